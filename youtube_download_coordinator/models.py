@@ -1,0 +1,196 @@
+"""The rows of the queue: frozen values that know nothing of where they are kept.
+
+A *video task* is a row, a *source* is a row that video tasks come from. The lease of a row alone decides who may act on it;
+everything else is what was inserted, or shows people what the lease says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import ClassVar
+
+DETAIL_MAX_CHARACTERS = 300
+"""A result or a reason is cut to this length: a spreadsheet's cell is no place for a traceback."""
+
+
+class State(StrEnum):
+    """What the lease of a row says."""
+
+    PENDING = "pending"
+    """Waits to be claimed, not before `not_before`."""
+    HELD = "held"
+    """One worker holds it until `until`; after that anyone may move it on."""
+    DONE = "done"
+    """Its result is recorded. Nothing happens to it any more unless a person asks."""
+    ERROR = "error"
+    """Kept away from workers: a source that does not exist, a row that a person excluded."""
+    DEAD = "dead"
+    """Failed for good: belongs to the dead letters."""
+
+
+class Status(StrEnum):
+    """What people read in the Status column."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in-progress"
+    DONE = "done"
+    ERROR = "error"
+
+
+_STATUS = {
+    State.PENDING: Status.PENDING,
+    State.HELD: Status.IN_PROGRESS,
+    State.DONE: Status.DONE,
+    State.ERROR: Status.ERROR,
+    State.DEAD: Status.ERROR,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """Lock, version and fencing token of a row at once.
+
+    No two transitions, by anybody, ever make equal leases: `version` counts the row's changes and `nonce` is fresh for each.
+    """
+
+    version: int = 0
+    state: State = State.PENDING
+    tries: int = 0
+    """Failed attempts so far."""
+    not_before: datetime | None = None
+    """PENDING only: nobody claims it earlier."""
+    holder: str = ""
+    """HELD only: `host/run` of the worker."""
+    until: datetime | None = None
+    """HELD only: when the claim runs out."""
+    detail: str = ""
+    """DONE: the result. Otherwise why the last attempt failed, as `reason: message`."""
+    nonce: str
+
+    @property
+    def reason(self) -> str:
+        """The machine-readable word at the front of a failure's detail."""
+        return self.detail.partition(":")[0] if self.state is not State.DONE else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What sources and video tasks have in common."""
+
+    id: int = 0
+    """0 until a store has inserted it."""
+    url: str
+    key: str
+    """The canonical key of the URL (urls.py): what makes two rows the same."""
+    accent: str = ""
+    type: str = ""
+    title: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """A person's own columns by name, copied from a source to its videos."""
+    claimed_by: str = ""
+    claimed_at: datetime | None = None
+    lease: Lease
+
+    @property
+    def status(self) -> Status:
+        return _STATUS[self.lease.state]
+
+    @property
+    def result(self) -> str:
+        return self.lease.detail if self.lease.state is State.DONE else ""
+
+    @property
+    def last_error(self) -> str:
+        return self.lease.detail if self.lease.state is not State.DONE else ""
+
+    def columns(self) -> dict[str, object]:
+        """The row as people see it, by column name."""
+        return {name: getattr(self, attribute) for name, attribute in self._COLUMNS.items()} | dict(self.extra)
+
+    @property
+    def retry_count(self) -> int:
+        return self.lease.tries
+
+    @property
+    def not_before(self) -> datetime | None:
+        return self.lease.not_before
+
+    _COLUMNS: ClassVar[Mapping[str, str]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source(Row):
+    """A channel, a playlist or a single video that video tasks are listed from."""
+
+    videos: int | None = None
+    """Distinct videos seen when it was last listed."""
+    checked_at: datetime | None = None
+
+    _COLUMNS: ClassVar[Mapping[str, str]] = {
+        "ID": "id", "URL": "url", "Status": "status", "ClaimedBy": "claimed_by", "ClaimedAt": "claimed_at",
+        "Accent": "accent", "Type": "type", "Title": "title", "Videos": "videos", "CheckedAt": "checked_at",
+        "RetryCount": "retry_count", "NotBefore": "not_before", "LastError": "last_error", "Key": "key",
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoTask(Row):
+    """One video to process: one row."""
+
+    source_id: int | None = None
+    duration_seconds: int | None = None
+
+    _COLUMNS: ClassVar[Mapping[str, str]] = {
+        "ID": "id", "SourceID": "source_id", "URL": "url", "Status": "status", "ClaimedBy": "claimed_by",
+        "ClaimedAt": "claimed_at", "Accent": "accent", "Type": "type", "Duration": "duration_seconds",
+        "RetryCount": "retry_count", "Title": "title", "NotBefore": "not_before", "LastError": "last_error",
+        "Result": "result",
+    }  # fmt: skip
+
+
+class Verdict(StrEnum):
+    """What a failed attempt means for its row (errors.py has a class for each)."""
+
+    RETRY = "retry"
+    GONE = "gone"
+    PERMANENT = "permanent"
+    LATER = "later"
+    THROTTLED = "throttled"
+    UNFIT = "unfit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt failed, and what that means."""
+
+    verdict: Verdict
+    reason: str
+    message: str = ""
+    not_before: datetime | None = None
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}" if self.message else self.reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """An attempt succeeded; `result` is text to keep in the row."""
+
+    result: str = ""
+
+
+Outcome = Done | Failure
+
+
+def cut(text: str, max_characters: int = DETAIL_MAX_CHARACTERS) -> str:
+    """One line of at most that many characters, an ellipsis showing that some are missing."""
+    line = " ".join(text.split())
+    return line if len(line) <= max_characters else line[: max_characters - 1] + "…"
+
+
+def utc_text(moment: datetime | None) -> str:
+    """ISO-8601 in UTC with a Z, to the second; nothing for no moment."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""

@@ -1,0 +1,116 @@
+"""The Store contract: what a backend promises. These docstrings are the specification; tests/contract runs it on every backend.
+
+A backend decides nothing. Which row is next, when to try again, what is dead: that is written once, in lifecycle.py and
+queue.py, above these six verbs. An `if status ==` in a backend is a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Generic, Protocol, TypeVar
+
+from youtube_download_coordinator.models import Row, Source, State, VideoTask
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Generic[R]):
+    """A place for rows of one type."""
+
+    name: str
+    row_type: type[R]
+
+
+SOURCES = Table("sources", Source)
+VIDEO_TASKS = Table("video_tasks", VideoTask)
+DEAD_LETTERS = Table("dead_letters", VideoTask)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Which rows a scan looks for; every condition that is given must hold."""
+
+    state: State | None = None
+    due: datetime | None = None
+    """Rows that somebody may act on at this time: PENDING with no later `not_before`, HELD with `until` in the past."""
+    holder: str = ""
+    """Rows held by exactly this worker."""
+    ids: Sequence[int] | None = None
+    keys: Sequence[str] | None = None
+    after_id: int = 0
+    """Rows with a larger ID: the next page."""
+
+
+EVERY_ROW = Where()
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[R]):
+    """One row as it was seen, and as it should become. The new row has the same ID, key and URL, and the next version."""
+
+    seen: R
+    new: R
+
+
+class Swap(Enum):
+    """How a swap ended. Losing is ordinary: somebody else was first."""
+
+    WON = "won"
+    LOST = "lost"
+
+
+class Store(Protocol):
+    """Where the queue lives. Safe to call from several threads, processes and machines at once.
+
+    Every verb raises StoreUnavailable when the backend does not answer now, StoreError when trying again will not help.
+    """
+
+    def scan(self, table: Table[R], where: Where = EVERY_ROW, *, limit: int = 100) -> list[R]:
+        """Rows that may match.
+
+        * A hint, possibly stale, never a decision: only a swap decides.
+        * At most `limit` rows; its cost does not grow with the rows that do not match.
+        * With `due`, those that have been due longest come first (not before: none, in order of their ID); else in order of ID.
+        """
+        ...
+
+    def count(self, table: Table[R]) -> Mapping[State, int]:
+        """How many rows there are in each state that has any. A hint, as `scan` is."""
+        ...
+
+    def swap(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
+        """Put each new row in the place of the row that was seen, if that has still the same lease.
+
+        * Each change has its own answer, in the same order; one that is lost takes no other along.
+        * For one lease that was seen, at most one swap is ever won, whoever asks and however often.
+        * A lost swap wrote nothing.
+        * An answer that was lost on the way is resolved inside: WON and LOST are the truth.
+        * A row in another table, or deleted, is LOST.
+        """
+        ...
+
+    def insert(self, table: Table[R], rows: Sequence[R]) -> list[int | None]:
+        """Add rows whose key is new, and return their IDs; None for each that is known already.
+
+        * Of all rows with one key, inserted by any number of machines at once or twice in `rows`, one is kept.
+        * A key is known in `VIDEO_TASKS` and `DEAD_LETTERS` alike.
+        * IDs rise in the order of insertion and are never used again.
+        * Repeatable: after an error the same call may be made again.
+        """
+        ...
+
+    def move(self, table: Table[VideoTask], seen: VideoTask, to: Table[VideoTask]) -> bool:
+        """Move exactly the row that has this lease, or nothing; whether it moved. The row itself does not change."""
+        ...
+
+    def now(self) -> datetime:
+        """The store's clock, in UTC: the only one that decides about a lease."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections. The store can be used again afterwards."""
+        ...

@@ -1,0 +1,1 @@
+"""Backends of the Store contract, one file each, imported only when chosen."""
