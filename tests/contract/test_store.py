@@ -1,0 +1,291 @@
+"""The Store contract, bullet by bullet (youtube_download_coordinator/store.py), on every backend."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.rows import new_source, new_video
+from youtube_download_coordinator.models import Lease, State, VideoTask
+from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store, Swap, Where
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def insert(store: Store, count: int, start: int = 1) -> list[VideoTask]:
+    store.insert(VIDEO_TASKS, [new_video(number) for number in range(start, start + count)])
+    return store.scan(VIDEO_TASKS, limit=1000)[-count:]
+
+
+def to(row: VideoTask, state: State, nonce: str = "next", **lease: object) -> Change[VideoTask]:
+    version = row.lease.version + 1
+    return Change(row, replace(row, lease=Lease(version=version, state=state, nonce=nonce, **lease)))  # type: ignore[arg-type]
+
+
+# --- insert ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_inserted_is_found_as_it_was(store: Store) -> None:
+    title = "=IMPORTXML(1) 'quoted' \"line\"\nbreak 🎥 \u202e" + "x" * 5000
+    video = new_video(1, accent="pt-BR", type="interview", title=title, source_id=7, duration_seconds=131, extra={"Gender": "f"})
+    (row_id,) = store.insert(VIDEO_TASKS, [video])
+    (found,) = store.scan(VIDEO_TASKS)
+    assert found == replace(video, id=row_id)
+
+
+def test_a_source_is_found_as_it_was(store: Store) -> None:
+    source = new_source(1, title="A channel", videos=12, checked_at=NOW)
+    (row_id,) = store.insert(SOURCES, [source])
+    assert store.scan(SOURCES) == [replace(source, id=row_id)]
+
+
+def test_ids_rise_in_the_order_of_insertion(store: Store) -> None:
+    first = store.insert(VIDEO_TASKS, [new_video(n) for n in (5, 3, 4)])
+    second = store.insert(VIDEO_TASKS, [new_video(n) for n in (1, 2)])
+    ids = [row_id for row_id in first + second if row_id is not None]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == 5
+
+
+def test_a_known_key_is_not_inserted_again(store: Store) -> None:
+    (row_id,) = store.insert(VIDEO_TASKS, [new_video(1)])
+    assert store.insert(VIDEO_TASKS, [new_video(1, title="other"), new_video(2)])[0] is None
+    assert [row.title for row in store.scan(VIDEO_TASKS)] == ["video-00001", "video-00002"]
+    assert row_id is not None
+
+
+def test_of_one_key_twice_in_a_call_the_first_is_kept(store: Store) -> None:
+    ids = store.insert(VIDEO_TASKS, [new_video(1), new_video(2), new_video(1, title="second")])
+    assert ids[2] is None
+    assert [row.title for row in store.scan(VIDEO_TASKS)] == ["video-00001", "video-00002"]
+
+
+def test_a_key_in_the_dead_letters_is_known(store: Store) -> None:
+    (row,) = insert(store, 1)
+    assert store.move(VIDEO_TASKS, row, DEAD_LETTERS)
+    assert store.insert(VIDEO_TASKS, [new_video(1)]) == [None]
+
+
+def test_a_source_and_a_video_may_have_one_key(store: Store) -> None:
+    assert store.insert(SOURCES, [new_source(1, key="url:same")]) != [None]
+    assert store.insert(VIDEO_TASKS, [new_video(1, key="url:same")]) != [None]
+
+
+def test_inserting_nothing_is_fine(store: Store) -> None:
+    assert store.insert(VIDEO_TASKS, []) == []
+
+
+def test_ids_are_never_used_again(store: Store) -> None:
+    (last,) = insert(store, 3)[-1:]
+    assert store.insert(VIDEO_TASKS, [new_video(2), new_video(9)])[1] > last.id  # type: ignore[operator]
+
+
+def test_many_rows_in_one_call(store: Store) -> None:
+    assert None not in store.insert(VIDEO_TASKS, [new_video(number) for number in range(3000)])
+    assert store.count(VIDEO_TASKS) == {State.PENDING: 3000}
+
+
+# --- swap ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_swap_puts_the_new_row_in_place(store: Store) -> None:
+    (row,) = insert(store, 1)
+    change = to(row, State.HELD, holder="host/a", until=NOW + timedelta(milliseconds=250), tries=2, detail="why")
+    change = Change(row, replace(change.new, claimed_by="host/a", claimed_at=NOW))
+    assert store.swap(VIDEO_TASKS, [change]) == [Swap.WON]
+    assert store.scan(VIDEO_TASKS) == [change.new]
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_survives_the_way_to_the_store_and_back(store: Store, state: State) -> None:
+    (row,) = insert(store, 1)
+    fields = {State.PENDING: {"not_before": NOW}, State.HELD: {"until": NOW, "holder": "host/a"}}.get(state, {})
+    change = to(row, state, detail="a detail", **fields)
+    store.swap(VIDEO_TASKS, [change])
+    assert store.scan(VIDEO_TASKS) == [change.new]
+
+
+def test_what_a_source_learned_is_written_with_its_lease(store: Store) -> None:
+    store.insert(SOURCES, [new_source(1)])
+    (row,) = store.scan(SOURCES)
+    new = replace(row, title="Named", videos=3, checked_at=NOW, lease=Lease(version=1, state=State.DONE, nonce="x"))
+    assert store.swap(SOURCES, [Change(row, new)]) == [Swap.WON]
+    assert store.scan(SOURCES) == [new]
+
+
+def test_a_lease_that_was_seen_is_won_once(store: Store) -> None:
+    (row,) = insert(store, 1)
+    assert store.swap(VIDEO_TASKS, [to(row, State.HELD, "a", holder="a")]) == [Swap.WON]
+    assert store.swap(VIDEO_TASKS, [to(row, State.HELD, "b", holder="b")]) == [Swap.LOST]
+    assert store.scan(VIDEO_TASKS)[0].lease.holder == "a"
+
+
+def test_a_lost_swap_writes_nothing(store: Store) -> None:
+    (row,) = insert(store, 1)
+    won = to(row, State.DONE, detail="result")
+    store.swap(VIDEO_TASKS, [won])
+    store.swap(VIDEO_TASKS, [to(row, State.PENDING, "late", detail="lost")])
+    assert store.scan(VIDEO_TASKS) == [won.new]
+
+
+def test_each_change_has_its_own_answer_in_the_same_order(store: Store) -> None:
+    rows = insert(store, 5)
+    store.swap(VIDEO_TASKS, [to(rows[1], State.DONE), to(rows[3], State.DONE)])
+    changes = [to(row, State.HELD, "mine") for row in reversed(rows)]
+    assert store.swap(VIDEO_TASKS, changes) == [Swap.WON, Swap.LOST, Swap.WON, Swap.LOST, Swap.WON]
+
+
+def test_two_changes_of_one_row_in_a_call_are_won_once(store: Store) -> None:
+    (row,) = insert(store, 1)
+    outcomes = store.swap(VIDEO_TASKS, [to(row, State.HELD, "a"), to(row, State.HELD, "b")])
+    assert sorted(outcome.value for outcome in outcomes) == ["lost", "won"]
+
+
+def test_a_lease_of_the_same_version_but_another_nonce_is_another(store: Store) -> None:
+    (row,) = insert(store, 1)
+    stranger = replace(row, lease=replace(row.lease, nonce="forged"))
+    assert store.swap(VIDEO_TASKS, [to(stranger, State.DONE)]) == [Swap.LOST]
+
+
+def test_a_row_in_another_table_is_lost(store: Store) -> None:
+    (row,) = insert(store, 1)
+    store.move(VIDEO_TASKS, row, DEAD_LETTERS)
+    assert store.swap(VIDEO_TASKS, [to(row, State.HELD)]) == [Swap.LOST]
+    assert store.swap(DEAD_LETTERS, [to(row, State.PENDING)]) == [Swap.WON]
+
+
+def test_swapping_nothing_is_fine(store: Store) -> None:
+    assert store.swap(VIDEO_TASKS, []) == []
+
+
+def test_of_concurrent_swaps_one_is_won(open_store: Callable[[], Store]) -> None:
+    rows = insert(open_store(), 20)
+    won: list[int] = []
+    start = threading.Barrier(8)
+
+    def race(number: int) -> None:
+        store = open_store()
+        start.wait()
+        outcomes = store.swap(VIDEO_TASKS, [to(row, State.HELD, f"n{number}", holder=f"w{number}") for row in rows])
+        won.extend(row.id for row, outcome in zip(rows, outcomes, strict=True) if outcome is Swap.WON)
+
+    threads = [threading.Thread(target=race, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(won) == [row.id for row in rows]
+
+
+def test_of_concurrent_inserts_one_row_is_kept_for_each_key(open_store: Callable[[], Store]) -> None:
+    open_store()
+    ids: list[int] = []
+    start = threading.Barrier(8)
+
+    def race(number: int) -> None:
+        store = open_store()
+        start.wait()
+        kept = store.insert(VIDEO_TASKS, [new_video(n, title=f"by {number}") for n in range(50)])
+        ids.extend(row_id for row_id in kept if row_id is not None)
+
+    threads = [threading.Thread(target=race, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ids) == len(set(ids)) == 50
+    assert sorted(row.id for row in open_store().scan(VIDEO_TASKS)) == sorted(ids)
+
+
+# --- scan and count --------------------------------------------------------------------------------------------------
+
+
+def test_scan_gives_at_most_limit_rows_in_order_of_id(store: Store) -> None:
+    rows = insert(store, 10)
+    assert store.scan(VIDEO_TASKS, limit=4) == rows[:4]
+
+
+def test_scan_gives_the_next_page(store: Store) -> None:
+    rows = insert(store, 10)
+    assert store.scan(VIDEO_TASKS, Where(after_id=rows[3].id), limit=4) == rows[4:8]
+
+
+def test_scan_by_state_ids_and_keys(store: Store) -> None:
+    rows = insert(store, 4)
+    store.swap(VIDEO_TASKS, [to(rows[2], State.DONE)])
+    assert [row.id for row in store.scan(VIDEO_TASKS, Where(state=State.DONE))] == [rows[2].id]
+    assert store.scan(VIDEO_TASKS, Where(ids=[rows[3].id, rows[0].id, 999])) == [rows[0], rows[3]]
+    assert store.scan(VIDEO_TASKS, Where(keys=[rows[1].key, "url:unknown"])) == [rows[1]]
+    assert store.scan(VIDEO_TASKS, Where(ids=[])) == []
+
+
+def test_scan_by_holder(store: Store) -> None:
+    rows = insert(store, 3)
+    store.swap(VIDEO_TASKS, [to(rows[0], State.HELD, holder="a"), to(rows[1], State.HELD, holder="ab")])
+    assert [row.id for row in store.scan(VIDEO_TASKS, Where(holder="a"))] == [rows[0].id]
+
+
+def test_due_rows_come_in_the_order_in_which_they_became_due(store: Store) -> None:
+    rows = insert(store, 4)
+    waits = {0: 30, 1: 10, 3: 90}
+    store.swap(VIDEO_TASKS, [to(rows[n], State.PENDING, not_before=NOW + timedelta(seconds=s)) for n, s in waits.items()])
+    due = Where(state=State.PENDING, due=NOW + timedelta(seconds=30))
+    assert [row.id for row in store.scan(VIDEO_TASKS, due)] == [rows[2].id, rows[1].id, rows[0].id]
+
+
+def test_held_rows_are_due_when_their_claim_has_run_out(store: Store) -> None:
+    rows = insert(store, 2)
+    ends = [NOW, NOW + timedelta(milliseconds=1)]
+    store.swap(VIDEO_TASKS, [to(row, State.HELD, until=end) for row, end in zip(rows, ends, strict=True)])
+    assert [row.id for row in store.scan(VIDEO_TASKS, Where(state=State.HELD, due=NOW))] == [rows[0].id]
+
+
+def test_count_by_state(store: Store) -> None:
+    rows = insert(store, 5)
+    store.swap(VIDEO_TASKS, [to(rows[0], State.DONE), to(rows[1], State.DONE), to(rows[2], State.DEAD)])
+    store.move(VIDEO_TASKS, store.scan(VIDEO_TASKS, Where(state=State.DEAD))[0], DEAD_LETTERS)
+    assert store.count(VIDEO_TASKS) == {State.PENDING: 2, State.DONE: 2}
+    assert store.count(DEAD_LETTERS) == {State.DEAD: 1}
+    assert store.count(SOURCES) == {}
+
+
+# --- move ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_moved_row_stands_in_one_table_and_is_the_same(store: Store) -> None:
+    (row, other) = insert(store, 2)
+    assert store.move(VIDEO_TASKS, row, DEAD_LETTERS)
+    assert store.scan(DEAD_LETTERS) == [row]
+    assert store.scan(VIDEO_TASKS) == [other]
+    assert store.move(DEAD_LETTERS, row, VIDEO_TASKS)
+    assert store.scan(VIDEO_TASKS) == [row, other]
+
+
+def test_a_row_with_another_lease_is_not_moved(store: Store) -> None:
+    (row,) = insert(store, 1)
+    store.swap(VIDEO_TASKS, [to(row, State.HELD)])
+    assert not store.move(VIDEO_TASKS, row, DEAD_LETTERS)
+    assert store.scan(DEAD_LETTERS) == []
+
+
+def test_a_row_is_moved_once(store: Store) -> None:
+    (row,) = insert(store, 1)
+    assert [store.move(VIDEO_TASKS, row, DEAD_LETTERS) for _ in range(2)] == [True, False]
+
+
+# --- the rest --------------------------------------------------------------------------------------------------------
+
+
+def test_the_clock_is_utc_and_does_not_go_back(store: Store) -> None:
+    first, second = store.now(), store.now()
+    assert first.utcoffset() == timedelta(0)
+    assert first <= second
+
+
+def test_another_process_sees_what_was_written(open_store: Callable[[], Store]) -> None:
+    (row,) = insert(open_store(), 1)
+    assert open_store().scan(VIDEO_TASKS) == [row]

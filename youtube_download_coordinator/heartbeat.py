@@ -1,0 +1,47 @@
+"""Renewing claims while their attempts run."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import TracebackType
+
+from youtube_download_coordinator.errors import StoreError
+from youtube_download_coordinator.queue import Queue
+
+log = logging.getLogger(__name__)
+
+BEATS_PER_LEASE = 3
+"""A renewal may fail twice, and the lease still holds."""
+RETRIES_PER_BEAT = 4
+
+
+class Heartbeat:
+    """Renews everything that a queue's worker holds, from a thread of its own, as long as the `with` block runs."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._interval_seconds = queue.video_policy.lease.total_seconds() / BEATS_PER_LEASE
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        wait_seconds = self._interval_seconds
+        while not self._stop.wait(wait_seconds):
+            wait_seconds = self._interval_seconds if self._beat() else self._interval_seconds / RETRIES_PER_BEAT
+
+    def _beat(self) -> bool:
+        try:
+            self._queue.renew()
+        except StoreError as error:
+            log.warning("claims could not be renewed, trying again soon: %s", error)
+            return False
+        return True

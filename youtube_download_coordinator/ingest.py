@@ -1,0 +1,94 @@
+"""Sources from a text file: a line each, `URL|Accent|Type`; Accent and Type may be left out.
+
+Empty lines, lines that begin with `#` and a header line `URL|Accent|Type` are passed over. A line that does not parse is
+named with its number and costs the other lines nothing.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import batched
+from pathlib import Path
+
+from youtube_download_coordinator.errors import BadUrl, SourcesFileError
+from youtube_download_coordinator.models import Lease, Source
+from youtube_download_coordinator.queue import INSERT_BATCH_ROWS, Queue
+from youtube_download_coordinator.store import SOURCES
+from youtube_download_coordinator.urls import source_target
+
+NO_LEASE = Lease(nonce="")
+"""Stands in a row until the queue inserts it."""
+LINE_MAX_CHARACTERS = 10_000
+PROBLEMS_KEPT = 1000
+"""A file of another kind has a problem in every line; the rest of them is only counted."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Ingested:
+    """What became of a file's lines."""
+
+    added: int = 0
+    known: int = 0
+    bad: int = 0
+    problems: list[str] = field(default_factory=list)
+    """One line each, with the line's number; the first of them."""
+
+    def __str__(self) -> str:
+        return f"{self.added} new, {self.known} known already, {self.bad} not understood"
+
+
+def new_source(url: str, accent: str = "", type_: str = "", *, allow_other_sites: bool = False) -> Source:
+    """A source to insert. Raises BadUrl."""
+    target = source_target(url, allow_other_sites=allow_other_sites)
+    return Source(url=target.url, key=target.key, accent=accent.strip(), type=type_.strip(), lease=NO_LEASE)
+
+
+def ingest_file(queue: Queue, path: Path, *, allow_other_sites: bool = False) -> Ingested:
+    """Insert the sources of a file that are not known yet. Raises SourcesFileError when it cannot be read."""
+    result = Ingested()
+    for batch in _batches(_sources(path, allow_other_sites, result)):
+        ids = queue.add(SOURCES, batch)
+        result.added += sum(row_id is not None for row_id in ids)
+        result.known += sum(row_id is None for row_id in ids)
+    return result
+
+
+def _batches(sources: Iterable[Source]) -> Iterator[list[Source]]:
+    return (list(batch) for batch in batched(sources, INSERT_BATCH_ROWS))
+
+
+def _sources(path: Path, allow_other_sites: bool, result: Ingested) -> Iterator[Source]:
+    for number, line in _lines(path):
+        if not line or line.startswith("#") or line.lower() == "url|accent|type":
+            continue
+        try:
+            yield _source(line, allow_other_sites)
+        except (BadUrl, UnicodeError) as problem:
+            result.bad += 1
+            if result.bad <= PROBLEMS_KEPT:
+                result.problems.append(f"{path}, line {number}: {problem}")
+
+
+def _source(line: str, allow_other_sites: bool) -> Source:
+    if len(line) > LINE_MAX_CHARACTERS:
+        raise BadUrl(f"{len(line)} characters are no line of sources; one is URL|Accent|Type")
+    if "\ufffd" in line:
+        raise BadUrl("not UTF-8 text; save the file as UTF-8")
+    fields = [part.strip() for part in line.split("|")]
+    if len(fields) > 3:
+        raise BadUrl(f"{len(fields)} fields; a line is URL|Accent|Type")
+    return new_source(*fields, allow_other_sites=allow_other_sites)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines without their ends. Undecodable bytes show as U+FFFD, so that one bad line costs no other."""
+    try:
+        with path.open("rb") as file:
+            encoding = "utf-16" if file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} else "utf-8-sig"
+        with path.open(encoding=encoding, errors="replace") as text:
+            for number, line in enumerate(text, start=1):
+                yield number, line.strip()
+    except OSError as error:
+        raise SourcesFileError(f"the sources file {str(path)!r} cannot be read: {error.strerror}") from None

@@ -1,0 +1,185 @@
+"""What may happen to a row: pure functions from a row and an event to the row as it becomes.
+
+    PENDING ──claim──▶ HELD ──complete──▶ DONE
+       ▲                │ ╰─renew─▶ HELD
+       ├──release───────┤
+       ├──fail (counted, with a pause)──┤
+       ├──recover (the lease ran out)───┤──▶ DEAD (a video task) or ERROR (a source) when there is no more hope
+       ╰──requeue── DONE, ERROR, DEAD
+
+Clock and randomness are given (`At`), so that a story replays exactly. Whether a transition really happens is decided by
+the store's swap alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TypeVar, assert_never
+
+from youtube_download_coordinator.models import (
+    Done,
+    Failure,
+    Lease,
+    Outcome,
+    Row,
+    State,
+    Verdict,
+    VideoTask,
+    cut,
+    utc_text,
+)
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How long a claim lasts, and how often and after which pauses an attempt is made."""
+
+    lease: timedelta
+    max_retries: int | None
+    """Failed attempts until there is no more hope; None: hope never ends."""
+    backoff: timedelta
+    backoff_max: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class At:
+    """What a transition needs from outside."""
+
+    now: datetime
+    """By the store's clock."""
+    nonce: str
+    jitter: float = 0.0
+    """From 0 to 1: how much of half a pause is taken off."""
+
+
+def is_due(row: Row, now: datetime) -> bool:
+    """Whether the row may be claimed."""
+    return row.lease.state is State.PENDING and (row.lease.not_before is None or row.lease.not_before <= now)
+
+
+def is_stalled(row: Row, now: datetime) -> bool:
+    """Whether a worker held the row and did not renew its claim in time."""
+    return row.lease.state is State.HELD and (row.lease.until is None or row.lease.until <= now)
+
+
+def claim(row: R, at: At, holder: str, policy: Policy) -> R:
+    """PENDING and due: held by `holder` for one lease."""
+    _require(is_due(row, at.now), row, "claim")
+    held = _next(row, at, State.HELD, holder=holder, until=at.now + policy.lease)
+    return replace(held, claimed_by=holder, claimed_at=at.now)
+
+
+def renew(row: R, at: At, policy: Policy) -> R:
+    """HELD: for one lease from now."""
+    _require(row.lease.state is State.HELD, row, "renew")
+    return _next(row, at, State.HELD, holder=row.lease.holder, until=at.now + policy.lease)
+
+
+def settle(row: R, at: At, outcome: Outcome, policy: Policy) -> R:
+    """HELD: what becomes of the row after an attempt."""
+    match outcome:
+        case Done(result=result):
+            return complete(row, at, result)
+        case Failure():
+            return fail(row, at, outcome, policy)
+        case _:
+            assert_never(outcome)
+
+
+def complete(row: R, at: At, result: str) -> R:
+    """HELD: done, with its result."""
+    _require(row.lease.state is State.HELD, row, "complete")
+    return _next(row, at, State.DONE, detail=cut(result))
+
+
+def fail(row: R, at: At, failure: Failure, policy: Policy) -> R:
+    """HELD: tried again after a pause, given back without counting, or given up, as the verdict says."""
+    _require(row.lease.state is State.HELD, row, "fail")
+    match failure.verdict:
+        case Verdict.RETRY:
+            return _retry_or_give_up(row, at, failure, policy, policy.max_retries)
+        case Verdict.GONE:
+            said_before = row.lease.reason == failure.reason
+            return _retry_or_give_up(row, at, failure, policy, 1 if said_before else policy.max_retries)
+        case Verdict.PERMANENT:
+            return _retry_or_give_up(row, at, failure, policy, 1)
+        case Verdict.LATER:
+            soonest = at.now + policy.backoff
+            when = max(failure.not_before or at.now + policy.backoff_max, soonest)
+            return _next(row, at, State.PENDING, not_before=when, detail=cut(str(failure)))
+        case Verdict.THROTTLED | Verdict.UNFIT:
+            return _next(row, at, State.PENDING, detail=cut(str(failure)))
+        case _:
+            assert_never(failure.verdict)
+
+
+def release(row: R, at: At) -> R:
+    """HELD: given back untouched; nothing is counted."""
+    _require(row.lease.state is State.HELD, row, "release")
+    return _next(row, at, State.PENDING, detail=row.lease.detail)
+
+
+def recover(row: R, at: At, policy: Policy) -> R:
+    """Stalled: one try more is counted, and it may be claimed again at once."""
+    _require(is_stalled(row, at.now), row, "recover")
+    message = f"{row.lease.holder} did not renew its claim, which ran out at {utc_text(row.lease.until)}"
+    stalled = Failure(verdict=Verdict.RETRY, reason="stalled", message=message)
+    at_once = replace(policy, backoff=timedelta(0), backoff_max=timedelta(0))
+    return _retry_or_give_up(row, at, stalled, at_once, policy.max_retries)
+
+
+def requeue(row: R, at: At) -> R:
+    """DONE, ERROR or DEAD: as if it had never been tried."""
+    _require(row.lease.state in {State.DONE, State.ERROR, State.DEAD}, row, "requeue")
+    return _next(row, at, State.PENDING, tries=0)
+
+
+def pause_seconds(tries: int, jitter: float, policy: Policy) -> float:
+    """The pause after that many failed attempts: doubling, bounded, up to half of it taken off by the jitter."""
+    longest = policy.backoff_max.total_seconds()
+    doubled = policy.backoff.total_seconds() * float(2 ** min(tries - 1, 32))
+    return min(doubled, longest) * (1 - jitter / 2)
+
+
+def _retry_or_give_up(row: R, at: At, failure: Failure, policy: Policy, max_tries: int | None) -> R:
+    tries = row.lease.tries + 1
+    detail = cut(str(failure))
+    if max_tries is not None and tries >= max_tries:
+        hopeless = State.DEAD if isinstance(row, VideoTask) else State.ERROR
+        return _next(row, at, hopeless, tries=tries, detail=detail)
+    pause = timedelta(seconds=pause_seconds(tries, at.jitter, policy))
+    return _next(row, at, State.PENDING, tries=tries, not_before=at.now + pause if pause else None, detail=detail)
+
+
+def _next(
+    row: R,
+    at: At,
+    state: State,
+    *,
+    tries: int | None = None,
+    not_before: datetime | None = None,
+    holder: str = "",
+    until: datetime | None = None,
+    detail: str | None = None,
+) -> R:
+    """The row with its next lease. While it is held, why it failed last stays known: GONE is believed the second time."""
+    kept_detail = row.lease.detail if state is State.HELD else ""
+    lease = Lease(
+        version=row.lease.version + 1,
+        state=state,
+        tries=row.lease.tries if tries is None else tries,
+        not_before=not_before,
+        holder=holder,
+        until=until,
+        detail=kept_detail if detail is None else detail,
+        nonce=at.nonce,
+    )
+    return replace(row, lease=lease)
+
+
+def _require(allowed: bool, row: Row, event: str) -> None:
+    if not allowed:
+        raise ValueError(f"row {row.id} is {row.lease.state}: it cannot {event}")

@@ -1,0 +1,297 @@
+"""The queue: every decision about rows, written once, above the six verbs of a Store.
+
+A claim is a scan and a swap. A worker keeps what it holds here, renews all of it in one request, and records results; one
+lock lets a renewal never race with a result of the same worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from youtube_download_coordinator import lifecycle
+from youtube_download_coordinator.lifecycle import At, Policy
+from youtube_download_coordinator.models import Lease, Outcome, Row, Source, State, VideoTask
+from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store, Swap, Table, Where
+
+if TYPE_CHECKING:
+    from random import Random  # only its type: randomness is given
+
+log = logging.getLogger(__name__)
+
+R = TypeVar("R", bound=Row)
+
+INSERT_BATCH_ROWS = 500
+"""Rows that one insertion carries: few enough that nobody waits long behind it."""
+SCAN_PAGE_ROWS = 100
+CLAIM_SPREAD = 4
+"""A worker looks at this many times the rows it wants and takes some at random, so that workers rarely meet."""
+CLAIM_ROUNDS = 5
+"""How often it looks again when others were faster."""
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(eq=False, slots=True)
+class Claim(Generic[R]):
+    """A row that this worker holds. `row` follows its renewals; `lost` says that somebody else has it now."""
+
+    table: Table[R]
+    row: R
+    expires: float
+    """On this machine's monotonic clock, counted from before the claim was sent: earlier than anyone may take it over."""
+    renew_until: float | None = None
+    """On the monotonic clock: not renewed beyond (an attempt that takes too long loses its claim). None: no bound."""
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What a look at stalled rows did."""
+
+    retried: int = 0
+    given_up: int = 0
+    moved: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.retried + self.given_up + self.moved
+
+
+@dataclass(slots=True, kw_only=True)
+class Queue:
+    """One worker's view of the shared queue. Safe to use from several threads."""
+
+    store: Store
+    worker: str
+    """`host/run`: who holds what this worker claims."""
+    video_policy: Policy
+    source_policy: Policy
+    monotonic: Callable[[], float]
+    """Seconds, never going back: what this worker measures its own claims with."""
+    random: Random
+    _held: list[Claim[Any]] = field(default_factory=list)
+    _writing: threading.RLock = field(default_factory=threading.RLock)
+
+    # --- adding ------------------------------------------------------------------------------------------------------
+
+    def add(self, table: Table[R], rows: Iterable[R]) -> list[int | None]:
+        """Insert rows (without a lease word of their own yet); None for each whose key is known already."""
+        drafts = [replace(row, lease=Lease(nonce=self._nonce())) for row in rows]
+        ids: list[int | None] = []
+        for start in range(0, len(drafts), INSERT_BATCH_ROWS):
+            ids += self.store.insert(table, drafts[start : start + INSERT_BATCH_ROWS])
+        return ids
+
+    # --- claiming ----------------------------------------------------------------------------------------------------
+
+    def claim(self, table: Table[R], count: int) -> list[Claim[R]]:
+        """Hold up to `count` rows that are due; fewer, or none, when there are no more."""
+        claims: list[Claim[R]] = []
+        recovered = False
+        for _ in range(CLAIM_ROUNDS):
+            wanted = count - len(claims)
+            rows = self._due(table, wanted) if wanted else []
+            if not rows and not claims and not recovered:
+                recovered = True
+                if self.recover(table).total:
+                    continue
+            if not rows:
+                break
+            claims += self._hold(table, rows)
+        return claims
+
+    def _due(self, table: Table[R], count: int) -> list[R]:
+        now = self.store.now()
+        where = Where(state=State.PENDING, due=now)
+        rows = [row for row in self.store.scan(table, where, limit=count * CLAIM_SPREAD) if lifecycle.is_due(row, now)]
+        return rows if len(rows) <= count else sorted(self.random.sample(rows, count), key=lambda row: row.id)
+
+    def _hold(self, table: Table[R], rows: Sequence[R]) -> list[Claim[R]]:
+        policy = self._policy(table)
+        before = self.monotonic()
+        at = self._at()
+        changes = [Change(row, lifecycle.claim(row, self._fresh(at), self.worker, policy)) for row in rows]
+        expires = before + policy.lease.total_seconds()
+        claims = [Claim(table, change.new, expires) for change in self._won(table, changes)]
+        with self._writing:
+            self._held += claims
+        return claims
+
+    # --- holding -----------------------------------------------------------------------------------------------------
+
+    def renew(self) -> list[Claim[Any]]:
+        """Renew everything that is held and may still be; the claims that turn out to be lost."""
+        with self._writing:
+            before = self.monotonic()
+            renewable = [claim for claim in self._held if claim.renew_until is None or before < claim.renew_until]
+            lost = [claim for table, claims in _by_table(renewable) for claim in self._renew(table, claims, before)]
+            for claim in lost:
+                log.warning("%s was lost: somebody else holds it now", describe(claim.row))
+                self._let_go(claim)
+            return lost
+
+    def _renew(self, table: Table[R], claims: list[Claim[R]], before: float) -> list[Claim[R]]:
+        policy, at = self._policy(table), self._at()
+        changes = [Change(claim.row, lifecycle.renew(claim.row, self._fresh(at), policy)) for claim in claims]
+        for claim, change, outcome in zip(claims, changes, self.store.swap(table, changes), strict=True):
+            claim.lost = outcome is Swap.LOST
+            if not claim.lost:
+                claim.row, claim.expires = change.new, before + policy.lease.total_seconds()
+        return [claim for claim in claims if claim.lost]
+
+    def is_valid(self, claim: Claim[Any]) -> bool:
+        """Whether nobody else can hold the row yet, by this machine's own clock."""
+        return not claim.lost and self.monotonic() < claim.expires
+
+    # --- settling ----------------------------------------------------------------------------------------------------
+
+    def settle(self, results: Sequence[tuple[Claim[R], Outcome]], **facts: Any) -> list[R | None]:
+        """Record outcomes; the row as it is then, or None where the claim was lost and the outcome is dropped.
+
+        `facts` are columns to change with it, such as a source's title. While the store is unavailable (StoreUnavailable)
+        the claims stay held, and the call may be repeated.
+        """
+        with self._writing:
+            at = self._at()
+            return self._end(
+                [
+                    (
+                        claim,
+                        replace(
+                            lifecycle.settle(claim.row, self._fresh(at), outcome, self._policy(claim.table)), **facts
+                        ),
+                    )
+                    for claim, outcome in results
+                ]
+            )
+
+    def release(self, claims: Sequence[Claim[R]]) -> int:
+        """Give back rows without counting an attempt; how many were still held."""
+        with self._writing:
+            at = self._at()
+            rows = self._end([(claim, lifecycle.release(claim.row, self._fresh(at))) for claim in claims])
+        return sum(row is not None for row in rows)
+
+    def release_all(self) -> int:
+        """Give back everything that this worker holds."""
+        with self._writing:
+            return self.release(list(self._held))
+
+    def _end(self, steps: Sequence[tuple[Claim[R], R]]) -> list[R | None]:
+        """Swap each claimed row for what it becomes, and let go of it."""
+        won: set[int] = set()
+        for table, claims in _by_table([claim for claim, _ in steps if not claim.lost]):
+            new = {id(claim): row for claim, row in steps}
+            outcomes = self.store.swap(table, [Change(claim.row, new[id(claim)]) for claim in claims])
+            won |= {id(claim) for claim, outcome in zip(claims, outcomes, strict=True) if outcome is Swap.WON}
+        for claim, _ in steps:
+            self._let_go(claim)
+            if id(claim) not in won:
+                log.warning("%s: the claim was lost, so its outcome is dropped", describe(claim.row))
+        rows = [row if id(claim) in won else None for claim, row in steps]
+        self._bury([row for row in rows if isinstance(row, VideoTask) and row.lease.state is State.DEAD])
+        return rows
+
+    def _let_go(self, claim: Claim[Any]) -> None:
+        self._held[:] = [held for held in self._held if held is not claim]
+
+    # --- repairing ---------------------------------------------------------------------------------------------------
+
+    def recover(self, table: Table[R]) -> Recovered:
+        """Move on every row whose claim ran out, and every row that stands in the wrong table."""
+        policy = self._policy(table)
+        retried = given_up = 0
+        for rows in self._pages(table, lambda: Where(state=State.HELD, due=self.store.now())):
+            at = self._at()
+            stalled = [row for row in rows if lifecycle.is_stalled(row, at.now)]
+            changes = [Change(row, lifecycle.recover(row, self._fresh(at), policy)) for row in stalled]
+            won = self._won(table, changes)
+            retried += sum(change.new.lease.state is State.PENDING for change in won)
+            given_up += sum(change.new.lease.state is not State.PENDING for change in won)
+        moved = self._tidy() if table.name == VIDEO_TASKS.name else 0
+        return Recovered(retried=retried, given_up=given_up, moved=moved)
+
+    def _tidy(self) -> int:
+        """Carry dead rows to the dead letters and revived ones back: whoever began it may have been killed between."""
+        dead = [row for rows in self._pages(VIDEO_TASKS, lambda: Where(state=State.DEAD)) for row in rows]
+        revived = [row for rows in self._pages(DEAD_LETTERS, lambda: Where(state=State.PENDING)) for row in rows]
+        return self._bury(dead) + sum(self.store.move(DEAD_LETTERS, row, VIDEO_TASKS) for row in revived)
+
+    def _bury(self, rows: Sequence[VideoTask]) -> int:
+        return sum(self.store.move(VIDEO_TASKS, row, DEAD_LETTERS) for row in rows)
+
+    def release_holder(self, holder: str) -> int:
+        """Give back what another worker held that is known to be gone; how many rows."""
+        return self._release_holder(SOURCES, holder) + self._release_holder(VIDEO_TASKS, holder)
+
+    def _release_holder(self, table: Table[R], holder: str) -> int:
+        count = 0
+        for rows in self._pages(table, lambda: Where(state=State.HELD, holder=holder)):
+            at = self._at()
+            count += len(self._won(table, [Change(row, lifecycle.release(row, self._fresh(at))) for row in rows]))
+        return count
+
+    def requeue_dead_letters(self, ids: Sequence[int] | None = None) -> int:
+        """Give dead letters (all of them, or those with these IDs) as many attempts as a new row has; how many."""
+        count = 0
+        for rows in self._pages(DEAD_LETTERS, lambda: Where(state=State.DEAD, ids=ids)):
+            at = self._at()
+            won = self._won(DEAD_LETTERS, [Change(row, lifecycle.requeue(row, self._fresh(at))) for row in rows])
+            count += sum(self.store.move(DEAD_LETTERS, change.new, VIDEO_TASKS) for change in won)
+        return count
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def rows(self, table: Table[R], where: Where | None = None) -> Iterator[R]:
+        """Every row, in order of ID, read page by page."""
+        where = where or Where()
+        while page := self.store.scan(table, where, limit=1000):
+            yield from page
+            where = replace(where, after_id=page[-1].id)
+
+    def counts(self, table: Table[R]) -> Mapping[State, int]:
+        return self.store.count(table)
+
+    def next_due(self, table: Table[R]) -> datetime | None:
+        """When the row that waits shortest may be claimed; None when none waits."""
+        first = self.store.scan(table, Where(state=State.PENDING, due=END_OF_TIME), limit=1)
+        return (first[0].lease.not_before or self.store.now()) if first else None
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _pages(self, table: Table[R], where: Callable[[], Where]) -> Iterator[list[R]]:
+        """Pages of rows that stop matching as they are dealt with; one that goes on matching is met once."""
+        met: set[int] = set()
+        while rows := [row for row in self.store.scan(table, where(), limit=SCAN_PAGE_ROWS) if row.id not in met]:
+            yield rows
+            met |= {row.id for row in rows}
+
+    def _won(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Change[R]]:
+        outcomes = self.store.swap(table, changes) if changes else []
+        return [change for change, outcome in zip(changes, outcomes, strict=True) if outcome is Swap.WON]
+
+    def _policy(self, table: Table[Any]) -> Policy:
+        return self.source_policy if table.row_type is Source else self.video_policy
+
+    def _at(self) -> At:
+        return At(now=self.store.now(), nonce="")
+
+    def _fresh(self, at: At) -> At:
+        return replace(at, nonce=self._nonce(), jitter=self.random.random())
+
+    def _nonce(self) -> str:
+        return f"{self.random.getrandbits(32):08x}"
+
+
+def describe(row: Row) -> str:
+    """A row in a log line: what it is, its number, and what people call it."""
+    return f"{'video' if isinstance(row, VideoTask) else 'source'} {row.id} ({row.title or row.url})"
+
+
+def _by_table(claims: Sequence[Claim[Any]]) -> list[tuple[Table[Any], list[Claim[Any]]]]:
+    tables = {claim.table.name: claim.table for claim in claims}
+    return [(table, [claim for claim in claims if claim.table.name == name]) for name, table in tables.items()]

@@ -1,0 +1,348 @@
+"""The queue in a SQL database through SQLAlchemy: an embedded SQLite file, or PostgreSQL for several machines.
+
+A lease is real columns here; a swap is one UPDATE that names the version and the nonce which were seen. Video tasks and dead
+letters share one table, so that one unique key covers both and a move is one UPDATE.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.pool import StaticPool
+
+from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
+from youtube_download_coordinator.models import Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.store import EVERY_ROW, Change, Swap, Table, Where
+
+R = TypeVar("R", bound=Row)
+
+BUSY_TIMEOUT_SECONDS = 60
+"""How long a process waits for another's short transaction on the SQLite file."""
+KEYS_PER_QUERY = 500
+"""SQLite takes 32,766 parameters in a statement at most."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""`act_at` of a row that need not wait: an index orders it first, which NULL would not do everywhere."""
+
+
+class UtcDateTime(sa.TypeDecorator[datetime]):
+    """A moment in UTC; SQLite keeps it as text of fixed width, which sorts as time does."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        moment = value.astimezone(UTC) if value else None
+        return moment.replace(tzinfo=None) if moment and dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+metadata = sa.MetaData()
+
+
+def _row_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+        sa.Column("key", sa.Text, nullable=False, unique=True),
+        sa.Column("url", sa.Text, nullable=False),
+        sa.Column("accent", sa.Text, nullable=False),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("title", sa.Text, nullable=False),
+        sa.Column("extra", sa.Text, nullable=False),
+        sa.Column("claimed_by", sa.Text, nullable=False),
+        sa.Column("claimed_at", UtcDateTime),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        # PENDING: not before; HELD: until; else the epoch. One index then answers "who is due" and "who is stalled".
+        sa.Column("act_at", UtcDateTime, nullable=False),
+        sa.Column("holder", sa.Text, nullable=False),
+        sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("nonce", sa.Text, nullable=False),
+    ]
+
+
+sources = sa.Table(
+    "sources",
+    metadata,
+    *_row_columns(),
+    sa.Column("videos", sa.Integer),
+    sa.Column("checked_at", UtcDateTime),
+    sa.Index("sources_due", "state", "act_at", "id"),
+    sqlite_autoincrement=True,
+)
+
+videos = sa.Table(
+    "videos",
+    metadata,
+    *_row_columns(),
+    sa.Column("place", sa.Text, nullable=False, doc="the name of the table of the contract that the row stands in"),
+    sa.Column("source_id", sa.BigInteger),
+    sa.Column("duration_seconds", sa.Integer),
+    sa.Index("videos_due", "place", "state", "act_at", "id"),
+    sqlite_autoincrement=True,
+)
+
+
+class SqlStore:
+    """The Store contract on one database. Raises ConfigError when the URL leads to no database that can be used."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._engine = _engine(url)
+        # An in-memory database is one connection: its transactions come one after the other.
+        self._turn: AbstractContextManager[Any] = threading.RLock() if _is_memory(self._engine.url) else nullcontext()
+        self._prepare()
+
+    def scan(self, table: Table[R], where: Where = EVERY_ROW, *, limit: int = 100) -> list[R]:
+        sql = _sql_table(table)
+        order = [sql.c.id] if where.due is None else [sql.c.act_at, sql.c.id]
+        query = sa.select(sql).where(*_conditions(table, where)).order_by(*order).limit(limit)
+        with self._reading() as connection:
+            return [_row(table, record) for record in connection.execute(query).mappings()]
+
+    def count(self, table: Table[R]) -> Mapping[State, int]:
+        sql = _sql_table(table)
+        query = sa.select(sql.c.state, sa.func.count()).where(*_place(table)).group_by(sql.c.state)
+        with self._reading() as connection:
+            return {State(state): number for state, number in connection.execute(query)}
+
+    def swap(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
+        outcomes = dict.fromkeys(range(len(changes)), Swap.LOST)
+        with self._writing() as connection:
+            # In the order of the IDs, so that two machines never wait for each other's locks in a circle.
+            for index in sorted(outcomes, key=lambda index: changes[index].seen.id):
+                outcomes[index] = self._swap_one(connection, table, changes[index])
+        return list(outcomes.values())
+
+    def _swap_one(self, connection: sa.Connection, table: Table[R], change: Change[R]) -> Swap:
+        update = (
+            sa.update(_sql_table(table)).where(*_same_lease(table, change.seen)).values(_changing_values(change.new))
+        )
+        return Swap.WON if connection.execute(update).rowcount == 1 else Swap.LOST
+
+    def insert(self, table: Table[R], rows: Sequence[R]) -> list[int | None]:
+        first_of_key = {row.key: row for row in reversed(rows)}
+        with self._writing() as connection:
+            known = self._known_keys(connection, table, list(first_of_key))
+            new = [row for row in rows if row.key not in known and first_of_key[row.key] is row]
+            ids = self._insert_new(connection, table, new)
+        return [ids.get(row.key) if first_of_key[row.key] is row else None for row in rows]
+
+    def _known_keys(self, connection: sa.Connection, table: Table[R], keys: Sequence[str]) -> set[str]:
+        column = _sql_table(table).c.key
+        chunks = [keys[start : start + KEYS_PER_QUERY] for start in range(0, len(keys), KEYS_PER_QUERY)]
+        return {key for chunk in chunks for key in connection.scalars(sa.select(column).where(column.in_(chunk)))}
+
+    def _insert_new(self, connection: sa.Connection, table: Table[R], rows: Sequence[R]) -> dict[str, int]:
+        """The IDs by key; a key that another machine inserted in between has none."""
+        if not rows:
+            return {}
+        dialect = sqlite if self._engine.dialect.name == "sqlite" else postgresql
+        sql = _sql_table(table)
+        statement = dialect.insert(sql).on_conflict_do_nothing(index_elements=["key"]).returning(sql.c.key, sql.c.id)
+        records = connection.execute(statement, [_all_values(table, row) for row in rows])
+        return {key: int(row_id) for key, row_id in records}
+
+    def move(self, table: Table[VideoTask], seen: VideoTask, to: Table[VideoTask]) -> bool:
+        with self._writing() as connection:
+            update = sa.update(videos).where(*_same_lease(table, seen)).values(place=to.name)
+            return connection.execute(update).rowcount == 1
+
+    def now(self) -> datetime:
+        with self._reading() as connection:
+            if self._engine.dialect.name == "sqlite":  # its clock is this machine's
+                text = connection.scalar(sa.text("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')"))
+                return datetime.fromisoformat(str(text))
+            moment = connection.scalar(sa.text("SELECT clock_timestamp()"))
+            return _as_datetime(moment).astimezone(UTC)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _prepare(self) -> None:
+        try:
+            with self._writing() as connection:
+                metadata.create_all(connection)
+        except StoreError as error:
+            raise ConfigError(f"database_url={_shown(self._engine.url)}: {error}") from None
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with self._turn, _translated(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        with self._turn, _translated(), self._engine.connect() as connection:
+            yield connection.execution_options(ydc_reading=True)
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+        options: dict[str, Any] = {"pool_pre_ping": True}
+        if parsed.get_backend_name() == "sqlite":
+            _check_folder(parsed)
+            options = {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}}
+        if _is_memory(parsed):
+            options["poolclass"] = StaticPool
+        engine = sa.create_engine(parsed, **options)
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise ConfigError(f"database_url={url!r}: {_why_no_engine(error)}") from None
+    if engine.dialect.name not in {"sqlite", "postgresql"}:
+        raise ConfigError(f"database_url={_shown(engine.url)}: only sqlite and postgresql are supported")
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _on_sqlite_connect)
+        sa.event.listen(engine, "begin", _on_sqlite_begin)
+    return engine
+
+
+def _why_no_engine(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"the driver {error.name} is not installed: pip install 'youtube-download-coordinator[postgresql]'"
+    return "this is no database URL; one looks like sqlite:///queue.db or postgresql+psycopg://user@host/name"
+
+
+def _check_folder(url: sa.URL) -> None:
+    folder = Path(url.database or ".").parent
+    if not _is_memory(url) and not folder.is_dir():
+        raise ConfigError(
+            f"database_url={_shown(url)}: the folder {str(folder)!r} does not exist; make it, or name another"
+        )
+
+
+def _is_memory(url: sa.URL) -> bool:
+    return url.get_backend_name() == "sqlite" and (url.database or ":memory:") == ":memory:"
+
+
+def _shown(url: sa.URL) -> str:
+    return url.render_as_string(hide_password=True)
+
+
+def _on_sqlite_connect(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver would begin transactions of its own, too late
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the writer
+    cursor.execute("PRAGMA synchronous=NORMAL")  # a power cut may undo the last moments, never tear the file
+    cursor.close()
+
+
+def _on_sqlite_begin(connection: sa.Connection) -> None:
+    # Asking for the write lock first: a transaction that reads and then wants it fails at once when another was faster.
+    reading = connection.get_execution_options().get("ydc_reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise StoreUnavailable(_cause(error)) from error
+    except DatabaseError as error:
+        raise StoreError(_cause(error)) from error
+
+
+def _cause(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())
+
+
+def _sql_table(table: Table[Any]) -> sa.Table:
+    return sources if table.row_type is Source else videos
+
+
+def _place(table: Table[Any]) -> list[sa.ColumnElement[bool]]:
+    return [] if table.row_type is Source else [videos.c.place == table.name]
+
+
+def _same_lease(table: Table[Any], seen: Row) -> list[sa.ColumnElement[bool]]:
+    c = _sql_table(table).c
+    return [*_place(table), c.id == seen.id, c.version == seen.lease.version, c.nonce == seen.lease.nonce]
+
+
+def _conditions(table: Table[Any], where: Where) -> list[sa.ColumnElement[bool]]:
+    c = _sql_table(table).c
+    conditions = [*_place(table), c.id > where.after_id]
+    if where.state is not None:
+        conditions.append(c.state == where.state.value)
+    if where.due is not None:
+        conditions.append(c.act_at <= where.due)
+    if where.holder:
+        conditions.append(c.holder == where.holder)
+    if where.ids is not None:
+        conditions.append(c.id.in_(where.ids))
+    if where.keys is not None:
+        conditions.append(c.key.in_(where.keys))
+    return conditions
+
+
+def _changing_values(row: Row) -> dict[str, Any]:
+    """The columns that a swap writes: the lease, and what it shows or what was learned with it."""
+    lease = row.lease
+    values = {
+        "title": row.title,
+        "claimed_by": row.claimed_by,
+        "claimed_at": row.claimed_at,
+        "version": lease.version,
+        "state": lease.state.value,
+        "tries": lease.tries,
+        "act_at": lease.not_before or lease.until or EPOCH,
+        "holder": lease.holder,
+        "detail": lease.detail,
+        "nonce": lease.nonce,
+    }
+    return values | ({"videos": row.videos, "checked_at": row.checked_at} if isinstance(row, Source) else {})
+
+
+def _all_values(table: Table[Any], row: Row) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "key": row.key,
+        "url": row.url,
+        "accent": row.accent,
+        "type": row.type,
+        "extra": json.dumps(dict(row.extra), ensure_ascii=False),
+    }
+    if isinstance(row, VideoTask):
+        values |= {"place": table.name, "source_id": row.source_id, "duration_seconds": row.duration_seconds}
+    return values | _changing_values(row)
+
+
+def _row(table: Table[R], record: sa.RowMapping) -> R:
+    names = [field.name for field in dataclasses.fields(table.row_type) if field.name not in {"lease", "extra"}]
+    return table.row_type(
+        lease=_lease(record), extra=json.loads(record["extra"]), **{name: record[name] for name in names}
+    )
+
+
+def _lease(record: sa.RowMapping) -> Lease:
+    state = State(record["state"])
+    act_at = None if record["act_at"] == EPOCH else record["act_at"]
+    return Lease(
+        version=record["version"],
+        state=state,
+        tries=record["tries"],
+        not_before=act_at if state is State.PENDING else None,
+        holder=record["holder"],
+        until=act_at if state is State.HELD else None,
+        detail=record["detail"],
+        nonce=record["nonce"],
+    )
+
+
+def _as_datetime(value: Any) -> datetime:
+    if not isinstance(value, datetime):
+        raise StoreError(f"the database's clock answered {value!r}")
+    return value
