@@ -7,14 +7,13 @@ named with its number and costs the other lines nothing.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import batched
 from pathlib import Path
 
 from youtube_download_coordinator.errors import BadUrl, SourcesFileError
 from youtube_download_coordinator.models import Lease, Source
-from youtube_download_coordinator.queue import INSERT_BATCH_ROWS, Queue
+from youtube_download_coordinator.queue import Queue, batches
 from youtube_download_coordinator.store import SOURCES
 from youtube_download_coordinator.urls import source_target
 
@@ -48,15 +47,11 @@ def new_source(url: str, accent: str = "", type_: str = "", *, allow_other_sites
 def ingest_file(queue: Queue, path: Path, *, allow_other_sites: bool = False) -> Ingested:
     """Insert the sources of a file that are not known yet. Raises SourcesFileError when it cannot be read."""
     result = Ingested()
-    for batch in _batches(_sources(path, allow_other_sites, result)):
+    for batch in batches(_sources(path, allow_other_sites, result)):
         ids = queue.add(SOURCES, batch)
         result.added += sum(row_id is not None for row_id in ids)
         result.known += sum(row_id is None for row_id in ids)
     return result
-
-
-def _batches(sources: Iterable[Source]) -> Iterator[list[Source]]:
-    return (list(batch) for batch in batched(sources, INSERT_BATCH_ROWS))
 
 
 def _sources(path: Path, allow_other_sites: bool, result: Ingested) -> Iterator[Source]:

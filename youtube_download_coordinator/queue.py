@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from youtube_download_coordinator import lifecycle
@@ -79,12 +80,9 @@ class Queue:
     # --- adding ------------------------------------------------------------------------------------------------------
 
     def add(self, table: Table[R], rows: Iterable[R]) -> list[int | None]:
-        """Insert rows (without a lease word of their own yet); None for each whose key is known already."""
-        drafts = [replace(row, lease=Lease(nonce=self._nonce())) for row in rows]
-        ids: list[int | None] = []
-        for start in range(0, len(drafts), INSERT_BATCH_ROWS):
-            ids += self.store.insert(table, drafts[start : start + INSERT_BATCH_ROWS])
-        return ids
+        """Insert rows, each with its first lease; None for each whose key is known already."""
+        drafts = (replace(row, lease=Lease(nonce=self._nonce())) for row in rows)
+        return [row_id for batch in batches(drafts) for row_id in self.store.insert(table, batch)]
 
     # --- claiming ----------------------------------------------------------------------------------------------------
 
@@ -285,6 +283,16 @@ class Queue:
 
     def _nonce(self) -> str:
         return f"{self.random.getrandbits(32):08x}"
+
+
+T = TypeVar("T")
+
+
+def batches(items: Iterable[T], size: int = INSERT_BATCH_ROWS) -> Iterator[list[T]]:
+    """Lists of at most `size` items, made as the items come."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
 def describe(row: Row) -> str:

@@ -41,6 +41,12 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
     return BACKENDS[request.param](tmp_path)
 
 
+@pytest.fixture(params=BACKENDS)
+def make_empty_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Store]:
+    """A new, empty store each time that it is called."""
+    return lambda: BACKENDS[request.param](tmp_path_factory.mktemp("store"))()
+
+
 @pytest.fixture
 def store(open_store: OpenStore) -> Iterator[Store]:
     opened = open_store()

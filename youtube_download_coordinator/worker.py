@@ -1,0 +1,199 @@
+"""One worker: claims videos in batches, has them processed a few at a time, records what came of each.
+
+How a video is processed is given (`Submit`): in a thread of the library, or as a Prefect task.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from youtube_download_coordinator.errors import StoreUnavailable
+from youtube_download_coordinator.heartbeat import Heartbeat
+from youtube_download_coordinator.models import Failure, Outcome, State, Verdict, VideoTask
+from youtube_download_coordinator.queue import Claim, Queue, describe
+from youtube_download_coordinator.store import VIDEO_TASKS
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS_KEPT = 1000
+"""A run may process a hundred thousand videos; its table shows the last of them."""
+DEADLINE_GRACE_SECONDS = 30
+"""A claim is renewed this much longer than its attempt may take: ending the attempt takes a moment."""
+
+Submit = Callable[[VideoTask], "Future[Outcome]"]
+
+
+class Ending(StrEnum):
+    """What an attempt did to its video task."""
+
+    DONE = "done"
+    RETRY = "retry"
+    """Failed, and will be tried again."""
+    LATER = "later"
+    """Too early; nothing was counted."""
+    DEAD = "dead"
+    """Failed for good, and moved to the dead letters."""
+    GIVEN_BACK = "given back"
+    """YouTube throttles or this machine is unfit; nothing was counted."""
+    LOST = "lost"
+    """The claim was lost meanwhile; the outcome was dropped."""
+
+
+FAILED = frozenset({Ending.RETRY, Ending.DEAD, Ending.LOST})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt at a video, for people to read."""
+
+    task: VideoTask
+    ending: Ending
+    seconds: float
+    detail: str
+    """The result, or the error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When a worker stops claiming; None: no limit."""
+
+    concurrency: int
+    max_videos: int | None = None
+    max_seconds: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """What a worker did."""
+
+    endings: Counter[Ending] = field(default_factory=Counter)
+    attempts: deque[Attempt] = field(default_factory=lambda: deque(maxlen=ATTEMPTS_KEPT))
+    stopped_by: str = ""
+    """Why claiming stopped while there was more to do: throttling, an unfit machine."""
+
+    @property
+    def attempted(self) -> int:
+        return self.endings.total()
+
+    @property
+    def failed(self) -> int:
+        return sum(self.endings[ending] for ending in FAILED)
+
+    def add(self, other: Summary) -> None:
+        self.endings += other.endings
+        self.attempts += other.attempts
+        self.stopped_by = other.stopped_by
+
+    def __str__(self) -> str:
+        counted = ", ".join(f"{number} {ending}" for ending, number in self.endings.most_common()) or "no videos"
+        return f"{counted}; stopped: {self.stopped_by}" if self.stopped_by else counted
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """Works until nothing is due, a limit is reached, or YouTube or this machine says stop."""
+
+    queue: Queue
+    submit: Submit
+    limits: Limits
+    claim_batch_size: int
+    attempt_timeout: timedelta
+    on_attempt: Callable[[Attempt], None] = lambda attempt: None
+    """Told of each attempt when it is recorded."""
+    _summary: Summary = field(default_factory=Summary)
+    _backlog: deque[Claim[VideoTask]] = field(default_factory=deque)
+    _running: dict[Future[Outcome], tuple[Claim[VideoTask], float]] = field(default_factory=dict)
+    _claimed: int = 0
+    _ends_at: float = 0.0
+
+    def run(self) -> Summary:
+        """Process videos; what this worker still holds when it ends, however it ends, is given back."""
+        self._ends_at = time.monotonic() + (self.limits.max_seconds if self.limits.max_seconds is not None else 10**9)
+        with Heartbeat(self.queue):
+            try:
+                while self._start() or self._running:
+                    self._record(self._finished())
+            finally:
+                self._give_back()
+        return self._summary
+
+    def _start(self) -> bool:
+        """Start attempts up to the limit; whether any runs then."""
+        while len(self._running) < self.limits.concurrency and (claim := self._next()):
+            claim.renew_until = self.queue.monotonic() + self.attempt_timeout.total_seconds() + DEADLINE_GRACE_SECONDS
+            log.info("%s: attempt %d begins", describe(claim.row), claim.row.lease.tries + 1)
+            self._running[self.submit(claim.row)] = (claim, time.monotonic())
+        return bool(self._running)
+
+    def _next(self) -> Claim[VideoTask] | None:
+        """A claim that is valid now. One that ran out in the backlog (a suspended machine) is not begun."""
+        while self._backlog or self._claim():
+            claim = self._backlog.popleft()
+            if self.queue.is_valid(claim):
+                return claim
+            self._summary.endings[Ending.LOST] += 1
+        return None
+
+    def _claim(self) -> bool:
+        if self._summary.stopped_by or time.monotonic() >= self._ends_at:
+            return False
+        count = self.claim_batch_size
+        if self.limits.max_videos is not None:
+            count = min(count, self.limits.max_videos - self._claimed)
+        claims = self.queue.claim(VIDEO_TASKS, count) if count > 0 else []
+        self._claimed += len(claims)
+        self._backlog += claims
+        return bool(claims)
+
+    def _finished(self) -> list[Future[Outcome]]:
+        done, _ = wait(self._running, return_when=FIRST_COMPLETED) if self._running else (set(), set())
+        return list(done)
+
+    def _record(self, finished: list[Future[Outcome]]) -> None:
+        """Record everything that has ended with one request. It is asked again for as long as the claims may hold."""
+        results = [(self._running[future][0], future.result()) for future in finished]
+        try:
+            rows = self.queue.settle(results) if results else []
+        except StoreUnavailable as error:
+            log.warning("outcomes could not be recorded, trying again: %s", error)
+            time.sleep(1)  # the store has waited already; this only keeps the loop from spinning
+            return
+        for future, (_, outcome), row in zip(finished, results, rows, strict=True):
+            claim, began = self._running.pop(future)
+            self._note(claim.row, outcome, row, time.monotonic() - began)
+
+    def _note(self, task: VideoTask, outcome: Outcome, row: VideoTask | None, seconds: float) -> None:
+        ending = _ending(outcome, row)
+        detail = row.lease.detail if row else "somebody else holds it now"
+        attempt = Attempt(task=row or task, ending=ending, seconds=seconds, detail=detail)
+        self._summary.endings[ending] += 1
+        self._summary.attempts.append(attempt)
+        log.log(logging.INFO if ending is Ending.DONE else logging.WARNING, "%s: %s: %s", describe(task), ending, detail)
+        if ending is Ending.GIVEN_BACK:
+            self._summary.stopped_by = detail
+        self.on_attempt(attempt)
+
+    def _give_back(self) -> None:
+        """Release the backlog, and whatever still runs when the worker is interrupted."""
+        claims = [*self._backlog, *(claim for claim, _ in self._running.values())]
+        self._backlog.clear()
+        self._running.clear()
+        if claims:
+            log.info("%d claims are given back", self.queue.release(claims))
+
+
+def _ending(outcome: Outcome, row: VideoTask | None) -> Ending:
+    if row is None:
+        return Ending.LOST
+    if isinstance(outcome, Failure) and outcome.verdict in {Verdict.THROTTLED, Verdict.UNFIT}:
+        return Ending.GIVEN_BACK
+    if isinstance(outcome, Failure) and outcome.verdict is Verdict.LATER:
+        return Ending.LATER
+    return {State.DONE: Ending.DONE, State.DEAD: Ending.DEAD}.get(row.lease.state, Ending.RETRY)
