@@ -251,7 +251,7 @@ class Queue:
             yield from page
             where = replace(where, after_id=page[-1].id)
 
-    def counts(self, table: Table[R]) -> Mapping[State, int]:
+    def counts(self, table: Table[Any]) -> Mapping[State, int]:
         return self.store.count(table)
 
     def next_due(self, table: Table[R]) -> datetime | None:

@@ -10,10 +10,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
+from youtube_download_coordinator import children
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.models import Failure, Outcome, State, Verdict, VideoTask
@@ -67,6 +68,18 @@ class Limits:
     concurrency: int
     max_videos: int | None = None
     max_seconds: float | None = None
+
+    def less(self, videos: int, seconds: float) -> Limits:
+        """What is left of the limits."""
+        return replace(
+            self,
+            max_videos=None if self.max_videos is None else self.max_videos - videos,
+            max_seconds=None if self.max_seconds is None else self.max_seconds - seconds,
+        )
+
+    @property
+    def reached(self) -> bool:
+        return any(left is not None and left <= 0 for left in (self.max_videos, self.max_seconds))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -154,7 +167,10 @@ class Worker:
 
     def _finished(self) -> list[Future[Outcome]]:
         done, _ = wait(self._running, return_when=FIRST_COMPLETED) if self._running else (set(), set())
-        return list(done)
+        for future in done:
+            if isinstance(future.exception(), children.Stopped):
+                self.queue.release([self._running.pop(future)[0]])
+        return [future for future in done if future in self._running]
 
     def _record(self, finished: list[Future[Outcome]]) -> None:
         """Record everything that has ended with one request. It is asked again for as long as the claims may hold."""
@@ -170,18 +186,22 @@ class Worker:
             self._note(claim.row, outcome, row, time.monotonic() - began)
 
     def _note(self, task: VideoTask, outcome: Outcome, row: VideoTask | None, seconds: float) -> None:
-        ending = _ending(outcome, row)
+        ending = ending_of(outcome, row)
         detail = row.lease.detail if row else "somebody else holds it now"
         attempt = Attempt(task=row or task, ending=ending, seconds=seconds, detail=detail)
         self._summary.endings[ending] += 1
         self._summary.attempts.append(attempt)
-        log.log(logging.INFO if ending is Ending.DONE else logging.WARNING, "%s: %s: %s", describe(task), ending, detail)
+        log.log(
+            logging.INFO if ending is Ending.DONE else logging.WARNING, "%s: %s: %s", describe(task), ending, detail
+        )
         if ending is Ending.GIVEN_BACK:
             self._summary.stopped_by = detail
         self.on_attempt(attempt)
 
     def _give_back(self) -> None:
-        """Release the backlog, and whatever still runs when the worker is interrupted."""
+        """Release the backlog, and whatever still runs when the worker is interrupted, after ending it."""
+        if self._running:
+            children.stop_all()
         claims = [*self._backlog, *(claim for claim, _ in self._running.values())]
         self._backlog.clear()
         self._running.clear()
@@ -189,7 +209,8 @@ class Worker:
             log.info("%d claims are given back", self.queue.release(claims))
 
 
-def _ending(outcome: Outcome, row: VideoTask | None) -> Ending:
+def ending_of(outcome: Outcome, row: VideoTask | None) -> Ending:
+    """What an outcome did to a row that `Queue.settle` returned."""
     if row is None:
         return Ending.LOST
     if isinstance(outcome, Failure) and outcome.verdict in {Verdict.THROTTLED, Verdict.UNFIT}:

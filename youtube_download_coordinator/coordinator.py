@@ -1,0 +1,235 @@
+"""The library without Prefect: everything put together from a Config.
+
+coordinator = Coordinator(Config(sources_file_path="sources.txt"))
+while True:
+    coordinator.process_next_task(lambda url: print(url))
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.expansion import Expansion, expand_next, expand_sources
+from youtube_download_coordinator.heartbeat import Heartbeat
+from youtube_download_coordinator.ingest import Ingested, ingest_file, new_source
+from youtube_download_coordinator.lifecycle import Policy
+from youtube_download_coordinator.models import Outcome, VideoTask
+from youtube_download_coordinator.processing import call_in_process, process_video
+from youtube_download_coordinator.queue import Claim, Queue
+from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS, Store, Where
+from youtube_download_coordinator.worker import Attempt, Ending, Limits, Submit, Summary, Worker, ending_of
+
+log = logging.getLogger(__name__)
+
+_stores: dict[str, Store] = {}
+_stores_lock = threading.Lock()
+
+
+def open_store(config: Config) -> Store:
+    """The store that the settings name; one for the whole process, however often this is called."""
+    with _stores_lock:
+        if config.database_url not in _stores:
+            from youtube_download_coordinator.stores.sql import SqlStore
+
+            _stores[config.database_url] = SqlStore(config.database_url)
+        return _stores[config.database_url]
+
+
+def open_queue(config: Config, run: str = "") -> Queue:
+    """A worker's view of the queue; `run` stands in ClaimedBy after the host's name, so that its rows can be found."""
+    policy = Policy(
+        lease=config.lease,
+        max_retries=config.max_retries,
+        backoff=timedelta(seconds=config.retry_backoff_seconds),
+        backoff_max=timedelta(seconds=config.retry_backoff_max_seconds),
+    )
+    randomness = random.SystemRandom()  # forked processes would share the state of another
+    return Queue(
+        store=open_store(config),
+        worker=worker_name(run or f"{randomness.getrandbits(32):08x}"),
+        video_policy=policy,
+        # A source that does not answer today may tomorrow: its listing is tried for ever, at longer and longer intervals.
+        source_policy=replace(policy, max_retries=None),
+        monotonic=_monotonic,
+        random=randomness,
+    )
+
+
+def worker_name(run: str) -> str:
+    """`host/run`, in characters that are safe in every cell and log."""
+    return f"{re.sub('[^A-Za-z0-9.-]', '-', socket.gethostname())}/{run}"
+
+
+def _monotonic() -> float:
+    """Seconds that also pass while the machine is suspended, where the system counts them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+class Client:
+    """The rows of the queue, for reading and adding by hand."""
+
+    def __init__(self, config: Config, queue: Queue, on_change: Callable[[], None]) -> None:
+        self._config = config
+        self._queue = queue
+        self._on_change = on_change
+
+    def add_source(self, url: str, accent: str = "", source_type: str = "") -> int:
+        """Add a source; its ID, also when it was there already. Raises BadUrl."""
+        source = new_source(url, accent, source_type, allow_other_sites=self._config.allow_other_sites)
+        (row_id,) = self._queue.add(SOURCES, [source])
+        self._on_change()
+        return row_id or self._queue.store.scan(SOURCES, Where(keys=[source.key]))[0].id
+
+    def get_sources(self) -> list[dict[str, object]]:
+        """Every source, by column name."""
+        return [row.columns() for row in self._queue.rows(SOURCES)]
+
+    def get_video_tasks(self) -> list[dict[str, object]]:
+        """Every video task, by column name; dead letters are not among them."""
+        return [row.columns() for row in self._queue.rows(VIDEO_TASKS)]
+
+
+class Coordinator:
+    """One worker with everything it needs. Cheap to build: the connection is one for the whole process.
+
+    Raises ConfigError when the settings lead to no queue.
+    """
+
+    def __init__(self, config: Config | None = None, *, run: str = "") -> None:
+        self.config = config or Config()
+        self.queue = open_queue(self.config, run)
+        self.client = Client(self.config, self.queue, on_change=self._look_again)
+        self._ingested: tuple[float, int] | None = None
+        self._asks_again_at = 0.0
+
+    # --- the whole job in one call -----------------------------------------------------------------------------------
+
+    def process_next_task(self, processor: Callable[[Any], Any]) -> bool:
+        """Process one video with `processor(url)`, here in this process; whether there was one.
+
+        Imports the sources file when it has changed, and expands a source when no video is pending. What the processor
+        raises counts as a failed attempt. Its claim is renewed while it runs; if it is lost meanwhile, the outcome is
+        dropped. When there is nothing to do the call takes a random part of `claim_jitter_seconds`.
+        """
+        if time.monotonic() >= self._asks_again_at:
+            self._ingest_if_changed()
+            claims = self._claim_or_expand()
+            if claims:
+                return self._process_here(claims[0], processor)
+            self._asks_again_at = time.monotonic() + self.config.idle_poll_seconds
+        time.sleep(random.random() * self.config.claim_jitter_seconds)
+        return False
+
+    def _claim_or_expand(self) -> list[Claim[VideoTask]]:
+        claims = self.queue.claim(VIDEO_TASKS, 1)
+        while not claims and (expansion := expand_next(self.queue, self.config)):
+            claims = self.queue.claim(VIDEO_TASKS, 1)
+            if expansion.throttled:
+                break
+        return claims
+
+    def _process_here(self, claim: Claim[VideoTask], processor: Callable[[Any], Any]) -> bool:
+        claim.renew_until = self.queue.monotonic() + self.config.attempt_timeout.total_seconds()
+        with Heartbeat(self.queue):
+            try:
+                outcome = call_in_process(processor, claim.row)
+            except BaseException:
+                self.queue.release([claim])
+                raise
+            (row,) = self.queue.settle([(claim, outcome)])
+        given_back = ending_of(outcome, row) is Ending.GIVEN_BACK
+        if given_back:
+            log.warning("no claims for %g s: %s", self.config.idle_poll_seconds, outcome)
+            self._asks_again_at = time.monotonic() + self.config.idle_poll_seconds
+        return not given_back
+
+    def _ingest_if_changed(self) -> None:
+        path = self.config.sources_file_path
+        if path is None:
+            return
+        try:
+            stat = path.stat()
+            state = (stat.st_mtime, stat.st_size)
+        except OSError:
+            state = None  # reading it says what is wrong
+        if state is None or state != self._ingested:
+            for problem in self.ingest().problems:
+                log.warning("%s", problem)
+            self._ingested = state
+
+    def _look_again(self) -> None:
+        self._asks_again_at = 0.0
+
+    # --- its parts ---------------------------------------------------------------------------------------------------
+
+    def ingest(self) -> Ingested:
+        """Insert the sources of the sources file that are new. Raises SourcesFileError."""
+        path = self.config.sources_file_path
+        if path is None:
+            return Ingested()
+        return ingest_file(self.queue, path, allow_other_sites=self.config.allow_other_sites)
+
+    def expand(self) -> Iterator[Expansion]:
+        """Expand every source that is due."""
+        return expand_sources(self.queue, self.config)
+
+    def process(
+        self, processor: str, limits: Limits, *, on_attempt: Callable[[Attempt], None] = lambda attempt: None
+    ) -> Summary:
+        """Process videos until none is due or a limit is reached, each in a child process."""
+        with self._threads(processor, limits.concurrency) as submit:
+            return self.worker(submit, limits, on_attempt).run()
+
+    def worker(self, submit: Submit, limits: Limits, on_attempt: Callable[[Attempt], None]) -> Worker:
+        """A worker that has videos processed by `submit`."""
+        return Worker(
+            queue=self.queue,
+            submit=submit,
+            limits=limits,
+            claim_batch_size=self.config.claim_batch_size,
+            attempt_timeout=self.config.attempt_timeout,
+            on_attempt=on_attempt,
+        )
+
+    @contextmanager
+    def _threads(self, processor: str, concurrency: int) -> Iterator[Submit]:
+        with ThreadPoolExecutor(concurrency, thread_name_prefix="video") as pool:
+
+            def submit(task: VideoTask) -> Future[Outcome]:
+                return pool.submit(process_video, processor, task, self.config)
+
+            yield submit
+
+    def rounds(self, limits: Limits, summary: Summary) -> Iterator[Limits]:
+        """What is left of the limits, for one round of expanding and processing after another, until nothing is left.
+
+        Between rounds it waits for videos that are to be tried again soon, not for sources and premieres. `summary` is what
+        the rounds have done so far; the caller adds to it.
+        """
+        began = time.monotonic()
+        while True:
+            yield limits.less(summary.attempted, time.monotonic() - began)
+            left = limits.less(summary.attempted, time.monotonic() - began)
+            wait_seconds = self._seconds_until_due()
+            longest = self.config.retry_backoff_max_seconds if left.max_seconds is None else left.max_seconds
+            if summary.stopped_by or left.reached or wait_seconds is None or wait_seconds > longest:
+                return
+            if wait_seconds:
+                log.warning("waiting %.0f s for videos that are to be tried again", wait_seconds)
+                time.sleep(wait_seconds)
+
+    def _seconds_until_due(self) -> float | None:
+        due = self.queue.next_due(VIDEO_TASKS)
+        return max(0.0, (due - self.queue.store.now()).total_seconds()) if due else None

@@ -1,0 +1,190 @@
+"""Expanding a source: one row for each of its videos, inserted while the rest is still being listed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from youtube_download_coordinator import children
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.errors import AttemptError, BadUrl, PermanentError
+from youtube_download_coordinator.heartbeat import Heartbeat
+from youtube_download_coordinator.ingest import NO_LEASE
+from youtube_download_coordinator.models import Done, Failure, Outcome, Source, Verdict, VideoTask
+from youtube_download_coordinator.queue import Claim, Queue, describe
+from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.youtube import Listed, ListedSource, ListedTitle, ListedVideo, parse_item
+
+log = logging.getLogger(__name__)
+
+FIRST_BATCH_VIDEOS = 20
+"""Inserted as soon as they are there, so that workers can begin."""
+BATCH_VIDEOS = 500
+BATCH_SECONDS = 5.0
+"""A slow listing inserts what it has at least this often (when the next entry comes)."""
+DEADLINE_GRACE_SECONDS = 30
+
+Listing = Callable[[Source, Config], Generator[Listed, None, None]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Expansion:
+    """What came of expanding one source."""
+
+    source: Source
+    listed: int = 0
+    """Distinct videos that were listed."""
+    new: int = 0
+    """Of them, those that had no row yet."""
+    new_sources: int = 0
+    """Playlists found inside, which became sources of their own."""
+    failure: Failure | None = None
+    """Why it could not be listed to its end; what was listed is kept."""
+    seconds: float = 0.0
+
+    @property
+    def throttled(self) -> bool:
+        return self.failure is not None and self.failure.verdict in {Verdict.THROTTLED, Verdict.UNFIT}
+
+    def __str__(self) -> str:
+        name = self.source.title or self.source.url
+        text = f"{name}: {self.listed} videos listed, {self.new} new"
+        return f"{text}; {self.failure}" if self.failure else text
+
+
+def list_in_child(source: Source, config: Config) -> Generator[Listed, None, None]:
+    """List a source in a process of its own, within a deadline that bites. Raises the AttemptError of what failed."""
+    payload = {
+        "url": source.url,
+        "allow_other_sites": config.allow_other_sites,
+        "mix_max_videos": config.mix_max_videos,
+    }
+    target = "youtube_download_coordinator.youtube:list_in_child"
+    deadline_seconds = config.listing_timeout.total_seconds()
+    with children.run(target, payload, deadline_seconds=deadline_seconds, name=f"listing of {source.url}") as child:
+        for message in child:
+            yield parse_item(message)
+        child.result()
+
+
+def expand_sources(queue: Queue, config: Config, listing: Listing = list_in_child) -> Iterator[Expansion]:
+    """Expand every source that is due, one after the other; stops when YouTube throttles."""
+    while expansion := expand_next(queue, config, listing):
+        yield expansion
+        if expansion.throttled:
+            return
+
+
+def expand_next(queue: Queue, config: Config, listing: Listing = list_in_child) -> Expansion | None:
+    """Claim a source and expand it; None when none is due. Gives the source back when it is interrupted."""
+    claims = queue.claim(SOURCES, 1)
+    if not claims:
+        return None
+    return _Expander(queue, config, claims[0]).expand(listing)
+
+
+@dataclass(slots=True)
+class _Expander:
+    queue: Queue
+    config: Config
+    claim: Claim[Source]
+    _videos: list[VideoTask] = field(default_factory=list)
+    _inserted_at: float = 0.0
+    _title: str = ""
+    _result: Expansion = field(init=False)
+
+    def expand(self, listing: Listing) -> Expansion:
+        began = self._inserted_at = time.monotonic()
+        source = self.claim.row
+        self._result = Expansion(source=source)
+        limit = self.config.listing_timeout.total_seconds() + DEADLINE_GRACE_SECONDS
+        self.claim.renew_until = self.queue.monotonic() + limit
+        log.info("%s: listing begins", describe(source))
+        with Heartbeat(self.queue):
+            try:
+                with closing(listing(source, self.config)) as items:
+                    outcome = self._list(items)
+                self._settle(outcome)
+            except BaseException:
+                self.queue.release([self.claim])
+                raise
+        self._result.seconds = time.monotonic() - began
+        log.log(logging.WARNING if self._result.failure else logging.INFO, "%s", self._result)
+        return self._result
+
+    def _list(self, items: Iterator[Listed]) -> Outcome:
+        """Insert what is listed; what came before an error is kept."""
+        try:
+            for item in items:
+                self._take(item)
+                if self.claim.lost:
+                    break
+        except AttemptError as error:
+            self._result.failure = error.failure
+        except BadUrl as error:
+            self._result.failure = PermanentError(str(error), reason="bad-url").failure
+        self._insert()
+        return self._result.failure or Done()
+
+    def _take(self, item: Listed) -> None:
+        match item:
+            case ListedVideo():
+                self._videos.append(self._video(item))
+                first = self._result.listed == 0 and len(self._videos) >= FIRST_BATCH_VIDEOS
+                slow = time.monotonic() - self._inserted_at >= BATCH_SECONDS
+                if first or slow or len(self._videos) >= BATCH_VIDEOS:
+                    self._insert()
+            case ListedSource():
+                self._add_source(item)
+            case ListedTitle():
+                self._title = item.title
+
+    def _video(self, item: ListedVideo) -> VideoTask:
+        """A row with the source's own columns: what a person said about the source holds for its videos."""
+        source = self.claim.row
+        return VideoTask(
+            url=item.url,
+            key=item.key,
+            title=item.title,
+            duration_seconds=item.duration_seconds,
+            source_id=source.id,
+            accent=source.accent,
+            type=source.type,
+            extra=source.extra,
+            lease=NO_LEASE,
+        )
+
+    def _insert(self) -> None:
+        ids = self.queue.add(VIDEO_TASKS, self._videos)
+        self._result.listed += len(ids)
+        self._result.new += sum(row_id is not None for row_id in ids)
+        self._videos.clear()
+        self._inserted_at = time.monotonic()
+
+    def _add_source(self, item: ListedSource) -> None:
+        own = self.claim.row
+        row = Source(
+            url=item.url,
+            key=item.key,
+            title=item.title,
+            accent=own.accent,
+            type=own.type,
+            extra=own.extra,
+            lease=NO_LEASE,
+        )
+        self._result.new_sources += sum(row_id is not None for row_id in self.queue.add(SOURCES, [row]))
+
+    def _settle(self, outcome: Outcome) -> None:
+        result = self._result
+        title = self._title or self.claim.row.title
+        row = self.queue.settle(
+            [(self.claim, outcome)], title=title, videos=result.listed, checked_at=self.queue.store.now()
+        )[0]
+        result.source = row or result.source
+        if row is None:
+            result.failure = Failure(
+                verdict=Verdict.RETRY, reason="lost", message="somebody else lists this source now"
+            )
