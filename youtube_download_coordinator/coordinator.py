@@ -192,7 +192,9 @@ class Coordinator:
         with self._threads(processor, limits.concurrency) as submit:
             return self.worker(submit, limits, on_attempt).run()
 
-    def worker(self, submit: Submit, limits: Limits, on_attempt: Callable[[Attempt], None]) -> Worker:
+    def worker(
+        self, submit: Submit, limits: Limits, on_attempt: Callable[[Attempt], None] = lambda attempt: None
+    ) -> Worker:
         """A worker that has videos processed by `submit`."""
         return Worker(
             queue=self.queue,

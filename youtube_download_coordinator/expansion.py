@@ -79,11 +79,14 @@ def expand_sources(queue: Queue, config: Config, listing: Listing = list_in_chil
 
 
 def expand_next(queue: Queue, config: Config, listing: Listing = list_in_child) -> Expansion | None:
-    """Claim a source and expand it; None when none is due. Gives the source back when it is interrupted."""
+    """Claim a source and expand it; None when none is due."""
     claims = queue.claim(SOURCES, 1)
-    if not claims:
-        return None
-    return _Expander(queue, config, claims[0]).expand(listing)
+    return expand(queue, config, claims[0], listing) if claims else None
+
+
+def expand(queue: Queue, config: Config, claim: Claim[Source], listing: Listing = list_in_child) -> Expansion:
+    """Expand a source that is claimed; it is given back when that is interrupted."""
+    return _Expander(queue, config, claim).expand(listing)
 
 
 @dataclass(slots=True)

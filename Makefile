@@ -1,0 +1,43 @@
+# Every target makes .venv itself, with python3 and pip alone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+SOURCES ?= sources.txt
+PROCESSOR ?= audio
+
+.PHONY: help demo run test slow lint bench clean
+
+help:  ## What can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+demo: $(INSTALLED)  ## The whole job on this machine, on a small media site of its own
+	$(BIN)/python -m examples.demo demo
+
+run: $(INSTALLED)  ## List and process SOURCES (sources.txt) with PROCESSOR (audio), on the embedded queue
+	$(BIN)/ydc run --sources "$(SOURCES)" --processor "$(PROCESSOR)"
+
+test: $(INSTALLED)  ## The tests, but for the slow ones
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+slow: $(INSTALLED)  ## The slow tests: processes that are killed, recorded YouTube, deployments
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED)  ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)  ## Speed and memory, compared in one run
+	$(BIN)/python -m benchmarks
+
+clean:  ## Remove what was made, but for the queue and its files
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

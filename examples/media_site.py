@@ -1,0 +1,81 @@
+"""A small media site on loopback: a podcast feed whose clips are made with the packaged ffmpeg.
+
+with serving(make_site(folder, TITLES)) as address:
+    ...     # f"{address}/feed.xml" is an RSS feed that yt-dlp lists
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import imageio_ffmpeg
+
+CLIP_SECONDS = 3
+
+
+def make_site(folder: Path, titles: Sequence[str]) -> Path:
+    """Make a clip for each title, unless it is there already; the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, title in enumerate(titles, start=1):
+        _make_clip(folder / f"clip-{number}.mp4", title, 220 * number)
+    return folder
+
+
+def _make_clip(path: Path, title: str, pitch_hertz: int) -> None:
+    if path.exists():
+        return
+    draft = path.with_suffix(".part.mp4")
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"]
+    command += ["-f", "lavfi", "-i", f"testsrc=size=160x120:rate=10:duration={CLIP_SECONDS}"]
+    command += ["-f", "lavfi", "-i", f"sine=frequency={pitch_hertz}:duration={CLIP_SECONDS}"]
+    subprocess.run([*command, "-metadata", f"title={title}", "-shortest", str(draft)], check=True)
+    draft.replace(path)
+
+
+def feed(address: str, titles: Sequence[str]) -> str:
+    """An RSS feed with an enclosure for each clip."""
+    items = "".join(
+        f"<item><title>{escape(title)}</title><enclosure url='{address}/clip-{number}.mp4' type='video/mp4' length='1'/></item>"
+        for number, title in enumerate(titles, start=1)
+    )
+    return f"<rss version='2.0'><channel><title>A small media site</title>{items}</channel></rss>"
+
+
+@contextmanager
+def serving(folder: Path, titles: Sequence[str]) -> Iterator[str]:
+    """Serve the folder and its feed on a port of 127.0.0.1, the same one each time if it is free; the address."""
+    server = _server(folder)
+    address = f"http://127.0.0.1:{server.server_port}"
+    (folder / "feed.xml").write_text(feed(address, titles), encoding="utf-8")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield address
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _server(folder: Path) -> ThreadingHTTPServer:
+    """A source is known by its address: with another port the next run would find another source."""
+    remembered = folder / "port"
+    handler = partial(_Quiet, directory=str(folder))
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", int(remembered.read_text())), handler)
+    except (OSError, ValueError):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    remembered.write_text(str(server.server_port))
+    return server
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass

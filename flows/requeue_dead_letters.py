@@ -1,0 +1,23 @@
+"""Give dead letters another chance."""
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from tasks.context import coordinator, mistakes_in_one_line
+from tasks.reports import finished, report_moved
+
+
+@flow(name="requeue-dead-letters", flow_run_name="requeue dead letters")
+@mistakes_in_one_line
+def requeue_dead_letters(ids: list[int] | None = None) -> State[Any]:
+    """Move dead letters back to the video tasks, with all their attempts.
+
+    Args:
+        ids: The IDs of the rows; all dead letters unless it is given.
+    """
+    count = coordinator().queue.requeue_dead_letters(ids)
+    if count:
+        report_moved("requeued-dead-letters", "Dead letters that are tried again.", {"requeued": count})
+    return finished(f"{count} dead letters requeued", failed=False, data=count)
