@@ -7,10 +7,10 @@ everything else is what was inserted, or shows people what the lease says.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 DETAIL_MAX_CHARACTERS = 300
 """A result or a reason is cut to this length: a spreadsheet's cell is no place for a traceback."""
@@ -191,6 +191,34 @@ def cut(text: str, max_characters: int = DETAIL_MAX_CHARACTERS) -> str:
     return line if len(line) <= max_characters else line[: max_characters - 1] + "…"
 
 
+def storable(text: str) -> str:
+    """Without what a database refuses: NUL, and halves of characters (a file name that is no UTF-8 has them)."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
+
+
 def utc_text(moment: datetime | None) -> str:
     """ISO-8601 in UTC with a Z, to the second; nothing for no moment."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
+
+
+_MOMENTS = ("claimed_at", "not_before", "until")
+
+
+def video_task_to_json(task: VideoTask) -> dict[str, Any]:
+    """The task as JSON, for a process of its own."""
+    fields = asdict(replace(task, extra=dict(task.extra)))  # asdict copies no mapping of another type
+    return _moments_to_text(fields | {"lease": _moments_to_text(fields["lease"])})
+
+
+def video_task_from_json(fields: Mapping[str, Any]) -> VideoTask:
+    """The task that `video_task_to_json` was given."""
+    lease = _text_to_moments(fields["lease"])
+    return VideoTask(**_text_to_moments(fields) | {"lease": Lease(**lease | {"state": State(lease["state"])})})
+
+
+def _moments_to_text(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(fields) | {name: moment.isoformat() for name in _MOMENTS if (moment := fields.get(name))}
+
+
+def _text_to_moments(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(fields) | {name: datetime.fromisoformat(text) for name in _MOMENTS if (text := fields.get(name))}

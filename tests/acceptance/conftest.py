@@ -1,0 +1,94 @@
+"""YouTube, answered from recordings by a server of its own (see its README): shared by the acceptance tests.
+
+The recordings are other people's and not part of this repository. They are looked for beside it, in `../shared`, or where
+YDC_TEST_SHARED says; tests that need them are skipped when they are not there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = Path(os.environ.get("YDC_TEST_SHARED") or ROOT.parent / "shared")
+START_LINE = re.compile(r"replay on http://127\.0\.0\.1:(\d+) ")
+CONTROL_SECONDS = 10
+"""What an answer of the control plane may take."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The recorded YouTube: `environment` points a program at it that knows nothing of it."""
+
+    port: int
+    environment: Mapping[str, str] = field(repr=False)
+
+    def faults(self, *rules: Mapping[str, Any]) -> None:
+        """Let what matches these rules fail from now on; none: nothing fails."""
+        self._ask("/__kit/faults", list(rules))
+
+    def era(self, era: str) -> None:
+        """Travel in time: `2024-11` or `2026`."""
+        self._ask("/__kit/era", {"era": era})
+
+    def log(self) -> list[Any]:
+        """What was asked since the test began: [time, method, url, status, text]."""
+        log: list[Any] = self._ask("/__kit/log")
+        return log
+
+    def reset(self) -> None:
+        self.faults()
+        self.era("2026")
+        self._ask("/__kit/reset", {})
+
+    def _ask(self, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        # No proxy: this machine's may be set to something else.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://127.0.0.1:{self.port}{path}", data, CONTROL_SECONDS) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture(scope="session")
+def replay_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
+    program = SHARED / "youtube-replay" / "replay.py"
+    if not program.exists():
+        pytest.skip(f"YouTube's recordings are not here ({program}); YDC_TEST_SHARED may say where they are")
+    environment = os.environ | {"REPLAY_CA": str(tmp_path_factory.mktemp("ca"))}
+    command = [sys.executable, str(program), "serve", "--port", "0"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout
+            started = START_LINE.match(server.stdout.readline())
+            assert started, "the replay server did not start"
+            port = int(started[1])
+            yield Replay(port, environment | _exports(program, port, environment))
+        finally:
+            server.terminate()
+
+
+def _exports(program: Path, port: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that `replay.py env` would set in a shell."""
+    command = [sys.executable, str(program), "env", "--port", str(port)]
+    lines = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    words = [word for word in shlex.split(lines) if word != "export"]
+    return dict(word.split("=", 1) for word in words)
+
+
+@pytest.fixture
+def replay(replay_server: Replay) -> Iterator[Replay]:
+    """The recorded YouTube as it is when nothing fails."""
+    replay_server.reset()
+    yield replay_server
+    replay_server.reset()

@@ -1,0 +1,417 @@
+"""Canonical keys: what makes two addresses the same source or the same video. Pure; no network.
+
+| what a person may write | key | url |
+|---|---|---|
+| watch?v=, youtu.be/, shorts/, live/, embed/, v/, e/, a bare ID of 11 characters | `yt:v:ID` | watch?v=ID |
+| playlist?list=, watch?v=&list=, embed/videoseries?list=, browse/VL, a bare PL... | `yt:p:LIST` | playlist?list=LIST |
+| channel/UC...[/tab], feeds/videos.xml?channel_id=, a bare UC... | `yt:c:UC...[/tab]` | channel/UC...[/tab] |
+| @handle, c/name, user/name, /name [/tab] | `yt:a:@handle[/tab]`, lower case | the same |
+| other sites, when they are allowed | `url:` and the address | the address |
+
+The channel behind an alias is known after one request only (youtube.py).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+
+from youtube_download_coordinator.errors import BadUrl
+from youtube_download_coordinator.models import cut
+
+MAX_CHARACTERS = 8000
+"""Of an address; longer ones are a mistake."""
+SMUGGLE = "#__youtubedl_smuggle="
+"""yt-dlp's suffix of facts for itself: kept for the worker, left out of the key."""
+
+
+class Kind(StrEnum):
+    """What an address leads to."""
+
+    VIDEO = "video"
+    PLAYLIST = "playlist"
+    CHANNEL = "channel"
+    ALIAS = "alias"
+    """A name of a channel whose ID is not known yet."""
+    OTHER = "other"
+    """An address of another site: a page, a feed or a video."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An address as it is kept: `key` for comparing, `url` for yt-dlp."""
+
+    kind: Kind
+    key: str
+    url: str
+
+    @property
+    def is_whole_channel(self) -> bool:
+        """Whether it is a channel with all its tabs."""
+        return self.kind in (Kind.CHANNEL, Kind.ALIAS) and not _KEY_WITH_TAB.match(self.key)
+
+    @property
+    def is_mix(self) -> bool:
+        """Whether it is a list that YouTube makes up as one listens: it never ends."""
+        return self.key.startswith("yt:p:RD") and not self.key.startswith("yt:p:RDCLAK5uy_")
+
+
+_KEY_WITH_TAB = re.compile(r"yt:[ac]:(?:c/|user/)?+[^/]+/")
+
+
+def source_target(text: str, *, allow_other_sites: bool = False) -> Target:
+    """Read what a person wrote as a source: a channel, a playlist or a video. In watch?v=&list= the list stands.
+
+    Raises BadUrl, with one line that says what is wrong and what to do.
+    """
+    return _target(text, prefer_list=True, allow_other_sites=allow_other_sites)
+
+
+def video_target(text: str, *, allow_other_sites: bool = False) -> Target:
+    """Read the address of one video. In watch?v=&list= the video stands.
+
+    Raises BadUrl, also for a playlist or a channel.
+    """
+    target = _target(text, prefer_list=False, allow_other_sites=allow_other_sites)
+    if target.kind not in (Kind.VIDEO, Kind.OTHER):
+        raise BadUrl(f"{_shown(text)} is a {_SPOKEN[target.kind]}, not a video: add it as a source")
+    return target
+
+
+_SPOKEN = {Kind.PLAYLIST: "playlist", Kind.CHANNEL: "channel", Kind.ALIAS: "channel"}
+
+
+def _target(text: str, *, prefer_list: bool, allow_other_sites: bool) -> Target:
+    clean = _clean(text)
+    if bare := _bare(clean):
+        return bare
+    smuggled = clean.partition(SMUGGLE)[2]
+    split = _split(clean.partition(SMUGGLE)[0])
+    if _host(split) in _YOUTUBE_HOSTS:
+        return _Address(text, split, prefer_list).target()
+    if _host(split).endswith(".youtube.com"):
+        raise BadUrl(f"{_shown(text)}: {_host(split)} has no videos to list; give the address on www.youtube.com")
+    if not allow_other_sites:
+        raise BadUrl(
+            f"{_shown(text)}: {_host(split)} is not YouTube; other sites need allow_other_sites (YDC_ALLOW_OTHER_SITES=true)"
+        )
+    return _other(split, smuggled)
+
+
+# -- what everything has in common
+
+_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]")
+_NEVER = re.compile(r"[\s\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_QUOTES = "<>\"'`“”‘’«»"
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?!\d+(?:[/?#]|$))")
+
+
+def _shown(text: str) -> str:
+    """The text as a message repeats it: one short line, also when it cannot be printed."""
+    return ascii(cut(text, 120)) if not text.isprintable() else f"“{cut(text, 120)}”"
+
+
+def _clean(text: str) -> str:
+    """Without what comes along when an address is copied: blanks, quotes, zero-width characters."""
+    clean = _INVISIBLE.sub("", text).strip().strip(_QUOTES).strip()
+    if not clean:
+        raise BadUrl("empty: give the address of a YouTube channel, playlist or video")
+    if len(clean) > MAX_CHARACTERS:
+        raise BadUrl(f"{_shown(clean)} is longer than {MAX_CHARACTERS} characters: that is no address")
+    if _NEVER.search(clean):
+        raise BadUrl(f"{_shown(clean)} has a blank or a character in it that no address has: one address per line")
+    return clean
+
+
+def _split(clean: str) -> SplitResult:
+    """The parts of an http address; a missing scheme is https."""
+    scheme = _SCHEME.match(clean)
+    if scheme and scheme[1].lower() not in ("http", "https"):
+        raise BadUrl(f"{_shown(clean)}: {scheme[1]}: is never taken; give an https:// address")
+    rest = re.sub(r"^(?:https?:)?//", "", clean, flags=re.IGNORECASE)
+    if scheme and rest == clean:
+        raise BadUrl(f"{_shown(clean)} is no address: two slashes are missing after {scheme[0]}")
+    try:
+        split = urlsplit(f"{scheme[1].lower() if scheme else 'https'}://{rest}")
+        port = split.port
+    except ValueError as error:
+        raise BadUrl(f"{_shown(clean)} is no address: {cut(str(error), 80)}") from None
+    if port == 0:
+        raise BadUrl(f"{_shown(clean)} is no address: there is no port 0")
+    _check_host(clean, split)
+    return split
+
+
+_HOST = re.compile(r"(?=.{1,253}\Z)(?:localhost|[a-z0-9_-]+(?:\.[a-z0-9_-]+)+)\.?\Z|[0-9a-f.]*:[0-9a-f:.]+\Z")
+
+
+def _check_host(clean: str, split: SplitResult) -> None:
+    """Refuse hosts that are not what they look like."""
+    host = split.hostname or ""
+    if "@" in split.netloc:
+        raise BadUrl(
+            "an address with a user name or a password in it is not taken: leave out what is before the @ of the host"
+        )
+    if not host.isascii():
+        raise BadUrl(f"{_shown(clean)}: {host!a} is not written in plain letters and may not be what it looks like")
+    if not _HOST.match(host):
+        raise BadUrl(f"{_shown(clean)} is neither an address nor a YouTube ID")
+
+
+def _host(split: SplitResult) -> str:
+    return (split.hostname or "").removesuffix(".")
+
+
+# -- YouTube
+
+_YOUTUBE_HOSTS = frozenset(
+    f"{prefix}{name}"
+    for name in ("youtube.com", "youtube-nocookie.com", "youtubekids.com", "youtu.be")
+    for prefix in ("", "www.", "m.", "music.", "gaming.", "consent.")
+)
+_SHORT_HOSTS = frozenset(host for host in _YOUTUBE_HOSTS if host.endswith("youtu.be"))
+_VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}(?![A-Za-z0-9_-])")
+_LIST_ID = re.compile(r"[A-Za-z0-9_-]{3,100}\Z")
+_CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{1,98}\Z")
+_BARE_CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}\Z")
+_BARE_LIST_ID = re.compile(r"(?:VL)?(?:PL|UU|FL|EC|RD|OLAK5uy_)[A-Za-z0-9_-]{10,98}\Z")
+_NAME = re.compile(r"[^\s/?#&@%:]{1,100}\Z")
+
+_TABS = frozenset(("videos", "streams", "shorts", "live", "playlists", "releases", "podcasts", "courses"))
+_ROOT_TABS = frozenset(("featured", "home", "about", "null"))
+"""Where a browser leaves people who look at a channel: they mean the channel."""
+_PRIVATE_LISTS = {
+    "WL": "Watch Later", "LL": "the liked videos", "LM": "the liked music", "HL": "the history", "RDMM": "My Mix",
+}  # fmt: skip
+_REFUSED = {
+    "hashtag": "a hashtag page changes all the time; give channels or playlists",
+    "results": "a search changes all the time; give channels or playlists",
+    "search": "a search changes all the time; give channels or playlists",
+    "feed": "a personal feed cannot be listed; give channels or playlists",
+    "post": "a post is no video; give the video's own address",
+    "clip": "a clip is a part of a video; give the video's own address",
+    "redirect": "this leads away from YouTube; give the address it leads to",
+    "watch_videos": "this list is made up in the address; give its videos one by one, or a playlist",
+}
+_NOT_A_NAME = frozenset((
+    "w", "shared", "trending", "explore", "oembed", "get_video_info", "iframe_api", "s", "source", "storefront", "oops", "index",
+    "account", "t", "upload", "signin", "logout", "about", "premium", "gaming", "movies", "shows", "sports", "ads", "creators",
+    "intl", "kids", "redeem", "howyoutubeworks", "img", "vi", "robots.txt", "api", "yt", "youtubei", "logos", "live_chat",
+))  # fmt: skip
+"""Pages of YouTube's own, which look like a bare channel name."""
+
+
+def _bare(clean: str) -> Target | None:
+    """An ID or a handle without any address around it."""
+    if re.fullmatch(r"[A-Za-z0-9_-]{11}", clean):
+        return _video(clean)
+    if _BARE_CHANNEL_ID.match(clean):
+        return _channel(clean, "")
+    if _BARE_LIST_ID.match(clean) or clean in _PRIVATE_LISTS:
+        return _playlist(clean.removeprefix("VL"), "", clean)
+    if clean.startswith("@") and clean.count("@") == 1:
+        return _Address(clean, urlsplit(f"https://www.youtube.com/{clean}"), prefer_list=True).target()
+    return None
+
+
+def _video(video_id: str) -> Target:
+    return Target(Kind.VIDEO, f"yt:v:{video_id}", f"https://www.youtube.com/watch?v={video_id}")
+
+
+def _channel(channel_id: str, tab: str) -> Target:
+    path = f"{channel_id}/{tab}" if tab else channel_id
+    return Target(Kind.CHANNEL, f"yt:c:{path}", f"https://www.youtube.com/channel/{path}")
+
+
+def _playlist(list_id: str, video_id: str, text: str) -> Target:
+    if not _LIST_ID.match(list_id) and list_id not in _PRIVATE_LISTS:
+        raise BadUrl(f"{_shown(text)}: {_shown(list_id)} is no playlist ID")
+    private = next((name for known, name in _PRIVATE_LISTS.items() if list_id == known), None)
+    if private or list_id.startswith("RDMM"):
+        raise BadUrl(
+            f"{_shown(text)}: {private or 'My Mix'} is private to its owner; copy it to a playlist and give that"
+        )
+    return Target(Kind.PLAYLIST, f"yt:p:{list_id}", _playlist_url(list_id, video_id))
+
+
+def _playlist_url(list_id: str, video_id: str) -> str:
+    """A mix has no page of its own: it is opened beside a video, mostly the one that its ID ends with."""
+    if not list_id.startswith("RD") or list_id.startswith("RDCLAK5uy_"):
+        return f"https://www.youtube.com/playlist?list={list_id}"
+    seed = re.fullmatch(r"RD(?:AMVM|GMEM|QM)?([A-Za-z0-9_-]{11})", list_id)
+    beside = seed[1] if seed else video_id
+    return (
+        f"https://www.youtube.com/watch?v={beside}&list={list_id}"
+        if beside
+        else f"https://www.youtube.com/playlist?list={list_id}"
+    )
+
+
+class _Address:
+    """One address on YouTube, taken apart."""
+
+    def __init__(self, text: str, split: SplitResult, prefer_list: bool) -> None:
+        self._text = text
+        self._parts = [part for part in map(unquote, split.path.split("/")) if part]
+        self._query = dict(reversed(parse_qsl(split.query.replace("&amp;", "&"))))
+        self._short = _host(split) in _SHORT_HOSTS
+        self._prefer_list = prefer_list
+        if _host(split) == "consent.youtube.com":
+            self._parts = ["attribution_link"]
+            self._query["u"] = self._query.get("continue", "")
+
+    def target(self) -> Target:
+        word = self._part(0).lower()
+        if self._short:
+            return self._video_or_list(self._part(0))
+        if word in _REFUSED:
+            raise self._bad(_REFUSED[word])
+        route = _ROUTES.get(word)
+        return route(self) if route else self._alias(0, "")
+
+    def _part(self, index: int) -> str:
+        return self._parts[index] if index < len(self._parts) else ""
+
+    def _bad(self, reason: str) -> BadUrl:
+        return BadUrl(f"{_shown(self._text)}: {reason}")
+
+    # -- videos and lists
+
+    def _video_or_list(self, video: str) -> Target:
+        """The video, or the list that it was seen in, whichever the caller prefers."""
+        listed = self._query.get("list", "")
+        if listed and (self._prefer_list or not video):
+            found = _VIDEO_ID.match(video)
+            return _playlist(listed, found[0] if found else "", self._text)
+        if found := _VIDEO_ID.match(video):
+            return _video(found[0])
+        raise self._bad(f"{_shown(video)} is no video ID of 11 characters" if video else "there is no video ID in it")
+
+    def _watch(self) -> Target:
+        return self._video_or_list(self._query.get("v", "") or self._part(1))
+
+    def _second_part(self) -> Target:
+        return self._video_or_list(self._part(1))
+
+    def _front_page(self) -> Target:
+        if "v" in self._query or "list" in self._query:
+            return self._watch()
+        raise self._bad("this is YouTube's front page; give a channel, a playlist or a video")
+
+    def _playlist(self) -> Target:
+        listed = self._query.get("list", "") or self._query.get("p", "")
+        if not listed:
+            raise self._bad("there is no list= in it")
+        return _playlist(listed, self._query.get("v", ""), self._text)
+
+    def _embed(self) -> Target:
+        if self._part(1) == "videoseries":
+            return self._playlist()
+        if self._part(1) == "live_stream":
+            return self._channel_tab(self._query.get("channel", ""), "live")
+        return self._video_or_list(self._part(1))
+
+    def _browse(self) -> Target:
+        item = self._part(1)
+        if item.startswith("VL"):
+            return _playlist(item[2:], "", self._text)
+        if item.startswith("UC"):
+            return self._channel_tab(item, "")
+        raise self._bad("this page of YouTube Music has an ID of its own; give its list=OLAK5uy_... or its channel")
+
+    # -- channels
+
+    def _channel(self) -> Target:
+        return self._channel_tab(self._part(1), self._tab(2))
+
+    def _channel_tab(self, channel_id: str, tab: str) -> Target:
+        if not _CHANNEL_ID.match(channel_id):
+            raise self._bad(f"{_shown(channel_id)} is no channel ID (UC and 22 characters)")
+        return _channel(channel_id, tab)
+
+    def _feeds(self) -> Target:
+        if channel_id := self._query.get("channel_id"):
+            return self._channel_tab(channel_id, "")
+        if listed := self._query.get("playlist_id"):
+            return _playlist(listed, "", self._text)
+        self._parts = ["user", self._query.get("user", "")]
+        return self._alias(1, "user/")
+
+    def _c(self) -> Target:
+        return self._alias(1, "c/")
+
+    def _user(self) -> Target:
+        return self._alias(1, "user/")
+
+    def _alias(self, index: int, prefix: str) -> Target:
+        name = unicodedata.normalize("NFC", self._part(index))
+        self._check_name(name.removeprefix("@") if not prefix else name, prefix)
+        path = prefix + name
+        tab = self._tab(index + 1)
+        after = f"/{tab}" if tab else ""
+        return Target(
+            Kind.ALIAS, f"yt:a:{path.lower()}{after}", f"https://www.youtube.com/{quote(path, safe='/@')}{after}"
+        )
+
+    def _check_name(self, name: str, prefix: str) -> None:
+        if not _NAME.match(name) or not name.isprintable() or (not prefix and name.lower() in _NOT_A_NAME):
+            raise self._bad("there is no channel, playlist or video in it")
+
+    def _tab(self, index: int) -> str:
+        tab = self._part(index).lower()
+        if tab in _ROOT_TABS:
+            return ""
+        if tab and tab not in _TABS:
+            raise self._bad(f"the tab {_shown(tab)} has no videos to list; known are {', '.join(sorted(_TABS))}")
+        return tab
+
+    # -- detours
+
+    def _attribution_link(self) -> Target:
+        """Follow the address inside, without asking anybody."""
+        inner = self._query.get("u", "")
+        split = urlsplit(f"https://www.youtube.com{inner}") if inner.startswith("/") else _split(_clean(inner))
+        address = _Address(self._text, split, self._prefer_list)
+        if _host(split) not in _YOUTUBE_HOSTS or address._part(0).lower() == "attribution_link":
+            raise self._bad("this does not lead to a page of YouTube; give the address it leads to")
+        return address.target()
+
+
+_ROUTES: dict[str, Callable[[_Address], Target]] = {
+    "": _Address._front_page,
+    "watch": _Address._watch,
+    "watch_popup": _Address._watch,
+    "v": _Address._second_part,
+    "e": _Address._second_part,
+    "shorts": _Address._second_part,
+    "live": _Address._second_part,
+    "embed": _Address._embed,
+    "playlist": _Address._playlist,
+    "view_play_list": _Address._playlist,
+    "browse": _Address._browse,
+    "channel": _Address._channel,
+    "c": _Address._c,
+    "user": _Address._user,
+    "feeds": _Address._feeds,
+    "attribution_link": _Address._attribution_link,
+}
+
+
+# -- other sites
+
+_SAFE = "/%:@!$&'()*+,;=~-._"
+
+
+def _other(split: SplitResult, smuggled: str) -> Target:
+    """Another site's address, spelled in one way: https://HOST[:PORT]/path?query."""
+    host = f"[{_host(split)}]" if ":" in _host(split) else _host(split)
+    default_port = {"http": 80, "https": 443}[split.scheme]
+    port = f":{split.port}" if split.port and split.port != default_port else ""
+    query = f"?{quote(split.query, safe=_SAFE + '?')}" if split.query else ""
+    url = f"{split.scheme}://{host}{port}{quote(split.path, safe=_SAFE) or '/'}{query}"
+    suffix = SMUGGLE + quote(smuggled, safe=_SAFE) if smuggled else ""
+    return Target(Kind.OTHER, f"url:{url}", url + suffix)

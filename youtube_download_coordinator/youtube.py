@@ -1,0 +1,317 @@
+"""Listing a source with yt-dlp: flat, streamed, one page in memory.
+
+yt-dlp is imported when the first listing starts, not with this module: the parent of a listing process never needs it.
+One listing belongs in one process: it is bound to one core, and a YoutubeDL cannot be shared by threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from youtube_download_coordinator.errors import (
+    AttemptError,
+    BadUrl,
+    PermanentError,
+    ThrottledError,
+    TransientError,
+    UnfitError,
+)
+from youtube_download_coordinator.urls import Kind, Target, source_target, video_target
+from youtube_download_coordinator.verdicts import MessageKeeper, classify
+
+_log = logging.getLogger(__name__)
+
+Info = Mapping[str, Any]
+"""What yt-dlp knows of something. Any field may be missing or None."""
+
+MAX_HOPS = 10
+"""Answers "look there instead" that are followed before a source counts as broken."""
+MIX_REPEATS = 5
+"""A mix repeats itself: this many entries are read for each video that is wanted."""
+RETRY_PAUSE_SECONDS = (0.5, 1.0, 2.0)
+"""yt-dlp asks three times more for a page that failed, at once; an overloaded server needs a moment."""
+UNAVAILABLE_TITLES = frozenset(("[Private video]", "[Deleted video]"))
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVideo:
+    """A video of the source."""
+
+    url: str
+    key: str
+    title: str
+    duration_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSource:
+    """A playlist or channel inside the source: a source of its own."""
+
+    url: str
+    key: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTitle:
+    """What the source is called; `expected` is how many entries it says to have, private ones included."""
+
+    title: str
+    channel_id: str
+    expected: int | None
+
+
+Listed = ListedVideo | ListedSource | ListedTitle
+
+
+def listing(
+    url: str, *, allow_other_sites: bool, mix_max_videos: int, socket_timeout_seconds: float = 20
+) -> Iterator[Listed]:
+    """List a source, each video once, as the pages arrive; ListedTitle first, except for a single video.
+
+    Private and deleted entries are left out. A channel is listed tab by tab; a tab that fails does not take the others along.
+    Raises BadUrl; the AttemptError of what failed first, after all that could be listed; a ThrottledError or UnfitError at
+    once. What was yielded before an error is good.
+    """
+    target = source_target(url, allow_other_sites=allow_other_sites)
+    with _Lister(allow_other_sites, mix_max_videos, socket_timeout_seconds) as lister:
+        yield from lister.list(target)
+
+
+def list_in_child(payload: Mapping[str, Any], emit: Callable[[Mapping[str, Any]], None]) -> None:
+    """List in a child process: `payload` is the arguments of `listing`, `emit` sends one JSON-able message per item.
+
+    Raises what `listing` raises.
+    """
+    for item in listing(**payload):
+        emit({"kind": _KINDS[type(item)], **asdict(item)})
+
+
+def parse_item(message: Mapping[str, Any]) -> Listed:
+    """The item that a child's message was made of."""
+    fields = dict(message)
+    return _ITEMS[fields.pop("kind")](**fields)
+
+
+_ITEMS: dict[str, Callable[..., Listed]] = {"video": ListedVideo, "source": ListedSource, "title": ListedTitle}
+_KINDS: dict[type[Listed], str] = {ListedVideo: "video", ListedSource: "source", ListedTitle: "title"}
+
+
+class _Lister:
+    """One listing: a YoutubeDL, what it has said, and what was listed already."""
+
+    def __init__(self, allow_other_sites: bool, mix_max_videos: int, socket_timeout_seconds: float) -> None:
+        from yt_dlp import YoutubeDL
+
+        self._allow_other_sites = allow_other_sites
+        self._mix_max_videos = mix_max_videos
+        self._keeper = MessageKeeper()
+        self._ydl = YoutubeDL(_options(allow_other_sites, socket_timeout_seconds, self._keeper))
+        self._seen: set[str] = set()
+        self._entries = 0
+        """All that YouTube listed: also repeats and private ones."""
+        self._failure: AttemptError | None = None
+
+    def __enter__(self) -> _Lister:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ydl.close()
+
+    def list(self, target: Target) -> Iterator[Listed]:
+        info = self._open(target.url)
+        if not _is_list(info):
+            yield self._single(info, target)
+            return
+        yield ListedTitle(_name(info, target), info.get("channel_id") or "", _whole(info.get("playlist_count")))
+        yield from self._part(partial(self._entries_of, info, target))
+        if not self._entries and not self._failure and (channel := _channel_behind(info, target)):
+            yield from self._part(partial(self._tab_entries, channel))
+        self._finish(info, target)
+
+    # -- asking yt-dlp
+
+    def _open(self, url: str) -> Info:
+        """Ask for a page, and where that points to another, for that one. Raises an AttemptError."""
+        self._keeper.clear()
+        ie_key = None
+        for _ in range(MAX_HOPS):
+            info = self._extract(url, ie_key)
+            if info.get("_type") not in ("url", "url_transparent"):
+                return info
+            url, ie_key = info["url"], info.get("ie_key")
+        raise TransientError(f"{url} leads from page to page without an end", reason="redirects")
+
+    def _extract(self, url: str, ie_key: str | None) -> Info:
+        try:
+            info: Info | None = self._ydl.extract_info(url, download=False, process=False, ie_key=ie_key)
+        except Exception as error:
+            raise self._verdict(error) from error
+        if info is None:
+            raise TransientError(f"yt-dlp has no answer for {url}", reason="nothing-listed")
+        return info
+
+    def _verdict(self, error: Exception) -> AttemptError:
+        return classify(error, self._keeper.messages)
+
+    # -- parts of a list
+
+    def _part(self, entries: Callable[[], Iterator[Listed]]) -> Iterator[Listed]:
+        """List a page or a tab. What fails is kept for the end, unless everything else would fail too."""
+        try:
+            yield from entries()
+        except Exception as error:  # noqa: BLE001 - yt-dlp lets all kinds of errors through; classify tells them apart
+            self._keep(error)
+
+    def _keep(self, error: Exception) -> None:
+        failure = self._verdict(error)
+        if isinstance(failure, GoneError) and self._entries:
+            # YouTube answers a later page with 404 now and then; what has listed something is there.
+            failure = TransientError(str(failure), reason=failure.reason)
+        failure.__cause__ = None if failure is error else error
+        if isinstance(failure, ThrottledError | UnfitError):
+            raise failure from failure.__cause__
+        self._failure = self._failure or failure
+
+    def _entries_of(self, info: Info, target: Target) -> Iterator[Listed]:
+        self._keeper.clear()
+        for entry in self._limited(info.get("entries") or (), target):
+            if _is_list(entry):
+                yield from self._part(partial(self._entries_of, entry, target))
+            elif tab := _tab(entry, target):
+                yield from self._part(partial(self._tab_entries, tab))
+            else:
+                yield from self._entry(entry)
+
+    def _tab_entries(self, tab: Target) -> Iterator[Listed]:
+        try:
+            info = self._open(tab.url)
+        except PermanentError as error:
+            if error.reason != "no-such-source":
+                raise
+            _log.info("%s: a tab that has gone has no videos: %s", tab.url, error)
+            return
+        yield from self._entries_of(info, tab)
+
+    def _limited(self, entries: Iterable[Info | None], target: Target) -> Iterator[Info]:
+        """The entries; of a mix, which never ends, only enough for the videos that are wanted."""
+        most = self._mix_max_videos if target.is_mix else None
+        for entry in itertools.islice(entries, most and most * MIX_REPEATS):
+            if most and len(self._seen) >= most:
+                return
+            if entry:
+                yield entry
+
+    def _entry(self, entry: Info) -> Iterator[Listed]:
+        """One entry as an item, if it is one that was not seen yet."""
+        self._entries += 1
+        title = entry.get("title") or ""
+        if title in UNAVAILABLE_TITLES:
+            return
+        target = self._entry_target(entry)
+        if target is None or target.key in self._seen:
+            return
+        self._seen.add(target.key)
+        if target.kind in (Kind.VIDEO, Kind.OTHER):
+            yield ListedVideo(target.url, target.key, title, _whole(entry.get("duration")))
+        else:
+            yield ListedSource(target.url, target.key, title)
+
+    def _entry_target(self, entry: Info) -> Target | None:
+        try:
+            if entry.get("ie_key") == "Youtube":
+                return video_target(entry["id"])
+            return source_target(_entry_url(entry), allow_other_sites=self._allow_other_sites)
+        except (BadUrl, KeyError) as error:
+            _log.info("an entry is left out: %s", error)
+            return None
+
+    def _single(self, info: Info, target: Target) -> ListedVideo:
+        if info.get("extractor_key") == "Youtube":
+            target = video_target(info["id"])
+        return ListedVideo(target.url, target.key, info.get("title") or "", _whole(info.get("duration")))
+
+    # -- the end
+
+    def _finish(self, info: Info, target: Target) -> None:
+        """Raise what failed, and what looks whole but is not."""
+        if self._failure:
+            raise self._failure from self._failure.__cause__
+        if not self._entries and not _has_name(info):
+            raise TransientError(
+                f"{target.url} listed nothing and has no name: it may be age-restricted"
+                " (its videos may be in list=UULF and the rest of the channel's ID)",
+                reason="nothing-listed",
+            )
+        expected = _whole(info.get("playlist_count"))
+        if expected is not None and self._entries < expected:
+            _log.info("%s: YouTube listed %d of %d entries", target.url, self._entries, expected)
+
+
+def _options(allow_other_sites: bool, socket_timeout_seconds: float, keeper: MessageKeeper) -> dict[str, Any]:
+    options = {
+        "quiet": True,
+        "noprogress": True,
+        "logger": keeper,
+        "color": "never",
+        "socket_timeout": socket_timeout_seconds,
+        # A channel's tabs come as separate entries, unopened; with process=False it means nothing else.
+        "playlist_items": "0",
+        # An error instead of a list that ends too early without a word.
+        "extractor_args": {"youtube": {"raise_incomplete_data": ["1"]}},
+        "retry_sleep_functions": {"extractor": _retry_pause_seconds},
+    }
+    return options if allow_other_sites else options | {"allowed_extractors": ["youtube", "youtube:.*"]}
+
+
+def _retry_pause_seconds(n: int) -> float:
+    return RETRY_PAUSE_SECONDS[min(n, len(RETRY_PAUSE_SECONDS) - 1)]
+
+
+# -- reading yt-dlp's answers
+
+
+def _is_list(info: Info) -> bool:
+    return info.get("_type") in ("playlist", "multi_video")
+
+
+def _whole(number: Any) -> int | None:
+    return int(number) if isinstance(number, int | float) and number >= 0 else None
+
+
+def _has_name(info: Info) -> bool:
+    """Whether YouTube said what it is called: yt-dlp puts the ID where there is no title."""
+    return bool(info.get("channel")) or info.get("title") not in (None, "", info.get("id"))
+
+
+def _name(info: Info, target: Target) -> str:
+    """A channel that is listed whole is called as the channel, not "Channel - Videos" as its first tab."""
+    channel = info.get("channel") if target.is_whole_channel else None
+    return channel or (info.get("title") if _has_name(info) else None) or ""
+
+
+def _tab(entry: Info, target: Target) -> Target | None:
+    """The tab of the channel that an entry stands for."""
+    if not target.is_whole_channel or entry.get("ie_key") != "YoutubeTab":
+        return None
+    tab = source_target(entry["url"])
+    return tab if tab.kind in (Kind.CHANNEL, Kind.ALIAS) else None
+
+
+def _channel_behind(info: Info, target: Target) -> Target | None:
+    """The channel by its ID, when its alias listed nothing: only then yt-dlp looks into the uploads of a channel without tabs."""
+    channel_id = info.get("channel_id")
+    if target.kind is not Kind.ALIAS or not target.is_whole_channel or not channel_id:
+        return None
+    return source_target(f"https://www.youtube.com/channel/{channel_id}")
+
+
+def _entry_url(entry: Info) -> str:
+    """Where an entry is: its address, else (a page with several videos) that of its best file."""
+    formats: Sequence[Info] = entry.get("formats") or ({},)
+    return str(entry.get("url") or formats[-1].get("url") or entry["webpage_url"])
