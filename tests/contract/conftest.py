@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -36,19 +37,36 @@ BACKENDS: dict[str, Callable[[Path], OpenStore]] = {
 } | ({"postgresql": _postgresql} if POSTGRESQL_URL else {})
 
 
-@pytest.fixture(params=BACKENDS)
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
-    return BACKENDS[request.param](tmp_path)
+@pytest.fixture
+def closing_stores() -> Iterator[Callable[[Store], Store]]:
+    """Remember a store, and close it when the test has ended."""
+    with ExitStack() as stack:
+
+        def remember(store: Store) -> Store:
+            stack.callback(store.close)
+            return store
+
+        yield remember
 
 
 @pytest.fixture(params=BACKENDS)
-def make_empty_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Store]:
+def open_store(
+    request: pytest.FixtureRequest, tmp_path: Path, closing_stores: Callable[[Store], Store]
+) -> Callable[[], Store]:
+    opener = BACKENDS[request.param](tmp_path)
+    return lambda: closing_stores(opener())
+
+
+@pytest.fixture(params=BACKENDS)
+def make_empty_store(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    closing_stores: Callable[[Store], Store],
+) -> Callable[[], Store]:
     """A new, empty store each time that it is called."""
-    return lambda: BACKENDS[request.param](tmp_path_factory.mktemp("store"))()
+    return lambda: closing_stores(BACKENDS[request.param](tmp_path_factory.mktemp("store"))())
 
 
 @pytest.fixture
-def store(open_store: OpenStore) -> Iterator[Store]:
-    opened = open_store()
-    yield opened
-    opened.close()
+def store(open_store: Callable[[], Store]) -> Store:
+    return open_store()

@@ -31,16 +31,21 @@ def to(row: VideoTask, state: State, nonce: str = "next", **lease: object) -> Ch
 
 def test_what_is_inserted_is_found_as_it_was(store: Store) -> None:
     title = "=IMPORTXML(1) 'quoted' \"line\"\nbreak 🎥 \u202e" + "x" * 5000
-    video = new_video(1, accent="pt-BR", type="interview", title=title, source_id=7, duration_seconds=131, extra={"Gender": "f"})
-    (row_id,) = store.insert(VIDEO_TASKS, [video])
+    video = new_video(
+        1, accent="pt-BR", type="interview", title=title, source_id=7, duration_seconds=131, extra={"Gender": "f"}
+    )
+    ids = store.insert(VIDEO_TASKS, [video])
     (found,) = store.scan(VIDEO_TASKS)
-    assert found == replace(video, id=row_id)
+    assert ids == [found.id]
+    assert found == replace(video, id=found.id)
 
 
 def test_a_source_is_found_as_it_was(store: Store) -> None:
     source = new_source(1, title="A channel", videos=12, checked_at=NOW)
-    (row_id,) = store.insert(SOURCES, [source])
-    assert store.scan(SOURCES) == [replace(source, id=row_id)]
+    ids = store.insert(SOURCES, [source])
+    (found,) = store.scan(SOURCES)
+    assert ids == [found.id]
+    assert found == replace(source, id=found.id)
 
 
 def test_ids_rise_in_the_order_of_insertion(store: Store) -> None:
@@ -103,8 +108,11 @@ def test_a_swap_puts_the_new_row_in_place(store: Store) -> None:
 @pytest.mark.parametrize("state", State)
 def test_every_state_survives_the_way_to_the_store_and_back(store: Store, state: State) -> None:
     (row,) = insert(store, 1)
-    fields = {State.PENDING: {"not_before": NOW}, State.HELD: {"until": NOW, "holder": "host/a"}}.get(state, {})
-    change = to(row, state, detail="a detail", **fields)
+    fields: dict[State, dict[str, object]] = {
+        State.PENDING: {"not_before": NOW},
+        State.HELD: {"until": NOW, "holder": "host/a"},
+    }
+    change = to(row, state, detail="a detail", **fields.get(state, {}))
     store.swap(VIDEO_TASKS, [change])
     assert store.scan(VIDEO_TASKS) == [change.new]
 
@@ -232,7 +240,9 @@ def test_scan_by_holder(store: Store) -> None:
 def test_due_rows_come_in_the_order_in_which_they_became_due(store: Store) -> None:
     rows = insert(store, 4)
     waits = {0: 30, 1: 10, 3: 90}
-    store.swap(VIDEO_TASKS, [to(rows[n], State.PENDING, not_before=NOW + timedelta(seconds=s)) for n, s in waits.items()])
+    store.swap(
+        VIDEO_TASKS, [to(rows[n], State.PENDING, not_before=NOW + timedelta(seconds=s)) for n, s in waits.items()]
+    )
     due = Where(state=State.PENDING, due=NOW + timedelta(seconds=30))
     assert [row.id for row in store.scan(VIDEO_TASKS, due)] == [rows[2].id, rows[1].id, rows[0].id]
 
