@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -21,9 +22,9 @@ def insert(store: Store, count: int, start: int = 1) -> list[VideoTask]:
     return store.scan(VIDEO_TASKS, limit=1000)[-count:]
 
 
-def to(row: VideoTask, state: State, nonce: str = "next", **lease: object) -> Change[VideoTask]:
+def to(row: VideoTask, state: State, nonce: str = "next", **lease: Any) -> Change[VideoTask]:
     version = row.lease.version + 1
-    return Change(row, replace(row, lease=Lease(version=version, state=state, nonce=nonce, **lease)))  # type: ignore[arg-type]
+    return Change(row, replace(row, lease=Lease(version=version, state=state, nonce=nonce, **lease)))
 
 
 # --- insert ----------------------------------------------------------------------------------------------------------
@@ -108,7 +109,7 @@ def test_a_swap_puts_the_new_row_in_place(store: Store) -> None:
 @pytest.mark.parametrize("state", State)
 def test_every_state_survives_the_way_to_the_store_and_back(store: Store, state: State) -> None:
     (row,) = insert(store, 1)
-    fields: dict[State, dict[str, object]] = {
+    fields: dict[State, dict[str, Any]] = {
         State.PENDING: {"not_before": NOW},
         State.HELD: {"until": NOW, "holder": "host/a"},
     }

@@ -37,7 +37,7 @@ def _nothing_is_left() -> Iterator[None]:
     me = psutil.Process()
     descriptors, threads = me.num_fds(), threading.active_count()
     yield
-    wait_until(lambda: not me.children(recursive=True), 1)
+    wait_until(lambda: not me.children(recursive=True), 5)
     assert (me.num_fds(), threading.active_count()) == (descriptors, threads)
 
 
@@ -129,7 +129,7 @@ def test_leaving_the_with_ends_the_child_at_once() -> None:
         assert next(iter(child))
         processes = family(child)
         start = time.monotonic()
-    assert time.monotonic() - start < children.STOP_SECONDS + 0.5
+    assert time.monotonic() - start < children.STOP_SECONDS + 2
     assert not any_alive(processes)
     with pytest.raises(children.Stopped):
         child.result()
@@ -167,7 +167,7 @@ def test_stop_all_ends_what_other_threads_wait_for() -> None:
         for _ in waiting:
             assert begun.acquire(timeout=20)
         children.stop_all()
-        assert [each.result(timeout=2) for each in waiting] == ["stopped"] * 4
+        assert [each.result(timeout=10) for each in waiting] == ["stopped"] * 4
 
 
 def test_children_of_one_parent_do_not_hold_each_other() -> None:
@@ -178,7 +178,7 @@ def test_children_of_one_parent_do_not_hold_each_other() -> None:
         for index, child in enumerate(several):
             processes = family(child)
             child.hang_up()
-            wait_until(lambda gone=processes[1:]: not any_alive(gone), 2)  # type: ignore[misc]
+            wait_until(lambda gone=processes[1:]: not any_alive(gone), 10)  # type: ignore[misc]
             assert all(psutil.pid_exists(other.pid) for other in several[index + 1 :])
 
 
@@ -202,7 +202,7 @@ def test_a_child_ends_when_only_a_fork_of_its_parent_holds_the_lifeline() -> Non
     supervisor, fork = map(int, parent.stdout.split())
     try:
         assert psutil.pid_exists(fork)
-        wait_until(lambda: not psutil.pid_exists(supervisor), child_module.ORPHAN_CHECK_SECONDS + 2)
+        wait_until(lambda: not psutil.pid_exists(supervisor), child_module.ORPHAN_CHECK_SECONDS + 10)
     finally:
         os.kill(fork, signal.SIGKILL)
 
@@ -210,17 +210,17 @@ def test_a_child_ends_when_only_a_fork_of_its_parent_holds_the_lifeline() -> Non
 # -- the second net
 
 
-def test_a_supervisor_that_is_stopped_is_killed_with_all_below_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "NET_SECONDS", 0.2)
-    with run("lives_on_as_a_daemon", seconds=1) as child:
+def test_a_supervisor_that_is_stopped_is_killed_with_all_below_it() -> None:
+    with run("lives_on_as_a_daemon") as child:
         assert next(iter(child))
         processes = family(child)
         assert len(processes) == 3
         os.kill(child.pid, signal.SIGSTOP)
+        child._net = time.monotonic()  # its deadline and the grace have passed
         with pytest.raises(TransientError) as caught:
             child.result()
         assert caught.value.reason == "timeout"
-        wait_until(lambda: not any_alive(processes[1:]), 1)
+        wait_until(lambda: not any_alive(processes[1:]), 10)
 
 
 def test_a_supervisor_that_is_killed_takes_the_worker_along() -> None:
@@ -232,7 +232,7 @@ def test_a_supervisor_that_is_killed_takes_the_worker_along() -> None:
         with pytest.raises(TransientError, match="its supervisor was killed") as caught:
             child.result()
         assert caught.value.reason == "crashed"
-    wait_until(lambda: not any_alive(processes), 1)
+    wait_until(lambda: not any_alive(processes), 10)
 
 
 def test_a_supervisor_that_is_told_to_end_is_no_failure_of_the_target() -> None:

@@ -332,6 +332,7 @@ def test_a_tab_that_fails_does_not_take_the_others_along(answers: Answers) -> No
     assert keys(items) == ["yt:v:00000000001", "yt:v:00000000003"]
     assert failure is not None
     assert failure.reason == "http-502", "the first failure counts"
+    assert failure.__cause__ is oops
 
 
 def test_a_tab_that_is_not_there_is_no_failure(answers: Answers) -> None:
