@@ -1,5 +1,8 @@
 """All of it in order: sources in, videos listed, videos processed, until nothing is left."""
 
+from __future__ import annotations
+
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,17 +12,21 @@ from prefect.states import Failed
 from pydantic import Field
 
 from flows.expand_sources import expand_sources
-from flows.ingest_sources import ingest_sources
 from flows.process_videos import MAX_CONCURRENCY, process_videos
-from flows.recover_stalled import recover_stalled
-from tasks.context import coordinator, mistakes_in_one_line
-from tasks.reports import COMPLETED_WITH_ERRORS, finished
-from tasks.sources import value_of
+from tasks.context import coordinator, in_one_line, value_of
+from tasks.repairs import recover_all
+from tasks.reports import COMPLETED_WITH_ERRORS, finished, in_words, report_ingested, report_steps
+from tasks.sources import something_is_due, take_in
+from youtube_download_coordinator import Coordinator
+from youtube_download_coordinator.processing import check_processor
+from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.worker import Limits, Summary
 
+Steps = list[tuple[str, State[Any]]]
 
-@flow(name="coordinate", flow_run_name="coordinate: {processor}")
-@mistakes_in_one_line
+
+@flow(name="coordinate", flow_run_name="coordinate: {processor}", persist_result=False)
+@in_one_line
 def coordinate(
     processor: str = "audio",
     sources_file: Path | None = None,
@@ -33,38 +40,70 @@ def coordinate(
         processor: download, audio, metadata, or module:attribute of your own function or Prefect task.
         sources_file: A line for each source, URL|Accent|Type; YDC_SOURCES_FILE_PATH unless it is given.
         max_videos: Claim no more than this many.
-        max_minutes: Claim no video after this time; none: until nothing is left.
+        max_minutes: Begin nothing after this time; what runs then is finished. None: until nothing is left.
         concurrency: Videos processed at a time; YDC_CONCURRENCY unless it is given.
     """
     ours = coordinator()
-    states: list[State[Any]] = []
-    if sources_file or ours.config.sources_file_path:
-        states.append(ingest_sources(sources_file, return_state=True))
-    states.append(recover_stalled(return_state=True))
+    check_processor(processor)  # said at once, not after an hour of listing
     limits = Limits(
         concurrency=concurrency or ours.config.concurrency,
         max_videos=max_videos,
         max_seconds=max_minutes and max_minutes * 60,
     )
+    steps = _prepare(ours, sources_file)
     summary = Summary()
     for left in ours.rounds(limits, summary):
-        states.append(expand_sources(return_state=True))
-        states.append(_process(processor, left))
-        if states[-1].is_completed():
-            summary.add(value_of(states[-1]))
-    broken = next((state for state in states if not state.is_completed()), None)
-    if broken:  # said at the end: the other steps have done what they could
-        return Failed(message=broken.message)
-    return finished(str(summary), failed=any(state.name == COMPLETED_WITH_ERRORS for state in states), data=summary)
+        steps += _round(ours, processor, left, summary)
+        if not all(state.is_completed() for _, state in steps):
+            break
+    return _conclude(steps, summary)
 
 
-def _process(processor: str, left: Limits) -> State[Any]:
-    max_minutes = None if left.max_seconds is None else max(left.max_seconds / 60, 0.001)
+def _prepare(ours: Coordinator, sources_file: Path | None) -> Steps:
+    """Take in the sources, and move on what stalled. Tasks and no flows of their own: a Prefect flow takes a second at least."""
+    steps: Steps = []
+    if path := sources_file or ours.config.sources_file_path:
+        ingested = take_in(path, ours.queue, ours.config)
+        report_ingested(ingested)
+        steps.append(("ingest sources", finished(str(ingested), failed=bool(ingested.bad))))
+    recovered = in_words(recover_all(ours.queue))
+    return [*steps, ("recover stalled", finished(recovered or "nothing was stalled", failed=False))]
+
+
+def _round(ours: Coordinator, processor: str, left: Limits, summary: Summary) -> Steps:
+    """List, then process. What has nothing to do does not run."""
+    began = time.monotonic()
+    steps: Steps = []
+    if not left.reached and something_is_due(ours.queue, SOURCES):
+        steps.append(("expand sources", expand_sources(max_minutes=_minutes(left), return_state=True)))
+    left = left.less(0, time.monotonic() - began)
+    listed = all(state.is_completed() for _, state in steps)
+    if listed and not left.reached and something_is_due(ours.queue, VIDEO_TASKS):
+        steps.append(("process videos", _process(processor, left, summary)))
+    return steps
+
+
+def _process(processor: str, left: Limits, summary: Summary) -> State[Any]:
     state: State[Any] = process_videos(
         processor=processor,
         max_videos=left.max_videos,
-        max_minutes=max_minutes,
+        max_minutes=_minutes(left),
         concurrency=left.concurrency,
         return_state=True,
     )
+    if state.is_completed():
+        summary.add(value_of(state))
     return state
+
+
+def _minutes(left: Limits) -> float | None:
+    return None if left.max_seconds is None else left.max_seconds / 60
+
+
+def _conclude(steps: Steps, summary: Summary) -> State[Any]:
+    report_steps(f"Videos: {summary}.", [(step, f"{state.name}: {state.message}") for step, state in steps])
+    for step, state in steps:
+        if not state.is_completed():
+            return Failed(message=f"{step}: {state.message}")
+    failed = any(state.name == COMPLETED_WITH_ERRORS for _, state in steps)
+    return finished(str(summary), failed=failed, data=summary)

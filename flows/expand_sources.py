@@ -1,21 +1,28 @@
 """List the videos of every source that is due."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from pydantic import Field
 
-from tasks.context import coordinator, mistakes_in_one_line
+from tasks.context import coordinator, in_one_line
 from tasks.reports import finished, report_expansions
 from tasks.sources import expand_due
 
 
-@flow(name="expand-sources", flow_run_name="expand sources")
-@mistakes_in_one_line
-def expand_sources() -> State[Any]:
-    """List every source that is due, one after the other, and insert the videos that are new."""
+@flow(name="expand-sources", flow_run_name="expand sources", persist_result=False)
+@in_one_line
+def expand_sources(max_minutes: Annotated[float, Field(gt=0)] | None = None) -> State[Any]:
+    """List every source that is due, one after the other, and insert the videos that are new.
+
+    Args:
+        max_minutes: Begin no listing after this time; one that runs then is finished. None: until no source is due.
+    """
     ours = coordinator()
-    expansions = expand_due(ours.queue, ours.config)
+    expansions = expand_due(ours.queue, ours.config, max_minutes and max_minutes * 60)
     if expansions:
         report_expansions(expansions)
     failed = sum(expansion.failure is not None for expansion in expansions)

@@ -1,20 +1,21 @@
 """Take in the sources file."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import coordinator, mistakes_in_one_line, opaque
+from tasks.context import coordinator, in_one_line
 from tasks.reports import finished, report_ingested
-from tasks.sources import ingest
+from tasks.sources import take_in
 from youtube_download_coordinator import ConfigError
-from youtube_download_coordinator.ingest import Ingested
 
 
-@flow(name="ingest-sources", flow_run_name="ingest sources")
-@mistakes_in_one_line
+@flow(name="ingest-sources", flow_run_name="ingest sources", persist_result=False)
+@in_one_line
 def ingest_sources(sources_file: Path | None = None) -> State[Any]:
     """Insert the sources of a text file that are not known yet.
 
@@ -25,6 +26,6 @@ def ingest_sources(sources_file: Path | None = None) -> State[Any]:
     path = sources_file or ours.config.sources_file_path
     if path is None:
         raise ConfigError("no sources file: give sources_file, or set YDC_SOURCES_FILE_PATH on the worker")
-    ingested: Ingested = ingest(opaque(ours.queue), path, ours.config.allow_other_sites)
+    ingested = take_in(path, ours.queue, ours.config)
     report_ingested(ingested)
     return finished(str(ingested), failed=bool(ingested.bad), data=ingested)

@@ -1,13 +1,14 @@
 """Process videos that are pending."""
 
+from __future__ import annotations
+
 from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from tasks.context import coordinator, mistakes_in_one_line
+from tasks.context import coordinator, in_one_line
 from tasks.reports import finished, report_videos
 from tasks.videos import submit_with
 from youtube_download_coordinator.worker import Limits
@@ -15,12 +16,8 @@ from youtube_download_coordinator.worker import Limits
 MAX_CONCURRENCY = 256
 
 
-@flow(
-    name="process-videos",
-    flow_run_name="process videos: {processor}",
-    task_runner=ThreadPoolTaskRunner(max_workers=MAX_CONCURRENCY),  # type: ignore[arg-type]
-)
-@mistakes_in_one_line
+@flow(name="process-videos", flow_run_name="process videos: {processor}", persist_result=False)
+@in_one_line
 def process_videos(
     processor: str = "audio",
     max_videos: Annotated[int, Field(ge=1)] | None = None,
@@ -32,17 +29,16 @@ def process_videos(
     Args:
         processor: download, audio, metadata, or module:attribute of your own function or Prefect task.
         max_videos: Claim no more than this many.
-        max_minutes: Claim none after this time; attempts that run then are finished.
+        max_minutes: Begin no video after this time; attempts that run then are finished.
         concurrency: Videos processed at a time; YDC_CONCURRENCY unless it is given.
     """
     ours = coordinator()
-    submit = submit_with(processor, ours.config)
     limits = Limits(
         concurrency=concurrency or ours.config.concurrency,
         max_videos=max_videos,
         max_seconds=max_minutes and max_minutes * 60,
     )
-    summary = ours.worker(submit, limits).run()
+    summary = ours.worker(submit_with(processor, ours.config), limits).run()
     if summary.attempted:
         report_videos(summary)
     return finished(str(summary), failed=bool(summary.failed or summary.stopped_by), data=summary)

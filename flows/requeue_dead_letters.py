@@ -1,23 +1,26 @@
 """Give dead letters another chance."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import coordinator, mistakes_in_one_line
-from tasks.reports import finished, report_moved
+from tasks.context import coordinator, in_one_line, opaque
+from tasks.repairs import requeue
+from tasks.reports import finished, report_counts
 
 
-@flow(name="requeue-dead-letters", flow_run_name="requeue dead letters")
-@mistakes_in_one_line
+@flow(name="requeue-dead-letters", flow_run_name="requeue dead letters", persist_result=False)
+@in_one_line
 def requeue_dead_letters(ids: list[int] | None = None) -> State[Any]:
     """Move dead letters back to the video tasks, with all their attempts.
 
     Args:
         ids: The IDs of the rows; all dead letters unless it is given.
     """
-    count = coordinator().queue.requeue_dead_letters(ids)
+    count: int = requeue(ids, opaque(coordinator().queue))
     if count:
-        report_moved("requeued-dead-letters", "Dead letters that are tried again.", {"requeued": count})
+        report_counts("requeued-dead-letters", "Dead letters that are tried again.", {"requeued": count})
     return finished(f"{count} dead letters requeued", failed=False, data=count)

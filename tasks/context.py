@@ -1,21 +1,51 @@
-"""The run that we are in: its coordinator, and how it ends when a person has made a mistake."""
+"""The run that we are in: its coordinator, its log, and how it ends when something is wrong that a line can say."""
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import runtime
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging import get_run_logger
+from prefect.logging.handlers import APILogHandler
 from prefect.states import Failed
 from prefect.utilities.annotations import quote
 
-from youtube_download_coordinator import Config, Coordinator, UserError
+from youtube_download_coordinator import Config, Coordinator, CoordinatorError, StoreUnavailable, UserError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+RETRY_DELAYS_SECONDS = [5.0, 20.0, 60.0]
+"""Of a step that found the store unavailable."""
+
+
+class RunLogHandler(APILogHandler):
+    """Sends to the run what is logged inside one. Elsewhere it is silent, where Prefect's own would warn."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if FlowRunContext.get() or TaskRunContext.get():
+            super().emit(record)
+
+
+def _show_the_librarys_log_in_runs() -> None:
+    """Like PREFECT_LOGGING_EXTRA_LOGGERS, which is of no use to us: a worker has read it before it loads a flow.
+
+    Whoever has set it all the same reads each line once. The level is that of Prefect's own loggers, PREFECT_LOGGING_LEVEL.
+    """
+    library = logging.getLogger("youtube_download_coordinator")
+    if not any(isinstance(handler, APILogHandler) for handler in library.handlers):
+        library.addHandler(RunLogHandler())
+    if library.level == logging.NOTSET:
+        library.setLevel(logging.getLogger("prefect").getEffectiveLevel())
+
+
+_show_the_librarys_log_in_runs()
 
 
 def opaque(value: T) -> T:
@@ -31,15 +61,40 @@ def coordinator() -> Coordinator:
     return Coordinator(Config(), run=str(runtime.flow_run.id or ""))
 
 
-def mistakes_in_one_line(flow_function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
-    """End the flow as failed, with the line that says what to mend, where a person's mistake would show as a traceback."""
+def in_one_line(flow_function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
+    """End the flow as failed, with the line that says what to mend, where an error of ours would show as a traceback."""
 
     @wraps(flow_function)
     def in_one_line(*arguments: P.args, **named: P.kwargs) -> State[Any]:
         try:
             return flow_function(*arguments, **named)
-        except UserError as error:
-            get_run_logger().error("%s", error)
-            return Failed(message=str(error))
+        except CoordinatorError as error:
+            line = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            get_run_logger().error("%s", line)
+            return Failed(message=line)
 
+    # Prefect would look up the names of annotations in this module, not in the flow's.
+    in_one_line.__signature__ = inspect.signature(flow_function, eval_str=True)  # type: ignore[attr-defined]
     return in_one_line
+
+
+def store_was_unavailable(task: Any, run: TaskRun, state: State[Any]) -> bool:
+    """Whether a step that is safe to repeat is worth repeating: a person's mistake does not go away by itself."""
+    return isinstance(state.data, StoreUnavailable)
+
+
+def never(task: Any, run: TaskRun, state: State[Any]) -> bool:
+    """Never repeat a task.
+
+    With `retries=1`, and not with none: Prefect logs a failed state that a task returns after its last retry together with the
+    traceback of no exception ("NoneType: None").
+    """
+    return False
+
+
+def value_of(state: State[Any]) -> Any:
+    """What a state holds, also a failed one; an exception is raised."""
+    value = getattr(state.data, "result", state.data)
+    if isinstance(value, BaseException):
+        raise value
+    return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect.artifacts import create_table_artifact
@@ -14,14 +14,18 @@ from youtube_download_coordinator.ingest import Ingested
 from youtube_download_coordinator.worker import Summary
 
 COMPLETED_WITH_ERRORS = "CompletedWithErrors"
+ROWS_MAX = 1000
+"""Of an artifact: a table for people, not the queue."""
 
 
 def report_ingested(ingested: Ingested) -> None:
+    """A row for each line that was not understood."""
     rows = [{"problem": problem} for problem in ingested.problems] or [{"problem": "none"}]
-    create_table_artifact(key="ingested-sources", table=rows, description=f"Sources: {ingested}.")
+    _report("ingested-sources", f"Sources: {ingested}.", rows)
 
 
 def report_expansions(expansions: Sequence[Expansion]) -> None:
+    """A row for each source that was listed."""
     rows = [
         {
             "source": expansion.source.title or expansion.source.url,
@@ -30,13 +34,14 @@ def report_expansions(expansions: Sequence[Expansion]) -> None:
             "seconds": round(expansion.seconds, 1),
             "error": str(expansion.failure or ""),
         }
-        for expansion in expansions
+        for expansion in expansions[-ROWS_MAX:]
     ]
     new = sum(expansion.new for expansion in expansions)
-    create_table_artifact(key="expanded-sources", table=rows, description=f"{len(rows)} sources, {new} new videos.")
+    _report("expanded-sources", f"{len(expansions)} sources, {new} new videos.", rows)
 
 
 def report_videos(summary: Summary) -> None:
+    """A row for each attempt."""
     rows = [
         {
             "video": attempt.task.title or attempt.task.url,
@@ -46,11 +51,26 @@ def report_videos(summary: Summary) -> None:
         }
         for attempt in summary.attempts
     ]
-    create_table_artifact(key="processed-videos", table=rows, description=f"Videos: {summary}.")
+    _report("processed-videos", f"Videos: {summary}.", rows)
 
 
-def report_moved(key: str, description: str, counts: dict[str, int]) -> None:
-    create_table_artifact(key=key, table=[counts], description=description)
+def report_counts(key: str, description: str, counts: Mapping[str, int]) -> None:
+    """A single row of numbers."""
+    _report(key, description, [dict(counts)])
+
+
+def report_steps(description: str, steps: Sequence[tuple[str, str]]) -> None:
+    """A row for each step of a run of everything: what it is called, and what came of it."""
+    _report("coordinated", description, [{"step": step, "outcome": outcome} for step, outcome in steps[-ROWS_MAX:]])
+
+
+def _report(key: str, description: str, rows: list[dict[str, Any]]) -> None:
+    create_table_artifact(key=key, table=rows, description=description)
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """The numbers that are not zero."""
+    return ", ".join(f"{number} {what}" for what, number in counts.items() if number)
 
 
 def finished(message: str, *, failed: bool, data: Any = None) -> State[Any]:

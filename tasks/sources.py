@@ -2,64 +2,85 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from tasks.context import opaque
-from youtube_download_coordinator import Config, StoreUnavailable
+from tasks.context import RETRY_DELAYS_SECONDS, never, opaque, store_was_unavailable, value_of
+from youtube_download_coordinator import Config, SourcesFileError
 from youtube_download_coordinator.expansion import Expansion, expand
 from youtube_download_coordinator.ingest import Ingested, ingest_file
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.store import SOURCES
-
-
-def store_was_unavailable(task: Any, run: TaskRun, state: State[Any]) -> bool:
-    """Whether trying again makes sense: a person's mistake does not go away by itself."""
-    return isinstance(state.data, StoreUnavailable)
+from youtube_download_coordinator.store import SOURCES, Table
 
 
 @task(
     name="ingest sources",
     task_run_name="ingest {path}",
-    retries=3,
-    retry_delay_seconds=[5, 20, 60],
+    retries=len(RETRY_DELAYS_SECONDS),
+    retry_delay_seconds=RETRY_DELAYS_SECONDS,
     retry_condition_fn=store_was_unavailable,
     cache_policy=NO_CACHE,
+    persist_result=False,
 )
-def ingest(queue: Queue, path: Path, allow_other_sites: bool) -> Ingested:
+def ingest(path: Path, queue: Queue, config: Config) -> Ingested | State[SourcesFileError]:
     """Insert the sources of a file. Safe to repeat: a source that is there is left alone."""
-    return ingest_file(queue, path, allow_other_sites=allow_other_sites)
+    try:
+        return ingest_file(queue, path, allow_other_sites=config.allow_other_sites)
+    except SourcesFileError as error:
+        return Failed(message=str(error), data=error)
 
 
-@task(name="expand source", task_run_name="expand {name}", cache_policy=NO_CACHE)
+def take_in(path: Path, queue: Queue, config: Config) -> Ingested:
+    """Insert the sources of a file that are new. Raises SourcesFileError."""
+    ingested: Ingested = value_of(ingest(path, opaque(queue), opaque(config), return_state=True))
+    return ingested
+
+
+@task(
+    name="expand source",
+    task_run_name="expand {name}",
+    retries=1,
+    retry_condition_fn=never,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
 def expand_claimed(name: str, queue: Queue, config: Config, claim: Claim[Any]) -> Expansion | State[Expansion]:
     """List one source that is claimed. Its attempts are counted in its row, so Prefect does not retry it."""
     expansion = expand(queue, config, claim)
     return Failed(message=str(expansion), data=expansion) if expansion.failure else expansion
 
 
-def expand_due(queue: Queue, config: Config) -> list[Expansion]:
-    """Expand every source that is due, a Prefect task for each; stops when YouTube throttles."""
+def expand_due(queue: Queue, config: Config, max_seconds: float | None = None) -> list[Expansion]:
+    """Expand every source that is due, a Prefect task for each; stops when the time is up or YouTube throttles."""
+    ends_at = None if max_seconds is None else time.monotonic() + max_seconds
     expansions: list[Expansion] = []
-    while claims := queue.claim(SOURCES, 1):
-        row = claims[0].row
-        state = expand_claimed(
-            row.title or row.url, opaque(queue), opaque(config), opaque(claims[0]), return_state=True
-        )
-        expansions.append(value_of(state))
-        if expansions[-1].throttled:
+    while (ends_at is None or time.monotonic() < ends_at) and (expansion := _expand_next(queue, config)):
+        expansions.append(expansion)
+        if expansion.throttled:
             break
     return expansions
 
 
-def value_of(state: State[Any]) -> Any:
-    """What a state holds, also a failed one; an exception is raised."""
-    value = getattr(state.data, "result", state.data)
-    if isinstance(value, BaseException):
-        raise value
-    return value
+def _expand_next(queue: Queue, config: Config) -> Expansion | None:
+    try:
+        for claim in queue.claim(SOURCES, 1):
+            name = claim.row.title or claim.row.url
+            state = expand_claimed(name, opaque(queue), opaque(config), opaque(claim), return_state=True)
+            expansion: Expansion = value_of(state)
+            return expansion
+    except BaseException:
+        queue.release_all()  # an interrupt, or Prefect's server, came between the claim and the listing
+        raise
+    return None
+
+
+def something_is_due(queue: Queue, table: Table[Any]) -> bool:
+    """Whether a row waits to be claimed now."""
+    due = queue.next_due(table)
+    return due is not None and due <= queue.store.now()

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from typing import Any
+from contextvars import copy_context
+from typing import Any, cast
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
-from prefect.futures import PrefectFuture
-from prefect.states import Failed
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import Cancelled, Failed
 
-from tasks.context import opaque
-from tasks.sources import value_of
-from youtube_download_coordinator import Config, TransientError, VideoTask
+from tasks.context import never, opaque, value_of
+from youtube_download_coordinator import AttemptError, Config, TransientError, VideoTask
+from youtube_download_coordinator.children import Stopped
 from youtube_download_coordinator.models import Failure, Outcome, Verdict
 from youtube_download_coordinator.processing import (
     argument_of,
@@ -30,14 +31,24 @@ from youtube_download_coordinator.worker import Submit
 FAILED_VERDICTS = {Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT}
 
 
-@task(name="process video", task_run_name="{title}", cache_policy=NO_CACHE)
-def process(title: str, processor: str, video: VideoTask, config: Config) -> Outcome | State[Outcome]:
+@task(
+    name="process video",
+    task_run_name="{title}",
+    retries=1,
+    retry_condition_fn=never,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def process(title: str, processor: str, video: VideoTask, config: Config) -> Outcome | State[Any]:
     """Make one attempt in a child process.
 
     No Prefect retries: the video's attempts are counted in its row. No Prefect timeout: it ends nothing in a thread, and says
     so for each task; the child has a deadline, and its parent a second one.
     """
-    outcome = process_video(processor, video, config)
+    try:
+        outcome = process_video(processor, video, config)
+    except Stopped as stopped:
+        return Cancelled(message=f"{stopped}, the video is given back", data=stopped)
     if isinstance(outcome, Failure) and outcome.verdict in FAILED_VERDICTS:
         return Failed(message=str(outcome), data=outcome)
     return outcome
@@ -55,8 +66,13 @@ def submit_with(processor: str, config: Config) -> Submit:
 
 def _in_a_child(processor: str, config: Config) -> Submit:
     def submit(video: VideoTask) -> Future[Outcome]:
-        future = process.submit(video.title or video.url, processor, opaque(video), opaque(config))
-        return _when_done(future, lambda: value_of(future.state))
+        outcome: Future[Outcome] = Future()
+        outcome.set_running_or_notify_cancel()  # whoever gives up must stop the child, and wait for this
+        _in_a_thread(
+            outcome,
+            lambda: value_of(process(_title(video), processor, opaque(video), opaque(config), return_state=True)),
+        )
+        return outcome
 
     return submit
 
@@ -64,33 +80,57 @@ def _in_a_child(processor: str, config: Config) -> Submit:
 def _with_a_task_of_the_users(user_task: Task[..., Any], config: Config) -> Submit:
     """A Prefect task runs as a task run of its own, with its own retries, inside one attempt.
 
-    Nothing can end a thread: at the deadline the attempt counts as failed, and the flow goes on without it.
+    Nothing can end a thread: at the deadline the attempt counts as failed, and the flow goes on, and ends, without it.
     """
     gets_url = argument_of(user_task.fn, by_default="task") == "url"
+    retry = user_task.retry_condition_fn or may_go_away
 
     def submit(video: VideoTask) -> Future[Outcome]:
-        future = user_task.submit(video.url if gets_url else opaque(video))
-        outcome = _when_done(future, lambda: call_in_process(lambda _: future.result(), video))
+        outcome: Future[Outcome] = Future()
+        named = user_task.with_options(
+            task_run_name=user_task.task_run_name or (lambda: _title(video)), retry_condition_fn=retry
+        )
+        _in_a_thread(outcome, lambda: _attempt(named, video.url if gets_url else opaque(video), video))
         _fail_after(config.attempt_timeout.total_seconds(), outcome)
         return outcome
 
     return submit
 
 
-def _when_done(future: PrefectFuture[Any], outcome: Callable[[], Outcome]) -> Future[Outcome]:
-    """A future that the worker can wait for, with the outcome that is made when Prefect's is done."""
-    ours: Future[Outcome] = Future()
+def may_go_away(task: Any, run: TaskRun, state: State[Any]) -> bool:
+    """Whether repeating a user's task inside the attempt makes sense: not when the error says what becomes of the video."""
+    return not isinstance(state.data, AttemptError) or isinstance(state.data, TransientError)
 
-    def on_done(_: object) -> None:
-        future.wait()  # only now it knows its final state
-        with suppress(InvalidStateError):  # the deadline was faster
+
+def _attempt(user_task: Task[..., Any], argument: object, video: VideoTask) -> Outcome:
+    def call(_: object) -> object:
+        state: Any = user_task(argument, return_state=True)
+        return _result_of(state) if inspect.isawaitable(state) else cast("State[Any]", state).result()
+
+    try:
+        return call_in_process(call, video)
+    except BaseException as error:  # noqa: BLE001  sys.exit in a task ends the task, not the flow
+        return TransientError(f"{type(error).__name__}: {error}", reason="exited").failure
+
+
+async def _result_of(state: Awaitable[State[Any]]) -> object:
+    return await (await state).aresult()
+
+
+def _in_a_thread(outcome: Future[Outcome], attempt: Callable[[], Outcome]) -> None:
+    """Make the attempt in a thread that belongs to this run, and that nobody waits for, neither the flow nor the interpreter.
+
+    Prefect's own task runner waits for its threads, so a task that hangs would keep the flow from ending.
+    """
+
+    def run() -> None:
+        with suppress(InvalidStateError):  # a deadline or an interrupt was faster
             try:
-                ours.set_result(outcome())
+                outcome.set_result(attempt())
             except BaseException as error:  # noqa: BLE001  a stopped child: the worker knows what it means
-                ours.set_exception(error)
+                outcome.set_exception(error)
 
-    future.add_done_callback(on_done)
-    return ours
+    threading.Thread(target=copy_context().run, args=(run,), name="attempt", daemon=True).start()
 
 
 def _fail_after(seconds: float, outcome: Future[Outcome]) -> None:
@@ -102,3 +142,7 @@ def _fail_after(seconds: float, outcome: Future[Outcome]) -> None:
     timer.daemon = True
     outcome.add_done_callback(lambda _: timer.cancel())
     timer.start()
+
+
+def _title(video: VideoTask) -> str:
+    return video.title or video.url

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
-from youtube_download_coordinator.errors import CoordinatorError, UserError
+from youtube_download_coordinator.errors import ConfigError, CoordinatorError, UserError
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.coordinator import Coordinator
@@ -66,6 +66,7 @@ def run(
     from youtube_download_coordinator.processing import check_processor
     from youtube_download_coordinator.worker import Limits, Summary
 
+    _check_positive(max_videos=max_videos, max_minutes=max_minutes)
     check_processor(processor)
     coordinator = _coordinator(sources, database_url, allow_other_sites, concurrency=concurrency)
     failed = _tell_ingested(coordinator.ingest())
@@ -75,9 +76,13 @@ def run(
         max_seconds=None if max_minutes is None else max_minutes * 60,
     )
     summary = Summary()
-    for left in coordinator.rounds(limits, summary):
-        failed += sum(_tell_expansion(expansion) for expansion in coordinator.expand())
-        summary.add(coordinator.process(processor, left, on_attempt=_tell_attempt))
+    try:
+        for left in coordinator.rounds(limits, summary):
+            failed += sum(_tell_expansion(expansion) for expansion in coordinator.expand())
+            summary.add(coordinator.process(processor, left, on_attempt=_tell_attempt))
+    except KeyboardInterrupt:
+        coordinator.give_back()
+        raise
     return _tell_end(coordinator, summary, failed)
 
 
@@ -105,7 +110,7 @@ def add(
     allow_other_sites
         Take sources that are not YouTube's.
     """
-    if Path(source).is_file():
+    if _is_file(source):
         return (
             EXIT_FAILED if _tell_ingested(_coordinator(Path(source), database_url, allow_other_sites).ingest()) else 0
         )
@@ -127,7 +132,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     logging.getLogger("youtube_download_coordinator").setLevel(logging.ERROR)  # what matters is told below
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        code = app(arguments, result_action="return_value")
+        code = app(arguments, result_action="return_value", print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        _stop(" ".join(str(error).split()), EXIT_MISTAKE)
     except UserError as error:
         _stop(f"{error}", EXIT_MISTAKE)
     except CoordinatorError as error:
@@ -144,6 +151,19 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 def _stop(message: str, code: int) -> NoReturn:
     print(f"ydc: {message}", file=sys.stderr)
     sys.exit(code)
+
+
+def _check_positive(**options: float | None) -> None:
+    for name, value in options.items():
+        if value is not None and not value > 0:
+            raise ConfigError(f"--{name.replace('_', '-')}={value}: it must be greater than 0")
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # an address may be longer than any name of a file
+        return False
 
 
 def _coordinator(sources: Path | None, database_url: str | None, other_sites: bool | None, **more: Any) -> Coordinator:

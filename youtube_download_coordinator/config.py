@@ -6,7 +6,9 @@ the working directory, else its default.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,8 +17,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from youtube_download_coordinator.errors import ConfigError
 
-Seconds = Annotated[float, Field(ge=0)]
-Minutes = Annotated[float, Field(gt=0)]
+YEAR_MINUTES = 366 * 24 * 60
+"""No time is longer, so that adding one to a date never fails."""
+Seconds = Annotated[float, Field(ge=0, le=YEAR_MINUTES * 60, allow_inf_nan=False)]
+Minutes = Annotated[float, Field(gt=0, le=YEAR_MINUTES, allow_inf_nan=False)]
 AudioCodec = Literal["best", "m4a", "mp3", "opus", "vorbis", "flac", "wav", "aac", "alac"]
 
 
@@ -34,6 +38,28 @@ class Config(BaseSettings):
         frozen=True,
         use_attribute_docstrings=True,
     )
+
+    spreadsheet_id: str | None = None
+    """The Google Sheet that is the queue: its ID, or its address. Without one the queue is `database_url`."""
+
+    credentials_file: Path | None = None
+    """The JSON key of a service account that the sheet is shared with; else GOOGLE_APPLICATION_CREDENTIALS, else Google's own
+    Application Default Credentials."""
+
+    sources_worksheet_name: str = "Sources"
+    """The title of the tab with the sources."""
+
+    video_tasks_worksheet_name: str = "Video Tasks"
+    """The title of the tab with the videos."""
+
+    dead_letter_worksheet_name: str = "Dead-Letter Queue"
+    """The title of the tab with the videos that failed for good."""
+
+    sheets_api_url: str = "https://sheets.googleapis.com"
+    """The address of Google's API; another one for tests."""
+
+    sheets_patience_seconds: Seconds = 600
+    """How long a request is sent again while Google answers 429 or 5xx, or nothing. Less than the lease."""
 
     database_url: str = "sqlite:///coordinator.db"
     """The queue: a SQLite file (the embedded default), or `postgresql+psycopg://user@host/name` for several machines."""
@@ -84,10 +110,15 @@ class Config(BaseSettings):
     """A mix (`list=RD...`) never ends; this many of it are listed."""
 
     def __init__(self, **values: Any) -> None:
+        unknown = [name for name in values if name not in type(self).model_fields and not name.startswith("_")]
+        if unknown:
+            raise ConfigError(f"there is no setting {', '.join(unknown)}{_like(unknown[0], type(self).model_fields)}")
         try:
             super().__init__(**values)
         except ValidationError as error:
             raise ConfigError("; ".join(_one_line(problem) for problem in error.errors())) from None
+        except (OSError, UnicodeError) as error:
+            raise ConfigError(f"the file .env in {str(Path.cwd())!r} cannot be read: {error}") from None
 
     @property
     def lease(self) -> timedelta:
@@ -100,6 +131,11 @@ class Config(BaseSettings):
     @property
     def listing_timeout(self) -> timedelta:
         return timedelta(minutes=self.listing_timeout_minutes)
+
+
+def _like(name: str, names: Iterable[str]) -> str:
+    close = get_close_matches(name, list(names), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _one_line(problem: Any) -> str:

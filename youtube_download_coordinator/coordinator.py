@@ -18,9 +18,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.errors import SourcesFileError, StoreError, StoreUnavailable
 from youtube_download_coordinator.expansion import Expansion, expand_next, expand_sources
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.ingest import Ingested, ingest_file, new_source
@@ -29,7 +31,16 @@ from youtube_download_coordinator.models import Outcome, VideoTask
 from youtube_download_coordinator.processing import call_in_process, process_video
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS, Store, Where
-from youtube_download_coordinator.worker import Attempt, Ending, Limits, Submit, Summary, Worker, ending_of
+from youtube_download_coordinator.worker import (
+    Attempt,
+    Ending,
+    Limits,
+    Submit,
+    Summary,
+    Worker,
+    ending_of,
+    wait_for_the_store,
+)
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +88,15 @@ def _monotonic() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
+def _fingerprint(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file does; None when there is none (reading it says why)."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
 class Client:
     """The rows of the queue, for reading and adding by hand."""
 
@@ -111,7 +131,7 @@ class Coordinator:
         self.config = config or Config()
         self.queue = open_queue(self.config, run)
         self.client = Client(self.config, self.queue, on_change=self._look_again)
-        self._ingested: tuple[float, int] | None = None
+        self._ingested: tuple[int, int, int] | None = None
         self._asks_again_at = 0.0
 
     # --- the whole job in one call -----------------------------------------------------------------------------------
@@ -122,6 +142,9 @@ class Coordinator:
         Imports the sources file when it has changed, and expands a source when no video is pending. What the processor
         raises counts as a failed attempt. Its claim is renewed while it runs; if it is lost meanwhile, the outcome is
         dropped. When there is nothing to do the call takes a random part of `claim_jitter_seconds`.
+
+        Raises SourcesFileError when the sources file cannot be read the first time, StoreUnavailable when the queue does not
+        answer.
         """
         if time.monotonic() >= self._asks_again_at:
             self._ingest_if_changed()
@@ -145,29 +168,46 @@ class Coordinator:
         with Heartbeat(self.queue):
             try:
                 outcome = call_in_process(processor, claim.row)
+                row = self._record(claim, outcome)
             except BaseException:
-                self.queue.release([claim])
+                self._release(claim)
                 raise
-            (row,) = self.queue.settle([(claim, outcome)])
         given_back = ending_of(outcome, row) is Ending.GIVEN_BACK
         if given_back:
             log.warning("no claims for %g s: %s", self.config.idle_poll_seconds, outcome)
             self._asks_again_at = time.monotonic() + self.config.idle_poll_seconds
         return not given_back
 
+    def _record(self, claim: Claim[VideoTask], outcome: Outcome) -> VideoTask | None:
+        while True:
+            try:
+                return self.queue.settle([(claim, outcome)])[0]
+            except StoreUnavailable as error:
+                wait_for_the_store(self.queue, [claim], error)
+
+    def _release(self, claim: Claim[VideoTask]) -> None:
+        try:
+            self.queue.release([claim])
+        except StoreError as error:  # what interrupted us matters more
+            log.error("a claim cannot be given back, it will run out: %s", error)  # noqa: TRY400
+
     def _ingest_if_changed(self) -> None:
         path = self.config.sources_file_path
         if path is None:
             return
+        state = _fingerprint(path)
+        if state and state == self._ingested:
+            return
         try:
-            stat = path.stat()
-            state = (stat.st_mtime, stat.st_size)
-        except OSError:
-            state = None  # reading it says what is wrong
-        if state is None or state != self._ingested:
-            for problem in self.ingest().problems:
-                log.warning("%s", problem)
-            self._ingested = state
+            problems = self.ingest().problems
+        except SourcesFileError as error:
+            if self._ingested is None:
+                raise
+            log.warning("going on without, it was read before: %s", error)  # an editor may be replacing it
+            return
+        for problem in problems:
+            log.warning("%s", problem)
+        self._ingested = state
 
     def _look_again(self) -> None:
         self._asks_again_at = 0.0
@@ -213,6 +253,10 @@ class Coordinator:
                 return pool.submit(process_video, processor, task, self.config)
 
             yield submit
+
+    def give_back(self) -> int:
+        """Give back everything that this run holds, also what was claimed in the moment of an interruption; how many rows."""
+        return self.queue.release_holder(self.queue.worker)
 
     def rounds(self, limits: Limits, summary: Summary) -> Iterator[Limits]:
         """What is left of the limits, for one round of expanding and processing after another, until nothing is left.

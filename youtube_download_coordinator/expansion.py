@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
 from youtube_download_coordinator import children
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import AttemptError, BadUrl, PermanentError
+from youtube_download_coordinator.errors import AttemptError, BadUrl, PermanentError, StoreError
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.ingest import NO_LEASE
-from youtube_download_coordinator.models import Done, Failure, Outcome, Source, Verdict, VideoTask
+from youtube_download_coordinator.models import Done, Failure, Outcome, Source, Verdict, VideoTask, storable
 from youtube_download_coordinator.queue import Claim, Queue, describe
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.youtube import Listed, ListedSource, ListedTitle, ListedVideo, parse_item
@@ -26,6 +26,10 @@ BATCH_VIDEOS = 500
 BATCH_SECONDS = 5.0
 """A slow listing inserts what it has at least this often (when the next entry comes)."""
 DEADLINE_GRACE_SECONDS = 30
+UNFIT_SOURCES = 1000
+"""Sources that a machine which can list nothing (no network) tries in a run, to say so for each."""
+DURATION_MAX_SECONDS = 2**31 - 1
+"""What fits in a column of the database; another site may say anything."""
 
 Listing = Callable[[Source, Config], Generator[Listed, None, None]]
 
@@ -71,16 +75,29 @@ def list_in_child(source: Source, config: Config) -> Generator[Listed, None, Non
 
 
 def expand_sources(queue: Queue, config: Config, listing: Listing = list_in_child) -> Iterator[Expansion]:
-    """Expand every source that is due, one after the other; stops when YouTube throttles."""
-    while expansion := expand_next(queue, config, listing):
+    """Expand every source that is due, one after the other; stops when YouTube throttles.
+
+    When it is this machine that cannot list a source (YouTube is not reached), the others are tried too, each once: they may be
+    somewhere else.
+    """
+    tried: set[int] = set()
+    while expansion := expand_next(queue, config, listing, except_ids=tried):
         yield expansion
         if expansion.throttled:
+            tried.add(expansion.source.id)
+        if _is_block(expansion.failure) or len(tried) >= UNFIT_SOURCES:
             return
 
 
-def expand_next(queue: Queue, config: Config, listing: Listing = list_in_child) -> Expansion | None:
+def _is_block(failure: Failure | None) -> bool:
+    return failure is not None and failure.verdict is Verdict.THROTTLED
+
+
+def expand_next(
+    queue: Queue, config: Config, listing: Listing = list_in_child, *, except_ids: Collection[int] = ()
+) -> Expansion | None:
     """Claim a source and expand it; None when none is due."""
-    claims = queue.claim(SOURCES, 1)
+    claims = queue.claim(SOURCES, 1, except_ids=except_ids)
     return expand(queue, config, claims[0], listing) if claims else None
 
 
@@ -112,11 +129,17 @@ class _Expander:
                     outcome = self._list(items)
                 self._settle(outcome)
             except BaseException:
-                self.queue.release([self.claim])
+                self._release()
                 raise
         self._result.seconds = time.monotonic() - began
         log.log(logging.WARNING if self._result.failure else logging.INFO, "%s", self._result)
         return self._result
+
+    def _release(self) -> None:
+        try:
+            self.queue.release([self.claim])
+        except StoreError as error:  # what interrupted us matters more
+            log.error("%s cannot be given back, its claim will run out: %s", describe(self.claim.row), error)  # noqa: TRY400
 
     def _list(self, items: Iterator[Listed]) -> Outcome:
         """Insert what is listed; what came before an error is kept."""
@@ -143,7 +166,7 @@ class _Expander:
             case ListedSource():
                 self._add_source(item)
             case ListedTitle():
-                self._title = item.title
+                self._title = storable(item.title)
 
     def _video(self, item: ListedVideo) -> VideoTask:
         """A row with the source's own columns: what a person said about the source holds for its videos."""
@@ -151,8 +174,8 @@ class _Expander:
         return VideoTask(
             url=item.url,
             key=item.key,
-            title=item.title,
-            duration_seconds=item.duration_seconds,
+            title=storable(item.title),
+            duration_seconds=item.duration_seconds and min(item.duration_seconds, DURATION_MAX_SECONDS),
             source_id=source.id,
             accent=source.accent,
             type=source.type,
@@ -172,7 +195,7 @@ class _Expander:
         row = Source(
             url=item.url,
             key=item.key,
-            title=item.title,
+            title=storable(item.title),
             accent=own.accent,
             type=own.type,
             extra=own.extra,

@@ -46,4 +46,7 @@ class Heartbeat:
         except StoreError as error:
             log.warning("claims could not be renewed, trying again soon: %s", error)
             return False
+        except Exception:  # without renewals every outcome from here on would be dropped, for weeks perhaps
+            log.exception("claims could not be renewed, trying again soon")
+            return False
         return True

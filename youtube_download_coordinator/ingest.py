@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from youtube_download_coordinator.errors import BadUrl, SourcesFileError
-from youtube_download_coordinator.models import Lease, Source
+from youtube_download_coordinator.models import Lease, Source, storable
 from youtube_download_coordinator.queue import Queue, batches
 from youtube_download_coordinator.store import SOURCES
 from youtube_download_coordinator.urls import source_target
@@ -41,7 +41,8 @@ class Ingested:
 def new_source(url: str, accent: str = "", type_: str = "", *, allow_other_sites: bool = False) -> Source:
     """A source to insert. Raises BadUrl."""
     target = source_target(url, allow_other_sites=allow_other_sites)
-    return Source(url=target.url, key=target.key, accent=accent.strip(), type=type_.strip(), lease=NO_LEASE)
+    accent, type_ = storable(accent).strip(), storable(type_).strip()
+    return Source(url=target.url, key=target.key, accent=accent, type=type_, lease=NO_LEASE)
 
 
 def ingest_file(queue: Queue, path: Path, *, allow_other_sites: bool = False) -> Ingested:

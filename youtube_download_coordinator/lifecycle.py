@@ -14,7 +14,7 @@ the store's swap alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar, assert_never
 
 from youtube_download_coordinator.models import (
@@ -108,7 +108,7 @@ def fail(row: R, at: At, failure: Failure, policy: Policy) -> R:
             return _retry_or_give_up(row, at, failure, policy, 1)
         case Verdict.LATER:
             soonest = at.now + policy.backoff
-            when = max(failure.not_before or at.now + policy.backoff_max, soonest)
+            when = max(_in_utc(failure.not_before) or at.now + policy.backoff_max, soonest)
             return _next(row, at, State.PENDING, not_before=when, detail=cut(str(failure)))
         case Verdict.THROTTLED | Verdict.UNFIT:
             return _next(row, at, State.PENDING, detail=cut(str(failure)))
@@ -142,6 +142,11 @@ def pause_seconds(tries: int, jitter: float, policy: Policy) -> float:
     longest = policy.backoff_max.total_seconds()
     doubled = policy.backoff.total_seconds() * float(2 ** min(tries - 1, 32))
     return min(doubled, longest) * (1 - jitter / 2)
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    """A processor may have said a time without a zone: it means UTC."""
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
 
 
 def _retry_or_give_up(row: R, at: At, failure: Failure, policy: Policy, max_tries: int | None) -> R:

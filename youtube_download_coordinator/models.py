@@ -92,6 +92,8 @@ class Row:
     """A person's own columns by name, copied from a source to its videos."""
     claimed_by: str = ""
     claimed_at: datetime | None = None
+    asked: Status | None = None
+    """What a person typed into Status and nobody has heeded yet; only a sheet has people in it."""
     lease: Lease
 
     @property

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from youtube_download_coordinator import lifecycle
+from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.lifecycle import At, Policy
 from youtube_download_coordinator.models import Lease, Outcome, Row, Source, State, VideoTask
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store, Swap, Table, Where
@@ -86,13 +87,23 @@ class Queue:
 
     # --- claiming ----------------------------------------------------------------------------------------------------
 
-    def claim(self, table: Table[R], count: int) -> list[Claim[R]]:
-        """Hold up to `count` rows that are due; fewer, or none, when there are no more."""
+    def claim(self, table: Table[R], count: int, *, except_ids: Collection[int] = ()) -> list[Claim[R]]:
+        """Hold up to `count` rows that are due, none with one of these IDs; fewer, or none, when there are no more."""
         claims: list[Claim[R]] = []
+        try:
+            self._claim_into(claims, table, count, except_ids)
+        except StoreUnavailable as error:
+            if not claims:
+                raise
+            log.warning("claimed %d rows where %d were wanted: %s", len(claims), count, error)
+        return claims
+
+    def _claim_into(self, claims: list[Claim[R]], table: Table[R], count: int, except_ids: Collection[int]) -> None:
+        """Add claims as they are won: what is held already must not be forgotten when the store fails."""
         recovered = False
         for _ in range(CLAIM_ROUNDS):
             wanted = count - len(claims)
-            rows = self._due(table, wanted) if wanted else []
+            rows = self._due(table, wanted, except_ids) if wanted else []
             if not rows and not claims and not recovered:
                 recovered = True
                 if self.recover(table).total:
@@ -100,20 +111,22 @@ class Queue:
             if not rows:
                 break
             claims += self._hold(table, rows)
-        return claims
 
-    def _due(self, table: Table[R], count: int) -> list[R]:
+    def _due(self, table: Table[R], count: int, except_ids: Collection[int]) -> list[R]:
         now = self.store.now()
-        where = Where(state=State.PENDING, due=now)
-        rows = [row for row in self.store.scan(table, where, limit=count * CLAIM_SPREAD) if lifecycle.is_due(row, now)]
+        scanned = self.store.scan(
+            table, Where(state=State.PENDING, due=now), limit=count * CLAIM_SPREAD + len(except_ids)
+        )
+        rows = [row for row in scanned if lifecycle.is_due(row, now) and row.id not in except_ids]
         return rows if len(rows) <= count else sorted(self.random.sample(rows, count), key=lambda row: row.id)
 
     def _hold(self, table: Table[R], rows: Sequence[R]) -> list[Claim[R]]:
         policy = self._policy(table)
         before = self.monotonic()
         at = self._at()
-        changes = [Change(row, lifecycle.claim(row, self._fresh(at), self.worker, policy)) for row in rows]
-        expires = before + policy.lease.total_seconds()
+        due = [row for row in rows if lifecycle.is_due(row, at.now)]  # again: a clock may have been set back
+        changes = [Change(row, lifecycle.claim(row, self._fresh(at), self.worker, policy)) for row in due]
+        expires = before + self._lease_seconds(policy)
         claims = [Claim(table, change.new, expires) for change in self._won(table, changes)]
         with self._writing:
             self._held += claims
@@ -138,7 +151,7 @@ class Queue:
         for claim, change, outcome in zip(claims, changes, self.store.swap(table, changes), strict=True):
             claim.lost = outcome is Swap.LOST
             if not claim.lost:
-                claim.row, claim.expires = change.new, before + policy.lease.total_seconds()
+                claim.row, claim.expires = change.new, before + self._lease_seconds(policy)
         return [claim for claim in claims if claim.lost]
 
     def is_valid(self, claim: Claim[Any]) -> bool:
@@ -168,11 +181,20 @@ class Queue:
             )
 
     def release(self, claims: Sequence[Claim[R]]) -> int:
-        """Give back rows without counting an attempt; how many were still held."""
+        """Give back rows without counting an attempt; how many were still held.
+
+        When the store does not answer they are not renewed any more, so that their claims run out.
+        """
+        self.forget(claims)
         with self._writing:
             at = self._at()
             rows = self._end([(claim, lifecycle.release(claim.row, self._fresh(at))) for claim in claims])
         return sum(row is not None for row in rows)
+
+    def forget(self, claims: Sequence[Claim[Any]]) -> None:
+        """Renew these no more."""
+        for claim in claims:
+            claim.renew_until = self.monotonic()
 
     def release_all(self) -> int:
         """Give back everything that this worker holds."""
@@ -191,7 +213,10 @@ class Queue:
             if id(claim) not in won:
                 log.warning("%s: the claim was lost, so its outcome is dropped", describe(claim.row))
         rows = [row if id(claim) in won else None for claim, row in steps]
-        self._bury([row for row in rows if isinstance(row, VideoTask) and row.lease.state is State.DEAD])
+        try:
+            self._bury([row for row in rows if isinstance(row, VideoTask) and row.lease.state is State.DEAD])
+        except StoreUnavailable as error:  # the outcome is recorded; whoever recovers next carries the row on
+            log.warning("a dead row waits for its move to the dead letters: %s", error)
         return rows
 
     def _let_go(self, claim: Claim[Any]) -> None:
@@ -271,6 +296,10 @@ class Queue:
     def _won(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Change[R]]:
         outcomes = self.store.swap(table, changes) if changes else []
         return [change for change, outcome in zip(changes, outcomes, strict=True) if outcome is Swap.WON]
+
+    def _lease_seconds(self, policy: Policy) -> float:
+        """Never longer than another machine will think, whose view of the store's clock may be more exact."""
+        return policy.lease.total_seconds() - self.store.clock_error_seconds
 
     def _policy(self, table: Table[Any]) -> Policy:
         return self.source_policy if table.row_type is Source else self.video_policy

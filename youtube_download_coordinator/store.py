@@ -41,6 +41,8 @@ class Where:
     """Rows held by exactly this worker."""
     ids: Sequence[int] | None = None
     keys: Sequence[str] | None = None
+    asked: bool = False
+    """Rows in whose Status a person has typed something: `Row.asked`. None in a store that no person edits."""
     after_id: int = 0
     """Rows with a larger ID: the next page."""
 
@@ -106,6 +108,9 @@ class Store(Protocol):
     def move(self, table: Table[VideoTask], seen: VideoTask, to: Table[VideoTask]) -> bool:
         """Move exactly the row that has this lease, or nothing; whether it moved. The row itself does not change."""
         ...
+
+    clock_error_seconds: float
+    """How much earlier `now` may be than the true time, which it never exceeds: a worker counts its own leases so much shorter."""
 
     def now(self) -> datetime:
         """The store's clock, in UTC: the only one that decides about a lease."""

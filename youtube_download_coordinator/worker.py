@@ -8,14 +8,15 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 from youtube_download_coordinator import children
-from youtube_download_coordinator.errors import StoreUnavailable
+from youtube_download_coordinator.errors import StoreError, StoreUnavailable, UnfitError
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.models import Failure, Outcome, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue, describe
@@ -27,6 +28,10 @@ ATTEMPTS_KEPT = 1000
 """A run may process a hundred thousand videos; its table shows the last of them."""
 DEADLINE_GRACE_SECONDS = 30
 """A claim is renewed this much longer than its attempt may take: ending the attempt takes a moment."""
+RECORD_AGAIN_SECONDS = 1.0
+"""The pause before an unavailable store is asked to record again: it has waited already, this keeps a loop from spinning."""
+STOP_SECONDS = 5.0
+"""How long interrupted attempts may take to end; those in threads of this process never do."""
 
 Submit = Callable[[VideoTask], "Future[Outcome]"]
 
@@ -127,7 +132,10 @@ class Worker:
     _ends_at: float = 0.0
 
     def run(self) -> Summary:
-        """Process videos; what this worker still holds when it ends, however it ends, is given back."""
+        """Process videos; what this worker still holds when it ends, however it ends, is given back.
+
+        Raises StoreUnavailable when the queue does not answer and no attempt runs, or for so long that the claims ran out.
+        """
         self._ends_at = time.monotonic() + (self.limits.max_seconds if self.limits.max_seconds is not None else 10**9)
         with Heartbeat(self.queue):
             try:
@@ -138,20 +146,30 @@ class Worker:
         return self._summary
 
     def _start(self) -> bool:
-        """Start attempts up to the limit; whether any runs then."""
-        while len(self._running) < self.limits.concurrency and (claim := self._next()):
-            claim.renew_until = self.queue.monotonic() + self.attempt_timeout.total_seconds() + DEADLINE_GRACE_SECONDS
-            log.info("%s: attempt %d begins", describe(claim.row), claim.row.lease.tries + 1)
-            self._running[self.submit(claim.row)] = (claim, time.monotonic())
+        """Start attempts up to the limit; whether any runs then. As long as some run, the store may be unavailable."""
+        try:
+            while len(self._running) < self.limits.concurrency and (claim := self._next()):
+                self._begin(claim)
+        except StoreUnavailable as error:
+            if not self._running:
+                raise
+            log.error("no video can be claimed, trying again when an attempt has ended: %s", error)  # noqa: TRY400
         return bool(self._running)
 
+    def _begin(self, claim: Claim[VideoTask]) -> None:
+        claim.renew_until = self.queue.monotonic() + self.attempt_timeout.total_seconds() + DEADLINE_GRACE_SECONDS
+        log.info("%s: attempt %d begins", describe(claim.row), claim.row.lease.tries + 1)
+        self._running[self.submit(claim.row)] = (claim, time.monotonic())
+        self._backlog.popleft()  # only now: until then it is given back from there
+
     def _next(self) -> Claim[VideoTask] | None:
-        """A claim that is valid now. One that ran out in the backlog (a suspended machine) is not begun."""
+        """The first of the backlog that is valid. One that ran out there (a suspended machine) is not begun."""
         while self._backlog or self._claim():
-            claim = self._backlog.popleft()
-            if self.queue.is_valid(claim):
-                return claim
-            self._summary.endings[Ending.LOST] += 1
+            if self.queue.is_valid(self._backlog[0]):
+                return self._backlog[0]
+            self.queue.release([self._backlog[0]])
+            self._backlog.popleft()
+            self._claimed -= 1
         return None
 
     def _claim(self) -> bool:
@@ -166,22 +184,21 @@ class Worker:
         return bool(claims)
 
     def _finished(self) -> list[Future[Outcome]]:
-        done, _ = wait(self._running, return_when=FIRST_COMPLETED) if self._running else (set(), set())
-        for future in done:
-            if isinstance(future.exception(), children.Stopped):
-                self.queue.release([self._running.pop(future)[0]])
-        return [future for future in done if future in self._running]
+        return list(wait(self._running, return_when=FIRST_COMPLETED).done)
 
     def _record(self, finished: list[Future[Outcome]]) -> None:
         """Record everything that has ended with one request. It is asked again for as long as the claims may hold."""
-        results = [(self._running[future][0], future.result()) for future in finished]
+        outcomes = [(future, outcome) for future in finished if (outcome := outcome_of(future))]
+        stopped = [future for future in finished if future not in dict(outcomes)]
         try:
-            rows = self.queue.settle(results) if results else []
+            self.queue.release([self._running[future][0] for future in stopped])
+            rows = self.queue.settle([(self._running[future][0], outcome) for future, outcome in outcomes])
         except StoreUnavailable as error:
-            log.warning("outcomes could not be recorded, trying again: %s", error)
-            time.sleep(1)  # the store has waited already; this only keeps the loop from spinning
+            wait_for_the_store(self.queue, [self._running[future][0] for future in finished], error)
             return
-        for future, (_, outcome), row in zip(finished, results, rows, strict=True):
+        for future in stopped:
+            del self._running[future]
+        for (future, outcome), row in zip(outcomes, rows, strict=True):
             claim, began = self._running.pop(future)
             self._note(claim.row, outcome, row, time.monotonic() - began)
 
@@ -199,14 +216,49 @@ class Worker:
         self.on_attempt(attempt)
 
     def _give_back(self) -> None:
-        """Release the backlog, and whatever still runs when the worker is interrupted, after ending it."""
-        if self._running:
+        """When the worker is interrupted, end what runs and record what had ended; then release the backlog and the rest."""
+        try:
+            if self._running:
+                self._stop_attempts()
+                self._record([future for future in self._running if future.done()])
+        finally:
+            self._release([*self._backlog, *(claim for claim, _ in self._running.values())])
+            self._backlog.clear()
+            self._running.clear()
+
+    def _stop_attempts(self) -> None:
+        """Again and again: an attempt may be starting its process at this very moment."""
+        until = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < until:
             children.stop_all()
-        claims = [*self._backlog, *(claim for claim, _ in self._running.values())]
-        self._backlog.clear()
-        self._running.clear()
-        if claims:
+            if not wait(self._running, timeout=STOP_SECONDS / 50).not_done:
+                return
+
+    def _release(self, claims: list[Claim[VideoTask]]) -> None:
+        try:
             log.info("%d claims are given back", self.queue.release(claims))
+        except StoreError as error:
+            log.error("%d claims cannot be given back, they will run out: %s", len(claims), error)  # noqa: TRY400
+
+
+def outcome_of(future: Future[Outcome]) -> Outcome | None:
+    """What came of an attempt; None when somebody stopped it. One that broke down itself says that this machine is unfit."""
+    try:
+        return future.result()
+    except (children.Stopped, CancelledError):
+        return None
+    except Exception as error:
+        log.exception("an attempt broke down")
+        return UnfitError(f"{type(error).__name__}: {error}", reason="broken").failure
+
+
+def wait_for_the_store(queue: Queue, claims: Sequence[Claim[Any]], error: StoreUnavailable) -> None:
+    """A moment, before outcomes are recorded again; raises `error` when it has no use, because no claim holds any more."""
+    if not any(queue.is_valid(claim) for claim in claims):
+        queue.forget(claims)
+        raise error
+    log.error("%d outcomes cannot be recorded, trying again: %s", len(claims), error)
+    time.sleep(RECORD_AGAIN_SECONDS)
 
 
 def ending_of(outcome: Outcome, row: VideoTask | None) -> Ending:

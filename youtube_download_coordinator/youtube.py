@@ -16,6 +16,7 @@ from typing import Any
 from youtube_download_coordinator.errors import (
     AttemptError,
     BadUrl,
+    GoneError,
     PermanentError,
     ThrottledError,
     TransientError,
@@ -173,7 +174,8 @@ class _Lister:
         if isinstance(failure, GoneError) and self._entries:
             # YouTube answers a later page with 404 now and then; what has listed something is there.
             failure = TransientError(str(failure), reason=failure.reason)
-        failure.__cause__ = None if failure is error else error
+        if failure is not error:
+            failure.__cause__ = error
         if isinstance(failure, ThrottledError | UnfitError):
             raise failure from failure.__cause__
         self._failure = self._failure or failure

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import StaticPool
 
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
@@ -30,6 +35,8 @@ BUSY_TIMEOUT_SECONDS = 60
 """How long a process waits for another's short transaction on the SQLite file."""
 KEYS_PER_QUERY = 500
 """SQLite takes 32,766 parameters in a statement at most."""
+CREATION_LOCK = 0x796463
+"""PostgreSQL's number for the lock that creating the tables takes."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """`act_at` of a row that need not wait: an index orders it first, which NULL would not do everywhere."""
@@ -99,14 +106,19 @@ videos = sa.Table(
 class SqlStore:
     """The Store contract on one database. Raises ConfigError when the URL leads to no database that can be used."""
 
+    clock_error_seconds = 0.0
+
     def __init__(self, url: str) -> None:
         self._url = url
         self._engine = _engine(url)
         # An in-memory database is one connection: its transactions come one after the other.
         self._turn: AbstractContextManager[Any] = threading.RLock() if _is_memory(self._engine.url) else nullcontext()
         self._prepare()
+        _opened.add(self)
 
     def scan(self, table: Table[R], where: Where = EVERY_ROW, *, limit: int = 100) -> list[R]:
+        if where.asked:
+            return []  # nobody types into a database
         sql = _sql_table(table)
         order = [sql.c.id] if where.due is None else [sql.c.act_at, sql.c.id]
         query = sa.select(sql).where(*_conditions(table, where)).order_by(*order).limit(limit)
@@ -172,9 +184,17 @@ class SqlStore:
     def close(self) -> None:
         self._engine.dispose()
 
+    def after_fork(self) -> None:
+        """Leave the connections to the parent: two processes on one would tear the file, or mix up the answers."""
+        if not _is_memory(self._engine.url):
+            _left_to_the_parent.append(self._engine.pool)
+            self._engine.dispose(close=False)
+
     def _prepare(self) -> None:
         try:
             with self._writing() as connection:
+                if connection.dialect.name == "postgresql":  # there two who create a table at once disturb each other
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CREATION_LOCK)))
                 metadata.create_all(connection)
         except StoreError as error:
             raise ConfigError(f"database_url={_shown(self._engine.url)}: {error}") from None
@@ -190,9 +210,24 @@ class SqlStore:
             yield connection.execution_options(ydc_reading=True)
 
 
+_opened: WeakSet[SqlStore] = WeakSet()
+_left_to_the_parent: list[sa.Pool] = []
+"""Kept, because a connection that is forgotten is closed."""
+
+
+def _after_fork() -> None:
+    for store in list(_opened):
+        store.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 def _engine(url: str) -> sa.Engine:
+    shown = "..."  # until we know where its password is
     try:
         parsed = sa.make_url(url)
+        shown = _shown(parsed)
         options: dict[str, Any] = {"pool_pre_ping": True}
         if parsed.get_backend_name() == "sqlite":
             _check_folder(parsed)
@@ -201,7 +236,7 @@ def _engine(url: str) -> sa.Engine:
             options["poolclass"] = StaticPool
         engine = sa.create_engine(parsed, **options)
     except (ArgumentError, ModuleNotFoundError) as error:
-        raise ConfigError(f"database_url={url!r}: {_why_no_engine(error)}") from None
+        raise ConfigError(f"database_url={shown}: {_why_no_engine(error)}") from None
     if engine.dialect.name not in {"sqlite", "postgresql"}:
         raise ConfigError(f"database_url={_shown(engine.url)}: only sqlite and postgresql are supported")
     if engine.dialect.name == "sqlite":
@@ -235,9 +270,23 @@ def _shown(url: sa.URL) -> str:
 def _on_sqlite_connect(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver would begin transactions of its own, too late
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the writer
+    _use_wal(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")  # a power cut may undo the last moments, never tear the file
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """Have readers not wait for the writer. When several processes open a new file at once, SQLite itself does not wait here."""
+    until = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _on_sqlite_begin(connection: sa.Connection) -> None:
@@ -250,14 +299,14 @@ def _on_sqlite_begin(connection: sa.Connection) -> None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         raise StoreUnavailable(_cause(error)) from error
-    except DatabaseError as error:
+    except SQLAlchemyError as error:
         raise StoreError(_cause(error)) from error
 
 
-def _cause(error: DBAPIError) -> str:
-    return " ".join(str(error.orig).split())
+def _cause(error: SQLAlchemyError) -> str:
+    return " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
 
 
 def _sql_table(table: Table[Any]) -> sa.Table:
@@ -321,7 +370,7 @@ def _all_values(table: Table[Any], row: Row) -> dict[str, Any]:
 
 
 def _row(table: Table[R], record: sa.RowMapping) -> R:
-    names = [field.name for field in dataclasses.fields(table.row_type) if field.name not in {"lease", "extra"}]
+    names = [field.name for field in dataclasses.fields(table.row_type) if field.name not in {"lease", "extra", "asked"}]
     return table.row_type(
         lease=_lease(record), extra=json.loads(record["extra"]), **{name: record[name] for name in names}
     )

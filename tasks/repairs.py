@@ -1,0 +1,52 @@
+"""Rows that got stuck: claims of workers that died, and dead letters that a person wants tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.context import RETRY_DELAYS_SECONDS, opaque, store_was_unavailable
+from youtube_download_coordinator.queue import Queue, Recovered
+from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
+
+
+@task(
+    name="recover stalled",
+    task_run_name="recover {table}",
+    retries=len(RETRY_DELAYS_SECONDS),
+    retry_delay_seconds=RETRY_DELAYS_SECONDS,
+    retry_condition_fn=store_was_unavailable,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def recover(table: str, queue: Queue) -> Recovered:
+    """Move on the stalled rows of a table. Safe to repeat: what was moved on is not stalled any more."""
+    return queue.recover(SOURCES) if table == SOURCES.name else queue.recover(VIDEO_TASKS)
+
+
+def recover_all(queue: Queue) -> dict[str, int]:
+    """Move on everything that is stalled; how many rows, by what became of them."""
+    sources = recover(SOURCES.name, opaque(queue))
+    videos = recover(VIDEO_TASKS.name, opaque(queue))
+    return {
+        "sources retried": sources.retried,
+        "videos retried": videos.retried,
+        "videos given up": videos.given_up,
+        "rows moved": videos.moved,
+    }
+
+
+@task(
+    name="requeue dead letters",
+    task_run_name="requeue dead letters",
+    retries=len(RETRY_DELAYS_SECONDS),
+    retry_delay_seconds=RETRY_DELAYS_SECONDS,
+    retry_condition_fn=store_was_unavailable,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def requeue(ids: Sequence[int] | None, queue: Queue) -> int:
+    """Move dead letters back. Safe to repeat: a second try moves the rest; only its count would be of the rest."""
+    return queue.requeue_dead_letters(ids)

@@ -1,0 +1,256 @@
+"""The one way to Google: gspread's client with timeouts, patience, errors that say what to do, and Google's clock.
+
+Two kinds of failure matter above all: a request that was surely not applied is sent again for a while; a write whose answer was
+lost may have been applied, or may be applied later, and is the caller's to resolve (AnswerLost).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import google.auth
+import gspread
+import requests
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.oauth2 import service_account
+from gspread.exceptions import APIError
+
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+GOOGLE = "https://sheets.googleapis.com"
+SCOPES = ["https://www.googleapis.com/auth/spreadsheets"]
+TIMEOUT_SECONDS = (10.0, 60.0)
+"""To connect, and of silence while an answer is awaited."""
+PAUSE_SECONDS, PAUSE_MAX_SECONDS = 1.0, 64.0
+"""The first pause after a failure and the longest; Google's own advice is truncated exponential backoff with jitter."""
+TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+MAX_CLOCK_ERROR_SECONDS = 2.0
+"""The Date header is cut to whole seconds, and an answer takes a while: Google's clock may be ahead of ours by this much."""
+
+Json = dict[str, Any]
+
+
+class AnswerLost(StoreUnavailable):
+    """A write was sent and no answer came: it may have been applied, or may be later."""
+
+
+class Refused(StoreError):
+    """Google refused a request (400): nothing of it was applied."""
+
+
+class Connection:
+    """One spreadsheet, as one account. Safe to use from several threads: requests go one after the other.
+
+    Raises ConfigError for what a person can mend, StoreUnavailable when Google did not answer for `patience_seconds`.
+    """
+
+    def __init__(self, config: Config, *, sleep: Callable[[float], object] = time.sleep) -> None:
+        self.spreadsheet_id = spreadsheet_id(config.spreadsheet_id or "")
+        self._config = config
+        self._base = f"{config.sheets_api_url}/v4/spreadsheets/{self.spreadsheet_id}"
+        self._patience_seconds = config.sheets_patience_seconds
+        self._sleep = sleep
+        self._turn = threading.RLock()
+        self._credentials = credentials(config)
+        self._client: gspread.HTTPClient | None = None
+        self._clock: tuple[datetime, float] | None = None
+        self.requests = 0
+        """Sent so far; each is one unit of the quota."""
+
+    @property
+    def account(self) -> str:
+        """The address to share the spreadsheet with."""
+        return getattr(self._credentials, "service_account_email", "") or "the account that is signed in"
+
+    def now(self) -> datetime:
+        """Google's clock, by the last answer. Never ahead of it; behind by MAX_CLOCK_ERROR_SECONDS at the most."""
+        if self._clock is None:
+            self.properties("spreadsheetId")
+        assert self._clock is not None
+        date, received = self._clock
+        return date + timedelta(seconds=time.monotonic() - received)
+
+    def properties(self, fields: str, ranges: Sequence[str] = ()) -> Json:
+        """spreadsheets.get: what a field mask names."""
+        return self._read("", {"fields": fields, "ranges": list(ranges)})
+
+    def values(self, ranges: Sequence[str]) -> list[list[list[str]]]:
+        """values.batchGet: the rows of each range, as text, without what is empty at their ends."""
+        answer = self._read("/values:batchGet", {"ranges": list(ranges), "majorDimension": "ROWS"})
+        found = [each.get("values", []) for each in answer.get("valueRanges", [])]
+        return [[[str(cell) for cell in row] for row in rows] for rows in found]
+
+    def write(self, changes: Sequence[Json], *, show: Sequence[str] = ()) -> Json:
+        """batchUpdate: all of it or nothing. The answer's replies, and the Lease cells of the ranges in `show`.
+
+        Raises Refused, AnswerLost.
+        """
+        body: Json = {"requests": list(changes)}
+        fields = "replies"
+        if show:
+            body |= {"includeSpreadsheetInResponse": True, "responseRanges": list(show)}
+            fields += ",updatedSpreadsheet.sheets(properties.sheetId,data(startRow,startColumn,rowData.values.userEnteredValue))"
+        return self._ask("POST", ":batchUpdate", {"fields": fields}, body)
+
+    def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        with self._turn:
+            if self._client is not None:
+                self._client.session.close()
+                getattr(self._client.session, "_auth_request_session", self._client.session).close()
+                self._client = None
+
+    def _read(self, path: str, params: Mapping[str, Any]) -> Json:
+        return self._ask("GET", path, params, None)
+
+    def _ask(self, method: str, path: str, params: Mapping[str, Any], body: Json | None) -> Json:
+        """Send until there is an answer, or patience ends. A write without an answer is not sent again from here."""
+        began, pause = time.monotonic(), PAUSE_SECONDS
+        while True:
+            try:
+                return self._send(method, path, params, body)
+            except AnswerLost:
+                raise
+            except StoreUnavailable as error:
+                pause_now = random.uniform(pause / 2, pause)
+                if time.monotonic() - began + pause_now > self._patience_seconds:
+                    raise
+                log.warning("Google Sheets: %s; asking again in %.1f s", error, pause_now)
+                self._sleep(pause_now)
+                pause = min(2 * pause, PAUSE_MAX_SECONDS)
+
+    def _send(self, method: str, path: str, params: Mapping[str, Any], body: Json | None) -> Json:
+        with self._turn:
+            self.requests += 1
+            try:
+                response = self._http().request(method, self._base + path, params=dict(params), json=body)
+                answer: Json = response.json()
+            except APIError as error:
+                raise self._meaning(error, method) from error
+            except GoogleAuthError as error:
+                raise _sign_in_problem(error) from error
+            except (requests.RequestException, ValueError) as error:
+                # A body that is no JSON may hide a write that was applied, as a broken connection may.
+                raise _lost(error, method) from error
+            self._take_time(response)
+            return answer
+
+    def _http(self) -> gspread.HTTPClient:
+        if self._client is None:
+            self._client = gspread.HTTPClient(self._credentials)
+            self._client.set_timeout(TIMEOUT_SECONDS)
+        return self._client
+
+    def _take_time(self, response: requests.Response) -> None:
+        """Date is cut to seconds, so it never is ahead; of two answers the one that says later is nearer to the truth."""
+        if header := response.headers.get("Date"):
+            date, received = parsedate_to_datetime(header).astimezone(UTC), time.monotonic()
+            if self._clock is None or date > self._clock[0] + timedelta(seconds=received - self._clock[1]):
+                self._clock = (date, received)
+
+    def _meaning(self, error: APIError, method: str) -> Exception:
+        status = error.response.status_code
+        message = _message(error)
+        if status == 400:
+            return Refused(message)
+        if status == 429:
+            return StoreUnavailable(f"the quota is used up ({message})")
+        if status in TRANSIENT:
+            return StoreUnavailable(f"{status} {message}") if method == "GET" else AnswerLost(f"{status} {message}")
+        return self._users_problem(error, status, message)
+
+    def _users_problem(self, error: APIError, status: int, message: str) -> Exception:
+        where = f"the spreadsheet {self.spreadsheet_id}"
+        if status == 404:
+            return SheetNotFound(f"{where} was not found: check spreadsheet_id, and share it with {self.account}", error)
+        if "SERVICE_DISABLED" in str(error.error):
+            return SheetRefused(f"the Google Sheets API is not enabled in the account's project: {message}", error)
+        if status == 403:
+            return SheetRefused(f"{where} is not shared with {self.account} as an editor ({message})", error)
+        if status == 401:
+            return SheetRefused(f"Google does not accept the credentials of {self.account}: {message}", error)
+        return StoreError(f"Google Sheets answered {status}: {message}")
+
+
+class SheetNotFound(ConfigError, gspread.SpreadsheetNotFound):
+    """There is no such spreadsheet, or it is not shared with us."""
+
+    def __init__(self, message: str, error: APIError) -> None:
+        Exception.__init__(self, message)
+        self.response = error.response
+
+
+class SheetRefused(ConfigError, APIError):
+    """Google does not let this account use the spreadsheet."""
+
+    def __init__(self, message: str, error: APIError) -> None:
+        Exception.__init__(self, message)
+        self.response, self.error, self.code = error.response, error.error, error.code
+
+    __str__ = Exception.__str__
+
+
+class CredentialsNotFound(ConfigError, FileNotFoundError):
+    """The credentials file is missing."""
+
+    __str__ = Exception.__str__
+
+
+def credentials(config: Config) -> Any:
+    """The service account of `credentials_file`, else Application Default Credentials. Raises ConfigError."""
+    path = config.credentials_file
+    if path is None:
+        return _default_credentials()
+    if not path.is_file():
+        raise CredentialsNotFound(f"credentials_file={str(path)!r} does not exist; it is the JSON key of a service account")
+    return _from_file(path)
+
+
+def _from_file(path: Path) -> Any:
+    try:
+        return service_account.Credentials.from_service_account_file(str(path), scopes=SCOPES)  # type: ignore[no-untyped-call]
+    except (ValueError, OSError, GoogleAuthError) as error:
+        # The file holds a secret: what is wrong with it is said without its contents.
+        raise ConfigError(f"credentials_file={str(path)!r} is no service account's JSON key ({type(error).__name__})") from None
+
+
+def _default_credentials() -> Any:
+    try:
+        return google.auth.default(scopes=SCOPES)[0]
+    except (DefaultCredentialsError, OSError) as error:
+        raise ConfigError(
+            f"no Google credentials: set credentials_file or GOOGLE_APPLICATION_CREDENTIALS ({type(error).__name__})"
+        ) from None
+
+
+def spreadsheet_id(text: str) -> str:
+    """The ID, also out of the address in a browser's address bar."""
+    return text.partition("/spreadsheets/d/")[2].partition("/")[0] if "/spreadsheets/d/" in text else text.strip()
+
+
+def _message(error: APIError) -> str:
+    details = error.error if isinstance(error.error, dict) else {}
+    return " ".join(str(details.get("message") or error.response.reason).split())[:300]
+
+
+def _lost(error: Exception, method: str) -> StoreUnavailable:
+    text = f"no answer ({type(error).__name__})"
+    return StoreUnavailable(text) if method == "GET" else AnswerLost(text)
+
+
+def _sign_in_problem(error: GoogleAuthError) -> Exception:
+    text = " ".join(str(error.args[0] if error.args else error).split())[:200]
+    if getattr(error, "retryable", True) and "invalid_grant" not in text:
+        return StoreUnavailable(f"signing in: {text}")
+    return ConfigError(f"Google does not accept the credentials: {text}")

@@ -1,0 +1,89 @@
+"""The lease word: a row's lease as one line of text, the only cell that decides.
+
+    v17.4 pending try 1 after 2026-11-22T12:00:00.000Z for yt:v:UKwSQSFN4Nw because http-503: ... #k3f9a2c1
+    v17.5 held host-a/7f3c91 until 2026-11-22T12:10:00.000Z try 1 for yt:v:UKwSQSFN4Nw because http-503: ... #p0c2zzd4
+    v17.6 done try 1 for yt:v:UKwSQSFN4Nw result media/pt-BR/x.m4a #a81mfe00
+
+It begins with a letter, so that Sheets never reads it as a number or a date; `#` is a fresh nonce of fixed length at its end.
+No two transitions ever make the same word, so a swap that finds a word finds exactly what was seen.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from youtube_download_coordinator.models import Lease, Row, State
+
+_WORD = re.compile(
+    r"v(?P<id>\d+)\.(?P<version>\d+) (?:"
+    r"(?P<draft>draft)"
+    r"|(?P<state>pending|held|done|error|dead)"
+    r"(?: (?P<holder>\S+) until (?P<until>\S+))?"
+    r" try (?P<tries>\d+)"
+    r"(?: after (?P<after>\S+))?"
+    r" for (?P<key>\S+)"
+    r"(?: (?:result|because) (?P<detail>.*))?"
+    r") #(?P<nonce>\S+)",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word that was read. A draft is a row that is being adopted: it has neither lease nor key yet."""
+
+    row_id: int
+    key: str
+    lease: Lease | None
+
+
+def write_word(row: Row) -> str:
+    """The word of a row."""
+    lease = row.lease
+    held = f" {lease.holder} until {_moment(lease.until)}" if lease.state is State.HELD and lease.until else ""
+    after = f" after {_moment(lease.not_before)}" if lease.not_before else ""
+    said = " result " if lease.state is State.DONE else " because "
+    detail = f"{said}{lease.detail}" if lease.detail else ""
+    return f"{version(row.id, lease)} {lease.state}{held} try {lease.tries}{after} for {row.key}{detail} #{lease.nonce}"
+
+
+def write_draft(row_id: int, nonce: str) -> str:
+    """The word of a row that is being adopted."""
+    return f"v{row_id}.0 draft #{nonce}"
+
+
+def version(row_id: int, lease: Lease) -> str:
+    """What stands in Shown when the visible cells show this lease."""
+    return f"v{row_id}.{lease.version}"
+
+
+def read_word(text: str) -> Word | None:
+    """The word in a Lease cell; None when it is none of ours."""
+    match = _WORD.fullmatch(text)
+    if not match:
+        return None
+    if match["draft"]:
+        return Word(int(match["id"]), "", None)
+    try:
+        lease = Lease(
+            version=int(match["version"]),
+            state=State(match["state"]),
+            tries=int(match["tries"]),
+            not_before=_read_moment(match["after"]),
+            holder=match["holder"] or "",
+            until=_read_moment(match["until"]),
+            detail=match["detail"] or "",
+            nonce=match["nonce"],
+        )
+    except ValueError:
+        return None
+    return Word(int(match["id"]), match["key"], lease)
+
+
+def _moment(moment: datetime | None) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else ""
+
+
+def _read_moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
