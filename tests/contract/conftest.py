@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.sheets_api import SheetsServer
+from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.store import Store
+from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.stores.sql import SqlStore, metadata
 
 POSTGRESQL_URL = os.environ.get("YDC_TEST_POSTGRESQL_URL", "")
@@ -19,54 +22,86 @@ OpenStore = Callable[[], Store]
 """Opens a store on the same data each time, as another process would."""
 
 
-def _postgresql(_: Path) -> OpenStore:
+def _postgresql(_: Path, __: ExitStack) -> OpenStore:
     store = SqlStore(POSTGRESQL_URL)
     metadata.drop_all(store._engine)
     store.close()
     return lambda: SqlStore(POSTGRESQL_URL)
 
 
-def _memory(_: Path) -> OpenStore:
+def _memory(_: Path, __: ExitStack) -> OpenStore:
     store = SqlStore("sqlite://")
     return lambda: store
 
 
-BACKENDS: dict[str, Callable[[Path], OpenStore]] = {
+def _sheet(folder: Path, stack: ExitStack) -> OpenStore:
+    """A spreadsheet as the seed says, with a column of a person's own, on a simulated Google."""
+    server = stack.enter_context(SheetsServer())
+    account = server.simulator.accounts.add("worker")
+    account.write_key_file(folder / "key.json", server.simulator.token_uri)
+    seed = [
+        "ID",
+        "SourceID",
+        "URL",
+        "Status",
+        "ClaimedBy",
+        "ClaimedAt",
+        "Accent",
+        "Type",
+        "Duration",
+        "RetryCount",
+        "Gender",
+    ]
+    tabs = {"Sources": [], "Video Tasks": [seed], "Dead-Letter Queue": [seed]}
+    book = server.simulator.create_spreadsheet(tabs, (account,), rows=100, columns=12)
+    config = Config(
+        spreadsheet_id=book.spreadsheet_id, credentials_file=folder / "key.json", sheets_api_url=server.address
+    )
+    return lambda: SheetsStore(config)
+
+
+BACKENDS: dict[str, Callable[[Path, ExitStack], OpenStore]] = {
     "sqlite-memory": _memory,
-    "sqlite-file": lambda folder: lambda: SqlStore(f"sqlite:///{folder}/queue.db"),
+    "sqlite-file": lambda folder, _: lambda: SqlStore(f"sqlite:///{folder}/queue.db"),
+    "sheets": _sheet,
 } | ({"postgresql": _postgresql} if POSTGRESQL_URL else {})
 
 
-@pytest.fixture
-def closing_stores() -> Iterator[Callable[[Store], Store]]:
-    """Remember a store, and close it when the test has ended."""
-    with ExitStack() as stack:
+class Stores:
+    """Opens stores, and closes them and what is behind them when the test has ended."""
 
-        def remember(store: Store) -> Store:
-            stack.callback(store.close)
+    def __init__(self, backend: Callable[[Path, ExitStack], OpenStore], stack: ExitStack) -> None:
+        self._backend = backend
+        self._stack = stack
+
+    def opener(self, folder: Path) -> OpenStore:
+        opener = self._backend(folder, self._stack)
+
+        def open_one() -> Store:
+            store = opener()
+            self._stack.callback(store.close)
             return store
 
-        yield remember
+        return open_one
 
 
 @pytest.fixture(params=BACKENDS)
-def open_store(
-    request: pytest.FixtureRequest, tmp_path: Path, closing_stores: Callable[[Store], Store]
-) -> Callable[[], Store]:
-    opener = BACKENDS[request.param](tmp_path)
-    return lambda: closing_stores(opener())
-
-
-@pytest.fixture(params=BACKENDS)
-def make_empty_store(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    closing_stores: Callable[[Store], Store],
-) -> Callable[[], Store]:
-    """A new, empty store each time that it is called."""
-    return lambda: closing_stores(BACKENDS[request.param](tmp_path_factory.mktemp("store"))())
+def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
+    with ExitStack() as stack:
+        yield Stores(BACKENDS[request.param], stack)
 
 
 @pytest.fixture
-def store(open_store: Callable[[], Store]) -> Store:
+def open_store(stores: Stores, tmp_path: Path) -> OpenStore:
+    return stores.opener(tmp_path)
+
+
+@pytest.fixture
+def make_empty_store(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> OpenStore:
+    """A new, empty store each time that it is called."""
+    return lambda: stores.opener(tmp_path_factory.mktemp("store"))()
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> Store:
     return open_store()

@@ -10,7 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 PROCESSES = 8
 VIDEOS = 600
 KILLED = 3
-SHORT_LEASE_SECONDS = 1.5
+SOURCES_LISTED = 1500
+SHORT_LEASE = timedelta(seconds=1.5)
 
 Event = dict[str, Any]
 
@@ -36,6 +38,7 @@ class Attempt:
     """What the logs say of one attempt; `ended` is None when its worker was killed in it."""
 
     worker: int
+    claimed: datetime
     began: datetime
     ended: datetime | None
 
@@ -61,12 +64,13 @@ class Fleet:
         self._stack.callback(process.kill)
         self.processes.append(process)
 
-    def go(self) -> None:
-        """Let all of them begin at the same moment."""
-        for process in self.processes:
+    def go(self, *numbers: int) -> None:
+        """Let these (or all of them) begin at the same moment."""
+        chosen = [self.processes[number] for number in numbers or range(len(self.processes))]
+        for process in chosen:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n", process.stdout.read()
-        for process in self.processes:
+        for process in chosen:
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
@@ -85,6 +89,9 @@ class Fleet:
         path = self._log(number)
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    def count(self, number: int, name: str) -> int:
+        return sum(event["event"] == name for event in self.events(number))
+
     def every_event(self, name: str) -> list[Event]:
         everything = [event for number in range(len(self.processes)) for event in self.events(number)]
         return [event for event in everything if event["event"] == name]
@@ -96,11 +103,15 @@ class Fleet:
             ends = {event["id"]: _moment(event) for event in self.events(number) if event["event"] == "end"}
             for event in self.events(number):
                 if event["event"] == "begin":
-                    found[event["id"]].append(Attempt(number, _moment(event), ends.get(event["id"])))
+                    found[event["id"]].append(_attempt(number, event, ends.get(event["id"])))
         return {row_id: sorted(attempts, key=lambda attempt: attempt.began) for row_id, attempts in found.items()}
 
     def _log(self, number: int) -> Path:
         return self._folder / f"worker-{number}.log"
+
+
+def _attempt(worker: int, event: Event, ended: datetime | None) -> Attempt:
+    return Attempt(worker, datetime.fromisoformat(event["claimed_at"]), _moment(event), ended)
 
 
 def _moment(event: Event) -> datetime:
@@ -128,10 +139,6 @@ def add_videos(coordinator: Coordinator) -> None:
     coordinator.queue.add(VIDEO_TASKS, [new_video(number) for number in range(VIDEOS)])
 
 
-def holders(coordinator: Coordinator) -> Counter[int]:
-    return Counter(row.id for row in coordinator.queue.rows(VIDEO_TASKS) if row.lease.state is State.DONE)
-
-
 def test_eight_processes_take_no_video_twice_and_lose_none(
     make_fleet: Callable[..., Fleet], coordinator: Coordinator
 ) -> None:
@@ -153,13 +160,17 @@ def test_when_three_are_killed_only_what_they_held_runs_again(
     make_fleet: Callable[..., Fleet], coordinator: Coordinator
 ) -> None:
     add_videos(coordinator)
-    fleet = make_fleet(YDC_STALLED_TASK_TIMEOUT_MINUTES=str(SHORT_LEASE_SECONDS / 60))
+    fleet = make_fleet(YDC_STALLED_TASK_TIMEOUT_MINUTES=str(SHORT_LEASE.total_seconds() / 60))
     victims, others = range(KILLED), range(KILLED, PROCESSES)
     for number in range(PROCESSES):
         fleet.start("claim", *(["--hang-after", "10"] if number in victims else []))
-    fleet.go()
+    fleet.go(*victims)
     for victim in victims:
-        wait_until(lambda victim=victim: sum(event["event"] == "begin" for event in fleet.events(victim)) > 10)
+        wait_until(lambda victim=victim: fleet.count(victim, "begin") > 10)  # type: ignore[misc]
+    fleet.go(*others)
+    for victim in victims:
+        enough = 50 * (victim + 1)
+        wait_until(lambda enough=enough: len(fleet.every_event("end")) > enough)  # type: ignore[misc]
         fleet.kill(victim)
     fleet.join(*others)
     assert coordinator.queue.counts(VIDEO_TASKS) == {State.DONE: VIDEOS}
@@ -167,13 +178,44 @@ def test_when_three_are_killed_only_what_they_held_runs_again(
 
 
 def check_that_nothing_was_done_twice(fleet: Fleet, coordinator: Coordinator, victims: range) -> None:
+    """A worker that the machine let wait longer than its lease loses its claim, as a killed one does: it says so."""
     recorded = Counter(event["id"] for event in fleet.every_event("recorded") if event["ending"] == "done")
     lost = {event["id"] for event in fleet.every_event("recorded") if event["ending"] == "lost"}
+    attempts = fleet.attempts()
     again = 0
     for row in coordinator.queue.rows(VIDEO_TASKS):
-        attempts = fleet.attempts_of(row.id)
-        killed = [attempt for attempt in attempts if attempt.worker in victims]
+        killed = [attempt for attempt in attempts[row.id] if attempt.worker in victims]
         assert recorded[row.id] == 1 or (recorded[row.id] == 0 and killed)
-        assert len(attempts) == 1 or killed or row.id in lost
-        again += len(attempts) > 1
+        assert len(attempts[row.id]) == 1 or killed or row.id in lost
+        for first, second in pairwise(attempts[row.id]):
+            again += 1
+            assert second.claimed >= first.claimed + SHORT_LEASE
+            assert first.ended is None or second.began >= first.ended or row.id in lost
     assert again >= KILLED
+
+
+def test_eight_processes_make_the_queue_at_the_same_moment(make_fleet: Callable[..., Fleet]) -> None:
+    fleet = make_fleet()
+    for _ in range(PROCESSES):
+        fleet.start("open")
+    fleet.go()
+    fleet.join()
+    assert [event["sources"] for event in fleet.every_event("opened")] == [0] * PROCESSES
+
+
+def test_processes_that_take_in_the_same_file_at_once_add_no_source_twice(
+    make_fleet: Callable[..., Fleet], coordinator: Coordinator, tmp_path: Path
+) -> None:
+    path = tmp_path / "sources.txt"
+    path.write_text(
+        "".join(f"https://www.youtube.com/channel/UC{number:022}|a|b\n" for number in range(SOURCES_LISTED))
+    )
+    fleet = make_fleet(YDC_SOURCES_FILE_PATH=str(path))
+    for _ in range(4):
+        fleet.start("ingest")
+    fleet.go()
+    fleet.join()
+    assert sum(event["added"] for event in fleet.every_event("ingested")) == SOURCES_LISTED
+    assert sum(event["known"] for event in fleet.every_event("ingested")) == 3 * SOURCES_LISTED
+    rows = list(coordinator.queue.rows(SOURCES))
+    assert len({row.key for row in rows}) == len({row.id for row in rows}) == len(rows) == SOURCES_LISTED

@@ -198,7 +198,8 @@ def test_of_concurrent_inserts_one_row_is_kept_for_each_key(open_store: Callable
     def race(number: int) -> None:
         store = open_store()
         start.wait()
-        kept = store.insert(VIDEO_TASKS, [new_video(n, title=f"by {number}") for n in range(50)])
+        rows = [new_video(n, lease=Lease(nonce=f"by-{number}-{n}")) for n in range(50)]
+        kept = store.insert(VIDEO_TASKS, rows)
         ids.extend(row_id for row_id in kept if row_id is not None)
 
     threads = [threading.Thread(target=race, args=(number,)) for number in range(8)]

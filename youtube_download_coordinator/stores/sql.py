@@ -370,7 +370,9 @@ def _all_values(table: Table[Any], row: Row) -> dict[str, Any]:
 
 
 def _row(table: Table[R], record: sa.RowMapping) -> R:
-    names = [field.name for field in dataclasses.fields(table.row_type) if field.name not in {"lease", "extra", "asked"}]
+    names = [
+        field.name for field in dataclasses.fields(table.row_type) if field.name not in {"lease", "extra", "asked"}
+    ]
     return table.row_type(
         lease=_lease(record), extra=json.loads(record["extra"]), **{name: record[name] for name in names}
     )

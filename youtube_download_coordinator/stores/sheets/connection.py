@@ -75,9 +75,8 @@ class Connection:
 
     def now(self) -> datetime:
         """Google's clock, by the last answer. Never ahead of it; behind by MAX_CLOCK_ERROR_SECONDS at the most."""
-        if self._clock is None:
-            self.properties("spreadsheetId")
-        assert self._clock is not None
+        while self._clock is None:
+            self.properties("spreadsheetId")  # every answer says what time it is
         date, received = self._clock
         return date + timedelta(seconds=time.monotonic() - received)
 
@@ -102,6 +101,10 @@ class Connection:
             body |= {"includeSpreadsheetInResponse": True, "responseRanges": list(show)}
             fields += ",updatedSpreadsheet.sheets(properties.sheetId,data(startRow,startColumn,rowData.values.userEnteredValue))"
         return self._ask("POST", ":batchUpdate", {"fields": fields}, body)
+
+    def pause(self, seconds: float) -> None:
+        """Let others pass."""
+        self._sleep(seconds)
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -173,7 +176,9 @@ class Connection:
     def _users_problem(self, error: APIError, status: int, message: str) -> Exception:
         where = f"the spreadsheet {self.spreadsheet_id}"
         if status == 404:
-            return SheetNotFound(f"{where} was not found: check spreadsheet_id, and share it with {self.account}", error)
+            return SheetNotFound(
+                f"{where} was not found: check spreadsheet_id, and share it with {self.account}", error
+            )
         if "SERVICE_DISABLED" in str(error.error):
             return SheetRefused(f"the Google Sheets API is not enabled in the account's project: {message}", error)
         if status == 403:
@@ -213,7 +218,9 @@ def credentials(config: Config) -> Any:
     if path is None:
         return _default_credentials()
     if not path.is_file():
-        raise CredentialsNotFound(f"credentials_file={str(path)!r} does not exist; it is the JSON key of a service account")
+        raise CredentialsNotFound(
+            f"credentials_file={str(path)!r} does not exist; it is the JSON key of a service account"
+        )
     return _from_file(path)
 
 
@@ -222,7 +229,9 @@ def _from_file(path: Path) -> Any:
         return service_account.Credentials.from_service_account_file(str(path), scopes=SCOPES)  # type: ignore[no-untyped-call]
     except (ValueError, OSError, GoogleAuthError) as error:
         # The file holds a secret: what is wrong with it is said without its contents.
-        raise ConfigError(f"credentials_file={str(path)!r} is no service account's JSON key ({type(error).__name__})") from None
+        raise ConfigError(
+            f"credentials_file={str(path)!r} is no service account's JSON key ({type(error).__name__})"
+        ) from None
 
 
 def _default_credentials() -> Any:

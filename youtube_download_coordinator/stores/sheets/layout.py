@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.stores.sheets.connection import Connection, Json
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.stores.sheets.connection import Connection, Json
 
 TEXT_MAX_CHARACTERS = 50_000
 """Google's limit for a cell."""
@@ -87,7 +87,9 @@ class Layout:
 
     @property
     def is_ready(self) -> bool:
-        return bool(self.token) and set(self.tabs) == set(COLUMNS) and not any(tab.missing for tab in self.tabs.values())
+        return (
+            bool(self.token) and set(self.tabs) == set(COLUMNS) and not any(tab.missing for tab in self.tabs.values())
+        )
 
 
 def titles(config: Config) -> dict[str, str]:
@@ -143,9 +145,10 @@ def _missing_columns(tab: Tab) -> list[Json]:
     if not tab.missing:
         return []
     start = len(tab.header)
-    needed = start + len(tab.missing) - max(tab.grid_columns, len(COLUMNS[tab.name]) if not tab.header else 0)
+    there = tab.grid_columns or len(COLUMNS[tab.name])  # a new tab is made wide enough
+    needed = start + len(tab.missing) - there
     requests: list[Json] = []
-    if needed > 0 and tab.grid_columns:
+    if needed > 0:
         requests.append({"appendDimension": {"sheetId": tab.sheet_id, "dimension": "COLUMNS", "length": needed}})
     at = {"sheetId": tab.sheet_id, "rowIndex": 0, "columnIndex": start}
     cells = {"values": [text_cell(name) for name in tab.missing]}

@@ -20,7 +20,7 @@ _WORD = re.compile(
     r"v(?P<id>\d+)\.(?P<version>\d+) (?:"
     r"(?P<draft>draft)"
     r"|(?P<state>pending|held|done|error|dead)"
-    r"(?: (?P<holder>\S+) until (?P<until>\S+))?"
+    r"(?: (?!until |try )(?P<holder>\S+))?(?: until (?P<until>\S+))?"
     r" try (?P<tries>\d+)"
     r"(?: after (?P<after>\S+))?"
     r" for (?P<key>\S+)"
@@ -41,7 +41,7 @@ class Word:
 def write_word(row: Row) -> str:
     """The word of a row."""
     lease = row.lease
-    held = f" {lease.holder} until {_moment(lease.until)}" if lease.state is State.HELD and lease.until else ""
+    held = (f" {lease.holder}" if lease.holder else "") + (f" until {_moment(lease.until)}" if lease.until else "")
     after = f" after {_moment(lease.not_before)}" if lease.not_before else ""
     said = " result " if lease.state is State.DONE else " because "
     detail = f"{said}{lease.detail}" if lease.detail else ""

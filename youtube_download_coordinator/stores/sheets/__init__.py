@@ -1,0 +1,5 @@
+"""The queue in a Google Sheet: the Store contract on one spreadsheet that workers on many machines and people share."""
+
+from youtube_download_coordinator.stores.sheets.store import SheetsStore
+
+__all__ = ["SheetsStore"]

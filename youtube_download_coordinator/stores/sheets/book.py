@@ -1,0 +1,298 @@
+"""A spreadsheet in use: its connection, where everything stands, what was seen of it, and the two things that are atomic.
+
+A *swap* finds a word by its content. A *token batch* adds, moves or adopts rows: a named range whose ID carries a number is the
+token, every such batch deletes it and adds the next one, and Google refuses the whole batch when either is not possible. So of
+two that began from the same number one is refused and reads again; nothing expires, and a batch that arrives late is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.errors import StoreError
+from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.stores.sheets.connection import AnswerLost, Connection, Json, Refused
+from youtube_download_coordinator.stores.sheets.layout import (
+    Layout,
+    Tab,
+    number_of,
+    prepare,
+    quoted,
+    read_layout,
+    text_cell,
+    token_of,
+)
+from youtube_download_coordinator.stores.sheets.views import LOOKED_AT, RANGES_MAX, View, ranges
+
+log = logging.getLogger(__name__)
+
+TOKEN_ROUNDS = 20
+"""How often a token batch is made anew because others were first, before that is called a failure."""
+FRESH_SECONDS = 1.0
+"""A look is not repeated within this: a step that asks three questions looks once."""
+DATA_TABS = (SOURCES.name, VIDEO_TASKS.name, DEAD_LETTERS.name)
+GROUPS = {SOURCES.name: (SOURCES.name,), VIDEO_TASKS.name: (VIDEO_TASKS.name, DEAD_LETTERS.name)}
+"""Tabs that share IDs and keys, under the name of the first."""
+
+
+def group_of(name: str) -> str:
+    return SOURCES.name if name == SOURCES.name else VIDEO_TASKS.name
+
+
+class Known(NamedTuple):
+    """A row by its key; the nonce tells whose insertion it was."""
+
+    row_id: int
+    nonce: str
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What was true when the token had this ID: valid as long as it has."""
+
+    token: str
+    next_ids: dict[str, int]
+    keys: dict[str, dict[str, Known]]
+    """Every key, by group."""
+    slots: list[str]
+    """What the lines that are being adopted had in their Lease cells."""
+    said: dict[str, int]
+    """The numbers in Control."""
+
+
+class NotNow(Exception):
+    """Raised while a token batch is built: there is nothing to do."""
+
+
+class Book:
+    """One spreadsheet; used from one thread at a time (`turn`)."""
+
+    def __init__(self, config: Config, connection: Connection) -> None:
+        self.config = config
+        self.connection = connection
+        self.turn = threading.RLock()
+        self.random = random.SystemRandom()
+        self.views: dict[str, View] = {}
+        self._layout: Layout | None = None
+        self._ledger: Ledger | None = None
+
+    # --- what is there -----------------------------------------------------------------------------------------------
+
+    def tab(self, name: str) -> Tab:
+        """Where a table stands; prepares the spreadsheet when something is missing."""
+        return self.layout().tabs[name]
+
+    def layout(self) -> Layout:
+        if self._layout is None:
+            self._layout = self._ready_layout()
+            self.views = {name: View(self._layout.tabs[name]) for name in DATA_TABS}
+            self._ledger = None
+        return self._layout
+
+    def _ready_layout(self) -> Layout:
+        problem = ""
+        for _ in range(TOKEN_ROUNDS):
+            layout = read_layout(self.connection, self.config)
+            if layout.is_ready:
+                return layout
+            log.info(
+                "preparing the spreadsheet %s: making the tabs and columns that are missing", self.config.spreadsheet_id
+            )
+            problem = self._prepare(layout)
+        raise StoreError(f"tabs or columns are missing in the spreadsheet, and cannot be made: {problem}")
+
+    def _prepare(self, layout: Layout) -> str:
+        """Make what is missing; what Google said against it."""
+        sheet_ids = {name: self.random.randrange(1, 2**31 - 1) for name in (*DATA_TABS, "control")}
+        changes = prepare(layout, self.config, sheet_ids)
+        control = layout.tabs["control"].sheet_id if "control" in layout.tabs else sheet_ids["control"]
+        try:
+            self.connection.write([*changes, *_next_token(layout.token, control, self.nonce())])
+        except (Refused, AnswerLost) as error:
+            return str(error)  # somebody was first, or it may have been applied: look again
+        return ""
+
+    def forget_layout(self) -> None:
+        """Somebody has changed a header row: find the columns again."""
+        self._layout = None
+
+    def nonce(self) -> str:
+        return f"{self.random.getrandbits(32):08x}"
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def view(self, name: str) -> View:
+        self.layout()
+        return self.views[name]
+
+    def look(self, names: Iterable[str] = DATA_TABS, *, if_older_than_seconds: float = FRESH_SECONDS) -> None:
+        """Read the telling columns of tabs, whole, in one request."""
+        old = [name for name in names if self.view(name).is_older_than(if_older_than_seconds)]
+        if not old:
+            return
+        wanted = [tab.a1(column) for tab in map(self.tab, old) for column in LOOKED_AT]
+        headers = [f"{quoted(self.tab(name).title)}!1:1" for name in old]
+        found = self.connection.values([*headers, *wanted])
+        if not self._headers_hold(old, found[: len(old)]):
+            self.look(names, if_older_than_seconds=if_older_than_seconds)
+            return
+        for index, name in enumerate(old):
+            start = len(old) + index * len(LOOKED_AT)
+            self.views[name].take(found[start : start + len(LOOKED_AT)])
+
+    def read(self, name: str, positions: Sequence[int]) -> dict[int, list[str]]:
+        """Whole lines."""
+        tab = self.tab(name)
+        spans = ranges(positions)
+        lines: dict[int, list[str]] = {}
+        for first in range(0, len(spans), RANGES_MAX):
+            part = spans[first : first + RANGES_MAX]
+            found = self.connection.values([f"{quoted(tab.title)}!1:1", *(tab.whole_rows(*span) for span in part)])
+            if not self._headers_hold([name], found[:1]):
+                return {}  # the lines were found by a look that no longer holds
+            for (start, end), rows in zip(part, found[1:], strict=True):
+                lines |= dict(zip(range(start, end), [*rows, *[[]] * (end - start - len(rows))], strict=True))
+        return {position: lines[position] for position in positions}
+
+    def _headers_hold(self, names: Sequence[str], headers: Sequence[Sequence[Sequence[str]]]) -> bool:
+        seen = [tuple(cell.strip() for cell in (rows[0] if rows else [])) for rows in headers]
+        if all(header == self.tab(name).header for name, header in zip(names, seen, strict=True)):
+            return True
+        log.warning("the columns of the spreadsheet have changed; they are found again by their names")
+        self.forget_layout()
+        return False
+
+    # --- token batches -----------------------------------------------------------------------------------------------
+
+    def token_batch(self, build: Callable[[Ledger], list[Json]], *, show: Sequence[str] = ()) -> Json:
+        """Make a change of rows from what is true at a token. `build` is asked again each time that somebody was first.
+
+        Returns Google's answer; nothing where the answer was lost and the batch turned out to be applied. `build` may raise
+        NotNow.
+        """
+        ledger = self._ledger or self.read_ledger()
+        for round_number in range(TOKEN_ROUNDS):
+            changes = build(ledger)
+            nonce = self.nonce()
+            token = _next_token(ledger.token, self.tab("control").sheet_id, nonce)
+            try:
+                answer = self.connection.write([*token, *changes], show=show)
+            except (Refused, AnswerLost) as error:
+                # Refused: somebody was first, or the request is wrong. Lost: applied, never, or later: then it is refused.
+                log.info("a change of rows is made anew: %s", error)
+                refusal = str(error)
+                self._ledger = None
+                ledger, mine = self._read_ledger_after(ledger, nonce)
+                if mine:
+                    return {}
+                self._pause(round_number)
+            else:
+                ledger.token = f"ydc-{number_of(ledger.token) + 1}"
+                self._ledger = ledger
+                return answer
+        raise StoreError(f"Google refused a change of rows {TOKEN_ROUNDS} times: {refusal}")
+
+    def _pause(self, round_number: int) -> None:
+        if round_number > 2:  # others are busy: let them pass
+            self.connection.pause(self.random.uniform(0, min(0.2 * round_number, 2.0)))
+
+    def _read_ledger_after(self, ledger: Ledger, nonce: str) -> tuple[Ledger, bool]:
+        """The ledger anew, and whether the batch with this nonce is the one that was applied last."""
+        fresh = self.read_ledger()
+        return fresh, self._token_name == _token_name(number_of(ledger.token) + 1, nonce)
+
+    def read_ledger(self) -> Ledger:
+        """Read the token, *then* the rows."""
+        properties = self.connection.properties("namedRanges,sheets.properties(sheetId,title)")
+        token = token_of(properties)
+        if not token:
+            self.forget_layout()
+            return self.read_ledger_of(self.layout().token)
+        self._token_name = next(each["name"] for each in properties["namedRanges"] if each["namedRangeId"] == token)
+        return self.read_ledger_of(token)
+
+    def read_ledger_of(self, token: str) -> Ledger:
+        control = self.tab("control")
+        self.look(if_older_than_seconds=0)
+        leases, slots = self.connection.values([control.a1("Lease"), control.a1("Slot")])
+        said = _said([row[0] for row in leases if row])
+        keys = {group: self._keys(names) for group, names in GROUPS.items()}
+        next_ids = {
+            group: max(said.get(f"next {group}", 1), self._highest(names) + 1) for group, names in GROUPS.items()
+        }
+        texts = [row[0] if row else "" for row in slots]
+        self._ledger = Ledger(token=token, next_ids=next_ids, keys=keys, slots=texts, said=said)
+        return self._ledger
+
+    def _keys(self, names: Iterable[str]) -> dict[str, Known]:
+        words = (word for name in names for _, word in self.view(name).words())
+        return {word.key: Known(word.row_id, word.lease.nonce) for word in words if word.lease}
+
+    def _highest(self, names: Iterable[str]) -> int:
+        return max((word.row_id for name in names for _, word in self.view(name).words()), default=0)
+
+    def take_ids(self, ledger: Ledger, group: str, count: int) -> tuple[int, list[Json]]:
+        """The first of that many new IDs, and the requests that let IDs go on behind them.
+
+        They stand in Control, so that deleting the last row does not free its ID.
+        """
+        first = ledger.next_ids[group]
+        ledger.next_ids[group] = first + count
+        return first, self.say(ledger, f"next {group}", first + count)
+
+    def say(self, ledger: Ledger, what: str, number: int) -> list[Json]:
+        """Put a number into Control, found by its content; on a new line when it is not there."""
+        control = self.tab("control")
+        before, ledger.said[what] = ledger.said.get(what), number
+        if before is None:
+            line = control_line(control, {"Name": what, "Lease": f"{what} {number}"})
+            return [{"appendCells": {"sheetId": control.sheet_id, "rows": [line], "fields": "userEnteredValue"}}]
+        return [find_replace(f"{what} {before}", f"{what} {number}", control.area("Lease"))]
+
+    _token_name = ""
+
+
+def _next_token(token: str, control_sheet_id: int, nonce: str) -> list[Json]:
+    number = number_of(token)
+    named = {
+        "namedRangeId": f"ydc-{number + 1}",
+        "name": _token_name(number + 1, nonce),
+        "range": {"sheetId": control_sheet_id},
+    }
+    requests: list[Json] = [{"addNamedRange": {"namedRange": named}}]
+    return [{"deleteNamedRange": {"namedRangeId": token}}, *requests] if token else requests
+
+
+def _token_name(number: int, nonce: str) -> str:
+    """Letters, digits and underscores; nothing that could be a cell's address."""
+    return f"ydc_change_{number}_{nonce}"
+
+
+def _said(lines: Sequence[str]) -> dict[str, int]:
+    """The numbers in Control: `next video_tasks 41`."""
+    parts = [line.rpartition(" ") for line in lines]
+    return {what: int(number) for what, _, number in parts if what and number.isdecimal()}
+
+
+def find_replace(find: str, replacement: str, area: Json) -> Json:
+    """Put text in the place of exactly that text, wherever in the area it stands."""
+    return {
+        "findReplace": {
+            "find": find,
+            "replacement": replacement,
+            "matchEntireCell": True,
+            "matchCase": True,
+            "range": area,
+        }
+    }
+
+
+def control_line(tab: Tab, values: Mapping[str, Any]) -> Json:
+    """A line of Control."""
+    return {"values": [text_cell(str(values.get(name, ""))) for name in tab.header]}

@@ -1,0 +1,124 @@
+"""Rows as cells: what is read from a line of a tab, and what is written into one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, TypeVar
+
+from youtube_download_coordinator.models import Row, Source, State, Status, utc_text
+from youtube_download_coordinator.store import Table
+from youtube_download_coordinator.stores.sheets.connection import Json
+from youtube_download_coordinator.stores.sheets.layout import Tab, text_cell
+from youtube_download_coordinator.stores.sheets.words import read_word, version, write_word
+
+R = TypeVar("R", bound=Row)
+
+SHOWS_THE_LEASE = ("ID", "Status", "RetryCount", "NotBefore", "LastError", "Result", "Shown")
+"""Cells that can be rebuilt from the lease word alone."""
+SHOWS_MORE = ("ClaimedBy", "ClaimedAt", "Title", "Videos", "CheckedAt")
+"""Cells that are written with a change of the lease, by the one who makes it."""
+
+
+def read_row(table: Table[R], tab: Tab, cells: Sequence[str]) -> R | None:
+    """The row that stands in a line; None when its Lease cell holds no lease of ours."""
+    values = dict(zip(tab.header, [*cells, *[""] * len(tab.header)], strict=False))
+    word = read_word(values["Lease"])
+    if word is None or word.lease is None:
+        return None
+    kind = _SOURCE_FIELDS if table.row_type is Source else _VIDEO_FIELDS
+    return table.row_type(
+        id=word.row_id,
+        key=word.key,
+        lease=word.lease,
+        url=values["URL"],
+        accent=values["Accent"],
+        type=values["Type"],
+        title=values["Title"],
+        claimed_by=values["ClaimedBy"],
+        claimed_at=_moment(values["ClaimedAt"]),
+        extra={name: values[name] for name in tab.own if values[name]},
+        asked=asked(word.row_id, values["Status"], values["Shown"], values["Lease"]),
+        **{name: read(values[column]) for name, (column, read) in kind.items()},
+    )
+
+
+def asked(row_id: int, status: str, shown: str, word_text: str) -> Status | None:
+    """What a person said through Status: a person's word only when everything else shows the row as it is."""
+    word = read_word(word_text)
+    if word is None or word.lease is None or word.lease.state is State.HELD or shown != version(row_id, word.lease):
+        return None
+    typed = status.strip().lower()
+    if typed not in {Status.PENDING.value, Status.DONE.value, Status.ERROR.value} or typed == _status(word.lease.state):
+        return None
+    return Status(typed)
+
+
+def _status(state: State) -> str:
+    return (Status.ERROR if state is State.DEAD else Status(state.value)).value
+
+
+def row_values(row: Row) -> dict[str, str]:
+    """Every cell of a row, by column name."""
+    named = {name: _text(value) for name, value in row.columns().items()}
+    return named | {"Lease": write_word(row), "Shown": version(row.id, row.lease)}
+
+
+def row_cells(tab: Tab, row: Row) -> Json:
+    """A line to append: RowData in the order of the tab's header."""
+    values = row_values(row)
+    return {"values": [text_cell(values.get(name, "")) for name in tab.header]}
+
+
+def projection(tab: Tab, position: int, row: Row, *, rebuilt: bool) -> list[Json]:
+    """The requests that make a line show its lease. `rebuilt`: from the word alone, by somebody who knows no more."""
+    values = row_values(row)
+    names = [
+        name for name in (*SHOWS_THE_LEASE, *(() if rebuilt else SHOWS_MORE)) if name in tab.header and name in values
+    ]
+    columns = {tab.column(name): text_cell(values[name]) for name in names}
+    return [_write(tab, position, start, cells) for start, cells in _runs(columns)]
+
+
+def _write(tab: Tab, position: int, column: int, cells: Sequence[Json]) -> Json:
+    start = {"sheetId": tab.sheet_id, "rowIndex": position, "columnIndex": column}
+    return {"updateCells": {"start": start, "rows": [{"values": list(cells)}], "fields": "userEnteredValue"}}
+
+
+def _runs(columns: Mapping[int, Json]) -> Iterator[tuple[int, list[Json]]]:
+    """Neighbouring columns together."""
+    run: list[Json] = []
+    for column in sorted(columns):
+        run.append(columns[column])
+        if column + 1 not in columns:
+            yield column + 1 - len(run), run
+            run = []
+
+
+def _text(value: object) -> str:
+    if isinstance(value, datetime):
+        return utc_text(value)
+    if isinstance(value, Enum):
+        return str(value.value)
+    return "" if value is None else str(value)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
+
+
+_Read = Callable[[str], Any]
+_VIDEO_FIELDS: dict[str, tuple[str, _Read]] = {
+    "source_id": ("SourceID", _number),
+    "duration_seconds": ("Duration", _number),
+}
+_SOURCE_FIELDS: dict[str, tuple[str, _Read]] = {"videos": ("Videos", _number), "checked_at": ("CheckedAt", _moment)}

@@ -1,0 +1,144 @@
+"""What this process has seen of a tab: hints about which line holds which row, so that a claim reads a few lines and not all.
+
+Everything in here may be stale. A person may have sorted the tab a moment ago; only a swap, which finds a word wherever it
+stands, decides anything.
+"""
+
+from __future__ import annotations
+
+import bisect
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import zip_longest
+from random import Random
+from typing import NamedTuple
+
+from youtube_download_coordinator.models import State
+from youtube_download_coordinator.store import Where
+from youtube_download_coordinator.stores.sheets.layout import Tab
+from youtube_download_coordinator.stores.sheets.rows import asked
+from youtube_download_coordinator.stores.sheets.words import Word, read_word
+
+ROWS_PER_SECOND = 400
+"""A tab is looked through again when it is older than its rows divided by this: 100,000 rows every four minutes."""
+NEAR_ROWS = 5
+"""Lines that are this near to each other are read as one range."""
+RANGES_MAX = 40
+"""In one request, whose address must not grow too long."""
+
+START_OF_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+LOOKED_AT = ("Lease", "Status", "Shown", "URL")
+"""The columns that a look reads."""
+
+
+class Mark(NamedTuple):
+    """The telling cells of a line."""
+
+    lease: str = ""
+    status: str = ""
+    shown: str = ""
+    url: str = ""
+
+
+@dataclass(slots=True)
+class View:
+    """A tab as it was seen last, line by line. `marks[0]` is the header's."""
+
+    tab: Tab
+    marks: list[Mark] = field(default_factory=list)
+    looked_at: float | None = None
+    _due: list[tuple[datetime, int]] = field(default_factory=list)
+    """When and where rows may be claimed, in that order."""
+    _position: dict[int, int] = field(default_factory=dict)
+
+    def take(self, columns: Sequence[Sequence[Sequence[str]]]) -> None:
+        """Take in a look: the columns of LOOKED_AT, as values.batchGet gives them."""
+        texts = [[row[0] if row else "" for row in rows] for rows in columns]
+        self.marks = [Mark(), *(Mark(*cells) for cells in zip_longest(*texts, fillvalue=""))]
+        self.looked_at = time.monotonic()
+        words = [(position, word) for position, word in self.words() if word.lease is not None]
+        self._position = {word.row_id: position for position, word in reversed(words)}
+        pending = (
+            (word.lease.not_before, at) for at, word in words if word.lease and word.lease.state is State.PENDING
+        )
+        self._due = sorted((moment or START_OF_TIME, position) for moment, position in pending)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it is time to look through the whole tab again."""
+        return self.looked_at is None or time.monotonic() - self.looked_at >= len(self.marks) / ROWS_PER_SECOND
+
+    def is_older_than(self, seconds: float) -> bool:
+        return self.looked_at is None or time.monotonic() - self.looked_at > seconds
+
+    def words(self) -> Iterator[tuple[int, Word]]:
+        """Every word with its line; also drafts."""
+        return ((at, word) for at, mark in enumerate(self.marks) if mark.lease and (word := read_word(mark.lease)))
+
+    def position_of(self, row_id: int) -> int | None:
+        return self._position.get(row_id)
+
+    def note(self, position: int, mark: Mark) -> None:
+        """Remember one line as it was read or written."""
+        self.marks.extend([Mark()] * (position + 1 - len(self.marks)))
+        self.marks[position] = mark
+        if (word := read_word(mark.lease)) is None or word.lease is None:
+            return
+        self._position[word.row_id] = position
+        if word.lease.state is State.PENDING:
+            entry = (word.lease.not_before or START_OF_TIME, position)
+            at = bisect.bisect_left(self._due, entry)
+            if self._due[at : at + 1] != [entry]:
+                self._due.insert(at, entry)
+
+    def take_due(self, due: datetime, limit: int, random: Random | None) -> list[int]:
+        """Lines that may hold a row that is due, those that waited longest first, and forget that they do.
+
+        Given randomness, from a place chosen by it, so that workers rarely meet.
+        """
+        end = bisect.bisect_right(self._due, (due, len(self.marks) + 1))
+        start = random.randrange(end - limit + 1) if random and end > limit else 0
+        chosen = self._due[start : min(start + limit, end)]
+        del self._due[start : start + len(chosen)]
+        return [position for _, position in chosen]
+
+    def matching(self, where: Where) -> list[int]:
+        """Lines that match the conditions, in the order of the contract."""
+        found = [(self._order(where, word), at) for at, word in self.words() if self._matches(where, word, at)]
+        return [position for _, position in sorted(found)]
+
+    def _matches(self, where: Where, word: Word, position: int) -> bool:
+        lease = word.lease
+        if lease is None or word.row_id <= where.after_id:
+            return False
+        mark = self.marks[position]
+        return (
+            (where.state is None or lease.state is where.state)
+            and (where.due is None or _act_at(word) <= where.due)
+            and (not where.holder or lease.holder == where.holder)
+            and (where.ids is None or word.row_id in where.ids)
+            and (where.keys is None or word.key in where.keys)
+            and (not where.asked or asked(word.row_id, mark.status, mark.shown, mark.lease) is not None)
+        )
+
+    def _order(self, where: Where, word: Word) -> tuple[datetime, int]:
+        return (START_OF_TIME if where.due is None else _act_at(word), word.row_id)
+
+
+def _act_at(word: Word) -> datetime:
+    """When somebody may act on a row."""
+    lease = word.lease
+    return (lease.not_before or lease.until or START_OF_TIME) if lease else START_OF_TIME
+
+
+def ranges(positions: Iterable[int]) -> list[tuple[int, int]]:
+    """Lines as ranges (from, up to and without), near ones together."""
+    found: list[tuple[int, int]] = []
+    for position in sorted(set(positions)):
+        if found and position - found[-1][1] < NEAR_ROWS:
+            found[-1] = (found[-1][0], position + 1)
+        else:
+            found.append((position, position + 1))
+    return found
