@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from prefect import runtime
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext, TaskRunContext
+from prefect.exceptions import FailedRun
 from prefect.logging import get_run_logger
 from prefect.logging.handlers import APILogHandler
 from prefect.states import Failed
@@ -33,6 +34,13 @@ class RunLogHandler(APILogHandler):
             super().emit(record)
 
 
+class NotSaidYet(logging.Filter):
+    """Drops a traceback through Prefect's engine, which it logs after a flow has returned a failed state, with its message."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], FailedRun))
+
+
 def _show_the_librarys_log_in_runs() -> None:
     """Like PREFECT_LOGGING_EXTRA_LOGGERS, which is of no use to us: a worker has read it before it loads a flow.
 
@@ -46,6 +54,7 @@ def _show_the_librarys_log_in_runs() -> None:
 
 
 _show_the_librarys_log_in_runs()
+logging.getLogger("prefect.flow_runs").addFilter(NotSaidYet())
 
 
 def opaque(value: T) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -14,22 +15,22 @@ from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 
 @task(
     name="recover stalled",
-    task_run_name="recover {table}",
+    task_run_name="recover {what}",
     retries=len(RETRY_DELAYS_SECONDS),
     retry_delay_seconds=RETRY_DELAYS_SECONDS,
     retry_condition_fn=store_was_unavailable,
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def recover(table: str, queue: Queue) -> Recovered:
+def recover(what: Literal["sources", "videos"], queue: Queue) -> Recovered:
     """Move on the stalled rows of a table. Safe to repeat: what was moved on is not stalled any more."""
-    return queue.recover(SOURCES) if table == SOURCES.name else queue.recover(VIDEO_TASKS)
+    return queue.recover(SOURCES) if what == "sources" else queue.recover(VIDEO_TASKS)
 
 
 def recover_all(queue: Queue) -> dict[str, int]:
     """Move on everything that is stalled; how many rows, by what became of them."""
-    sources = recover(SOURCES.name, opaque(queue))
-    videos = recover(VIDEO_TASKS.name, opaque(queue))
+    sources = recover("sources", opaque(queue))
+    videos = recover("videos", opaque(queue))
     return {
         "sources retried": sources.retried,
         "videos retried": videos.retried,

@@ -67,7 +67,8 @@ class Claiming:
         )
 
     def _process(self, task: VideoTask) -> Outcome:
-        self._log.write("begin", id=task.id, at=self._now(), version=task.lease.version, tries=task.lease.tries)
+        claimed_at = task.claimed_at.isoformat() if task.claimed_at else ""
+        self._log.write("begin", id=task.id, at=self._now(), claimed_at=claimed_at)
         if self._hangs():
             FOR_EVER.wait()
         self._log.write("end", id=task.id, at=self._now())

@@ -44,18 +44,28 @@ from youtube_download_coordinator.worker import (
 
 log = logging.getLogger(__name__)
 
-_stores: dict[str, Store] = {}
+_stores: dict[tuple[object, ...], Store] = {}
 _stores_lock = threading.Lock()
 
 
 def open_store(config: Config) -> Store:
     """The store that the settings name; one for the whole process, however often this is called."""
+    sheet = (config.spreadsheet_id, config.sheets_api_url, config.credentials_file)
+    name = sheet if config.spreadsheet_id else (config.database_url,)
     with _stores_lock:
-        if config.database_url not in _stores:
-            from youtube_download_coordinator.stores.sql import SqlStore
+        if name not in _stores:
+            _stores[name] = _new_store(config)
+        return _stores[name]
 
-            _stores[config.database_url] = SqlStore(config.database_url)
-        return _stores[config.database_url]
+
+def _new_store(config: Config) -> Store:
+    if config.spreadsheet_id:
+        from youtube_download_coordinator.stores.sheets import SheetsStore
+
+        return SheetsStore(config)
+    from youtube_download_coordinator.stores.sql import SqlStore
+
+    return SqlStore(config.database_url)
 
 
 def open_queue(config: Config, run: str = "") -> Queue:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextvars import copy_context
 from types import TracebackType
 
 from youtube_download_coordinator.errors import StoreError
@@ -17,13 +18,16 @@ RETRIES_PER_BEAT = 4
 
 
 class Heartbeat:
-    """Renews everything that a queue's worker holds, from a thread of its own, as long as the `with` block runs."""
+    """Renews everything that a queue's worker holds, from a thread of its own, as long as the `with` block runs.
+
+    In the block's context: what it logs belongs to the same Prefect run.
+    """
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._interval_seconds = queue.video_policy.lease.total_seconds() / BEATS_PER_LEASE
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()

@@ -10,6 +10,7 @@ import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from youtube_download_coordinator.errors import BadUrl, SourcesFileError
 from youtube_download_coordinator.models import Lease, Source, storable
@@ -69,7 +70,7 @@ def _sources(path: Path, allow_other_sites: bool, result: Ingested) -> Iterator[
 
 def _source(line: str, allow_other_sites: bool) -> Source:
     if len(line) > LINE_MAX_CHARACTERS:
-        raise BadUrl(f"{len(line)} characters are no line of sources; one is URL|Accent|Type")
+        raise BadUrl(f"more than {LINE_MAX_CHARACTERS} characters; a line is URL|Accent|Type")
     if "\ufffd" in line:
         raise BadUrl("not UTF-8 text; save the file as UTF-8")
     fields = [part.strip() for part in line.split("|")]
@@ -84,7 +85,16 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         with path.open("rb") as file:
             encoding = "utf-16" if file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} else "utf-8-sig"
         with path.open(encoding=encoding, errors="replace") as text:
-            for number, line in enumerate(text, start=1):
-                yield number, line.strip()
+            yield from _numbered(text)
     except OSError as error:
         raise SourcesFileError(f"the sources file {str(path)!r} cannot be read: {error.strerror}") from None
+
+
+def _numbered(text: TextIO) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers. Of one that is too long only the beginning, so that no file fills the memory."""
+    number, goes_on = 1, False
+    while part := text.readline(LINE_MAX_CHARACTERS + 2):
+        if not goes_on:
+            yield number, part if len(part) > LINE_MAX_CHARACTERS + 1 else part.strip()
+        goes_on = not part.endswith("\n")
+        number += not goes_on

@@ -24,6 +24,7 @@ from youtube_download_coordinator.models import (
     Outcome,
     Row,
     State,
+    Status,
     Verdict,
     VideoTask,
     cut,
@@ -69,7 +70,7 @@ def claim(row: R, at: At, holder: str, policy: Policy) -> R:
     """PENDING and due: held by `holder` for one lease."""
     _require(is_due(row, at.now), row, "claim")
     held = _next(row, at, State.HELD, holder=holder, until=at.now + policy.lease)
-    return replace(held, claimed_by=holder, claimed_at=at.now)
+    return replace(held, claimed_by=holder, claimed_at=at.now.replace(microsecond=0))
 
 
 def renew(row: R, at: At, policy: Policy) -> R:
@@ -137,6 +138,20 @@ def requeue(row: R, at: At) -> R:
     return _next(row, at, State.PENDING, tries=0)
 
 
+def heed(row: R, at: At) -> R | None:
+    """What a person asked for through Status, where that makes sense; None where it is ignored, as on a row that is held."""
+    settled = {State.DONE, State.ERROR, State.DEAD}
+    match row.asked:
+        case Status.PENDING if row.lease.state in settled:
+            return requeue(row, at)
+        case Status.DONE if row.lease.state in {State.PENDING, State.ERROR}:
+            return _next(row, at, State.DONE, detail="skipped by hand")
+        case Status.ERROR if row.lease.state in {State.PENDING, State.DONE}:
+            return _next(row, at, State.ERROR, detail="by-hand: kept away from workers")
+        case _:
+            return None
+
+
 def pause_seconds(tries: int, jitter: float, policy: Policy) -> float:
     """The pause after that many failed attempts: doubling, bounded, up to half of it taken off by the jitter."""
     longest = policy.backoff_max.total_seconds()
@@ -155,7 +170,7 @@ def _retry_or_give_up(row: R, at: At, failure: Failure, policy: Policy, max_trie
     if max_tries is not None and tries >= max_tries:
         hopeless = State.DEAD if isinstance(row, VideoTask) else State.ERROR
         return _next(row, at, hopeless, tries=tries, detail=detail)
-    pause = timedelta(seconds=pause_seconds(tries, at.jitter, policy))
+    pause = timedelta(milliseconds=round(pause_seconds(tries, at.jitter, policy) * 1000))  # as exact as a lease word
     return _next(row, at, State.PENDING, tries=tries, not_before=at.now + pause if pause else None, detail=detail)
 
 
@@ -182,7 +197,7 @@ def _next(
         detail=kept_detail if detail is None else detail,
         nonce=at.nonce,
     )
-    return replace(row, lease=lease)
+    return replace(row, lease=lease, asked=None)
 
 
 def _require(allowed: bool, row: Row, event: str) -> None:

@@ -56,11 +56,13 @@ class Recovered:
 
     retried: int = 0
     given_up: int = 0
+    heeded: int = 0
+    """Rows in whose Status a person had asked for something."""
     moved: int = 0
 
     @property
     def total(self) -> int:
-        return self.retried + self.given_up + self.moved
+        return self.retried + self.given_up + self.heeded + self.moved
 
 
 @dataclass(slots=True, kw_only=True)
@@ -235,14 +237,31 @@ class Queue:
             won = self._won(table, changes)
             retried += sum(change.new.lease.state is State.PENDING for change in won)
             given_up += sum(change.new.lease.state is not State.PENDING for change in won)
-        moved = self._tidy() if table.name == VIDEO_TASKS.name else 0
-        return Recovered(retried=retried, given_up=given_up, moved=moved)
+        heeded = self._heed(table)
+        if table.name == VIDEO_TASKS.name:
+            heeded += self._heed(DEAD_LETTERS)
+            moved = self._tidy()
+        else:
+            moved = 0
+        return Recovered(retried=retried, given_up=given_up, heeded=heeded, moved=moved)
+
+    def _heed(self, table: Table[R]) -> int:
+        """Do what people have asked for through Status."""
+        count = 0
+        for rows in self._pages(table, lambda: Where(asked=True)):
+            at = self._at()
+            changes = [Change(row, new) for row in rows if (new := lifecycle.heed(row, self._fresh(at)))]
+            count += len(self._won(table, changes))
+        return count
 
     def _tidy(self) -> int:
         """Carry dead rows to the dead letters and revived ones back: whoever began it may have been killed between."""
-        dead = [row for rows in self._pages(VIDEO_TASKS, lambda: Where(state=State.DEAD)) for row in rows]
-        revived = [row for rows in self._pages(DEAD_LETTERS, lambda: Where(state=State.PENDING)) for row in rows]
+        dead = self._standing(VIDEO_TASKS, State.DEAD)
+        revived = [row for state in State if state is not State.DEAD for row in self._standing(DEAD_LETTERS, state)]
         return self._bury(dead) + sum(self.store.move(DEAD_LETTERS, row, VIDEO_TASKS) for row in revived)
+
+    def _standing(self, table: Table[R], state: State) -> list[R]:
+        return [row for rows in self._pages(table, lambda: Where(state=state)) for row in rows]
 
     def _bury(self, rows: Sequence[VideoTask]) -> int:
         return sum(self.store.move(VIDEO_TASKS, row, DEAD_LETTERS) for row in rows)

@@ -110,7 +110,7 @@ class Store(Protocol):
         ...
 
     clock_error_seconds: float
-    """How much earlier `now` may be than the true time, which it never exceeds: a worker counts its own leases so much shorter."""
+    """How much earlier than the true time `now` may be; it never is later. A worker counts its own leases so much shorter."""
 
     def now(self) -> datetime:
         """The store's clock, in UTC: the only one that decides about a lease."""

@@ -163,8 +163,11 @@ class Worker:
         self._backlog.popleft()  # only now: until then it is given back from there
 
     def _next(self) -> Claim[VideoTask] | None:
-        """The first of the backlog that is valid. One that ran out there (a suspended machine) is not begun."""
-        while self._backlog or self._claim():
+        """The first of the backlog that is valid. One that ran out there (a suspended machine) is not begun.
+
+        None, too, when this worker is to stop: what is left in the backlog is given back.
+        """
+        while not self._is_over() and (self._backlog or self._claim()):
             if self.queue.is_valid(self._backlog[0]):
                 return self._backlog[0]
             self.queue.release([self._backlog[0]])
@@ -173,8 +176,6 @@ class Worker:
         return None
 
     def _claim(self) -> bool:
-        if self._summary.stopped_by or time.monotonic() >= self._ends_at:
-            return False
         count = self.claim_batch_size
         if self.limits.max_videos is not None:
             count = min(count, self.limits.max_videos - self._claimed)
@@ -182,6 +183,9 @@ class Worker:
         self._claimed += len(claims)
         self._backlog += claims
         return bool(claims)
+
+    def _is_over(self) -> bool:
+        return bool(self._summary.stopped_by) or time.monotonic() >= self._ends_at
 
     def _finished(self) -> list[Future[Outcome]]:
         return list(wait(self._running, return_when=FIRST_COMPLETED).done)
@@ -227,14 +231,23 @@ class Worker:
             self._running.clear()
 
     def _stop_attempts(self) -> None:
-        """Again and again: an attempt may be starting its process at this very moment."""
+        """Again and again: an attempt may be starting its process at this very moment.
+
+        A future that says it can be cancelled stands for what cannot be ended, and is left alone.
+        """
+        for future in self._running:
+            future.cancel()
         until = time.monotonic() + STOP_SECONDS
         while time.monotonic() < until:
             children.stop_all()
-            if not wait(self._running, timeout=STOP_SECONDS / 50).not_done:
+            # Asked one by one: `wait` takes a cancelled future for one that runs.
+            running = [future for future in self._running if not future.done()]
+            if not wait(running, timeout=STOP_SECONDS / 50).not_done:
                 return
 
     def _release(self, claims: list[Claim[VideoTask]]) -> None:
+        if not claims:
+            return
         try:
             log.info("%d claims are given back", self.queue.release(claims))
         except StoreError as error:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def _memory(_: Path, __: ExitStack) -> OpenStore:
     return lambda: store
 
 
-def _sheet(folder: Path, stack: ExitStack) -> OpenStore:
+def sheet_settings(folder: Path, stack: ExitStack) -> dict[str, Any]:
     """A spreadsheet as the seed says, with a column of a person's own, on a simulated Google."""
     server = stack.enter_context(SheetsServer())
     account = server.simulator.accounts.add("worker")
@@ -54,9 +55,15 @@ def _sheet(folder: Path, stack: ExitStack) -> OpenStore:
     ]
     tabs = {"Sources": [], "Video Tasks": [seed], "Dead-Letter Queue": [seed]}
     book = server.simulator.create_spreadsheet(tabs, (account,), rows=100, columns=12)
-    config = Config(
-        spreadsheet_id=book.spreadsheet_id, credentials_file=folder / "key.json", sheets_api_url=server.address
-    )
+    return {
+        "spreadsheet_id": book.spreadsheet_id,
+        "credentials_file": folder / "key.json",
+        "sheets_api_url": server.address,
+    }
+
+
+def _sheet(folder: Path, stack: ExitStack) -> OpenStore:
+    config = Config(**sheet_settings(folder, stack))
     return lambda: SheetsStore(config)
 
 
@@ -105,3 +112,19 @@ def make_empty_store(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def store(open_store: OpenStore) -> Store:
     return open_store()
+
+
+SHARED: dict[str, Callable[[Path, ExitStack], dict[str, Any]]] = {
+    "sqlite-file": lambda folder, _: {"database_url": f"sqlite:///{folder}/queue.db"},
+    "sheets": sheet_settings,
+} | ({"postgresql": lambda _, __: {"database_url": POSTGRESQL_URL}} if POSTGRESQL_URL else {})
+
+
+@pytest.fixture(params=SHARED)
+def shared_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Environment variables that lead several processes to one empty queue."""
+    with ExitStack() as stack:
+        if request.param == "postgresql":
+            _postgresql(tmp_path, stack)
+        settings = SHARED[request.param](tmp_path, stack)
+        yield {f"YDC_{name.upper()}": str(value) for name, value in settings.items()}

@@ -49,6 +49,8 @@ class View:
     tab: Tab
     marks: list[Mark] = field(default_factory=list)
     looked_at: float | None = None
+    _words: list[Word | None] = field(default_factory=list)
+    """What the marks say, read once."""
     _due: list[tuple[datetime, int]] = field(default_factory=list)
     """When and where rows may be claimed, in that order."""
     _position: dict[int, int] = field(default_factory=dict)
@@ -57,6 +59,7 @@ class View:
         """Take in a look: the columns of LOOKED_AT, as values.batchGet gives them."""
         texts = [[row[0] if row else "" for row in rows] for rows in columns]
         self.marks = [Mark(), *(Mark(*cells) for cells in zip_longest(*texts, fillvalue=""))]
+        self._words = [read_word(mark.lease) if mark.lease else None for mark in self.marks]
         self.looked_at = time.monotonic()
         words = [(position, word) for position, word in self.words() if word.lease is not None]
         self._position = {word.row_id: position for position, word in reversed(words)}
@@ -75,16 +78,18 @@ class View:
 
     def words(self) -> Iterator[tuple[int, Word]]:
         """Every word with its line; also drafts."""
-        return ((at, word) for at, mark in enumerate(self.marks) if mark.lease and (word := read_word(mark.lease)))
+        return ((at, word) for at, word in enumerate(self._words) if word is not None)
 
     def position_of(self, row_id: int) -> int | None:
         return self._position.get(row_id)
 
     def note(self, position: int, mark: Mark) -> None:
         """Remember one line as it was read or written."""
-        self.marks.extend([Mark()] * (position + 1 - len(self.marks)))
-        self.marks[position] = mark
-        if (word := read_word(mark.lease)) is None or word.lease is None:
+        missing = position + 1 - len(self.marks)
+        self.marks.extend([Mark()] * missing)
+        self._words.extend([None] * missing)
+        self.marks[position], self._words[position] = mark, read_word(mark.lease)
+        if (word := self._words[position]) is None or word.lease is None:
             return
         self._position[word.row_id] = position
         if word.lease.state is State.PENDING:

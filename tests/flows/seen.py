@@ -1,0 +1,82 @@
+"""What an operator sees of a run, read back from Prefect's server; and what the queue holds then."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterParentFlowRunId,
+    LogFilter,
+    LogFilterFlowRunId,
+    TaskRunFilter,
+    TaskRunFilterFlowRunId,
+)
+from prefect.client.schemas.objects import FlowRun, Log, State, TaskRun
+from prefect.client.schemas.sorting import FlowRunSort
+
+from youtube_download_coordinator import Coordinator
+from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.store import DEAD_LETTERS, VIDEO_TASKS
+
+NEWEST_FIRST = FlowRunSort.EXPECTED_START_TIME_DESC
+
+
+def run_id(state: State[Any]) -> UUID:
+    """The flow run that ended in this state."""
+    assert state.state_details.flow_run_id
+    return state.state_details.flow_run_id
+
+
+def flow_run(state: State[Any]) -> FlowRun:
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(run_id(state))
+
+
+def subflow_runs(state: State[Any]) -> list[FlowRun]:
+    parent = FlowRunFilterParentFlowRunId(any_=[run_id(state)])
+    with get_client(sync_client=True) as client:
+        return client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=parent))
+
+
+def task_runs(state: State[Any]) -> list[TaskRun]:
+    """Recorded a moment after they ended: wait for what is expected."""
+    own = TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[run_id(state)]))
+    with get_client(sync_client=True) as client:
+        return client.read_task_runs(task_run_filter=own)
+
+
+def task_run_names(state: State[Any]) -> set[str]:
+    return {run.name for run in task_runs(state)}
+
+
+def table(state: State[Any], key: str) -> list[dict[str, Any]]:
+    """The rows of the artifact with this key that the flow run made; no rows when it made none."""
+    own = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id(state)]))
+    with get_client(sync_client=True) as client:
+        tables = {artifact.key: str(artifact.data) for artifact in client.read_artifacts(artifact_filter=own)}
+    rows: list[dict[str, Any]] = json.loads(tables.get(key, "[]"))
+    return rows
+
+
+def logs(state: State[Any]) -> list[Log]:
+    """Sent every few seconds: wait for what is expected."""
+    with get_client(sync_client=True) as client:
+        return client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id(state)])))
+
+
+def videos(ours: Coordinator) -> list[VideoTask]:
+    return list(ours.queue.rows(VIDEO_TASKS))
+
+
+def dead_letters(ours: Coordinator) -> list[VideoTask]:
+    return list(ours.queue.rows(DEAD_LETTERS))
+
+
+def statuses(ours: Coordinator) -> list[str]:
+    return [video.lease.state.value for video in videos(ours)]

@@ -1,0 +1,68 @@
+"""ingest-sources and expand-sources, on a media site on loopback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.expand_sources import expand_sources
+from flows.ingest_sources import ingest_sources
+from tests.flows import seen
+from tests.flows.conftest import TITLES
+from tests.waiting import wait_until
+from youtube_download_coordinator import Coordinator
+
+pytestmark = pytest.mark.xdist_group("prefect")
+
+
+def test_a_file_is_taken_in(ours: Coordinator, sources_file: Path, media_site: str) -> None:
+    state = ingest_sources(sources_file, return_state=True)
+    assert (state.name, state.message) == ("Completed", "1 new, 0 known already, 0 not understood")
+    assert [(row["URL"], row["Accent"]) for row in ours.client.get_sources()] == [(media_site, "Cork")]
+
+
+def test_the_file_of_the_settings_is_taken_in(
+    ours: Coordinator, sources_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YDC_SOURCES_FILE_PATH", str(sources_file))
+    state = ingest_sources(return_state=True)
+    assert state.message == "1 new, 0 known already, 0 not understood"
+    wait_until(lambda: seen.task_run_names(state) == {f"ingest {sources_file}"})
+
+
+def test_a_bad_line_is_named_and_costs_no_other_line(ours: Coordinator, sources_file: Path) -> None:
+    with sources_file.open("a") as file:
+        file.write("no address\nhttps://www.youtube.com/playlist?list=PLexample\n")
+    state = ingest_sources(sources_file, return_state=True)
+    assert (state.name, state.message) == ("CompletedWithErrors", "2 new, 0 known already, 1 not understood")
+    (row,) = seen.table(state, "ingested-sources")
+    assert row["problem"].startswith(f"{sources_file}, line 3: ")
+
+
+def test_a_source_is_listed(ours: Coordinator, sources_file: Path) -> None:
+    ingest_sources(sources_file)
+    state = expand_sources(return_state=True)
+    assert (state.name, state.message) == ("Completed", "1 sources listed, 0 failed, 2 new videos")
+    assert {video.title for video in seen.videos(ours)} == set(TITLES)
+    assert [row["new"] for row in seen.table(state, "expanded-sources")] == [2]
+    assert seen.flow_run(state).name == "expand sources"
+
+
+def test_a_source_that_cannot_be_listed_takes_no_other_along(
+    ours: Coordinator, sources_file: Path, media_site: str
+) -> None:
+    missing = media_site.replace("feed.xml", "missing.xml")
+    ours.client.add_source(missing)
+    ingest_sources(sources_file)
+    state = expand_sources(return_state=True)
+    assert (state.name, state.message) == ("CompletedWithErrors", "2 sources listed, 1 failed, 2 new videos")
+    errors = {row["source"]: row["error"] for row in seen.table(state, "expanded-sources")}
+    assert "404" in errors[missing]
+    wait_until(lambda: f"expand {missing}" in seen.task_run_names(state))
+
+
+def test_nothing_is_listed_when_the_minutes_are_over(ours: Coordinator, sources_file: Path) -> None:
+    ingest_sources(sources_file)
+    assert expand_sources(max_minutes=1e-9, return_state=True).message == "0 sources listed, 0 failed, 0 new videos"
+    assert [row["Status"] for row in ours.client.get_sources()] == ["pending"]

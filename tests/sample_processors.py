@@ -1,0 +1,59 @@
+"""Processors as people write them: functions, for a video task or for its URL. Those that are Prefect tasks are in sample_tasks.py."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from youtube_download_coordinator import PermanentError, ThrottledError, VideoTask
+
+READY_FOLDER = "YDC_TEST_READY_FOLDER"
+"""Names a folder that gets a file for each attempt which has begun."""
+
+
+def spells(url: str) -> dict[str, int]:
+    return {"letters": len(url)}
+
+
+def tells_accent(task: VideoTask) -> str:
+    return f"{task.id} {task.accent}"
+
+
+def does_nothing(task: VideoTask) -> None:
+    pass
+
+
+def refuses(task: VideoTask) -> None:
+    raise PermanentError("nobody speaks", reason="no-speech")
+
+
+def refuses_the_second(task: VideoTask) -> None:
+    if task.id == 2:
+        raise PermanentError("nobody speaks", reason="no-speech")
+
+
+def fails(task: VideoTask) -> None:
+    raise ValueError("not today")
+
+
+def is_throttled(task: VideoTask) -> None:
+    raise ThrottledError("Sign in to confirm", reason="bot-check")
+
+
+def hangs_with_a_child(task: VideoTask) -> None:
+    """Wait for a process of its own, which would go on alone."""
+    program = f"import pathlib, time; pathlib.Path({ready_file(task)!r}).touch(); time.sleep(10_000)"
+    subprocess.run([sys.executable, "-S", "-c", program], check=True)
+
+
+def ready_file(task: VideoTask) -> str:
+    return str(Path(os.environ[READY_FOLDER]) / str(task.id))
+
+
+def takes_three(task: VideoTask, accent: str, type: str) -> None:
+    pass
+
+
+a_number = 7

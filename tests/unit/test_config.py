@@ -1,0 +1,126 @@
+"""Settings: where they come from, and the one line that says which of them is wrong."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.errors import ConfigError, UserError
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A working directory without a .env, and none of our variables."""
+    for name in [name for name in os.environ if name.startswith("YDC_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_defaults_are_an_embedded_queue() -> None:
+    config = Config()
+    assert config.database_url == "sqlite:///coordinator.db"
+    assert (config.max_retries, config.lease, config.sources_file_path) == (3, timedelta(minutes=15), None)
+
+
+def test_an_argument_goes_before_the_environment_before_the_file_before_the_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("YDC_MAX_RETRIES=5\nYDC_CONCURRENCY=6\nYDC_CLAIM_BATCH_SIZE=7\nOTHERS_NAME=x\n")
+    monkeypatch.setenv("YDC_MAX_RETRIES", "8")
+    monkeypatch.setenv("YDC_CONCURRENCY", "9")
+    config = Config(max_retries=11)
+    assert (config.max_retries, config.concurrency, config.claim_batch_size) == (11, 9, 7)
+    assert config.idle_poll_seconds == 30
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YDC_MAX_RETRIES", "")
+    assert Config().max_retries == 3
+
+
+def test_a_lease_may_be_a_fraction_of_a_minute() -> None:
+    assert Config(stalled_task_timeout_minutes=0.005).lease == timedelta(milliseconds=300)
+
+
+def test_paths_and_switches_are_read_from_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YDC_SOURCES_FILE_PATH", "my sources.txt")
+    monkeypatch.setenv("YDC_ALLOW_OTHER_SITES", "true")
+    config = Config()
+    assert (config.sources_file_path, config.allow_other_sites) == (Path("my sources.txt"), True)
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        Config().max_retries = 9
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_retries": 0}, "max_retries=0: input should be greater than or equal to 1"),
+        ({"max_retries": "many"}, "max_retries='many': input should be a valid integer"),
+        ({"max_retries": 1.5}, "max_retries=1.5: input should be a valid integer"),
+        ({"max_retries": None}, "max_retries=None: input should be a valid integer"),
+        ({"attempt_timeout_minutes": -1}, "attempt_timeout_minutes=-1: input should be greater than 0"),
+        ({"stalled_task_timeout_minutes": 0}, "stalled_task_timeout_minutes=0: input should be greater than 0"),
+        ({"listing_timeout_minutes": "inf"}, "listing_timeout_minutes='inf': input should be a finite number"),
+        ({"retry_backoff_seconds": float("nan")}, "retry_backoff_seconds=nan: input should be a finite number"),
+        ({"retry_backoff_max_seconds": 1e300}, "retry_backoff_max_seconds=1e+300: input should be less than"),
+        ({"idle_poll_seconds": -0.1}, "idle_poll_seconds=-0.1: input should be greater than or equal to 0"),
+        ({"concurrency": 0}, "concurrency=0: input should be greater than or equal to 1"),
+        ({"claim_batch_size": 10**6}, "claim_batch_size=1000000: input should be less than or equal to 1000"),
+        ({"audio_codec": "mp4"}, "audio_codec='mp4': input should be 'best', 'm4a'"),
+        ({"allow_other_sites": "perhaps"}, "allow_other_sites='perhaps': input should be a valid boolean"),
+        ({"database_url": 7}, "database_url=7: input should be a valid string"),
+        ({"max_retires": 5}, "there is no setting max_retires; did you mean max_retries?"),
+        ({"spreadsheet": "x"}, "there is no setting spreadsheet"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_line(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config(**settings)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, UserError)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_every_wrong_setting_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^max_retries=0: .*; concurrency=-1: [^;]*$"):
+        Config(max_retries=0, concurrency=-1)
+
+
+def test_a_wrong_variable_is_named_as_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YDC_MAX_RETRIES", "0")
+    with pytest.raises(ConfigError, match=r"^max_retries='0': "):
+        Config()
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"YDC_MAX_RETRIES=\xff\n")
+    with pytest.raises(ConfigError, match=r"\.env in '.*' cannot be read"):
+        Config()
+
+
+@pytest.mark.parametrize("name", Config.model_fields)
+def test_every_setting_says_what_it_is_for(name: str) -> None:
+    description = Config.model_fields[name].description
+    assert description
+    assert len(description) > 20
+    assert description.endswith(".")
+
+
+@pytest.mark.parametrize("name", Config.model_fields)
+def test_every_number_is_bounded(name: str) -> None:
+    field = Config.model_fields[name]
+    if field.annotation in {int, float}:
+        bounds = {type(limit).__name__ for limit in field.metadata}
+        assert bounds & {"Ge", "Gt"}
+        assert field.annotation is int or "Le" in bounds
