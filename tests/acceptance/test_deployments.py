@@ -36,10 +36,6 @@ class Fleet:
     """A Prefect server, with a worker that the deployments run on."""
 
     environment: Mapping[str, str]
-    worker: subprocess.Popen[bytes]
-
-    def prefect(self, *arguments: str) -> str:
-        return prefect(self.environment, *arguments)
 
     def run(self, deployment: str, *parameters: str) -> dict[str, Any]:
         """Run a deployment to its end; the flow run."""
@@ -63,13 +59,12 @@ def ask(url: str, body: Any = None) -> Any:
         return json.load(answer)
 
 
-def prefect(environment: Mapping[str, str], *arguments: str) -> str:
+def prefect(environment: Mapping[str, str], *arguments: str) -> None:
     done = subprocess.run(
         [BIN / "prefect", *arguments],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +89,8 @@ def fleet(folder: Path) -> Iterator[Fleet]:
         wait_until(answers(f"{environment['PREFECT_API_URL']}/health"), SERVER_SECONDS)
         prefect(environment, "work-pool", "create", "youtube-coordinator", "--type", "process")
         prefect(environment, "--no-prompt", "deploy", "--all")
-        worker = stack.enter_context(running(environment, "worker", "start", "--pool", "youtube-coordinator"))
-        yield Fleet(environment, worker)
+        stack.enter_context(running(environment, "worker", "start", "--pool", "youtube-coordinator"))
+        yield Fleet(environment)
 
 
 def free_port() -> int:

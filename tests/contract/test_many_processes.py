@@ -19,6 +19,7 @@ import pytest
 
 from tests.rows import new_video
 from tests.waiting import wait_until
+from youtube_download_coordinator import coordinator as coordinator_module
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.coordinator import Coordinator
 from youtube_download_coordinator.models import State
@@ -130,6 +131,7 @@ def coordinator(shared_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
     """The test's own view of the same queue."""
     for name, value in shared_settings.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(coordinator_module, "_stores", {})  # those of another test may be gone
     ours = Coordinator(Config())
     yield ours
     ours.queue.store.close()
@@ -175,10 +177,10 @@ def test_when_three_are_killed_only_what_they_held_runs_again(
         fleet.kill(victim)
     fleet.join(*others)
     assert coordinator.queue.counts(VIDEO_TASKS) == {State.DONE: VIDEOS}
-    check_that_nothing_was_done_twice(fleet, coordinator, victims)
+    check_that_nothing_was_done_twice(fleet, coordinator, victims, lease)
 
 
-def check_that_nothing_was_done_twice(fleet: Fleet, coordinator: Coordinator, victims: range) -> None:
+def check_that_nothing_was_done_twice(fleet: Fleet, coordinator: Coordinator, victims: range, lease: timedelta) -> None:
     """A worker that the machine let wait longer than its lease loses its claim, as a killed one does: it says so."""
     recorded = Counter(event["id"] for event in fleet.every_event("recorded") if event["ending"] == "done")
     lost = {event["id"] for event in fleet.every_event("recorded") if event["ending"] == "lost"}

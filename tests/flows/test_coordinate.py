@@ -17,9 +17,7 @@ pytestmark = pytest.mark.xdist_group("prefect")
 NOTHING = "tests.sample_processors:does_nothing"
 
 
-def test_from_a_sources_file_to_the_audio_of_every_video(
-    ours: Coordinator, sources_file: Path, tmp_path: Path
-) -> None:
+def test_from_a_sources_file_to_the_audio_of_every_video(ours: Coordinator, sources_file: Path, tmp_path: Path) -> None:
     state = coordinate("audio", sources_file, return_state=True)
     assert (state.name, state.message) == ("Completed", f"{len(TITLES)} done")
     files = {Path(video.result) for video in seen.videos(ours)}

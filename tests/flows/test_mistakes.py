@@ -42,9 +42,7 @@ def lines_of(state: State[Any]) -> list[str]:
         ("audi", "the processor “audi” is neither download, audio, metadata nor module:function; did you mean audio?"),
     ],
 )
-def test_a_processor_that_cannot_be_called(
-    ours: Coordinator, add_videos: AddVideos, processor: str, says: str
-) -> None:
+def test_a_processor_that_cannot_be_called(ours: Coordinator, add_videos: AddVideos, processor: str, says: str) -> None:
     add_videos(1)
     state = process_videos(processor, return_state=True)
     assert state.name == "Failed"
