@@ -39,7 +39,9 @@ class Clock:
         return self.seconds
 
 
-def make_queue(store: Store, worker: str = "host/a", policy: Policy = POLICY, seed: int = 1, clock: Clock | None = None) -> Queue:
+def make_queue(
+    store: Store, worker: str = "host/a", policy: Policy = POLICY, seed: int = 1, clock: Clock | None = None
+) -> Queue:
     return Queue(
         store=store,
         worker=worker,

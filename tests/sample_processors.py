@@ -1,4 +1,4 @@
-"""Processors as people write them: functions, for a video task or for its URL. Those that are Prefect tasks are in sample_tasks.py."""
+"""Processors as people write them: functions of a video task or of its URL. Prefect tasks are in sample_tasks.py."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ says how to mend; 130 interrupted.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.ingest import Ingested
     from youtube_download_coordinator.worker import Attempt, Summary
 
-app = App(name="ydc", help="List and process YouTube videos on a fleet of workers, never one of them twice.")
+app = App(
+    name="ydc",
+    help="List and process YouTube videos on a fleet of workers, never one of them twice.",
+    suppress_keyboard_interrupt=False,  # we say what became of the claims
+)
 
 EXIT_FAILED = 1
 EXIT_MISTAKE = 2
@@ -141,6 +146,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _stop(f"{type(error).__name__}: {error}", EXIT_FAILED)
     except KeyboardInterrupt:
         _stop("interrupted; what was claimed has been given back", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python itself would complain when it ends
+        _stop("nobody reads the output any more; what was claimed has been given back", EXIT_FAILED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

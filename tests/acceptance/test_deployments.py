@@ -46,7 +46,8 @@ class Fleet:
         )  # fmt: skip
         assert "UUID" in done.stdout, done.stdout + done.stderr
         run_id = done.stdout.partition("UUID:")[2].split()[0]
-        return self.ask(f"/flow_runs/{run_id}")
+        run: dict[str, Any] = self.ask(f"/flow_runs/{run_id}")
+        return run
 
     def ask(self, path: str, body: Any = None) -> Any:
         return ask(self.environment["PREFECT_API_URL"] + path, body)
