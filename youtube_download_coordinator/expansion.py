@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import TypeGuard
+from urllib.parse import urlsplit
 
 from youtube_download_coordinator import children
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import AttemptError, BadUrl, PermanentError, StoreError
+from youtube_download_coordinator.errors import AttemptError, BadUrl, PermanentError, StoreError, attempt_error
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.ingest import NO_LEASE
 from youtube_download_coordinator.models import Done, Failure, Outcome, Source, Verdict, VideoTask, storable
@@ -27,7 +29,7 @@ BATCH_SECONDS = 5.0
 """A slow listing inserts what it has at least this often (when the next entry comes)."""
 DEADLINE_GRACE_SECONDS = 30
 UNFIT_SOURCES = 1000
-"""Sources that a machine which can list nothing (no network) tries in a run, to say so for each."""
+"""So many times a run says that this machine cannot list a source (no network)."""
 DURATION_MAX_SECONDS = 2**31 - 1
 """What fits in a column of the database; another site may say anything."""
 
@@ -77,27 +79,42 @@ def list_in_child(source: Source, config: Config) -> Generator[Listed, None, Non
 def expand_sources(queue: Queue, config: Config, listing: Listing = list_in_child) -> Iterator[Expansion]:
     """Expand every source that is due, one after the other; stops when YouTube throttles.
 
-    When it is this machine that cannot list a source (YouTube is not reached), the others are tried too, each once: they may be
-    somewhere else.
+    When it is this machine that cannot list a source (there is no network), that is said for each, once, and a site that
+    was not reached is not asked again: the others may be somewhere else.
     """
     tried: set[int] = set()
-    while expansion := expand_next(queue, config, listing, except_ids=tried):
+    unfit: dict[str | None, Failure] = {}
+    while claims := queue.claim(SOURCES, 1, except_ids=tried):
+        source = claims[0].row
+        known = unfit.get(_host(source))
+        expansion = expand(queue, config, claims[0], _as_before(known) if known else listing)
         yield expansion
-        if expansion.throttled:
-            tried.add(expansion.source.id)
-        if _is_block(expansion.failure) or len(tried) >= UNFIT_SOURCES:
+        if _is(Verdict.UNFIT, expansion.failure):
+            tried.add(source.id)
+            unfit[_host(source)] = expansion.failure
+        if _is(Verdict.THROTTLED, expansion.failure) or len(tried) >= UNFIT_SOURCES:
             return
 
 
-def _is_block(failure: Failure | None) -> bool:
-    return failure is not None and failure.verdict is Verdict.THROTTLED
+def _host(source: Source) -> str | None:
+    return urlsplit(source.url).hostname
 
 
-def expand_next(
-    queue: Queue, config: Config, listing: Listing = list_in_child, *, except_ids: Collection[int] = ()
-) -> Expansion | None:
+def _is(verdict: Verdict, failure: Failure | None) -> TypeGuard[Failure]:
+    return failure is not None and failure.verdict is verdict
+
+
+def _as_before(failure: Failure) -> Listing:
+    def listing(source: Source, config: Config) -> Generator[Listed, None, None]:
+        raise attempt_error(failure)
+        yield
+
+    return listing
+
+
+def expand_next(queue: Queue, config: Config, listing: Listing = list_in_child) -> Expansion | None:
     """Claim a source and expand it; None when none is due."""
-    claims = queue.claim(SOURCES, 1, except_ids=except_ids)
+    claims = queue.claim(SOURCES, 1)
     return expand(queue, config, claims[0], listing) if claims else None
 
 
@@ -206,9 +223,10 @@ class _Expander:
     def _settle(self, outcome: Outcome) -> None:
         result = self._result
         title = self._title or self.claim.row.title
-        row = self.queue.settle(
-            [(self.claim, outcome)], title=title, videos=result.listed, checked_at=self.queue.store.now()
-        )[0]
+        videos = self.claim.row.videos if result.failure and not result.listed else result.listed
+        row = self.queue.settle([(self.claim, outcome)], title=title, videos=videos, checked_at=self.queue.store.now())[
+            0
+        ]
         result.source = row or result.source
         if row is None:
             result.failure = Failure(

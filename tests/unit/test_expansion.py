@@ -156,6 +156,13 @@ def test_an_error_keeps_what_was_listed_and_the_source_pending(
     assert queue.counts(VIDEO_TASKS) == {State.PENDING: 2}
 
 
+def test_a_listing_that_came_to_nothing_forgets_nothing(queue: Queue) -> None:
+    add(queue)
+    expand(queue, lists(video(1), video(2), then=ThrottledError("HTTP Error 429")))
+    expand(queue, lists(then=ThrottledError("HTTP Error 429")))
+    assert source_of(queue).videos == 2
+
+
 def test_a_source_that_failed_is_listed_on_later_and_nothing_twice(queue: Queue) -> None:
     add(queue)
     expand(queue, lists(video(1), video(2), then=ThrottledError("HTTP Error 429")))
@@ -285,20 +292,28 @@ def test_when_youtube_throttles_no_other_source_is_asked_for(queue: Queue) -> No
     assert queue.counts(SOURCES) == {State.PENDING: 3}
 
 
-def test_a_machine_without_a_network_says_so_once_for_each_source(queue: Queue) -> None:
+def test_a_machine_without_a_network_says_so_once_for_each_source_and_asks_once(queue: Queue) -> None:
     for name in "abcdefg":
         add(queue, name)
-    expansions = list(expand_sources(queue, CONFIG, lists(then=UnfitError("no network", reason="offline"))))
+    asked: list[str] = []
+
+    def listing(source: Source, config: Config) -> LISTED:
+        asked.append(source.url)
+        raise UnfitError("no network", reason="offline")
+        yield
+
+    expansions = list(expand_sources(queue, CONFIG, listing))
     assert sorted(expansion.source.url[-1] for expansion in expansions) == list("abcdefg")
-    assert {str(expansion).partition(": ")[2] for expansion in expansions} == {
-        "0 videos listed, 0 new; offline: no network"
-    }
+    said = {str(expansion).partition(": ")[2] for expansion in expansions}
+    assert said == {"0 videos listed, 0 new; offline: no network"}
+    assert len(asked) == 1, "they are all on one site"
     assert queue.counts(SOURCES) == {State.PENDING: 7}
+    assert {row.last_error for row in queue.rows(SOURCES)} == {"offline: no network"}
 
 
 def test_a_machine_that_lists_one_site_lists_it_though_another_is_out_of_reach(queue: Queue) -> None:
-    for name in ("far", "near"):
-        add(queue, name)
+    add(queue)
+    queue.add(SOURCES, [Source(url="https://far.example.org/", key="url:far", lease=NO_LEASE)])
 
     def listing(source: Source, config: Config) -> LISTED:
         if "far" in source.url:

@@ -55,6 +55,12 @@ class Projections:
             self._book.view(name).note(position, mark._replace(lease=write_word(row)))
         self._start_timer()
 
+    def follow(self, word: str, name: str, target_name: str) -> None:
+        """A row was moved to another tab: what is owed to it is owed there."""
+        for row_id, row in list(self._owed[name].items()):
+            if write_word(row) == word:
+                self._owed[target_name][row_id] = self._owed[name].pop(row_id)
+
     def as_written(self, row: R) -> R:
         """A row that was read, with what this process still owes to its cells."""
         for owed in self._owed.values():
@@ -97,7 +103,7 @@ class Projections:
                     self._unshown_since[mark.lease] = (
                         0.0  # what was written there by mistake is repaired at the next look
                     )
-            view.looked_at = None
+            view.forget_lines()
 
     def repair(self, name: str) -> None:
         """After a look: rewrite the cells of lines that have not shown their lease for a while."""
@@ -127,6 +133,7 @@ class Projections:
         """Show everything that is owed, now."""
         for name in DATA_TABS:
             if self._owed[name]:
+                self._book.look([name])
                 requests, show, check = self.take(name)
                 if requests:
                     check(self._book.connection.write(requests, show=show))

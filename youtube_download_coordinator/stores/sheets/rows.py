@@ -17,8 +17,10 @@ R = TypeVar("R", bound=Row)
 
 SHOWS_THE_LEASE = ("ID", "Status", "RetryCount", "NotBefore", "LastError", "Result", "Shown")
 """Cells that can be rebuilt from the lease word alone."""
-SHOWS_MORE = ("ClaimedBy", "ClaimedAt", "Title", "Videos", "CheckedAt")
+SHOWS_MORE = ("ClaimedBy", "ClaimedAt")
 """Cells that are written with a change of the lease, by the one who makes it."""
+SHOWS_A_LISTING = ("Title", "Videos", "CheckedAt")
+"""The same, of a source. A video's title is what was inserted: written on a stranger's line it could not be rebuilt."""
 
 
 def read_row(table: Table[R], tab: Tab, cells: Sequence[str]) -> R | None:
@@ -74,8 +76,9 @@ def row_cells(tab: Tab, row: Row) -> Json:
 def projection(tab: Tab, position: int, row: Row, *, rebuilt: bool) -> list[Json]:
     """The requests that make a line show its lease. `rebuilt`: from the word alone, by somebody who knows no more."""
     values = row_values(row)
+    more = () if rebuilt else (*SHOWS_MORE, *(SHOWS_A_LISTING if isinstance(row, Source) else ()))
     names = [
-        name for name in (*SHOWS_THE_LEASE, *(() if rebuilt else SHOWS_MORE)) if name in tab.header and name in values
+        name for name in (*SHOWS_THE_LEASE, *more) if name in tab.header and name in values
     ]
     columns = {tab.column(name): text_cell(values[name]) for name in names}
     return [_write(tab, position, start, cells) for start, cells in _runs(columns)]

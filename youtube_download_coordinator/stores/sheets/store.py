@@ -28,7 +28,7 @@ from youtube_download_coordinator.stores.sheets.connection import (
 from youtube_download_coordinator.stores.sheets.layout import Tab
 from youtube_download_coordinator.stores.sheets.projecting import Projections
 from youtube_download_coordinator.stores.sheets.rows import read_row, row_cells
-from youtube_download_coordinator.stores.sheets.views import START_OF_TIME, Mark, View
+from youtube_download_coordinator.stores.sheets.views import START_OF_TIME, Mark
 from youtube_download_coordinator.stores.sheets.words import write_word
 from youtube_download_coordinator.urls import source_target
 
@@ -254,10 +254,12 @@ class SheetsStore:
         changes = _carry(tab, source, target, at)
         self._book.token_batch(lambda ledger: changes, show=[target.a1("Lease", rows=(at, at + 1))])
         for changed in (name, target_name):
-            self._book.view(changed).looked_at = None
-        self._book.look([target_name], if_older_than_seconds=0)
-        view: View = self._book.view(target_name)
-        return any(mark.lease == word for mark in view.marks)
+            self._book.view(changed).forget_lines()
+        self._book.look([name, target_name], if_older_than_seconds=0)
+        if not any(mark.lease == word for mark in self._book.view(target_name).marks):
+            return False
+        self._projections.follow(word, name, target_name)
+        return True
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 

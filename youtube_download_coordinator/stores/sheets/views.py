@@ -68,6 +68,11 @@ class View:
         )
         self._due = sorted((moment or START_OF_TIME, position) for moment, position in pending)
 
+    def forget_lines(self) -> None:
+        """Lines have moved: nothing is written by line until the tab was looked through again."""
+        self.looked_at = None
+        self._position.clear()
+
     @property
     def is_stale(self) -> bool:
         """Whether it is time to look through the whole tab again."""
