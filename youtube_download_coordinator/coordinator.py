@@ -7,6 +7,7 @@ while True:
 
 from __future__ import annotations
 
+import atexit
 import logging
 import random
 import re
@@ -56,6 +57,16 @@ def open_store(config: Config) -> Store:
         if name not in _stores:
             _stores[name] = _new_store(config)
         return _stores[name]
+
+
+@atexit.register
+def _close_stores() -> None:
+    """Show people the last changes: a sheet's cells are written a little later than its leases."""
+    for store in _stores.values():
+        try:
+            store.close()
+        except StoreError as error:
+            log.warning("the queue does not show the last changes yet: %s", error)
 
 
 def _new_store(config: Config) -> Store:
