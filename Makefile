@@ -25,7 +25,7 @@ run: $(INSTALLED)  ## List and process SOURCES (sources.txt) with PROCESSOR (aud
 	$(BIN)/ydc run --sources "$(SOURCES)" --processor "$(PROCESSOR)"
 
 test: $(INSTALLED)  ## The tests, but for the slow ones
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 slow: $(INSTALLED)  ## The slow tests: processes that are killed, recorded YouTube, deployments
 	$(BIN)/python -m pytest -m slow

@@ -1,0 +1,1 @@
+"""Speed and memory, compared in one run: `make bench`, which is `python -m benchmarks`."""

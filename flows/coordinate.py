@@ -17,8 +17,8 @@ from tasks.context import coordinator, in_one_line, value_of
 from tasks.repairs import recover_all
 from tasks.reports import COMPLETED_WITH_ERRORS, finished, in_words, report_ingested, report_steps
 from tasks.sources import something_is_due, take_in
+from tasks.videos import check_unless_imported
 from youtube_download_coordinator import Coordinator
-from youtube_download_coordinator.processing import check_processor
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.worker import Limits, Summary
 
@@ -44,7 +44,7 @@ def coordinate(
         concurrency: Videos processed at a time; YDC_CONCURRENCY unless it is given.
     """
     ours = coordinator()
-    check_processor(processor)  # said at once, not after an hour of listing
+    check_unless_imported(processor)  # said at once, not after an hour of listing
     limits = Limits(
         concurrency=concurrency or ours.config.concurrency,
         max_videos=max_videos,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, InvalidStateError
@@ -59,9 +60,18 @@ def submit_with(processor: str, config: Config) -> Submit:
 
     Raises ProcessorError.
     """
-    check_processor(processor)
+    check_unless_imported(processor)
     found = resolve_processor(processor)
     return _with_a_task_of_the_users(found, config) if isinstance(found, Task) else _in_a_child(processor, config)
+
+
+def check_unless_imported(processor: str) -> None:
+    """Find the processor, in a child unless its module is here already. Raises ProcessorError.
+
+    The module of a Prefect task imports Prefect, which takes a child seconds.
+    """
+    if processor.partition(":")[0] not in sys.modules:
+        check_processor(processor)
 
 
 def _in_a_child(processor: str, config: Config) -> Submit:

@@ -16,12 +16,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from youtube_download_coordinator import children
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import SourcesFileError, StoreError, StoreUnavailable
 from youtube_download_coordinator.expansion import Expansion, expand_next, expand_sources
@@ -250,8 +251,8 @@ class Coordinator:
         self, processor: str, limits: Limits, *, on_attempt: Callable[[Attempt], None] = lambda attempt: None
     ) -> Summary:
         """Process videos until none is due or a limit is reached, each in a child process."""
-        with self._threads(processor, limits.concurrency) as submit:
-            return self.worker(submit, limits, on_attempt).run()
+        with closing(_Threads(lambda task: process_video(processor, task, self.config), limits.concurrency)) as threads:
+            return self.worker(threads.submit, limits, on_attempt).run()
 
     def worker(
         self, submit: Submit, limits: Limits, on_attempt: Callable[[Attempt], None] = lambda attempt: None
@@ -265,15 +266,6 @@ class Coordinator:
             attempt_timeout=self.config.attempt_timeout,
             on_attempt=on_attempt,
         )
-
-    @contextmanager
-    def _threads(self, processor: str, concurrency: int) -> Iterator[Submit]:
-        with ThreadPoolExecutor(concurrency, thread_name_prefix="video") as pool:
-
-            def submit(task: VideoTask) -> Future[Outcome]:
-                return pool.submit(process_video, processor, task, self.config)
-
-            yield submit
 
     def give_back(self) -> int:
         """Give back everything that this run holds, also what was claimed in the moment of an interruption; how many rows."""
@@ -300,3 +292,43 @@ class Coordinator:
     def _seconds_until_due(self) -> float | None:
         due = self.queue.next_due(VIDEO_TASKS)
         return max(0.0, (due - self.queue.store.now()).total_seconds()) if due else None
+
+
+class _Threads:
+    """Attempts in threads of this process, each with its child. Once it is closed none runs, and none begins."""
+
+    def __init__(self, process: Callable[[VideoTask], Outcome], concurrency: int) -> None:
+        self._process = process
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="video")
+        self._changed = threading.Condition()
+        self._running = 0
+        self._closed = False
+
+    def submit(self, task: VideoTask) -> Future[Outcome]:
+        return self._pool.submit(self._attempt, task)
+
+    def close(self) -> None:
+        """End what nobody waits for: an attempt that was submitted in the very moment of an interruption."""
+        self._closed = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        while not self._ended_within(0.05):
+            children.stop_all()
+        self._pool.shutdown()
+
+    def _attempt(self, task: VideoTask) -> Outcome:
+        self._count(1)
+        try:
+            if self._closed:
+                raise children.Stopped("this worker has ended")
+            return self._process(task)
+        finally:
+            self._count(-1)
+
+    def _count(self, step: int) -> None:
+        with self._changed:
+            self._running += step
+            self._changed.notify_all()
+
+    def _ended_within(self, seconds: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._running == 0, seconds)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TypeGuard
 from urllib.parse import urlsplit
 
 from youtube_download_coordinator import children
@@ -89,19 +88,16 @@ def expand_sources(queue: Queue, config: Config, listing: Listing = list_in_chil
         known = unfit.get(_host(source))
         expansion = expand(queue, config, claims[0], _as_before(known) if known else listing)
         yield expansion
-        if _is(Verdict.UNFIT, expansion.failure):
+        failure = expansion.failure
+        if failure and failure.verdict is Verdict.UNFIT:
             tried.add(source.id)
-            unfit[_host(source)] = expansion.failure
-        if _is(Verdict.THROTTLED, expansion.failure) or len(tried) >= UNFIT_SOURCES:
+            unfit[_host(source)] = failure
+        if (failure and failure.verdict is Verdict.THROTTLED) or len(tried) >= UNFIT_SOURCES:
             return
 
 
 def _host(source: Source) -> str | None:
     return urlsplit(source.url).hostname
-
-
-def _is(verdict: Verdict, failure: Failure | None) -> TypeGuard[Failure]:
-    return failure is not None and failure.verdict is verdict
 
 
 def _as_before(failure: Failure) -> Listing:

@@ -144,7 +144,7 @@ def heed(row: R, at: At) -> R | None:
     match row.asked:
         case Status.PENDING if row.lease.state in settled:
             return requeue(row, at)
-        case Status.DONE if row.lease.state in {State.PENDING, State.ERROR}:
+        case Status.DONE if row.lease.state in {State.PENDING, State.ERROR, State.DEAD}:
             return _next(row, at, State.DONE, detail="skipped by hand")
         case Status.ERROR if row.lease.state in {State.PENDING, State.DONE}:
             return _next(row, at, State.ERROR, detail="by-hand: kept away from workers")

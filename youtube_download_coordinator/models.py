@@ -40,7 +40,7 @@ class Status(StrEnum):
     ERROR = "error"
 
 
-_STATUS = {
+STATUS = {
     State.PENDING: Status.PENDING,
     State.HELD: Status.IN_PROGRESS,
     State.DONE: Status.DONE,
@@ -98,7 +98,7 @@ class Row:
 
     @property
     def status(self) -> Status:
-        return _STATUS[self.lease.state]
+        return STATUS[self.lease.state]
 
     @property
     def result(self) -> str:

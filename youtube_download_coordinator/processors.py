@@ -125,7 +125,7 @@ def _existing(folder: Path, stem: str, extensions: Sequence[str]) -> Path | None
 
 
 def _fetch(task: VideoTask, settings: Settings, options: Mapping[str, Any]) -> Path:
-    with _downloader(settings, {**options, "ffmpeg_location": _ffmpeg()}) as (ydl, messages):
+    with _downloader(settings, {**options, "ffmpeg_location": find_ffmpeg()}) as (ydl, messages):
         # Called with the whole information, before anything is downloaded.
         ydl.params["match_filter"] = lambda info, incomplete=False: None if incomplete else _check(info, messages())
         info = _one_video(ydl.extract_info(task.url, download=True))
@@ -186,7 +186,7 @@ def _progress_hook(emit: Emit) -> Callable[[Mapping[str, Any]], None]:
     return hook
 
 
-def _ffmpeg() -> str | None:
+def find_ffmpeg() -> str | None:
     """Where ffmpeg is; None when the system has it, with ffprobe."""
     if shutil.which("ffmpeg") and shutil.which("ffprobe"):
         return None

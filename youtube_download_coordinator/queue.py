@@ -119,7 +119,7 @@ class Queue:
         scanned = self.store.scan(
             table, Where(state=State.PENDING, due=now), limit=count * CLAIM_SPREAD + len(except_ids)
         )
-        rows = [row for row in scanned if lifecycle.is_due(row, now) and row.id not in except_ids]
+        rows = [row for row in scanned if lifecycle.is_due(row, now) and row.id not in except_ids and not row.asked]
         return rows if len(rows) <= count else sorted(self.random.sample(rows, count), key=lambda row: row.id)
 
     def _hold(self, table: Table[R], rows: Sequence[R]) -> list[Claim[R]]:
@@ -149,11 +149,12 @@ class Queue:
 
     def _renew(self, table: Table[R], claims: list[Claim[R]], before: float) -> list[Claim[R]]:
         policy, at = self._policy(table), self._at()
+        expires = before + self._lease_seconds(policy)
         changes = [Change(claim.row, lifecycle.renew(claim.row, self._fresh(at), policy)) for claim in claims]
         for claim, change, outcome in zip(claims, changes, self.store.swap(table, changes), strict=True):
             claim.lost = outcome is Swap.LOST
             if not claim.lost:
-                claim.row, claim.expires = change.new, before + self._lease_seconds(policy)
+                claim.row, claim.expires = change.new, expires
         return [claim for claim in claims if claim.lost]
 
     def is_valid(self, claim: Claim[Any]) -> bool:

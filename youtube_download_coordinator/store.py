@@ -109,8 +109,15 @@ class Store(Protocol):
         """Move exactly the row that has this lease, or nothing; whether it moved. The row itself does not change."""
         ...
 
-    clock_error_seconds: float
-    """How much earlier than the true time `now` may be; it never is later. A worker counts its own leases so much shorter."""
+    @property
+    def clock_error_seconds(self) -> float:
+        """How much earlier than the true time `now` may be; it never is later. A worker counts its own leases so much shorter."""
+        ...
+
+    @property
+    def result_batch_seconds(self) -> float:
+        """How long a result may wait for others to be written with it: 0 where a write costs little."""
+        ...
 
     def now(self) -> datetime:
         """The store's clock, in UTC: the only one that decides about a lease."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -18,7 +18,7 @@ from typing import Any
 from youtube_download_coordinator import children
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable, UnfitError
 from youtube_download_coordinator.heartbeat import Heartbeat
-from youtube_download_coordinator.models import Failure, Outcome, State, Verdict, VideoTask
+from youtube_download_coordinator.models import Done, Failure, Outcome, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue, describe
 from youtube_download_coordinator.store import VIDEO_TASKS
 
@@ -32,6 +32,9 @@ RECORD_AGAIN_SECONDS = 1.0
 """The pause before an unavailable store is asked to record again: it has waited already, this keeps a loop from spinning."""
 STOP_SECONDS = 5.0
 """How long interrupted attempts may take to end; those in threads of this process never do."""
+
+RESULTS_PER_LEASE = 6
+"""Results wait for others for this part of a lease at the most."""
 
 Submit = Callable[[VideoTask], "Future[Outcome]"]
 
@@ -114,6 +117,21 @@ class Summary:
         return f"{counted}; stopped: {self.stopped_by}" if self.stopped_by else counted
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """An attempt that has ended and is not recorded yet; no outcome: somebody stopped it."""
+
+    claim: Claim[VideoTask]
+    outcome: Outcome | None
+    seconds: float
+    at: float
+    """By the worker's clock."""
+
+
+def _wait(futures: Iterable[Future[Outcome]], timeout: float | None) -> None:
+    wait(futures, timeout, FIRST_COMPLETED)
+
+
 @dataclass(slots=True, kw_only=True)
 class Worker:
     """Works until nothing is due, a limit is reached, or YouTube or this machine says stop."""
@@ -125,9 +143,13 @@ class Worker:
     attempt_timeout: timedelta
     on_attempt: Callable[[Attempt], None] = lambda attempt: None
     """Told of each attempt when it is recorded."""
+    monotonic: Callable[[], float] = lambda: time.monotonic()  # looked up late: a test may turn it
+    wait: Callable[[Iterable[Future[Outcome]], float | None], None] = _wait
+    """Returns when one of these has ended, or after so many seconds. A simulation gives its own."""
     _summary: Summary = field(default_factory=Summary)
     _backlog: deque[Claim[VideoTask]] = field(default_factory=deque)
     _running: dict[Future[Outcome], tuple[Claim[VideoTask], float]] = field(default_factory=dict)
+    _ended: list[_Ended] = field(default_factory=list)
     _claimed: int = 0
     _ends_at: float = 0.0
 
@@ -136,11 +158,13 @@ class Worker:
 
         Raises StoreUnavailable when the queue does not answer and no attempt runs, or for so long that the claims ran out.
         """
-        self._ends_at = time.monotonic() + (self.limits.max_seconds if self.limits.max_seconds is not None else 10**9)
+        self._ends_at = self.monotonic() + (self.limits.max_seconds if self.limits.max_seconds is not None else 10**9)
         with Heartbeat(self.queue):
             try:
-                while self._start() or self._running:
-                    self._record(self._finished())
+                while self._start() or self._ended:
+                    self._collect()
+                    if self._is_time_to_record():
+                        self._record()
             finally:
                 self._give_back()
         return self._summary
@@ -151,7 +175,7 @@ class Worker:
             while len(self._running) < self.limits.concurrency and (claim := self._next()):
                 self._begin(claim)
         except StoreUnavailable as error:
-            if not self._running:
+            if not self._running and not self._ended:
                 raise
             log.error("no video can be claimed, trying again when an attempt has ended: %s", error)  # noqa: TRY400
         return bool(self._running)
@@ -159,7 +183,7 @@ class Worker:
     def _begin(self, claim: Claim[VideoTask]) -> None:
         claim.renew_until = self.queue.monotonic() + self.attempt_timeout.total_seconds() + DEADLINE_GRACE_SECONDS
         log.info("%s: attempt %d begins", describe(claim.row), claim.row.lease.tries + 1)
-        self._running[self.submit(claim.row)] = (claim, time.monotonic())
+        self._running[self.submit(claim.row)] = (claim, self.monotonic())
         self._backlog.popleft()  # only now: until then it is given back from there
 
     def _next(self) -> Claim[VideoTask] | None:
@@ -185,26 +209,50 @@ class Worker:
         return bool(claims)
 
     def _is_over(self) -> bool:
-        return bool(self._summary.stopped_by) or time.monotonic() >= self._ends_at
+        return bool(self._summary.stopped_by) or self.monotonic() >= self._ends_at
 
-    def _finished(self) -> list[Future[Outcome]]:
-        return list(wait(self._running, return_when=FIRST_COMPLETED).done)
+    def _collect(self) -> None:
+        """Wait for attempts to end, but no longer than results may wait to be recorded."""
+        if self._running:
+            oldest = self._ended[0].at if self._ended else None
+            self.wait(self._running, None if oldest is None else max(0.0, oldest + self._patience - self.monotonic()))
+        self._take_in(future for future in list(self._running) if future.done())
 
-    def _record(self, finished: list[Future[Outcome]]) -> None:
-        """Record everything that has ended with one request. It is asked again for as long as the claims may hold."""
-        outcomes = [(future, outcome) for future in finished if (outcome := outcome_of(future))]
-        stopped = [future for future in finished if future not in dict(outcomes)]
-        try:
-            self.queue.release([self._running[future][0] for future in stopped])
-            rows = self.queue.settle([(self._running[future][0], outcome) for future, outcome in outcomes])
-        except StoreUnavailable as error:
-            wait_for_the_store(self.queue, [self._running[future][0] for future in finished], error)
-            return
-        for future in stopped:
-            del self._running[future]
-        for (future, outcome), row in zip(outcomes, rows, strict=True):
+    def _take_in(self, finished: Iterable[Future[Outcome]]) -> None:
+        for future in finished:
             claim, began = self._running.pop(future)
-            self._note(claim.row, outcome, row, time.monotonic() - began)
+            now = self.monotonic()
+            self._ended.append(_Ended(claim, outcome_of(future), now - began, now))
+
+    @property
+    def _patience(self) -> float:
+        """How long a result waits for others, so that one request records them all."""
+        return min(
+            self.queue.store.result_batch_seconds, self.queue.video_policy.lease.total_seconds() / RESULTS_PER_LEASE
+        )
+
+    def _is_time_to_record(self) -> bool:
+        """At once when something went wrong: it may mean that this worker is to stop."""
+        return bool(self._ended) and (
+            not self._running
+            or len(self._ended) >= self.claim_batch_size
+            or self.monotonic() - self._ended[0].at >= self._patience
+            or not all(isinstance(each.outcome, Done) for each in self._ended)
+        )
+
+    def _record(self) -> None:
+        """Record everything that has ended with one request. It is asked again for as long as the claims may hold."""
+        stopped = [each for each in self._ended if each.outcome is None]
+        results = [(each, each.outcome) for each in self._ended if each.outcome is not None]
+        try:
+            self.queue.release([each.claim for each in stopped])
+            rows = self.queue.settle([(each.claim, outcome) for each, outcome in results])
+        except StoreUnavailable as error:
+            wait_for_the_store(self.queue, [each.claim for each in self._ended], error)
+            return
+        self._ended.clear()
+        for (each, outcome), row in zip(results, rows, strict=True):
+            self._note(each.claim.row, outcome, row, each.seconds)
 
     def _note(self, task: VideoTask, outcome: Outcome, row: VideoTask | None, seconds: float) -> None:
         ending = ending_of(outcome, row)
@@ -224,9 +272,12 @@ class Worker:
         try:
             if self._running:
                 self._stop_attempts()
-                self._record([future for future in self._running if future.done()])
+                self._take_in([future for future in self._running if future.done()])
+            if self._ended:
+                self._record()
         finally:
-            self._release([*self._backlog, *(claim for claim, _ in self._running.values())])
+            held = [each.claim for each in self._ended] + [claim for claim, _ in self._running.values()]
+            self._release([*self._backlog, *held])
             self._backlog.clear()
             self._running.clear()
 

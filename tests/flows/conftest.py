@@ -1,7 +1,4 @@
-"""A Prefect server for all tests of this folder, and for each test a queue of its own, set up by the environment.
-
-Every file here has `pytestmark = pytest.mark.xdist_group("prefect")`, so that one process starts one server.
-"""
+"""A Prefect server for all tests of this folder, and for each test a queue of its own, set up by the environment."""
 
 from __future__ import annotations
 

@@ -20,8 +20,6 @@ from tests.flows.conftest import AddVideos
 from tests.waiting import wait_until
 from youtube_download_coordinator import Coordinator
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 HERE = "tests.sample_processors"
 
 

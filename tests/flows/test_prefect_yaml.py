@@ -13,8 +13,6 @@ from prefect.client.schemas.objects import ConcurrencyLimitStrategy
 from prefect.flows import load_flow_from_entrypoint
 from pydantic import BaseModel
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {"definitions"}
 """Keys at the top that are for YAML's anchors alone."""

@@ -13,8 +13,6 @@ from tests.flows.conftest import AddVideos
 from tests.waiting import wait_until
 from youtube_download_coordinator import Coordinator
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 FUNCTIONS = "tests.sample_processors"
 TASKS = "tests.sample_tasks"
 LETTERS = json.dumps({"letters": len("https://example.org/video-00001")}, separators=(",", ":"))

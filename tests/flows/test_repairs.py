@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from flows.process_videos import process_videos
 from flows.recover_stalled import recover_stalled
 from flows.requeue_dead_letters import requeue_dead_letters
@@ -12,8 +10,6 @@ from tests.flows.conftest import AddVideos
 from tests.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator
 from youtube_download_coordinator.store import VIDEO_TASKS
-
-pytestmark = pytest.mark.xdist_group("prefect")
 
 
 def test_what_a_dead_worker_held_is_pending_again(ours: Coordinator, add_videos: AddVideos) -> None:

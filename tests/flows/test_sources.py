@@ -13,8 +13,6 @@ from tests.flows.conftest import TITLES
 from tests.waiting import wait_until
 from youtube_download_coordinator import Coordinator
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 
 def test_a_file_is_taken_in(ours: Coordinator, sources_file: Path, media_site: str) -> None:
     state = ingest_sources(sources_file, return_state=True)

@@ -22,8 +22,6 @@ from tests.sample_processors import READY_FOLDER
 from tests.waiting import wait_until
 from youtube_download_coordinator import Coordinator
 
-pytestmark = pytest.mark.xdist_group("prefect")
-
 ROOT = Path(__file__).resolve().parents[2]
 BY_FUNCTION = "process_videos('tests.sample_processors:hangs_with_a_child', concurrency=2)"
 BY_TASK = "process_videos('tests.sample_tasks:hangs', concurrency=2)"

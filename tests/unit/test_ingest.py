@@ -198,6 +198,7 @@ def test_new_source_says_what_is_wrong_with_a_url() -> None:
         new_source("https://www.youtube.com/")
 
 
+@pytest.mark.timeout(600)  # ten seconds, unless other tests keep the machine busy
 def test_a_hundred_thousand_lines_are_taken_batch_by_batch(
     tmp_path: Path, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.rows import POLICY, new_source, new_video
@@ -285,6 +285,7 @@ def take(row: Row, event: str, at: At, outcome: Done | Failure, policy: Policy) 
     return lifecycle.renew(row, at, policy) if event == "renew" else lifecycle.release(row, at)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # of a machine that is busy with other tests
 @given(steps=STEPS, policy=POLICIES, row=st.sampled_from([new_video(1, id=1), new_source(1, id=1)]))
 def test_in_any_life_the_rules_hold(
     steps: list[tuple[str, int, float, Done | Failure]], policy: Policy, row: Row

@@ -107,6 +107,7 @@ class SqlStore:
     """The Store contract on one database. Raises ConfigError when the URL leads to no database that can be used."""
 
     clock_error_seconds = 0.0
+    result_batch_seconds = 0.0
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -2,188 +2,223 @@
 
 A row without a lease gets the next ID and a draft word in a token batch, which copies what stood in its Lease cell to a slot in
 Control in the same instant. Was the cell empty, the draft becomes a row as its URL and its Status say; was there a lease, a
-sort has come between, and the lease is put back in the draft's place.
+sort has come between, and the lease is put back in the draft's place. Everything in here is a token batch, so that which keys
+are known is true at the instant of the change.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
 
 from youtube_download_coordinator.errors import BadUrl
-from youtube_download_coordinator.models import Lease, State, VideoTask
+from youtube_download_coordinator.models import Lease, State, VideoTask, cut
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES
-from youtube_download_coordinator.stores.sheets.book import Book, Known, Ledger, NotNow, find_replace, group_of
+from youtube_download_coordinator.stores.sheets.book import (
+    CONTROL,
+    DATA_TABS,
+    DUPLICATE,
+    GROUPS,
+    Book,
+    Known,
+    Ledger,
+    NotNow,
+    find_replace,
+    group_of,
+)
 from youtube_download_coordinator.stores.sheets.connection import Json
 from youtube_download_coordinator.stores.sheets.layout import ADOPTION_SLOTS, text_cell
+from youtube_download_coordinator.stores.sheets.projecting import Projections
+from youtube_download_coordinator.stores.sheets.views import Mark
 from youtube_download_coordinator.stores.sheets.words import Word, read_word, write_draft, write_word
 from youtube_download_coordinator.urls import source_target, video_target
 
 log = logging.getLogger(__name__)
 
+SETTLE_ROUNDS = 4
+"""Adopting takes two batches: the drafts, and what becomes of them. The rest waits for the next look."""
+NO_KEY = "none"
+"""Stands in the word of a row whose URL is none of ours."""
+
 _STATES = {"pending": State.PENDING, "in-progress": State.PENDING, "done": State.DONE, "error": State.ERROR}
 """What the Status of a row that was there before us means: nobody works on it now."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    word: str
-    row_id: int
+class _Line(NamedTuple):
+    """A line with a word of ours."""
+
+    tab: str
     position: int
+    mark: Mark
+    word: Word
 
 
 class Adoption:
     """Makes rows of ours out of what people put into a tab."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Book, projections: Projections) -> None:
         self._book = book
+        self._projections = projections
 
     def settle(self, name: str) -> None:
-        """After a look: settle drafts, split copies, adopt rows without a lease."""
-        view = self._book.view(name)
-        if any(word.lease is None for _, word in view.words()):
-            self._settle_drafts(name)
-        if self._copies(name):
-            self.split_copies(name)
-        if self._without_lease(name):
-            self._adopt(name)
-            self._settle_drafts(name)
+        """After a look at a tab: settle drafts, set copies apart, adopt rows without a lease."""
+        for _ in range(SETTLE_ROUNDS):
+            if not (self.has_drafts or self._without_lease(name) or self._twins(group_of(name))):
+                return
+            new: list[str] = []
+            try:
+                self._book.token_batch(partial(self._changes, new=new))
+            except NotNow:
+                return
+            self._projections.hurry(new)
+            self._book.look(if_older_than_seconds=0)
 
-    def _without_lease(self, name: str) -> list[int]:
-        marks = enumerate(self._book.view(name).marks)
-        return [at for at, mark in marks if at and mark.url.strip() and not read_word(mark.lease)]
-
-    # --- adopting ----------------------------------------------------------------------------------------------------
-
-    def _adopt(self, name: str) -> None:
-        """Put drafts on lines without a lease, as many as there are slots for."""
-
-        def build(ledger: Ledger) -> list[Json]:
-            positions = self._without_lease(name)[:ADOPTION_SLOTS]
-            if not positions or self._any_drafts():
-                raise NotNow
-            return self._drafting(name, ledger, positions)
-
-        try:
-            self._book.read_ledger()
-            self._book.token_batch(build)
-        except NotNow:
-            return
-        self._book.look([name], if_older_than_seconds=0)
-
-    def _any_drafts(self) -> bool:
+    @property
+    def has_drafts(self) -> bool:
         """The slots are in use as long as a draft stands anywhere."""
         return any(word.lease is None for view in self._book.views.values() for _, word in view.words())
 
-    def _drafting(self, name: str, ledger: Ledger, positions: Sequence[int]) -> list[Json]:
-        tab, control = self._book.tab(name), self._book.tab("control")
+    def _changes(self, ledger: Ledger, new: list[str]) -> list[Json]:
+        """Everything that is to be set right. `new`: the words that come of it."""
+        new.clear()
+        drafts = self.has_drafts
+        requests = [each for name in DATA_TABS for each in self._settled_drafts(name, ledger, new)]
+        requests += [each for group in GROUPS for each in self._twins_apart(group, ledger, new)]
+        if not drafts:
+            requests += next(
+                (self._drafts(name, ledger, at) for name in DATA_TABS if (at := self._without_lease(name))), []
+            )
+        if not requests:
+            raise NotNow
+        return requests
+
+    # --- adopting ----------------------------------------------------------------------------------------------------
+
+    def _without_lease(self, name: str) -> list[int]:
+        marks = enumerate(self._book.view(name).marks)
+        return [at for at, mark in marks if at and mark.url.strip() and not (mark.lease and read_word(mark.lease))]
+
+    def _drafts(self, name: str, ledger: Ledger, without_lease: Sequence[int]) -> list[Json]:
+        """Put drafts on lines without a lease, as many as there are slots for."""
+        positions = without_lease[:ADOPTION_SLOTS]
+        tab, control = self._book.tab(name), self._book.tab(CONTROL)
         first, requests = self._book.take_ids(ledger, group_of(name), len(positions))
         requests += self._book.say(ledger, "adopting", first)
         for index, at in enumerate(positions):
-            slot = {
-                "source": tab.area("Lease", at),
-                "destination": control.area("Slot", index + 1),
-                "pasteType": "PASTE_VALUES",
-            }
+            areas = {"source": tab.area("Lease", at), "destination": control.area("Slot", index + 1)}
             start = {"sheetId": tab.sheet_id, "rowIndex": at, "columnIndex": tab.column("Lease")}
             word = {"values": [text_cell(write_draft(first + index, self._book.nonce()))]}
-            requests.append({"copyPaste": slot})
+            requests.append({"copyPaste": {**areas, "pasteType": "PASTE_VALUES"}})
             requests.append({"updateCells": {"start": start, "rows": [word], "fields": "userEnteredValue"}})
         log.info("taking in %d rows that were typed into %s", len(positions), tab.title)
         return requests
 
     # --- drafts ------------------------------------------------------------------------------------------------------
 
-    def _settle_drafts(self, name: str) -> None:
+    def _settled_drafts(self, name: str, ledger: Ledger, new: list[str]) -> Iterator[Json]:
         """Make every draft what it should be: a row, nothing, or the lease that it covered."""
-        ledger = self._book.read_ledger()
-        tab = self._book.tab(name)
-        drafts = [
-            _Draft(self._book.view(name).marks[at].lease, word.row_id, at)
-            for at, word in self._book.view(name).words()
-            if word.lease is None
-        ]
-        lines = self._book.read(name, [draft.position for draft in drafts])
-        area = tab.area("Lease")
-        swaps = [find_replace(draft.word, self._settled(name, draft, lines, ledger), area) for draft in drafts]
-        if swaps:
-            self._book.connection.write(swaps)
-            self._book.look([name], if_older_than_seconds=0)
+        area, view = self._book.tab(name).area("Lease"), self._book.view(name)
+        for at, word in view.words():
+            if word.lease is None:
+                new.append(self._settled(name, word.row_id, view.marks[at], ledger))
+                yield find_replace(view.marks[at].lease, new[-1], area)
 
-    def _settled(self, name: str, draft: _Draft, lines: dict[int, list[str]], ledger: Ledger) -> str:
-        """The word that takes the draft's place."""
-        slot = draft.row_id - ledger.said.get("adopting", 0)
+    def _settled(self, name: str, row_id: int, mark: Mark, ledger: Ledger) -> str:
+        """What takes the draft's place."""
+        slot = row_id - ledger.said.get("adopting", 0)
         covered = ledger.slots[slot] if 0 <= slot < len(ledger.slots) else ""
         if read_word(covered):
             return covered
-        header = self._book.tab(name).header
-        values = dict(zip(header, [*lines.get(draft.position, []), *[""] * len(header)], strict=False))
-        return self._new_word(name, draft.row_id, values.get("URL", ""), values.get("Status", ""), ledger)
+        # A Status beside a Shown of ours was written there by mistake, when a sort came between.
+        return (
+            self._new_word(name, row_id, mark.url, "" if mark.shown else mark.status, ledger)
+            if mark.url.strip()
+            else ""
+        )
 
     def _new_word(self, name: str, row_id: int, url: str, status: str, ledger: Ledger) -> str:
         """The first lease of a row that a person typed."""
-        other_sites = self._book.config.allow_other_sites
         try:
-            key = (source_target if name == SOURCES.name else video_target)(url, allow_other_sites=other_sites).key
+            key = self._key(name, url)
         except BadUrl as error:
-            return self._word(row_id, "none", State.ERROR, f"bad-url: {error}")
-        known = ledger.keys[group_of(name)]
-        if (twin := known.setdefault(key, Known(row_id, "")).row_id) != row_id:
-            return self._word(row_id, key, State.ERROR, f"duplicate of {twin}")
+            return self._word(row_id, NO_KEY, State.ERROR, f"bad-url: {error}")
+        twin = ledger.keys[group_of(name)].setdefault(key, Known(row_id, "")).row_id
+        if twin != row_id:
+            return self._word(row_id, key, State.ERROR, f"{DUPLICATE}{twin}")
         state = _STATES.get(status.strip().lower(), State.PENDING)
-        return self._word(row_id, key, State.DEAD if name == DEAD_LETTERS.name else state, "")
+        dead = name == DEAD_LETTERS.name and state is State.ERROR
+        return self._word(row_id, key, State.DEAD if dead else state, "")
 
-    def _word(self, row_id: int, key: str, state: State, detail: str) -> str:
-        lease = Lease(state=state, detail=" ".join(detail.split())[:300], nonce=self._book.nonce())
+    def _word(self, row_id: int, key: str, state: State, detail: str, version: int = 0) -> str:
+        lease = Lease(version=version, state=state, detail=cut(detail), nonce=self._book.nonce())
         return write_word(VideoTask(id=row_id, key=key, url="", lease=lease))
+
+    def _key(self, name: str, url: str) -> str:
+        target = source_target if name == SOURCES.name else video_target
+        return target(url, allow_other_sites=self._book.config.allow_other_sites).key
 
     # --- copies ------------------------------------------------------------------------------------------------------
 
-    def _copies(self, name: str) -> dict[str, list[int]]:
-        """Words that stand on several lines, because a person has copied a row."""
-        marks = self._book.view(name).marks
-        counted = Counter(mark.lease for mark in marks if mark.lease)
-        return {
-            word: [at for at, mark in enumerate(marks) if mark.lease == word]
-            for word, count in counted.items()
-            if count > 1 and read_word(word)
-        }
+    def _twins(self, group: str) -> list[list[_Line]]:
+        """Lines that share an ID or a key, because a person has copied a row or brought an old one back."""
+        lines = [
+            _Line(name, at, self._book.view(name).marks[at], word)
+            for name in GROUPS[group]
+            for at, word in self._book.view(name).words()
+            if word.lease is not None
+        ]
+        ids = Counter(line.word.row_id for line in lines)
+        keys = Counter(line.word.key for line in lines if _counts(line.word))
+        found: dict[str, list[_Line]] = {}
+        for line in lines:
+            if ids[line.word.row_id] > 1 or (_counts(line.word) and keys[line.word.key] > 1):
+                name = line.word.key if _counts(line.word) else f"#{line.word.row_id}"
+                found.setdefault(name, []).append(line)
+        return [twins for twins in found.values() if len(twins) > 1]
 
-    def split_copies(self, name: str) -> None:
-        """Leave each lease with one line; the other copies get IDs of their own."""
+    def _twins_apart(self, group: str, ledger: Ledger, new: list[str]) -> Iterator[Json]:
+        """Leave the lease to the line whose URL it is for; each other becomes a row of its own, or a duplicate."""
+        for twins in self._twins(group):
+            rightful, *others = sorted(twins, key=self._rank)
+            for line in others:
+                lease = line.word.lease
+                if lease and lease.state is State.HELD and line.mark.lease != rightful.mark.lease:
+                    continue  # somebody works on it: it is set apart when that has ended
+                same_id = line.word.row_id == rightful.word.row_id
+                row_id, requests = self._book.take_ids(ledger, group, 1) if same_id else (line.word.row_id, [])
+                yield from requests
+                version = 0 if same_id or not lease else lease.version + 1
+                new.append(self._apart(line, rightful, row_id, version, ledger))
+                log.warning("row %d was copied by hand: a copy is set apart as row %d", rightful.word.row_id, row_id)
+                yield find_replace(line.mark.lease, new[-1], self._book.tab(line.tab).area("Lease", line.position))
 
-        def build(ledger: Ledger) -> list[Json]:
-            copies = self._copies(name)
-            if not copies:
-                raise NotNow
-            return [each for word, at in copies.items() for each in self._split(name, word, at, ledger)]
+    def _apart(self, line: _Line, rightful: _Line, row_id: int, version: int, ledger: Ledger) -> str:
+        """The word of a line that is not the rightful one: a row of its own if its URL is another."""
+        if not self._is_for(line) and row_id != line.word.row_id:
+            return self._new_word(line.tab, row_id, line.mark.url, "", ledger)
+        return self._word(row_id, line.word.key, State.ERROR, f"{DUPLICATE}{rightful.word.row_id}", version)
 
-        self._book.read_ledger()
+    def _rank(self, line: _Line) -> tuple[bool, bool, bool, int, int, bool, int]:
+        """The rightful one first."""
+        lease = line.word.lease or Lease(nonce="")
+        astray = (line.tab == DEAD_LETTERS.name) != (lease.state is State.DEAD)
+        held, done = lease.state is not State.HELD, lease.state is not State.DONE
+        return not self._is_for(line), held, done, line.word.row_id, -lease.version, astray, line.position
+
+    def _is_for(self, line: _Line) -> bool:
+        """Whether the line's URL is the one that its lease is for."""
+        if line.word.key.startswith("url:"):
+            return True
         try:
-            self._book.token_batch(build)
-        except NotNow:
-            return
-        self._book.look([name], if_older_than_seconds=0)
-
-    def _split(self, name: str, text: str, positions: Sequence[int], ledger: Ledger) -> list[Json]:
-        """Every copy but the first whose URL is the lease's becomes a row of its own, checked for content and place at once."""
-        word = read_word(text) or Word(0, "", None)
-        marks = self._book.view(name).marks
-        rightful = next((at for at in positions if self._is_for(name, word, marks[at].url)), positions[0])
-        copies = [at for at in positions if at != rightful]
-        first, requests = self._book.take_ids(ledger, group_of(name), len(copies))
-        log.warning("row %d was copied by hand: %d copies are set apart", word.row_id, len(copies))
-        for index, at in enumerate(copies):
-            new = self._new_word(name, first + index, marks[at].url, "pending", ledger)
-            requests.append(find_replace(text, new, self._book.tab(name).area("Lease", at)))
-        return requests
-
-    def _is_for(self, name: str, word: Word, url: str) -> bool:
-        try:
-            return (source_target if name == SOURCES.name else video_target)(
-                url, allow_other_sites=True
-            ).key == word.key
+            return self._key(line.tab, line.mark.url) == line.word.key
         except BadUrl:
-            return False
+            return line.word.key == NO_KEY
+
+
+def _counts(word: Word) -> bool:
+    """Whether nothing else may have the word's key."""
+    lease = word.lease
+    return lease is not None and word.key != NO_KEY and not lease.detail.startswith(DUPLICATE)

@@ -8,25 +8,26 @@ two that began from the same number one is refused and reads again; nothing expi
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import StoreError
+from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.connection import AnswerLost, Connection, Json, Refused
 from youtube_download_coordinator.stores.sheets.layout import (
     Layout,
     Tab,
+    header_of,
     number_of,
     prepare,
     quoted,
     read_layout,
     text_cell,
     token_of,
+    trusted,
 )
 from youtube_download_coordinator.stores.sheets.views import LOOKED_AT, RANGES_MAX, View, ranges
 
@@ -34,8 +35,17 @@ log = logging.getLogger(__name__)
 
 TOKEN_ROUNDS = 20
 """How often a token batch is made anew because others were first, before that is called a failure."""
+TOKEN_MISTAKES = 3
+"""How often Google may refuse one although nobody was first: lines may have gone; more is a mistake of ours."""
+LEDGER_SECONDS = 30.0
+"""What was known at a token may be used again for this long, as long as nobody takes the token."""
+LOOK_ROUNDS = 5
+"""How often columns are found again while somebody moves them."""
 FRESH_SECONDS = 1.0
 """A look is not repeated within this: a step that asks three questions looks once."""
+CONTROL = "control"
+DUPLICATE = "duplicate of "
+"""Begins the detail of a row that is in error because another has its URL."""
 DATA_TABS = (SOURCES.name, VIDEO_TASKS.name, DEAD_LETTERS.name)
 GROUPS = {SOURCES.name: (SOURCES.name,), VIDEO_TASKS.name: (VIDEO_TASKS.name, DEAD_LETTERS.name)}
 """Tabs that share IDs and keys, under the name of the first."""
@@ -64,6 +74,7 @@ class Ledger:
     """What the lines that are being adopted had in their Lease cells."""
     said: dict[str, int]
     """The numbers in Control."""
+    read_at: float
 
 
 class NotNow(Exception):
@@ -77,7 +88,8 @@ class Book:
         self.config = config
         self.connection = connection
         self.turn = threading.RLock()
-        self.random = random.SystemRandom()
+        self.outside = connection.outside
+        self.random = self.outside.randomness
         self.views: dict[str, View] = {}
         self._layout: Layout | None = None
         self._ledger: Ledger | None = None
@@ -90,12 +102,13 @@ class Book:
 
     def layout(self) -> Layout:
         if self._layout is None:
-            self._layout = self._ready_layout()
-            self.views = {name: View(self._layout.tabs[name]) for name in DATA_TABS}
+            self._layout = trusted(self.prepared())
+            self.views = {name: View(self._layout.tabs[name], self.outside.monotonic) for name in DATA_TABS}
             self._ledger = None
         return self._layout
 
-    def _ready_layout(self) -> Layout:
+    def prepared(self) -> Layout:
+        """Where everything stands; what is missing is made before."""
         problem = ""
         for _ in range(TOKEN_ROUNDS):
             layout = read_layout(self.connection, self.config)
@@ -109,11 +122,11 @@ class Book:
 
     def _prepare(self, layout: Layout) -> str:
         """Make what is missing; what Google said against it."""
-        sheet_ids = {name: self.random.randrange(1, 2**31 - 1) for name in (*DATA_TABS, "control")}
+        sheet_ids = {name: self.random.randrange(1, 2**31 - 1) for name in (*DATA_TABS, CONTROL)}
         changes = prepare(layout, self.config, sheet_ids)
-        control = layout.tabs["control"].sheet_id if "control" in layout.tabs else sheet_ids["control"]
+        control = layout.tabs[CONTROL].sheet_id if CONTROL in layout.tabs else sheet_ids[CONTROL]
         try:
-            self.connection.write([*changes, *_next_token(layout.token, control, self.nonce())])
+            self.connection.write([*changes, *next_token(layout.token, control, self.nonce())])
         except (Refused, AnswerLost) as error:
             return str(error)  # somebody was first, or it may have been applied: look again
         return ""
@@ -132,36 +145,54 @@ class Book:
         return self.views[name]
 
     def look(self, names: Iterable[str] = DATA_TABS, *, if_older_than_seconds: float = FRESH_SECONDS) -> None:
-        """Read the telling columns of tabs, whole, in one request."""
+        """Read the telling columns of tabs, whole, in one request; tabs that are to be looked at soon come along."""
         old = [name for name in names if self.view(name).is_older_than(if_older_than_seconds)]
-        if not old:
-            return
-        wanted = [tab.a1(column) for tab in map(self.tab, old) for column in LOOKED_AT]
-        headers = [f"{quoted(self.tab(name).title)}!1:1" for name in old]
-        found = self.connection.values([*headers, *wanted])
-        if not self._headers_hold(old, found[: len(old)]):
-            self.look(names, if_older_than_seconds=if_older_than_seconds)
-            return
-        for index, name in enumerate(old):
-            start = len(old) + index * len(LOOKED_AT)
-            self.views[name].take(found[start : start + len(LOOKED_AT)])
+        if old:
+            self._look([name for name in DATA_TABS if name in old or self.view(name).is_stale])
+
+    def _look(self, names: Sequence[str], **more: Sequence[str]) -> dict[str, list[list[list[str]]]]:
+        """Look at tabs now; with more columns of other tabs, if wanted, which are given back by the tab's name."""
+        found = self._columns(dict.fromkeys(names, LOOKED_AT) | more)
+        for name in names:
+            self.views[name].take(found[name])
+        return found
+
+    def _columns(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[list[list[str]]]]:
+        """Whole columns of several tabs, with one request; found again by name when somebody has moved them."""
+        for _ in range(LOOK_ROUNDS):
+            headers = [f"{quoted(self.tab(name).title)}!1:1" for name in wanted]
+            columns = [self.tab(name).a1(column) for name, columns in wanted.items() for column in columns]
+            try:
+                found = self.connection.values([*headers, *columns])
+            except Refused as error:
+                log.info("the tabs are found again: %s", error)
+                self.forget_layout()
+                continue
+            if self._headers_hold(list(wanted), found[: len(wanted)]):
+                rest = iter(found[len(wanted) :])
+                return {name: [next(rest) for _ in columns] for name, columns in wanted.items()}
+        raise StoreUnavailable("somebody is changing the columns of the spreadsheet")
 
     def read(self, name: str, positions: Sequence[int]) -> dict[int, list[str]]:
-        """Whole lines."""
+        """Whole lines; none when the look that found them no longer holds."""
         tab = self.tab(name)
         spans = ranges(positions)
         lines: dict[int, list[str]] = {}
         for first in range(0, len(spans), RANGES_MAX):
             part = spans[first : first + RANGES_MAX]
-            found = self.connection.values([f"{quoted(tab.title)}!1:1", *(tab.whole_rows(*span) for span in part)])
+            try:
+                found = self.connection.values([f"{quoted(tab.title)}!1:1", *(tab.whole_rows(*span) for span in part)])
+            except Refused:  # the tab has become shorter, or has another name
+                self.view(name).looked_at = None
+                return {}
             if not self._headers_hold([name], found[:1]):
-                return {}  # the lines were found by a look that no longer holds
+                return {}
             for (start, end), rows in zip(part, found[1:], strict=True):
                 lines |= dict(zip(range(start, end), [*rows, *[[]] * (end - start - len(rows))], strict=True))
         return {position: lines[position] for position in positions}
 
     def _headers_hold(self, names: Sequence[str], headers: Sequence[Sequence[Sequence[str]]]) -> bool:
-        seen = [tuple(cell.strip() for cell in (rows[0] if rows else [])) for rows in headers]
+        seen = [header_of(name, rows[0] if rows else []) for name, rows in zip(names, headers, strict=True)]
         if all(header == self.tab(name).header for name, header in zip(names, seen, strict=True)):
             return True
         log.warning("the columns of the spreadsheet have changed; they are found again by their names")
@@ -170,69 +201,81 @@ class Book:
 
     # --- token batches -----------------------------------------------------------------------------------------------
 
-    def token_batch(self, build: Callable[[Ledger], list[Json]], *, show: Sequence[str] = ()) -> Json:
+    def token_batch(
+        self, build: Callable[[Ledger], list[Json]], *, show: Callable[[], Sequence[str]] = tuple, by_line: bool = True
+    ) -> Json:
         """Make a change of rows from what is true at a token. `build` is asked again each time that somebody was first.
 
         Returns Google's answer; nothing where the answer was lost and the batch turned out to be applied. `build` may raise
-        NotNow.
+        NotNow. `by_line`: the change names lines, which have to be looked at behind the token; keys are known from before.
         """
-        ledger = self._ledger or self.read_ledger()
+        ledger = self.read_ledger() if by_line else self._recent_ledger()
+        mistakes = 0
         for round_number in range(TOKEN_ROUNDS):
-            changes = build(ledger)
-            nonce = self.nonce()
-            token = _next_token(ledger.token, self.tab("control").sheet_id, nonce)
+            changes, nonce = build(ledger), self.nonce()
+            token = next_token(ledger.token, self.tab(CONTROL).sheet_id, nonce)
+            self._ledger = None
             try:
-                answer = self.connection.write([*token, *changes], show=show)
+                answer = self.connection.write([*token, *changes], show=list(show()))
             except (Refused, AnswerLost) as error:
-                # Refused: somebody was first, or the request is wrong. Lost: applied, never, or later: then it is refused.
+                # Refused: somebody was first, or a line is gone. Lost: applied, never, or later: then it is refused.
                 log.info("a change of rows is made anew: %s", error)
-                refusal = str(error)
-                self._ledger = None
-                ledger, mine = self._read_ledger_after(ledger, nonce)
-                if mine:
+                before, problem, ledger = ledger, error, self.read_ledger()
+                if self._token_name == _token_name(number_of(before.token) + 1, nonce):
                     return {}
+                mistakes = mistakes + 1 if ledger.token == before.token and isinstance(error, Refused) else 0
+                if mistakes > TOKEN_MISTAKES:
+                    break
                 self._pause(round_number)
             else:
                 ledger.token = f"ydc-{number_of(ledger.token) + 1}"
                 self._ledger = ledger
                 return answer
-        raise StoreError(f"Google refused a change of rows {TOKEN_ROUNDS} times: {refusal}")
+        raise StoreError(f"Google refused a change of rows: {problem}")
 
     def _pause(self, round_number: int) -> None:
         if round_number > 2:  # others are busy: let them pass
             self.connection.pause(self.random.uniform(0, min(0.2 * round_number, 2.0)))
 
-    def _read_ledger_after(self, ledger: Ledger, nonce: str) -> tuple[Ledger, bool]:
-        """The ledger anew, and whether the batch with this nonce is the one that was applied last."""
-        fresh = self.read_ledger()
-        return fresh, self._token_name == _token_name(number_of(ledger.token) + 1, nonce)
+    def _recent_ledger(self) -> Ledger:
+        ledger = self._ledger
+        if ledger is None or self.outside.monotonic() - ledger.read_at > LEDGER_SECONDS:
+            return self.read_ledger()
+        return ledger
 
     def read_ledger(self) -> Ledger:
         """Read the token, *then* the rows."""
-        properties = self.connection.properties("namedRanges,sheets.properties(sheetId,title)")
+        properties = self.connection.properties("namedRanges")
         token = token_of(properties)
         if not token:
             self.forget_layout()
-            return self.read_ledger_of(self.layout().token)
-        self._token_name = next(each["name"] for each in properties["namedRanges"] if each["namedRangeId"] == token)
-        return self.read_ledger_of(token)
+            token = self.layout().token
+        self._token_name = next(
+            (e["name"] for e in properties.get("namedRanges", []) if e["namedRangeId"] == token), ""
+        )
+        return self._read_ledger_of(token)
 
-    def read_ledger_of(self, token: str) -> Ledger:
-        control = self.tab("control")
-        self.look(if_older_than_seconds=0)
-        leases, slots = self.connection.values([control.a1("Lease"), control.a1("Slot")])
+    def _read_ledger_of(self, token: str) -> Ledger:
+        read_at = self.outside.monotonic()
+        leases, slots = self._look(DATA_TABS, **{CONTROL: ("Lease", "Slot")})[CONTROL]
         said = _said([row[0] for row in leases if row])
-        keys = {group: self._keys(names) for group, names in GROUPS.items()}
-        next_ids = {
-            group: max(said.get(f"next {group}", 1), self._highest(names) + 1) for group, names in GROUPS.items()
-        }
-        texts = [row[0] if row else "" for row in slots]
-        self._ledger = Ledger(token=token, next_ids=next_ids, keys=keys, slots=texts, said=said)
-        return self._ledger
+        return Ledger(
+            token=token,
+            next_ids={g: max(said.get(f"next {g}", 1), self._highest(names) + 1) for g, names in GROUPS.items()},
+            keys={group: self._keys(names) for group, names in GROUPS.items()},
+            slots=[row[0] if row else "" for row in slots],
+            said=said,
+            read_at=read_at,
+        )
 
     def _keys(self, names: Iterable[str]) -> dict[str, Known]:
+        """Every key, with the row that has it; duplicates do not count."""
         words = (word for name in names for _, word in self.view(name).words())
-        return {word.key: Known(word.row_id, word.lease.nonce) for word in words if word.lease}
+        return {
+            word.key: Known(word.row_id, word.lease.nonce)
+            for word in words
+            if word.lease and not word.lease.detail.startswith(DUPLICATE)
+        }
 
     def _highest(self, names: Iterable[str]) -> int:
         return max((word.row_id for name in names for _, word in self.view(name).words()), default=0)
@@ -248,7 +291,7 @@ class Book:
 
     def say(self, ledger: Ledger, what: str, number: int) -> list[Json]:
         """Put a number into Control, found by its content; on a new line when it is not there."""
-        control = self.tab("control")
+        control = self.tab(CONTROL)
         before, ledger.said[what] = ledger.said.get(what), number
         if before is None:
             line = control_line(control, {"Name": what, "Lease": f"{what} {number}"})
@@ -258,7 +301,8 @@ class Book:
     _token_name = ""
 
 
-def _next_token(token: str, control_sheet_id: int, nonce: str) -> list[Json]:
+def next_token(token: str, control_sheet_id: int, nonce: str) -> list[Json]:
+    """The requests that make a batch a token batch: it is refused when somebody was first."""
     number = number_of(token)
     named = {
         "namedRangeId": f"ydc-{number + 1}",

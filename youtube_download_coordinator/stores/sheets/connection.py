@@ -6,37 +6,39 @@ lost may have been applied, or may be applied later, and is the caller's to reso
 
 from __future__ import annotations
 
+import copy
 import logging
+import os
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
-import google.auth
 import gspread
 import requests
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
-from google.oauth2 import service_account
+from google.auth.exceptions import GoogleAuthError
 from gspread.exceptions import APIError
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
+from youtube_download_coordinator.stores.sheets.signing import credentials
 
 log = logging.getLogger(__name__)
 
 GOOGLE = "https://sheets.googleapis.com"
-SCOPES = ["https://www.googleapis.com/auth/spreadsheets"]
 TIMEOUT_SECONDS = (10.0, 60.0)
 """To connect, and of silence while an answer is awaited."""
 PAUSE_SECONDS, PAUSE_MAX_SECONDS = 1.0, 64.0
 """The first pause after a failure and the longest; Google's own advice is truncated exponential backoff with jitter."""
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-MAX_CLOCK_ERROR_SECONDS = 2.0
+MIN_CLOCK_ERROR_SECONDS = 2.0
 """The Date header is cut to whole seconds, and an answer takes a while: Google's clock may be ahead of ours by this much."""
+DRIFT = 1e-4
+"""How much faster than true a machine's clock may run. Ours goes so much slower, and so is never ahead of Google's."""
 
 Json = dict[str, Any]
 
@@ -49,22 +51,64 @@ class Refused(StoreError):
     """Google refused a request (400): nothing of it was applied."""
 
 
+def boot_seconds() -> float:
+    """Seconds that also pass while the machine is suspended, where the system counts them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def call_later(seconds: float, work: Callable[[], None]) -> None:
+    """Do something in a thread of its own, unless the process has ended by then."""
+    timer = threading.Timer(seconds, work)
+    timer.daemon = True
+    timer.start()
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the store takes from the machine that it runs on. A simulation gives its own."""
+
+    monotonic: Callable[[], float] = boot_seconds
+    sleep: Callable[[float], object] = time.sleep
+    later: Callable[[float, Callable[[], None]], None] = call_later
+    randomness: random.Random = field(default_factory=random.SystemRandom)  # forks would share the state of another
+    client: Callable[[Any], gspread.HTTPClient] = gspread.HTTPClient
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """What one answer said about the time."""
+
+    date: datetime
+    received: float
+    took_seconds: float
+
+    def now(self, monotonic: float) -> datetime:
+        """The time now, never ahead of Google's."""
+        return self.date + timedelta(seconds=(monotonic - self.received) * (1 - DRIFT))
+
+    def error_seconds(self, monotonic: float) -> float:
+        """How far behind Google's it may be: a cut second, the answer's way, two clocks that drift apart."""
+        return 1 + self.took_seconds + 2 * DRIFT * (monotonic - self.received)
+
+
 class Connection:
     """One spreadsheet, as one account. Safe to use from several threads: requests go one after the other.
 
     Raises ConfigError for what a person can mend, StoreUnavailable when Google did not answer for `patience_seconds`.
     """
 
-    def __init__(self, config: Config, *, sleep: Callable[[float], object] = time.sleep) -> None:
+    def __init__(self, config: Config, outside: Outside | None = None) -> None:
+        self.outside = outside or Outside()
         self.spreadsheet_id = spreadsheet_id(config.spreadsheet_id or "")
         self._config = config
         self._base = f"{config.sheets_api_url}/v4/spreadsheets/{self.spreadsheet_id}"
         self._patience_seconds = config.sheets_patience_seconds
-        self._sleep = sleep
         self._turn = threading.RLock()
         self._credentials = credentials(config)
         self._client: gspread.HTTPClient | None = None
-        self._clock: tuple[datetime, float] | None = None
+        self._process = 0
+        """A fork must not use the sockets of its parent."""
+        self._clock: _Clock | None = None
         self.requests = 0
         """Sent so far; each is one unit of the quota."""
 
@@ -74,11 +118,19 @@ class Connection:
         return getattr(self._credentials, "service_account_email", "") or "the account that is signed in"
 
     def now(self) -> datetime:
-        """Google's clock, by the last answer. Never ahead of it; behind by MAX_CLOCK_ERROR_SECONDS at the most."""
-        while self._clock is None:
+        """Google's clock, by the last answers. Never ahead of it; behind by `clock_error_seconds` at the most."""
+        if self._clock is None:
             self.properties("spreadsheetId")  # every answer says what time it is
-        date, received = self._clock
-        return date + timedelta(seconds=time.monotonic() - received)
+        if self._clock is None:
+            raise StoreError(
+                "Google's answers have no Date header: some proxy takes it away, and no lease can be counted"
+            )
+        return self._clock.now(self.outside.monotonic())
+
+    @property
+    def clock_error_seconds(self) -> float:
+        found = self._clock.error_seconds(self.outside.monotonic()) if self._clock else 0.0
+        return max(MIN_CLOCK_ERROR_SECONDS, found)
 
     def properties(self, fields: str, ranges: Sequence[str] = ()) -> Json:
         """spreadsheets.get: what a field mask names."""
@@ -104,7 +156,13 @@ class Connection:
 
     def pause(self, seconds: float) -> None:
         """Let others pass."""
-        self._sleep(seconds)
+        self.outside.sleep(seconds)
+
+    def another(self) -> Connection:
+        """One of its own on the same spreadsheet as the same account, for requests at the same time."""
+        twin = copy.copy(self)
+        twin._turn, twin._client = threading.RLock(), None
+        return twin
 
     def close(self) -> None:
         """Close the connections; the next request opens new ones."""
@@ -119,23 +177,24 @@ class Connection:
 
     def _ask(self, method: str, path: str, params: Mapping[str, Any], body: Json | None) -> Json:
         """Send until there is an answer, or patience ends. A write without an answer is not sent again from here."""
-        began, pause = time.monotonic(), PAUSE_SECONDS
+        began, pause = self.outside.monotonic(), PAUSE_SECONDS
         while True:
             try:
                 return self._send(method, path, params, body)
             except AnswerLost:
                 raise
             except StoreUnavailable as error:
-                pause_now = random.uniform(pause / 2, pause)
-                if time.monotonic() - began + pause_now > self._patience_seconds:
+                pause_now = self.outside.randomness.uniform(pause / 2, pause)
+                if self.outside.monotonic() - began + pause_now > self._patience_seconds:
                     raise
                 log.warning("Google Sheets: %s; asking again in %.1f s", error, pause_now)
-                self._sleep(pause_now)
+                self.outside.sleep(pause_now)
                 pause = min(2 * pause, PAUSE_MAX_SECONDS)
 
     def _send(self, method: str, path: str, params: Mapping[str, Any], body: Json | None) -> Json:
         with self._turn:
             self.requests += 1
+            sent = self.outside.monotonic()
             try:
                 response = self._http().request(method, self._base + path, params=dict(params), json=body)
                 answer: Json = response.json()
@@ -146,21 +205,23 @@ class Connection:
             except (requests.RequestException, ValueError) as error:
                 # A body that is no JSON may hide a write that was applied, as a broken connection may.
                 raise _lost(error, method) from error
-            self._take_time(response)
+            self._take_time(response, sent)
             return answer
 
     def _http(self) -> gspread.HTTPClient:
-        if self._client is None:
-            self._client = gspread.HTTPClient(self._credentials)
+        if self._client is None or self._process != os.getpid():
+            self._process = os.getpid()
+            self._client = self.outside.client(self._credentials)
             self._client.set_timeout(TIMEOUT_SECONDS)
         return self._client
 
-    def _take_time(self, response: requests.Response) -> None:
+    def _take_time(self, response: requests.Response, sent: float) -> None:
         """Date is cut to seconds, so it never is ahead; of two answers the one that says later is nearer to the truth."""
         if header := response.headers.get("Date"):
-            date, received = parsedate_to_datetime(header).astimezone(UTC), time.monotonic()
-            if self._clock is None or date > self._clock[0] + timedelta(seconds=received - self._clock[1]):
-                self._clock = (date, received)
+            received = self.outside.monotonic()
+            clock = _Clock(parsedate_to_datetime(header).astimezone(UTC), received, received - sent)
+            if self._clock is None or clock.date > self._clock.now(received):
+                self._clock = clock
 
     def _meaning(self, error: APIError, method: str) -> Exception:
         status = error.response.status_code
@@ -182,7 +243,8 @@ class Connection:
         if "SERVICE_DISABLED" in str(error.error):
             return SheetRefused(f"the Google Sheets API is not enabled in the account's project: {message}", error)
         if status == 403:
-            return SheetRefused(f"{where} is not shared with {self.account} as an editor ({message})", error)
+            problem = f"{where} is not shared with {self.account} as an editor: share it with that address"
+            return SheetRefused(f"{problem} ({message})", error)
         if status == 401:
             return SheetRefused(f"Google does not accept the credentials of {self.account}: {message}", error)
         return StoreError(f"Google Sheets answered {status}: {message}")
@@ -206,43 +268,6 @@ class SheetRefused(ConfigError, APIError):
     __str__ = Exception.__str__
 
 
-class CredentialsNotFound(ConfigError, FileNotFoundError):
-    """The credentials file is missing."""
-
-    __str__ = Exception.__str__
-
-
-def credentials(config: Config) -> Any:
-    """The service account of `credentials_file`, else Application Default Credentials. Raises ConfigError."""
-    path = config.credentials_file
-    if path is None:
-        return _default_credentials()
-    if not path.is_file():
-        raise CredentialsNotFound(
-            f"credentials_file={str(path)!r} does not exist; it is the JSON key of a service account"
-        )
-    return _from_file(path)
-
-
-def _from_file(path: Path) -> Any:
-    try:
-        return service_account.Credentials.from_service_account_file(str(path), scopes=SCOPES)  # type: ignore[no-untyped-call]
-    except (ValueError, OSError, GoogleAuthError) as error:
-        # The file holds a secret: what is wrong with it is said without its contents.
-        raise ConfigError(
-            f"credentials_file={str(path)!r} is no service account's JSON key ({type(error).__name__})"
-        ) from None
-
-
-def _default_credentials() -> Any:
-    try:
-        return google.auth.default(scopes=SCOPES)[0]
-    except (DefaultCredentialsError, OSError) as error:
-        raise ConfigError(
-            f"no Google credentials: set credentials_file or GOOGLE_APPLICATION_CREDENTIALS ({type(error).__name__})"
-        ) from None
-
-
 def spreadsheet_id(text: str) -> str:
     """The ID, also out of the address in a browser's address bar."""
     return text.partition("/spreadsheets/d/")[2].partition("/")[0] if "/spreadsheets/d/" in text else text.strip()
@@ -262,4 +287,4 @@ def _sign_in_problem(error: GoogleAuthError) -> Exception:
     text = " ".join(str(error.args[0] if error.args else error).split())[:200]
     if getattr(error, "retryable", True) and "invalid_grant" not in text:
         return StoreUnavailable(f"signing in: {text}")
-    return ConfigError(f"Google does not accept the credentials: {text}")
+    return ConfigError(f"Google does not accept the credentials (or this machine's clock is wrong): {text}")

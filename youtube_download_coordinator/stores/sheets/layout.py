@@ -1,17 +1,20 @@
 """Where everything stands in a spreadsheet: tabs by title, columns by the name in the header row.
 
-People may reorder columns and add their own; what they have is kept. Row 1 is the header; rows are counted from zero, as
-Google's API counts them, so the first row below the header is row 1.
+People may reorder columns and add their own; what they have is kept. A column of ours is also found as `url` or ` Url`; what
+stands there is not rewritten. Row 1 is the header; rows are counted from zero, as Google's API counts them, so the first row
+below the header is row 1.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.connection import Connection, Json
 
@@ -19,6 +22,10 @@ TEXT_MAX_CHARACTERS = 50_000
 """Google's limit for a cell."""
 ADOPTION_SLOTS = 50
 """Rows without a lease that are taken in with one request."""
+ROWS_MIN = 2
+"""A tab without a line below its header has nowhere to search."""
+GUARANTEES = "guarantees"
+"""The name of the line of Control in which `ydc doctor` keeps whether Google does what the claim rests on."""
 
 _TASK_COLUMNS = (
     "ID", "SourceID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type", "Duration", "RetryCount",
@@ -47,6 +54,8 @@ class Tab:
     header: tuple[str, ...]
     grid_columns: int
     grid_rows: int
+    used_columns: int = 0
+    """Columns with anything in them, also without a name; known where columns of ours are missing."""
 
     def column(self, name: str) -> int:
         return self.header.index(name)
@@ -84,35 +93,106 @@ class Layout:
     tabs: Mapping[str, Tab]
     token: str
     """The ID of the named range; empty before the first preparation."""
+    failed_guarantees: str = ""
+    """What `ydc doctor` found not to hold on this spreadsheet."""
 
     @property
     def is_ready(self) -> bool:
-        return (
-            bool(self.token) and set(self.tabs) == set(COLUMNS) and not any(tab.missing for tab in self.tabs.values())
+        tabs = self.tabs.values()
+        return bool(self.token) and set(self.tabs) == set(COLUMNS) and not any(_incomplete(tab) for tab in tabs)
+
+
+def trusted(layout: Layout) -> Layout:
+    """Refuse a spreadsheet on which Google was found not to do what the claim rests on. Raises ConfigError."""
+    if layout.failed_guarantees:
+        raise ConfigError(
+            "`ydc doctor` found that this spreadsheet does not keep what the claim rests on, so a video could be processed"
+            f" twice: {layout.failed_guarantees} (run `ydc doctor` again, or use another spreadsheet or database_url)"
         )
+    return layout
 
 
 def titles(config: Config) -> dict[str, str]:
-    """The tabs' titles by the name of what they hold."""
-    return {
-        SOURCES.name: config.sources_worksheet_name,
-        VIDEO_TASKS.name: config.video_tasks_worksheet_name,
-        DEAD_LETTERS.name: config.dead_letter_worksheet_name,
+    """The tabs' titles by the name of what they hold. Raises ConfigError when two are the same."""
+    chosen = {
+        SOURCES.name: config.sources_worksheet_name.strip(),
+        VIDEO_TASKS.name: config.video_tasks_worksheet_name.strip(),
+        DEAD_LETTERS.name: config.dead_letter_worksheet_name.strip(),
         "control": "Control",
     }
+    (title, count), *_ = Counter(map(_folded, chosen.values())).most_common()
+    if not all(chosen.values()) or count > 1:
+        raise ConfigError(
+            f"the tabs need four different names: {title!r} is empty, or the name of two (one is Control)"
+        )
+    return chosen
 
 
 def read_layout(connection: Connection, config: Config) -> Layout:
-    """See what is there: two requests."""
+    """See what is there: two requests. Raises ConfigError when a column of ours is there twice."""
     found = connection.properties("namedRanges,sheets.properties(sheetId,title,gridProperties)")
-    sheets = {sheet["properties"]["title"]: sheet["properties"] for sheet in found.get("sheets", [])}
-    wanted = {name: title for name, title in titles(config).items() if title in sheets}
-    headers = connection.values([f"{quoted(title)}!1:1" for title in wanted.values()]) if wanted else []
-    tabs = {
-        name: _tab(name, sheets[title], rows[0] if rows else [])
-        for (name, title), rows in zip(wanted.items(), headers, strict=True)
+    sheets = {_folded(sheet["properties"]["title"]): sheet["properties"] for sheet in found.get("sheets", [])}
+    wanted = {name: sheets[_folded(title)] for name, title in titles(config).items() if _folded(title) in sheets}
+    areas = [quoted(each["title"]) + ("" if name == "control" else "!1:1") for name, each in wanted.items()]
+    rows = dict(zip(wanted, connection.values(areas), strict=True)) if wanted else {}
+    tabs = {name: _tab(name, wanted[name], lines[0] if lines else []) for name, lines in rows.items()}
+    for tab in tabs.values():
+        _check_duplicates(tab)
+    failed = _failed_guarantees(tabs["control"], rows["control"]) if "control" in tabs else ""
+    return Layout(_with_used_columns(connection, tabs), token_of(found), failed)
+
+
+def header_of(name: str, cells: Sequence[str]) -> tuple[str, ...]:
+    """The names in a header row; those of our columns as we write them, unless another cell has the very name."""
+    texts = [cell.strip() for cell in cells]
+    ours = {_folded(column): column for column in COLUMNS[name] if column not in texts}
+    return tuple(ours.get(_folded(text), text) for text in texts)
+
+
+def _check_duplicates(tab: Tab) -> None:
+    """Of two columns with one name workers could take different ones, and a row would have two leases."""
+    for column in COLUMNS[tab.name]:
+        places = [letters(at) for at, name in enumerate(tab.header) if name == column]
+        if len(places) > 1:
+            where = f"{' and '.join(places)} of the tab {tab.title!r}"
+            raise ConfigError(f"two columns are named {column}, {where}: rename the one that is not the coordinator's")
+
+
+def _failed_guarantees(control: Tab, rows: Sequence[Sequence[str]]) -> str:
+    if not {"Name", "Value"} <= set(control.header):
+        return ""
+    lines = (dict(zip(control.header, row, strict=False)) for row in rows[1:])
+    said = next((line.get("Value", "") for line in lines if line.get("Name") == GUARANTEES), "")
+    return said.removeprefix("failed: ") if said.startswith("failed") else ""
+
+
+def _with_used_columns(connection: Connection, tabs: Mapping[str, Tab]) -> dict[str, Tab]:
+    """Where columns of ours are missing: see how far to the right there are data, so that none get a name of ours."""
+    return {**tabs, **with_used_columns(connection, {name: tab for name, tab in tabs.items() if tab.missing})}
+
+
+def with_used_columns(connection: Connection, tabs: Mapping[str, Tab]) -> dict[str, Tab]:
+    """The tabs with what is known of data without a column's name."""
+    areas = {
+        name: f"{quoted(tab.title)}!{letters(len(tab.header))}1:{letters(tab.grid_columns - 1)}"
+        for name, tab in tabs.items()
+        if tab.grid_columns > len(tab.header)
     }
-    return Layout(tabs, token_of(found))
+    if not areas:
+        return dict(tabs)
+    fields = "sheets(properties.sheetId,data.rowData.values.userEnteredValue)"
+    found = connection.properties(fields, list(areas.values())).get("sheets", [])
+    widths = {sheet["properties"].get("sheetId", 0): _width(sheet) for sheet in found}
+    return {
+        name: replace(tab, used_columns=len(tab.header) + widths.get(tab.sheet_id, 0)) if name in areas else tab
+        for name, tab in tabs.items()
+    }
+
+
+def _width(sheet: Json) -> int:
+    """Up to the last cell with something in it, a formula too."""
+    rows = [row.get("values", []) for block in sheet.get("data", []) for row in block.get("rowData", [])]
+    return max((at + 1 for cells in rows for at, cell in enumerate(cells) if cell.get("userEnteredValue")), default=0)
 
 
 def token_of(properties: Mapping[str, Any]) -> str:
@@ -129,29 +209,48 @@ def prepare(layout: Layout, config: Config, sheet_ids: Mapping[str, int]) -> lis
     """The requests that make what is missing; what people have stays where it is. `sheet_ids`: numbers for new tabs."""
     requests: list[Json] = []
     for name, title in titles(config).items():
-        tab = layout.tabs.get(name) or _tab(name, {"sheetId": sheet_ids[name], "title": title}, [])
-        if name not in layout.tabs:
-            requests.append({"addSheet": {"properties": _new_sheet(tab)}})
+        tab = layout.tabs.get(name)
+        if tab is None:
+            requests += new_tab(name, title, sheet_ids[name])
+            continue
+        if tab.grid_rows < ROWS_MIN:
+            requests.append({"appendDimension": {"sheetId": tab.sheet_id, "dimension": "ROWS", "length": ROWS_MIN}})
         requests += _missing_columns(tab)
     return requests
 
 
-def _new_sheet(tab: Tab) -> Json:
-    grid = {"rowCount": 1000, "columnCount": len(COLUMNS[tab.name]), "frozenRowCount": 1}
-    return {"sheetId": tab.sheet_id, "title": tab.title, "gridProperties": grid}
+def new_tab(name: str, title: str, sheet_id: int) -> list[Json]:
+    """The requests that make a tab with its columns."""
+    grid = {"rowCount": 1000, "columnCount": len(COLUMNS[name]), "frozenRowCount": 1}
+    empty = _tab(name, {"sheetId": sheet_id, "title": title, "gridProperties": grid}, [])
+    sheet = {"sheetId": sheet_id, "title": title, "gridProperties": grid}
+    return [{"addSheet": {"properties": sheet}}, *new_columns(empty, COLUMNS[name])]
+
+
+def _incomplete(tab: Tab) -> bool:
+    return bool(tab.missing) or tab.grid_rows < ROWS_MIN
 
 
 def _missing_columns(tab: Tab) -> list[Json]:
+    """Behind everything that is there. Raises ConfigError when the first row is none of column names."""
     if not tab.missing:
         return []
-    start = len(tab.header)
-    there = tab.grid_columns or len(COLUMNS[tab.name])  # a new tab is made wide enough
-    needed = start + len(tab.missing) - there
+    if any("://" in name for name in tab.header):
+        raise ConfigError(
+            f"the first row of the tab {tab.title!r} holds an address: insert a row of column names above it"
+        )
+    return new_columns(tab, tab.missing)
+
+
+def new_columns(tab: Tab, names: Sequence[str]) -> list[Json]:
+    """The requests that add columns to the right of everything that is there."""
+    start = max(len(tab.header), tab.used_columns)
+    needed = start + len(names) - tab.grid_columns
     requests: list[Json] = []
     if needed > 0:
         requests.append({"appendDimension": {"sheetId": tab.sheet_id, "dimension": "COLUMNS", "length": needed}})
     at = {"sheetId": tab.sheet_id, "rowIndex": 0, "columnIndex": start}
-    cells = {"values": [text_cell(name) for name in tab.missing]}
+    cells = {"values": [text_cell(name) for name in names]}
     requests.append({"updateCells": {"start": at, "rows": [cells], "fields": "userEnteredValue"}})
     return requests
 
@@ -162,7 +261,7 @@ def _tab(name: str, properties: Mapping[str, Any], header: Sequence[str]) -> Tab
         name=name,
         sheet_id=int(properties.get("sheetId", 0)),
         title=str(properties["title"]),
-        header=tuple(cell.strip() for cell in header),
+        header=header_of(name, header),
         grid_columns=int(grid.get("columnCount", 0)),
         grid_rows=int(grid.get("rowCount", 0)),
     )
@@ -171,6 +270,11 @@ def _tab(name: str, properties: Mapping[str, Any], header: Sequence[str]) -> Tab
 def text_cell(text: str) -> Json:
     """A cell that holds text and nothing else: never a formula, a number or a date. Nothing for no text."""
     return {"userEnteredValue": {"stringValue": text[:TEXT_MAX_CHARACTERS]}} if text else {}
+
+
+def _folded(title: str) -> str:
+    """Sheets takes titles that differ in case alone for the same."""
+    return title.strip().casefold()
 
 
 def letters(column: int) -> str:

@@ -7,18 +7,16 @@ have sorted the tab, so the answer shows the Lease cell of each line, and what l
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from youtube_download_coordinator.errors import StoreError
+from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Row
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
 from youtube_download_coordinator.stores.sheets.book import DATA_TABS, Book
-from youtube_download_coordinator.stores.sheets.connection import Json
-from youtube_download_coordinator.stores.sheets.rows import projection
+from youtube_download_coordinator.stores.sheets.connection import AnswerLost, Json, Refused
+from youtube_download_coordinator.stores.sheets.rows import blank, projection, shows
 from youtube_download_coordinator.stores.sheets.views import Mark
 from youtube_download_coordinator.stores.sheets.words import read_word, version, write_word
 
@@ -26,15 +24,26 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Row)
 
-SHOW_SECONDS = 10.0
+SHOW_SECONDS = 30.0
 """People see a change after this long at the latest."""
 REPAIR_SECONDS = 60.0
 """Cells that do not show their lease for this long are rewritten by whoever sees it: their writer is gone."""
-REPAIRS_MAX = 100
+REPAIRS_MAX = 500
 """Lines repaired with one look."""
 
 _FACTS = ("claimed_by", "claimed_at", "title", "videos", "checked_at")
 _TABLES: dict[str, Table[Row]] = {table.name: table for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS)}  # type: ignore[misc]
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What one request shows along with its own work: rows by line."""
+
+    name: str
+    placed: Mapping[int, Row]
+    requests: list[Json]
+    cells: list[str]
+    """The Lease cells of those lines, which the answer is to show."""
 
 
 class Projections:
@@ -44,22 +53,28 @@ class Projections:
         self._book = book
         self._owed: dict[str, dict[int, Row]] = {name: {} for name in DATA_TABS}
         self._unshown_since: dict[str, float] = {}
-        self._timer: threading.Timer | None = None
+        """By the text of the Lease cell: since when its line was seen not to show it."""
+        self._awaited = False
+
+    # --- owing -------------------------------------------------------------------------------------------------------
 
     def owe(self, name: str, row: Row) -> None:
         """Remember that a row's lease has changed; an earlier change of it that nobody has seen yet is passed over."""
         self._owed[name][row.id] = row
-        position = self._book.view(name).position_of(row.id)
+        view = self._book.view(name)
+        position = view.position_of(row.id)
         if position is not None:
-            mark = self._book.view(name).marks[position]
-            self._book.view(name).note(position, mark._replace(lease=write_word(row)))
-        self._start_timer()
+            view.note(position, view.marks[position]._replace(lease=write_word(row)))
+        self._await()
 
-    def follow(self, word: str, name: str, target_name: str) -> None:
-        """A row was moved to another tab: what is owed to it is owed there."""
-        for row_id, row in list(self._owed[name].items()):
-            if write_word(row) == word:
-                self._owed[target_name][row_id] = self._owed[name].pop(row_id)
+    def drop(self, name: str, row_id: int) -> None:
+        """Somebody else has changed the row, and shows it."""
+        self._owed[name].pop(row_id, None)
+
+    def moved(self, row_id: int, name: str, target: str) -> None:
+        """A row that is owed stands in another tab now."""
+        if row := self._owed[name].pop(row_id, None):
+            self._owed[target].setdefault(row_id, row)
 
     def as_written(self, row: R) -> R:
         """A row that was read, with what this process still owes to its cells."""
@@ -70,92 +85,114 @@ class Projections:
                 return replace(row, **facts)
         return row
 
-    def take(self, name: str) -> tuple[list[Json], list[str], Callable[[Json], None]]:
-        """The requests that show what is owed in a tab, the cells that the answer is to show, and what to do with the answer."""
-        tab, view = self._book.tab(name), self._book.view(name)
-        owed, self._owed[name] = self._owed[name], {}
+    def take(self, name: str) -> Showing:
+        """What is owed in a tab and whose line is known, to be written now: given to `check` or to `put_back` afterwards."""
+        tab, view, owed = self._book.tab(name), self._book.view(name), self._owed[name]
         placed = {at: row for row in owed.values() if (at := view.position_of(row.id)) is not None}
-        for row in owed.values():
-            if row.id not in {each.id for each in placed.values()}:
-                self._owed[name][row.id] = row  # shown when its line is known
+        for row in placed.values():
+            del owed[row.id]
         requests = [each for at, row in placed.items() for each in projection(tab, at, row, rebuilt=False)]
-        show = [tab.a1("Lease", rows=(at, at + 1)) for at in placed]
-        return requests, show, lambda answer: self._check(name, placed, answer)
+        return Showing(name, placed, requests, [tab.a1("Lease", rows=(at, at + 1)) for at in placed])
 
-    def _check(self, name: str, placed: dict[int, Row], answer: Json) -> None:
+    def put_back(self, showing: Showing) -> None:
+        """It was not written, or nobody knows."""
+        for row in showing.placed.values():
+            self._owed[showing.name].setdefault(row.id, row)
+
+    def check(self, showing: Showing, answer: Json) -> None:
         """See whether what was written landed on its own line; else the words say what must stand there."""
-        tab, view = self._book.tab(name), self._book.view(name)
+        tab, view = self._book.tab(showing.name), self._book.view(showing.name)
         standing = _lease_cells(answer, tab.sheet_id)
-        strays = []
-        for at, row in placed.items():
-            word = read_word(standing.get(at, ""))
-            if word is not None and word.row_id == row.id:
-                mark = view.marks[at] if at < len(view.marks) else Mark()
-                shown = version(row.id, row.lease)
-                view.note(at, Mark(standing[at], row.status.value, shown, mark.url or row.url))
-            else:
-                strays.append(row)
-        if strays:
-            log.info("%d rows of %s have moved; their lines are found again and repaired", len(strays), tab.title)
-            self._owed[name] |= {row.id: row for row in strays if row.id not in self._owed[name]}
-            for at in placed:
-                for mark in view.marks[at : at + 1]:
-                    self._unshown_since[mark.lease] = (
-                        0.0  # what was written there by mistake is repaired at the next look
-                    )
-            view.forget_lines()
+        for at, row in showing.placed.items():
+            text = standing.get(at, "")
+            word = read_word(text)
+            if word is not None and word.row_id == row.id and text == write_word(row):
+                url = view.marks[at].url if at < len(view.marks) else ""
+                view.note(at, Mark(text, row.status.value, version(row.id, row.lease), url or row.url))
+                continue
+            view.looked_at = None
+            self._unshown_since[text] = float("-inf")  # a stranger's line: repaired at the next look
+            if word is None or word.row_id != row.id:
+                self._owed[showing.name].setdefault(row.id, row)
+
+    # --- repairing ---------------------------------------------------------------------------------------------------
 
     def repair(self, name: str) -> None:
-        """After a look: rewrite the cells of lines that have not shown their lease for a while."""
-        tab, view = self._book.tab(name), self._book.view(name)
-        now = time.monotonic()
-        unshown = {mark.lease: at for at, mark in enumerate(view.marks) if _does_not_show(mark)}
+        """After a look: rewrite the cells of lines that have not shown their lease for a while, and forget rows that are gone."""
+        tab, view, now = self._book.tab(name), self._book.view(name), self._book.outside.monotonic()
+        self._owed[name] = {row_id: row for row_id, row in self._owed[name].items() if view.position_of(row_id)}
         mine = {write_word(row) for row in self._owed[name].values()}
-        since = {word: self._unshown_since.get(word, now) for word in unshown}
-        self._unshown_since = {**{k: v for k, v in self._unshown_since.items() if k in unshown}, **since}
-        due = [word for word in unshown if word not in mine and now - since[word] >= REPAIR_SECONDS][:REPAIRS_MAX]
-        if not due:
-            return
-        requests = [each for word in due for each in self._rebuilt(tab_name=name, position=unshown[word], word=word)]
-        log.info("rewriting the cells of %d rows of %s that did not show their lease", len(due), tab.title)
-        self._book.connection.write(requests)
-        view.looked_at = None
+        wrong = {at: mark for at, mark in enumerate(view.marks) if at and _is_wrong(mark) and mark.lease not in mine}
+        for mark in wrong.values():
+            self._unshown_since.setdefault(mark.lease, now)
+        due = [at for at, mark in wrong.items() if now - self._unshown_since[mark.lease] >= REPAIR_SECONDS]
+        if requests := [each for at in due[:REPAIRS_MAX] for each in self._rebuilt(name, at, view.marks[at].lease)]:
+            log.info("rewriting the cells of %d rows of %s that did not show their lease", len(due), tab.title)
+            self._write(requests)
+            view.looked_at = None
+        still = {mark.lease for each in self._book.views.values() for mark in each.marks if _is_wrong(mark)}
+        self._unshown_since = {text: since for text, since in self._unshown_since.items() if text in still}
 
-    def _rebuilt(self, tab_name: str, position: int, word: str) -> list[Json]:
-        read = read_word(word)
-        if read is None or read.lease is None:
-            return []
-        kind = _TABLES[tab_name].row_type
-        row = kind(id=read.row_id, key=read.key, url="", lease=read.lease, claimed_by=read.lease.holder)
-        return projection(self._book.tab(tab_name), position, row, rebuilt=True)
+    def hurry(self, words: Iterable[str]) -> None:
+        """Show these at the next look."""
+        self._unshown_since |= dict.fromkeys(words, float("-inf"))
+
+    def _write(self, requests: list[Json]) -> None:
+        """Cosmetics: what cannot be written now is seen and written later."""
+        try:
+            self._book.connection.write(requests)
+        except (Refused, AnswerLost) as error:
+            log.info("the sheet does not show every lease yet: %s", error)
+
+    def _rebuilt(self, name: str, position: int, text: str) -> list[Json]:
+        tab, word = self._book.tab(name), read_word(text)
+        if word is None or word.lease is None:
+            return blank(tab, position)
+        kind = _TABLES[name].row_type
+        row = kind(id=word.row_id, key=word.key, url="", lease=word.lease, claimed_by=word.lease.holder)
+        return projection(tab, position, row, rebuilt=True)
+
+    # --- in time -----------------------------------------------------------------------------------------------------
+
+    @property
+    def has_strays(self) -> bool:
+        """Whether something was written on a line that was not meant."""
+        return float("-inf") in self._unshown_since.values()
 
     def flush(self) -> None:
         """Show everything that is owed, now."""
         for name in DATA_TABS:
-            if self._owed[name]:
-                self._book.look([name])
-                requests, show, check = self.take(name)
-                if requests:
-                    check(self._book.connection.write(requests, show=show))
+            if not self._owed[name]:
+                continue
+            self._book.look([name])
+            showing = self.take(name)
+            if not showing.requests:
+                continue
+            try:
+                self.check(showing, self._book.connection.write(showing.requests, show=showing.cells))
+            except (Refused, StoreUnavailable) as error:
+                self.put_back(showing)
+                self._book.view(name).forget_lines()
+                log.info("the sheet does not show the last changes yet: %s", error)
 
-    def _start_timer(self) -> None:
-        if self._timer is None or not self._timer.is_alive():
-            self._timer = threading.Timer(SHOW_SECONDS, self._on_timer)
-            self._timer.daemon = True
-            self._timer.start()
+    def _await(self) -> None:
+        if not self._awaited:
+            self._awaited = True
+            self._book.outside.later(SHOW_SECONDS, self._on_time)
 
-    def _on_timer(self) -> None:
+    def _on_time(self) -> None:
         try:
             with self._book.turn:
-                self._timer = None
+                self._awaited = False
                 self.flush()
         except StoreError as error:
             log.info("the sheet does not show the last changes yet: %s", error)
 
 
-def _does_not_show(mark: Mark) -> bool:
+def _is_wrong(mark: Mark) -> bool:
+    """Whether a line shows something else than its lease; also one that shows a lease and has none."""
     word = read_word(mark.lease) if mark.lease else None
-    return word is not None and word.lease is not None and mark.shown != version(word.row_id, word.lease)
+    return not shows(word, mark.status, mark.shown) if word else bool(mark.shown)
 
 
 def _lease_cells(answer: Json, sheet_id: int) -> dict[int, str]:

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, TypeVar
 
-from youtube_download_coordinator.models import Row, Source, State, Status, utc_text
+from youtube_download_coordinator.models import STATUS, Row, Source, State, Status, utc_text
 from youtube_download_coordinator.store import Table
 from youtube_download_coordinator.stores.sheets.connection import Json
 from youtube_download_coordinator.stores.sheets.layout import Tab, text_cell
-from youtube_download_coordinator.stores.sheets.words import read_word, version, write_word
+from youtube_download_coordinator.stores.sheets.words import Word, read_word, version, write_word
 
 R = TypeVar("R", bound=Row)
 
-SHOWS_THE_LEASE = ("ID", "Status", "RetryCount", "NotBefore", "LastError", "Result", "Shown")
+SHOWS_THE_LEASE = ("ID", "Status", "RetryCount", "NotBefore", "LastError", "Result", "Key", "Shown")
 """Cells that can be rebuilt from the lease word alone."""
 SHOWS_MORE = ("ClaimedBy", "ClaimedAt")
 """Cells that are written with a change of the lease, by the one who makes it."""
@@ -41,24 +41,35 @@ def read_row(table: Table[R], tab: Tab, cells: Sequence[str]) -> R | None:
         claimed_by=values["ClaimedBy"],
         claimed_at=_moment(values["ClaimedAt"]),
         extra={name: values[name] for name in tab.own if values[name]},
-        asked=asked(word.row_id, values["Status"], values["Shown"], values["Lease"]),
+        asked=asked(word, values["Status"], values["Shown"]),
         **{name: read(values[column]) for name, (column, read) in kind.items()},
     )
 
 
-def asked(row_id: int, status: str, shown: str, word_text: str) -> Status | None:
+def asked(word: Word, status: str, shown: str) -> Status | None:
     """What a person said through Status: a person's word only when everything else shows the row as it is."""
-    word = read_word(word_text)
-    if word is None or word.lease is None or word.lease.state is State.HELD or shown != version(row_id, word.lease):
+    lease = word.lease
+    if lease is None or lease.state is State.HELD or shown != version(word.row_id, lease):
         return None
     typed = status.strip().lower()
-    if typed not in {Status.PENDING.value, Status.DONE.value, Status.ERROR.value} or typed == _status(word.lease.state):
+    if typed not in {Status.PENDING.value, Status.DONE.value, Status.ERROR.value} or typed == status_text(lease.state):
         return None
     return Status(typed)
 
 
-def _status(state: State) -> str:
-    return (Status.ERROR if state is State.DEAD else Status(state.value)).value
+def shows(word: Word, status: str, shown: str) -> bool:
+    """Whether a line's cells say what its word says, or what a person has asked for."""
+    lease = word.lease
+    if lease is None:
+        return True
+    if shown != version(word.row_id, lease):
+        return False
+    return status == status_text(lease.state) or asked(word, status, shown) is not None
+
+
+def status_text(state: State) -> str:
+    """What stands in the Status cell."""
+    return STATUS[state].value
 
 
 def row_values(row: Row) -> dict[str, str]:
@@ -77,10 +88,14 @@ def projection(tab: Tab, position: int, row: Row, *, rebuilt: bool) -> list[Json
     """The requests that make a line show its lease. `rebuilt`: from the word alone, by somebody who knows no more."""
     values = row_values(row)
     more = () if rebuilt else (*SHOWS_MORE, *(SHOWS_A_LISTING if isinstance(row, Source) else ()))
-    names = [
-        name for name in (*SHOWS_THE_LEASE, *more) if name in tab.header and name in values
-    ]
+    names = [name for name in (*SHOWS_THE_LEASE, *more) if name in tab.header and name in values]
     columns = {tab.column(name): text_cell(values[name]) for name in names}
+    return [_write(tab, position, start, cells) for start, cells in _runs(columns)]
+
+
+def blank(tab: Tab, position: int) -> list[Json]:
+    """The requests that take away what was shown on a line by mistake."""
+    columns = {tab.column(name): text_cell("") for name in SHOWS_THE_LEASE if name in tab.header}
     return [_write(tab, position, start, cells) for start, cells in _runs(columns)]
 
 

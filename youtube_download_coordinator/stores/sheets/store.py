@@ -9,53 +9,58 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from random import Random
+from typing import Any, TypeVar, cast
 
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import StoreError
-from youtube_download_coordinator.models import Lease, Row, State, VideoTask
-from youtube_download_coordinator.store import DEAD_LETTERS, EVERY_ROW, VIDEO_TASKS, Change, Swap, Table, Where
+from youtube_download_coordinator.errors import BadUrl, StoreError
+from youtube_download_coordinator.models import Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.store import EVERY_ROW, Change, Swap, Table, Where
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
-from youtube_download_coordinator.stores.sheets.book import Book, Known, Ledger, NotNow, find_replace, group_of
-from youtube_download_coordinator.stores.sheets.connection import (
-    MAX_CLOCK_ERROR_SECONDS,
-    AnswerLost,
-    Connection,
-    Json,
-)
-from youtube_download_coordinator.stores.sheets.layout import Tab
+from youtube_download_coordinator.stores.sheets.book import DATA_TABS, FRESH_SECONDS, Book, Known, Ledger, NotNow, group_of
+from youtube_download_coordinator.stores.sheets.connection import Connection, Json, Outside
+from youtube_download_coordinator.stores.sheets.moving import Mover
 from youtube_download_coordinator.stores.sheets.projecting import Projections
 from youtube_download_coordinator.stores.sheets.rows import read_row, row_cells
-from youtube_download_coordinator.stores.sheets.views import START_OF_TIME, Mark
+from youtube_download_coordinator.stores.sheets.swapping import Swaps
+from youtube_download_coordinator.stores.sheets.views import LOOKED_AT, Mark, act_at, matches
 from youtube_download_coordinator.stores.sheets.words import write_word
-from youtube_download_coordinator.urls import source_target
+from youtube_download_coordinator.urls import source_target, video_target
 
 log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Row)
 
 CLAIM_LOOKS = 4
-"""How many places a claim looks at before it says that nothing is due."""
-SWAP_ROUNDS = 5
-"""How often a swap whose answer was lost is sent again."""
-MOVE_ROUNDS = 5
+"""How many places a claim looks at before it says that nothing is due; how often a page is read again that a sort tore apart."""
+ENOUGH = 4
+"""Rows that were read before are offered again as long as they are at least this part of what is wanted."""
+READ_AHEAD_ROWS = 20
+"""Lines that a claim reads at least: what it does not take is kept for the next one."""
 
 
 class SheetsStore:
     """The Store contract on one spreadsheet. Raises ConfigError when the settings lead to none that can be used."""
 
-    clock_error_seconds = MAX_CLOCK_ERROR_SECONDS
+    result_batch_seconds = 20.0
 
-    def __init__(self, config: Config) -> None:
-        self._connection = Connection(config)
+    def __init__(self, config: Config, outside: Outside | None = None) -> None:
+        self._connection = Connection(config, outside)
         self._book = Book(config, self._connection)
         self._projections = Projections(self._book)
-        self._adoption = Adoption(self._book)
+        self._adoption = Adoption(self._book, self._projections)
+        self._mover = Mover(self._book, self._projections)
+        self._swaps = Swaps(self._book, self._projections, self._adoption, self._mover)
         self._turn = self._book.turn
         with self._turn:
             self._book.layout()
+
+    @property
+    def clock_error_seconds(self) -> float:
+        return self._connection.clock_error_seconds
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
@@ -63,31 +68,64 @@ class SheetsStore:
         with self._turn:
             if where.state is State.PENDING and where.due is not None:
                 return self._scan_due(table, where, where.due, limit)
-            self._look(table.name, if_older_than_seconds=1.0)
-            positions = self._book.view(table.name).matching(where)[:limit]
-            return self._rows(table, where, positions)
+            seconds = FRESH_SECONDS
+            for _ in range(CLAIM_LOOKS):
+                self._look(table.name, if_older_than_seconds=seconds)
+                positions = self._book.view(table.name).matching(where)[:limit]
+                rows = self._rows(table, where, positions)
+                if len(rows) == len(positions):
+                    break
+                seconds = 0  # a person has sorted in between
+            return rows
 
     def _scan_due(self, table: Table[R], where: Where, due: datetime, limit: int) -> list[R]:
-        """Read a few lines that should be due, and look through the tab again only when none of them is."""
-        anywhere = self._book.random if due <= self._connection.now() else None
+        """Rows that should be due: what was read a moment ago, else a few lines, else the whole tab is looked through."""
+        if due > self._connection.now():
+            return self._read_due(table, where, due, limit, None)
+        spare = cast("list[R]", self._book.view(table.name).spare(due))
+        if len(spare) >= max(1, limit // ENOUGH):
+            return spare[:limit]
+        rows = self._read_due(table, where, due, max(limit, READ_AHEAD_ROWS), self._book.random)
+        self._book.view(table.name).keep(rows)
+        return rows[:limit]
+
+    def _read_due(self, table: Table[R], where: Where, due: datetime, limit: int, anywhere: Random | None) -> list[R]:
         for _ in range(CLAIM_LOOKS):
-            view = self._book.view(table.name)
-            positions = view.take_due(due, limit, anywhere)
+            positions = self._book.view(table.name).take_due(due, limit, anywhere)
             if not positions:
-                if not view.is_stale:
+                if not self._book.view(table.name).is_stale:
                     return []
                 self._look(table.name, if_older_than_seconds=0)
                 positions = self._book.view(table.name).take_due(due, limit, anywhere)
-            rows = [row for row in self._rows(table, where, positions) if _is_itself(row)]
-            if rows or not positions:
-                return sorted(rows, key=lambda row: (_act_at(row.lease) or START_OF_TIME, row.id))
+            rows = self._rows(table, where, positions)
+            torn = [row for row in rows if not _is_itself(table, row)]
+            self._set_aside(table, torn)
+            mine = [row for row in rows if row not in torn]
+            if mine or not positions:
+                return sorted(mine, key=lambda row: (act_at(row.lease), row.id))
         return []
+
+    def _set_aside(self, table: Table[R], rows: Sequence[R]) -> None:
+        """Rows whose URL is not the one that their lease is for: a person has typed another, or sorted some columns only."""
+        changes = []
+        for row in rows:
+            log.warning("row %d has the URL %s, but its Lease is for %s", row.id, row.url, row.key)
+            detail = "url-changed: the Lease is for another URL; empty the Lease cell, or put the old URL back and say pending"
+            lease = Lease(
+                version=row.lease.version + 1,
+                state=State.ERROR,
+                tries=row.lease.tries,
+                detail=detail,
+                nonce=self._book.nonce(),
+            )
+            changes.append(Change(row, replace(row, lease=lease, asked=None)))
+        self.swap(table, changes)
 
     def _look(self, name: str, *, if_older_than_seconds: float) -> None:
         """Look through a tab; take in what people have added, and repair what does not show its lease."""
         self._book.look([name], if_older_than_seconds=if_older_than_seconds)
-        self._projections.repair(name)
         self._adoption.settle(name)
+        self._projections.repair(name)
 
     def _rows(self, table: Table[R], where: Where, positions: Sequence[int]) -> list[R]:
         """Read lines and keep the rows that match now, in the order of the lines that were given."""
@@ -96,15 +134,15 @@ class SheetsStore:
         rows = []
         for position, cells in lines.items():
             values = dict(zip(tab.header, [*cells, *[""] * len(tab.header)], strict=False))
-            view.note(position, Mark(values["Lease"], values["Status"], values["Shown"], values["URL"]))
+            view.note(position, Mark(*(values[name] for name in LOOKED_AT)))
             row = read_row(table, tab, cells)
-            if row is not None and _matches(where, row):
+            if row is not None and matches(where, row.id, row.key, row.lease, row.asked):
                 rows.append(self._projections.as_written(row))
         return rows
 
     def count(self, table: Table[R]) -> Mapping[State, int]:
         with self._turn:
-            self._look(table.name, if_older_than_seconds=1.0)
+            self._look(table.name, if_older_than_seconds=FRESH_SECONDS)
             words = self._book.view(table.name).words()
             return Counter(word.lease.state for _, word in words if word.lease)
 
@@ -114,78 +152,23 @@ class SheetsStore:
         if not changes:
             return []
         with self._turn:
-            counts = self._swap(table.name, changes)
-            outcomes = [Swap.WON if count else Swap.LOST for count in counts]
+            counts = self._swaps.swap(table.name, changes)
             for change, count in zip(changes, counts, strict=True):
                 if count:
                     self._projections.owe(table.name, change.new)
-                if count > 1:
-                    self._adoption.split_copies(table.name)
-            return outcomes
+                else:
+                    self._book.view(table.name).doubt(change.seen.id)
+                    self._projections.drop(table.name, change.seen.id)
+            if max(counts) > 1:
+                self._set_copies_apart(table.name)
+            return [Swap.WON if count else Swap.LOST for count in counts]
 
-    def _swap(self, name: str, changes: Sequence[Change[R]]) -> list[int]:
-        """How many cells each swap changed."""
-        area = self._book.tab(name).area("Lease")
-        swaps = [find_replace(write_word(change.seen), write_word(change.new), area) for change in changes]
-        owed, show, check = self._projections.take(name)
+    def _set_copies_apart(self, name: str) -> None:
+        """Before work starts; the swap is won, whether or not this succeeds: the next look does it otherwise."""
         try:
-            answer = self._connection.write([*swaps, *owed], show=show)
-        except AnswerLost as error:
-            return self._resolve(name, changes, error)
-        check(answer)
-        counts = [_occurrences(reply) for reply in answer.get("replies", [])[: len(changes)]]
-        return self._look_for_lost_holdings(name, changes, counts)
-
-    def _resolve(self, name: str, changes: Sequence[Change[R]], error: AnswerLost) -> list[int]:
-        """After a lost answer: where our word stands we won; where the old one stands, ask the same again; else it is lost.
-
-        The request that got lost may still be applied later. Then it finds the old word no more, or makes the word that we take
-        for ours: words are unique, so sending one twice does no harm.
-        """
-        log.warning("Google Sheets: %s; finding out whether the change was made", error)
-        for round_number in range(SWAP_ROUNDS):
-            standing = self._standing(name)
-            again = [write_word(change.seen) in standing for change in changes]
-            if not any(again):
-                return [standing[write_word(change.new)] for change in changes]
-            area = self._book.tab(name).area("Lease")
-            swaps = [find_replace(write_word(change.seen), write_word(change.new), area) for change in changes]
-            try:
-                self._connection.write(swaps)
-            except AnswerLost as lost:
-                if round_number == SWAP_ROUNDS - 1:
-                    raise lost from error
-                self._connection.pause(2.0**round_number)
-        standing = self._standing(name)
-        return [standing[write_word(change.new)] for change in changes]
-
-    def _standing(self, name: str) -> Counter[str]:
-        """Every word that stands in a tab now."""
-        self._book.look([name], if_older_than_seconds=0)
-        return Counter(mark.lease for mark in self._book.view(name).marks)
-
-    def _look_for_lost_holdings(self, name: str, changes: Sequence[Change[R]], counts: list[int]) -> list[int]:
-        """A row that is held may stand in another tab, by a move that a person's sort led astray: carry it back, then swap."""
-        lost = [
-            index
-            for index, (change, count) in enumerate(zip(changes, counts, strict=True))
-            if not count and change.seen.lease.state is State.HELD and isinstance(change.seen, VideoTask)
-        ]
-        other = {VIDEO_TASKS.name: DEAD_LETTERS, DEAD_LETTERS.name: VIDEO_TASKS}.get(name)
-        if not lost or other is None:
-            return counts
-        standing = self._standing(other.name)
-        for index in lost:
-            seen = changes[index].seen
-            if write_word(seen) in standing and isinstance(seen, VideoTask):
-                home = VIDEO_TASKS if name == VIDEO_TASKS.name else DEAD_LETTERS
-                self.move(other, seen, home)
-                counts[index] = self._swap_again(name, changes[index])
-        return counts
-
-    def _swap_again(self, name: str, change: Change[R]) -> int:
-        swap = find_replace(write_word(change.seen), write_word(change.new), self._book.tab(name).area("Lease"))
-        return _occurrences(self._connection.write([swap]).get("replies", [{}])[0])
+            self._look(name, if_older_than_seconds=0)
+        except StoreError as error:
+            log.warning("copies of a row wait to be set apart: %s", error)
 
     # --- adding and moving -------------------------------------------------------------------------------------------
 
@@ -195,13 +178,8 @@ class SheetsStore:
         with self._turn:
             given: dict[str, Known] = {}
 
-            def build(ledger: Ledger) -> list[Json]:
-                return self._insertion(table, rows, ledger, given)
-
-            try:
-                self._book.token_batch(build)
-            except NotNow:
-                return [None] * len(rows)
+            with suppress(NotNow):  # everything is known
+                self._book.token_batch(lambda ledger: self._insertion(table, rows, ledger, given), by_line=False)
             return _ids_by_key(rows, given)
 
     def _insertion(self, table: Table[R], rows: Sequence[R], ledger: Ledger, given: dict[str, Known]) -> list[Json]:
@@ -217,9 +195,9 @@ class SheetsStore:
         for row in rows:
             if row.key not in known:
                 new.setdefault(row.key, row)
-        if not new and not given:
+        if not new:
             raise NotNow
-        return self._appending(table, list(new.values()), ledger, given) if new else []
+        return self._appending(table, list(new.values()), ledger, given)
 
     def _appending(self, table: Table[R], new: list[R], ledger: Ledger, given: dict[str, Known]) -> list[Json]:
         group = group_of(table.name)
@@ -235,31 +213,7 @@ class SheetsStore:
 
     def move(self, table: Table[VideoTask], seen: VideoTask, to: Table[VideoTask]) -> bool:
         with self._turn:
-            word = write_word(seen)
-            for _ in range(MOVE_ROUNDS):
-                self._book.look([table.name, to.name], if_older_than_seconds=0)
-                source = next(
-                    (at for at, mark in enumerate(self._book.view(table.name).marks) if mark.lease == word), None
-                )
-                if source is None:
-                    return False
-                if self._move_line(table.name, source, to.name, word):
-                    return True
-            raise StoreError(f"{word} cannot be moved: it stands somewhere else each time")
-
-    def _move_line(self, name: str, source: int, target_name: str, word: str) -> bool:
-        """Copy a line to the end of another tab and delete it, in one instant; whether it was the line with the word."""
-        tab, target = self._book.tab(name), self._book.tab(target_name)
-        at = max(len(self._book.view(target_name).marks), 1)
-        changes = _carry(tab, source, target, at)
-        self._book.token_batch(lambda ledger: changes, show=[target.a1("Lease", rows=(at, at + 1))])
-        for changed in (name, target_name):
-            self._book.view(changed).forget_lines()
-        self._book.look([name, target_name], if_older_than_seconds=0)
-        if not any(mark.lease == word for mark in self._book.view(target_name).marks):
-            return False
-        self._projections.follow(word, name, target_name)
-        return True
+            return self._mover.move(table.name, write_word(seen), seen.id, to.name)
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 
@@ -270,33 +224,10 @@ class SheetsStore:
     def close(self) -> None:
         with self._turn:
             self._projections.flush()
+            if self._projections.has_strays:
+                for name in DATA_TABS:
+                    self._look(name, if_older_than_seconds=FRESH_SECONDS)
             self._connection.close()
-
-
-def _carry(tab: Tab, source: int, target: Tab, at: int) -> list[Json]:
-    """Insert a line, copy each column into the column of the same name, delete the line."""
-    rows = {"sheetId": target.sheet_id, "dimension": "ROWS", "startIndex": at, "endIndex": at + 1}
-    insert = {"insertDimension": {"range": rows, "inheritFromBefore": True}}
-    shared = [name for name in tab.header if name and name in target.header]
-    copies = [
-        {
-            "copyPaste": {
-                "source": tab.area(name, source),
-                "destination": target.area(name, at),
-                "pasteType": "PASTE_NORMAL",
-            }
-        }
-        for name in shared
-    ]
-    # Google refuses to delete the last line below the header, so there is always one more.
-    spare = {"appendDimension": {"sheetId": tab.sheet_id, "dimension": "ROWS", "length": 1}}
-    gone = {"sheetId": tab.sheet_id, "dimension": "ROWS", "startIndex": source, "endIndex": source + 1}
-    return [insert, *copies, spare, {"deleteDimension": {"range": gone}}]
-
-
-def _occurrences(reply: Json) -> int:
-    """Google leaves out a count of zero."""
-    return int(reply.get("findReplace", {}).get("occurrencesChanged", 0))
 
 
 def _ids_by_key(rows: Sequence[Row], given: dict[str, Known]) -> list[int | None]:
@@ -305,23 +236,10 @@ def _ids_by_key(rows: Sequence[Row], given: dict[str, Known]) -> list[int | None
     return [left.pop(row.key, None) for row in rows]
 
 
-def _matches(where: Where, row: Row) -> bool:
-    """Whether a row that was read still is what was looked for."""
-    lease = row.lease
-    return (
-        (where.state is None or lease.state is where.state)
-        and (where.due is None or _act_at(lease) is None or (_act_at(lease) or where.due) <= where.due)
-        and (not where.asked or row.asked is not None)
-    )
-
-
-def _act_at(lease: Lease) -> datetime | None:
-    return lease.not_before or lease.until
-
-
-def _is_itself(row: Row) -> bool:
-    """Whether the row's URL still is the one that its lease is for: a person may have typed another."""
+def _is_itself(table: Table[Any], row: Row) -> bool:
+    """Whether the row's URL still is the one that its lease is for."""
     try:
-        return source_target(row.url, allow_other_sites=True).key == row.key or row.key.startswith("url:")
-    except ValueError:
+        target = source_target if table.row_type is Source else video_target
+        return row.key.startswith("url:") or target(row.url, allow_other_sites=True).key == row.key
+    except BadUrl:
         return False

@@ -7,15 +7,14 @@ stands, decides anything.
 from __future__ import annotations
 
 import bisect
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import zip_longest
 from random import Random
 from typing import NamedTuple
 
-from youtube_download_coordinator.models import State
+from youtube_download_coordinator.models import Lease, Row, State, Status
 from youtube_download_coordinator.store import Where
 from youtube_download_coordinator.stores.sheets.layout import Tab
 from youtube_download_coordinator.stores.sheets.rows import asked
@@ -25,6 +24,8 @@ ROWS_PER_SECOND = 400
 """A tab is looked through again when it is older than its rows divided by this: 100,000 rows every four minutes."""
 NEAR_ROWS = 5
 """Lines that are this near to each other are read as one range."""
+SPARE_SECONDS = 60.0
+"""A line that was read and not claimed may be claimed this much later without being read again: the swap decides anyway."""
 RANGES_MAX = 40
 """In one request, whose address must not grow too long."""
 
@@ -47,6 +48,7 @@ class View:
     """A tab as it was seen last, line by line. `marks[0]` is the header's."""
 
     tab: Tab
+    monotonic: Callable[[], float]
     marks: list[Mark] = field(default_factory=list)
     looked_at: float | None = None
     _words: list[Word | None] = field(default_factory=list)
@@ -54,18 +56,23 @@ class View:
     _due: list[tuple[datetime, int]] = field(default_factory=list)
     """When and where rows may be claimed, in that order."""
     _position: dict[int, int] = field(default_factory=dict)
+    _is_doubtful: bool = False
+    _spare: dict[int, tuple[float, Row]] = field(default_factory=dict)
+    """Rows that were read and when: for the next claim."""
 
     def take(self, columns: Sequence[Sequence[Sequence[str]]]) -> None:
         """Take in a look: the columns of LOOKED_AT, as values.batchGet gives them."""
         texts = [[row[0] if row else "" for row in rows] for rows in columns]
         self.marks = [Mark(), *(Mark(*cells) for cells in zip_longest(*texts, fillvalue=""))]
         self._words = [read_word(mark.lease) if mark.lease else None for mark in self.marks]
-        self.looked_at = time.monotonic()
+        self.looked_at = self.monotonic()
         words = [(position, word) for position, word in self.words() if word.lease is not None]
         self._position = {word.row_id: position for position, word in reversed(words)}
         pending = (
             (word.lease.not_before, at) for at, word in words if word.lease and word.lease.state is State.PENDING
         )
+        self._is_doubtful = False
+        self._spare.clear()
         self._due = sorted((moment or START_OF_TIME, position) for moment, position in pending)
 
     def forget_lines(self) -> None:
@@ -76,10 +83,10 @@ class View:
     @property
     def is_stale(self) -> bool:
         """Whether it is time to look through the whole tab again."""
-        return self.looked_at is None or time.monotonic() - self.looked_at >= len(self.marks) / ROWS_PER_SECOND
+        return self.looked_at is None or self.monotonic() - self.looked_at >= len(self.marks) / ROWS_PER_SECOND
 
     def is_older_than(self, seconds: float) -> bool:
-        return self.looked_at is None or time.monotonic() - self.looked_at > seconds
+        return self.looked_at is None or self._is_doubtful or self.monotonic() - self.looked_at >= seconds
 
     def words(self) -> Iterator[tuple[int, Word]]:
         """Every word with its line; also drafts."""
@@ -103,6 +110,11 @@ class View:
             if self._due[at : at + 1] != [entry]:
                 self._due.insert(at, entry)
 
+    def doubt(self, row_id: int) -> None:
+        """Somebody else has changed a row: it is not offered again, and whoever asks for more than a hint looks anew."""
+        self._spare.pop(row_id, None)
+        self._is_doubtful = True
+
     def take_due(self, due: datetime, limit: int, random: Random | None) -> list[int]:
         """Lines that may hold a row that is due, those that waited longest first, and forget that they do.
 
@@ -112,35 +124,60 @@ class View:
         start = random.randrange(end - limit + 1) if random and end > limit else 0
         chosen = self._due[start : min(start + limit, end)]
         del self._due[start : start + len(chosen)]
-        return [position for _, position in chosen]
+        return [position for moment, position in chosen if self._waits(position, moment)]
+
+    def _waits(self, position: int, moment: datetime) -> bool:
+        word = self._words[position] if position < len(self._words) else None
+        lease = word.lease if word else None
+        return lease is not None and lease.state is State.PENDING and (lease.not_before or START_OF_TIME) == moment
+
+    def keep(self, rows: Iterable[Row]) -> None:
+        """Remember rows that were read for a claim."""
+        self._spare |= {row.id: (self.monotonic(), row) for row in rows}
+
+    def spare(self, due: datetime) -> list[Row]:
+        """Rows that were read a moment ago and are, as far as is known, still due."""
+        oldest = self.monotonic() - SPARE_SECONDS
+        self._spare = {row.id: (at, row) for at, row in self._spare.values() if at >= oldest and self._still(row)}
+        return [row for _, row in self._spare.values() if act_at(row.lease) <= due]
+
+    def _still(self, row: Row) -> bool:
+        position = self._position.get(row.id)
+        word = self._words[position] if position is not None else None
+        return word is not None and word.lease == row.lease
 
     def matching(self, where: Where) -> list[int]:
         """Lines that match the conditions, in the order of the contract."""
-        found = [(self._order(where, word), at) for at, word in self.words() if self._matches(where, word, at)]
+        found = [(_order(where, word), at) for at, word in self.words() if self._matches(where, word, at)]
         return [position for _, position in sorted(found)]
 
     def _matches(self, where: Where, word: Word, position: int) -> bool:
-        lease = word.lease
-        if lease is None or word.row_id <= where.after_id:
-            return False
         mark = self.marks[position]
-        return (
-            (where.state is None or lease.state is where.state)
-            and (where.due is None or _act_at(word) <= where.due)
-            and (not where.holder or lease.holder == where.holder)
-            and (where.ids is None or word.row_id in where.ids)
-            and (where.keys is None or word.key in where.keys)
-            and (not where.asked or asked(word.row_id, mark.status, mark.shown, mark.lease) is not None)
+        return word.lease is not None and matches(
+            where, word.row_id, word.key, word.lease, asked(word, mark.status, mark.shown)
         )
 
-    def _order(self, where: Where, word: Word) -> tuple[datetime, int]:
-        return (START_OF_TIME if where.due is None else _act_at(word), word.row_id)
+
+def matches(where: Where, row_id: int, key: str, lease: Lease, said: Status | None) -> bool:
+    """Whether a row is one of those that a scan looks for."""
+    return (
+        row_id > where.after_id
+        and (where.state is None or lease.state is where.state)
+        and (where.due is None or act_at(lease) <= where.due)
+        and (not where.holder or lease.holder == where.holder)
+        and (where.ids is None or row_id in where.ids)
+        and (where.keys is None or key in where.keys)
+        and (not where.asked or said is not None)
+    )
 
 
-def _act_at(word: Word) -> datetime:
+def act_at(lease: Lease) -> datetime:
     """When somebody may act on a row."""
-    lease = word.lease
-    return (lease.not_before or lease.until or START_OF_TIME) if lease else START_OF_TIME
+    return lease.not_before or lease.until or START_OF_TIME
+
+
+def _order(where: Where, word: Word) -> tuple[datetime, int]:
+    return (START_OF_TIME if where.due is None or word.lease is None else act_at(word.lease), word.row_id)
 
 
 def ranges(positions: Iterable[int]) -> list[tuple[int, int]]:

@@ -1,0 +1,47 @@
+"""What it costs to run a processor in a process of its own: milliseconds and memory of one that does nothing.
+
+Why: the price of a deadline that bites is paid for every video. A video takes seconds, so tens of milliseconds are fine.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+from benchmarks.figures import Figure, alone, median
+from tests.rows import new_video
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.models import Done
+from youtube_download_coordinator.processing import process_video
+
+ATTEMPTS = 30
+
+
+def measure() -> list[Figure]:
+    """The median of the time, and the memory of one."""
+    milliseconds = [_milliseconds() for _ in range(ATTEMPTS)]
+    memory = json.loads(_result("benchmarks.nothing:memory"))
+    beside = (
+        f"supervisor {memory['supervisor']:.0f} and worker {memory['worker']:.0f} MB, pages they share counted twice"
+    )
+    return [
+        Figure(what="a processor's child that does nothing", value=median(milliseconds), unit="ms"),
+        Figure(what="its peak memory", value=sum(memory.values()), unit="MB", beside=beside),
+    ]
+
+
+def _milliseconds() -> float:
+    began = time.monotonic()
+    _result("benchmarks.nothing:process")
+    return (time.monotonic() - began) * 1000
+
+
+def _result(processor: str) -> str:
+    outcome = process_video(processor, new_video(1), Config())
+    if not isinstance(outcome, Done):
+        raise SystemExit(f"{processor}: {outcome}")
+    return outcome.result
+
+
+if __name__ == "__main__":
+    alone("benchmarks.child", measure)

@@ -1,0 +1,72 @@
+"""What a benchmark tells: figures in one table, each with what it is compared with and the bar it must not miss."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One line of the table. `ratio` is to what `beside` names."""
+
+    what: str
+    value: float
+    unit: str
+    beside: str = ""
+    ratio: float | None = None
+    bar: str = ""
+    """What is asked for, in words; empty when nothing is."""
+    met: bool = True
+
+
+def show(figures: Iterable[Figure], command: str) -> int:
+    """Print the table; how many bars are missed."""
+    shown = Table(title=f"{command}, on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end")
+    for column in ("", "figure", "beside", "ratio", "bar"):
+        shown.add_column(column, justify="right" if column in {"figure", "ratio"} else "left")
+    missed = 0
+    for figure in figures:
+        missed += not figure.met
+        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
+        bar = figure.bar and f"{figure.bar}: {'met' if figure.met else 'MISSED'}"
+        shown.add_row(figure.what, f"{figure.value:,.1f} {figure.unit}", figure.beside, ratio, bar)
+    Console(width=None if sys.stdout.isatty() else 150).print(shown)
+    return missed
+
+
+def alone(module: str, measure: Callable[[], list[Figure]]) -> None:
+    """Run one benchmark by itself: `python -m benchmarks.claims`."""
+    sys.exit(1 if show(measure(), f"python -m {module}") else 0)
+
+
+def start(module: str, *arguments: object, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start a module of this package in a process of its own; what it prints is its answer."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=os.environ | (env or {}), stdin=pipe, stdout=pipe, text=True)
+
+
+def answer(process: subprocess.Popen[str]) -> str:
+    """What it printed, when it has ended well."""
+    output, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"{process.args!r} ended with {process.returncode}")
+    return output.strip()
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process ever had. Not ru_maxrss, which also knows what it was forked from."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) / 1024
+
+
+def median(values: Sequence[float]) -> float:
+    return sorted(values)[len(values) // 2]

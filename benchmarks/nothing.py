@@ -1,0 +1,20 @@
+"""Processors that do nothing, so that what is around them can be measured."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def process(url: str) -> None:
+    """Nothing."""
+
+
+def memory(url: str) -> dict[str, float]:
+    """The most memory that this process and its supervisor ever had, in MB."""
+    return {name: _peak(pid) for name, pid in (("worker", os.getpid()), ("supervisor", os.getppid()))}
+
+
+def _peak(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) / 1024

@@ -1,0 +1,26 @@
+"""How the tests are spread over processes: `make test` runs two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+ONE_PROCESS = "tests/flows/"
+"""These share a Prefect server, which takes twenty seconds to start."""
+
+
+class OnePrefectServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Tests go to whoever is free, but for those of one folder, which stay together.
+
+    `--dist loadgroup` would be for this, but with pytest 9.2 it silently groups nothing (pytest-xdist#1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return ONE_PROCESS if nodeid.startswith(ONE_PROCESS) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OnePrefectServer:
+    return OnePrefectServer(config, log)

@@ -1,0 +1,139 @@
+"""Whole workers on simulated time: what a fleet costs, and how much it carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from tests.simulation.world import Actor, World
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.heartbeat import BEATS_PER_LEASE
+from youtube_download_coordinator.lifecycle import Policy
+from youtube_download_coordinator.models import Done, Lease, Outcome, VideoTask
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.store import VIDEO_TASKS
+from youtube_download_coordinator.stores.sheets import SheetsStore
+from youtube_download_coordinator.stores.sheets.layout import COLUMNS
+from youtube_download_coordinator.stores.sheets.rows import row_values
+from youtube_download_coordinator.worker import Limits, Worker
+
+VIDEO_SECONDS = 10.0
+LEASE_SECONDS = 600.0
+POLICY = Policy(
+    lease=timedelta(seconds=LEASE_SECONDS), max_retries=3, backoff=timedelta(seconds=60), backoff_max=timedelta(seconds=3600)
+)
+
+
+def video(number: int) -> VideoTask:
+    """A row as an expansion inserts it."""
+    name = f"v{number:010}"
+    url = f"https://www.youtube.com/watch?v={name}"
+    return VideoTask(url=url, key=f"yt:v:{name}", title=f"The title of the video {name}", accent="pt-BR", lease=Lease(nonce=f"{number:08x}"))
+
+
+def sheet_with(videos: int) -> dict[str, list[list[Any]]]:
+    """A spreadsheet in which that many videos are pending and shown."""
+    header = list(COLUMNS["video_tasks"])
+    lines = (row_values(replace(video(number), id=number)) for number in range(1, videos + 1))
+    return {
+        "Sources": [list(COLUMNS["sources"])],
+        "Video Tasks": [header, *([line.get(name, "") for name in header] for line in lines)],
+        "Dead-Letter Queue": [header],
+        "Control": [list(COLUMNS["control"])],
+    }
+
+
+class Fleet:
+    """Workers of the library on one sheet, each in its own simulated process."""
+
+    def __init__(self, videos: int, *, accounts: int = 2, batch: int = 10, concurrency: int = 4, seed: int = 1) -> None:
+        self.world = World(seed, sheet_with(videos), rows=videos + 10)
+        self.world.account_count = accounts
+        self.batch, self.concurrency = batch, concurrency
+        self.begun: list[float] = []
+        self.recorded: list[float] = []
+        self.delays: list[float] = []
+        self.started_at: list[int] = []
+        """How many requests had been sent when a worker's first attempt began."""
+
+    def start(self, count: int, *, max_videos: int | None = None, seconds: float | None = None) -> None:
+        """Start workers, all at the same moment."""
+        for number in range(count):
+            self.world.start(f"w{number}", lambda actor: self._work(actor, max_videos, seconds))
+
+    def run(self, until: float | None = None) -> None:
+        """Until all have ended, or so much time has passed."""
+        ends = None if until is None else self.world.clock.now() + until
+        while self.world.step():
+            if ends is not None and self.world.clock.now() >= ends:
+                return
+
+    def queue(self, actor: Actor) -> Queue:
+        config = Config(spreadsheet_id=self.world.book.spreadsheet_id)
+        return Queue(
+            store=SheetsStore(config, actor.outside()), worker=f"host/{actor.name}", video_policy=POLICY,
+            source_policy=POLICY, monotonic=self.world.clock.now, random=Random(actor.name),
+        )  # fmt: skip
+
+    def _work(self, actor: Actor, max_videos: int | None, seconds: float | None) -> None:
+        queue = self.queue(actor)
+        process = _Process(self, actor, queue)
+        worker = Worker(
+            queue=queue, submit=process.submit, limits=Limits(concurrency=self.concurrency, max_videos=max_videos, max_seconds=seconds),
+            claim_batch_size=self.batch, attempt_timeout=timedelta(hours=1), monotonic=self.world.clock.now, wait=process.wait,
+            on_attempt=process.recorded,
+        )  # fmt: skip
+        worker.run()
+        queue.store.close()
+
+    @property
+    def requests(self) -> int:
+        return int(self.world.simulator.stats()["requests"])
+
+    def close(self) -> None:
+        self.world.close()
+
+
+class _Process:
+    """Attempts that take VIDEO_SECONDS of simulated time, and the heartbeat that renews them."""
+
+    def __init__(self, fleet: Fleet, actor: Actor, queue: Queue) -> None:
+        self.fleet, self.actor, self.queue = fleet, actor, queue
+        self.ends: dict[Future[Outcome], float] = {}
+        self.ended: dict[int, float] = {}
+        self.renews_at = self.now() + LEASE_SECONDS / BEATS_PER_LEASE
+        self.is_first = True
+
+    def now(self) -> float:
+        return self.fleet.world.clock.now()
+
+    def submit(self, task: VideoTask) -> Future[Outcome]:
+        if self.is_first:
+            self.fleet.started_at.append(self.fleet.requests)
+            self.is_first = False
+        future: Future[Outcome] = Future()
+        self.ends[future] = self.now() + VIDEO_SECONDS
+        self.ended[task.id] = self.now() + VIDEO_SECONDS
+        self.fleet.begun.append(self.now())
+        return future
+
+    def wait(self, futures: Iterable[Future[Outcome]], timeout: float | None) -> None:
+        soonest = min(self.ends[future] for future in futures)
+        until = soonest if timeout is None else min(soonest, self.now() + timeout)
+        self.actor.rest(max(0.0, until - self.now()))
+        if self.now() >= self.renews_at:
+            self.queue.renew()
+            self.renews_at = self.now() + LEASE_SECONDS / BEATS_PER_LEASE
+        for future in [future for future, end in self.ends.items() if end <= self.now()]:
+            del self.ends[future]
+            future.set_result(Done(result="media/pt-BR/x.m4a"))
+
+    def recorded(self, attempt: Any) -> None:
+        self.fleet.recorded.append(self.now())
+        self.fleet.delays.append(self.now() - self.ended[attempt.task.id])
+
+

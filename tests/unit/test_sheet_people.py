@@ -1,0 +1,386 @@
+"""People at the sheet: everything that they may do, at any time, one test each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.rows import new_source
+from tests.sheet import DEAD, SEED_TABS, SEED_VIDEO_COLUMNS, SOURCE_TAB, VIDEOS, SheetDesk, sheet_desk, video_url
+from youtube_download_coordinator.models import Done, Failure, Lease, State, Verdict, VideoTask
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.urls import video_target
+
+BROKEN = Failure(verdict=Verdict.PERMANENT, reason="private", message="Private video")
+
+
+@pytest.fixture
+def desk() -> Iterator[SheetDesk]:
+    with sheet_desk() as here:
+        yield here
+
+
+@pytest.fixture
+def queue(desk: SheetDesk) -> Queue:
+    return desk.queue()
+
+
+def add(queue: Queue, *numbers: int, **extra: str) -> None:
+    queue.add(
+        VIDEO_TASKS,
+        [VideoTask(url=video_url(n), key=video_target(video_url(n)).key, extra=extra, lease=Lease(nonce="")) for n in numbers],
+    )
+
+
+def finish(desk: SheetDesk, queue: Queue, outcome: Done | Failure = Done(result="ok")) -> None:  # noqa: B008
+    """Process everything that is due, a moment later."""
+    desk.clock.advance(2)
+    while claims := queue.claim(VIDEO_TASKS, 4):
+        queue.settle([(claim, outcome) for claim in claims])
+    desk.show()
+
+
+def look_again(desk: SheetDesk, queue: Queue) -> None:
+    """A minute later somebody recovers."""
+    desk.clock.advance(61)
+    for table in (SOURCES, VIDEO_TASKS):
+        queue.recover(table)
+    desk.clock.advance(61)
+    for each in (SOURCES, VIDEO_TASKS, DEAD_LETTERS):
+        queue.counts(each)
+    desk.show()
+
+
+# --- adding rows ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_bare_url_becomes_a_video(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    desk.person.insert_row(VIDEOS, 1, {"URL": "https://youtu.be/v0000000002", "Accent": "pt-BR"})
+    finish(desk, queue)
+    line = desk.line("https://youtu.be/v0000000002")
+    assert (line["ID"], line["Status"], line["Result"], line["Accent"]) == ("2", "done", "ok", "pt-BR")
+    assert "for yt:v:v0000000002" in line["Lease"]
+
+
+def test_a_bare_url_becomes_a_source(desk: SheetDesk, queue: Queue) -> None:
+    url = "https://www.youtube.com/@somebody"
+    desk.person.insert_row(SOURCE_TAB, 1, {"URL": url})
+    (claim,) = queue.claim(SOURCES, 5)
+    assert claim.row.key == "yt:a:@somebody"
+    look_again(desk, queue)
+    line = desk.line(url, SOURCE_TAB)
+    assert (line["ID"], line["Key"]) == ("1", "yt:a:@somebody")
+
+
+def test_a_url_between_other_rows_and_below_an_empty_one_is_found(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1, 2, 3)
+    desk.person.insert_row(VIDEOS, 2, {"URL": video_url(4)})
+    desk.person.edit(VIDEOS, 9, "URL", video_url(5))
+    finish(desk, queue)
+    assert {line["Status"] for line in desk.lines() if line["URL"]} == {"done"}
+    assert sorted(line["ID"] for line in desk.lines() if line["URL"]) == ["1", "2", "3", "4", "5"]
+
+
+def test_a_known_url_becomes_a_duplicate(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    desk.person.insert_row(VIDEOS, 1, {"URL": "https://youtu.be/v0000000001"})
+    finish(desk, queue)
+    look_again(desk, queue)
+    line = desk.line("https://youtu.be/v0000000001")
+    assert (line["Status"], line["LastError"]) == ("error", "duplicate of 1")
+    assert desk.line(video_url(1))["Status"] == "done"
+
+
+def test_the_same_url_typed_twice_is_processed_once(desk: SheetDesk, queue: Queue) -> None:
+    for _ in range(2):
+        desk.person.insert_row(VIDEOS, 1, {"URL": video_url(1)})
+    finish(desk, queue)
+    assert sorted(line["Lease"].split()[1] for line in desk.lines()) == ["done", "error"]
+
+
+def test_what_is_no_url_of_a_video_is_an_error_with_the_reason(desk: SheetDesk, queue: Queue) -> None:
+    for url in ("hello", "https://www.youtube.com/@channel", "https://example.org/x"):
+        desk.person.insert_row(VIDEOS, 1, {"URL": url})
+    finish(desk, queue)
+    look_again(desk, queue)
+    assert {line["Status"] for line in desk.lines()} == {"error"}
+    assert all(line["LastError"].startswith("bad-url: ") for line in desk.lines())
+
+
+def test_a_row_that_is_only_notes_is_left_alone(desk: SheetDesk, queue: Queue) -> None:
+    desk.person.insert_row(VIDEOS, 1, {"Accent": "remember the milk"})
+    finish(desk, queue)
+    assert [line for line in desk.lines() if line["Lease"]] == []
+
+
+def test_more_rows_than_there_are_slots_are_taken_in(queue: Queue, desk: SheetDesk) -> None:
+    for number in range(130):
+        desk.person.insert_row(VIDEOS, 1, {"URL": video_url(number)})
+    finish(desk, queue)
+    look_again(desk, queue)
+    finish(desk, queue)
+    assert queue.counts(VIDEO_TASKS) == {State.DONE: 130}
+
+
+# --- copying and deleting -------------------------------------------------------------------------------------------------
+
+
+def test_a_copied_row_becomes_a_duplicate_and_is_processed_once(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    desk.person.duplicate_row(VIDEOS, 1)
+    finish(desk, queue)
+    look_again(desk, queue)
+    assert sorted((line["ID"], line["Status"], line["LastError"]) for line in desk.lines()) == [
+        ("1", "done", ""),
+        ("2", "error", "duplicate of 1"),
+    ]
+
+
+def test_a_row_copied_while_it_is_processed_keeps_its_holder(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    desk.person.duplicate_row(VIDEOS, 1)
+    assert queue.settle([(claim, Done(result="ok"))])[0] is not None
+    look_again(desk, queue)
+    assert sorted(line["Status"] for line in desk.lines()) == ["done", "error"]
+
+
+def test_a_copy_with_another_url_is_a_row_of_its_own(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    desk.person.duplicate_row(VIDEOS, 1)
+    desk.person.edit(VIDEOS, 1, "URL", video_url(2))
+    finish(desk, queue)
+    assert {line["URL"]: line["Status"] for line in desk.lines()} == {video_url(1): "done", video_url(2): "done"}
+
+
+def test_a_copy_in_the_other_tab_is_set_apart(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    finish(desk, queue, BROKEN)
+    (dead,) = desk.lines(DEAD)
+    desk.person.insert_row(VIDEOS, 1, {name: text for name, text in dead.items() if text})
+    look_again(desk, queue)
+    assert desk.line(video_url(1), DEAD)["ID"] == "1"
+    assert [(line["ID"], line["LastError"]) for line in desk.lines()] == [("2", "duplicate of 1")]
+
+
+def test_a_deleted_row_is_gone(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1, 2)
+    desk.person.delete_row(VIDEOS, desk.row_of(video_url(1)))
+    finish(desk, queue)
+    assert [line["URL"] for line in desk.lines()] == [video_url(2)]
+
+
+def test_the_result_of_a_row_deleted_meanwhile_is_dropped(
+    desk: SheetDesk, queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(queue, 1)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    desk.person.delete_row(VIDEOS, 1)
+    assert queue.settle([(claim, Done())]) == [None]
+    assert "the claim was lost, so its outcome is dropped" in caplog.text
+
+
+def test_an_id_of_a_deleted_row_is_never_used_again(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1, 2)
+    desk.person.delete_row(VIDEOS, 2)
+    add(desk.queue("another"), 3)
+    assert desk.line(video_url(3))["ID"] == "3"
+
+
+# --- speaking through Status ----------------------------------------------------------------------------------------------
+
+
+def test_pending_on_a_done_row_runs_it_again(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    finish(desk, queue, Done(result="first"))
+    desk.type_status(video_url(1), "Pending")
+    finish(desk, queue, Done(result="second"))
+    assert desk.line(video_url(1))["Result"] == "second"
+
+
+def test_pending_on_an_error_runs_it(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    look_again(desk, queue)
+    desk.type_status(video_url(1), "error")
+    look_again(desk, queue)
+    desk.type_status(video_url(1), "pending")
+    finish(desk, queue)
+    assert desk.line(video_url(1))["Status"] == "done"
+
+
+@pytest.mark.parametrize("word", ["done", "error"])
+def test_done_skips_and_error_keeps_away(desk: SheetDesk, queue: Queue, word: str) -> None:
+    add(queue, 1, 2)
+    look_again(desk, queue)
+    desk.type_status(video_url(1), word)
+    claims = queue.claim(VIDEO_TASKS, 5)
+    assert [claim.row.url for claim in claims] == [video_url(2)]
+    look_again(desk, queue)
+    line = desk.line(video_url(1))
+    assert (line["Status"], line["ClaimedBy"]) == (word, "")
+    assert "by hand" in line["Result"] + line["LastError"].replace("-", " ")
+
+
+def test_done_on_an_error_skips(desk: SheetDesk, queue: Queue) -> None:
+    desk.person.insert_row(VIDEOS, 1, {"URL": "nonsense"})
+    look_again(desk, queue)
+    desk.type_status("nonsense", "done")
+    look_again(desk, queue)
+    assert queue.counts(VIDEO_TASKS) == {State.DONE: 1}
+
+
+def test_what_is_typed_while_a_row_is_held_is_ignored(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    desk.show()
+    desk.type_status(video_url(1), "error")
+    queue.recover(VIDEO_TASKS)
+    assert queue.settle([(claim, Done(result="ok"))])[0] is not None
+    desk.show()
+    assert desk.line(video_url(1))["Status"] == "done"
+
+
+def test_pending_in_the_dead_letters_requeues(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    finish(desk, queue, BROKEN)
+    desk.type_status(video_url(1), "pending", DEAD)
+    finish(desk, queue)
+    assert desk.line(video_url(1))["Status"] == "done"
+    assert desk.lines(DEAD) == []
+
+
+def test_a_status_that_means_nothing_is_put_right(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1, 2)
+    finish(desk, queue)
+    desk.type_status(video_url(1), "hello")
+    desk.type_status(video_url(2), "")
+    look_again(desk, queue)
+    assert [line["Status"] for line in desk.lines()] == ["done", "done"]
+
+
+def test_pending_on_a_duplicate_does_not_make_two_of_it(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    desk.person.duplicate_row(VIDEOS, 1)
+    finish(desk, queue)
+    look_again(desk, queue)
+    at = next(at for at, line in enumerate(desk.lines(), start=1) if line["Status"] == "error")
+    desk.person.edit(VIDEOS, at, "Status", "pending")
+    look_again(desk, queue)
+    look_again(desk, queue)
+    assert sorted(line["Status"] for line in desk.lines()) == ["done", "error"]
+
+
+# --- a sheet that was filled before us ------------------------------------------------------------------------------------
+
+
+def test_a_sheet_filled_before_us_is_taken_in_as_its_status_says() -> None:
+    said = {1: "done", 2: "pending", 3: "in-progress", 4: "error", 5: "", 6: "DONE"}
+    rows = [[n, 1, video_url(n), status, "old-host", "", "pt-BR", "", "", 0] for n, status in said.items()]
+    tabs = {**SEED_TABS, VIDEOS: [SEED_VIDEO_COLUMNS, *rows], DEAD: [SEED_VIDEO_COLUMNS, [9, 1, video_url(9), "error"]]}
+    with sheet_desk(tabs) as desk:
+        queue = desk.queue()
+        assert queue.counts(VIDEO_TASKS) == {State.DONE: 2, State.PENDING: 3, State.ERROR: 1}
+        assert queue.counts(DEAD_LETTERS) == {State.DEAD: 1}
+        assert {claim.row.url for claim in queue.claim(VIDEO_TASKS, 9)} == {video_url(2), video_url(3), video_url(5)}
+        assert {line["Accent"] for line in desk.lines()} == {"pt-BR"}
+
+
+# --- columns, sorts, filters ----------------------------------------------------------------------------------------------
+
+
+def test_reordered_columns_are_found_by_their_names(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1, 2)
+    for column in ("Lease", "URL", "Status"):
+        desk.person.move_column(VIDEOS, column, 0)
+    finish(desk, queue)
+    assert [line["Status"] for line in desk.lines()] == ["done", "done"]
+
+
+def test_columns_moved_while_a_row_is_held_lose_no_result(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    desk.show()
+    desk.person.move_column(VIDEOS, "Lease", 0)
+    assert queue.settle([(claim, Done(result="ok"))])[0] is not None
+    assert queue.counts(VIDEO_TASKS) == {State.DONE: 1}
+
+
+def test_own_columns_may_be_added_and_renamed(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    desk.person.insert_column(VIDEOS, 2, "Gender")
+    desk.person.edit(VIDEOS, 1, "Gender", "f")
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    assert claim.row.extra == {"Gender": "f"}
+    desk.person.edit(VIDEOS, 0, "Gender", "Speaker")
+    queue.settle([(claim, Done())])
+    desk.show()
+    assert desk.line(video_url(1))["Speaker"] == "f"
+    assert next(queue.rows(VIDEO_TASKS)).extra == {"Speaker": "f"}
+
+
+def test_own_cells_follow_a_row_to_the_dead_letters_and_back(desk: SheetDesk, queue: Queue) -> None:
+    desk.person.insert_column(VIDEOS, 0, "Gender")
+    add(queue, 1, Gender="f")
+    finish(desk, queue, BROKEN)
+    assert desk.line(video_url(1), DEAD)["Gender"] == "f"
+    assert queue.requeue_dead_letters() == 1
+    assert desk.line(video_url(1))["Gender"] == "f"
+
+
+@pytest.mark.parametrize("column", [*SEED_VIDEO_COLUMNS, "Lease", "Shown", "Result"])
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_sort_by_any_column_between_two_requests_sends_nothing_astray(
+    desk: SheetDesk, queue: Queue, column: str, descending: bool
+) -> None:
+    add(queue, *range(8))
+    for number in range(8):
+        desk.person.edit(VIDEOS, number + 1, "Accent", f"own {(number * 5) % 8}")
+    own = {line["URL"]: line["Accent"] for line in desk.lines()}
+    claims = queue.claim(VIDEO_TASKS, 3)
+    desk.person.sort(VIDEOS, column, descending=descending)
+    queue.settle([(claim, Done(result=claim.row.url)) for claim in claims])
+    desk.person.sort(VIDEOS, column, descending=not descending)
+    while claims := queue.claim(VIDEO_TASKS, 3):
+        queue.settle([(claim, Done(result=claim.row.url)) for claim in claims])
+    look_again(desk, queue)
+    assert all((line["Result"], line["Status"]) == (line["URL"], "done") for line in desk.lines())
+    assert {line["URL"]: line["Accent"] for line in desk.lines()} == own
+
+
+def test_filtered_rows_and_hidden_columns_are_worked_on_as_ever(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1, 2, 3)
+    desk.person.hide_column(VIDEOS, "Lease")
+    desk.person.hide_column(VIDEOS, "URL")
+    desk.person.filter(VIDEOS, "Status", ["pending", "in-progress", "done"])
+    add(queue, 4)
+    finish(desk, queue)
+    assert {line["Status"] for line in desk.lines()} == {"done"}
+
+
+def test_rows_deleted_from_the_end_of_the_grid_stop_nobody(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, *range(59))
+    claims = queue.claim(VIDEO_TASKS, 20)
+    for _ in range(30):
+        desk.person.delete_row(VIDEOS, 2)
+    assert any(row is not None for row in queue.settle([(claim, Done()) for claim in claims]))
+    finish(desk, queue)
+    assert {line["Status"] for line in desk.lines()} == {"done"}
+
+
+def test_a_url_that_was_changed_is_not_processed_and_says_so(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    desk.person.edit(VIDEOS, 1, "URL", video_url(2))
+    assert queue.claim(VIDEO_TASKS, 1) == []
+    look_again(desk, queue)
+    assert desk.lines()[0]["LastError"].startswith("url-changed")
+
+
+def test_sources_are_kept_apart_from_videos(desk: SheetDesk, queue: Queue) -> None:
+    queue.add(SOURCES, [new_source(1)])
+    add(queue, 1)
+    desk.person.sort(SOURCE_TAB, "URL")
+    finish(desk, queue)
+    assert queue.counts(SOURCES) == {State.PENDING: 1}

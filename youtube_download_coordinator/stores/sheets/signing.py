@@ -1,0 +1,93 @@
+"""Signing in to Google: a service account's key file, else Application Default Credentials.
+
+The file holds a secret: what is wrong with it is said without its contents.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import google.auth
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.oauth2 import service_account
+
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.errors import ConfigError
+
+SCOPES = ["https://www.googleapis.com/auth/spreadsheets"]
+ADC_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
+LOOKUP = "/allowedLocations"
+
+
+class CredentialsNotFound(ConfigError, FileNotFoundError):
+    """The credentials file is missing."""
+
+    __str__ = Exception.__str__
+
+
+def credentials(config: Config) -> Any:
+    """The service account of `credentials_file`, else Application Default Credentials. Raises ConfigError."""
+    path = config.credentials_file
+    if path is None:
+        return _default_credentials()
+    if not path.is_file():
+        raise CredentialsNotFound(
+            f"credentials_file={str(path)!r} does not exist; it is the JSON key of a service account"
+        )
+    return _from_file(path)
+
+
+def _from_file(path: Path) -> Any:
+    key = _key(path)
+    try:
+        return service_account.Credentials.from_service_account_info(key, scopes=SCOPES)  # type: ignore[no-untyped-call]
+    except (ValueError, OSError, GoogleAuthError) as error:
+        raise ConfigError(
+            f"credentials_file={str(path)!r} is no service account's JSON key ({type(error).__name__});"
+            " make a new one: Google Cloud console, IAM & Admin, Service Accounts, Keys"
+        ) from None
+
+
+def _key(path: Path) -> Any:
+    """What the file says, if it is a service account's."""
+    try:
+        key = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"credentials_file={str(path)!r} cannot be read as JSON ({type(error).__name__})") from None
+    if not isinstance(key, dict) or key.get("type") != "service_account":
+        raise ConfigError(
+            f"credentials_file={str(path)!r} is JSON, but no service account's key; make one:"
+            " Google Cloud console, IAM & Admin, Service Accounts, Keys"
+        )
+    return key
+
+
+def _default_credentials() -> Any:
+    given = os.environ.get(ADC_VARIABLE, "")
+    if given and not Path(given).is_file():
+        raise CredentialsNotFound(f"{ADC_VARIABLE}={given!r} does not exist; it is the JSON key of a service account")
+    try:
+        return google.auth.default(scopes=SCOPES)[0]
+    except (DefaultCredentialsError, OSError) as error:
+        raise ConfigError(
+            f"no Google credentials: set credentials_file or {ADC_VARIABLE} to the JSON key of a service account"
+            f" ({type(error).__name__})"
+        ) from None
+
+
+class _LookupFilter(logging.Filter):
+    """Drops what urllib3 says of a lookup that google-auth starts in a thread and does not need.
+
+    It asks iamcredentials.googleapis.com whether the account is bound to a region; where that cannot be reached each attempt
+    warns, and nothing follows from it. Everything else that urllib3 says is kept.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return LOOKUP not in record.getMessage()
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_LookupFilter())
