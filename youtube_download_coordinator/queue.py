@@ -90,7 +90,7 @@ class Queue:
     # --- claiming ----------------------------------------------------------------------------------------------------
 
     def claim(self, table: Table[R], count: int, *, except_ids: Collection[int] = ()) -> list[Claim[R]]:
-        """Hold up to `count` rows that are due, none with one of these IDs; fewer, or none, when there are no more."""
+        """Hold up to `count` rows that are due, none with one of these IDs; none only when there are no more."""
         claims: list[Claim[R]] = []
         try:
             self._claim_into(claims, table, count, except_ids)
@@ -113,6 +113,8 @@ class Queue:
             if not rows:
                 break
             claims += self._hold(table, rows)
+            if 2 * len(claims) >= count:
+                break  # others were faster with some: asking again for the rest costs as much as the next claim
 
     def _due(self, table: Table[R], count: int, except_ids: Collection[int]) -> list[R]:
         now = self.store.now()

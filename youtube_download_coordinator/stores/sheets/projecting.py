@@ -55,6 +55,8 @@ class Projections:
         self._unshown_since: dict[str, float] = {}
         """By the text of the Lease cell: since when its line was seen not to show it."""
         self._awaited = False
+        self._show_at: float | None = None
+        """When what is owed is to be shown at the latest."""
 
     # --- owing -------------------------------------------------------------------------------------------------------
 
@@ -91,6 +93,8 @@ class Projections:
         placed = {at: row for row in owed.values() if (at := view.position_of(row.id)) is not None}
         for row in placed.values():
             del owed[row.id]
+        if not any(self._owed.values()):
+            self._show_at = None
         requests = [each for at, row in placed.items() for each in projection(tab, at, row, rebuilt=False)]
         return Showing(name, placed, requests, [tab.a1("Lease", rows=(at, at + 1)) for at in placed])
 
@@ -98,6 +102,7 @@ class Projections:
         """It was not written, or nobody knows."""
         for row in showing.placed.values():
             self._owed[showing.name].setdefault(row.id, row)
+            self._await()
 
     def check(self, showing: Showing, answer: Json) -> None:
         """See whether what was written landed on its own line; else the words say what must stand there."""
@@ -114,6 +119,7 @@ class Projections:
             self._unshown_since[text] = float("-inf")  # a stranger's line: repaired at the next look
             if word is None or word.row_id != row.id:
                 self._owed[showing.name].setdefault(row.id, row)
+                self._await()
 
     # --- repairing ---------------------------------------------------------------------------------------------------
 
@@ -162,9 +168,8 @@ class Projections:
     def flush(self) -> None:
         """Show everything that is owed, now."""
         for name in DATA_TABS:
-            if not self._owed[name]:
-                continue
-            self._book.look([name])
+            if any(self._book.view(name).position_of(row_id) is None for row_id in self._owed[name]):
+                self._book.look([name])
             showing = self.take(name)
             if not showing.requests:
                 continue
@@ -176,15 +181,21 @@ class Projections:
                 log.info("the sheet does not show the last changes yet: %s", error)
 
     def _await(self) -> None:
+        """See to it that what is owed is shown in time, also when nothing else is written."""
+        if self._show_at is None:
+            self._show_at = self._book.outside.monotonic() + SHOW_SECONDS
         if not self._awaited:
             self._awaited = True
-            self._book.outside.later(SHOW_SECONDS, self._on_time)
+            self._book.outside.later(max(0.0, self._show_at - self._book.outside.monotonic()), self._on_time)
 
     def _on_time(self) -> None:
         try:
             with self._book.turn:
                 self._awaited = False
-                self.flush()
+                if self._show_at is not None and self._book.outside.monotonic() < self._show_at:
+                    self._await()  # it was shown meanwhile, with something else; this is newer
+                elif self._show_at is not None:
+                    self.flush()
         except StoreError as error:
             log.info("the sheet does not show the last changes yet: %s", error)
 

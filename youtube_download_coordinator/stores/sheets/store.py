@@ -45,7 +45,7 @@ READ_AHEAD_ROWS = 20
 class SheetsStore:
     """The Store contract on one spreadsheet. Raises ConfigError when the settings lead to none that can be used."""
 
-    result_batch_seconds = 20.0
+    result_batch_seconds = 25.0
 
     def __init__(self, config: Config, outside: Outside | None = None) -> None:
         self._connection = Connection(config, outside)
