@@ -91,7 +91,7 @@ class Store(Protocol):
         * For one lease that was seen, at most one swap is ever won, whoever asks and however often.
         * A lost swap wrote nothing.
         * An answer that was lost on the way is resolved inside: WON and LOST are the truth.
-        * A row in another table, or deleted, is LOST.
+        * A row in another table, or deleted, is LOST; but a HELD one that a person led astray may be carried home first.
         """
         ...
 

@@ -7,7 +7,7 @@ have sorted the tab, so the answer shows the Lease cell of each line, and what l
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -87,10 +87,14 @@ class Projections:
                 return replace(row, **facts)
         return row
 
-    def take(self, name: str) -> Showing:
-        """What is owed in a tab and whose line is known, to be written now: given to `check` or to `put_back` afterwards."""
+    def take(self, name: str, without: Collection[int] = ()) -> Showing:
+        """What is owed in a tab and whose line is known, to be written now: given to `check` or to `put_back` afterwards.
+
+        `without`: rows that change with the same request, and are owed anew after it.
+        """
         tab, view, owed = self._book.tab(name), self._book.view(name), self._owed[name]
-        placed = {at: row for row in owed.values() if (at := view.position_of(row.id)) is not None}
+        waiting = [row for row in owed.values() if row.id not in without]
+        placed = {at: row for row in waiting if (at := view.position_of(row.id)) is not None}
         for row in placed.values():
             del owed[row.id]
         if not any(self._owed.values()):
@@ -115,11 +119,13 @@ class Projections:
                 url = view.marks[at].url if at < len(view.marks) else ""
                 view.note(at, Mark(text, row.status.value, version(row.id, row.lease), url or row.url))
                 continue
+            if word is not None and word.row_id == row.id:  # somebody has changed it since
+                self._unshown_since.setdefault(text, self._book.outside.monotonic())
+                continue
             view.looked_at = None
             self._unshown_since[text] = float("-inf")  # a stranger's line: repaired at the next look
-            if word is None or word.row_id != row.id:
-                self._owed[showing.name].setdefault(row.id, row)
-                self._await()
+            self._owed[showing.name].setdefault(row.id, row)
+            self._await()
 
     # --- repairing ---------------------------------------------------------------------------------------------------
 

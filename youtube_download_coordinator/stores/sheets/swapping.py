@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
@@ -56,7 +56,7 @@ class Swaps:
         """Ask once. A word that gets no answer is remembered: it may be applied, also later."""
         seen = [self._may_stand(change) for change in changes]
         try:
-            answer = self._write(name, lambda: self._requests(name, changes, seen))
+            answer = self._write(name, changes, seen)
         except AnswerLost:
             for change in changes:
                 self._sent.setdefault(write_word(change.seen), []).append(write_word(change.new))
@@ -74,11 +74,12 @@ class Swaps:
         pairs = zip(changes, seen, strict=True)
         return [find_replace(word, write_word(change.new), area) for change, words in pairs for word in words]
 
-    def _write(self, name: str, requests: Callable[[], list[Json]]) -> Json:
+    def _write(self, name: str, changes: Sequence[Change[Any]], seen: Sequence[Sequence[str]]) -> Json:
         """Write, and show what is owed along with it."""
-        showing = self._projections.take(name)
+        showing = self._projections.take(name, {change.seen.id for change in changes})
+        requests = self._requests(name, changes, seen)
         try:
-            answer = self._book.connection.write([*requests(), *showing.requests], show=showing.cells)
+            answer = self._book.connection.write([*requests, *showing.requests], show=showing.cells)
         except StoreError as error:
             self._projections.put_back(showing)
             if not isinstance(error, Refused):
@@ -87,7 +88,7 @@ class Swaps:
             self._projections.check(showing, answer)
             return answer
         self._book.forget_layout()  # lines or columns are gone: find them again, and let people's eyes wait
-        return self._book.connection.write(requests())
+        return self._book.connection.write(self._requests(name, changes, seen))
 
     # --- resolving ---------------------------------------------------------------------------------------------------
 
