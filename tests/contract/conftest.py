@@ -120,7 +120,7 @@ SHARED: dict[str, Callable[[Path, ExitStack], dict[str, Any]]] = {
 } | ({"postgresql": lambda _, __: {"database_url": POSTGRESQL_URL}} if POSTGRESQL_URL else {})
 
 
-@pytest.fixture(params=SHARED)
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow if name == "sheets" else ()) for name in SHARED])
 def shared_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
     """Environment variables that lead several processes to one empty queue."""
     with ExitStack() as stack:

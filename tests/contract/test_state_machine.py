@@ -91,7 +91,9 @@ class Story(RuleBasedStateMachine):
         place, current = self.rows[change.seen.id]
         same_lease = current.lease == change.seen.lease
         rightful = place == table.name and same_lease
-        led_astray = same_lease and current.lease.state is State.HELD  # a store may carry such a row home, and then swap it
+        led_astray = (
+            same_lease and current.lease.state is State.HELD
+        )  # a store may carry such a row home, and then swap it
         assert outcome is (Swap.WON if rightful else Swap.LOST) or led_astray
         if outcome is Swap.WON:
             self.rows[current.id] = (table.name, change.new)
@@ -122,12 +124,15 @@ def story(make_store: Callable[[], Store]) -> type[Story]:
     return type("StoryOfOneStore", (Story,), {"make_store": staticmethod(make_store)})
 
 
-@pytest.mark.timeout(300)
-def test_no_story_breaks_the_store(make_empty_store: Callable[[], Store]) -> None:
+@pytest.mark.parametrize(
+    "stories",
+    [pytest.param(20, id="some"), pytest.param(100, id="many", marks=[pytest.mark.slow, pytest.mark.timeout(600)])],
+)
+def test_no_story_breaks_the_store(make_empty_store: Callable[[], Store], stories: int) -> None:
     run_state_machine_as_test(
         story(make_empty_store),
         settings=settings(
-            max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=stories, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 

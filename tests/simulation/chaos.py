@@ -288,7 +288,8 @@ class Oracle:
         holders: dict[tuple[str, str], str] = {}
         for actor, queue in list(self.chaos.queues.items()):
             for claim in queue._held:
-                name = (claim.table.name, claim.row.key)
+                # A URL whose row a person has deleted or sent again may be worked on as another row.
+                name = (claim.table.name, str(claim.row.id) if claim.row.key in self.freed else claim.row.key)
                 if actor.ended or claim in self.over or not queue.is_valid(claim):
                     continue
                 if holders.setdefault(name, actor.name) != actor.name:
