@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,11 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
 from tasks.context import RETRY_DELAYS_SECONDS, never, opaque, store_was_unavailable, value_of
-from youtube_download_coordinator import Config, SourcesFileError
-from youtube_download_coordinator.expansion import Expansion, expand
+from youtube_download_coordinator import Config, Source, SourcesFileError
+from youtube_download_coordinator.expansion import Expansion, Listing, expand, expand_sources
 from youtube_download_coordinator.ingest import Ingested, ingest_file
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.store import SOURCES, Table
+from youtube_download_coordinator.store import Table
 
 
 @task(
@@ -50,34 +49,28 @@ def take_in(path: Path, queue: Queue, config: Config) -> Ingested:
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def expand_claimed(name: str, queue: Queue, config: Config, claim: Claim[Any]) -> Expansion | State[Expansion]:
+def expand_claimed(
+    name: str, queue: Queue, config: Config, claim: Claim[Source], listing: Listing
+) -> Expansion | State[Expansion]:
     """List one source that is claimed. Its attempts are counted in its row, so Prefect does not retry it."""
-    expansion = expand(queue, config, claim)
+    expansion = expand(queue, config, claim, listing)
     return Failed(message=str(expansion), data=expansion) if expansion.failure else expansion
 
 
 def expand_due(queue: Queue, config: Config, max_seconds: float | None = None) -> list[Expansion]:
     """Expand every source that is due, a Prefect task for each; stops when the time is up or YouTube throttles."""
-    ends_at = None if max_seconds is None else time.monotonic() + max_seconds
-    expansions: list[Expansion] = []
-    while (ends_at is None or time.monotonic() < ends_at) and (expansion := _expand_next(queue, config)):
-        expansions.append(expansion)
-        if expansion.throttled:
-            break
-    return expansions
-
-
-def _expand_next(queue: Queue, config: Config) -> Expansion | None:
     try:
-        for claim in queue.claim(SOURCES, 1):
-            name = claim.row.title or claim.row.url
-            state = expand_claimed(name, opaque(queue), opaque(config), opaque(claim), return_state=True)
-            expansion: Expansion = value_of(state)
-            return expansion
+        return list(expand_sources(queue, config, expand_one=_expand_in_a_task, max_seconds=max_seconds))
     except BaseException:
-        queue.release_all()  # an interrupt, or Prefect's server, came between the claim and the listing
+        queue.release_all()  # an interrupt, or Prefect's server, came between a claim and its listing
         raise
-    return None
+
+
+def _expand_in_a_task(queue: Queue, config: Config, claim: Claim[Source], listing: Listing) -> Expansion:
+    name = claim.row.title or claim.row.url
+    state = expand_claimed(name, opaque(queue), opaque(config), opaque(claim), opaque(listing), return_state=True)
+    expansion: Expansion = value_of(state)
+    return expansion
 
 
 def something_is_due(queue: Queue, table: Table[Any]) -> bool:

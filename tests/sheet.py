@@ -17,9 +17,21 @@ from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.stores.sheets import SheetsStore, connection
 from youtube_download_coordinator.stores.sheets.connection import Outside
+from youtube_download_coordinator.stores.sheets.projecting import SHOW_SECONDS
 
 VIDEOS, SOURCE_TAB, DEAD = "Video Tasks", "Sources", "Dead-Letter Queue"
-SEED_VIDEO_COLUMNS = ["ID", "SourceID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type", "Duration", "RetryCount"]
+SEED_VIDEO_COLUMNS = [
+    "ID",
+    "SourceID",
+    "URL",
+    "Status",
+    "ClaimedBy",
+    "ClaimedAt",
+    "Accent",
+    "Type",
+    "Duration",
+    "RetryCount",
+]
 SEED_TABS: Mapping[str, list[list[Any]]] = {
     SOURCE_TAB: [["ID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type"]],
     VIDEOS: [SEED_VIDEO_COLUMNS],
@@ -76,7 +88,10 @@ class SheetDesk:
     def lines(self, tab: str = VIDEOS) -> list[dict[str, str]]:
         """What stands in a tab, line by line and by column name."""
         header, *rows = self.book.rows(tab)
-        return [{str(name): str(cell) for name, cell in zip(header, [*row, *[""] * len(header)], strict=False)} for row in rows]
+        return [
+            {str(name): str(cell) for name, cell in zip(header, [*row, *[""] * len(header)], strict=False)}
+            for row in rows
+        ]
 
     def line(self, url: str, tab: str = VIDEOS) -> dict[str, str]:
         """The one line with a URL."""
@@ -94,6 +109,7 @@ class SheetDesk:
     def show(self) -> None:
         """Let everything that was put off happen."""
         while self.later:
+            self.clock.advance(SHOW_SECONDS)
             self.later.pop(0)()
 
 

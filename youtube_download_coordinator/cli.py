@@ -121,6 +121,8 @@ def add(
     allow_other_sites
         Take sources that are not YouTube's.
     """
+    if _is_file(source) and (accent or type):
+        raise UserError(f"{source} is a file, whose lines say Accent and Type themselves: URL|Accent|Type")
     if _is_file(source):
         return (
             EXIT_FAILED if _tell_ingested(_coordinator(Path(source), database_url, allow_other_sites).ingest()) else 0

@@ -33,6 +33,7 @@ DURATION_MAX_SECONDS = 2**31 - 1
 """What fits in a column of the database; another site may say anything."""
 
 Listing = Callable[[Source, Config], Generator[Listed, None, None]]
+Expand = Callable[[Queue, Config, Claim[Source], Listing], "Expansion"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,18 +76,26 @@ def list_in_child(source: Source, config: Config) -> Generator[Listed, None, Non
         child.result()
 
 
-def expand_sources(queue: Queue, config: Config, listing: Listing = list_in_child) -> Iterator[Expansion]:
-    """Expand every source that is due, one after the other; stops when YouTube throttles.
+def expand_sources(
+    queue: Queue,
+    config: Config,
+    listing: Listing = list_in_child,
+    *,
+    expand_one: Expand | None = None,
+    max_seconds: float | None = None,
+) -> Iterator[Expansion]:
+    """Expand every source that is due, one after the other; stops when the time is up or YouTube throttles.
 
     When it is this machine that cannot list a source (there is no network), that is said for each, once, and a site that
-    was not reached is not asked again: the others may be somewhere else.
+    was not reached is not asked again: the others may be somewhere else. `expand_one` may do it in a Prefect task.
     """
+    ends_at = time.monotonic() + max_seconds if max_seconds is not None else float("inf")
     tried: set[int] = set()
     unfit: dict[str | None, Failure] = {}
-    while claims := queue.claim(SOURCES, 1, except_ids=tried):
+    while time.monotonic() < ends_at and (claims := queue.claim(SOURCES, 1, except_ids=tried)):
         source = claims[0].row
         known = unfit.get(_host(source))
-        expansion = expand(queue, config, claims[0], _as_before(known) if known else listing)
+        expansion = (expand_one or expand)(queue, config, claims[0], _as_before(known) if known else listing)
         yield expansion
         failure = expansion.failure
         if failure and failure.verdict is Verdict.UNFIT:

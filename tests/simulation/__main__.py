@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 
-from tests.simulation.chaos import Chaos
+from tests.simulation.chaos import NASTY, Chaos
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     steps = failed = attempts = 0
     began = time.monotonic()
     for seed in range(first, first + count):
-        chaos = Chaos(seed)
+        chaos = Chaos(seed, NASTY if "--nasty" in sys.argv else None)
         try:
             chaos.run()
         except Exception as error:

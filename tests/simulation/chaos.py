@@ -15,7 +15,17 @@ from tests.simulation.world import Actor, World
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.lifecycle import Policy
-from youtube_download_coordinator.models import Done, Failure, Lease, Outcome, Source, State, Verdict, VideoTask, utc_text
+from youtube_download_coordinator.models import (
+    Done,
+    Failure,
+    Lease,
+    Outcome,
+    Source,
+    State,
+    Verdict,
+    VideoTask,
+    utc_text,
+)
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
 from youtube_download_coordinator.stores.sheets import SheetsStore
@@ -24,9 +34,15 @@ from youtube_download_coordinator.stores.sheets.words import Word, read_word, ve
 from youtube_download_coordinator.urls import source_target, video_target
 
 SEED_COLUMNS = ["ID", "SourceID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type", "Duration", "RetryCount"]
-TABS = {"Sources": [["ID", "URL", "Status", "Notes"]], "Video Tasks": [[*SEED_COLUMNS, "Notes"]], "Dead-Letter Queue": [SEED_COLUMNS]}
+TABS = {
+    "Sources": [["ID", "URL", "Status", "Notes"]],
+    "Video Tasks": [[*SEED_COLUMNS, "Notes"]],
+    "Dead-Letter Queue": [SEED_COLUMNS],
+}
 VIDEO_TABS = ("Video Tasks", "Dead-Letter Queue")
-POLICY = Policy(lease=timedelta(seconds=60), max_retries=3, backoff=timedelta(seconds=4), backoff_max=timedelta(seconds=20))
+POLICY = Policy(
+    lease=timedelta(seconds=60), max_retries=3, backoff=timedelta(seconds=4), backoff_max=timedelta(seconds=20)
+)
 STATUSES = ("pending", "done", "error", "in-progress", "", "Pending ", "whatever")
 
 
@@ -45,6 +61,9 @@ class Chances:
     """How long the trouble lasts."""
     forbidden: tuple[str, ...] = field(default=())
     """What the person does not do."""
+
+
+NASTY = Chances(fault=0.08, person=0.2, kill=0.008, pause=0.008)
 
 
 def video_url(number: int) -> str:
@@ -72,9 +91,7 @@ class Chaos:
         self.queues: dict[Actor, Queue] = {}
         self.quiet = self.stopping = False
         self.requests = self.begun = 0
-        self.config = Config(
-            spreadsheet_id=self.world.book.spreadsheet_id, sheets_patience_seconds=30
-        )
+        self.config = Config(spreadsheet_id=self.world.book.spreadsheet_id, sheets_patience_seconds=30)
         self.oracle = Oracle(self)
         self.human = Human(self)
         self.world.checks = [self.after]
@@ -262,7 +279,14 @@ class Oracle:
         for tab in tabs:
             header, *rows = self.book.rows(tab)
             for row in rows:
-                yield tab, {str(name): str(cell) for name, cell in zip(header, [*row, *[""] * len(header)], strict=False) if name}
+                yield (
+                    tab,
+                    {
+                        str(name): str(cell)
+                        for name, cell in zip(header, [*row, *[""] * len(header)], strict=False)
+                        if name
+                    },
+                )
 
     def words(self, *tabs: str) -> Iterator[tuple[str, dict[str, str], Word]]:
         for tab, line in self.lines(*tabs):
@@ -272,7 +296,9 @@ class Oracle:
 
     def _own_cells(self) -> Counter[tuple[str, str, str]]:
         kinds = {"Sources": "s", "Video Tasks": "v", "Dead-Letter Queue": "v"}
-        return Counter((kinds[tab], line["URL"], line.get("Notes", "")) for tab, line in self.lines(*kinds) if line.get("URL"))
+        return Counter(
+            (kinds[tab], line["URL"], line.get("Notes", "")) for tab, line in self.lines(*kinds) if line.get("URL")
+        )
 
     # --- after each request ------------------------------------------------------------------------------------------
 
@@ -308,14 +334,21 @@ class Oracle:
         self.own = now
 
     def nothing_is_undone(self) -> None:
-        found = {(("s" if tab == "Sources" else "v"), word.row_id): word for tab, _, word in self.words("Sources", *VIDEO_TABS)}
+        found = {
+            (("s" if tab == "Sources" else "v"), word.row_id): word
+            for tab, _, word in self.words("Sources", *VIDEO_TABS)
+        }
         for name, word in found.items():
             before = self.states.get(name)
             if not before or not before.lease or not word.lease or before == word:
                 continue
             if word.lease.state is before.lease.state and word.lease.version == before.lease.version:
                 continue  # the same outcome, recorded once more by a holder who did not hear that it was
-            if before.lease.state is State.DONE and name[1] not in self.asked and not word.lease.detail.startswith("duplicate"):
+            if (
+                before.lease.state is State.DONE
+                and name[1] not in self.asked
+                and not word.lease.detail.startswith("duplicate")
+            ):
                 raise Violation(f"(1) {before} was undone: {word}")
             if word.lease.version < before.lease.version:
                 raise Violation(f"(1) {before} went back to {word}")
@@ -339,7 +372,9 @@ class Oracle:
     def unsettled(self) -> list[str]:
         rows = [line for _, line, word in self.words("Sources", *VIDEO_TABS) if not _is_final(word)]
         bare = [line for _, line in self.lines("Sources", *VIDEO_TABS) if line["URL"] and not read_word(line["Lease"])]
-        drafts = [line for _, line in self.lines("Sources", *VIDEO_TABS) if (w := read_word(line["Lease"])) and not w.lease]
+        drafts = [
+            line for _, line in self.lines("Sources", *VIDEO_TABS) if (w := read_word(line["Lease"])) and not w.lease
+        ]
         astray = [
             line for tab, line, word in self.words(*VIDEO_TABS)
             if word.lease and (tab == "Dead-Letter Queue") != (word.lease.state is State.DEAD)
@@ -398,7 +433,25 @@ class Human:
     def maybe_act(self) -> None:
         if self.chaos.quiet or self.random.random() >= self.chaos.chances.person:
             return
-        names = [n for n in ("sort", "sort", "bare", "known", "junk", "blank", "copy", "edit", "say", "delete", "filter", "hide", "move") if n not in self.chaos.chances.forbidden]
+        names = [
+            n
+            for n in (
+                "sort",
+                "sort",
+                "bare",
+                "known",
+                "junk",
+                "blank",
+                "copy",
+                "edit",
+                "say",
+                "delete",
+                "filter",
+                "hide",
+                "move",
+            )
+            if n not in self.chaos.chances.forbidden
+        ]
         name = self.random.choice(names)
         tab = self.random.choice(["Video Tasks", "Video Tasks", "Video Tasks", "Dead-Letter Queue", "Sources"])
         rows = self.chaos.world.book.rows(tab)
@@ -411,7 +464,9 @@ class Human:
         return self.random.randrange(1, len(rows)) if len(rows) > 1 else 0
 
     def sort(self, tab: str, rows: list[list[Any]]) -> None:
-        self.person.sort(tab, self.random.choice([name for name in rows[0] if name]), descending=self.random.random() < 0.5)
+        self.person.sort(
+            tab, self.random.choice([name for name in rows[0] if name]), descending=self.random.random() < 0.5
+        )
 
     def _type(self, tab: str, rows: list[list[Any]], url: str, **more: str) -> None:
         if tab != "Dead-Letter Queue":

@@ -15,7 +15,6 @@ from youtube_download_coordinator.heartbeat import BEATS_PER_LEASE
 from youtube_download_coordinator.lifecycle import Policy
 from youtube_download_coordinator.models import Done, Lease, Outcome, VideoTask
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.stores.sheets.layout import COLUMNS
 from youtube_download_coordinator.stores.sheets.rows import row_values
@@ -24,7 +23,10 @@ from youtube_download_coordinator.worker import Limits, Worker
 VIDEO_SECONDS = 10.0
 LEASE_SECONDS = 600.0
 POLICY = Policy(
-    lease=timedelta(seconds=LEASE_SECONDS), max_retries=3, backoff=timedelta(seconds=60), backoff_max=timedelta(seconds=3600)
+    lease=timedelta(seconds=LEASE_SECONDS),
+    max_retries=3,
+    backoff=timedelta(seconds=60),
+    backoff_max=timedelta(seconds=3600),
 )
 
 
@@ -32,7 +34,13 @@ def video(number: int) -> VideoTask:
     """A row as an expansion inserts it."""
     name = f"v{number:010}"
     url = f"https://www.youtube.com/watch?v={name}"
-    return VideoTask(url=url, key=f"yt:v:{name}", title=f"The title of the video {name}", accent="pt-BR", lease=Lease(nonce=f"{number:08x}"))
+    return VideoTask(
+        url=url,
+        key=f"yt:v:{name}",
+        title=f"The title of the video {name}",
+        accent="pt-BR",
+        lease=Lease(nonce=f"{number:08x}"),
+    )
 
 
 def sheet_with(videos: int) -> dict[str, list[list[Any]]]:
@@ -135,5 +143,3 @@ class _Process:
     def recorded(self, attempt: Any) -> None:
         self.fleet.recorded.append(self.now())
         self.fleet.delays.append(self.now() - self.ended[attempt.task.id])
-
-

@@ -99,9 +99,7 @@ class Actor:
         self._wait(self.world.clock.now() + self.world.latency())
         self.world.before_request()
         try:
-            return self.world.simulator.handle(
-                method, path, query, {"Authorization": f"Bearer {self._token}"}, body
-            )
+            return self.world.simulator.handle(method, path, query, {"Authorization": f"Bearer {self._token}"}, body)
         except NoAnswer as error:
             raise requests.ConnectionError(str(error)) from error
         finally:

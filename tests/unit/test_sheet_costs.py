@@ -103,6 +103,7 @@ def test_unbatched_a_video_costs_two_requests_and_a_half(make_fleet: Callable[..
     assert measured <= least * SLACK
 
 
+@pytest.mark.slow
 def test_one_account_carries_a_hundred_videos_a_minute(make_fleet: Callable[..., Fleet]) -> None:
     """With Google's quota: 60 reads and 60 writes a minute. Half a request a video allows 120 by the writes alone."""
     fleet = make_fleet(1300, accounts=1)
@@ -126,6 +127,8 @@ def bytes_per_video(fleet: Fleet) -> float:
     return float(stats["bytes_in"] + stats["bytes_out"]) / (len(fleet.begun) - begun)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_bytes_do_not_grow_with_the_sheet(make_fleet: Callable[..., Fleet]) -> None:
     """A claim reads the lines that it may take, and no more: the tab is looked through when nothing is left to try."""
     small, large = bytes_per_video(make_fleet(1_000)), bytes_per_video(make_fleet(100_000))

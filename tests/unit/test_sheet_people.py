@@ -30,7 +30,10 @@ def queue(desk: SheetDesk) -> Queue:
 def add(queue: Queue, *numbers: int, **extra: str) -> None:
     queue.add(
         VIDEO_TASKS,
-        [VideoTask(url=video_url(n), key=video_target(video_url(n)).key, extra=extra, lease=Lease(nonce="")) for n in numbers],
+        [
+            VideoTask(url=video_url(n), key=video_target(video_url(n)).key, extra=extra, lease=Lease(nonce=""))
+            for n in numbers
+        ],
     )
 
 

@@ -30,6 +30,7 @@ from youtube_download_coordinator.stores.sheets.layout import (
     trusted,
 )
 from youtube_download_coordinator.stores.sheets.views import LOOKED_AT, RANGES_MAX, View, ranges
+from youtube_download_coordinator.stores.sheets.words import read_word
 
 log = logging.getLogger(__name__)
 
@@ -259,11 +260,12 @@ class Book:
         read_at = self.outside.monotonic()
         leases, slots = self._look(DATA_TABS, **{CONTROL: ("Lease", "Slot")})[CONTROL]
         said = _said([row[0] for row in leases if row])
+        texts = [row[0] if row else "" for row in slots]
         return Ledger(
             token=token,
             next_ids={g: max(said.get(f"next {g}", 1), self._highest(names) + 1) for g, names in GROUPS.items()},
-            keys={group: self._keys(names) for group, names in GROUPS.items()},
-            slots=[row[0] if row else "" for row in slots],
+            keys={group: self._covered(names, texts) | self._keys(names) for group, names in GROUPS.items()},
+            slots=texts,
             said=said,
             read_at=read_at,
         )
@@ -276,6 +278,13 @@ class Book:
             for word in words
             if word.lease and not word.lease.detail.startswith(DUPLICATE)
         }
+
+    def _covered(self, names: Iterable[str], slots: Sequence[str]) -> dict[str, Known]:
+        """The keys of rows whose words a draft covers at this moment: they are as known as all others."""
+        if not any(word.lease is None for name in names for _, word in self.view(name).words()):
+            return {}
+        words = (read_word(text) for text in slots if text)
+        return {word.key: Known(word.row_id, word.lease.nonce) for word in words if word and word.lease}
 
     def _highest(self, names: Iterable[str]) -> int:
         return max((word.row_id for name in names for _, word in self.view(name).words()), default=0)

@@ -20,7 +20,15 @@ from youtube_download_coordinator.errors import BadUrl, StoreError
 from youtube_download_coordinator.models import Lease, Row, Source, State, VideoTask
 from youtube_download_coordinator.store import EVERY_ROW, Change, Swap, Table, Where
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
-from youtube_download_coordinator.stores.sheets.book import DATA_TABS, FRESH_SECONDS, Book, Known, Ledger, NotNow, group_of
+from youtube_download_coordinator.stores.sheets.book import (
+    DATA_TABS,
+    FRESH_SECONDS,
+    Book,
+    Known,
+    Ledger,
+    NotNow,
+    group_of,
+)
 from youtube_download_coordinator.stores.sheets.connection import Connection, Json, Outside
 from youtube_download_coordinator.stores.sheets.moving import Mover
 from youtube_download_coordinator.stores.sheets.projecting import Projections

@@ -1,0 +1,191 @@
+"""Eight worker processes on one sheet over real HTTP, with every fault and a person at the sheet: never twice, none lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.contract.test_many_processes import Fleet
+from tests.sheets_api import Person, SheetsServer, Simulator, Spreadsheet
+from tests.simulation.fleet import video
+from tests.waiting import wait_until
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.coordinator import Coordinator
+from youtube_download_coordinator.models import State
+from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.stores.sheets.words import read_word
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+PROCESSES, VIDEOS, KILLED = 8, 300, 3
+FAULT = 0.05
+SEED = 7
+COLUMNS = [
+    "ID",
+    "SourceID",
+    "URL",
+    "Status",
+    "ClaimedBy",
+    "ClaimedAt",
+    "Accent",
+    "Type",
+    "Duration",
+    "RetryCount",
+    "Gender",
+]
+
+
+class Scene:
+    """A simulated Google, a spreadsheet shared with two accounts, and processes that work on it."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.server = stack.enter_context(SheetsServer(seed=SEED))
+        self.folder, self.stack = folder, stack
+        self.simulator = self.server.simulator
+        accounts = [self.simulator.accounts.add(name) for name in ("one", "two")]
+        tabs = {"Sources": [], "Video Tasks": [COLUMNS], "Dead-Letter Queue": [COLUMNS]}
+        self.book: Spreadsheet = self.simulator.create_spreadsheet(tabs, tuple(accounts), rows=400, columns=14)
+        self.keys = [
+            account.write_key_file(folder / f"{number}.json", self.simulator.token_uri)
+            for number, account in enumerate(accounts)
+        ]
+        self.random = Random(SEED)
+        self.copied: set[str] = set()
+
+    def settings(self, account: int = 0, **more: str) -> dict[str, str]:
+        return {
+            "YDC_SPREADSHEET_ID": self.book.spreadsheet_id, "YDC_CREDENTIALS_FILE": str(self.keys[account]),
+            "YDC_SHEETS_API_URL": self.server.address, "YDC_SHEETS_PATIENCE_SECONDS": "60", **more,
+        }  # fmt: skip
+
+    def coordinator(self) -> Coordinator:
+        """The test's own view."""
+        given = {name.removeprefix("YDC_").lower(): value for name, value in self.settings().items()}
+        coordinator = Coordinator(Config(**given))
+        self.stack.callback(coordinator.queue.store.close)
+        return coordinator
+
+    def start(self, job: str, count: int, *options: str, **more: str) -> Fleet:
+        """Processes, half of them with each account."""
+        fleet = Fleet(self.folder, {}, self.stack)
+        for number in range(count):
+            fleet._environment |= self.settings(number % 2, **more)
+            hang = options if number < KILLED else ()
+            fleet.start(job, *hang)
+        return fleet
+
+    def trouble(self) -> None:
+        """From now on every fault happens, and a person acts."""
+        faults = self.simulator.faults
+        for status in (429, 500, 503):
+            faults.add("status", status=status, times=None, probability=FAULT / 3, path="/v4/")
+        for action in ("reset", "apply_then_reset", "garbage"):
+            faults.add(action, times=None, probability=FAULT, path="/v4/")  # type: ignore[arg-type]
+        faults.add("apply_late", times=None, probability=FAULT, path=":batchUpdate", after_requests=5)
+        self.simulator.between_requests = self._person
+
+    def quiet(self) -> None:
+        self.simulator.between_requests = None
+        self.simulator.faults.clear()
+        self.simulator.faults.release_late()
+
+    def _person(self, simulator: Simulator, method: str, book: Spreadsheet) -> None:
+        if self.random.random() > FAULT:
+            return
+        rows, person = book.rows("Video Tasks"), Person(book)
+        line = self.random.randrange(1, max(len(rows), 2))
+        action = self.random.choice(["sort", "sort", "blank", "copy", "edit"])
+        if action == "sort":
+            person.sort(
+                "Video Tasks",
+                self.random.choice(["ID", "URL", "Status", "Lease"]),
+                descending=self.random.random() < 0.5,
+            )
+        elif action == "blank":
+            person.insert_row("Video Tasks", line)
+        elif action == "edit":
+            person.edit("Video Tasks", line, "Gender", f"own {self.random.random()}")
+        elif line < len(rows):
+            word = read_word(str(dict(zip(rows[0], rows[line], strict=False)).get("Lease", "")))
+            self.copied.add(word.key if word else "")
+            person.duplicate_row("Video Tasks", line)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with ExitStack() as stack:
+        yield Scene(tmp_path, stack)
+
+
+def check(scene: Scene, fleet: Fleet, coordinator: Coordinator, victims: range = range(0)) -> int:
+    """Everything is done once, but for what the killed held and what was said to be lost; how many ran again."""
+    coordinator.queue.recover(VIDEO_TASKS)
+    rows = [row for row in coordinator.queue.rows(VIDEO_TASKS) if not row.lease.detail.startswith("duplicate of")]
+    assert Counter(row.lease.state for row in rows) == {State.DONE: VIDEOS}
+    assert len({row.key for row in rows}) == len({row.id for row in rows}) == VIDEOS
+    lost = {event["id"] for event in fleet.every_event("recorded") if event["ending"] == "lost"}
+    again = 0
+    for row_id, attempts in fleet.attempts().items():
+        killed = any(attempt.worker in victims for attempt in attempts)
+        assert len(attempts) == 1 or killed or row_id in lost, attempts
+        for first, second in pairwise(attempts):
+            again += 1
+            assert first.ended is None or second.began >= first.ended or row_id in lost
+    return again
+
+
+def test_eight_processes_with_every_fault_and_a_person(scene: Scene) -> None:
+    coordinator = scene.coordinator()
+    coordinator.queue.add(VIDEO_TASKS, [video(number) for number in range(VIDEOS)])
+    fleet = scene.start("claim", PROCESSES)
+    scene.trouble()
+    fleet.go()
+    fleet.join()
+    scene.quiet()
+    assert check(scene, fleet, coordinator) == 0
+    assert scene.book.formulas() == []
+
+
+def test_three_are_killed_and_leases_last_seconds(scene: Scene) -> None:
+    coordinator = scene.coordinator()
+    coordinator.queue.add(VIDEO_TASKS, [video(number) for number in range(VIDEOS)])
+    fleet = scene.start("claim", PROCESSES, "--hang-after", "6", YDC_STALLED_TASK_TIMEOUT_MINUTES="0.2")
+    scene.trouble()
+    fleet.go()
+    victims = range(KILLED)
+    for victim in victims:
+        wait_until(lambda victim=victim: fleet.count(victim, "begin") > 6)  # type: ignore[misc]
+        fleet.kill(victim)
+    fleet.join(*range(KILLED, PROCESSES))
+    scene.quiet()
+    assert check(scene, fleet, coordinator, victims) >= 1
+
+
+def test_two_machines_take_in_the_same_file_at_once(scene: Scene, tmp_path: Path) -> None:
+    path = tmp_path / "sources.txt"
+    path.write_text("".join(f"https://www.youtube.com/channel/UC{number:022}|a|b\n" for number in range(120)))
+    fleet = scene.start("ingest", 2, YDC_SOURCES_FILE_PATH=str(path))
+    fleet.go()
+    fleet.join()
+    rows = list(scene.coordinator().queue.rows(SOURCES))
+    assert len({row.key for row in rows}) == len(rows) == 120
+    assert [row.id for row in rows] == list(range(1, 121))
+
+
+def test_another_time_zone_changes_nothing(scene: Scene) -> None:
+    coordinator = scene.coordinator()
+    coordinator.queue.add(VIDEO_TASKS, [video(number) for number in range(60)])
+    fleet = Fleet(scene.folder, {}, scene.stack)
+    for number, zone in enumerate(("UTC", "Pacific/Kiritimati", "America/Los_Angeles")):
+        fleet._environment |= scene.settings(number % 2, TZ=zone)
+        fleet.start("claim")
+    fleet.go()
+    fleet.join()
+    assert coordinator.queue.counts(VIDEO_TASKS) == {State.DONE: 60}
+    assert all(len(attempts) == 1 for attempts in fleet.attempts().values())
