@@ -33,12 +33,13 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
-    """No process, no descriptor and no thread more than before."""
+    """No process, no descriptor and no thread more than before; what tests before this one left may end meanwhile."""
     me = psutil.Process()
     descriptors, threads = me.num_fds(), threading.active_count()
     yield
     wait_until(lambda: not me.children(recursive=True), 5)
-    assert (me.num_fds(), threading.active_count()) == (descriptors, threads)
+    assert me.num_fds() <= descriptors
+    assert threading.active_count() <= threads
 
 
 def run(target: str, payload: Any = None, seconds: float = LONG) -> contextlib.AbstractContextManager[children.Child]:
