@@ -116,7 +116,7 @@ class SheetDesk:
 @contextmanager
 def sheet_desk(tabs: Mapping[str, list[list[Any]]] = SEED_TABS, rows: int = 60) -> Iterator[SheetDesk]:
     """A desk, without signing in; checks that nothing was asked that the simulation does not know."""
-    with mock.patch.object(connection, "credentials", lambda config: None):
+    with mock.patch.object(connection, "credentials", return_value=None):
         desk = SheetDesk(tabs, rows)
         yield desk
     assert desk.simulator.misses == []

@@ -86,7 +86,7 @@ class Scene:
         for status in (429, 500, 503):
             faults.add("status", status=status, times=None, probability=FAULT / 3, path="/v4/")
         for action in ("reset", "apply_then_reset", "garbage"):
-            faults.add(action, times=None, probability=FAULT, path="/v4/")  # type: ignore[arg-type]
+            faults.add(action, times=None, probability=FAULT, path="/v4/")
         faults.add("apply_late", times=None, probability=FAULT, path=":batchUpdate", after_requests=5)
         self.simulator.between_requests = self._person
 

@@ -35,7 +35,9 @@ def test_the_wheel_holds_the_library_and_nothing_that_another_wheel_may_hold(whe
 def test_the_wheel_works_where_it_is_installed(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    code = "import download_coordinator as d, youtube_download_coordinator as y; print(d.Config is y.Config, y.__file__)"
+    code = (
+        "import download_coordinator as d, youtube_download_coordinator as y; print(d.Config is y.Config, y.__file__)"
+    )
     answer = subprocess.run(
         [sys.executable, "-P", "-c", code], env={"PYTHONPATH": str(site)}, cwd=tmp_path, capture_output=True, text=True
     )

@@ -1,4 +1,4 @@
-"""One random story of a fleet on a sheet: workers, faults, kills, pauses and a person, watched by an oracle after each request."""
+"""One random story of a fleet on a sheet: workers, faults, kills, pauses and a person, watched by an oracle all the while."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 from random import Random
 from typing import Any
 
-from tests.sheets_api import Person
+from tests.simulation.human import Human, source_url, video_url
 from tests.simulation.world import Actor, World
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import StoreUnavailable
@@ -43,7 +43,6 @@ VIDEO_TABS = ("Video Tasks", "Dead-Letter Queue")
 POLICY = Policy(
     lease=timedelta(seconds=60), max_retries=3, backoff=timedelta(seconds=4), backoff_max=timedelta(seconds=20)
 )
-STATUSES = ("pending", "done", "error", "in-progress", "", "Pending ", "whatever")
 
 
 @dataclass(kw_only=True)
@@ -64,14 +63,6 @@ class Chances:
 
 
 NASTY = Chances(fault=0.08, person=0.2, kill=0.008, pause=0.008)
-
-
-def video_url(number: int) -> str:
-    return f"https://www.youtube.com/watch?v=v{number:010}"
-
-
-def source_url(number: int) -> str:
-    return f"https://www.youtube.com/playlist?list=PL{number:016}"
 
 
 _word = cache(read_word)
@@ -180,7 +171,8 @@ class Chaos:
     def look_twice(self, actor: Actor) -> None:
         """Whoever comes next repairs what nobody shows for a minute."""
         store = SheetsStore(self.config, actor.outside())
-        for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS, SOURCES, VIDEO_TASKS, DEAD_LETTERS):
+        tables: list[Table[Any]] = [SOURCES, VIDEO_TASKS, DEAD_LETTERS]
+        for table in tables * 2:
             store.count(table)
             actor.rest(30)
         store.close()
@@ -195,7 +187,10 @@ class Chaos:
     def some_videos(self, random: Random) -> list[VideoTask]:
         numbers = random.sample(range(self.chances.videos), self.chances.videos // 2)
         return [
-            VideoTask(url=video_url(n), key=video_target(video_url(n)).key, title=f"=1+{n}", extra={"Notes": f"n{n}"}, lease=Lease(nonce=""))
+            VideoTask(
+                url=video_url(n), key=video_target(video_url(n)).key, title=f"=1+{n}",
+                extra={"Notes": f"n{n}"}, lease=Lease(nonce=""),
+            )
             for n in numbers
         ]  # fmt: skip
 
@@ -418,113 +413,3 @@ def _is_duplicate(word: Word) -> bool:
 
 def _is_final(word: Word) -> bool:
     return word.lease is not None and word.lease.state in {State.DONE, State.ERROR, State.DEAD}
-
-
-class Human:
-    """A person at the sheet, who does everything that queue.md allows."""
-
-    def __init__(self, chaos: Chaos) -> None:
-        self.chaos = chaos
-        self.person = Person(chaos.world.book)
-        self.random = Random(f"{chaos.seed} person")
-        self.typed = 0
-        self.log: list[str] = []
-
-    def maybe_act(self) -> None:
-        if self.chaos.quiet or self.random.random() >= self.chaos.chances.person:
-            return
-        names = [
-            n
-            for n in (
-                "sort",
-                "sort",
-                "bare",
-                "known",
-                "junk",
-                "blank",
-                "copy",
-                "edit",
-                "say",
-                "delete",
-                "filter",
-                "hide",
-                "move",
-            )
-            if n not in self.chaos.chances.forbidden
-        ]
-        name = self.random.choice(names)
-        tab = self.random.choice(["Video Tasks", "Video Tasks", "Video Tasks", "Dead-Letter Queue", "Sources"])
-        rows = self.chaos.world.book.rows(tab)
-        if "Lease" in rows[0]:
-            self.log.append(f"{name} {tab}")
-            getattr(self, name)(tab, rows)
-            self.chaos.oracle.own = self.chaos.oracle._own_cells()
-
-    def _line(self, rows: list[list[Any]]) -> int:
-        return self.random.randrange(1, len(rows)) if len(rows) > 1 else 0
-
-    def sort(self, tab: str, rows: list[list[Any]]) -> None:
-        self.person.sort(
-            tab, self.random.choice([name for name in rows[0] if name]), descending=self.random.random() < 0.5
-        )
-
-    def _type(self, tab: str, rows: list[list[Any]], url: str, **more: str) -> None:
-        if tab != "Dead-Letter Queue":
-            at = self.random.randrange(1, len(rows) + 1)
-            notes = {"Notes": f"typed {self.typed}"} if "Notes" in rows[0] else {}
-            self.person.insert_row(tab, at, {"URL": url, **notes, **more})
-
-    def bare(self, tab: str, rows: list[list[Any]]) -> None:
-        self.typed += 1
-        number = 1000 + self.typed
-        self._type(tab, rows, source_url(number) if tab == "Sources" else video_url(number))
-
-    def known(self, tab: str, rows: list[list[Any]]) -> None:
-        self.typed += 1
-        number = self.random.randrange(4)
-        self._type(tab, rows, source_url(number) if tab == "Sources" else video_url(number))
-
-    def junk(self, tab: str, rows: list[list[Any]]) -> None:
-        self.typed += 1
-        self._type(tab, rows, "not a url")
-
-    def blank(self, tab: str, rows: list[list[Any]]) -> None:
-        self.person.insert_row(tab, self.random.randrange(1, len(rows) + 1))
-
-    def copy(self, tab: str, rows: list[list[Any]]) -> None:
-        if line := self._line(rows):
-            self.person.duplicate_row(tab, line)
-
-    def edit(self, tab: str, rows: list[list[Any]]) -> None:
-        line = self._line(rows)
-        if line and "Notes" in rows[0]:
-            self.typed += 1
-            self.person.edit(tab, line, "Notes", f"edited {self.typed}")
-
-    def say(self, tab: str, rows: list[list[Any]]) -> None:
-        if line := self._line(rows):
-            word = read_word(str(dict(zip(rows[0], rows[line], strict=False)).get("Lease", "")))
-            if word:
-                self.chaos.oracle.asked.add(word.row_id)
-                self.chaos.oracle.freed.add(word.key)
-            self.person.edit(tab, line, "Status", self.random.choice(STATUSES))
-
-    def delete(self, tab: str, rows: list[list[Any]]) -> None:
-        if (line := self._line(rows)) and self.random.random() < 0.4:
-            row = dict(zip(rows[0], rows[line], strict=False))
-            word = read_word(str(row.get("Lease", "")))
-            self.chaos.oracle.freed |= {str(row.get("URL", "")), word.key if word else ""}
-            self.person.delete_row(tab, line)
-
-    def filter(self, tab: str, rows: list[list[Any]]) -> None:
-        if self.random.random() < 0.5:
-            self.person.filter(tab, "Status", ["pending", "in-progress"])
-        else:
-            self.person.clear_filter(tab)
-
-    def hide(self, tab: str, rows: list[list[Any]]) -> None:
-        self.person.hide_column(tab, "Lease")
-
-    def move(self, tab: str, rows: list[list[Any]]) -> None:
-        if (line := self._line(rows)) and (to := self._line(rows)) and to not in (line, line + 1):
-            self.person.move_row(tab, line, to)

@@ -90,8 +90,9 @@ class Fleet:
     def _work(self, actor: Actor, max_videos: int | None, seconds: float | None) -> None:
         queue = self.queue(actor)
         process = _Process(self, actor, queue)
+        limits = Limits(concurrency=self.concurrency, max_videos=max_videos, max_seconds=seconds)
         worker = Worker(
-            queue=queue, submit=process.submit, limits=Limits(concurrency=self.concurrency, max_videos=max_videos, max_seconds=seconds),
+            queue=queue, submit=process.submit, limits=limits,
             claim_batch_size=self.batch, attempt_timeout=timedelta(hours=1), monotonic=self.world.clock.now, wait=process.wait,
             on_attempt=process.recorded,
         )  # fmt: skip

@@ -89,7 +89,7 @@ class Actor:
             due = min(self.timers, default=(until, None), key=lambda timer: timer[0])
             if due[0] >= until or due[1] is None:
                 break
-            self.timers.remove(due)  # type: ignore[arg-type]
+            self.timers.remove(due)
             self._wait(due[0])
             due[1]()
         self._wait(until)
@@ -160,7 +160,7 @@ class World:
         """Acts right before a request arrives."""
         self.latency_seconds = (0.02, 0.3)
         self.checks: list[Callable[[Actor], None]] = []
-        self._signing_in = mock.patch.object(connection, "credentials", lambda config: None)
+        self._signing_in = mock.patch.object(connection, "credentials", return_value=None)
         self._signing_in.start()
 
     def start(self, name: str, work: Callable[[Actor], None]) -> Actor:

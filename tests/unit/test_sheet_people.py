@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -48,8 +49,8 @@ def finish(desk: SheetDesk, queue: Queue, outcome: Done | Failure = Done(result=
 def look_again(desk: SheetDesk, queue: Queue) -> None:
     """A minute later somebody recovers."""
     desk.clock.advance(61)
-    for table in (SOURCES, VIDEO_TASKS):
-        queue.recover(table)
+    queue.recover(SOURCES)
+    queue.recover(VIDEO_TASKS)
     desk.clock.advance(61)
     for each in (SOURCES, VIDEO_TASKS, DEAD_LETTERS):
         queue.counts(each)
@@ -282,7 +283,11 @@ def test_pending_on_a_duplicate_does_not_make_two_of_it(desk: SheetDesk, queue: 
 def test_a_sheet_filled_before_us_is_taken_in_as_its_status_says() -> None:
     said = {1: "done", 2: "pending", 3: "in-progress", 4: "error", 5: "", 6: "DONE"}
     rows = [[n, 1, video_url(n), status, "old-host", "", "pt-BR", "", "", 0] for n, status in said.items()]
-    tabs = {**SEED_TABS, VIDEOS: [SEED_VIDEO_COLUMNS, *rows], DEAD: [SEED_VIDEO_COLUMNS, [9, 1, video_url(9), "error"]]}
+    tabs: dict[str, list[list[Any]]] = {
+        **SEED_TABS,
+        VIDEOS: [SEED_VIDEO_COLUMNS, *rows],
+        DEAD: [SEED_VIDEO_COLUMNS, [9, 1, video_url(9), "error"]],
+    }
     with sheet_desk(tabs) as desk:
         queue = desk.queue()
         assert queue.counts(VIDEO_TASKS) == {State.DONE: 2, State.PENDING: 3, State.ERROR: 1}

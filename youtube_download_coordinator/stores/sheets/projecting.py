@@ -69,9 +69,11 @@ class Projections:
             view.note(position, view.marks[position]._replace(lease=write_word(row)))
         self._await()
 
-    def drop(self, name: str, row_id: int) -> None:
-        """Somebody else has changed the row, and shows it."""
-        self._owed[name].pop(row_id, None)
+    def drop(self, name: str, seen: Row) -> None:
+        """Somebody else has changed the row since, and shows it."""
+        owed = self._owed[name].get(seen.id)
+        if owed is not None and owed.lease == seen.lease:
+            del self._owed[name][seen.id]
 
     def moved(self, row_id: int, name: str, target: str) -> None:
         """A row that is owed stands in another tab now."""

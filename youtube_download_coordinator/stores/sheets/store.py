@@ -166,7 +166,7 @@ class SheetsStore:
                     self._projections.owe(table.name, change.new)
                 else:
                     self._book.view(table.name).doubt(change.seen.id)
-                    self._projections.drop(table.name, change.seen.id)
+                    self._projections.drop(table.name, change.seen)
             if max(counts) > 1:
                 self._set_copies_apart(table.name)
             return [Swap.WON if count else Swap.LOST for count in counts]
