@@ -1,4 +1,4 @@
-"""A worker in a process of its own, for tests that kill it: `python -m tests.claiming_worker {open,ingest,claim} LOG [...]`.
+"""A worker in a process of its own, for tests that kill it: `python -m tests.claiming_worker JOB LOG [...]`.
 
 It takes its settings from the environment (YDC_*), says `ready`, and begins when a line comes on stdin, so that a test can
 start several at the same moment. What it does it appends to LOG, a line of JSON each, with the times of the store's clock.
@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
@@ -90,13 +91,21 @@ class Claiming:
         return bool(counts.get(State.PENDING, 0) + counts.get(State.HELD, 0))
 
 
+def set_wall_clock_off(hours: float) -> None:
+    """Have this machine's wall clock be wrong, for whoever asks `time`."""
+    right = time.time
+    time.time = lambda: right() + hours * 3600
+
+
 def main() -> None:
     """Do what the command line says, once a line has come."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("job", choices=["open", "ingest", "claim"])
+    parser.add_argument("job", choices=["open", "ingest", "expand", "claim"])
     parser.add_argument("log", type=Path)
     parser.add_argument("--hang-after", type=int)
+    parser.add_argument("--clock-off-hours", type=float, default=0)
     arguments = parser.parse_args()
+    set_wall_clock_off(arguments.clock_off_hours)
     print("ready", flush=True)
     sys.stdin.readline()
     coordinator, log = Coordinator(Config()), Log(arguments.log)
@@ -105,6 +114,9 @@ def main() -> None:
     elif arguments.job == "ingest":
         ingested = coordinator.ingest()
         log.write("ingested", added=ingested.added, known=ingested.known, bad=ingested.bad)
+    elif arguments.job == "expand":
+        for expansion in coordinator.expand():
+            log.write("expanded", listed=expansion.listed, new=expansion.new, error=str(expansion.failure or ""))
     else:
         Claiming(coordinator, log, arguments.hang_after).run()
     log.write("finished")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,12 +12,14 @@ from random import Random
 
 import pytest
 
+from examples.media_site import serving
 from tests.contract.test_many_processes import Fleet
 from tests.sheets_api import Person, SheetsServer, Simulator, Spreadsheet
 from tests.simulation.fleet import video
 from tests.waiting import wait_until
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.coordinator import Coordinator
+from youtube_download_coordinator.ingest import new_source
 from youtube_download_coordinator.models import State
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.words import read_word
@@ -176,6 +179,66 @@ def test_two_machines_take_in_the_same_file_at_once(scene: Scene, tmp_path: Path
     rows = list(scene.coordinator().queue.rows(SOURCES))
     assert len({row.key for row in rows}) == len(rows) == 120
     assert [row.id for row in rows] == list(range(1, 121))
+
+
+def test_two_machines_expand_overlapping_sources_at_the_same_time(scene: Scene, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    with serving(site, ()) as address:
+        for name, numbers in (("a", range(200)), ("b", range(100, 300))):
+            items = "".join(_item(address, number) for number in numbers)
+            text = f"<rss version='2.0'><channel><title>{name}</title>{items}</channel></rss>"
+            (site / f"{name}.xml").write_text(text, encoding="utf-8")
+        coordinator = scene.coordinator()
+        sources = [new_source(f"{address}/{name}.xml", allow_other_sites=True) for name in "ab"]
+        coordinator.queue.add(SOURCES, sources)
+        fleet = scene.start("expand", 2, YDC_ALLOW_OTHER_SITES="true")
+        fleet.go()
+        fleet.join()
+    expanded = fleet.every_event("expanded")
+    assert [event["listed"] for event in expanded] == [200, 200], expanded
+    assert sum(event["new"] for event in expanded) == 300
+    rows = list(coordinator.queue.rows(VIDEO_TASKS))
+    assert len({row.key for row in rows}) == 300
+    assert [row.id for row in rows] == list(range(1, 301))
+
+
+def _item(address: str, number: int) -> str:
+    enclosure = f"<enclosure url='{address}/v{number}.mp4' type='video/mp4' length='1'/>"
+    return f"<item><title>video {number}</title><guid>v{number}</guid>{enclosure}</item>"
+
+
+def test_a_late_result_from_a_frozen_process_is_refused_and_said(scene: Scene) -> None:
+    """Stopped with SIGSTOP for longer than its lease, then let go on: another has done its videos meanwhile."""
+    coordinator = scene.coordinator()
+    coordinator.queue.add(VIDEO_TASKS, [video(number) for number in range(40)])
+    fleet = scene.start("claim", 2, YDC_STALLED_TASK_TIMEOUT_MINUTES="0.1")
+    frozen = fleet.processes[0]
+    fleet.go(0)
+    wait_until(lambda: fleet.count(0, "begin") > 0)
+    frozen.send_signal(signal.SIGSTOP)
+    fleet.go(1)
+    fleet.join(1)
+    assert coordinator.queue.counts(VIDEO_TASKS) == {State.DONE: 40}
+    done_by = {row.id: row.result for row in coordinator.queue.rows(VIDEO_TASKS)}
+    frozen.send_signal(signal.SIGCONT)
+    fleet.join(0)
+    assert {row.id: row.result for row in coordinator.queue.rows(VIDEO_TASKS)} == done_by
+    assert "lost" in {event["ending"] for event in fleet.every_event("recorded")}
+
+
+def test_a_wall_clock_that_is_six_hours_off_changes_nothing(scene: Scene) -> None:
+    """Google itself would not let such a machine sign in; the queue would not notice it."""
+    coordinator = scene.coordinator()
+    coordinator.queue.add(VIDEO_TASKS, [video(number) for number in range(60)])
+    fleet = Fleet(scene.folder, {}, scene.stack)
+    for number, hours in enumerate(("0", "6", "-6")):
+        fleet._environment |= scene.settings(number % 2)
+        fleet.start("claim", f"--clock-off-hours={hours}")
+    fleet.go()
+    fleet.join()
+    assert coordinator.queue.counts(VIDEO_TASKS) == {State.DONE: 60}
+    assert all(len(attempts) == 1 for attempts in fleet.attempts().values())
 
 
 def test_another_time_zone_changes_nothing(scene: Scene) -> None:
