@@ -11,6 +11,7 @@ from unittest import mock
 import requests
 
 from tests.rows import make_queue
+from tests.seed_columns import SEED_SOURCE_COLUMNS, SEED_VIDEO_COLUMNS
 from tests.sheets_api import Account, ManualClock, NoAnswer, Person, Simulator
 from tests.simulation.world import Client
 from youtube_download_coordinator.config import Config
@@ -20,20 +21,8 @@ from youtube_download_coordinator.stores.sheets.connection import Outside
 from youtube_download_coordinator.stores.sheets.projecting import SHOW_SECONDS
 
 VIDEOS, SOURCE_TAB, DEAD = "Video Tasks", "Sources", "Dead-Letter Queue"
-SEED_VIDEO_COLUMNS = [
-    "ID",
-    "SourceID",
-    "URL",
-    "Status",
-    "ClaimedBy",
-    "ClaimedAt",
-    "Accent",
-    "Type",
-    "Duration",
-    "RetryCount",
-]
 SEED_TABS: Mapping[str, list[list[Any]]] = {
-    SOURCE_TAB: [["ID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type"]],
+    SOURCE_TAB: [SEED_SOURCE_COLUMNS],
     VIDEOS: [SEED_VIDEO_COLUMNS],
     DEAD: [SEED_VIDEO_COLUMNS],
 }

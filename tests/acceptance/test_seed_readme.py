@@ -8,13 +8,10 @@ from pathlib import Path
 import pytest
 
 from examples.media_site import make_site, serving
+from tests.seed_columns import SEED_SOURCE_COLUMNS, SEED_VIDEO_COLUMNS
 from tests.sheets_api import SheetsServer, Spreadsheet
 
 TITLES = ("One", "=SUM(1;2)", "12:30", "Vier")
-SOURCES_TAB = ["ID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type"]
-VIDEO_TASKS_TAB = [
-    "ID", "SourceID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type", "Duration", "RetryCount",
-]  # fmt: skip
 
 
 @pytest.fixture
@@ -29,7 +26,11 @@ def book(server: SheetsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     account = server.simulator.accounts.add("worker")
     account.write_key_file(tmp_path / "service-account.json", server.simulator.token_uri)
-    tabs = {"Sources": [SOURCES_TAB], "Video Tasks": [VIDEO_TASKS_TAB], "Dead-Letter Queue": [VIDEO_TASKS_TAB]}
+    tabs = {
+        "Sources": [SEED_SOURCE_COLUMNS],
+        "Video Tasks": [SEED_VIDEO_COLUMNS],
+        "Dead-Letter Queue": [SEED_VIDEO_COLUMNS],
+    }
     monkeypatch.setenv("YDC_SHEETS_API_URL", server.address)
     monkeypatch.setenv("YDC_ALLOW_OTHER_SITES", "true")
     monkeypatch.setenv("YDC_CLAIM_JITTER_SECONDS", "0")
@@ -76,7 +77,7 @@ def test_the_loop_processes_every_video_once(book: Spreadsheet, server: SheetsSe
 def check_what_people_see(book: Spreadsheet) -> None:
     """The seed's columns are where they were, and show how it went; no title has become a formula."""
     header, *rows = book.rows("Video Tasks")
-    assert header[: len(VIDEO_TASKS_TAB)] == VIDEO_TASKS_TAB
+    assert header[: len(SEED_VIDEO_COLUMNS)] == SEED_VIDEO_COLUMNS
     assert [row[3] for row in rows if row and row[0]] == ["done"] * 3
     dead = [row for row in book.rows("Dead-Letter Queue")[1:] if row and row[0]]
     assert [(row[3], row[9]) for row in dead] == [("error", "3")]

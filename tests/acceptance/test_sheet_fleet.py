@@ -14,6 +14,7 @@ import pytest
 
 from examples.media_site import serving
 from tests.contract.test_many_processes import Fleet
+from tests.seed_columns import SEED_VIDEO_COLUMNS
 from tests.sheets_api import Person, SheetsServer, Simulator, Spreadsheet
 from tests.simulation.fleet import video
 from tests.waiting import wait_until
@@ -29,19 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PROCESSES, VIDEOS, KILLED = 8, 300, 3
 FAULT = 0.05
 SEED = 7
-COLUMNS = [
-    "ID",
-    "SourceID",
-    "URL",
-    "Status",
-    "ClaimedBy",
-    "ClaimedAt",
-    "Accent",
-    "Type",
-    "Duration",
-    "RetryCount",
-    "Gender",
-]
+COLUMNS = [*SEED_VIDEO_COLUMNS, "Gender"]
 
 
 class Scene:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.seed_columns import SEED_VIDEO_COLUMNS
 from tests.sheets_api import SheetsServer
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.store import Store
@@ -40,19 +41,7 @@ def sheet_settings(folder: Path, stack: ExitStack) -> dict[str, Any]:
     server = stack.enter_context(SheetsServer())
     account = server.simulator.accounts.add("worker")
     account.write_key_file(folder / "key.json", server.simulator.token_uri)
-    seed = [
-        "ID",
-        "SourceID",
-        "URL",
-        "Status",
-        "ClaimedBy",
-        "ClaimedAt",
-        "Accent",
-        "Type",
-        "Duration",
-        "RetryCount",
-        "Gender",
-    ]
+    seed = [*SEED_VIDEO_COLUMNS, "Gender"]
     tabs = {"Sources": [], "Video Tasks": [seed], "Dead-Letter Queue": [seed]}
     book = server.simulator.create_spreadsheet(tabs, (account,), rows=100, columns=12)
     return {
