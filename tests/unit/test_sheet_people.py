@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.rows import new_source
-from tests.sheet import DEAD, SEED_TABS, SEED_VIDEO_COLUMNS, SOURCE_TAB, VIDEOS, SheetDesk, sheet_desk, video_url
+from tests.seed_columns import SEED_VIDEO_COLUMNS
+from tests.sheet import DEAD, SEED_TABS, SOURCE_TAB, VIDEOS, SheetDesk, sheet_desk, video_url
 from youtube_download_coordinator.models import Done, Failure, Lease, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
