@@ -36,8 +36,9 @@ def _nothing_is_left() -> Iterator[None]:
     """No process, no descriptor and no thread more than before; what tests before this one left may end meanwhile."""
     me = psutil.Process()
     descriptors, threads = me.num_fds(), threading.active_count()
+    others = {each.pid for each in me.children(recursive=True)}
     yield
-    wait_until(lambda: not me.children(recursive=True), 5)
+    wait_until(lambda: not any_alive([each for each in me.children(recursive=True) if each.pid not in others]), 5)
     assert me.num_fds() <= descriptors
     assert threading.active_count() <= threads
 
