@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -19,6 +20,12 @@ class OnePrefectServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has 
 
     def _split_scope(self, nodeid: str) -> str:
         return ONE_PROCESS if nodeid.startswith(ONE_PROCESS) else nodeid
+
+
+def pytest_configure() -> None:
+    """Have Ctrl-C reach the processes that tests start, also where this one was put into the background by a script."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
