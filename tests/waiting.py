@@ -1,10 +1,12 @@
-"""Waiting for a condition: tests never sleep for a guessed time."""
+"""Waiting for a condition: tests never sleep for a guessed time. And what they often wait for: that processes are gone."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+import psutil
 
 POLL_SECONDS = 0.01
 
@@ -16,3 +18,15 @@ def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < until, f"not within {seconds} s"
         pause.wait(POLL_SECONDS)
+
+
+def any_alive(processes: Iterable[psutil.Process]) -> bool:
+    """Whether one of them still runs. A zombie is none of ours any more: init has not got round to it."""
+    return any(map(_is_alive, processes))
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # gone between the two questions
+        return False

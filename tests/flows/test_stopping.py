@@ -19,7 +19,7 @@ from prefect.settings import get_current_settings
 from tests.flows import seen
 from tests.flows.conftest import AddVideos
 from tests.sample_processors import READY_FOLDER
-from tests.waiting import wait_until
+from tests.waiting import any_alive, wait_until
 from youtube_download_coordinator import Coordinator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,10 +58,6 @@ def descendants(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
-def all_gone(processes: list[psutil.Process]) -> bool:
-    return not [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
-
-
 def last_run_state() -> str:
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(limit=1, sort=seen.NEWEST_FIRST)
@@ -83,7 +79,7 @@ def test_a_stopped_flow_gives_back_what_it_held(
     process.send_signal(number)
     process.wait(timeout=30)
     assert {(video.status, video.retry_count, video.last_error) for video in seen.videos(ours)} == {("pending", 0, "")}
-    wait_until(lambda: all_gone(below))
+    wait_until(lambda: not any_alive(below))
     assert last_run_state() == "Crashed"
 
 
@@ -97,7 +93,7 @@ def test_a_stopped_listing_gives_back_its_source(ours: Coordinator, start: Runni
         process.terminate()
         process.wait(timeout=30)
     assert [(row["Status"], row["RetryCount"]) for row in ours.client.get_sources()] == [("pending", 0)]
-    wait_until(lambda: all_gone(below))
+    wait_until(lambda: not any_alive(below))
 
 
 @contextmanager
@@ -117,7 +113,7 @@ def test_a_killed_flow_leaves_no_process(
     assert len(below) >= 2 * len(("supervisor", "processor", "its child"))
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    wait_until(lambda: all_gone(below))
+    wait_until(lambda: not any_alive(below))
     assert seen.statuses(ours) == ["held", "held"]
 
 

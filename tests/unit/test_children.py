@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,12 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.waiting import any_alive, wait_until
 from youtube_download_coordinator import child as child_module
 from youtube_download_coordinator import children
 from youtube_download_coordinator.errors import PermanentError, TransientError, UnfitError
 
 LONG = 60.0
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"still not {condition}"
-        time.sleep(0.005)
 
 
 @pytest.fixture(autouse=True)
@@ -45,18 +39,6 @@ def _nothing_is_left() -> Iterator[None]:
 
 def run(target: str, payload: Any = None, seconds: float = LONG) -> contextlib.AbstractContextManager[children.Child]:
     return children.run(f"tests.bad_processors:{target}", payload or {}, deadline_seconds=seconds, name=target)
-
-
-def any_alive(processes: list[psutil.Process]) -> bool:
-    """A zombie is none of ours any more: init has not got round to it."""
-    return any(map(is_alive, processes))
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def family(child: children.Child) -> list[psutil.Process]:
