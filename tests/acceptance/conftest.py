@@ -1,4 +1,4 @@
-"""YouTube, answered from recordings by a server of its own (see its README): shared by the acceptance tests.
+"""What acceptance tests share: a Prefect server, and YouTube, answered from recordings by a server of its own (see its README).
 
 The recordings are other people's and not part of this repository. They are looked for beside it, in `../shared`, or where
 YDC_TEST_SHARED says; tests that need them are skipped when they are not there.
@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from examples.prefect_server import POOL, PrefectServer, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("YDC_TEST_SHARED") or ROOT.parent / "shared")
@@ -92,3 +94,12 @@ def replay(replay_server: Replay) -> Iterator[Replay]:
     replay_server.reset()
     yield replay_server
     replay_server.reset()
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A Prefect server with the work pool and every deployment; each test starts workers with the settings of its own queue."""
+    with serving(tmp_path_factory.mktemp("prefect-server")) as server:
+        server.prefect("work-pool", "create", POOL, "--type", "process")
+        server.prefect("--no-prompt", "deploy", "--all")
+        yield server
