@@ -32,7 +32,7 @@ from youtube_download_coordinator.lifecycle import Policy
 from youtube_download_coordinator.models import Outcome, VideoTask
 from youtube_download_coordinator.processing import call_in_process, process_video
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS, Store, Where
+from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS, Store
 from youtube_download_coordinator.worker import (
     Attempt,
     Ending,
@@ -130,9 +130,9 @@ class Client:
     def add_source(self, url: str, accent: str = "", source_type: str = "") -> int:
         """Add a source; its ID, also when it was there already. Raises BadUrl."""
         source = new_source(url, accent, source_type, allow_other_sites=self._config.allow_other_sites)
-        (row_id,) = self._queue.add(SOURCES, [source])
+        row_id, _ = self._queue.find_or_add(SOURCES, source)
         self._on_change()
-        return row_id or self._queue.store.scan(SOURCES, Where(keys=[source.key]))[0].id
+        return row_id
 
     def get_sources(self) -> list[dict[str, object]]:
         """Every source, by column name."""

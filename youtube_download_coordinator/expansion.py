@@ -14,10 +14,18 @@ from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import AttemptError, BadUrl, PermanentError, StoreError, attempt_error
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.ingest import NO_LEASE
+from youtube_download_coordinator.lifecycle import IS_SOURCE
 from youtube_download_coordinator.models import Done, Failure, Outcome, Source, Verdict, VideoTask, storable
 from youtube_download_coordinator.queue import Claim, Queue, describe
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
-from youtube_download_coordinator.youtube import Listed, ListedSource, ListedTitle, ListedVideo, parse_item
+from youtube_download_coordinator.youtube import (
+    Listed,
+    ListedChannel,
+    ListedSource,
+    ListedTitle,
+    ListedVideo,
+    parse_item,
+)
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +55,8 @@ class Expansion:
     """Of them, those that had no row yet."""
     new_sources: int = 0
     """Playlists found inside, which became sources of their own."""
+    is_source: int | None = None
+    """It is an alias: the ID of the source that it stands for, which is listed in its place."""
     failure: Failure | None = None
     """Why it could not be listed to its end; what was listed is kept."""
     seconds: float = 0.0
@@ -57,7 +67,8 @@ class Expansion:
 
     def __str__(self) -> str:
         name = self.source.title or self.source.url
-        text = f"{name}: {self.listed} videos listed, {self.new} new"
+        listed = f"{self.listed} videos listed, {self.new} new"
+        text = f"{name}: {listed if self.is_source is None else f'{IS_SOURCE}{self.is_source}'}"
         return f"{text}; {self.failure}" if self.failure else text
 
 
@@ -175,7 +186,9 @@ class _Expander:
         except BadUrl as error:
             self._result.failure = PermanentError(str(error), reason="bad-url").failure
         self._insert()
-        return self._result.failure or Done()
+        if self._result.failure:
+            return self._result.failure
+        return Done() if self._result.is_source is None else Done(result=f"{IS_SOURCE}{self._result.is_source}")
 
     def _take(self, item: Listed) -> None:
         match item:
@@ -189,6 +202,9 @@ class _Expander:
                 self._add_source(item)
             case ListedTitle():
                 self._title = storable(item.title)
+            case ListedChannel():
+                self._title = storable(item.title)
+                self._result.is_source, _ = self.queue.find_or_add(SOURCES, self._source(item))
 
     def _video(self, item: ListedVideo) -> VideoTask:
         """A row with the source's own columns: what a person said about the source holds for its videos."""
@@ -213,8 +229,12 @@ class _Expander:
         self._inserted_at = time.monotonic()
 
     def _add_source(self, item: ListedSource) -> None:
+        self._result.new_sources += sum(id_ is not None for id_ in self.queue.add(SOURCES, [self._source(item)]))
+
+    def _source(self, item: ListedSource | ListedChannel) -> Source:
+        """A source found in this one, or in its place: with what a person said of this one."""
         own = self.claim.row
-        row = Source(
+        return Source(
             url=item.url,
             key=item.key,
             title=storable(item.title),
@@ -223,12 +243,12 @@ class _Expander:
             extra=own.extra,
             lease=NO_LEASE,
         )
-        self._result.new_sources += sum(row_id is not None for row_id in self.queue.add(SOURCES, [row]))
 
     def _settle(self, outcome: Outcome) -> None:
         result = self._result
         title = self._title or self.claim.row.title
-        videos = self.claim.row.videos if result.failure and not result.listed else result.listed
+        nothing_known = result.is_source is not None or (result.failure and not result.listed)
+        videos = self.claim.row.videos if nothing_known else result.listed
         row = self.queue.settle([(self.claim, outcome)], title=title, videos=videos, checked_at=self.queue.store.now())[
             0
         ]

@@ -33,6 +33,9 @@ from youtube_download_coordinator.models import (
 
 R = TypeVar("R", bound=Row)
 
+IS_SOURCE = "is source "
+"""Begins the result of a source that is another's alias."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:

@@ -87,6 +87,16 @@ class Queue:
         drafts = (replace(row, lease=Lease(nonce=self._nonce())) for row in rows)
         return [row_id for batch in batches(drafts) for row_id in self.store.insert(table, batch)]
 
+    def find_or_add(self, table: Table[R], row: R) -> tuple[int, bool]:
+        """The ID of the row that has this one's key, and whether it is this one, which was new."""
+        for _ in range(CLAIM_ROUNDS):  # a person may delete it between the two
+            (row_id,) = self.add(table, [row])
+            if row_id is not None:
+                return row_id, True
+            if found := self.store.scan(table, Where(keys=[row.key]), limit=1):
+                return found[0].id, False
+        raise StoreUnavailable(f"{row.url} is deleted as fast as it is added")
+
     # --- claiming ----------------------------------------------------------------------------------------------------
 
     def claim(self, table: Table[R], count: int, *, except_ids: Collection[int] = ()) -> list[Claim[R]]:

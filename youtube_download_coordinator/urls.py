@@ -8,7 +8,7 @@
 | @handle, c/name, user/name, /name [/tab] | `yt:a:@handle[/tab]`, lower case | the same |
 | other sites, when they are allowed | `url:` and the address | the address |
 
-The channel behind an alias is known after one request only (youtube.py).
+The channel behind an alias is known after one request only (youtube.py); `channel_of` then says what the alias stands for.
 """
 
 from __future__ import annotations
@@ -52,7 +52,12 @@ class Target:
     @property
     def is_whole_channel(self) -> bool:
         """Whether it is a channel with all its tabs."""
-        return self.kind in (Kind.CHANNEL, Kind.ALIAS) and not _KEY_WITH_TAB.match(self.key)
+        return self.kind in (Kind.CHANNEL, Kind.ALIAS) and not self.tab
+
+    @property
+    def tab(self) -> str:
+        """The tab of a channel that it is, `videos` or `shorts`; empty for everything else."""
+        return self.key[found.end() :] if (found := _KEY_WITH_TAB.match(self.key)) else ""
 
     @property
     def is_mix(self) -> bool:
@@ -80,6 +85,11 @@ def video_target(text: str, *, allow_other_sites: bool = False) -> Target:
     if target.kind not in (Kind.VIDEO, Kind.OTHER):
         raise BadUrl(f"{_shown(text)} is a {_SPOKEN[target.kind]}, not a video: add it as a source")
     return target
+
+
+def channel_of(alias: Target, channel_id: str) -> Target | None:
+    """What an alias stands for, when YouTube has said its channel's ID; None when that is none."""
+    return _channel(channel_id, alias.tab) if _CHANNEL_ID.match(channel_id) else None
 
 
 _SPOKEN = {Kind.PLAYLIST: "playlist", Kind.CHANNEL: "channel", Kind.ALIAS: "channel"}

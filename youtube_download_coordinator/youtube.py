@@ -22,7 +22,7 @@ from youtube_download_coordinator.errors import (
     TransientError,
     UnfitError,
 )
-from youtube_download_coordinator.urls import Kind, Target, source_target, video_target
+from youtube_download_coordinator.urls import Kind, Target, channel_of, source_target, video_target
 from youtube_download_coordinator.verdicts import MessageKeeper, classify
 
 _log = logging.getLogger(__name__)
@@ -67,7 +67,16 @@ class ListedTitle:
     expected: int | None
 
 
-Listed = ListedVideo | ListedSource | ListedTitle
+@dataclass(frozen=True, slots=True)
+class ListedChannel:
+    """What an alias stands for: the source that is to be listed in its place."""
+
+    url: str
+    key: str
+    title: str
+
+
+Listed = ListedVideo | ListedSource | ListedTitle | ListedChannel
 
 
 def listing(
@@ -75,7 +84,8 @@ def listing(
 ) -> Iterator[Listed]:
     """List a source, each video once, as the pages arrive; ListedTitle first, except for a single video.
 
-    Private and deleted entries are left out. A channel is listed tab by tab; a tab that fails does not take the others along.
+    Private and deleted entries are left out. Of an alias (@handle, /c/, /user/) nothing comes but the ListedChannel it stands
+    for, after one request. A channel is listed tab by tab; a tab that fails does not take the others along.
     Raises BadUrl; the AttemptError of what failed first, after all that could be listed; a ThrottledError or UnfitError at
     once. What was yielded before an error is good.
     """
@@ -99,8 +109,13 @@ def parse_item(message: Mapping[str, Any]) -> Listed:
     return _ITEMS[fields.pop("kind")](**fields)
 
 
-_ITEMS: dict[str, Callable[..., Listed]] = {"video": ListedVideo, "source": ListedSource, "title": ListedTitle}
-_KINDS: dict[type[Listed], str] = {ListedVideo: "video", ListedSource: "source", ListedTitle: "title"}
+_ITEMS: dict[str, Callable[..., Listed]] = {
+    "video": ListedVideo,
+    "source": ListedSource,
+    "title": ListedTitle,
+    "channel": ListedChannel,
+}
+_KINDS: dict[type[Listed], str] = {item: kind for kind, item in _ITEMS.items() if isinstance(item, type)}
 
 
 class _Lister:
@@ -129,10 +144,11 @@ class _Lister:
         if not _is_list(info):
             yield self._single(info, target)
             return
+        if channel := _channel_behind(info, target):
+            yield ListedChannel(channel.url, channel.key, _name(info, target))
+            return
         yield ListedTitle(_name(info, target), info.get("channel_id") or "", _whole(info.get("playlist_count")))
         yield from self._part(partial(self._entries_of, info, target))
-        if not self._entries and not self._failure and (channel := _channel_behind(info, target)):
-            yield from self._part(partial(self._tab_entries, channel))
         self._finish(info, target)
 
     # -- asking yt-dlp
@@ -306,11 +322,8 @@ def _tab(entry: Info, target: Target) -> Target | None:
 
 
 def _channel_behind(info: Info, target: Target) -> Target | None:
-    """The channel by its ID, when its alias listed nothing: only then yt-dlp looks into the uploads of a channel without tabs."""
-    channel_id = info.get("channel_id")
-    if target.kind is not Kind.ALIAS or not target.is_whole_channel or not channel_id:
-        return None
-    return source_target(f"https://www.youtube.com/channel/{channel_id}")
+    """The channel that an alias stands for. By its ID yt-dlp also looks into the uploads of one without tabs ("Topic")."""
+    return channel_of(target, info.get("channel_id") or "") if target.kind is Kind.ALIAS else None
 
 
 def _entry_url(entry: Info) -> str:

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import ROOT, Replay
-from youtube_download_coordinator.youtube import Listed, ListedSource, ListedTitle, ListedVideo, parse_item
+from youtube_download_coordinator.youtube import (
+    Listed,
+    ListedChannel,
+    ListedSource,
+    ListedTitle,
+    ListedVideo,
+    parse_item,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -61,6 +68,11 @@ def list_source(replay: Replay, path: str, **options: Any) -> Run:
     return Run(items, f"{failures[0]['verdict']} {failures[0]['reason']}" if failures else "done")
 
 
+KURZGESAGT = "UCsXVk37bltHxD1rDPwtNM8Q"
+DISILLUSION = "UCEOXxzW2vU0P-0THehuIIeg"
+GEERLING = "UCR-DXc1voovS8nhAvccRZhg"
+EEVBLOG = "UC2DjFE7Xf11URZqWBigcVOQ"
+COMPOSITE = "UCytkitcomposite00000000"
 LISTS = {
     "playlist?list=PLXJg25X-OulsVsnvZ7RVtSDW-id9_RzAO": 17,
     "playlist?list=PLWxziGKTUvQFIsbbFcTZz7jOT4TMGnZBh": 14,
@@ -71,19 +83,19 @@ LISTS = {
     "playlist?list=PLZHQObOWTQDMsr9K-rj53DwVRMYO3t5Yr": 12,
     "playlist?list=PLS1QulWo1RIaJECMeUT4LFwJ-ghgoSH6n": 100,
     "channel/UCs6nmQViDpUw0nuIx9c_WvA/videos": 30,
-    "@kurzgesagt": 30,
-    "@kurzgesagt/videos": 30,
-    "user/CaptainDisillusion": 30,
-    "user/CaptainDisillusion/videos": 30,
-    "user/creativecommons": 60,
-    "c/JeffGeerling/streams": 57,
+    f"channel/{KURZGESAGT}": 30,
+    f"channel/{KURZGESAGT}/videos": 30,
+    f"channel/{DISILLUSION}": 30,
+    f"channel/{DISILLUSION}/videos": 30,
+    "channel/UCTwECeGqMZee77BjdoYtI2Q": 60,
+    f"channel/{GEERLING}/streams": 57,
     "channel/UCh8gHdtzO2tXd593_bjErWg/shorts": 96,
     "channel/UCUaQMQS9lY5lit3vurpXQ6w": 1,
     "channel/UCxBa895m48H5idw5li7h-0g": 0,
-    "@ytkit-composite": 60 + 57 + 96,
-    "@ytkit-composite/videos": 60,
-    "@ytkit-composite/streams": 57,
-    "@ytkit-composite/shorts": 96,
+    f"channel/{COMPOSITE}": 60 + 57 + 96,
+    f"channel/{COMPOSITE}/videos": 60,
+    f"channel/{COMPOSITE}/streams": 57,
+    f"channel/{COMPOSITE}/shorts": 96,
     "channel/UCytkit_000070_000000000": 70,
 }
 
@@ -98,7 +110,27 @@ def test_a_recorded_list_is_listed_whole(replay: Replay, path: str, count: int) 
     assert run.title.title
 
 
-@pytest.mark.parametrize("path", ["@EEVblog/playlists", "@ytkit-composite/playlists"])
+ALIASES = {
+    "@kurzgesagt": KURZGESAGT,
+    "@Kurzgesagt/videos": f"{KURZGESAGT}/videos",
+    "user/CaptainDisillusion": DISILLUSION,
+    "user/CaptainDisillusion/videos": f"{DISILLUSION}/videos",
+    "c/JeffGeerling/streams": f"{GEERLING}/streams",
+    "@EEVblog/playlists": f"{EEVBLOG}/playlists",
+    "@ytkit-composite": COMPOSITE,
+}
+
+
+@pytest.mark.parametrize(("alias", "path"), ALIASES.items())
+def test_an_alias_is_resolved_with_one_request(replay: Replay, alias: str, path: str) -> None:
+    run = list_source(replay, alias)
+    (item,) = run.items
+    assert isinstance(item, ListedChannel)
+    assert (item.key, item.url, run.end) == (f"yt:c:{path}", f"{YT}/channel/{path}", "done")
+    assert len(replay.log()) == 1
+
+
+@pytest.mark.parametrize("path", [f"channel/{EEVBLOG}/playlists", f"channel/{COMPOSITE}/playlists"])
 def test_playlists_of_a_channel_are_sources(replay: Replay, path: str) -> None:
     run = list_source(replay, path)
     assert (len(run.sources), run.videos, run.end) == (60, [], "done")
@@ -115,9 +147,7 @@ def test_a_list_says_what_it_is(replay: Replay) -> None:
     assert list_source(replay, "playlist?list=UUSHBR8-60-B28hp2BmDPdntcQ").title == ListedTitle(
         "Short videos", "UCBR8-60-B28hp2BmDPdntcQ", 1004
     )
-    assert list_source(replay, "@ytkit-composite").title == ListedTitle(
-        "ytkit composite", "UCytkitcomposite00000000", None
-    )
+    assert list_source(replay, f"channel/{COMPOSITE}").title == ListedTitle("ytkit composite", COMPOSITE, None)
 
 
 def test_repeats_and_private_videos_are_left_out(replay: Replay) -> None:
@@ -212,7 +242,7 @@ STREAMS_TAB = "/streams|EgdzdHJlYW1z"
 
 def test_a_tab_that_fails_does_not_take_the_others_along(replay: Replay) -> None:
     replay.faults({"match": STREAMS_TAB, "status": 500})
-    run = list_source(replay, "@ytkit-composite")
+    run = list_source(replay, f"channel/{COMPOSITE}")
     assert (len(run.videos), run.end) == (60 + 96, "retry http-500")
 
 
@@ -226,7 +256,7 @@ def test_a_tab_that_has_gone_is_no_failure(replay: Replay) -> None:
 
 def test_a_block_on_one_tab_stops_the_listing(replay: Replay) -> None:
     replay.faults({"match": STREAMS_TAB, "status": 429})
-    run = list_source(replay, "@ytkit-composite")
+    run = list_source(replay, f"channel/{COMPOSITE}")
     assert (len(run.videos), run.end) == (60, "throttled http-429")
     assert not any("shorts" in url for _, _, url, _, _ in replay.log())
 
@@ -239,8 +269,8 @@ def test_silence_ends_with_the_timeout(replay: Replay) -> None:
 
 def test_a_later_look_finds_what_is_new(replay: Replay) -> None:
     replay.era("2024-11")
-    before = {video.key for video in list_source(replay, "c/JeffGeerling/streams").videos}
+    before = {video.key for video in list_source(replay, f"channel/{GEERLING}/streams").videos}
     replay.era("2026")
-    after = {video.key for video in list_source(replay, "c/JeffGeerling/streams").videos}
+    after = {video.key for video in list_source(replay, f"channel/{GEERLING}/streams").videos}
     assert (len(before), len(after)) == (55, 57)
     assert after - before

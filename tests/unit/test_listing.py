@@ -23,6 +23,7 @@ from youtube_download_coordinator.errors import (
 )
 from youtube_download_coordinator.youtube import (
     Listed,
+    ListedChannel,
     ListedSource,
     ListedTitle,
     ListedVideo,
@@ -213,7 +214,7 @@ def a_list(entries: Any, **more: Any) -> dict[str, Any]:
 
 
 def tab(name: str) -> dict[str, Any]:
-    return {"_type": "url", "ie_key": "YoutubeTab", "url": f"{YT}/@x/{name}"}
+    return {"_type": "url", "ie_key": "YoutubeTab", "url": f"{YT}/channel/{UC}/{name}"}
 
 
 def failing_after(entries: list[dict[str, Any]], error: Exception) -> Iterator[dict[str, Any]]:
@@ -261,8 +262,8 @@ def test_live_and_upcoming_entries_stay(answers: Answers) -> None:
 
 def test_playlists_inside_are_sources_of_their_own(answers: Answers) -> None:
     inner = {"_type": "url", "ie_key": "YoutubeTab", "url": f"{YT}/playlist?list=PLinner", "title": "Inner"}
-    answers[f"{YT}/@x/playlists"] = a_list([inner, inner])
-    items, _ = read(f"{YT}/@x/playlists")
+    answers[f"{YT}/channel/{UC}/playlists"] = a_list([inner, inner])
+    items, _ = read(f"{YT}/channel/{UC}/playlists")
     assert items[1:] == [ListedSource(f"{YT}/playlist?list=PLinner", "yt:p:PLinner", "Inner")]
 
 
@@ -312,10 +313,12 @@ def test_a_later_page_that_is_missing_does_not_mean_that_the_source_is_gone(answ
 
 def test_a_channel_is_called_as_the_channel_and_listed_tab_by_tab(answers: Answers) -> None:
     first = a_list([video(1)], title="Name - Videos")
-    answers[f"{YT}/@x"] = a_list([first, tab("streams"), tab("shorts")], title="Name", channel="Name", channel_id=UC)
-    answers[f"{YT}/@x/streams"] = a_list([video(2), video(1)])
-    answers[f"{YT}/@x/shorts"] = a_list([video(3)])
-    items, error = read(f"{YT}/@x")
+    answers[f"{YT}/channel/{UC}"] = a_list(
+        [first, tab("streams"), tab("shorts")], title="Name", channel="Name", channel_id=UC
+    )
+    answers[f"{YT}/channel/{UC}/streams"] = a_list([video(2), video(1)])
+    answers[f"{YT}/channel/{UC}/shorts"] = a_list([video(3)])
+    items, error = read(f"{YT}/channel/{UC}")
     assert error is None
     assert items[0] == ListedTitle("Name", UC, None)
     assert keys(items) == ["yt:v:00000000001", "yt:v:00000000002", "yt:v:00000000003"]
@@ -323,12 +326,12 @@ def test_a_channel_is_called_as_the_channel_and_listed_tab_by_tab(answers: Answe
 
 def test_a_tab_that_fails_does_not_take_the_others_along(answers: Answers) -> None:
     oops = ExtractorError("HTTP Error 502: Oops", expected=True)
-    answers[f"{YT}/@x"] = a_list(
+    answers[f"{YT}/channel/{UC}"] = a_list(
         [a_list(failing_after([video(1)], oops)), tab("streams"), tab("shorts")], channel="Name"
     )
-    answers[f"{YT}/@x/streams"] = ExtractorError("HTTP Error 503: Oops", expected=True)
-    answers[f"{YT}/@x/shorts"] = a_list([video(3)])
-    items, failure = read(f"{YT}/@x")
+    answers[f"{YT}/channel/{UC}/streams"] = ExtractorError("HTTP Error 503: Oops", expected=True)
+    answers[f"{YT}/channel/{UC}/shorts"] = a_list([video(3)])
+    items, failure = read(f"{YT}/channel/{UC}")
     assert keys(items) == ["yt:v:00000000001", "yt:v:00000000003"]
     assert failure is not None
     assert failure.reason == "http-502", "the first failure counts"
@@ -336,18 +339,18 @@ def test_a_tab_that_fails_does_not_take_the_others_along(answers: Answers) -> No
 
 
 def test_a_tab_that_is_not_there_is_no_failure(answers: Answers) -> None:
-    answers[f"{YT}/@x"] = a_list([a_list([video(1)]), tab("streams")], channel="Name")
-    answers[f"{YT}/@x/streams"] = ExtractorError("This channel does not have a streams tab", expected=True)
-    items, failure = read(f"{YT}/@x")
+    answers[f"{YT}/channel/{UC}"] = a_list([a_list([video(1)]), tab("streams")], channel="Name")
+    answers[f"{YT}/channel/{UC}/streams"] = ExtractorError("This channel does not have a streams tab", expected=True)
+    items, failure = read(f"{YT}/channel/{UC}")
     assert keys(items) == ["yt:v:00000000001"]
     assert failure is None
 
 
 def test_being_throttled_stops_everything_at_once(answers: Answers) -> None:
-    answers[f"{YT}/@x"] = a_list([a_list([video(1)]), tab("streams"), tab("shorts")], channel="Name")
-    answers[f"{YT}/@x/streams"] = ExtractorError("HTTP Error 429: Too Many Requests", expected=True)
-    answers[f"{YT}/@x/shorts"] = lambda: pytest.fail("asked again after a block")
-    items, failure = read(f"{YT}/@x")
+    answers[f"{YT}/channel/{UC}"] = a_list([a_list([video(1)]), tab("streams"), tab("shorts")], channel="Name")
+    answers[f"{YT}/channel/{UC}/streams"] = ExtractorError("HTTP Error 429: Too Many Requests", expected=True)
+    answers[f"{YT}/channel/{UC}/shorts"] = lambda: pytest.fail("asked again after a block")
+    items, failure = read(f"{YT}/channel/{UC}")
     assert keys(items) == ["yt:v:00000000001"]
     assert isinstance(failure, ThrottledError)
 
@@ -367,13 +370,36 @@ def test_a_channel_without_videos_and_name_is_suspect(answers: Answers, title: s
     assert "UULF" in str(failure)
 
 
-def test_an_alias_that_lists_nothing_is_asked_by_its_id(answers: Answers) -> None:
-    """yt-dlp looks into the uploads of a channel without tabs ("Topic") only when it is given the ID."""
-    answers[f"{YT}/@x"] = a_list([], id="@x", title="Name - Topic", channel="Name - Topic", channel_id=UC)
-    answers[f"{YT}/channel/{UC}"] = a_list([video(1)], channel="Name - Topic")
-    items, failure = read(f"{YT}/@x")
+@pytest.mark.parametrize(
+    ("alias", "path"), [("@x", UC), ("@X/shorts", f"{UC}/shorts"), ("c/x/streams", f"{UC}/streams"), ("user/x", UC)]
+)
+def test_an_alias_is_the_channel_that_it_stands_for(answers: Answers, alias: str, path: str) -> None:
+    """Nothing is listed under a name: not even the entries that came with it."""
+    answers[f"{YT}/{alias}"] = a_list([video(1)], title="Name - Videos", channel="Name", channel_id=UC)
+    items, failure = read(f"{YT}/{alias}")
     assert failure is None
-    assert keys(items) == ["yt:v:00000000001"]
+    (item,) = items
+    assert isinstance(item, ListedChannel)
+    assert (item.key, item.url) == (f"yt:c:{path}", f"{YT}/channel/{path}")
+
+
+def test_a_topic_channel_without_tabs_is_known_by_its_id(answers: Answers) -> None:
+    """yt-dlp looks into its uploads only when it is given the ID."""
+    answers[f"{YT}/@x"] = a_list([], id="@x", title="Name - Topic", channel="Name - Topic", channel_id=UC)
+    assert read(f"{YT}/@x") == ([ListedChannel(f"{YT}/channel/{UC}", f"yt:c:{UC}", "Name - Topic")], None)
+
+
+@pytest.mark.parametrize("channel_id", [None, "", "HCnot-a-channel"])
+def test_an_alias_whose_channel_is_not_said_is_listed_by_its_name(answers: Answers, channel_id: str | None) -> None:
+    answers[f"{YT}/@x"] = a_list([video(1)], title="Name", channel_id=channel_id)
+    items, failure = read(f"{YT}/@x")
+    assert (keys(items), failure) == (["yt:v:00000000001"], None)
+
+
+def test_an_alias_that_says_nothing_is_suspect(answers: Answers) -> None:
+    answers[f"{YT}/@x"] = a_list([], id="@x", title="@x")
+    failure = read(f"{YT}/@x")[1]
+    assert (type(failure), failure and failure.reason) == (TransientError, "nothing-listed")
 
 
 def test_answers_that_point_elsewhere_are_followed_but_not_for_ever(answers: Answers) -> None:
