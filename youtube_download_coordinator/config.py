@@ -6,21 +6,37 @@ the working directory, else its default.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.yt_dlp_options import check_options, like
 
 YEAR_MINUTES = 366 * 24 * 60
 """No time is longer, so that adding one to a date never fails."""
 Seconds = Annotated[float, Field(ge=0, le=YEAR_MINUTES * 60, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(gt=0, le=YEAR_MINUTES, allow_inf_nan=False)]
+PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+SECRETS = frozenset({"proxy", "yt_dlp_options"})
+"""Settings whose values are not repeated in a message."""
+
+
+def _proxy(proxy: SecretStr) -> SecretStr:
+    try:
+        address = urlsplit(proxy.get_secret_value())
+        well = address.scheme in PROXY_SCHEMES and bool(address.hostname) and address.port != 0
+    except ValueError:
+        well = False
+    if not well:
+        raise ValueError(f"it must be an address like http://user:password@host:port ({', '.join(PROXY_SCHEMES)})")
+    return proxy
+
+
 AudioCodec = Literal["best", "m4a", "mp3", "opus", "vorbis", "flac", "wav", "aac", "alac"]
 
 
@@ -109,14 +125,29 @@ class Config(BaseSettings):
     mix_max_videos: Annotated[int, Field(ge=1)] = 100
     """A mix (`list=RD...`) never ends; this many of it are listed."""
 
+    proxy: Annotated[SecretStr, AfterValidator(_proxy)] | None = None
+    """The proxy to YouTube: `http://user:password@host:port`, or socks5h and others. Without it yt-dlp heeds HTTPS_PROXY."""
+
+    cookies_file: Path | None = None
+    """Cookies of an account that is logged in to YouTube (Netscape format, cookies.txt), for listing and processing.
+    The file is only read."""
+
+    rate_limit_bytes_per_second: Annotated[int, Field(gt=0)] | None = None
+    """The most that one download takes of the line; `concurrency` times that in all. None: as fast as it comes."""
+
+    yt_dlp_options: Annotated[dict[str, Any], AfterValidator(check_options), Field(repr=False)] = {}
+    """More options for yt-dlp, by their Python names, as JSON: `{"format_sort": ["res:720"]}`. Those we own are refused."""
+
     def __init__(self, **values: Any) -> None:
         unknown = [name for name in values if name not in type(self).model_fields and not name.startswith("_")]
         if unknown:
-            raise ConfigError(f"there is no setting {', '.join(unknown)}{_like(unknown[0], type(self).model_fields)}")
+            raise ConfigError(f"there is no setting {', '.join(unknown)}{like(unknown[0], type(self).model_fields)}")
         try:
             super().__init__(**values)
         except ValidationError as error:
             raise ConfigError("; ".join(_one_line(problem) for problem in error.errors())) from None
+        except SettingsError as error:
+            raise ConfigError(f"{str(error).partition(' from source')[0]}: it must be JSON") from None
         except (OSError, UnicodeError) as error:
             raise ConfigError(f"the file .env in {str(Path.cwd())!r} cannot be read: {error}") from None
 
@@ -133,11 +164,9 @@ class Config(BaseSettings):
         return timedelta(minutes=self.listing_timeout_minutes)
 
 
-def _like(name: str, names: Iterable[str]) -> str:
-    close = get_close_matches(name, list(names), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
 def _one_line(problem: Any) -> str:
-    setting = ".".join(str(part) for part in problem["loc"]) or "settings"
-    return f"{setting}={problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    setting = str(problem["loc"][0]) if problem["loc"] else "settings"
+    where = ".".join(str(part) for part in problem["loc"]) or setting
+    value = "" if setting in SECRETS else f"={problem['input']!r}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}{value}: {message[0].lower()}{message[1:]}"

@@ -16,6 +16,7 @@ from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.ingest import NO_LEASE
 from youtube_download_coordinator.lifecycle import IS_SOURCE
 from youtube_download_coordinator.models import Done, Failure, Outcome, Source, Verdict, VideoTask, storable
+from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.queue import Claim, Queue, describe
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.youtube import (
@@ -76,7 +77,7 @@ def list_in_child(source: Source, config: Config) -> Generator[Listed, None, Non
     """List a source in a process of its own, within a deadline that bites. Raises the AttemptError of what failed."""
     payload = {
         "url": source.url,
-        "allow_other_sites": config.allow_other_sites,
+        "network": Network.of(config).to_json(),
         "mix_max_videos": config.mix_max_videos,
     }
     target = "youtube_download_coordinator.youtube:list_in_child"

@@ -154,10 +154,12 @@ def _log_traceback(error: Exception) -> None:
 
 def _worker_settings(config: Config) -> dict[str, Any]:
     """What the built-ins need to know, and nothing else: no address of a database goes into a child."""
+    from youtube_download_coordinator.network import Network
+
     return {
         "output_dir": str(config.output_dir.absolute()),
         "audio_codec": config.audio_codec,
-        "allow_other_sites": config.allow_other_sites,
+        "network": Network.of(config).to_json(),
     }
 
 

@@ -16,7 +16,7 @@ import shutil
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 
 from youtube_download_coordinator.errors import AttemptError, LaterError, PermanentError, UnfitError
 from youtube_download_coordinator.models import VideoTask, utc_text
+from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.verdicts import MessageKeeper, classify
 
 RETRIES = 3
@@ -47,13 +48,11 @@ class Settings:
 
     output_dir: Path
     audio_codec: str = "m4a"
-    allow_other_sites: bool = False
-    socket_timeout_seconds: float = 20.0
-    """Silence on a connection; yt-dlp's own default."""
+    network: Network = field(default_factory=Network)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Settings:
-        return cls(**{**fields, "output_dir": Path(fields["output_dir"])})
+        return cls(**{**fields, "output_dir": Path(fields["output_dir"]), "network": Network(**fields["network"])})
 
 
 # -- the three
@@ -138,11 +137,9 @@ def _fetch(task: VideoTask, settings: Settings, options: Mapping[str, Any]) -> P
 @contextlib.contextmanager
 def _downloader(settings: Settings, options: Mapping[str, Any]) -> Iterator[tuple[Any, Callable[[], Sequence[str]]]]:
     """A YoutubeDL, and a look at its warnings. Its errors are translated."""
-    from yt_dlp import YoutubeDL  # half a second, which a file that is there already does not cost
-
     keeper = MessageKeeper()
     try:
-        with YoutubeDL({**_options(settings), "logger": keeper, **options}) as ydl:
+        with settings.network.youtube_dl({**_OPTIONS, **options}, keeper) as ydl:
             yield ydl, lambda: keeper.messages
     except (AttemptError, MemoryError):
         raise
@@ -150,21 +147,16 @@ def _downloader(settings: Settings, options: Mapping[str, Any]) -> Iterator[tupl
         raise classify(error, keeper.messages) from error
 
 
-def _options(settings: Settings) -> dict[str, Any]:
-    return {
-        "quiet": True,
-        "noprogress": True,
-        "noplaylist": True,
-        "playlist_items": "1:2",  # a second one is enough to see that it is a list
-        "allowed_extractors": ["default"] if settings.allow_other_sites else ["youtube", "youtube:.*"],
-        "socket_timeout": settings.socket_timeout_seconds,
-        "retries": RETRIES,
-        "fragment_retries": RETRIES,
-        "skip_unavailable_fragments": False,  # else a file with holes in it is taken for a whole one
-        "ignore_no_formats_error": True,  # else the start of a premiere is not told; _check raises instead
-        "overwrites": False,
-        "continuedl": True,
-    }
+_OPTIONS: Mapping[str, Any] = {
+    "noplaylist": True,
+    "playlist_items": "1:2",  # a second one is enough to see that it is a list
+    "retries": RETRIES,
+    "fragment_retries": RETRIES,
+    "skip_unavailable_fragments": False,  # else a file with holes in it is taken for a whole one
+    "ignore_no_formats_error": True,  # else the start of a premiere is not told; _check raises instead
+    "overwrites": False,
+    "continuedl": True,
+}
 
 
 def _output(work: Path, stem: str, emit: Emit | None) -> dict[str, Any]:

@@ -145,14 +145,14 @@ def classify(error: BaseException, messages: Sequence[str] = (), *, now: datetim
         if isinstance(link, AttemptError):
             return link
     text = " / ".join(dict.fromkeys(_plain(str(link)) for link in chain))
-    message = cut(_short(str(error)) or type(error).__name__)
+    message = cut(without_logins(_short(str(error))) or type(error).__name__)
     if unfit := _machine_is_unfit(chain, text):
         return UnfitError(message, reason=unfit)
     said = [_plain(message) for message in messages]
     if _from_yt_dlp(chain, text):
         kind, reason = _verdict(chain, text, said)
     else:
-        message = cut(f"{type(error).__name__}: {error}")
+        message = cut(without_logins(f"{type(error).__name__}: {error}"))
         kind, reason = _throttled_by(said) or (TransientError, _plain_reason(chain))
     return kind(message, reason=reason, not_before=_not_before(text, now) if kind is LaterError else None)
 
@@ -309,6 +309,11 @@ _UNIT_SECONDS = {
 _IN_A_TIME = re.compile(
     rf"\b(?:begin|premieres?|start)s? in (?:(\d+)|an?) ({'|'.join(_UNIT_SECONDS)})s?\b", re.IGNORECASE
 )
+
+
+def without_logins(text: str) -> str:
+    """Without `user:password@` in addresses: a proxy's must not get into a row or a log."""
+    return re.sub(r"(?<=://)[^\s/@]*@", "", text)
 
 
 def _plain(text: str) -> str:

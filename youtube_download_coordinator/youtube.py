@@ -22,6 +22,7 @@ from youtube_download_coordinator.errors import (
     TransientError,
     UnfitError,
 )
+from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.urls import Kind, Target, channel_of, source_target, video_target
 from youtube_download_coordinator.verdicts import MessageKeeper, classify
 
@@ -79,9 +80,7 @@ class ListedChannel:
 Listed = ListedVideo | ListedSource | ListedTitle | ListedChannel
 
 
-def listing(
-    url: str, *, allow_other_sites: bool, mix_max_videos: int, socket_timeout_seconds: float = 20
-) -> Iterator[Listed]:
+def listing(url: str, *, network: Network, mix_max_videos: int) -> Iterator[Listed]:
     """List a source, each video once, as the pages arrive; ListedTitle first, except for a single video.
 
     Private and deleted entries are left out. Of an alias (@handle, /c/, /user/) nothing comes but the ListedChannel it stands
@@ -89,8 +88,8 @@ def listing(
     Raises BadUrl; the AttemptError of what failed first, after all that could be listed; a ThrottledError or UnfitError at
     once. What was yielded before an error is good.
     """
-    target = source_target(url, allow_other_sites=allow_other_sites)
-    with _Lister(allow_other_sites, mix_max_videos, socket_timeout_seconds) as lister:
+    target = source_target(url, allow_other_sites=network.allow_other_sites)
+    with _Lister(network, mix_max_videos) as lister:
         yield from lister.list(target)
 
 
@@ -99,7 +98,7 @@ def list_in_child(payload: Mapping[str, Any], emit: Callable[[Mapping[str, Any]]
 
     Raises what `listing` raises.
     """
-    for item in listing(**payload):
+    for item in listing(**{**payload, "network": Network(**payload["network"])}):
         emit({"kind": _KINDS[type(item)], **asdict(item)})
 
 
@@ -121,13 +120,11 @@ _KINDS: dict[type[Listed], str] = {item: kind for kind, item in _ITEMS.items() i
 class _Lister:
     """One listing: a YoutubeDL, what it has said, and what was listed already."""
 
-    def __init__(self, allow_other_sites: bool, mix_max_videos: int, socket_timeout_seconds: float) -> None:
-        from yt_dlp import YoutubeDL
-
-        self._allow_other_sites = allow_other_sites
+    def __init__(self, network: Network, mix_max_videos: int) -> None:
+        self._allow_other_sites = network.allow_other_sites
         self._mix_max_videos = mix_max_videos
         self._keeper = MessageKeeper()
-        self._ydl = YoutubeDL(_options(allow_other_sites, socket_timeout_seconds, self._keeper))
+        self._ydl = network.youtube_dl(_OPTIONS, self._keeper)
         self._seen: set[str] = set()
         self._entries = 0
         """All that YouTube listed: also repeats and private ones."""
@@ -271,24 +268,17 @@ class _Lister:
             _log.info("%s: YouTube listed %d of %d entries", target.url, self._entries, expected)
 
 
-def _options(allow_other_sites: bool, socket_timeout_seconds: float, keeper: MessageKeeper) -> dict[str, Any]:
-    options = {
-        "quiet": True,
-        "noprogress": True,
-        "logger": keeper,
-        "color": "never",
-        "socket_timeout": socket_timeout_seconds,
-        # A channel's tabs come as separate entries, unopened; with process=False it means nothing else.
-        "playlist_items": "0",
-        # An error instead of a list that ends too early without a word.
-        "extractor_args": {"youtube": {"raise_incomplete_data": ["1"]}},
-        "retry_sleep_functions": {"extractor": _retry_pause_seconds},
-    }
-    return options if allow_other_sites else options | {"allowed_extractors": ["youtube", "youtube:.*"]}
-
-
 def _retry_pause_seconds(n: int) -> float:
     return RETRY_PAUSE_SECONDS[min(n, len(RETRY_PAUSE_SECONDS) - 1)]
+
+
+_OPTIONS: Mapping[str, Any] = {
+    # A channel's tabs come as separate entries, unopened; with process=False it means nothing else.
+    "playlist_items": "0",
+    # An error instead of a list that ends too early without a word.
+    "extractor_args": {"youtube": {"raise_incomplete_data": ["1"]}},
+    "retry_sleep_functions": {"extractor": _retry_pause_seconds},
+}
 
 
 # -- reading yt-dlp's answers

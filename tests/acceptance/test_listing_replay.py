@@ -55,8 +55,8 @@ class Run:
         return next((item for item in self.items if isinstance(item, ListedTitle)), None)
 
 
-def list_source(replay: Replay, path: str, **options: Any) -> Run:
-    payload = {"url": f"{YT}/{path}", "allow_other_sites": False, "mix_max_videos": 100} | options
+def list_source(replay: Replay, path: str, *, mix_max_videos: int = 100, **network: Any) -> Run:
+    payload = {"url": f"{YT}/{path}", "network": network, "mix_max_videos": mix_max_videos}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(payload)],
         env=replay.environment, cwd=ROOT, capture_output=True, text=True, timeout=LISTING_SECONDS,

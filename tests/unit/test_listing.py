@@ -21,6 +21,7 @@ from youtube_download_coordinator.errors import (
     ThrottledError,
     TransientError,
 )
+from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.youtube import (
     Listed,
     ListedChannel,
@@ -39,9 +40,10 @@ UC = "UCs6nmQViDpUw0nuIx9c_WvA"
 def read(url: str, **options: Any) -> tuple[list[Listed], AttemptError | None]:
     """All that a listing yields, and how it ended."""
     items: list[Listed] = []
-    arguments = {"allow_other_sites": False, "mix_max_videos": 5, "socket_timeout_seconds": 5} | options
+    mix_max_videos = options.pop("mix_max_videos", 5)
+    network = Network(**{"socket_timeout_seconds": 5} | options)
     try:
-        items.extend(listing(url, **arguments))
+        items.extend(listing(url, network=network, mix_max_videos=mix_max_videos))
     except AttemptError as error:
         close_responses(error)
         return items, error
@@ -289,7 +291,7 @@ def test_a_mix_that_only_repeats_itself_ends_too(answers: Answers) -> None:
 
 def test_a_list_is_streamed(answers: Answers) -> None:
     answers[PLAYLIST] = a_list(video(n) for n in itertools.count())
-    stream = listing(PLAYLIST, allow_other_sites=False, mix_max_videos=1)
+    stream = listing(PLAYLIST, network=Network(), mix_max_videos=1)
     assert len(list(itertools.islice(stream, 1000))) == 1000
 
 
@@ -432,7 +434,7 @@ def test_a_child_sends_what_the_parent_reads(answers: Answers) -> None:
     inner = {"_type": "url", "ie_key": "YoutubeTab", "url": f"{YT}/playlist?list=PLinner", "title": "Inner"}
     answers[PLAYLIST] = a_list([video(1, duration=3), inner])
     sent: list[str] = []
-    payload = {"url": PLAYLIST, "allow_other_sites": False, "mix_max_videos": 5, "socket_timeout_seconds": 5}
+    payload = {"url": PLAYLIST, "network": Network().to_json(), "mix_max_videos": 5}
     emit: Callable[[Any], None] = lambda message: sent.append(json.dumps(message))  # noqa: E731
     list_in_child(payload, emit)
     assert [json.loads(line)["kind"] for line in sent] == ["title", "video", "source"]

@@ -27,6 +27,7 @@ from youtube_download_coordinator import processors
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import AttemptError, LaterError, PermanentError, UnfitError
 from youtube_download_coordinator.models import Done, Failure, Verdict, VideoTask
+from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.processing import process_video
 from youtube_download_coordinator.processors import Settings, audio, download, file_stem, metadata, safe_name
 
@@ -126,7 +127,7 @@ def site(clip: bytes) -> Iterator[Site]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(output_dir=tmp_path / "media", allow_other_sites=True, socket_timeout_seconds=0.3)
+    return Settings(output_dir=tmp_path / "media", network=Network(allow_other_sites=True, socket_timeout_seconds=0.3))
 
 
 def task(site: Site, path: str = "/clip.mp4", accent: str = "Scottish") -> VideoTask:
@@ -265,7 +266,7 @@ def test_half_a_conversion_is_not_taken_for_a_file(site: Site, settings: Setting
 
 def test_other_sites_are_asked_only_when_they_are_allowed(site: Site, settings: Settings) -> None:
     with pytest.raises(PermanentError) as caught:
-        audio(task(site), replace(settings, allow_other_sites=False))
+        audio(task(site), replace(settings, network=Network()))
     assert caught.value.reason == "unsupported-url"
     assert site.log == []
 

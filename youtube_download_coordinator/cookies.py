@@ -1,0 +1,91 @@
+"""A file of cookies as browsers' extensions export it (Netscape format): read, never written; and whether its login holds.
+
+yt-dlp rewrites the file that it is given when it closes, and prints a line that it does not understand, with its secret. So it
+gets a copy in memory, of the good lines only: nothing is left on a disk, also when the process is killed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from youtube_download_coordinator.errors import UnfitError
+from youtube_download_coordinator.models import utc_text
+
+HOW_TO = (
+    "log in to YouTube in a private browser window, export the cookies of youtube.com with an extension that writes cookies.txt,"
+    " close the window, copy the file to this machine and set YDC_COOKIES_FILE to its path"
+)
+"""For a machine without a browser. A private window, because YouTube rotates the cookies of one that stays open."""
+FIELDS = 7
+HTTP_ONLY = "#HttpOnly_"
+SESSION = "LOGIN_INFO"
+SIGNATURES = frozenset({"SAPISID", "__Secure-1PAPISID", "__Secure-3PAPISID"})
+"""yt-dlp takes a guest for logged in when it has the session and one of these."""
+
+
+class Cookie(NamedTuple):
+    """What we look at. Its value is nobody's business."""
+
+    domain: str
+    name: str
+    expires: datetime | None
+    """None: at the end of the browser's session, which a file does not have."""
+
+
+def read_cookies(path: Path) -> str:
+    """The file's good lines, as yt-dlp takes them. Raises UnfitError."""
+    lines = _lines(path)
+    good = [_with_its_flag(line) for line in lines if _cookie(line)]
+    if good:
+        return "# Netscape HTTP Cookie File\n" + "".join(f"{line}\n" for line in good)
+    what = "is JSON" if lines and lines[0].lstrip()[:1] in ("[", "{") else "has no cookies in it"
+    raise UnfitError(f"{path} {what}, not the Netscape format (cookies.txt): {HOW_TO}", reason="cookies")
+
+
+def check_cookies(path: Path, now: datetime | None = None) -> str:
+    """Whose cookies these are. Raises UnfitError when there are none of YouTube's, or its login has expired."""
+    cookies = [cookie for line in read_cookies(path).splitlines() if (cookie := _cookie(line))]
+    ours = [cookie for cookie in cookies if re.search(r"(?:^|\.)youtube\.com$", cookie.domain)]
+    if not ours:
+        raise UnfitError(f"{path} has no cookies of youtube.com: {HOW_TO}", reason="cookies")
+    login = list(_login(ours))
+    if len(login) < 2:
+        return f"{path} has cookies of youtube.com but no login: YouTube sees a guest"
+    ends = min((cookie.expires for cookie in login if cookie.expires), default=None)
+    if ends and ends <= (now or datetime.now(UTC)):  # noqa: TID251  nothing about a lease
+        raise UnfitError(f"the login in {path} expired at {utc_text(ends)}: {HOW_TO}", reason="cookies")
+    return f"{path} has a login of YouTube's" + (f" until {utc_text(ends)}" if ends else "")
+
+
+def _login(cookies: list[Cookie]) -> Iterator[Cookie]:
+    """The session, and the signature that lasts longest."""
+    yield from [cookie for cookie in cookies if cookie.name == SESSION][:1]
+    signatures = [cookie for cookie in cookies if cookie.name in SIGNATURES]
+    yield from sorted(signatures, key=lambda cookie: cookie.expires or datetime.max.replace(tzinfo=UTC))[-1:]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UnfitError(f"the cookies in {path} cannot be read: {why} (YDC_COOKIES_FILE)", reason="cookies") from error
+
+
+def _with_its_flag(line: str) -> str:
+    """With the second field as the first one has it: some extensions do not care, and Python's reader fails on the whole file."""
+    domain, _, *rest = line.split("\t")
+    return "\t".join([domain, "TRUE" if domain.removeprefix(HTTP_ONLY).startswith(".") else "FALSE", *rest])
+
+
+def _cookie(line: str) -> Cookie | None:
+    line = line.removeprefix(HTTP_ONLY)
+    fields = line.split("\t")
+    if line.startswith("#") or len(fields) != FIELDS or not re.fullmatch(r"(?:\d{1,12}(?:\.\d+)?)?", fields[4]):
+        return None
+    seconds = min(float(fields[4] or 0), 253402300799.0)  # the year 9999
+    return Cookie(fields[0], fields[5], datetime.fromtimestamp(seconds, UTC) if seconds else None)
