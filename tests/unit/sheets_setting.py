@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.sheets_api import Account, SheetsServer, Simulator, Spreadsheet
-from youtube_download_coordinator import cli, preflight
+from youtube_download_coordinator import preflight
+from youtube_download_coordinator.cli import readiness
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.doctor import Finding, examine
 
@@ -97,7 +98,7 @@ def google(folder: Path) -> Iterator[Setting]:
 def findings(here: Setting, **settings: Any) -> list[Finding]:
     """What doctor finds about the sheet; this machine is another matter."""
     with ExitStack() as stack:
-        checks = cli._checks(here.config(**settings), stack)
+        checks = readiness.checks(here.config(**settings), stack)
         return list(examine(check for check in checks if check.name not in preflight.CHECKS))
 
 
