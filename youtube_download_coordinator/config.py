@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.refresh import MAX_HOURS, refresh_hours
 from youtube_download_coordinator.yt_dlp_options import check_options, like
 
 YEAR_MINUTES = 366 * 24 * 60
@@ -122,6 +123,12 @@ class Config(BaseSettings):
     audio_codec: AudioCodec = "m4a"
     """What the `audio` processor converts to; `best` keeps what YouTube has."""
 
+    refresh_after_hours: Annotated[
+        float, Field(ge=0, le=MAX_HOURS), BeforeValidator(lambda said: refresh_hours(str(said)))
+    ] = 24
+    """A source that is done is looked at again for new videos so long after its last look; 0 or `off`: never. A column
+    RefreshHours of the source goes before it."""
+
     mix_max_videos: Annotated[int, Field(ge=1)] = 100
     """A mix (`list=RD...`) never ends; this many of it are listed."""
 
@@ -158,6 +165,10 @@ class Config(BaseSettings):
     @property
     def attempt_timeout(self) -> timedelta:
         return timedelta(minutes=self.attempt_timeout_minutes)
+
+    @property
+    def refresh(self) -> timedelta | None:
+        return timedelta(hours=self.refresh_after_hours) or None
 
     @property
     def listing_timeout(self) -> timedelta:

@@ -94,7 +94,7 @@ def open_queue(config: Config, run: str = "") -> Queue:
         worker=worker_name(run or f"{randomness.getrandbits(32):08x}"),
         video_policy=policy,
         # A source that does not answer today may tomorrow: its listing is tried for ever, at longer and longer intervals.
-        source_policy=replace(policy, max_retries=None),
+        source_policy=replace(policy, max_retries=None, refresh=config.refresh),
         monotonic=_monotonic,
         random=randomness,
     )

@@ -14,8 +14,7 @@ from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import AttemptError, BadUrl, PermanentError, StoreError, attempt_error
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.ingest import NO_LEASE
-from youtube_download_coordinator.lifecycle import IS_SOURCE
-from youtube_download_coordinator.models import Done, Failure, Outcome, Source, Verdict, VideoTask, storable
+from youtube_download_coordinator.models import IS_SOURCE, Done, Failure, Outcome, Source, Verdict, VideoTask, storable
 from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.queue import Claim, Queue, describe
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS

@@ -5,6 +5,7 @@
        ├──release───────┤
        ├──fail (counted, with a pause)──┤
        ├──recover (the lease ran out)───┤──▶ DEAD (a video task) or ERROR (a source) when there is no more hope
+       ├──look_again── DONE, a source whose time has come
        ╰──requeue── DONE, ERROR, DEAD
 
 Clock and randomness are given (`At`), so that a story replays exactly. Whether a transition really happens is decided by
@@ -18,11 +19,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar, assert_never
 
 from youtube_download_coordinator.models import (
+    SKIPPED,
     Done,
     Failure,
     Lease,
     Outcome,
     Row,
+    Source,
     State,
     Status,
     Verdict,
@@ -30,11 +33,9 @@ from youtube_download_coordinator.models import (
     cut,
     utc_text,
 )
+from youtube_download_coordinator.refresh import next_look
 
 R = TypeVar("R", bound=Row)
-
-IS_SOURCE = "is source "
-"""Begins the result of a source that is another's alias."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,8 @@ class Policy:
     """Failed attempts until there is no more hope; None: hope never ends."""
     backoff: timedelta
     backoff_max: timedelta
+    refresh: timedelta | None = None
+    """So long after its last look a source that is done is looked at again; None: never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,11 @@ def is_stalled(row: Row, now: datetime) -> bool:
     return row.lease.state is State.HELD and (row.lease.until is None or row.lease.until <= now)
 
 
+def may_be_looked_at_again(row: Row, now: datetime) -> bool:
+    """Whether the row is done and the time has come to ask whether it is to be done again."""
+    return row.lease.state is State.DONE and (row.lease.not_before is None or row.lease.not_before <= now)
+
+
 def claim(row: R, at: At, holder: str, policy: Policy) -> R:
     """PENDING and due: held by `holder` for one lease."""
     _require(is_due(row, at.now), row, "claim")
@@ -86,17 +94,30 @@ def settle(row: R, at: At, outcome: Outcome, policy: Policy) -> R:
     """HELD: what becomes of the row after an attempt."""
     match outcome:
         case Done(result=result):
-            return complete(row, at, result)
+            return complete(row, at, result, policy)
         case Failure():
             return fail(row, at, outcome, policy)
         case _:
             assert_never(outcome)
 
 
-def complete(row: R, at: At, result: str) -> R:
-    """HELD: done, with its result."""
+def complete(row: R, at: At, result: str, policy: Policy) -> R:
+    """HELD: done, with its result; a source, until it is looked at again."""
     _require(row.lease.state is State.HELD, row, "complete")
-    return _next(row, at, State.DONE, detail=cut(result))
+    done = _next(row, at, State.DONE, detail=cut(result))
+    if not isinstance(done, Source):
+        return done
+    when = next_look(replace(done, checked_at=at.now), at.now, policy.refresh)
+    return replace(done, lease=replace(done.lease, not_before=when))
+
+
+def look_again(row: Source, at: At, policy: Policy) -> Source:
+    """DONE, and its time has come: pending, or done until a later time when setting and column say so now."""
+    _require(may_be_looked_at_again(row, at.now), row, "be looked at again")
+    when = next_look(row, at.now, policy.refresh)
+    if when > at.now:
+        return _next(row, at, State.DONE, not_before=when, detail=row.lease.detail)
+    return _next(row, at, State.PENDING, tries=0)
 
 
 def fail(row: R, at: At, failure: Failure, policy: Policy) -> R:
@@ -148,7 +169,7 @@ def heed(row: R, at: At) -> R | None:
         case Status.PENDING if row.lease.state in settled:
             return requeue(row, at)
         case Status.DONE if row.lease.state in {State.PENDING, State.ERROR, State.DEAD}:
-            return _next(row, at, State.DONE, detail="skipped by hand")
+            return _next(row, at, State.DONE, detail=SKIPPED)
         case Status.ERROR if row.lease.state in {State.PENDING, State.DONE}:
             return _next(row, at, State.ERROR, detail="by-hand: kept away from workers")
         case _:

@@ -16,6 +16,14 @@ DETAIL_MAX_CHARACTERS = 300
 """A result or a reason is cut to this length: a spreadsheet's cell is no place for a traceback."""
 
 
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""Not before this: not at all. The first day of the last year, so that no time zone of a database leads beyond."""
+IS_SOURCE = "is source "
+"""Begins the result of a source that is another's alias."""
+SKIPPED = "skipped by hand"
+"""The result of a row that a person has called done."""
+
+
 class State(StrEnum):
     """What the lease of a row says."""
 
@@ -61,7 +69,7 @@ class Lease:
     tries: int = 0
     """Failed attempts so far."""
     not_before: datetime | None = None
-    """PENDING only: nobody claims it earlier."""
+    """PENDING: nobody claims it earlier. DONE: a source is not looked at again earlier."""
     holder: str = ""
     """HELD only: `host/run` of the worker."""
     until: datetime | None = None
@@ -118,7 +126,12 @@ class Row:
 
     @property
     def not_before(self) -> datetime | None:
-        return self.lease.not_before
+        return self.lease.not_before if self.lease.not_before != NEVER else None
+
+    def own(self, name: str) -> str:
+        """What stands in a column of a person's own, whose name may be written in capitals or not."""
+        said = (text for column, text in self.extra.items() if column.strip().casefold() == name.casefold())
+        return next(said, "").strip()
 
     _COLUMNS: ClassVar[Mapping[str, str]] = {}
 

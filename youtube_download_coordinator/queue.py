@@ -59,10 +59,12 @@ class Recovered:
     heeded: int = 0
     """Rows in whose Status a person had asked for something."""
     moved: int = 0
+    due_again: int = 0
+    """Sources that are to be looked at for new videos."""
 
     @property
     def total(self) -> int:
-        return self.retried + self.given_up + self.heeded + self.moved
+        return self.retried + self.given_up + self.heeded + self.moved + self.due_again
 
 
 @dataclass(slots=True, kw_only=True)
@@ -240,7 +242,7 @@ class Queue:
     # --- repairing ---------------------------------------------------------------------------------------------------
 
     def recover(self, table: Table[R]) -> Recovered:
-        """Move on every row whose claim ran out, and every row that stands in the wrong table."""
+        """Move on every row whose claim ran out, that stands in the wrong table, or that is to be looked at again."""
         policy = self._policy(table)
         retried = given_up = 0
         for rows in self._pages(table, lambda: Where(state=State.HELD, due=self.store.now())):
@@ -253,10 +255,10 @@ class Queue:
         heeded = self._heed(table)
         if table.name == VIDEO_TASKS.name:
             heeded += self._heed(DEAD_LETTERS)
-            moved = self._tidy()
+            moved, due_again = self._tidy(), 0
         else:
-            moved = 0
-        return Recovered(retried=retried, given_up=given_up, heeded=heeded, moved=moved)
+            moved, due_again = 0, self._look_again()
+        return Recovered(retried=retried, given_up=given_up, heeded=heeded, moved=moved, due_again=due_again)
 
     def _heed(self, table: Table[R]) -> int:
         """Do what people have asked for through Status."""
@@ -266,6 +268,17 @@ class Queue:
             changes = [Change(row, new) for row in rows if (new := lifecycle.heed(row, self._fresh(at)))]
             count += len(self._won(table, changes))
         return count
+
+    def _look_again(self) -> int:
+        """Have sources listed again whose time has come; how many. A page of them at a time: a whole queue may be due at once."""
+        for rows in self._pages(SOURCES, lambda: Where(state=State.DONE, due=self.store.now())):
+            at = self._at()
+            due = [row for row in rows if lifecycle.may_be_looked_at_again(row, at.now) and not row.asked]
+            changes = [Change(row, lifecycle.look_again(row, self._fresh(at), self.source_policy)) for row in due]
+            won = self._won(SOURCES, changes)
+            if count := sum(change.new.lease.state is State.PENDING for change in won):
+                return count
+        return 0
 
     def _tidy(self) -> int:
         """Carry dead rows to the dead letters and revived ones back: whoever began it may have been killed between."""

@@ -36,7 +36,7 @@ class Where:
 
     state: State | None = None
     due: datetime | None = None
-    """Rows that somebody may act on at this time: PENDING with no later `not_before`, HELD with `until` in the past."""
+    """Rows that somebody may act on at this time: PENDING and DONE with no later `not_before`, HELD with `until` in the past."""
     holder: str = ""
     """Rows held by exactly this worker."""
     ids: Sequence[int] | None = None

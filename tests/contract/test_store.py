@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.rows import new_source, new_video
-from youtube_download_coordinator.models import Lease, State, VideoTask
+from youtube_download_coordinator.models import NEVER, Lease, State, VideoTask
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store, Swap, Where
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -111,6 +111,7 @@ def test_every_state_survives_the_way_to_the_store_and_back(store: Store, state:
     (row,) = insert(store, 1)
     fields: dict[State, dict[str, Any]] = {
         State.PENDING: {"not_before": NOW},
+        State.DONE: {"not_before": NEVER},
         State.HELD: {"until": NOW, "holder": "host/a"},
     }
     change = to(row, state, detail="a detail", **fields.get(state, {}))
@@ -254,6 +255,15 @@ def test_held_rows_are_due_when_their_claim_has_run_out(store: Store) -> None:
     ends = [NOW, NOW + timedelta(milliseconds=1)]
     store.swap(VIDEO_TASKS, [to(row, State.HELD, until=end) for row, end in zip(rows, ends, strict=True)])
     assert [row.id for row in store.scan(VIDEO_TASKS, Where(state=State.HELD, due=NOW))] == [rows[0].id]
+
+
+def test_done_rows_are_due_when_their_time_has_come_or_they_have_none(store: Store) -> None:
+    rows = insert(store, 5)
+    waits = {0: 30, 1: 10, 3: 90}
+    store.swap(VIDEO_TASKS, [to(rows[n], State.DONE, not_before=NOW + timedelta(seconds=s)) for n, s in waits.items()])
+    store.swap(VIDEO_TASKS, [to(rows[2], State.DONE), to(rows[4], State.DONE, not_before=NEVER)])
+    due = Where(state=State.DONE, due=NOW + timedelta(seconds=30))
+    assert [row.id for row in store.scan(VIDEO_TASKS, due)] == [rows[2].id, rows[1].id, rows[0].id]
 
 
 def test_count_by_state(store: Store) -> None:

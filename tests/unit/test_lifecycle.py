@@ -12,13 +12,21 @@ from hypothesis import strategies as st
 
 from tests.rows import POLICY, new_source, new_video
 from youtube_download_coordinator import lifecycle
-from youtube_download_coordinator.lifecycle import At, Policy, is_due, is_stalled, pause_seconds
+from youtube_download_coordinator.lifecycle import (
+    At,
+    Policy,
+    is_due,
+    is_stalled,
+    may_be_looked_at_again,
+    pause_seconds,
+)
 from youtube_download_coordinator.models import (
     DETAIL_MAX_CHARACTERS,
     Done,
     Failure,
     Lease,
     Row,
+    Source,
     State,
     Verdict,
     VideoTask,
@@ -98,14 +106,14 @@ def test_a_renewal_holds_for_one_lease_from_now() -> None:
 
 
 def test_a_result_is_kept_with_the_tries_it_took() -> None:
-    row = lifecycle.complete(held(tries=2, detail="why: it failed before"), AT, "media/x.m4a")
+    row = lifecycle.complete(held(tries=2, detail="why: it failed before"), AT, "media/x.m4a", POLICY)
     assert (row.lease.state, row.result, row.last_error, row.retry_count) == (State.DONE, "media/x.m4a", "", 2)
     assert (row.lease.holder, row.lease.until) == ("", None)
 
 
 def test_results_and_reasons_are_cut_to_one_line() -> None:
     long = "x\n" * 1000
-    done = lifecycle.complete(held(), AT, long)
+    done = lifecycle.complete(held(), AT, long, POLICY)
     failed = lifecycle.fail(held(), AT, Failure(verdict=Verdict.RETRY, reason="why", message=long), POLICY)
     for row in (done, failed):
         assert len(row.lease.detail) == DETAIL_MAX_CHARACTERS
@@ -213,19 +221,20 @@ def test_no_number_of_tries_is_too_much_for_a_pause() -> None:
     assert pause_seconds(10**9, 0, POLICY) == POLICY.backoff_max.total_seconds()
 
 
-EVENTS: dict[str, Callable[[VideoTask], VideoTask]] = {
+EVENTS: dict[str, Callable[[VideoTask], Row]] = {
     "claim": lambda row: lifecycle.claim(row, AT, HOLDER, POLICY),
     "renew": lambda row: lifecycle.renew(row, AT, POLICY),
-    "complete": lambda row: lifecycle.complete(row, AT, ""),
+    "complete": lambda row: lifecycle.complete(row, AT, "", POLICY),
     "fail": lambda row: lifecycle.fail(row, AT, failure(Verdict.RETRY), POLICY),
     "release": lambda row: lifecycle.release(row, AT),
     "recover": lambda row: lifecycle.recover(row, AT, POLICY),
     "requeue": lambda row: lifecycle.requeue(row, AT),
+    "be looked at again": lambda row: lifecycle.look_again(new_source(1, lease=row.lease), AT, POLICY),
 }
 ALLOWED = {
     State.PENDING: {"claim"},
     State.HELD: {"renew", "complete", "fail", "release"},
-    State.DONE: {"requeue"},
+    State.DONE: {"requeue", "be looked at again"},
     State.ERROR: {"requeue"},
     State.DEAD: {"requeue"},
 }
@@ -250,6 +259,7 @@ POLICIES = st.builds(
     max_retries=st.none() | st.integers(1, 5),
     backoff=st.timedeltas(timedelta(0), timedelta(hours=2)),
     backoff_max=st.timedeltas(timedelta(0), timedelta(hours=2)),
+    refresh=st.none() | st.timedeltas(timedelta(0), timedelta(hours=2)),
 )
 FAILURES = st.builds(
     Failure,
@@ -260,7 +270,7 @@ FAILURES = st.builds(
 )
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["claim", "renew", "settle", "release", "recover", "requeue"]),
+        st.sampled_from(["claim", "renew", "settle", "release", "recover", "requeue", "look again"]),
         st.integers(0, 3 * 3600),
         st.floats(0, 1),
         FAILURES | st.builds(Done, result=st.text(max_size=400)),
@@ -271,18 +281,32 @@ STEPS = st.lists(
 
 def take(row: Row, event: str, at: At, outcome: Done | Failure, policy: Policy) -> Row | None:
     """The row after the event; None when the rules do not allow it now."""
-    state = row.lease.state
-    if event == "claim":
-        return lifecycle.claim(row, at, HOLDER, policy) if is_due(row, at.now) else None
-    if event == "recover":
-        return lifecycle.recover(row, at, policy) if is_stalled(row, at.now) else None
-    if event == "requeue":
-        return lifecycle.requeue(row, at) if state in {State.DONE, State.ERROR, State.DEAD} else None
-    if state is not State.HELD:
-        return None
+    return (
+        take_held(row, event, at, outcome, policy)
+        if row.lease.state is State.HELD
+        else take_free(row, event, at, policy)
+    )
+
+
+def take_free(row: Row, event: str, at: At, policy: Policy) -> Row | None:
+    if event == "claim" and is_due(row, at.now):
+        return lifecycle.claim(row, at, HOLDER, policy)
+    if event == "requeue" and row.lease.state in {State.DONE, State.ERROR, State.DEAD}:
+        return lifecycle.requeue(row, at)
+    if event == "look again" and isinstance(row, Source) and may_be_looked_at_again(row, at.now):
+        return lifecycle.look_again(row, at, policy)
+    return None
+
+
+def take_held(row: Row, event: str, at: At, outcome: Done | Failure, policy: Policy) -> Row | None:
+    if event == "recover" and is_stalled(row, at.now):
+        return lifecycle.recover(row, at, policy)
     if event == "settle":
-        return lifecycle.settle(row, at, outcome, policy)
-    return lifecycle.renew(row, at, policy) if event == "renew" else lifecycle.release(row, at)
+        new = lifecycle.settle(row, at, outcome, policy)
+        return replace(new, checked_at=at.now) if isinstance(new, Source) and isinstance(outcome, Done) else new
+    if event == "renew":
+        return lifecycle.renew(row, at, policy)
+    return lifecycle.release(row, at) if event == "release" else None
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # of a machine that is busy with other tests
@@ -306,12 +330,14 @@ def check_step(old: Row, new: Row, event: str, policy: Policy) -> None:
     assert lease.nonce != old.lease.nonce
     assert (new.id, new.key, new.url) == (old.id, old.key, old.url)
     assert (lease.state is State.HELD) == bool(lease.holder) == (lease.until is not None)
-    assert lease.not_before is None or lease.state is State.PENDING
+    assert lease.not_before is None or lease.state in {State.PENDING, State.DONE}
+    assert not (isinstance(new, VideoTask) and lease.state is State.DONE and lease.not_before)
     assert len(lease.detail) <= DETAIL_MAX_CHARACTERS
-    assert lease.tries - old.lease.tries in ({-old.lease.tries} if event == "requeue" else {0, 1})
+    again = event == "requeue" or (event == "look again" and lease.state is State.PENDING)
+    assert lease.tries - old.lease.tries in ({-old.lease.tries} if again else {0, 1})
     # Never two that hold, never anything taken from one who holds: only a holder's own step, or time, ends a hold.
     assert old.lease.state is not State.HELD or event in {"renew", "settle", "release", "recover"}
-    assert old.lease.state is State.HELD or event in {"claim", "requeue"}
+    assert old.lease.state is State.HELD or event in {"claim", "requeue", "look again"}
     if policy.max_retries is not None:
         assert lease.tries <= policy.max_retries
         assert lease.tries < policy.max_retries or lease.state not in {State.PENDING, State.HELD}

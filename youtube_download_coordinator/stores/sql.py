@@ -73,7 +73,7 @@ def _row_columns() -> list[sa.Column[Any]]:
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("tries", sa.Integer, nullable=False),
-        # PENDING: not before; HELD: until; else the epoch. One index then answers "who is due" and "who is stalled".
+        # PENDING and DONE: not before; HELD: until; else the epoch. One index then answers who is due and who is stalled.
         sa.Column("act_at", UtcDateTime, nullable=False),
         sa.Column("holder", sa.Text, nullable=False),
         sa.Column("detail", sa.Text, nullable=False),
@@ -386,7 +386,7 @@ def _lease(record: sa.RowMapping) -> Lease:
         version=record["version"],
         state=state,
         tries=record["tries"],
-        not_before=act_at if state is State.PENDING else None,
+        not_before=act_at if state is not State.HELD else None,
         holder=record["holder"],
         until=act_at if state is State.HELD else None,
         detail=record["detail"],
