@@ -62,9 +62,12 @@ def answer(process: subprocess.Popen[str]) -> str:
     return output.strip()
 
 
-def peak_megabytes() -> float:
-    """The most memory that this process ever had. Not ru_maxrss, which also knows what it was forked from."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
+def peak_megabytes(pid: int | str = "self") -> float:
+    """The most memory that a process ever had, this one unless another is named.
+
+    Not ru_maxrss, which also knows what it was forked from.
+    """
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) / 1024
 
 

@@ -1,25 +1,24 @@
-"""What Prefect costs for each video: the `process_videos` flow beside the same worker loop without it.
+"""What Prefect costs: 1,000 videos in the `process_videos` flow beside the same worker loop without it.
 
 Why: a task run of its own makes a video visible in the UI and costs requests to the server. The processor does nothing, in its
-child, in both. The flow talks to a server of its own on loopback, which shares this machine's cores; what a flow run costs
-by itself is taken off by measuring two numbers of videos.
+child, in both. The flow talks to a server of its own on loopback, with SQLite, which shares this machine's cores; its log goes
+there as it does on a worker.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
+import resource
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.figures import Figure, alone, answer, start
+import psutil
+
+from benchmarks.figures import Figure, alone, answer, peak_megabytes, start
+from examples.prefect_server import PrefectServer, serving
 from tests.rows import new_video
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.coordinator import Coordinator
@@ -27,93 +26,99 @@ from youtube_download_coordinator.store import VIDEO_TASKS
 from youtube_download_coordinator.worker import Limits
 
 PROCESSOR = "benchmarks.nothing:process"
-FEW, MANY = 5, 85
-START_SECONDS = 120
+WARMING, VIDEOS = 5, 1000
 CONCURRENCY = 4
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Of VIDEOS videos to the process that has them processed, its children's not counted."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_megabytes: float
+
+
 def measure() -> list[Figure]:
-    """Milliseconds per video, four at a time."""
-    with TemporaryDirectory() as name, _server(Path(name)) as environment:
-        loop = _milliseconds(start("benchmarks.flow", "loop", env=environment))
-        flow = _milliseconds(start("benchmarks.flow", "flow", env=environment))
-    beside = f"the worker loop without Prefect: {loop:.1f} ms"
-    what = f"a video in the process_videos flow, {CONCURRENCY} at a time"
-    overhead = Figure(what="so Prefect's share of a video is", value=flow - loop, unit="ms")
-    return [Figure(what=what, value=flow, unit="ms", beside=beside, ratio=flow / loop), overhead]
+    """The loop, then the flow and what its server had to do meanwhile."""
+    with TemporaryDirectory() as name, serving(Path(name), settings=_settings(name)) as server:
+        loop = _cost(server, "loop")
+        before = _cpu_seconds(server)
+        flow = _cost(server, "flow")
+        of_server = _cpu_seconds(server) - before
+        return [*_compared(flow, loop), *_of_server(of_server, peak_megabytes(server.process.pid))]
 
 
-@contextmanager
-def _server(folder: Path) -> Iterator[dict[str, str]]:
-    """A Prefect server; the environment that leads to it and to an empty queue."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    environment = {
-        "YDC_DATABASE_URL": f"sqlite:///{folder}/queue.db",
-        "PREFECT_HOME": str(folder / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_LEVEL": "ERROR",
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-    }
-    with (folder / "server.log").open("w") as log:
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
-        server = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log)
-        try:
-            _wait_for(server, f"{environment['PREFECT_API_URL']}/health")
-            yield environment
-        finally:
-            server.terminate()
-            server.wait()
+def _settings(folder: str) -> dict[str, str]:
+    """An empty queue; and a terminal without 2,000 lines of log."""
+    return {"YDC_DATABASE_URL": f"sqlite:///{folder}/queue.db", "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR"}
 
 
-def _wait_for(server: subprocess.Popen[bytes], url: str) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    until = time.monotonic() + START_SECONDS
-    while server.poll() is None and time.monotonic() < until:
-        try:
-            opener.open(url, timeout=5).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    raise SystemExit("Prefect's server did not start")
+def _compared(flow: Cost, loop: Cost) -> list[Figure]:
+    what = f"{VIDEOS:,} videos in the process_videos flow, {CONCURRENCY} at a time"
+    share = (flow.seconds - loop.seconds) / VIDEOS * 1000
+    without = "the worker loop without Prefect: "
+    return [
+        Figure(what=what, value=flow.seconds, unit="s", beside=f"{without}{loop.seconds:.1f} s",
+               ratio=flow.seconds / loop.seconds),
+        Figure(what="so Prefect's share of a video is", value=share, unit="ms"),
+        Figure(what="CPU of the flow's process, without children", value=flow.cpu_seconds, unit="s",
+               beside=f"{without}{loop.cpu_seconds:.1f} s", ratio=flow.cpu_seconds / loop.cpu_seconds),
+        Figure(what="its peak memory", value=flow.peak_megabytes, unit="MB",
+               beside=f"{without}{loop.peak_megabytes:.0f} MB", ratio=flow.peak_megabytes / loop.peak_megabytes),
+    ]  # fmt: skip
 
 
-def _milliseconds(process: subprocess.Popen[str]) -> float:
-    few, many = json.loads(answer(process).splitlines()[-1])
-    return float(many - few) / (MANY - FEW) * 1000
+def _of_server(cpu_seconds: float, megabytes: float) -> list[Figure]:
+    each = f"{cpu_seconds / (WARMING + VIDEOS) * 1000:.0f} ms a video"
+    return [
+        Figure(what="CPU of Prefect's server meanwhile", value=cpu_seconds, unit="s", beside=each),
+        Figure(what="its peak memory", value=megabytes, unit="MB"),
+    ]
+
+
+def _cpu_seconds(server: PrefectServer) -> float:
+    times = psutil.Process(server.process.pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def _cost(server: PrefectServer, how: str) -> Cost:
+    process = start("benchmarks.flow", how, env=dict(server.environment))
+    return Cost(*json.loads(answer(process).splitlines()[-1]))
 
 
 def _run(how: str) -> None:
-    """Process a few videos to warm up, a few, and many; print the seconds that the last two took."""
+    """Process a few videos to warm up, then as many as are asked for; print what these cost."""
     coordinator = Coordinator(Config())
-    offset = 0 if how == "loop" else 1000
-    coordinator.queue.add(VIDEO_TASKS, [new_video(offset + number) for number in range(2 * FEW + MANY)])
+    offset = 0 if how == "loop" else 10 * VIDEOS
+    coordinator.queue.add(VIDEO_TASKS, [new_video(offset + number) for number in range(WARMING + VIDEOS)])
     process = _in_the_loop if how == "loop" else _in_the_flow
-    process(coordinator, FEW)
-    print(json.dumps([process(coordinator, count) for count in (FEW, MANY)]))
+    process(coordinator, WARMING)
+    cpu, began = _own_cpu_seconds(), time.monotonic()
+    process(coordinator, VIDEOS)
+    print(json.dumps([time.monotonic() - began, _own_cpu_seconds() - cpu, peak_megabytes()]))
 
 
-def _in_the_loop(coordinator: Coordinator, count: int) -> float:
-    began = time.monotonic()
+def _own_cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _in_the_loop(coordinator: Coordinator, count: int) -> None:
     summary = coordinator.process(PROCESSOR, Limits(concurrency=CONCURRENCY, max_videos=count))
-    return _checked(time.monotonic() - began, summary.attempted - summary.failed, count)
+    _check(summary.attempted - summary.failed, count)
 
 
-def _in_the_flow(coordinator: Coordinator, count: int) -> float:
+def _in_the_flow(coordinator: Coordinator, count: int) -> None:
     from flows.process_videos import process_videos
 
-    began = time.monotonic()
     state = process_videos(processor=PROCESSOR, max_videos=count, concurrency=CONCURRENCY, return_state=True)
-    seconds = time.monotonic() - began
-    return _checked(seconds, count if state.is_completed() else 0, count)
+    _check(count if state.is_completed() and state.message == f"{count} done" else 0, count)
 
 
-def _checked(seconds: float, done: int, count: int) -> float:
+def _check(done: int, count: int) -> None:
     if done != count:
         raise SystemExit(f"{done} of {count} videos were done")
-    return seconds
 
 
 if __name__ == "__main__":
