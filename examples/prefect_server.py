@@ -84,8 +84,9 @@ class PrefectServer:
             yield worker
 
     def _command(self, *arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
+        environment = {**self.environment, "PWD": str(ROOT)}  # as a shell has it; prefect.yaml goes by it
         return subprocess.run(
-            [PREFECT, *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=seconds,
+            [PREFECT, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds,
         )  # fmt: skip
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
-from pydantic import Field
 
 from flows.expand_sources import expand_sources
-from flows.process_videos import MAX_CONCURRENCY, process_videos
+from flows.process_videos import process_videos
 from tasks.context import coordinator, in_one_line, value_of
+from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor
 from tasks.repairs import recover_all
 from tasks.reports import COMPLETED_WITH_ERRORS, finished, in_words, report_ingested, report_steps
 from tasks.sources import something_is_due, take_in
@@ -28,11 +28,11 @@ Steps = list[tuple[str, State[Any]]]
 @flow(name="coordinate", flow_run_name="coordinate: {processor}", persist_result=False)
 @in_one_line
 def coordinate(
-    processor: str = "audio",
+    processor: Processor = "audio",
     sources_file: Path | None = None,
-    max_videos: Annotated[int, Field(ge=1)] | None = None,
-    max_minutes: Annotated[float, Field(gt=0)] | None = 60,
-    concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)] | None = None,
+    max_videos: MaxVideos | None = None,
+    max_minutes: MaxMinutes | None = 60,
+    concurrency: Concurrency | None = None,
 ) -> State[Any]:
     """Import the sources, recover what stalled, expand and process, until nothing is left to do or a limit is reached.
 

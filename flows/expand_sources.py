@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
 from tasks.context import coordinator, in_one_line
+from tasks.forms import MaxMinutes
 from tasks.reports import finished, report_expansions
 from tasks.sources import expand_due
 
 
 @flow(name="expand-sources", flow_run_name="expand sources", persist_result=False)
 @in_one_line
-def expand_sources(max_minutes: Annotated[float, Field(gt=0)] | None = None) -> State[Any]:
+def expand_sources(max_minutes: MaxMinutes | None = None) -> State[Any]:
     """List every source that is due, one after the other, and insert the videos that are new.
 
     Args:

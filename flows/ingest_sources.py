@@ -9,9 +9,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks.context import coordinator, in_one_line
-from tasks.reports import finished, report_ingested
+from tasks.reports import finished, report_ingested, skipped
 from tasks.sources import take_in
-from youtube_download_coordinator import ConfigError
 
 
 @flow(name="ingest-sources", flow_run_name="ingest sources", persist_result=False)
@@ -25,7 +24,7 @@ def ingest_sources(sources_file: Path | None = None) -> State[Any]:
     ours = coordinator()
     path = sources_file or ours.config.sources_file_path
     if path is None:
-        raise ConfigError("no sources file: give sources_file, or set YDC_SOURCES_FILE_PATH on the worker")
+        return skipped("no sources file: give sources_file, or set YDC_SOURCES_FILE_PATH on the worker")
     ingested = take_in(path, ours.queue, ours.config)
     report_ingested(ingested)
     return finished(str(ingested), failed=bool(ingested.bad), data=ingested)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
 from tasks.context import coordinator, in_one_line
+from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor
 from tasks.reports import finished, report_videos
 from tasks.videos import submit_with
 from youtube_download_coordinator.worker import Limits
-
-MAX_CONCURRENCY = 256
 
 
 @flow(name="process-videos", flow_run_name="process videos: {processor}", persist_result=False)
 @in_one_line
 def process_videos(
-    processor: str = "audio",
-    max_videos: Annotated[int, Field(ge=1)] | None = None,
-    max_minutes: Annotated[float, Field(gt=0)] | None = None,
-    concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)] | None = None,
+    processor: Processor = "audio",
+    max_videos: MaxVideos | None = None,
+    max_minutes: MaxMinutes | None = None,
+    concurrency: Concurrency | None = None,
 ) -> State[Any]:
     """Claim videos and process them until none is due or a limit is reached; what is claimed is given back at the end.
 

@@ -8,13 +8,14 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks.context import coordinator, in_one_line, opaque
+from tasks.forms import RowIds
 from tasks.repairs import requeue
 from tasks.reports import finished, report_counts
 
 
 @flow(name="requeue-dead-letters", flow_run_name="requeue dead letters", persist_result=False)
 @in_one_line
-def requeue_dead_letters(ids: list[int] | None = None) -> State[Any]:
+def requeue_dead_letters(ids: RowIds | None = None) -> State[Any]:
     """Move dead letters back to the video tasks, with all their attempts.
 
     Args:

@@ -7,17 +7,22 @@ import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
+from uuid import UUID
 
+from httpx import HTTPError
 from prefect import runtime
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext, TaskRunContext
-from prefect.exceptions import FailedRun
+from prefect.exceptions import FailedRun, PrefectHTTPStatusError
 from prefect.logging import get_run_logger
 from prefect.logging.handlers import APILogHandler
 from prefect.states import Failed
 from prefect.utilities.annotations import quote
 
+from tasks.events import video_dead_lettered
 from youtube_download_coordinator import Config, Coordinator, CoordinatorError, StoreUnavailable, UserError
+from youtube_download_coordinator.coordinator import worker_name
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,7 +72,25 @@ def coordinator() -> Coordinator:
 
     Settings come from the worker's environment, never from a parameter, which Prefect would store in clear.
     """
-    return Coordinator(Config(), run=str(runtime.flow_run.id or ""))
+    ours = Coordinator(Config(), run=str(runtime.flow_run.id or ""))
+    ours.queue.on_dead_letter = video_dead_lettered
+    return ours
+
+
+def host() -> str:
+    """This machine's name, as it stands in ClaimedBy."""
+    return worker_name("").partition("/")[0]
+
+
+def rename_run(name: str) -> None:
+    """Say in the run's name what has come of it. A name is worth no failed run."""
+    if not runtime.flow_run.id:
+        return
+    try:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(runtime.flow_run.id), name=name)
+    except (PrefectHTTPStatusError, HTTPError) as error:
+        get_run_logger().info("this run keeps its name: %s", error)
 
 
 def in_one_line(flow_function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:

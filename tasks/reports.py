@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from tasks.markdown import in_markdown
 from youtube_download_coordinator.expansion import Expansion
 from youtube_download_coordinator.ingest import Ingested
+from youtube_download_coordinator.models import State as RowState
+from youtube_download_coordinator.overview import Overview
 from youtube_download_coordinator.worker import Summary
 
 COMPLETED_WITH_ERRORS = "CompletedWithErrors"
+SKIPPED = "Skipped"
 ROWS_MAX = 1000
 """Of an artifact: a table for people, not the queue."""
 
@@ -54,6 +58,17 @@ def report_videos(summary: Summary) -> None:
     _report("processed-videos", f"Videos: {summary}.", rows)
 
 
+def report_overview(found: Overview, sheet_url: str | None) -> None:
+    """A table of counts, a row for each kind of rows; and what else people ask first."""
+    rows = [
+        {"rows": name, **{state.value: counts.get(state, 0) for state in RowState}}
+        for name, counts in found.counts.items()
+    ]
+    _report("queue", "How many rows there are in each state.", rows)
+    page = in_markdown(found, sheet_url)
+    create_markdown_artifact(key="queue-report", markdown=page, description="How the queue stands.")
+
+
 def report_counts(key: str, description: str, counts: Mapping[str, int]) -> None:
     """A single row of numbers."""
     _report(key, description, [dict(counts)])
@@ -71,6 +86,11 @@ def _report(key: str, description: str, rows: list[dict[str, Any]]) -> None:
 def in_words(counts: Mapping[str, int]) -> str:
     """The numbers that are not zero."""
     return ", ".join(f"{number} {what}" for what, number in counts.items() if number)
+
+
+def skipped(why: str) -> State[Any]:
+    """The final state of a flow that this fleet has no use for: no failure, and not taken for a run that did something."""
+    return Completed(name=SKIPPED, message=why)
 
 
 def finished(message: str, *, failed: bool, data: Any = None) -> State[Any]:

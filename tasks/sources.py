@@ -11,11 +11,13 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
 from tasks.context import RETRY_DELAYS_SECONDS, never, opaque, store_was_unavailable, value_of
-from youtube_download_coordinator import Config, Source, SourcesFileError
-from youtube_download_coordinator.expansion import Expansion, Listing, expand, expand_sources
+from tasks.events import source_expanded
+from youtube_download_coordinator import BadUrl, Config, Coordinator, Source, SourcesFileError
+from youtube_download_coordinator.coordinator import Client
+from youtube_download_coordinator.expansion import Expansion, Listing, expand, expand_sources, list_in_child
 from youtube_download_coordinator.ingest import Ingested, ingest_file
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.store import Table
+from youtube_download_coordinator.store import SOURCES, Table
 
 
 @task(
@@ -57,6 +59,41 @@ def expand_claimed(
     return Failed(message=str(expansion), data=expansion) if expansion.failure else expansion
 
 
+@task(
+    name="add source",
+    task_run_name="add {url}",
+    retries=len(RETRY_DELAYS_SECONDS),
+    retry_delay_seconds=RETRY_DELAYS_SECONDS,
+    retry_condition_fn=store_was_unavailable,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def add(url: str, accent: str, source_type: str, client: Client) -> int | State[BadUrl]:
+    """Add a source; its ID, also when it is known. Safe to repeat."""
+    try:
+        return client.add_source(url, accent, source_type)
+    except BadUrl as error:
+        return Failed(message=str(error), data=error)
+
+
+def expand_asked_for(ours: Coordinator, url: str, accent: str, source_type: str) -> Expansion | None:
+    """Add a source unless it is known, and list it now; None while another worker does. Raises BadUrl."""
+    source_id: int = value_of(add(url, accent, source_type, opaque(ours.client), return_state=True))
+    try:
+        expansion = _expand_now(ours, source_id)
+        if expansion and expansion.is_source is not None:
+            return _expand_now(ours, expansion.is_source)
+    except BaseException:
+        ours.queue.release_all()
+        raise
+    return expansion
+
+
+def _expand_now(ours: Coordinator, source_id: int) -> Expansion | None:
+    claim = ours.queue.claim_at_once(SOURCES, source_id)
+    return _expand_in_a_task(ours.queue, ours.config, claim, list_in_child) if claim else None
+
+
 def expand_due(queue: Queue, config: Config, max_seconds: float | None = None) -> list[Expansion]:
     """Expand every source that is due, a Prefect task for each; stops when the time is up or YouTube throttles."""
     try:
@@ -70,6 +107,7 @@ def _expand_in_a_task(queue: Queue, config: Config, claim: Claim[Source], listin
     name = claim.row.title or claim.row.url
     state = expand_claimed(name, opaque(queue), opaque(config), opaque(claim), opaque(listing), return_state=True)
     expansion: Expansion = value_of(state)
+    source_expanded(expansion)
     return expansion
 
 

@@ -159,6 +159,12 @@ class Config(BaseSettings):
             raise ConfigError(f"the file .env in {str(Path.cwd())!r} cannot be read: {error}") from None
 
     @property
+    def spreadsheet_url(self) -> str | None:
+        """Where people look at the queue, when it is a sheet."""
+        sheet_id = id_of_spreadsheet(self.spreadsheet_id or "")
+        return f"https://docs.google.com/spreadsheets/d/{sheet_id}/edit" if sheet_id else None
+
+    @property
     def lease(self) -> timedelta:
         return timedelta(minutes=self.stalled_task_timeout_minutes)
 
@@ -173,6 +179,11 @@ class Config(BaseSettings):
     @property
     def listing_timeout(self) -> timedelta:
         return timedelta(minutes=self.listing_timeout_minutes)
+
+
+def id_of_spreadsheet(text: str) -> str:
+    """The ID, also out of the address in a browser's address bar."""
+    return text.partition("/spreadsheets/d/")[2].partition("/")[0] if "/spreadsheets/d/" in text else text.strip()
 
 
 def _one_line(problem: Any) -> str:

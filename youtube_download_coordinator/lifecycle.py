@@ -6,7 +6,7 @@
        ├──fail (counted, with a pause)──┤
        ├──recover (the lease ran out)───┤──▶ DEAD (a video task) or ERROR (a source) when there is no more hope
        ├──look_again── DONE, a source whose time has come
-       ╰──requeue── DONE, ERROR, DEAD
+       ╰──requeue── DONE, ERROR, DEAD          hurry: requeue, or a PENDING row without its pause
 
 Clock and randomness are given (`At`), so that a story replays exactly. Whether a transition really happens is decided by
 the store's swap alone.
@@ -160,6 +160,22 @@ def requeue(row: R, at: At) -> R:
     """DONE, ERROR or DEAD: as if it had never been tried."""
     _require(row.lease.state in {State.DONE, State.ERROR, State.DEAD}, row, "requeue")
     return _next(row, at, State.PENDING, tries=0)
+
+
+def hurry(row: R, at: At) -> R | None:
+    """Somebody asks for the row now: PENDING loses its pause, what is settled is as if it had never been tried.
+
+    None where it is held, also by a worker that stalled: its lease decides.
+    """
+    match row.lease.state:
+        case State.HELD:
+            return None
+        case State.PENDING:
+            return _next(row, at, State.PENDING, detail=row.lease.detail)
+        case State.DONE | State.ERROR | State.DEAD:
+            return requeue(row, at)
+        case _:
+            assert_never(row.lease.state)
 
 
 def heed(row: R, at: At) -> R | None:

@@ -1,4 +1,4 @@
-"""The queue: every decision about rows, written once, above the six verbs of a Store.
+"""The queue: every decision about rows, written once, above the verbs of a Store.
 
 A claim is a scan and a swap. A worker keeps what it holds here, renews all of it in one request, and records results; one
 lock lets a renewal never race with a result of the same worker.
@@ -79,6 +79,8 @@ class Queue:
     monotonic: Callable[[], float]
     """Seconds, never going back: what this worker measures its own claims with."""
     random: Random
+    on_dead_letter: Callable[[VideoTask], None] = lambda task: None
+    """Told of each row that this worker moved to the dead letters, once, whoever gave it up."""
     _held: list[Claim[Any]] = field(default_factory=list)
     _writing: threading.RLock = field(default_factory=threading.RLock)
 
@@ -147,6 +149,17 @@ class Queue:
         with self._writing:
             self._held += claims
         return claims
+
+    def claim_at_once(self, table: Table[R], row_id: int) -> Claim[R] | None:
+        """Hold the row that somebody asks for, due or not, settled or not; None while another worker holds it, or was faster."""
+        rows = self.store.scan(table, Where(ids=[row_id]), limit=1)
+        at = self._at()
+        due = [row for row in rows if lifecycle.is_due(row, at.now)]
+        hurried = [
+            Change(row, new) for row in rows if row not in due and (new := lifecycle.hurry(row, self._fresh(at)))
+        ]
+        claims = self._hold(table, due or [change.new for change in self._won(table, hurried)])
+        return claims[0] if claims else None
 
     # --- holding -----------------------------------------------------------------------------------------------------
 
@@ -290,7 +303,10 @@ class Queue:
         return [row for rows in self._pages(table, lambda: Where(state=state)) for row in rows]
 
     def _bury(self, rows: Sequence[VideoTask]) -> int:
-        return sum(self.store.move(VIDEO_TASKS, row, DEAD_LETTERS) for row in rows)
+        buried = [row for row in rows if self.store.move(VIDEO_TASKS, row, DEAD_LETTERS)]
+        for row in buried:
+            self.on_dead_letter(row)
+        return len(buried)
 
     def release_holder(self, holder: str) -> int:
         """Give back what another worker held that is known to be gone; how many rows."""
@@ -323,6 +339,9 @@ class Queue:
 
     def counts(self, table: Table[Any]) -> Mapping[State, int]:
         return self.store.count(table)
+
+    def leases(self, table: Table[Any], state: State) -> Iterable[Lease]:
+        return self.store.leases(table, state)
 
     def next_due(self, table: Table[R]) -> datetime | None:
         """When the row that waits shortest may be claimed; None when none waits."""

@@ -1,18 +1,18 @@
 """The Store contract: what a backend promises. These docstrings are the specification; tests/contract runs it on every backend.
 
 A backend decides nothing. Which row is next, when to try again, what is dead: that is written once, in lifecycle.py and
-queue.py, above these six verbs. An `if status ==` in a backend is a bug.
+queue.py, above these verbs. An `if status ==` in a backend is a bug.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
-from youtube_download_coordinator.models import Row, Source, State, VideoTask
+from youtube_download_coordinator.models import Lease, Row, Source, State, VideoTask
 
 R = TypeVar("R", bound=Row)
 
@@ -82,6 +82,10 @@ class Store(Protocol):
 
     def count(self, table: Table[R]) -> Mapping[State, int]:
         """How many rows there are in each state that has any. A hint, as `scan` is."""
+        ...
+
+    def leases(self, table: Table[R], state: State) -> Iterable[Lease]:
+        """The leases of all rows in a state, in no order: what an overview is made of. A hint, as `scan` is; reads no rows."""
         ...
 
     def swap(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:

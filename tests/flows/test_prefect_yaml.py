@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,21 @@ import yaml
 from prefect import Flow
 from prefect.cli.deploy._models import ConcurrencyLimitSpec, DeploymentConfig, PrefectYamlModel, WorkPoolConfig
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 from prefect.flows import load_flow_from_entrypoint
 from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {"definitions"}
 """Keys at the top that are for YAML's anchors alone."""
-ONE_AT_A_TIME = {"coordinate", "expand-sources", "recover-stalled"}
+LIMITS = {
+    "coordinate": 1, "expand-sources": 1, "recover-stalled": 1, "ingest-sources": 2, "report": 2, "keep-processing": 2,
+}  # fmt: skip
+"""Runs at a time; what an operator starts has no limit."""
+SCHEDULED = {"ingest-sources", "expand-sources", "keep-processing", "recover-stalled", "report"}
+SECOND_DEPLOYMENTS = {"keep-processing": "process-videos"}
+"""Of a flow that has one of its own name."""
 
 
 @pytest.fixture(scope="module")
@@ -34,25 +43,57 @@ def unknown(keys: dict[str, Any], model: type[BaseModel]) -> set[str]:
     return set(keys) - {field.alias or name for name, field in model.model_fields.items()}
 
 
+def flow_of(deployment: dict[str, Any]) -> Flow[..., Any]:
+    flow: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"], use_placeholder_flow=False)
+    return flow
+
+
 def test_prefect_takes_it(content: dict[str, Any]) -> None:
     assert PrefectYamlModel.model_validate(content).deployments
 
 
 def test_every_key_is_known_to_prefect(content: dict[str, Any], deployments: dict[str, dict[str, Any]]) -> None:
     assert unknown(content, PrefectYamlModel) == OURS
+    assert content["pull"]
     for deployment in deployments.values():
         assert not unknown(deployment, DeploymentConfig)
         assert not unknown(deployment["work_pool"], WorkPoolConfig)
         assert not unknown(deployment.get("concurrency_limit", {}), ConcurrencyLimitSpec)
+        for trigger in deployment.get("triggers", []):
+            DeploymentEventTrigger.model_validate(trigger)
+            assert not unknown(trigger, DeploymentEventTrigger)
 
 
 def test_every_flow_has_a_deployment_of_its_name(deployments: dict[str, dict[str, Any]]) -> None:
     files = {path.stem.replace("_", "-") for path in (ROOT / "flows").glob("[!_]*.py")}
-    assert set(deployments) == files
+    assert set(deployments) == files | set(SECOND_DEPLOYMENTS)
     for name, deployment in deployments.items():
-        flow: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"], use_placeholder_flow=False)
-        assert flow.name == name
+        assert flow_of(deployment).name == SECOND_DEPLOYMENTS.get(name, name)
         assert deployment["description"]
+        assert deployment["tags"]
+
+
+def test_schedules_have_slugs_and_zones_and_begin_apart(deployments: dict[str, dict[str, Any]]) -> None:
+    """The file's order is the order in which rows move on, so each begins a minute after the one before."""
+    scheduled = {name: each["schedules"] for name, each in deployments.items() if "schedules" in each}
+    assert set(scheduled) == SCHEDULED
+    minutes = []
+    for (schedule,) in scheduled.values():
+        assert schedule["slug"]
+        assert (schedule["timezone"], schedule["active"]) == ("UTC", True)
+        CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
+        minutes.append(re.split("[-/ ]", schedule["cron"])[0])
+    assert minutes == ["*", "1", "2", "3", "4"]
+
+
+def test_parameters_in_the_file_are_taken_by_their_flows(deployments: dict[str, dict[str, Any]]) -> None:
+    for deployment in deployments.values():
+        flow = flow_of(deployment)
+        for given in (deployment, *deployment.get("schedules", []), *deployment.get("triggers", [])):
+            parameters = given.get("parameters", {})
+            assert set(parameters) <= set(flow.parameters.properties)
+            if parameters:
+                flow.validate_parameters(parameters)
 
 
 def test_work_goes_to_our_pool_and_no_flow_depends_on_the_workers_output(
@@ -67,12 +108,12 @@ def test_work_goes_to_our_pool_and_no_flow_depends_on_the_workers_output(
 
 def test_late_runs_of_what_runs_alone_are_cancelled(deployments: dict[str, dict[str, Any]]) -> None:
     limits = {name: each["concurrency_limit"] for name, each in deployments.items() if "concurrency_limit" in each}
-    one = {"limit": 1, "collision_strategy": ConcurrencyLimitStrategy.CANCEL_NEW.value}
-    assert limits == dict.fromkeys(ONE_AT_A_TIME, one)
+    assert {name: limit["limit"] for name, limit in limits.items()} == LIMITS
+    assert {limit["collision_strategy"] for limit in limits.values()} == {ConcurrencyLimitStrategy.CANCEL_NEW.value}
+    assert set(LIMITS) >= SCHEDULED, "late runs of a schedule pile up while workers are off"
 
 
 def test_parameters_are_described_for_the_form(deployments: dict[str, dict[str, Any]]) -> None:
     for deployment in deployments.values():
-        flow: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"], use_placeholder_flow=False)
-        for name, parameter in flow.parameters.properties.items():
+        for name, parameter in flow_of(deployment).parameters.properties.items():
             assert parameter.get("description"), f"{deployment['name']}: {name}"

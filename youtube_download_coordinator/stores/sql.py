@@ -35,6 +35,7 @@ BUSY_TIMEOUT_SECONDS = 60
 """How long a process waits for another's short transaction on the SQLite file."""
 KEYS_PER_QUERY = 500
 """SQLite takes 32,766 parameters in a statement at most."""
+LEASE_COLUMNS = ("version", "state", "tries", "act_at", "holder", "detail", "nonce")
 CREATION_LOCK = 0x796463
 """PostgreSQL's number for the lock that creating the tables takes."""
 
@@ -131,6 +132,12 @@ class SqlStore:
         query = sa.select(sql.c.state, sa.func.count()).where(*_place(table)).group_by(sql.c.state)
         with self._reading() as connection:
             return {State(state): number for state, number in connection.execute(query)}
+
+    def leases(self, table: Table[R], state: State) -> list[Lease]:
+        sql = _sql_table(table)
+        query = sa.select(*(sql.c[name] for name in LEASE_COLUMNS)).where(*_place(table), sql.c.state == state.value)
+        with self._reading() as connection:
+            return [_lease(record) for record in connection.execute(query).mappings()]
 
     def swap(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
         outcomes = dict.fromkeys(range(len(changes)), Swap.LOST)

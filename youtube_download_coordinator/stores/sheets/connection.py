@@ -23,7 +23,7 @@ import requests
 from google.auth.exceptions import GoogleAuthError
 from gspread.exceptions import APIError
 
-from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.config import Config, id_of_spreadsheet
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
 from youtube_download_coordinator.stores.sheets.signing import credentials
 
@@ -99,7 +99,7 @@ class Connection:
 
     def __init__(self, config: Config, outside: Outside | None = None) -> None:
         self.outside = outside or Outside()
-        self.spreadsheet_id = spreadsheet_id(config.spreadsheet_id or "")
+        self.spreadsheet_id = id_of_spreadsheet(config.spreadsheet_id or "")
         self._config = config
         self._base = f"{config.sheets_api_url}/v4/spreadsheets/{self.spreadsheet_id}"
         self._patience_seconds = config.sheets_patience_seconds
@@ -266,11 +266,6 @@ class SheetRefused(ConfigError, APIError):
         self.response, self.error, self.code = error.response, error.error, error.code
 
     __str__ = Exception.__str__
-
-
-def spreadsheet_id(text: str) -> str:
-    """The ID, also out of the address in a browser's address bar."""
-    return text.partition("/spreadsheets/d/")[2].partition("/")[0] if "/spreadsheets/d/" in text else text.strip()
 
 
 def _message(error: APIError) -> str:

@@ -154,6 +154,12 @@ class SheetsStore:
             words = self._book.view(table.name).words()
             return Counter(word.lease.state for _, word in words if word.lease)
 
+    def leases(self, table: Table[R], state: State) -> list[Lease]:
+        with self._turn:
+            self._look(table.name, if_older_than_seconds=FRESH_SECONDS)
+            words = self._book.view(table.name).words()
+            return [word.lease for _, word in words if word.lease and word.lease.state is state]
+
     # --- swapping ----------------------------------------------------------------------------------------------------
 
     def swap(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:

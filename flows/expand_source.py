@@ -1,0 +1,31 @@
+"""List the videos of one source now, because somebody asks for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from tasks.context import coordinator, in_one_line
+from tasks.forms import Label, SourceUrl
+from tasks.reports import finished, report_expansions
+from tasks.sources import expand_asked_for
+
+
+@flow(name="expand-source", flow_run_name="expand {url}", persist_result=False)
+@in_one_line
+def expand_source(url: SourceUrl, accent: Label = "", type: Label = "") -> State[Any]:
+    """Add a source if it is not known yet, and list it now, also when it is done or waits; new videos get a row each.
+
+    Args:
+        url: A channel, playlist or video of YouTube: https://www.youtube.com/@handle
+        accent: Copied to each of its videos. A source that is known keeps its own.
+        type: Copied to each of its videos. A source that is known keeps its own.
+    """
+    ours = coordinator()
+    expansion = expand_asked_for(ours, url, accent, type)
+    if expansion is None:
+        return finished("another worker lists this source now", failed=False)
+    report_expansions([expansion])
+    return finished(str(expansion), failed=bool(expansion.failure), data=expansion)

@@ -1,0 +1,23 @@
+"""Say how the queue stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from tasks.context import coordinator, in_one_line
+from tasks.reports import finished, report_overview
+from youtube_download_coordinator.overview import overview
+
+
+@flow(name="report", flow_run_name="report", persist_result=False)
+@in_one_line
+def report() -> State[Any]:
+    """Count the rows in each state and the reasons of failures, and say who holds what. Changes nothing."""
+    ours = coordinator()
+    found = overview(ours.queue)
+    report_overview(found, ours.config.spreadsheet_url)
+    videos = ", ".join(f"{number} {state}" for state, number in found.counts["videos"].items()) or "none"
+    return finished(f"videos: {videos}", failed=False, data=found)

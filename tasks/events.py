@@ -1,0 +1,50 @@
+"""Events of the queue, for automations: a resource for each row, named by its number, which never changes nor returns.
+
+    event                                   resource                           labels and payload
+    youtube-coordinator.source.expanded     youtube-coordinator.source.<ID>    has-new-videos: true or false
+    youtube-coordinator.video.done          youtube-coordinator.video.<ID>
+    youtube-coordinator.video.dead-lettered youtube-coordinator.video.<ID>     reason: the word at the front of LastError
+
+The payload has the rest. What YouTube said (titles) is in there as it is: data, for whoever shows it to escape.
+"""
+
+from __future__ import annotations
+
+from prefect.events import emit_event
+
+from youtube_download_coordinator.expansion import Expansion
+from youtube_download_coordinator.models import Row, cut
+from youtube_download_coordinator.worker import Attempt, Ending
+
+PREFIX = "youtube-coordinator"
+
+
+def source_expanded(expansion: Expansion) -> None:
+    """A source was listed, to its end or not: `error` says which."""
+    labels = {f"{PREFIX}.has-new-videos": "true" if expansion.new else "false"}
+    payload = {
+        "listed": expansion.listed,
+        "new": expansion.new,
+        "new_sources": expansion.new_sources,
+        "error": str(expansion.failure or ""),
+    }
+    _emit("source.expanded", "source", expansion.source, labels, payload)
+
+
+def attempt_ended(attempt: Attempt) -> None:
+    """What is worth an event: a video that is done. Most attempts that fail are made again."""
+    if attempt.ending is Ending.DONE:
+        _emit("video.done", "video", attempt.task, {}, {"result": attempt.detail, "seconds": round(attempt.seconds, 3)})
+
+
+def video_dead_lettered(task: Row) -> None:
+    """A video has failed for good."""
+    labels = {f"{PREFIX}.reason": task.lease.reason}
+    _emit("video.dead-lettered", "video", task, labels, {"error": task.last_error, "tries": task.retry_count})
+
+
+def _emit(event: str, kind: str, row: Row, labels: dict[str, str], payload: dict[str, object]) -> None:
+    name = {"prefect.resource.id": f"{PREFIX}.{kind}.{row.id}", "prefect.resource.name": cut(row.title or row.url)}
+    about = {"id": row.id, "key": row.key, "url": row.url, "title": row.title, "accent": row.accent, "type": row.type}
+    cut_short = {what: cut(value) if isinstance(value, str) else value for what, value in (about | payload).items()}
+    emit_event(f"{PREFIX}.{event}", name | labels, payload=cut_short)

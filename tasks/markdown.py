@@ -1,0 +1,52 @@
+"""Markdown for people. What YouTube says, or who writes into the queue, is shown as it is and does nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from youtube_download_coordinator.models import VideoTask, cut, utc_text
+from youtube_download_coordinator.overview import Overview
+
+TEXT_MAX_CHARACTERS = 120
+_SPEAKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@/])")
+"""What Markdown or HTML would take for more than itself, and what makes an address of a text."""
+
+
+def plain(text: object) -> str:
+    """One line that is shown as it is."""
+    return _SPEAKS.sub(r"\\\1", cut(str(text), TEXT_MAX_CHARACTERS))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table of plain texts; nothing without rows."""
+    lines = ["| " + " | ".join(plain(cell) for cell in row) + " |" for row in rows]
+    return "\n".join([f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *lines]) + "\n" if lines else ""
+
+
+def link_to_the_sheet(url: str | None) -> str:
+    return f"[The sheet]({url})\n" if url else ""
+
+
+def in_markdown(found: Overview, sheet_url: str | None) -> str:
+    """An overview as a page."""
+    oldest = f"Waits longest: {_video(found.oldest)}.\n" if found.oldest else "No video waits to be processed.\n"
+    parts = [
+        "# The queue\n",
+        link_to_the_sheet(sheet_url),
+        oldest,
+        "## Why rows failed\n" if any(found.reasons.values()) else "",
+        table(("Where", "Reason", "Rows"), _reasons(found.reasons)),
+        "## Who holds what\n" if found.holders else "",
+        table(("Worker", "Rows"), found.holders.items()),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _reasons(reasons: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str, int]]:
+    return [(where, reason, count) for where, counts in reasons.items() for reason, count in counts.items()]
+
+
+def _video(video: VideoTask) -> str:
+    since = f", since {utc_text(video.not_before)}" if video.not_before else ""
+    return f"video {video.id}, {plain(video.title or video.url)}{since}"
