@@ -162,14 +162,14 @@ def requeue(row: R, at: At) -> R:
     return _next(row, at, State.PENDING, tries=0)
 
 
-def hurry(row: R, at: At) -> R | None:
+def hurry(row: R, at: At, policy: Policy) -> R | None:
     """Somebody asks for the row now: PENDING loses its pause, what is settled is as if it had never been tried.
 
-    None where it is held, also by a worker that stalled: its lease decides.
+    What a worker holds stays with it (None), until its lease has run out.
     """
     match row.lease.state:
         case State.HELD:
-            return None
+            return recover(row, at, policy) if is_stalled(row, at.now) else None
         case State.PENDING:
             return _next(row, at, State.PENDING, detail=row.lease.detail)
         case State.DONE | State.ERROR | State.DEAD:

@@ -153,11 +153,10 @@ class Queue:
     def claim_at_once(self, table: Table[R], row_id: int) -> Claim[R] | None:
         """Hold the row that somebody asks for, due or not, settled or not; None while another worker holds it, or was faster."""
         rows = self.store.scan(table, Where(ids=[row_id]), limit=1)
-        at = self._at()
+        at, policy = self._at(), self._policy(table)
         due = [row for row in rows if lifecycle.is_due(row, at.now)]
-        hurried = [
-            Change(row, new) for row in rows if row not in due and (new := lifecycle.hurry(row, self._fresh(at)))
-        ]
+        asked = [(row, lifecycle.hurry(row, self._fresh(at), policy)) for row in rows if row not in due]
+        hurried = [Change(row, new) for row, new in asked if new]
         claims = self._hold(table, due or [change.new for change in self._won(table, hurried)])
         return claims[0] if claims else None
 

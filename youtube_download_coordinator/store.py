@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from youtube_download_coordinator.models import Lease, Row, Source, State, VideoTask
 
@@ -84,7 +84,7 @@ class Store(Protocol):
         """How many rows there are in each state that has any. A hint, as `scan` is."""
         ...
 
-    def leases(self, table: Table[R], state: State) -> Iterable[Lease]:
+    def leases(self, table: Table[Any], state: State) -> Iterable[Lease]:
         """The leases of all rows in a state, in no order: what an overview is made of. A hint, as `scan` is; reads no rows."""
         ...
 

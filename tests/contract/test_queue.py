@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 
 from tests.rows import POLICY, Clock, make_queue, new_source, new_video
+from tests.waiting import wait_until
+from youtube_download_coordinator import lifecycle
 from youtube_download_coordinator.models import Done, Failure, State, Status, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Store, Where
@@ -253,3 +255,53 @@ def test_pauses_double_up_to_the_longest(store: Store) -> None:
 def test_every_row_is_read_page_by_page(store: Store) -> None:
     queue = filled(store, 2500)
     assert [row.key for row in queue.rows(VIDEO_TASKS)] == [new_video(n).key for n in range(2500)]
+
+
+# --- asked for by a person, now -----------------------------------------------------------------------------------------
+
+
+def test_a_row_that_waits_is_claimed_at_once_when_somebody_asks_for_it(store: Store) -> None:
+    queue = filled(store, 2, POLICY)
+    queue.settle([(claim_one(queue), RETRY)])
+    (waiting,) = [row for row in store.scan(VIDEO_TASKS) if row.not_before]
+    claim = queue.claim_at_once(VIDEO_TASKS, waiting.id)
+    assert claim
+    assert (claim.row.id, claim.row.retry_count, claim.row.claimed_by) == (waiting.id, 1, "host/a")
+    assert queue.settle([(claim, Done())]) != [None]
+
+
+def test_so_is_one_that_is_done_and_it_is_as_new(store: Store) -> None:
+    queue = filled(store, 1)
+    queue.settle([(claim_one(queue), RETRY)])
+    queue.settle([(claim_one(queue), Done())])
+    claim = queue.claim_at_once(VIDEO_TASKS, only_row(store).id)
+    assert claim
+    assert claim.row.retry_count == 0
+
+
+def test_what_another_worker_holds_stays_with_it_until_its_lease_has_run_out(store: Store) -> None:
+    held = claim_one(filled(store, 1))
+    assert make_queue(store, "host/b").claim_at_once(VIDEO_TASKS, held.row.id) is None
+    stalled = claim_one(filled(store, 2, SHORT_LEASE))
+    asking = make_queue(store, "host/b")
+    wait_until(lambda: lifecycle.is_stalled(stalled.row, store.now()))
+    claim = asking.claim_at_once(VIDEO_TASKS, stalled.row.id)
+    assert claim
+    assert (claim.row.claimed_by, claim.row.retry_count) == ("host/b", 1)
+
+
+def test_a_row_that_does_not_exist_is_not_claimed(store: Store) -> None:
+    assert filled(store, 1).claim_at_once(VIDEO_TASKS, 10_000) is None
+
+
+# --- told ------------------------------------------------------------------------------------------------------------
+
+
+def test_each_dead_letter_is_told_once_by_whom_moved_it(store: Store) -> None:
+    told: list[str] = []
+    queue = filled(store, 2)
+    queue.on_dead_letter = lambda task: told.append(task.last_error)
+    queue.settle([(claim, PRIVATE) for claim in queue.claim(VIDEO_TASKS, 2)])
+    assert told == ["private: This video is private"] * 2
+    queue.recover(VIDEO_TASKS)
+    assert len(told) == 2

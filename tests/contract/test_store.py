@@ -275,6 +275,25 @@ def test_count_by_state(store: Store) -> None:
     assert store.count(SOURCES) == {}
 
 
+def test_leases_of_a_state(store: Store) -> None:
+    rows = insert(store, 4)
+    later = NOW + timedelta(hours=1)
+    store.swap(
+        VIDEO_TASKS,
+        [
+            to(rows[0], State.HELD, holder="host/a", until=later),
+            to(rows[1], State.PENDING, tries=2, not_before=later, detail="http-503: Service Unavailable"),
+            to(rows[2], State.DEAD, detail="private: x"),
+        ],
+    )
+    store.move(VIDEO_TASKS, store.scan(VIDEO_TASKS, Where(state=State.DEAD))[0], DEAD_LETTERS)
+    for state in State:
+        for table in (VIDEO_TASKS, DEAD_LETTERS, SOURCES):
+            expected = {row.lease for row in store.scan(table, Where(state=state))}
+            assert set(store.leases(table, state)) == expected
+    assert {lease.tries for lease in store.leases(VIDEO_TASKS, State.PENDING)} == {0, 2}
+
+
 # --- move ------------------------------------------------------------------------------------------------------------
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from flows.expand_source import expand_source
 from flows.expand_sources import expand_sources
 from flows.ingest_sources import ingest_sources
 from tests.flows import seen
 from tests.flows.conftest import TITLES
 from tests.waiting import wait_until
 from youtube_download_coordinator import Coordinator
+from youtube_download_coordinator.store import SOURCES
 
 
 def test_a_file_is_taken_in(ours: Coordinator, sources_file: Path, media_site: str) -> None:
@@ -64,3 +66,35 @@ def test_nothing_is_listed_when_the_minutes_are_over(ours: Coordinator, sources_
     ingest_sources(sources_file)
     assert expand_sources(max_minutes=1e-9, return_state=True).message == "0 sources listed, 0 failed, 0 new videos"
     assert [row["Status"] for row in ours.client.get_sources()] == ["pending"]
+
+
+# -- one source, because somebody asks for it
+
+
+def test_a_source_is_added_and_listed_at_once(ours: Coordinator, media_site: str) -> None:
+    state = expand_source(media_site, accent="Cork", return_state=True)
+    assert (state.name, state.message) == ("Completed", "A small media site: 2 videos listed, 2 new")
+    assert {(video.title, video.accent) for video in seen.videos(ours)} == {(title, "Cork") for title in TITLES}
+    assert seen.flow_run(state).name == f"expand {media_site}"
+    wait_until(lambda: seen.task_run_names(state) == {f"add {media_site}", f"expand {media_site}"})
+
+
+def test_a_source_that_is_done_is_listed_again(ours: Coordinator, sources_file: Path, media_site: str) -> None:
+    ingest_sources(sources_file)
+    expand_sources()
+    state = expand_source(media_site, return_state=True)
+    assert state.message == "A small media site: 2 videos listed, 0 new"
+
+
+def test_a_source_that_another_worker_lists_is_left_to_it(ours: Coordinator, media_site: str) -> None:
+    ours.client.add_source(media_site)
+    ours.queue.claim(SOURCES, 1)
+    state = expand_source(media_site, return_state=True)
+    assert (state.name, state.message) == ("Completed", "another worker lists this source now")
+
+
+def test_what_is_no_source_is_one_line(ours: Coordinator) -> None:
+    state = expand_source("https://www.youtube.com/feed/trending", return_state=True)
+    assert state.name == "Failed"
+    assert "https://www.youtube.com/feed/trending" in str(state.message)
+    assert ours.client.get_sources() == []

@@ -133,7 +133,7 @@ class SqlStore:
         with self._reading() as connection:
             return {State(state): number for state, number in connection.execute(query)}
 
-    def leases(self, table: Table[R], state: State) -> list[Lease]:
+    def leases(self, table: Table[Any], state: State) -> list[Lease]:
         sql = _sql_table(table)
         query = sa.select(*(sql.c[name] for name in LEASE_COLUMNS)).where(*_place(table), sql.c.state == state.value)
         with self._reading() as connection:

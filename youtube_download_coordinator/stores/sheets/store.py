@@ -154,7 +154,7 @@ class SheetsStore:
             words = self._book.view(table.name).words()
             return Counter(word.lease.state for _, word in words if word.lease)
 
-    def leases(self, table: Table[R], state: State) -> list[Lease]:
+    def leases(self, table: Table[Any], state: State) -> list[Lease]:
         with self._turn:
             self._look(table.name, if_older_than_seconds=FRESH_SECONDS)
             words = self._book.view(table.name).words()
