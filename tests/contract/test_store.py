@@ -288,7 +288,7 @@ def test_leases_of_a_state(store: Store) -> None:
     )
     store.move(VIDEO_TASKS, store.scan(VIDEO_TASKS, Where(state=State.DEAD))[0], DEAD_LETTERS)
     for state in State:
-        for table in (VIDEO_TASKS, DEAD_LETTERS, SOURCES):
+        for table in (VIDEO_TASKS, DEAD_LETTERS):
             expected = {row.lease for row in store.scan(table, Where(state=state))}
             assert set(store.leases(table, state)) == expected
     assert {lease.tries for lease in store.leases(VIDEO_TASKS, State.PENDING)} == {0, 2}
