@@ -37,6 +37,7 @@ def recover_all(queue: Queue) -> dict[str, int]:
         "videos given up": videos.given_up,
         "asked for by people": sources.heeded + videos.heeded,
         "rows moved": videos.moved,
+        "sources to be looked at again": sources.due_again,
     }
 
 
