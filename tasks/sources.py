@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from youtube_download_coordinator.expansion import Expansion, Listing, expand, e
 from youtube_download_coordinator.ingest import Ingested, ingest_file
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.store import SOURCES, Table
+from youtube_download_coordinator.survivor import Survivor
 
 
 @task(
@@ -79,13 +82,10 @@ def add(url: str, accent: str, source_type: str, client: Client) -> int | State[
 def expand_asked_for(ours: Coordinator, url: str, accent: str, source_type: str) -> Expansion | None:
     """Add a source unless it is known, and list it now; None while another worker does. Raises BadUrl."""
     source_id: int = value_of(add(url, accent, source_type, opaque(ours.client), return_state=True))
-    try:
+    with _giving_back(ours.queue, ours.config):
         expansion = _expand_now(ours, source_id)
         if expansion and expansion.is_source is not None:
             return _expand_now(ours, expansion.is_source)
-    except BaseException:
-        ours.queue.release_all()
-        raise
     return expansion
 
 
@@ -96,11 +96,20 @@ def _expand_now(ours: Coordinator, source_id: int) -> Expansion | None:
 
 def expand_due(queue: Queue, config: Config, max_seconds: float | None = None) -> list[Expansion]:
     """Expand every source that is due, a Prefect task for each; stops when the time is up or YouTube throttles."""
-    try:
+    with _giving_back(queue, config):
         return list(expand_sources(queue, config, expand_one=_expand_in_a_task, max_seconds=max_seconds))
-    except BaseException:
-        queue.release_all()  # an interrupt, or Prefect's server, came between a claim and its listing
-        raise
+
+
+@contextmanager
+def _giving_back(queue: Queue, config: Config) -> Iterator[None]:
+    """Give back a claimed source whatever ends the block, be it a kill."""
+    with Survivor(queue, config) as attempts_run:
+        attempts_run([])
+        try:
+            yield
+        except BaseException:
+            queue.release_all()  # an interrupt, or Prefect's server, came between a claim and its listing
+            raise
 
 
 def _expand_in_a_task(queue: Queue, config: Config, claim: Claim[Source], listing: Listing) -> Expansion:

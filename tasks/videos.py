@@ -27,7 +27,7 @@ from youtube_download_coordinator.processing import (
     process_video,
     resolve_processor,
 )
-from youtube_download_coordinator.worker import Submit
+from youtube_download_coordinator.worker import Submit, Unendable
 
 FAILED_VERDICTS = {Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT}
 
@@ -96,7 +96,7 @@ def _with_a_task_of_the_users(user_task: Task[..., Any], config: Config) -> Subm
     retry = user_task.retry_condition_fn or may_go_away
 
     def submit(video: VideoTask) -> Future[Outcome]:
-        outcome: Future[Outcome] = Future()
+        outcome = Unendable()
         named = user_task.with_options(
             task_run_name=user_task.task_run_name or (lambda: _title(video)), retry_condition_fn=retry
         )

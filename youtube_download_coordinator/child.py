@@ -1,6 +1,7 @@
 """What runs in a child process: a supervisor of one thread, and the worker that it forks. children.py is the parent's side.
 
-    stdin   one line, the job: {"target": "module:function", "payload": {...}, "deadline_seconds": 60, "path": [...]}. Then it
+    stdin   one line, the job: {"target": "module:function", "payload": {...}, "deadline_seconds": 60, "path": [...],
+            "held": [descriptors that the supervisor, and nothing below it, holds open to its end]}. Then it
             stays open as the *lifeline*: its end means that the parent has died or given up.
     stdout  a line of JSON per message: {"message": ...} as the worker emits them, at most one answer ({"returned": ...} or
             {"failed": {...}}) and at last, from the supervisor, {"ended": how, "code": n}; then nothing of this child runs.
@@ -249,6 +250,8 @@ def _session(pid: int) -> int:
 def _work(job: dict[str, Any], messages: int, supervisor: int) -> int:
     """Run the target and send its answer; the exit code."""
     _become_worker(supervisor)
+    for fd in job["held"]:
+        os.close(fd)
     answers = _Messages(messages)
     try:
         answers.send("returned", _run(job, answers.emit))

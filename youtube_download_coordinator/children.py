@@ -74,6 +74,19 @@ def run(target: str, payload: Mapping[str, Any], *, deadline_seconds: float, nam
         child.close()
 
 
+def hold_open(pipe: IO[bytes]) -> None:
+    """Have every supervisor that is started from now on hold this pipe open until it, and everything below it, has ended."""
+    with _RUNNING_LOCK:
+        _HELD_PIPES.add(pipe)
+
+
+def let_go(pipe: IO[bytes]) -> None:
+    """Close a pipe that supervisors held."""
+    with _RUNNING_LOCK:
+        _HELD_PIPES.discard(pipe)
+        pipe.close()
+
+
 def stop_all() -> None:
     """End every child of this process at once, whatever thread reads from it; that thread gets Stopped."""
     with _RUNNING_LOCK:
@@ -91,7 +104,6 @@ class Child:
         self.name = name
         self._deadline_seconds = deadline_seconds
         job = {"target": target, "payload": payload, "deadline_seconds": deadline_seconds, "path": sys.path}
-        self._job = memoryview(json.dumps(job).encode() + b"\n")
         self._net = time.monotonic() + deadline_seconds + NET_SECONDS
         self._messages: deque[Any] = deque()
         self._answer: dict[str, Any] = {}
@@ -99,7 +111,8 @@ class Child:
         self._lines = _Lines(_child.MAX_MESSAGE_BYTES)
         self._printed = _Printed(name)
         self._lock = threading.Lock()
-        self._process = _start(name)
+        self._process, job["held"] = _start(name)
+        self._job = memoryview(json.dumps(job).encode() + b"\n")
         self._lifeline, self._stdout, self._stderr = _pipes(self._process)
         self._poller = select.poll()
         self._on_ready: dict[int, Callable[[], bool]] = {}
@@ -321,17 +334,29 @@ class Child:
 
 
 _RUNNING: set[Child] = set()
+_HELD_PIPES: set[IO[bytes]] = set()
 _RUNNING_LOCK = threading.Lock()
 
 
-def _start(name: str) -> subprocess.Popen[bytes]:
-    """Start the supervisor, by its path and with -P: no file of the working directory can stand in for a module of its own."""
+def _start(name: str) -> tuple[subprocess.Popen[bytes], list[int]]:
+    """Start the supervisor, by its path and with -P: no file of the working directory can stand in for a module of its own.
+
+    Also the descriptors that it holds open for others (`hold_open`).
+    """
     command = [sys.executable, "-P", str(Path(_child.__file__)), name.replace("\0", "")]
     pipe = subprocess.PIPE
+    with _RUNNING_LOCK:
+        held = [os.dup(each.fileno()) for each in _HELD_PIPES]  # another thread may close them meanwhile
     try:
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True, pass_fds=held
+        )
     except OSError as error:
         raise UnfitError(f"no process can be started: {error}", reason="no-process") from error
+    finally:
+        for fd in held:
+            os.close(fd)
+    return process, held
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], ...]:

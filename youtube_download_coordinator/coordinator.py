@@ -33,6 +33,7 @@ from youtube_download_coordinator.models import Outcome, VideoTask
 from youtube_download_coordinator.processing import call_in_process, process_video
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS, Store
+from youtube_download_coordinator.survivor import Survivor
 from youtube_download_coordinator.worker import (
     Attempt,
     Ending,
@@ -81,7 +82,10 @@ def _new_store(config: Config) -> Store:
 
 
 def open_queue(config: Config, run: str = "") -> Queue:
-    """A worker's view of the queue; `run` stands in ClaimedBy after the host's name, so that its rows can be found."""
+    """A worker's view of the queue; `run` stands in ClaimedBy after the host's name, for people.
+
+    No two queues have one name: a run that Prefect starts again after a crash must not be taken for the one that died.
+    """
     policy = Policy(
         lease=config.lease,
         max_retries=config.max_retries,
@@ -89,9 +93,10 @@ def open_queue(config: Config, run: str = "") -> Queue:
         backoff_max=timedelta(seconds=config.retry_backoff_max_seconds),
     )
     randomness = random.SystemRandom()  # forked processes would share the state of another
+    own_name = f"{randomness.getrandbits(32):08x}"
     return Queue(
         store=open_store(config),
-        worker=worker_name(run or f"{randomness.getrandbits(32):08x}"),
+        worker=worker_name(f"{run}.{own_name}" if run else own_name),
         video_policy=policy,
         # A source that does not answer today may tomorrow: its listing is tried for ever, at longer and longer intervals.
         source_policy=replace(policy, max_retries=None, refresh=config.refresh),
@@ -245,7 +250,9 @@ class Coordinator:
 
     def expand(self) -> Iterator[Expansion]:
         """Expand every source that is due."""
-        return expand_sources(self.queue, self.config)
+        with Survivor(self.queue, self.config) as attempts_run:
+            attempts_run([])
+            yield from expand_sources(self.queue, self.config)
 
     def process(
         self, processor: str, limits: Limits, *, on_attempt: Callable[[Attempt], None] = lambda attempt: None
@@ -265,6 +272,7 @@ class Coordinator:
             claim_batch_size=self.config.claim_batch_size,
             attempt_timeout=self.config.attempt_timeout,
             on_attempt=on_attempt,
+            survivor=Survivor(self.queue, self.config),
         )
 
     def give_back(self) -> int:

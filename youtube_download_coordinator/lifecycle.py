@@ -4,7 +4,8 @@
        ▲                │ ╰─renew─▶ HELD
        ├──release───────┤
        ├──fail (counted, with a pause)──┤
-       ├──recover (the lease ran out)───┤──▶ DEAD (a video task) or ERROR (a source) when there is no more hope
+       ├──recover (the lease ran out)───┤
+       ├──bereave (its worker was killed)──┤──▶ DEAD (a video task) or ERROR (a source) when there is no more hope
        ├──look_again── DONE, a source whose time has come
        ╰──requeue── DONE, ERROR, DEAD          hurry: requeue, or a PENDING row without its pause
 
@@ -151,9 +152,14 @@ def recover(row: R, at: At, policy: Policy) -> R:
     """Stalled: one try more is counted, and it may be claimed again at once."""
     _require(is_stalled(row, at.now), row, "recover")
     message = f"{row.lease.holder} did not renew its claim, which ran out at {utc_text(row.lease.until)}"
-    stalled = Failure(verdict=Verdict.RETRY, reason="stalled", message=message)
-    at_once = replace(policy, backoff=timedelta(0), backoff_max=timedelta(0))
-    return _retry_or_give_up(row, at, stalled, at_once, policy.max_retries)
+    return _retry_at_once(row, at, Failure(verdict=Verdict.RETRY, reason="stalled", message=message), policy)
+
+
+def bereave(row: R, at: At, policy: Policy) -> R:
+    """HELD by a worker that is known to be dead, as it died in an attempt: as `recover`, before the lease runs out."""
+    _require(row.lease.state is State.HELD, row, "bereave")
+    message = f"{row.lease.holder} was killed during the attempt"
+    return _retry_at_once(row, at, Failure(verdict=Verdict.RETRY, reason="killed", message=message), policy)
 
 
 def requeue(row: R, at: At) -> R:
@@ -202,6 +208,12 @@ def pause_seconds(tries: int, jitter: float, policy: Policy) -> float:
 def _in_utc(moment: datetime | None) -> datetime | None:
     """A processor may have said a time without a zone: it means UTC."""
     return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+def _retry_at_once(row: R, at: At, failure: Failure, policy: Policy) -> R:
+    """Counted, with no pause: nothing says that the row is to blame."""
+    at_once = replace(policy, backoff=timedelta(0), backoff_max=timedelta(0))
+    return _retry_or_give_up(row, at, failure, at_once, policy.max_retries)
 
 
 def _retry_or_give_up(row: R, at: At, failure: Failure, policy: Policy, max_tries: int | None) -> R:

@@ -225,6 +225,11 @@ class Queue:
         for claim in claims:
             claim.renew_until = self.monotonic()
 
+    @property
+    def holds_anything(self) -> bool:
+        """Whether this worker holds rows that it has neither settled nor given back."""
+        return bool(self._held)
+
     def release_all(self) -> int:
         """Give back everything that this worker holds."""
         with self._writing:
@@ -307,16 +312,28 @@ class Queue:
             self.on_dead_letter(row)
         return len(buried)
 
-    def release_holder(self, holder: str) -> int:
-        """Give back what another worker held that is known to be gone; how many rows."""
-        return self._release_holder(SOURCES, holder) + self._release_holder(VIDEO_TASKS, holder)
+    def release_holder(self, holder: str, attempted: Collection[int] = ()) -> int:
+        """Give back what another worker held that is known to be gone; how many rows.
 
-    def _release_holder(self, table: Table[R], holder: str) -> int:
-        count = 0
+        It died in the attempts at the videos with the IDs `attempted`: one is counted for each, as it may be to blame.
+        """
+        videos = self._release_holder(VIDEO_TASKS, holder, attempted)
+        self._bury([row for row in videos if row.lease.state is State.DEAD])
+        return len(self._release_holder(SOURCES, holder)) + len(videos)
+
+    def _release_holder(self, table: Table[R], holder: str, attempted: Collection[int] = ()) -> list[R]:
+        released: list[R] = []
+        policy = self._policy(table)
         for rows in self._pages(table, lambda: Where(state=State.HELD, holder=holder)):
             at = self._at()
-            count += len(self._won(table, [Change(row, lifecycle.release(row, self._fresh(at))) for row in rows]))
-        return count
+            changes = [
+                Change(row, lifecycle.bereave(row, self._fresh(at), policy))
+                if row.id in attempted
+                else Change(row, lifecycle.release(row, self._fresh(at)))
+                for row in rows
+            ]
+            released += [change.new for change in self._won(table, changes)]
+        return released
 
     def requeue_dead_letters(self, ids: Sequence[int] | None = None) -> int:
         """Give dead letters (all of them, or those with these IDs) as many attempts as a new row has; how many."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -37,6 +38,12 @@ RESULTS_PER_LEASE = 6
 """Results wait for others for this part of a lease at the most."""
 
 Submit = Callable[[VideoTask], "Future[Outcome]"]
+AttemptsRun = Callable[[Collection[int]], None]
+"""Told the IDs of the videos that attempts run on, whenever they change."""
+
+
+class Unendable(Future[Outcome]):
+    """An attempt in a thread of this process, which nothing but the end of the process ends: nobody waits for it."""
 
 
 class Ending(StrEnum):
@@ -143,6 +150,8 @@ class Worker:
     attempt_timeout: timedelta
     on_attempt: Callable[[Attempt], None] = lambda attempt: None
     """Told of each attempt when it is recorded."""
+    survivor: AbstractContextManager[AttemptsRun] = field(default_factory=lambda: nullcontext(lambda ids: None))
+    """Gives back what this worker holds when its process is killed."""
     monotonic: Callable[[], float] = lambda: time.monotonic()  # looked up late: a test may turn it
     wait: Callable[[Iterable[Future[Outcome]], float | None], None] = _wait
     """Returns when one of these has ended, or after so many seconds. A simulation gives its own."""
@@ -150,6 +159,7 @@ class Worker:
     _backlog: deque[Claim[VideoTask]] = field(default_factory=deque)
     _running: dict[Future[Outcome], tuple[Claim[VideoTask], float]] = field(default_factory=dict)
     _ended: list[_Ended] = field(default_factory=list)
+    _attempts_run: AttemptsRun = field(default=lambda ids: None)
     _claimed: int = 0
     _ends_at: float = 0.0
 
@@ -159,7 +169,7 @@ class Worker:
         Raises StoreUnavailable when the queue does not answer and no attempt runs, or for so long that the claims ran out.
         """
         self._ends_at = self.monotonic() + (self.limits.max_seconds if self.limits.max_seconds is not None else 10**9)
-        with Heartbeat(self.queue):
+        with self.survivor as self._attempts_run, Heartbeat(self.queue):
             try:
                 while self._start() or self._ended:
                     self._collect()
@@ -183,6 +193,7 @@ class Worker:
     def _begin(self, claim: Claim[VideoTask]) -> None:
         claim.renew_until = self.queue.monotonic() + self.attempt_timeout.total_seconds() + DEADLINE_GRACE_SECONDS
         log.info("%s: attempt %d begins", describe(claim.row), claim.row.lease.tries + 1)
+        self._attempts_run([claim.row.id, *self._ids_running])
         self._running[self.submit(claim.row)] = (claim, self.monotonic())
         self._backlog.popleft()  # only now: until then it is given back from there
 
@@ -223,6 +234,11 @@ class Worker:
             claim, began = self._running.pop(future)
             now = self.monotonic()
             self._ended.append(_Ended(claim, outcome_of(future), now - began, now))
+        self._attempts_run(self._ids_running)
+
+    @property
+    def _ids_running(self) -> list[int]:
+        return [claim.row.id for claim, _ in self._running.values()]
 
     @property
     def _patience(self) -> float:
@@ -268,7 +284,7 @@ class Worker:
         self.on_attempt(attempt)
 
     def _give_back(self) -> None:
-        """When the worker is interrupted, end what runs and record what had ended; then release the backlog and the rest."""
+        """When the worker is interrupted, end what runs and record what had ended; then release the backlog."""
         try:
             if self._running:
                 self._stop_attempts()
@@ -276,25 +292,29 @@ class Worker:
             if self._ended:
                 self._record()
         finally:
-            held = [each.claim for each in self._ended] + [claim for claim, _ in self._running.values()]
-            self._release([*self._backlog, *held])
+            ended = [each.claim for each in self._ended]
+            self._release([*self._backlog, *ended])
+            self._leave([claim for claim, _ in self._running.values()])
             self._backlog.clear()
             self._running.clear()
 
     def _stop_attempts(self) -> None:
-        """Again and again: an attempt may be starting its process at this very moment.
-
-        A future that says it can be cancelled stands for what cannot be ended, and is left alone.
-        """
-        for future in self._running:
+        """Again and again: an attempt may be starting its process at this very moment."""
+        endable = [future for future in self._running if not isinstance(future, Unendable)]
+        for future in endable:
             future.cancel()
         until = time.monotonic() + STOP_SECONDS
         while time.monotonic() < until:
             children.stop_all()
             # Asked one by one: `wait` takes a cancelled future for one that runs.
-            running = [future for future in self._running if not future.done()]
-            if not wait(running, timeout=STOP_SECONDS / 50).not_done:
+            if not wait([future for future in endable if not future.done()], timeout=STOP_SECONDS / 50).not_done:
                 return
+
+    def _leave(self, claims: list[Claim[VideoTask]]) -> None:
+        """Attempts that go on: given back now, their videos would be processed by two. The survivor does it when we are gone."""
+        self.queue.forget(claims)
+        if claims:
+            log.warning("%d attempts end with this process; what they held is given back then", len(claims))
 
     def _release(self, claims: list[Claim[VideoTask]]) -> None:
         if not claims:

@@ -200,6 +200,19 @@ def test_the_claims_of_a_worker_that_is_known_to_be_gone_are_given_back(store: S
     assert [row.status for row in store.scan(VIDEO_TASKS)].count(Status.PENDING) == 2
 
 
+def test_an_attempt_that_killed_its_worker_counts_and_too_many_of_them_are_the_end(store: Store) -> None:
+    other, attempted, waiting = make_queue(store, "host/b"), 1, 2
+    filled(store, 2)
+    for tries in (1, 2):
+        make_queue(store, "host/a").claim(VIDEO_TASKS, 2)
+        assert other.release_holder("host/a", [attempted]) == 2
+        assert {row.id: row.retry_count for row in store.scan(VIDEO_TASKS)} == {attempted: tries, waiting: 0}
+    make_queue(store, "host/a").claim(VIDEO_TASKS, 2)
+    other.release_holder("host/a", [attempted])
+    assert [row.id for row in store.scan(VIDEO_TASKS)] == [waiting]
+    assert [row.last_error for row in store.scan(DEAD_LETTERS)] == ["killed: host/a was killed during the attempt"]
+
+
 def test_requeued_dead_letters_have_all_their_attempts_again(store: Store) -> None:
     queue = filled(store, 2)
     for claim in queue.claim(VIDEO_TASKS, 2):

@@ -325,7 +325,7 @@ def interrupt(
         process.kill()
         process.wait()
     assert process.returncode == 130, said
-    assert left_running(folder) == []
+    wait_until(lambda: left_running(folder) == [])
     return said
 
 
@@ -381,4 +381,4 @@ def test_a_run_whose_output_nobody_reads_gives_its_claims_back(
     assert process.wait() == 1
     assert said == "ydc: nobody reads the output any more; what was claimed has been given back\n"
     assert State.HELD not in queue.counts(VIDEO_TASKS)
-    assert left_running(folder) == []
+    wait_until(lambda: left_running(folder) == [])

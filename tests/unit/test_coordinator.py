@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -415,7 +416,7 @@ def test_its_rows_carry_the_host_and_the_run(config: Config, store: FaultyStore)
     coordinator = Coordinator(config, run="my run")
     add(coordinator)
     coordinator.queue.claim(VIDEO_TASKS, 1)
-    assert only_row(coordinator).claimed_by.endswith("/my run")
+    assert only_row(coordinator).claimed_by.startswith(f"{socket.gethostname()}/my run.")
 
 
 def test_everything_it_holds_is_given_back(coordinator: Coordinator, make: Callable[..., Coordinator]) -> None:

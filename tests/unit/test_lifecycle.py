@@ -202,6 +202,14 @@ def test_a_row_that_stalls_its_workers_is_given_up_like_another() -> None:
     assert lifecycle.recover(held(tries=2, until=NOW), AT, POLICY).lease.state is State.DEAD
 
 
+def test_a_row_whose_worker_was_killed_in_the_attempt_may_be_claimed_at_once_with_one_try_more() -> None:
+    row = lifecycle.bereave(held(), AT, POLICY)
+    assert is_due(row, NOW)
+    assert (row.lease.tries, row.lease.reason) == (1, "killed")
+    assert HOLDER in row.last_error
+    assert lifecycle.bereave(held(tries=2), AT, POLICY).lease.state is State.DEAD
+
+
 @pytest.mark.parametrize("state", [State.DONE, State.ERROR, State.DEAD])
 def test_a_requeued_row_is_as_new(state: State) -> None:
     row = lifecycle.requeue(resting(state, tries=3, detail="why: x"), AT)
@@ -228,12 +236,13 @@ EVENTS: dict[str, Callable[[VideoTask], Row]] = {
     "fail": lambda row: lifecycle.fail(row, AT, failure(Verdict.RETRY), POLICY),
     "release": lambda row: lifecycle.release(row, AT),
     "recover": lambda row: lifecycle.recover(row, AT, POLICY),
+    "bereave": lambda row: lifecycle.bereave(row, AT, POLICY),
     "requeue": lambda row: lifecycle.requeue(row, AT),
     "be looked at again": lambda row: lifecycle.look_again(new_source(1, lease=row.lease), AT, POLICY),
 }
 ALLOWED = {
     State.PENDING: {"claim"},
-    State.HELD: {"renew", "complete", "fail", "release"},
+    State.HELD: {"renew", "complete", "fail", "release", "bereave"},
     State.DONE: {"requeue", "be looked at again"},
     State.ERROR: {"requeue"},
     State.DEAD: {"requeue"},
@@ -270,7 +279,7 @@ FAILURES = st.builds(
 )
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["claim", "renew", "settle", "release", "recover", "requeue", "look again"]),
+        st.sampled_from(["claim", "renew", "settle", "release", "recover", "bereave", "requeue", "look again"]),
         st.integers(0, 3 * 3600),
         st.floats(0, 1),
         FAILURES | st.builds(Done, result=st.text(max_size=400)),
@@ -304,6 +313,8 @@ def take_held(row: Row, event: str, at: At, outcome: Done | Failure, policy: Pol
     if event == "settle":
         new = lifecycle.settle(row, at, outcome, policy)
         return replace(new, checked_at=at.now) if isinstance(new, Source) and isinstance(outcome, Done) else new
+    if event == "bereave":
+        return lifecycle.bereave(row, at, policy)
     if event == "renew":
         return lifecycle.renew(row, at, policy)
     return lifecycle.release(row, at) if event == "release" else None
@@ -336,7 +347,7 @@ def check_step(old: Row, new: Row, event: str, policy: Policy) -> None:
     again = event == "requeue" or (event == "look again" and lease.state is State.PENDING)
     assert lease.tries - old.lease.tries in ({-old.lease.tries} if again else {0, 1})
     # Never two that hold, never anything taken from one who holds: only a holder's own step, or time, ends a hold.
-    assert old.lease.state is not State.HELD or event in {"renew", "settle", "release", "recover"}
+    assert old.lease.state is not State.HELD or event in {"renew", "settle", "release", "recover", "bereave"}
     assert old.lease.state is State.HELD or event in {"claim", "requeue", "look again"}
     if policy.max_retries is not None:
         assert lease.tries <= policy.max_retries

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -23,7 +24,7 @@ from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.models import Done, Failure, Outcome, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import DEAD_LETTERS, VIDEO_TASKS
-from youtube_download_coordinator.worker import Attempt, Ending, Limits, Submit, Summary, Worker
+from youtube_download_coordinator.worker import Attempt, Ending, Limits, Submit, Summary, Unendable, Worker
 
 NO_WAIT = replace(POLICY, backoff=timedelta(0), backoff_max=timedelta(0))
 Process = Callable[[VideoTask], Outcome]
@@ -415,19 +416,41 @@ def test_what_was_claimed_before_the_store_failed_is_not_forgotten(queue: Queue,
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, RuntimeError])
 def test_whatever_ends_it_its_claims_are_given_back(queue: Queue, error: type[BaseException]) -> None:
     add(queue, 12)
-    begun: list[VideoTask] = []
+    begun: list[Future[Outcome]] = []
 
     def submit(task: VideoTask) -> Future[Outcome]:
         if len(begun) == 2:
             raise error("stop")
-        begun.append(task)
-        return never_ending(task)
+        begun.append(Future())  # not running yet, so that it can be cancelled
+        return begun[-1]
 
     with pytest.raises(error):
         make_worker(queue, submit, concurrency=4).run()
     assert states(queue) == {State.PENDING: 12}
     assert {row.retry_count for row in queue.rows(VIDEO_TASKS)} == {0}
-    assert queue.release_all() == 0
+    assert not queue.holds_anything
+
+
+@pytest.mark.parametrize("make", [lambda task: never_ending(task), lambda task: Unendable()])
+def test_what_nothing_ends_keeps_its_claim_which_is_renewed_no_more(queue: Queue, make: Submit) -> None:
+    """Given back, its video would be processed by two. The survivor is told that nothing is to blame for the end."""
+    add(queue, 3)
+    told: list[list[int]] = []
+
+    def submit(task: VideoTask) -> Future[Outcome]:
+        if task.id == 2:
+            raise KeyboardInterrupt
+        return make(task)
+
+    queue.random.seed(1)
+    with pytest.raises(KeyboardInterrupt):
+        make_worker(queue, submit, concurrency=3, survivor=nullcontext(lambda ids: told.append(sorted(ids)))).run()
+    assert states(queue) == {State.HELD: 1, State.PENDING: 2}
+    assert told[:2] == [[1], [1, 2]]
+    assert queue.holds_anything
+    version = next(row.lease.version for row in queue.rows(VIDEO_TASKS) if row.lease.state is State.HELD)
+    queue.renew()
+    assert version in {row.lease.version for row in queue.rows(VIDEO_TASKS) if row.lease.state is State.HELD}
 
 
 def test_an_attempt_that_had_ended_when_the_worker_was_interrupted_is_recorded(queue: Queue) -> None:
@@ -442,7 +465,7 @@ def test_an_attempt_that_had_ended_when_the_worker_was_interrupted_is_recorded(q
 
     with pytest.raises(KeyboardInterrupt):
         make_worker(queue, submit, concurrency=3).run()
-    assert states(queue) == {State.DONE: 1, State.PENDING: 2}
+    assert states(queue) == {State.DONE: 1, State.HELD: 1, State.PENDING: 1}
 
 
 def test_an_interruption_is_told_also_when_nothing_can_be_given_back(
