@@ -74,17 +74,17 @@ def run(target: str, payload: Mapping[str, Any], *, deadline_seconds: float, nam
         child.close()
 
 
-def hold_open(pipe: IO[bytes]) -> None:
-    """Have every supervisor that is started from now on hold this pipe open until it, and everything below it, has ended."""
+def hold_open(fd: int) -> None:
+    """Have every supervisor that is started from now on hold this open until it, and everything below it, has ended."""
     with _RUNNING_LOCK:
-        _HELD_PIPES.add(pipe)
+        _HELD_OPEN.add(fd)
 
 
-def let_go(pipe: IO[bytes]) -> None:
-    """Close a pipe that supervisors held."""
+def let_go(fd: int) -> None:
+    """Close what supervisors held open."""
     with _RUNNING_LOCK:
-        _HELD_PIPES.discard(pipe)
-        pipe.close()
+        _HELD_OPEN.discard(fd)
+        os.close(fd)
 
 
 def stop_all() -> None:
@@ -334,7 +334,7 @@ class Child:
 
 
 _RUNNING: set[Child] = set()
-_HELD_PIPES: set[IO[bytes]] = set()
+_HELD_OPEN: set[int] = set()
 _RUNNING_LOCK = threading.Lock()
 
 
@@ -346,7 +346,7 @@ def _start(name: str) -> tuple[subprocess.Popen[bytes], list[int]]:
     command = [sys.executable, "-P", str(Path(_child.__file__)), name.replace("\0", "")]
     pipe = subprocess.PIPE
     with _RUNNING_LOCK:
-        held = [os.dup(each.fileno()) for each in _HELD_PIPES]  # another thread may close them meanwhile
+        held = [os.dup(fd) for fd in _HELD_OPEN]  # another thread may close them meanwhile
     try:
         process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True, pass_fds=held

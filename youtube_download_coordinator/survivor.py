@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from types import TracebackType
-    from typing import IO, Any
+    from typing import Any
 
     from youtube_download_coordinator.config import Config
     from youtube_download_coordinator.queue import Queue
@@ -45,7 +45,7 @@ class Survivor:
         self._queue = queue
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
-        self._lifeline: IO[bytes] | None = None
+        self._lifeline = -1
         self._told: list[int] | None = None
 
     def __enter__(self) -> Callable[[Collection[int]], None]:
@@ -67,17 +67,26 @@ class Survivor:
     def tell(self, ids: Collection[int]) -> None:
         """Say which videos attempts run on now. None: no attempt is to blame if this process ends."""
         if self._told is None:
-            self._start()
+            self._start_or_say_why_not()
         if self._told != sorted(ids):
             self._told = sorted(ids)
             self._write(json.dumps(self._told).encode() + b"\n")
+
+    def _start_or_say_why_not(self) -> None:
+        try:
+            self._start()
+        except OSError as error:
+            import logging
+
+            log = logging.getLogger(__name__)
+            log.warning("if this worker is killed, what it holds waits for its leases to end: %s", error)
 
     def _start(self) -> None:
         from youtube_download_coordinator import children
 
         job = {"path": sys.path, "config": pickle.dumps(self._config).hex()}
         command = [sys.executable, "-P", __file__, self._queue.worker]
-        reader, writer = os.pipe()
+        reader, self._lifeline = os.pipe()
         try:
             # In a session of its own: Ctrl-C, and a signal to our whole group, is not for it.
             self._process = subprocess.Popen(
@@ -85,12 +94,12 @@ class Survivor:
             )
         finally:
             os.close(reader)
-            self._lifeline = os.fdopen(writer, "wb", buffering=0)
+        _STARTED.append(self._process)
         children.hold_open(self._lifeline)
         self._write(json.dumps(job).encode() + b"\n")
 
     def _dismiss(self) -> None:
-        if self._process is None or self._lifeline is None:
+        if self._process is None:
             return
         from youtube_download_coordinator import children
 
@@ -101,11 +110,15 @@ class Survivor:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        _STARTED.remove(self._process)
 
     def _write(self, line: bytes) -> None:
         with contextlib.suppress(BrokenPipeError):  # somebody has killed it: the leases will do
-            if self._lifeline:
-                self._lifeline.write(line)
+            os.write(self._lifeline, line)
+
+
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Those that are not dismissed: they outlive whoever started them in this process."""
 
 
 def main() -> None:
