@@ -12,7 +12,7 @@ from prefect.states import Failed
 
 from flows.expand_sources import expand_sources
 from flows.process_videos import process_videos
-from tasks.context import coordinator, in_one_line, value_of
+from tasks.context import coordinator, host, in_one_line, value_of
 from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor
 from tasks.repairs import recover_all
 from tasks.reports import COMPLETED_WITH_ERRORS, finished, in_words, report_ingested, report_steps
@@ -25,7 +25,7 @@ from youtube_download_coordinator.worker import Limits, Summary
 Steps = list[tuple[str, State[Any]]]
 
 
-@flow(name="coordinate", flow_run_name="coordinate: {processor}", persist_result=False)
+@flow(name="coordinate", flow_run_name=f"coordinate on {host()}: {{processor}}", persist_result=False)
 @in_one_line
 def coordinate(
     processor: Processor = "audio",

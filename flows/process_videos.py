@@ -7,14 +7,15 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import coordinator, in_one_line
+from tasks.context import coordinator, host, in_one_line, rename_run
 from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor
+from tasks.progress import Progress
 from tasks.reports import finished, report_videos
 from tasks.videos import submit_with
 from youtube_download_coordinator.worker import Limits
 
 
-@flow(name="process-videos", flow_run_name="process videos: {processor}", persist_result=False)
+@flow(name="process-videos", flow_run_name=f"process videos on {host()}: {{processor}}", persist_result=False)
 @in_one_line
 def process_videos(
     processor: Processor = "audio",
@@ -36,7 +37,11 @@ def process_videos(
         max_videos=max_videos,
         max_seconds=max_minutes and max_minutes * 60,
     )
-    summary = ours.worker(submit_with(processor, ours.config), limits).run()
+    submit = submit_with(processor, ours.config)
+    with Progress(processor, ours.config.spreadsheet_url) as progress:
+        summary = ours.worker(submit, limits, progress.attempt_ended).run()
     if summary.attempted:
+        progress.finish(summary)
         report_videos(summary)
+        rename_run(f"process {summary.attempted} videos on {host()}")
     return finished(str(summary), failed=bool(summary.failed or summary.stopped_by), data=summary)

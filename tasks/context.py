@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
@@ -83,14 +84,20 @@ def host() -> str:
 
 
 def rename_run(name: str) -> None:
-    """Say in the run's name what has come of it. A name is worth no failed run."""
+    """Say in the run's name what has come of it."""
     if not runtime.flow_run.id:
         return
+    with unless_prefect_is_away("a new name of this run"), get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(runtime.flow_run.id), name=name)
+
+
+@contextmanager
+def unless_prefect_is_away(what: str) -> Iterator[None]:
+    """Show something: what was done stands in the queue, and is not undone because a server does not answer."""
     try:
-        with get_client(sync_client=True) as client:
-            client.update_flow_run(UUID(runtime.flow_run.id), name=name)
+        yield
     except (PrefectHTTPStatusError, HTTPError) as error:
-        get_run_logger().info("this run keeps its name: %s", error)
+        get_run_logger().warning("Prefect's server did not take %s: %s", what, error)
 
 
 def in_one_line(flow_function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:

@@ -44,7 +44,7 @@ def video_dead_lettered(task: Row) -> None:
 
 
 def _emit(event: str, kind: str, row: Row, labels: dict[str, str], payload: dict[str, object]) -> None:
-    name = {"prefect.resource.id": f"{PREFIX}.{kind}.{row.id}", "prefect.resource.name": cut(row.title or row.url)}
+    name = {"prefect.resource.id": f"{PREFIX}.{kind}.{row.id}", "prefect.resource.name": cut(row.name)}
     about = {"id": row.id, "key": row.key, "url": row.url, "title": row.title, "accent": row.accent, "type": row.type}
     cut_short = {what: cut(value) if isinstance(value, str) else value for what, value in (about | payload).items()}
     emit_event(f"{PREFIX}.{event}", name | labels, payload=cut_short)

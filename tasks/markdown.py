@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from youtube_download_coordinator.models import VideoTask, cut, utc_text
 from youtube_download_coordinator.overview import Overview
+from youtube_download_coordinator.worker import Summary
 
 TEXT_MAX_CHARACTERS = 120
+LAST_ATTEMPTS = 20
+"""On the page of a run; its table has them all."""
 _SPEAKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@/])")
 """What Markdown or HTML would take for more than itself, and what makes an address of a text."""
 
@@ -28,7 +31,22 @@ def link_to_the_sheet(url: str | None) -> str:
     return f"[The sheet]({url})\n" if url else ""
 
 
-def in_markdown(found: Overview, sheet_url: str | None) -> str:
+def videos_in_markdown(summary: Summary, about: str, seconds: float, sheet_url: str | None) -> str:
+    """What a worker has done so far, as a page: the counts, the pace, and the last attempts."""
+    pace = f", {summary.attempted / seconds * 60:.1f} videos a minute" if seconds else ""
+    last = list(summary.attempts)[-LAST_ATTEMPTS:]
+    rows = [(each.task.name, each.ending, f"{each.seconds:.1f}", each.detail) for each in reversed(last)]
+    parts = [
+        f"# {plain(summary)}\n",
+        f"{plain(about)}{pace}.\n",
+        link_to_the_sheet(sheet_url),
+        f"## The last {len(rows)} attempts\n",
+        table(("Video", "Outcome", "Seconds", "Result or error"), rows),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def overview_in_markdown(found: Overview, sheet_url: str | None) -> str:
     """An overview as a page."""
     oldest = f"Waits longest: {_video(found.oldest)}.\n" if found.oldest else "No video waits to be processed.\n"
     parts = [
@@ -49,4 +67,4 @@ def _reasons(reasons: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str, i
 
 def _video(video: VideoTask) -> str:
     since = f", since {utc_text(video.not_before)}" if video.not_before else ""
-    return f"video {video.id}, {plain(video.title or video.url)}{since}"
+    return f"video {video.id}, {plain(video.name)}{since}"

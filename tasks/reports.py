@@ -9,7 +9,8 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from tasks.markdown import in_markdown
+from tasks.context import unless_prefect_is_away
+from tasks.markdown import overview_in_markdown
 from youtube_download_coordinator.expansion import Expansion
 from youtube_download_coordinator.ingest import Ingested
 from youtube_download_coordinator.models import State as RowState
@@ -32,7 +33,7 @@ def report_expansions(expansions: Sequence[Expansion]) -> None:
     """A row for each source that was listed."""
     rows = [
         {
-            "source": expansion.source.title or expansion.source.url,
+            "source": expansion.source.name,
             "listed": expansion.listed,
             "new": expansion.new,
             "seconds": round(expansion.seconds, 1),
@@ -48,7 +49,7 @@ def report_videos(summary: Summary) -> None:
     """A row for each attempt."""
     rows = [
         {
-            "video": attempt.task.title or attempt.task.url,
+            "video": attempt.task.name,
             "outcome": attempt.ending.value,
             "seconds": round(attempt.seconds, 1),
             "result or error": attempt.detail,
@@ -65,8 +66,9 @@ def report_overview(found: Overview, sheet_url: str | None) -> None:
         for name, counts in found.counts.items()
     ]
     _report("queue", "How many rows there are in each state.", rows)
-    page = in_markdown(found, sheet_url)
-    create_markdown_artifact(key="queue-report", markdown=page, description="How the queue stands.")
+    page = overview_in_markdown(found, sheet_url)
+    with unless_prefect_is_away("the report"):
+        create_markdown_artifact(key="queue-report", markdown=page, description="How the queue stands.")
 
 
 def report_counts(key: str, description: str, counts: Mapping[str, int]) -> None:
@@ -80,7 +82,8 @@ def report_steps(description: str, steps: Sequence[tuple[str, str]]) -> None:
 
 
 def _report(key: str, description: str, rows: list[dict[str, Any]]) -> None:
-    create_table_artifact(key=key, table=rows, description=description)
+    with unless_prefect_is_away(f"the table {key}"):
+        create_table_artifact(key=key, table=rows, description=description)
 
 
 def in_words(counts: Mapping[str, int]) -> str:

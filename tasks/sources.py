@@ -113,8 +113,9 @@ def _giving_back(queue: Queue, config: Config) -> Iterator[None]:
 
 
 def _expand_in_a_task(queue: Queue, config: Config, claim: Claim[Source], listing: Listing) -> Expansion:
-    name = claim.row.title or claim.row.url
-    state = expand_claimed(name, opaque(queue), opaque(config), opaque(claim), opaque(listing), return_state=True)
+    state = expand_claimed(
+        claim.row.name, opaque(queue), opaque(config), opaque(claim), opaque(listing), return_state=True
+    )
     expansion: Expansion = value_of(state)
     source_expanded(expansion)
     return expansion

@@ -80,7 +80,7 @@ def _in_a_child(processor: str, config: Config) -> Submit:
         outcome.set_running_or_notify_cancel()  # whoever gives up must stop the child, and wait for this
         _in_a_thread(
             outcome,
-            lambda: value_of(process(_title(video), processor, opaque(video), opaque(config), return_state=True)),
+            lambda: value_of(process(video.name, processor, opaque(video), opaque(config), return_state=True)),
         )
         return outcome
 
@@ -98,7 +98,7 @@ def _with_a_task_of_the_users(user_task: Task[..., Any], config: Config) -> Subm
     def submit(video: VideoTask) -> Future[Outcome]:
         outcome = Unendable()
         named = user_task.with_options(
-            task_run_name=user_task.task_run_name or (lambda: _title(video)), retry_condition_fn=retry
+            task_run_name=user_task.task_run_name or (lambda: video.name), retry_condition_fn=retry
         )
         _in_a_thread(outcome, lambda: _attempt(named, video.url if gets_url else opaque(video), video))
         _fail_after(config.attempt_timeout.total_seconds(), outcome)
@@ -152,7 +152,3 @@ def _fail_after(seconds: float, outcome: Future[Outcome]) -> None:
     timer.daemon = True
     outcome.add_done_callback(lambda _: timer.cancel())
     timer.start()
-
-
-def _title(video: VideoTask) -> str:
-    return video.title or video.url

@@ -68,5 +68,11 @@ def hangs(video: VideoTask) -> None:
 
 
 @task
+def hangs_unless_first(video: VideoTask) -> None:
+    if video.id != 1:
+        let_go.wait()
+
+
+@task
 def takes_three(video: VideoTask, accent: str, type: str) -> None:
     pass

@@ -66,7 +66,7 @@ class Expansion:
         return self.failure is not None and self.failure.verdict in {Verdict.THROTTLED, Verdict.UNFIT}
 
     def __str__(self) -> str:
-        name = self.source.title or self.source.url
+        name = self.source.name
         listed = f"{self.listed} videos listed, {self.new} new"
         text = f"{name}: {listed if self.is_source is None else f'{IS_SOURCE}{self.is_source}'}"
         return f"{text}; {self.failure}" if self.failure else text

@@ -105,6 +105,11 @@ class Row:
     lease: Lease
 
     @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.title or self.url
+
+    @property
     def status(self) -> Status:
         return STATUS[self.lease.state]
 

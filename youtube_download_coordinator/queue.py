@@ -406,7 +406,7 @@ def batches(items: Iterable[T], size: int = INSERT_BATCH_ROWS) -> Iterator[list[
 
 def describe(row: Row) -> str:
     """A row in a log line: what it is, its number, and what people call it."""
-    return f"{'video' if isinstance(row, VideoTask) else 'source'} {row.id} ({row.title or row.url})"
+    return f"{'video' if isinstance(row, VideoTask) else 'source'} {row.id} ({row.name})"
 
 
 def _by_table(claims: Sequence[Claim[Any]]) -> list[tuple[Table[Any], list[Claim[Any]]]]:

@@ -10,6 +10,7 @@ import pytest
 
 from examples.media_site import make_site, serving
 from examples.prefect_server import PrefectServer
+from tasks.context import host
 from youtube_download_coordinator import Config, Coordinator
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
@@ -44,7 +45,7 @@ def sources_file(folder: Path) -> Iterator[Path]:
 @pytest.mark.usefixtures("worker")
 def test_a_deployed_run_processes_every_video(prefect_server: PrefectServer, folder: Path, sources_file: Path) -> None:
     run = prefect_server.run("coordinate/coordinate", f"sources_file={sources_file}", "processor=audio")
-    assert (run["name"], run["state_name"]) == ("coordinate: audio", "Completed"), run["state"]
+    assert (run["name"], run["state_name"]) == (f"coordinate on {host()}: audio", "Completed"), run["state"]
     assert run["state"]["message"] == f"{len(TITLES)} done"
     ours = Coordinator(Config(database_url=f"sqlite:///{folder / 'queue.db'}"))
     rows = ours.client.get_video_tasks()

@@ -19,6 +19,8 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, Log, State, TaskRun
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.events import Event
+from prefect.events.filters import EventFilter, EventNameFilter, EventOrder, EventRelatedFilter
 
 from youtube_download_coordinator import Coordinator
 from youtube_download_coordinator.models import VideoTask
@@ -57,11 +59,28 @@ def task_run_names(state: State[Any]) -> set[str]:
 
 def table(state: State[Any], key: str) -> list[dict[str, Any]]:
     """The rows of the artifact with this key that the flow run made; no rows when it made none."""
-    own = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id(state)]))
-    with get_client(sync_client=True) as client:
-        tables = {artifact.key: str(artifact.data) for artifact in client.read_artifacts(artifact_filter=own)}
-    rows: list[dict[str, Any]] = json.loads(tables.get(key, "[]"))
+    rows: list[dict[str, Any]] = json.loads(_artifacts(run_id(state)).get(key, "[]"))
     return rows
+
+
+def page(state: State[Any], key: str) -> str:
+    """The Markdown with this key that the flow run made; nothing when it made none."""
+    return _artifacts(run_id(state)).get(key, "")
+
+
+def _artifacts(flow_run_id: UUID) -> dict[str | None, str]:
+    own = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
+    with get_client(sync_client=True) as client:
+        return {artifact.key: str(artifact.data) for artifact in client.read_artifacts(artifact_filter=own)}
+
+
+def events(state: State[Any], prefix: str = "youtube-coordinator.") -> list[Event]:
+    """Those of ours that the flow run emitted, in that order. Recorded a moment later: wait for what is expected."""
+    related = EventRelatedFilter(id=[f"prefect.flow-run.{run_id(state)}"])
+    own = EventFilter(event=EventNameFilter(prefix=[prefix]), related=related, order=EventOrder.ASC)
+    with get_client(sync_client=True) as client:
+        answer = client.request("POST", "/events/filter", json={"filter": own.model_dump(mode="json")})
+    return [Event.model_validate(event) for event in answer.json()["events"]]
 
 
 def logs(state: State[Any]) -> list[Log]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.coordinate import coordinate
+from tasks.context import host
 from tests.flows import seen
 from tests.flows.conftest import TITLES, AddVideos
 from tests.waiting import wait_until
@@ -28,8 +29,11 @@ def test_from_a_sources_file_to_the_audio_of_every_video(ours: Coordinator, sour
         ("expand sources", "Completed"),
         ("process videos", "Completed"),
     ]
-    assert {run.name for run in seen.subflow_runs(state)} == {"expand sources", "process videos: audio"}
-    assert seen.flow_run(state).name == "coordinate: audio"
+    assert {run.name for run in seen.subflow_runs(state)} == {
+        "expand sources",
+        f"process {len(TITLES)} videos on {host()}",
+    }
+    assert seen.flow_run(state).name == f"coordinate on {host()}: audio"
 
 
 def test_a_second_run_does_nothing_twice(ours: Coordinator, sources_file: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from flows.process_videos import process_videos
+from tasks.context import host
 from tests import sample_tasks
 from tests.flows import seen
 from tests.flows.conftest import AddVideos
@@ -149,7 +150,7 @@ def test_concurrency_is_how_many_run_at_a_time(ours: Coordinator, add_videos: Ad
 def test_names_and_ends_of_runs_and_a_table(ours: Coordinator, add_videos: AddVideos) -> None:
     add_videos(2)
     state = process_videos(f"{FUNCTIONS}:refuses_the_second", return_state=True)
-    assert seen.flow_run(state).name == f"process videos: {FUNCTIONS}:refuses_the_second"
+    assert seen.flow_run(state).name == f"process 2 videos on {host()}"
     rows = {row["video"]: (row["outcome"], row["result or error"]) for row in seen.table(state, "processed-videos")}
     assert rows == {"video-00001": ("done", ""), "video-00002": ("dead", "no-speech: nobody speaks")}
     ends = {("video-00001", "Completed"), ("video-00002", "Failed")}

@@ -81,8 +81,7 @@ def _tell_expansion(expansion: Expansion) -> int:
 
 
 def _tell_attempt(attempt: Attempt) -> None:
-    name = attempt.task.title or attempt.task.url
-    print(f"{attempt.ending:<8} {name} ({attempt.seconds:.1f} s): {attempt.detail}", flush=True)
+    print(f"{attempt.ending:<8} {attempt.task.name} ({attempt.seconds:.1f} s): {attempt.detail}", flush=True)
 
 
 def _tell_end(coordinator: Coordinator, summary: Summary, failed: int) -> int:

@@ -1,0 +1,137 @@
+"""What an operator sees of a run: its name, the page while it runs, the table at its end; and the events for automations."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+from flows.expand_source import expand_source
+from flows.process_videos import process_videos
+from flows.recover_stalled import recover_stalled
+from flows.report import report
+from tasks import progress
+from tasks.context import host
+from tests import sample_tasks
+from tests.flows import seen
+from tests.flows.conftest import TITLES, AddVideos
+from tests.rows import new_video
+from tests.waiting import wait_until
+from youtube_download_coordinator import Config, Coordinator
+from youtube_download_coordinator.store import DEAD_LETTERS, VIDEO_TASKS
+
+FUNCTIONS = "tests.sample_processors"
+NASTY = "[click](javascript:alert(1)) | <b>bold</b>"
+
+
+def last_page(key: str) -> str:
+    """The newest page with this key, of any run."""
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
+    return str(max(found, key=lambda artifact: artifact.created).data) if found else ""
+
+
+# -- names and pages
+
+
+def test_a_run_says_where_it_runs_and_then_what_it_did(ours: Coordinator, add_videos: AddVideos) -> None:
+    nothing = process_videos(f"{FUNCTIONS}:does_nothing", return_state=True)
+    assert seen.flow_run(nothing).name == f"process videos on {host()}: {FUNCTIONS}:does_nothing"
+    assert seen.page(nothing, progress.KEY) == ""
+    add_videos(2)
+    state = process_videos(f"{FUNCTIONS}:does_nothing", return_state=True)
+    assert seen.flow_run(state).name == f"process 2 videos on {host()}"
+    assert seen.page(state, progress.KEY).startswith("# 2 done\n")
+
+
+def test_the_page_is_written_while_the_run_goes_on(
+    ours: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "INTERVAL_SECONDS", 0.05)
+    add_videos(2)
+    sample_tasks.let_go.clear()
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(process_videos, f"{sample_tasks.__name__}:hangs_unless_first", return_state=True)
+        try:
+            wait_until(lambda: last_page(progress.KEY).startswith("# 1 done\n"))
+        finally:
+            sample_tasks.let_go.set()
+    state = run.result()
+    assert seen.page(state, progress.KEY).startswith("# 2 done\n")
+
+
+def test_a_title_is_shown_as_it_is(ours: Coordinator) -> None:
+    ours.queue.add(VIDEO_TASKS, [new_video(1, title=NASTY)])
+    state = process_videos(f"{FUNCTIONS}:does_nothing", return_state=True)
+    assert NASTY not in seen.page(state, progress.KEY)
+    assert r"\[click\]\(javascript\:alert\(1\)\) \| \<b\>bold\<\/b\>" in seen.page(state, progress.KEY)
+    wait_until(lambda: seen.task_run_names(state) == {NASTY})
+
+
+def test_the_sheet_is_one_click_away() -> None:
+    address = "https://docs.google.com/spreadsheets/d/1AbC/edit"
+    for given in ("1AbC", "https://docs.google.com/spreadsheets/d/1AbC/edit#gid=0"):
+        assert Config(spreadsheet_id=given).spreadsheet_url == address
+    assert Config().spreadsheet_url is None
+
+
+def test_one_task_run_for_each_video(ours: Coordinator, add_videos: AddVideos) -> None:
+    add_videos(12)
+    state = process_videos(f"{FUNCTIONS}:does_nothing", return_state=True)
+    wait_until(lambda: len(seen.task_runs(state)) >= 12)
+    assert len(seen.task_runs(state)) == 12
+
+
+def test_a_report_counts_and_changes_nothing(ours: Coordinator, add_videos: AddVideos) -> None:
+    add_videos(3)
+    ours.queue.claim(VIDEO_TASKS, 1)
+    process_videos(f"{FUNCTIONS}:refuses", max_videos=1)
+    before = seen.videos(ours)
+    state = report(return_state=True)
+    assert state.message == "videos: 1 pending, 1 held"
+    counts = {row["rows"]: row for row in seen.table(state, "queue")}
+    assert (counts["videos"]["held"], counts["dead letters"]["dead"]) == (1, 1)
+    page = seen.page(state, "queue-report")
+    assert "| dead letters | no\\-speech | 1 |" in page
+    assert "Waits longest: video " in page
+    assert seen.videos(ours) == before
+    assert seen.task_runs(state) == []
+
+
+# -- events
+
+
+def test_a_listed_source_is_an_event(ours: Coordinator, media_site: str) -> None:
+    state = expand_source(media_site, accent="Cork", return_state=True)
+    wait_until(lambda: len(seen.events(state)) == 1)
+    (event,) = seen.events(state)
+    assert event.event == "youtube-coordinator.source.expanded"
+    assert event.resource.id == "youtube-coordinator.source.1"
+    assert event.resource["youtube-coordinator.has-new-videos"] == "true"
+    assert (event.payload["new"], event.payload["url"], event.payload["accent"]) == (len(TITLES), media_site, "Cork")
+
+
+def test_a_video_that_is_done_is_an_event_and_so_is_a_dead_letter(ours: Coordinator, add_videos: AddVideos) -> None:
+    add_videos(2)
+    state = process_videos(f"{FUNCTIONS}:refuses_the_second", return_state=True)
+    wait_until(lambda: len(seen.events(state)) == 2)
+    events = {event.event: event for event in seen.events(state)}
+    done, dead = events["youtube-coordinator.video.done"], events["youtube-coordinator.video.dead-lettered"]
+    assert (done.resource.id, done.resource.name) == ("youtube-coordinator.video.1", "video-00001")
+    assert dead.resource.id == "youtube-coordinator.video.2"
+    assert dead.resource["youtube-coordinator.reason"] == "no-speech"
+    assert dead.payload["error"] == "no-speech: nobody speaks"
+
+
+def test_so_is_a_dead_letter_that_no_attempt_made(
+    ours: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker died the last time."""
+    add_videos(1)
+    monkeypatch.setenv("YDC_MAX_RETRIES", "1")
+    dead = Coordinator(Config(stalled_task_timeout_minutes=0.001), run="dead")
+    dead.queue.claim(VIDEO_TASKS, 1)
+    wait_until(lambda: recover_stalled(return_state=True).message == "1 videos given up" or seen.dead_letters(ours))
+    assert len(list(ours.queue.rows(DEAD_LETTERS))) == 1

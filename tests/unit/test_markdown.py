@@ -1,0 +1,46 @@
+"""What YouTube said, in Markdown: shown as it is, whatever it looks like."""
+
+from __future__ import annotations
+
+from html import escape
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from tasks.markdown import TEXT_MAX_CHARACTERS, plain, table
+from youtube_download_coordinator.models import cut
+
+RENDERER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))
+@example("[click](javascript:alert(1))")
+@example("<img src=x onerror=alert(1)> &lt;")
+@example("a | b ` c ` **d** ~~e~~ # f")
+@example("1. one")
+@example("- - -")
+@example("\\")
+@example("x" * 200)
+def test_a_text_is_shown_as_it_is(text: str) -> None:
+    shown = cut(text, TEXT_MAX_CHARACTERS)
+    assert RENDERER.render(plain(text)).strip() == (
+        f"<p>{escape(shown, quote=False).replace(chr(34), '&quot;')}</p>" if shown else ""
+    )
+
+
+@pytest.mark.parametrize("text", ["https://example.org", "www.example.org", "me@example.org"])
+def test_no_text_becomes_an_address(text: str) -> None:
+    """Renderers with GitHub's extensions link what looks like one."""
+    assert text not in plain(text)
+
+
+def test_a_text_with_a_bar_stays_in_its_cell() -> None:
+    html = RENDERER.render(table(("Video", "Outcome"), [("a | b", "done"), ("c\nd", "dead")]))
+    assert "<td>a | b</td>\n<td>done</td>" in html
+    assert "<td>c d</td>\n<td>dead</td>" in html
+
+
+def test_no_rows_no_table() -> None:
+    assert table(("Video",), []) == ""
