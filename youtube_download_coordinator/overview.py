@@ -32,7 +32,7 @@ class Overview:
 def overview(queue: Queue) -> Overview:
     """Look at the whole queue once. Raises StoreUnavailable."""
     now = queue.store.now()
-    counts = {name: dict(queue.counts(table)) for name, table in TABLES.items()}
+    counts = {name: _in_order(queue.counts(table)) for name, table in TABLES.items()}
     holders = Counter(lease.holder for table in TABLES.values() for lease in queue.leases(table, State.HELD))
     due = queue.store.scan(VIDEO_TASKS, Where(state=State.PENDING, due=now), limit=1)
     return Overview(
@@ -41,6 +41,10 @@ def overview(queue: Queue) -> Overview:
         holders=dict(holders.most_common()),
         oldest=due[0] if due else None,
     )
+
+
+def _in_order(counts: Mapping[State, int]) -> dict[State, int]:
+    return {state: counts[state] for state in State if counts.get(state)}
 
 
 def _reasons(queue: Queue, table: Table[Any]) -> dict[str, int]:

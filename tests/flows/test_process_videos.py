@@ -114,6 +114,7 @@ def test_a_task_that_hangs_fails_at_its_deadline_and_the_flow_ends_without_it(
 ) -> None:
     add_videos(1)
     monkeypatch.setenv("YDC_ATTEMPT_TIMEOUT_MINUTES", "0.01")
+    sample_tasks.let_go.clear()
     try:
         process_videos(f"{TASKS}:hangs")
     finally:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
 
 from flows.expand_source import expand_source
 from flows.process_videos import process_videos
@@ -20,7 +21,8 @@ from tests.flows.conftest import TITLES, AddVideos
 from tests.rows import new_video
 from tests.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator
-from youtube_download_coordinator.store import DEAD_LETTERS, VIDEO_TASKS
+from youtube_download_coordinator.lifecycle import is_stalled
+from youtube_download_coordinator.store import VIDEO_TASKS
 
 FUNCTIONS = "tests.sample_processors"
 NASTY = "[click](javascript:alert(1)) | <b>bold</b>"
@@ -29,8 +31,9 @@ NASTY = "[click](javascript:alert(1)) | <b>bold</b>"
 def last_page(key: str) -> str:
     """The newest page with this key, of any run."""
     with get_client(sync_client=True) as client:
-        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-    return str(max(found, key=lambda artifact: artifact.created).data) if found else ""
+        named = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+        found = client.read_artifacts(artifact_filter=named, sort=ArtifactSort.CREATED_DESC, limit=1)
+    return str(found[0].data) if found else ""
 
 
 # -- names and pages
@@ -132,6 +135,8 @@ def test_so_is_a_dead_letter_that_no_attempt_made(
     add_videos(1)
     monkeypatch.setenv("YDC_MAX_RETRIES", "1")
     dead = Coordinator(Config(stalled_task_timeout_minutes=0.001), run="dead")
-    dead.queue.claim(VIDEO_TASKS, 1)
-    wait_until(lambda: recover_stalled(return_state=True).message == "1 videos given up" or seen.dead_letters(ours))
-    assert len(list(ours.queue.rows(DEAD_LETTERS))) == 1
+    (claim,) = dead.queue.claim(VIDEO_TASKS, 1)
+    wait_until(lambda: is_stalled(claim.row, ours.queue.store.now()))
+    state = recover_stalled(return_state=True)
+    assert state.message == "1 videos given up, 1 rows moved"
+    wait_until(lambda: [event.event for event in seen.events(state)] == ["youtube-coordinator.video.dead-lettered"])

@@ -1,0 +1,77 @@
+"""A run with nothing to do, on a sheet: four requests to start with, as any worker has, and at most two more.
+
+It has a schedule, for weeks. The simulated API counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.schemas.objects import State
+
+from flows.coordinate import coordinate
+from flows.expand_sources import expand_sources
+from flows.ingest_sources import ingest_sources
+from flows.process_videos import process_videos
+from flows.recover_stalled import recover_stalled
+from flows.report import report
+from tests.rows import new_video
+from tests.sheets_api import SheetsServer, Simulator
+from youtube_download_coordinator import Config, Coordinator
+from youtube_download_coordinator import coordinator as library
+from youtube_download_coordinator.models import Done
+from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
+
+START = 4
+"""The tabs, their headers, a look through them, and what the run asks for first."""
+MORE = 2
+NOTHING = "tests.sample_processors:does_nothing"
+
+
+@pytest.fixture
+def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """A sheet on which everything is done, and a file with the sources that stand there."""
+    (tmp_path / "sources.txt").write_text(
+        "https://www.youtube.com/playlist?list=PLknown|Cork|reading\n", encoding="utf-8"
+    )
+    with SheetsServer() as server:
+        account = server.simulator.accounts.add("worker")
+        key = account.write_key_file(tmp_path / "key.json", server.simulator.token_uri)
+        book = server.simulator.create_spreadsheet({"Sources": []}, (account,))
+        monkeypatch.setenv("YDC_SPREADSHEET_ID", book.spreadsheet_id)
+        monkeypatch.setenv("YDC_CREDENTIALS_FILE", str(key))
+        monkeypatch.setenv("YDC_SHEETS_API_URL", server.address)
+        monkeypatch.setenv("YDC_SOURCES_FILE_PATH", str(tmp_path / "sources.txt"))
+        monkeypatch.setattr(library, "_stores", {})
+        ours = Coordinator(Config())
+        ours.ingest()
+        ours.queue.add(VIDEO_TASKS, [new_video(number) for number in range(3)])
+        ours.queue.settle([(claim, Done()) for claim in ours.queue.claim(SOURCES, 10)])
+        ours.queue.settle([(claim, Done()) for claim in ours.queue.claim(VIDEO_TASKS, 10)])
+        ours.queue.store.close()
+        yield server.simulator
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        pytest.param(ingest_sources, id="ingest-sources"),
+        pytest.param(expand_sources, id="expand-sources"),
+        pytest.param(partial(process_videos, NOTHING), id="process-videos"),
+        pytest.param(recover_stalled, id="recover-stalled"),
+        pytest.param(report, id="report"),
+        pytest.param(partial(coordinate, NOTHING), id="coordinate"),
+    ],
+)
+def test_a_run_with_nothing_to_do_costs_few_requests(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, run: Callable[..., State[Any]]
+) -> None:
+    monkeypatch.setattr(library, "_stores", {})  # a run is a process of its own
+    before = simulator.stats()["requests"]
+    assert run(return_state=True).is_completed()
+    library._close_stores()
+    assert simulator.stats()["requests"] - before <= START + MORE
