@@ -6,15 +6,17 @@ the working directory, else its default.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.layout import Template
 from youtube_download_coordinator.refresh import MAX_HOURS, refresh_hours
 from youtube_download_coordinator.yt_dlp_options import check_options, like
 
@@ -38,6 +40,27 @@ def _proxy(proxy: SecretStr) -> SecretStr:
     return proxy
 
 
+def _template(text: str) -> str:
+    Template.read(text)
+    return text
+
+
+def _words(value: object) -> object:
+    return [word for word in re.split(r"[\s,]+", value) if word] if isinstance(value, str) else value
+
+
+def _languages(languages: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = [each for each in languages if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", each)]
+    if wrong or not languages:
+        raise ValueError(
+            f"{', '.join(wrong) or 'nothing'} is no language: write en, pt-BR, original or all, with commas between"
+        )
+    return languages
+
+
+SampleRate = Literal[8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000]
+OPUS_SAMPLE_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
+"""Its encoder takes no others."""
 AudioCodec = Literal["best", "m4a", "mp3", "opus", "vorbis", "flac", "wav", "aac", "alac"]
 
 
@@ -118,10 +141,38 @@ class Config(BaseSettings):
     """`process_next_task` waits a random part of this when there is nothing, so that a loop without a sleep burns no quota."""
 
     output_dir: Path = Path("media")
-    """Where the built-in processors put files: `<output_dir>/<accent>/<video id>.<ext>`."""
+    """Where the built-in processors put files."""
+
+    output_template: Annotated[str, AfterValidator(_template)] = "{accent}/{channel}/{id}"
+    """Where below `output_dir` a file goes, without its extension. A folder whose fields are empty drops out.
+    Fields: {accent}, {type}, {channel}, {channel_id}, {id}, {title}, {source_id}, {upload_date}, {kind} (the processor),
+    and {column:Name} for a column of your own."""
+
+    min_free_disk_bytes: Annotated[int, Field(ge=0)] = 1_000_000_000
+    """With less free in `output_dir` no attempt begins, and the worker stops."""
 
     audio_codec: AudioCodec = "m4a"
     """What the `audio` processor converts to; `best` keeps what YouTube has."""
+
+    audio_sample_rate_hz: SampleRate | None = None
+    """The sample rate that `audio` converts to, for speech corpora mostly 16000. None: YouTube's own."""
+
+    audio_mono: bool = False
+    """Have `audio` mix the channels into one."""
+
+    subtitle_languages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), AfterValidator(_languages)] = (
+        "original",
+    )
+    """Languages of the `subtitles` processor, with commas between: `en` (also en-GB), `original` (what is spoken), `all`."""
+
+    subtitle_kinds: Literal["manual", "automatic", "both"] = "both"
+    """Subtitles that somebody wrote, that YouTube recognised, or those where there are none of the others. No translations."""
+
+    subtitle_format: Literal["vtt", "srt", "ttml", "json3", "srv1", "srv2", "srv3"] = "vtt"
+    """The format of subtitles; `json3` has a time for each word."""
+
+    subtitles_required: bool = False
+    """Send a video without subtitles to the dead letters (reason no-subtitles). Off: it is done, and its result says so."""
 
     refresh_after_hours: Annotated[
         float, Field(ge=0, le=MAX_HOURS), BeforeValidator(lambda said: refresh_hours(str(said)))
@@ -158,6 +209,19 @@ class Config(BaseSettings):
         except (OSError, UnicodeError) as error:
             raise ConfigError(f"the file .env in {str(Path.cwd())!r} cannot be read: {error}") from None
 
+    @model_validator(mode="after")
+    def _audio_can_be_made(self) -> Config:
+        """Else every single video would fail, after it was downloaded."""
+        rate = self.audio_sample_rate_hz
+        if self.audio_codec == "best" and (rate or self.audio_mono):
+            raise ValueError(
+                "audio_codec=best converts nothing: name a codec, wav for example, with a sample rate or mono"
+            )
+        if self.audio_codec == "opus" and rate and rate not in OPUS_SAMPLE_RATES_HZ:
+            rates = ", ".join(map(str, OPUS_SAMPLE_RATES_HZ))
+            raise ValueError(f"audio_sample_rate_hz={rate}: opus has {rates} only")
+        return self
+
     @property
     def spreadsheet_url(self) -> str | None:
         """Where people look at the queue, when it is a sheet."""
@@ -187,8 +251,9 @@ def id_of_spreadsheet(text: str) -> str:
 
 
 def _one_line(problem: Any) -> str:
-    setting = str(problem["loc"][0]) if problem["loc"] else "settings"
-    where = ".".join(str(part) for part in problem["loc"]) or setting
-    value = "" if setting in SECRETS else f"={problem['input']!r}"
     message = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return str(message)
+    where = ".".join(str(part) for part in problem["loc"])
+    value = "" if problem["loc"][0] in SECRETS else f"={problem['input']!r}"
     return f"{where}{value}: {message[0].lower()}{message[1:]}"

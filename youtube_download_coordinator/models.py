@@ -200,6 +200,8 @@ class Done:
     """An attempt succeeded; `result` is text to keep in the row."""
 
     result: str = ""
+    asked_youtube: bool = True
+    """Whether it cost YouTube any request; a file that was there already did not."""
 
 
 Outcome = Done | Failure

@@ -5,6 +5,7 @@ Each function says what it found, or raises UnfitError with what to do.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import date
 
@@ -62,14 +63,20 @@ def _scripts() -> str:
 
 def check_ffmpeg() -> str:
     """The ffmpeg that the built-in processors use."""
-    from youtube_download_coordinator.processors import find_ffmpeg
+    return f"ffmpeg at {find_ffmpeg() or 'its place in PATH'}"
+
+
+def find_ffmpeg() -> str | None:
+    """Where ffmpeg is; None when the system has it, with ffprobe."""
+    if shutil.which("ffmpeg") and shutil.which("ffprobe"):
+        return None
+    import imageio_ffmpeg
 
     try:
-        return f"ffmpeg at {find_ffmpeg() or 'its place in PATH'}"
-    except UnfitError as error:
-        raise UnfitError(
-            f"{error.args[0]}: install ffmpeg, or pip install imageio-ffmpeg", reason="no-ffmpeg"
-        ) from error
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        text = f"there is no ffmpeg: {error}: install ffmpeg, or pip install imageio-ffmpeg"
+        raise UnfitError(text, reason="no-ffmpeg") from error
 
 
 CHECKS: dict[str, Callable[[], str]] = {

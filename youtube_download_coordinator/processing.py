@@ -1,6 +1,7 @@
 """Finding a processor, and running it on one video within a deadline. Whatever it does is recorded as what it is.
 
-A processor is a built-in (`download`, `audio`, `metadata`: processors.py) or `module:function`, a callable of one parameter:
+A processor is a built-in (`download`, `audio`, `metadata`, `subtitles`: processors.py) or `module:function`, a callable of one
+parameter:
 
     def process(task: VideoTask) -> object      gets the row: its url, accent, type, title, extra
     def process(url: str) -> object             annotated `str`, or called `url` or `video_url`: gets the URL alone
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.child import Emit
     from youtube_download_coordinator.config import Config
 
-BUILT_INS = ("download", "audio", "metadata")
+BUILT_INS = ("download", "audio", "metadata", "subtitles")
 CHECK_SECONDS = 120.0
 """The longest that importing a processor may take when it is checked."""
 REASON_MAX_CHARACTERS = 40
@@ -71,7 +72,7 @@ def process_video(
             answer = child.result()
     except AttemptError as error:
         return _storable_failure(error.failure)
-    return _done(answer["text"], answer["not_json"])
+    return _done(**answer)
 
 
 def call_in_process(processor: Processor, task: VideoTask) -> Outcome:
@@ -84,18 +85,24 @@ def call_in_process(processor: Processor, task: VideoTask) -> Outcome:
         value = _call(processor, task, by_default="url")
     except Exception as error:  # noqa: BLE001  whatever it raises is the outcome
         return _storable_failure(attempt_error_of(error).failure)
-    return _done(*as_text(value))
+    return _done(**_answer(value))
 
 
-def run_in_child(payload: Mapping[str, Any], emit: Emit) -> dict[str, str]:
+def run_in_child(payload: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
     """The child's half of `process_video`. Raises AttemptError."""
     task = video_task_from_json(payload["task"])
     try:
         value = _apply(payload["spec"], task, payload["settings"], emit)
     except Exception as error:
         raise attempt_error_of(error) from error
-    text, not_json = as_text(value)
-    return {"text": cut(text), "not_json": not_json}
+    return _answer(value)
+
+
+def _answer(value: object) -> dict[str, Any]:
+    """What a processor returned, as JSON: the arguments of `_done`. It may also have returned a Done itself."""
+    text, not_json = as_text(value.result if isinstance(value, Done) else value)
+    asked_youtube = value.asked_youtube if isinstance(value, Done) else True
+    return {"text": cut(text), "not_json": not_json, "asked_youtube": asked_youtube}
 
 
 def attempt_error_of(error: Exception) -> AttemptError:
@@ -131,13 +138,13 @@ def _str(value: object) -> str:
         return f"<{type(value).__name__}>"
 
 
-def _done(text: str, not_json: str) -> Done:
+def _done(text: str, not_json: str, asked_youtube: bool) -> Done:
     if not_json:
         import logging
 
         log = logging.getLogger(__name__)
         log.warning("the processor returned a %s, which is no JSON; its text is kept: %s", not_json, cut(text))
-    return Done(result=cut(storable(text)))
+    return Done(result=cut(storable(text)), asked_youtube=asked_youtube)
 
 
 def _storable_failure(failure: Failure) -> Failure:
@@ -156,10 +163,14 @@ def _worker_settings(config: Config) -> dict[str, Any]:
     """What the built-ins need to know, and nothing else: no address of a database goes into a child."""
     from youtube_download_coordinator.network import Network
 
+    alike = (
+        "output_template", "audio_codec", "audio_sample_rate_hz", "audio_mono", "subtitle_languages", "subtitle_kinds",
+        "subtitle_format", "subtitles_required", "min_free_disk_bytes",
+    )  # fmt: skip
     return {
         "output_dir": str(config.output_dir.absolute()),
-        "audio_codec": config.audio_codec,
         "network": Network.of(config).to_json(),
+        **{name: getattr(config, name) for name in alike},
     }
 
 

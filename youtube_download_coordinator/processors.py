@@ -1,39 +1,40 @@
-"""The processors that come with us: `download`, `audio` and `metadata`, each through yt-dlp.
+"""The processors that come with us: `download`, `audio`, `metadata` and `subtitles`, each through yt-dlp.
 
-A file is `<output_dir>/<accent or nothing>/<video id>.<ext>`; on another site than YouTube, whose IDs are not unique, the name
-ends with a hash of the row's key. It is made in `.parts/` beside it and moved when it is whole: what stands there is never half
-a file, and an attempt that was cut off is resumed. A file that is there already is returned at once, without a request.
+Where files go is layout.py's business, what is there already archive.py's. A file is made in `.parts/` below the output folder
+and moved when it is whole: what stands at its place is never half a file, and an attempt that was cut off is resumed. A file
+that is there already is returned at once, without a request. Docs: docs/processors.md.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
-import re
 import shutil
 import time
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from youtube_download_coordinator.errors import AttemptError, LaterError, PermanentError, UnfitError
-from youtube_download_coordinator.models import VideoTask, utc_text
+from youtube_download_coordinator.archive import Archive, Product
+from youtube_download_coordinator.errors import AttemptError, GoneError, PermanentError, TransientError
+from youtube_download_coordinator.files import check_free_disk, held_alone, make_folder, move_into_place
+from youtube_download_coordinator.layout import Template, file_stem, safe_name
+from youtube_download_coordinator.models import Done, VideoTask
 from youtube_download_coordinator.network import Network
+from youtube_download_coordinator.one_video import check_whole, one_video
+from youtube_download_coordinator.preflight import find_ffmpeg
+from youtube_download_coordinator.sidecar import video_task_columns, write_sidecar, yt_dlp_version
+from youtube_download_coordinator.subtitles import Choice, choose
 from youtube_download_coordinator.verdicts import MessageKeeper, classify
 
 RETRIES = 3
 """Of one request for media or one fragment, inside an attempt. Further attempts are counted in the row."""
 PROGRESS_SECONDS = 1.0
-NAME_MAX_BYTES = 180
-"""File systems take 255; yt-dlp appends to it (`.f137.mp4.part-Frag1`)."""
-VIDEO_EXTENSIONS = ("mp4", "webm", "mkv", "mov", "flv", "avi", "m4v", "3gp", "ogv", "ts", "wmv")
-AUDIO_EXTENSIONS = ("m4a", "opus", "mp3", "ogg", "flac", "wav", "aac", "mka", "aiff", "wma")
+PARTS = ".parts"
+FORMER_VIDEOS = ("mp4", "webm", "mkv", "mov", "flv", "avi", "m4v", "3gp", "ogv", "ts", "wmv")
+FORMER_AUDIO = ("m4a", "opus", "mp3", "ogg", "flac", "wav", "aac", "mka", "aiff", "wma")
 CODEC_EXTENSIONS = {"vorbis": "ogg", "aac": "m4a", "alac": "m4a"}
 """Of a codec whose files are not called like it."""
 NATIVE_FORMATS = {"m4a": "bestaudio[ext=m4a]/", "opus": "bestaudio[acodec=opus]/"}
@@ -47,7 +48,15 @@ class Settings:
     """What a built-in needs to know (config.py has the meanings)."""
 
     output_dir: Path
+    output_template: str = "{accent}/{channel}/{id}"
     audio_codec: str = "m4a"
+    audio_sample_rate_hz: int | None = None
+    audio_mono: bool = False
+    subtitle_languages: Sequence[str] = ("original",)
+    subtitle_kinds: str = "both"
+    subtitle_format: str = "vtt"
+    subtitles_required: bool = False
+    min_free_disk_bytes: int = 0
     network: Network = field(default_factory=Network)
 
     @classmethod
@@ -55,83 +64,202 @@ class Settings:
         return cls(**{**fields, "output_dir": Path(fields["output_dir"]), "network": Network(**fields["network"])})
 
 
-# -- the three
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What came out of yt-dlp."""
+
+    info: Mapping[str, Any]
+    files: Mapping[str, Path]
+    """By how the file's name is to end (`m4a`, `en.vtt`), where it is now."""
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """More for the sidecars, by the same."""
 
 
-def download(task: VideoTask, settings: Settings, emit: Emit | None = None) -> str:
+Make = Callable[[Path], Made]
+"""Makes the files of a product in a folder of its own."""
+
+
+# -- the four
+
+
+def download(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
     """Download the best video with the best audio; the path of the file. Raises AttemptError."""
-    options = {"format": "bestvideo*+bestaudio/best"}
-    return _file(task, settings, "download", VIDEO_EXTENSIONS, options, emit)
+    product = Product(kind="download", name="download", former_suffixes=FORMER_VIDEOS)
+    return _produce(
+        task, settings, product, partial(_media, task, settings, {"format": "bestvideo*+bestaudio/best"}, emit)
+    )
 
 
-def audio(task: VideoTask, settings: Settings, emit: Emit | None = None) -> str:
+def audio(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
     """Download the audio alone, as `audio_codec`; the path of the file. Raises AttemptError."""
     codec = settings.audio_codec
-    options = {
-        "format": NATIVE_FORMATS.get(codec, "") + "bestaudio/best",
-        "postprocessors": [{"key": "FFmpegExtractAudio", "preferredcodec": codec}],
-    }
-    extensions = AUDIO_EXTENSIONS if codec == "best" else (CODEC_EXTENSIONS.get(codec, codec),)
-    return _file(task, settings, "audio", extensions, options, emit)
+    asked = {"sample_rate_hz": settings.audio_sample_rate_hz, "mono": settings.audio_mono}
+    product = Product(
+        kind="audio",
+        name=f"audio-{codec}",
+        made_with={name: value for name, value in asked.items() if value},
+        former_suffixes=FORMER_AUDIO if codec == "best" else (CODEC_EXTENSIONS.get(codec, codec),),
+    )
+    options: dict[str, Any] = {"format": NATIVE_FORMATS.get(codec, "") + "bestaudio/best"}
+    if not product.made_with:
+        options["postprocessors"] = [{"key": "FFmpegExtractAudio", "preferredcodec": codec}]
+    return _produce(
+        task, settings, product, partial(_media, task, settings, options, emit, resampled=bool(product.made_with))
+    )
 
 
-def metadata(task: VideoTask, settings: Settings, emit: Emit | None = None) -> str:
-    """Write what YouTube tells about the video to `<video id>.info.json`; its path. Raises AttemptError."""
-    path = _folder(settings.output_dir, task.accent) / f"{file_stem(task)}.info.json"
-    if path.exists():
-        return str(path)
-    with _downloader(settings, {}) as (ydl, messages):
-        found = _one_video(ydl.extract_info(task.url, download=False))
-        _check(found, messages())
-        info = ydl.sanitize_info(found, remove_private_keys=True)
-    _make_folder(path.parent)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(json.dumps(info, ensure_ascii=True), encoding="ascii")
-    part.replace(path)
-    return str(path)
+def metadata(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
+    """Write what YouTube tells about the video, and the row's columns, as `.info.json`; its path. Raises AttemptError."""
+    product = Product(kind="metadata", name="metadata", former_suffixes=("info.json",))
+    return _produce(task, settings, product, partial(_metadata, task, settings))
 
 
-def _file(
+def subtitles(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
+    """Download the subtitles in `subtitle_languages`; the path of the file, or of all as `x.{de,en}.vtt`.
+
+    A video that has none is done, and its result says so; with `subtitles_required` it is a PermanentError. Raises AttemptError.
+    """
+    asked = {"languages": list(settings.subtitle_languages), "kinds": settings.subtitle_kinds}
+    product = Product(kind="subtitles", name=f"subtitles-{settings.subtitle_format}", made_with=asked)
+    done = _produce(task, settings, product, partial(_subtitles, task, settings))
+    if done.result or not settings.subtitles_required:
+        return done if done.result else Done(result=_no_subtitles(settings))
+    raise PermanentError(_no_subtitles(settings), reason="no-subtitles")
+
+
+def _no_subtitles(settings: Settings) -> str:
+    kinds = "" if settings.subtitle_kinds == "both" else f"{settings.subtitle_kinds} "
+    return f"no {kinds}subtitles in {', '.join(settings.subtitle_languages)}"
+
+
+# -- what they share
+
+
+def _produce(task: VideoTask, settings: Settings, product: Product, make: Make) -> Done:
+    """Make the product's files unless they are there, and put them into their place with sidecars and a record."""
+    archive = Archive(settings.output_dir)
+    if there := archive.find(task, product):
+        return Done(result=_in_words(there), asked_youtube=False)
+    check_free_disk(settings.output_dir, settings.min_free_disk_bytes)
+    with _work_folder(settings.output_dir, task, product) as work:
+        made = make(work)
+        files = _put_into_place(task, settings, product, made)
+        if files:
+            archive.add(task, product, files)
+    return Done(result=_in_words(files))
+
+
+@contextlib.contextmanager
+def _work_folder(output_dir: Path, task: VideoTask, product: Product) -> Iterator[Path]:
+    """A folder that the next attempt finds as this one leaves it, if there is any use in that."""
+    work = make_folder(output_dir / PARTS / f"{file_stem(task)}.{product.name}", output_dir)
+    with held_alone(work):
+        try:
+            yield work
+        except PermanentError:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        except Exception:
+            with contextlib.suppress(OSError):
+                work.rmdir()  # if nothing came; else the next attempt goes on from there
+            raise
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _put_into_place(task: VideoTask, settings: Settings, product: Product, made: Made) -> list[Path]:
+    """The sidecar first: who sees the file also finds what belongs to it."""
+    stem = settings.output_dir / Template.read(settings.output_template).place(task, product.kind, made.info)
+    make_folder(stem.parent, settings.output_dir)
+    files = []
+    for suffix, file in made.files.items():
+        path = stem.with_name(f"{stem.name}.{suffix}")
+        if product.kind != "metadata":  # which is JSON itself, and has the row's columns
+            write_sidecar(
+                file, path, task, product.kind, made.info, {**product.made_with, **made.facts.get(suffix, {})}
+            )
+        move_into_place(file, path)
+        files.append(path)
+    return files
+
+
+def _in_words(files: Sequence[Path]) -> str:
+    """The path, or all of them as a shell writes them."""
+    if len(files) < 2:
+        return str(files[0]) if files else ""
+    ends = [path.suffixes[-2].removeprefix(".") for path in files]
+    first = files[0]
+    stem = first.name.removesuffix("".join(first.suffixes[-2:]))
+    return str(first.with_name(f"{stem}.{{{','.join(ends)}}}{first.suffix}"))
+
+
+# -- through yt-dlp
+
+
+def _media(
     task: VideoTask,
     settings: Settings,
-    kind: str,
-    extensions: Sequence[str],
     options: Mapping[str, Any],
     emit: Emit | None,
-) -> str:
-    folder, stem = _folder(settings.output_dir, task.accent), file_stem(task)
-    if (there := _existing(folder, stem, extensions)) is not None:
-        return str(there)
-    work = folder / ".parts" / f"{stem}.{kind}"
-    _make_folder(work)
-    try:
-        made = _fetch(task, settings, {**options, **_output(work, stem, emit)})
-    except PermanentError:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    except AttemptError:
-        with contextlib.suppress(OSError):
-            work.rmdir()  # if nothing came; else the next attempt goes on from there
-        raise
-    path = made.replace(folder / f"{stem}{made.suffix}")
-    shutil.rmtree(work, ignore_errors=True)
-    return str(path)
-
-
-def _existing(folder: Path, stem: str, extensions: Sequence[str]) -> Path | None:
-    paths = (folder / f"{stem}.{extension}" for extension in extensions)
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _fetch(task: VideoTask, settings: Settings, options: Mapping[str, Any]) -> Path:
-    with _downloader(settings, {**options, "ffmpeg_location": find_ffmpeg()}) as (ydl, messages):
+    work: Path,
+    *,
+    resampled: bool = False,
+) -> Made:
+    output = _output(work, file_stem(task), emit)
+    with _downloader(settings, {**options, **output, "ffmpeg_location": find_ffmpeg()}) as (ydl, messages):
         # Called with the whole information, before anything is downloaded.
-        ydl.params["match_filter"] = lambda info, incomplete=False: None if incomplete else _check(info, messages())
-        info = _one_video(ydl.extract_info(task.url, download=True))
-        return Path(info["requested_downloads"][0]["filepath"])
+        ydl.params["match_filter"] = lambda info, incomplete=False: (
+            None if incomplete else check_whole(info, messages())
+        )
+        if resampled:
+            _resample(ydl, settings)
+        info = one_video(ydl.extract_info(task.url, download=True))
+        path = Path(info["requested_downloads"][0]["filepath"])
+    return Made(info=info, files={path.suffix[1:]: path})
 
 
-# -- yt-dlp
+def _resample(ydl: Any, settings: Settings) -> None:
+    from youtube_download_coordinator.resampling import FFmpegResampleAudioPP
+
+    rate, mono = settings.audio_sample_rate_hz, settings.audio_mono
+    ydl.add_post_processor(FFmpegResampleAudioPP(ydl, settings.audio_codec, sample_rate_hz=rate, mono=mono))
+
+
+def _metadata(task: VideoTask, settings: Settings, work: Path) -> Made:
+    with _downloader(settings, {}) as (ydl, messages):
+        found = one_video(ydl.extract_info(task.url, download=False))
+        check_whole(found, messages())
+        info = ydl.sanitize_info(found, remove_private_keys=True)
+    ours = {"video_task": video_task_columns(task), "made_with": {"yt_dlp": yt_dlp_version()}}
+    path = work / "info.json"
+    path.write_text(json.dumps({**info, **ours}, ensure_ascii=True, default=str), encoding="ascii")
+    return Made(info=info, files={"info.json": path})
+
+
+def _subtitles(task: VideoTask, settings: Settings, work: Path) -> Made:
+    with _downloader(settings, {}) as (ydl, messages):
+        info = one_video(ydl.extract_info(task.url, download=False))
+        check_whole(info, messages())
+        chosen = choose(info, settings.subtitle_languages, settings.subtitle_kinds, settings.subtitle_format)
+        files = {f"{safe_name(each.language)}.{safe_name(each.track['ext'])}": each for each in chosen}
+        for suffix, choice in files.items():
+            _download_subtitles(ydl, info, choice, work / suffix, messages)
+    facts = {suffix: {"language": each.language, "automatic": each.automatic} for suffix, each in files.items()}
+    return Made(info=info, files={suffix: work / suffix for suffix in files}, facts=facts)
+
+
+def _download_subtitles(
+    ydl: Any, info: Mapping[str, Any], choice: Choice, path: Path, messages: Callable[[], Sequence[str]]
+) -> None:
+    if choice.track.get("data") is not None:
+        path.write_text(choice.track["data"], encoding="utf-8", newline="")
+        return
+    try:
+        ydl.dl(str(path), {"http_headers": info.get("http_headers"), **choice.track}, subtitle=True)
+    except Exception as error:
+        verdict = classify(error, messages())
+        if isinstance(verdict, GoneError):  # an address that has run out: the video is there
+            raise TransientError(f"the subtitles in {choice.language}: {verdict}", reason="http-404") from error
+        raise verdict from error
 
 
 @contextlib.contextmanager
@@ -153,7 +281,7 @@ _OPTIONS: Mapping[str, Any] = {
     "retries": RETRIES,
     "fragment_retries": RETRIES,
     "skip_unavailable_fragments": False,  # else a file with holes in it is taken for a whole one
-    "ignore_no_formats_error": True,  # else the start of a premiere is not told; _check raises instead
+    "ignore_no_formats_error": True,  # else the start of a premiere is not told; check_whole raises instead
     "overwrites": False,
     "continuedl": True,
 }
@@ -176,103 +304,3 @@ def _progress_hook(emit: Emit) -> Callable[[Mapping[str, Any]], None]:
             emit({"downloaded_bytes": progress.get("downloaded_bytes"), "total_bytes": int(total) if total else None})
 
     return hook
-
-
-def find_ffmpeg() -> str | None:
-    """Where ffmpeg is; None when the system has it, with ffprobe."""
-    if shutil.which("ffmpeg") and shutil.which("ffprobe"):
-        return None
-    import imageio_ffmpeg
-
-    try:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except RuntimeError as error:
-        raise UnfitError(f"there is no ffmpeg: {error}", reason="no-ffmpeg") from error
-
-
-def _one_video(info: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The video that an address led to; a page with one video in it is that video."""
-    entries = [info] if info and "entries" not in info else list((info or {}).get("entries") or [])
-    if len(entries) > 1:
-        raise _is_a_list()
-    if not entries:
-        raise PermanentError("there is no video", reason="empty")
-    return dict(entries[0])
-
-
-def _is_a_list() -> PermanentError:
-    return PermanentError("this is a list of videos: add it as a source", reason="list")
-
-
-def _check(info: Mapping[str, Any], messages: Sequence[str]) -> None:
-    """Raise unless there is a whole video to be had now: downloading a stream that is live would never end."""
-    status, begins = info.get("live_status"), info.get("release_timestamp")
-    if status == "is_upcoming" and begins:
-        not_before = datetime.fromtimestamp(begins, UTC)
-        raise LaterError(f"begins at {utc_text(not_before)}", reason="upcoming", not_before=not_before)
-    if status in _LATER:
-        said = _why_no_formats(messages)  # it may say when
-        raise said if isinstance(said, LaterError) else LaterError(_LATER[status][1], reason=_LATER[status][0])
-    if (info.get("n_entries") or 1) > 1:
-        raise _is_a_list()
-    if not info.get("url") and not info.get("requested_formats"):
-        raise _why_no_formats(messages)
-
-
-_LATER = {
-    "is_upcoming": ("upcoming", "has not begun"),
-    "is_live": ("live", "is live now"),
-    "post_live": ("processing", "was live and is not processed yet"),
-}
-_SAYS_NOTHING = re.compile("No video formats found|Requested format is not available")
-
-
-def _why_no_formats(messages: Sequence[str]) -> AttemptError:
-    """With ignore_no_formats_error what YouTube says is a warning, mostly the last one that says anything."""
-    from yt_dlp.utils import ExtractorError
-
-    said = [message for message in messages if not _SAYS_NOTHING.search(message)]
-    verdicts = (classify(ExtractorError(message, expected=True), messages) for message in reversed(said))
-    known = next((verdict for verdict in verdicts if verdict.reason not in ("error", "no-formats")), None)
-    return known or classify(ExtractorError(" / ".join(said) or "No video formats found!", expected=True), messages)
-
-
-# -- names
-
-
-def file_stem(task: VideoTask) -> str:
-    """The name of the video's file, without its extension: the same for the same row, different for different ones."""
-    kind, _, video_id = task.key.partition("yt:v:")
-    if not kind and re.fullmatch(r"[A-Za-z0-9_-]{5,64}", video_id):
-        return video_id
-    last = unquote(urlsplit(task.url).path).rstrip("/").rpartition("/")[2]
-    digest = hashlib.sha256((task.key or task.url).encode()).hexdigest()[:12]
-    return f"{safe_name(last.rpartition('.')[0] or last or 'video', 80)}-{digest}"
-
-
-def safe_name(text: str, max_bytes: int = NAME_MAX_BYTES) -> str:
-    """A name that every file system takes, of at least one character, and that leads nowhere else."""
-    plain = unicodedata.normalize("NFC", text)
-    kept = "".join(each if each.isprintable() and each not in '<>:"/\\|?*%$~' else "_" for each in plain)
-    name = kept.strip(" .").encode("utf-8", "replace")[:max_bytes].decode("utf-8", "ignore").strip(" .") or "_"
-    return f"_{name}" if name.partition(".")[0].upper() in _RESERVED else name
-
-
-_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}
-
-
-def _folder(output_dir: Path, accent: str) -> Path:
-    """Where the accent's files are. Raises UnfitError when a link leads out of `output_dir`."""
-    folder = output_dir / safe_name(accent) if accent.strip() else output_dir
-    if not folder.resolve().is_relative_to(output_dir.resolve()):
-        raise UnfitError(f"{folder} leads out of {output_dir}", reason="output-dir")
-    return folder
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if error.errno is None or isinstance(error, PermissionError | FileExistsError | NotADirectoryError):
-            raise UnfitError(f"cannot make {folder}: {error.strerror}", reason="output-dir") from error
-        raise

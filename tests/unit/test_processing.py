@@ -413,7 +413,7 @@ SOURCE = """
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("nonsense", "neither download, audio, metadata nor module:function"),
+        ("nonsense", "neither download, audio, metadata, subtitles nor module:function"),
         ("audi", "did you mean audio?"),
         (":process", "neither download"),
         ("mine:", "neither download"),

@@ -1,0 +1,51 @@
+"""The media site, for the tests of processors."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import imageio_ffmpeg
+import pytest
+
+from tests.clip_site import FEED, LIVE, Site
+from youtube_download_coordinator.network import Network
+from youtube_download_coordinator.processors import Settings
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A second of video with a tone, and a title tag."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    sources = "-f lavfi -i testsrc=duration=1:size=160x120:rate=10 -f lavfi -i sine=frequency=440:duration=1"
+    command = (
+        f"{imageio_ffmpeg.get_ffmpeg_exe()} -v error {sources} -c:a aac -ac 2 -metadata title=tone -shortest {path}"
+    )
+    subprocess.run(command.split(), check=True)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def site(clip: bytes) -> Iterator[Site]:
+    video = ("video/mp4", clip)
+    server = Site(
+        {"/clip.mp4": video, "/second/clip.mp4": video, "/live.m3u8": ("application/vnd.apple.mpegurl", LIVE.encode())}
+    )
+    server.files["/feed.rss"] = ("application/rss+xml", FEED.format(site=server.url).encode())
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.closing.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    if server.faults:
+        gc.collect()  # now, while the warnings about yt-dlp's connections are ignored
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(output_dir=tmp_path / "media", network=Network(allow_other_sites=True, socket_timeout_seconds=0.3))

@@ -1,0 +1,194 @@
+"""Where a file of a video goes: a template of fields, each made safe, that no title can lead out of.
+
+    {accent}/{channel}/{id}          media/Scottish/Kurzgesagt/UKwSQSFN4Nw.m4a
+    {column:Gender}/{title}          media/f/A title [UKwSQSFN4Nw].m4a
+
+A folder whose fields are all empty drops out. Two videos never share a path: without an {id} in the template, the file's
+name gets it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import PurePosixPath
+from string import Formatter
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from youtube_download_coordinator.models import VideoTask
+
+FIELDS = ("accent", "type", "channel", "channel_id", "id", "title", "source_id", "upload_date", "kind")
+COLUMN = "column"
+"""`{column:Name}` is a column of the person's own."""
+NAME_MAX_BYTES = 180
+"""File systems take 255; an extension, a language and what is appended while a file is made come on top."""
+LITERAL_MAX_BYTES = 50
+"""Of the text between the fields of one name."""
+NAME_MAX_FIELDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A literal text, or a field."""
+
+    literal: str = ""
+    field: str = ""
+    column: str = ""
+
+    def value(self, values: Mapping[str, str], own: Mapping[str, str]) -> str:
+        text = own.get(self.column, "") if self.field == COLUMN else values.get(self.field, "")
+        return unicodedata.normalize("NFC", text).strip()  # before it is cut: it may become longer
+
+
+_ID = (Piece(literal=" ["), Piece(field="id"), Piece(literal="]"))
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template that was read; `names` are its folders and, last, the file's."""
+
+    names: tuple[tuple[Piece, ...], ...]
+
+    @classmethod
+    def read(cls, text: str) -> Template:
+        """Raises ValueError, with one line that says what is wrong."""
+        names = tuple(tuple(_merged(_pieces(part))) for part in text.split("/"))
+        for part, name in zip(text.split("/"), names, strict=True):
+            _check_name(part, name)
+        if not any(piece.field == "id" for name in names for piece in name):
+            names = (*names[:-1], (*names[-1], *_ID))
+        return cls(names)
+
+    def place(self, task: VideoTask, kind: str, info: Mapping[str, Any]) -> PurePosixPath:
+        """The file's path below the output folder, without its extension. `info` is what yt-dlp knows; it may know nothing."""
+        values = _values(task, kind, info)
+        folders = [self._name(name, values, task.extra) for name in self.names[:-1]]
+        file = self._name(self.names[-1], values, task.extra) or values["id"]
+        return PurePosixPath(*(name for name in folders if name), file)
+
+    def _name(self, name: Sequence[Piece], values: Mapping[str, str], own: Mapping[str, str]) -> str:
+        """Every field but the ID is cut, so that the whole is short enough."""
+        fields = [piece for piece in name if piece.field]
+        if fields and not any(piece.value(values, own) for piece in fields):
+            return ""
+        others = sum(piece.field != "id" for piece in fields)
+        kept = sum(len((piece.literal or values["id"]).encode()) for piece in name if piece.field in ("", "id"))
+        room = (NAME_MAX_BYTES - kept) // max(others, 1)
+        texts = (
+            piece.literal or (values["id"] if piece.field == "id" else _cut(piece.value(values, own), room))
+            for piece in name
+        )
+        return safe_name("".join(texts))
+
+
+def _values(task: VideoTask, kind: str, info: Mapping[str, Any]) -> dict[str, str]:
+    date = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", str(info.get("upload_date") or ""))
+    return {
+        "accent": task.accent,
+        "type": task.type,
+        "channel": str(info.get("channel") or info.get("uploader") or ""),
+        "channel_id": str(info.get("channel_id") or ""),
+        "id": file_stem(task),
+        "title": str(info.get("title") or task.title),
+        "source_id": str(task.source_id or ""),
+        "upload_date": "-".join(date.groups()) if date else "",
+        "kind": kind,
+    }
+
+
+# -- reading a template
+
+
+def _pieces(part: str) -> Iterator[Piece]:
+    try:
+        parsed = list(Formatter().parse(part))
+    except ValueError as error:
+        raise ValueError(f"{part!r}: {str(error).lower()}; write {{id}}, and {{{{ for a bracket") from None
+    for literal, field, spec, conversion in parsed:
+        if literal:
+            yield Piece(literal=literal)
+        if field is not None:
+            yield _field(field, spec or "", conversion)
+
+
+def _field(name: str, spec: str, conversion: str | None) -> Piece:
+    if name == COLUMN and spec and not conversion:
+        return Piece(field=COLUMN, column=spec)
+    if name in FIELDS and not spec and not conversion:
+        return Piece(field=name)
+    close = get_close_matches(name, FIELDS, n=1)
+    meant = f"; did you mean {{{close[0]}}}?" if close else ""
+    written = f"{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
+    raise ValueError(
+        f"there is no field {{{written}}}{meant} There are {', '.join(FIELDS)}, and {{column:Name}} for a column of your own"
+    )
+
+
+def _merged(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """Neighbouring literals as one: a doubled bracket splits them."""
+    text = ""
+    for piece in pieces:
+        if not piece.field:
+            text += piece.literal
+            continue
+        yield from [Piece(literal=text)] if text else []
+        text = ""
+        yield piece
+    yield from [Piece(literal=text)] if text else []
+
+
+def _check_name(part: str, name: Sequence[Piece]) -> None:
+    literal = "".join(piece.literal for piece in name)
+    if not name:
+        raise ValueError(
+            "it must neither begin nor end with a slash, nor have two in a row: it is a path below output_dir"
+        )
+    if part.startswith("."):
+        raise ValueError(f"{part!r}: folders and files that begin with a dot are hidden, and some of them are ours")
+    if sum(piece.field == "id" for piece in name) > 1:
+        raise ValueError(f"{part!r}: {{id}} stands there twice")
+    if len(literal.encode()) > LITERAL_MAX_BYTES or len(name) > 2 * NAME_MAX_FIELDS + 1:
+        raise ValueError(f"{part!r} is too long for one name")
+    if any(not character.isprintable() or character in UNSAFE for character in literal):
+        raise ValueError(f"{part!r} has a character that not every file system takes in a name: {' '.join(UNSAFE)}")
+
+
+# -- names
+
+
+def file_stem(task: VideoTask) -> str:
+    """The video's ID as a name: the same for the same row, different for different ones.
+
+    On another site than YouTube, whose IDs are not unique, it ends with a hash of the row's key.
+    """
+    kind, _, video_id = task.key.partition("yt:v:")
+    if not kind and re.fullmatch(r"[A-Za-z0-9_-]{5,64}", video_id):
+        return video_id
+    last = unquote(urlsplit(task.url).path).rstrip("/").rpartition("/")[2]
+    return f"{safe_name(last.rpartition('.')[0] or last or 'video', 80)}-{key_digest(task)[:12]}"
+
+
+def key_digest(task: VideoTask) -> str:
+    """What stands for the row where its key cannot, in hexadecimal digits."""
+    return hashlib.sha256((task.key or task.url).encode("utf-8", "replace")).hexdigest()
+
+
+UNSAFE = '<>:"/\\|?*%$~'
+_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(10))}
+
+
+def safe_name(text: str, max_bytes: int = NAME_MAX_BYTES) -> str:
+    """A name that every file system takes, of at least one character, and that leads nowhere else."""
+    plain = unicodedata.normalize("NFC", text)
+    kept = "".join(each if each.isprintable() and each not in UNSAFE else "_" for each in plain)
+    name = _cut(kept.strip(" ."), max_bytes).strip(" .") or "_"
+    return f"_{name}" if name.partition(".")[0].upper() in _RESERVED else name
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    return text.encode("utf-8", "replace")[:max_bytes].decode("utf-8", "ignore")
