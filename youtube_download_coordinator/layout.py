@@ -91,7 +91,8 @@ def _values(task: VideoTask, kind: str, info: Mapping[str, Any]) -> dict[str, st
     return {
         "accent": task.accent,
         "type": task.type,
-        "channel": str(info.get("channel") or info.get("uploader") or ""),
+        # Now and then YouTube does not say what a channel is called.
+        "channel": str(info.get("channel") or info.get("uploader") or info.get("channel_id") or ""),
         "channel_id": str(info.get("channel_id") or ""),
         "id": file_stem(task),
         "title": str(info.get("title") or task.title),

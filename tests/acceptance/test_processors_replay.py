@@ -20,6 +20,9 @@ from youtube_download_coordinator.processing import process_video
 pytestmark = pytest.mark.slow
 
 PLAYABLE = "UKwSQSFN4Nw"
+CHANNEL = "UCuLGmD72gJDBwmLw06X58SA"
+"""The recordings do not say what it is called."""
+WITH_CAPTIONS = "M4gD1WSo5mA"
 Process = Callable[..., Outcome]
 
 
@@ -46,7 +49,7 @@ def title(path: str) -> str:
 @pytest.mark.parametrize(("codec", "extension"), [("m4a", "m4a"), ("opus", "opus"), ("mp3", "mp3")])
 def test_audio_is_there_and_is_this_videos(process: Process, tmp_path: Path, codec: str, extension: str) -> None:
     outcome = process("audio", PLAYABLE, audio_codec=codec)
-    assert outcome == Done(result=str(tmp_path / "Irish" / f"{PLAYABLE}.{extension}"))
+    assert outcome == Done(result=str(tmp_path / "Irish" / CHANNEL / f"{PLAYABLE}.{extension}"))
     assert title(outcome.result).startswith(f"YTKIT:{PLAYABLE}:")
 
 
@@ -54,15 +57,35 @@ def test_a_download_has_a_video(process: Process, tmp_path: Path) -> None:
     outcome = process("download", PLAYABLE)
     assert isinstance(outcome, Done), outcome
     path = Path(outcome.result)
-    assert (path.parent, path.stem) == (tmp_path / "Irish", PLAYABLE)
-    assert [each for each in tmp_path.rglob("*") if each.is_file()] == [path]
+    assert (path.parent, path.stem) == (tmp_path / "Irish" / CHANNEL, PLAYABLE)
+    assert sorted(path.parent.iterdir()) == [path, path.with_name(f"{path.name}.json")]
 
 
 def test_metadata_says_what_youtube_says(process: Process, tmp_path: Path) -> None:
     outcome = process("metadata", PLAYABLE)
-    assert outcome == Done(result=str(tmp_path / "Irish" / f"{PLAYABLE}.info.json"))
+    assert outcome == Done(result=str(tmp_path / "Irish" / CHANNEL / f"{PLAYABLE}.info.json"))
     info = json.loads(Path(outcome.result).read_text())
     assert (info["id"], info["duration"]) == (PLAYABLE, 131)
+    assert info["video_task"]["Accent"] == "Irish"
+
+
+def test_subtitles_are_there_in_the_language_that_is_spoken(process: Process, replay: Replay) -> None:
+    outcome = process("subtitles", WITH_CAPTIONS)
+    assert isinstance(outcome, Done), outcome
+    assert outcome.result.endswith(f"/{WITH_CAPTIONS}.en.vtt"), outcome
+    assert Path(outcome.result).read_text().startswith("WEBVTT")
+    assert json.loads(Path(f"{outcome.result}.json").read_text())["made_with"]["language"] == "en"
+    replay.reset()
+    again = process("subtitles", WITH_CAPTIONS)
+    assert again == Done(result=outcome.result, asked_youtube=False)
+    assert replay.log() == []
+
+
+def test_a_video_without_subtitles_is_done_unless_they_are_required(process: Process) -> None:
+    assert process("subtitles", PLAYABLE) == Done(result="no subtitles in original")
+    outcome = process("subtitles", PLAYABLE, subtitles_required=True)
+    assert isinstance(outcome, Failure)
+    assert (outcome.verdict, outcome.reason) == (Verdict.PERMANENT, "no-subtitles")
 
 
 @pytest.mark.parametrize("spec", ["audio", "metadata"])

@@ -104,6 +104,11 @@ def test_a_template_says_where(template: str, fields: dict[str, Any], path: str)
     assert Template.read(template).place(video(**fields), "audio", INFO) == PurePosixPath(path)
 
 
+def test_a_channel_without_a_name_has_its_id() -> None:
+    place = Template.read("{channel}/{id}").place(video(), "audio", {"channel": None, "channel_id": "UCx"})
+    assert place == PurePosixPath("UCx/UKwSQSFN4Nw")
+
+
 def test_youtube_may_have_told_nothing() -> None:
     template = Template.read("/".join(f"{{{name}}}" for name in FIELDS))
     assert template.place(video(), "audio", {}) == PurePosixPath("UKwSQSFN4Nw/audio")
