@@ -207,7 +207,7 @@ def test_videos_that_fail_are_told_and_the_exit_code_says_so(ydc: Ydc, queue: Qu
         ("mine:nothing", "there is no nothing in"),
         ("mine:NUMBER", "is a int, which cannot be called"),
         ("mine:three", "is called with one argument, the video, but takes (a, b, c)"),
-        ("fine", "is neither download, audio, metadata nor module:function"),
+        ("fine", "is neither download, audio, metadata, subtitles nor module:function"),
     ],
 )
 def test_a_processor_that_cannot_be_used_is_said_before_anything_is_done(

@@ -170,6 +170,7 @@ def test_what_google_auth_looks_up_in_vain_is_kept_off_the_terminal_and_nothing_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     urllib3 = logging.getLogger("urllib3.connectionpool")
+    caplog.set_level("WARNING", "urllib3")  # yt-dlp, if another test has used it here, lets only errors through
     told = "Retrying (%r) after connection broken by '%r': %s"
     urllib3.warning(
         told, 2, "timeout", "/v1/projects/-/serviceAccounts/worker@x.iam.gserviceaccount.com/allowedLocations"
