@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 SOURCES ?= sources.txt
 PROCESSOR ?= audio
 
-.PHONY: help demo run test slow lint bench clean
+.PHONY: help demo run test slow lint bench soak clean
 
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -38,6 +38,9 @@ lint: $(INSTALLED)  ## ruff, mypy, import-linter
 
 bench: $(INSTALLED)  ## Speed and memory, compared in one run
 	$(BIN)/python -m benchmarks
+
+soak: $(INSTALLED)  ## Simulated fleets, one after the other, until interrupted
+	$(BIN)/python -m tests.simulation soak
 
 clean:  ## Remove what was made, but for the queue and its files
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

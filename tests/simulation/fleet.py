@@ -9,9 +9,9 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from tests.simulation.world import Actor, World
+from tests.simulation import threads
+from tests.simulation.world import Process, World
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.heartbeat import BEATS_PER_LEASE
 from youtube_download_coordinator.lifecycle import Policy
 from youtube_download_coordinator.models import Done, Lease, Outcome, VideoTask
 from youtube_download_coordinator.queue import Queue
@@ -71,7 +71,7 @@ class Fleet:
     def start(self, count: int, *, max_videos: int | None = None, seconds: float | None = None) -> None:
         """Start workers, all at the same moment."""
         for number in range(count):
-            self.world.start(f"w{number}", lambda actor: self._work(actor, max_videos, seconds))
+            self.world.start(f"w{number}", lambda process: self._work(process, max_videos, seconds))
 
     def run(self, until: float | None = None) -> None:
         """Until all have ended, or so much time has passed."""
@@ -80,21 +80,22 @@ class Fleet:
             if ends is not None and self.world.clock.now() >= ends:
                 return
 
-    def queue(self, actor: Actor) -> Queue:
+    def queue(self, process: Process) -> Queue:
         config = Config(spreadsheet_id=self.world.book.spreadsheet_id)
         return Queue(
-            store=SheetsStore(config, actor.outside()), worker=f"host/{actor.name}", video_policy=POLICY,
-            source_policy=POLICY, monotonic=self.world.clock.now, random=Random(actor.name),
+            store=SheetsStore(config, process.outside()), worker=f"host/{process.name}", video_policy=POLICY,
+            source_policy=POLICY, monotonic=self.world.clock.now, random=Random(process.name),
+            _writing=threads.RLock(),  # type: ignore[arg-type]
         )  # fmt: skip
 
-    def _work(self, actor: Actor, max_videos: int | None, seconds: float | None) -> None:
-        queue = self.queue(actor)
-        process = _Process(self, actor, queue)
+    def _work(self, process: Process, max_videos: int | None, seconds: float | None) -> None:
+        queue = self.queue(process)
+        attempts = _Attempts(self, process)
         limits = Limits(concurrency=self.concurrency, max_videos=max_videos, max_seconds=seconds)
         worker = Worker(
-            queue=queue, submit=process.submit, limits=limits,
-            claim_batch_size=self.batch, attempt_timeout=timedelta(hours=1), monotonic=self.world.clock.now, wait=process.wait,
-            on_attempt=process.recorded,
+            queue=queue, submit=attempts.submit, limits=limits,
+            claim_batch_size=self.batch, attempt_timeout=timedelta(hours=1), monotonic=self.world.clock.now, wait=attempts.wait,
+            on_attempt=attempts.recorded,
         )  # fmt: skip
         worker.run()
         queue.store.close()
@@ -107,14 +108,13 @@ class Fleet:
         self.world.close()
 
 
-class _Process:
-    """Attempts that take VIDEO_SECONDS of simulated time, and the heartbeat that renews them."""
+class _Attempts:
+    """Attempts that take VIDEO_SECONDS of simulated time."""
 
-    def __init__(self, fleet: Fleet, actor: Actor, queue: Queue) -> None:
-        self.fleet, self.actor, self.queue = fleet, actor, queue
+    def __init__(self, fleet: Fleet, process: Process) -> None:
+        self.fleet, self.process = fleet, process
         self.ends: dict[Future[Outcome], float] = {}
         self.ended: dict[int, float] = {}
-        self.renews_at = self.now() + LEASE_SECONDS / BEATS_PER_LEASE
         self.is_first = True
 
     def now(self) -> float:
@@ -133,10 +133,7 @@ class _Process:
     def wait(self, futures: Iterable[Future[Outcome]], timeout: float | None) -> None:
         soonest = min(self.ends[future] for future in futures)
         until = soonest if timeout is None else min(soonest, self.now() + timeout)
-        self.actor.rest(max(0.0, until - self.now()))
-        if self.now() >= self.renews_at:
-            self.queue.renew()
-            self.renews_at = self.now() + LEASE_SECONDS / BEATS_PER_LEASE
+        self.process.rest(until - self.now())
         for future in [future for future, end in self.ends.items() if end <= self.now()]:
             del self.ends[future]
             future.set_result(Done(result="media/pt-BR/x.m4a"))

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 ACTIONS = ("sort", "sort", "bare", "known", "junk", "blank", "copy", "edit", "say", "delete", "filter", "hide", "move")
 STATUSES = ("pending", "done", "error", "in-progress", "", "Pending ", "whatever")
+TABS = ("Video Tasks", "Video Tasks", "Video Tasks", "Dead-Letter Queue", "Sources")
+
+Rows = list[list[Any]]
 
 
 def video_url(number: int) -> str:
@@ -29,105 +32,110 @@ class Human:
     def __init__(self, chaos: Chaos) -> None:
         self.chaos = chaos
         self.person = Person(chaos.world.book)
-        self.random = Random(f"{chaos.seed} person")
+        self.random = Random()
         self.typed = 0
-        self.log: list[str] = []
 
-    def maybe_act(self) -> None:
-        if self.chaos.quiet or self.random.random() >= self.chaos.chances.person:
-            return
-        names = [
-            n
-            for n in (
-                "sort",
-                "sort",
-                "bare",
-                "known",
-                "junk",
-                "blank",
-                "copy",
-                "edit",
-                "say",
-                "delete",
-                "filter",
-                "hide",
-                "move",
-            )
-            if n not in self.chaos.chances.forbidden
-        ]
-        name = self.random.choice(names)
-        tab = self.random.choice(["Video Tasks", "Video Tasks", "Video Tasks", "Dead-Letter Queue", "Sources"])
+    def act(self, random: Random) -> None:
+        """Do one thing."""
+        self.random = random
+        name = random.choice([name for name in ACTIONS if name not in self.chaos.chances.forbidden] or ["edit"])
+        tab = random.choice(TABS)
         rows = self.chaos.world.book.rows(tab)
         if "Lease" in rows[0]:
-            self.log.append(f"{name} {tab}")
-            getattr(self, name)(tab, rows)
-            self.chaos.oracle.own = self.chaos.oracle._own_cells()
+            said = getattr(self, name)(tab, rows)
+            if said:
+                self.chaos.world.note(f"a person {said} in {tab}")
+            self.chaos.oracle.forget_own_cells()
 
-    def _line(self, rows: list[list[Any]]) -> int:
+    def _line(self, rows: Rows) -> int:
         return self.random.randrange(1, len(rows)) if len(rows) > 1 else 0
 
-    def sort(self, tab: str, rows: list[list[Any]]) -> None:
-        self.person.sort(
-            tab, self.random.choice([name for name in rows[0] if name]), descending=self.random.random() < 0.5
-        )
+    def sort(self, tab: str, rows: Rows) -> str:
+        column = self.random.choice([name for name in rows[0] if name])
+        descending = self.random.random() < 0.5
+        self.person.sort(tab, column, descending=descending)
+        return f"sorts the rows by {column}{', descending,' if descending else ''}"
 
-    def _type(self, tab: str, rows: list[list[Any]], url: str, **more: str) -> None:
-        if tab != "Dead-Letter Queue":
-            at = self.random.randrange(1, len(rows) + 1)
-            notes = {"Notes": f"typed {self.typed}"} if "Notes" in rows[0] else {}
-            self.person.insert_row(tab, at, {"URL": url, **notes, **more})
-
-    def bare(self, tab: str, rows: list[list[Any]]) -> None:
+    def _type(self, tab: str, rows: Rows, url: str) -> str:
         self.typed += 1
-        number = 1000 + self.typed
-        self._type(tab, rows, source_url(number) if tab == "Sources" else video_url(number))
+        if tab == "Dead-Letter Queue":
+            return ""
+        at = self.random.randrange(1, len(rows) + 1)
+        notes = {"Notes": f"typed {self.typed}"} if "Notes" in rows[0] else {}
+        self.person.insert_row(tab, at, {"URL": url, **notes})
+        return f"inserts line {at + 1} with the URL {url}"
 
-    def known(self, tab: str, rows: list[list[Any]]) -> None:
-        self.typed += 1
+    def bare(self, tab: str, rows: Rows) -> str:
+        number = 1001 + self.typed
+        return self._type(tab, rows, source_url(number) if tab == "Sources" else video_url(number))
+
+    def known(self, tab: str, rows: Rows) -> str:
         number = self.random.randrange(4)
-        self._type(tab, rows, source_url(number) if tab == "Sources" else video_url(number))
+        return self._type(tab, rows, source_url(number) if tab == "Sources" else video_url(number))
 
-    def junk(self, tab: str, rows: list[list[Any]]) -> None:
-        self.typed += 1
-        self._type(tab, rows, "not a url")
+    def junk(self, tab: str, rows: Rows) -> str:
+        return self._type(tab, rows, "not a url")
 
-    def blank(self, tab: str, rows: list[list[Any]]) -> None:
-        self.person.insert_row(tab, self.random.randrange(1, len(rows) + 1))
+    def blank(self, tab: str, rows: Rows) -> str:
+        at = self.random.randrange(1, len(rows) + 1)
+        self.person.insert_row(tab, at)
+        return f"inserts an empty line {at + 1}"
 
-    def copy(self, tab: str, rows: list[list[Any]]) -> None:
-        if line := self._line(rows):
-            self.person.duplicate_row(tab, line)
-
-    def edit(self, tab: str, rows: list[list[Any]]) -> None:
+    def copy(self, tab: str, rows: Rows) -> str:
         line = self._line(rows)
-        if line and "Notes" in rows[0]:
-            self.typed += 1
-            self.person.edit(tab, line, "Notes", f"edited {self.typed}")
+        if not line:
+            return ""
+        self.person.duplicate_row(tab, line)
+        return f"copies line {line + 1} ({_lease(rows, line)})"
 
-    def say(self, tab: str, rows: list[list[Any]]) -> None:
-        if line := self._line(rows):
-            word = read_word(str(dict(zip(rows[0], rows[line], strict=False)).get("Lease", "")))
-            if word:
-                self.chaos.oracle.asked.add(word.row_id)
-                self.chaos.oracle.freed.add(word.key)
-            self.person.edit(tab, line, "Status", self.random.choice(STATUSES))
+    def edit(self, tab: str, rows: Rows) -> str:
+        line = self._line(rows)
+        if not line or "Notes" not in rows[0]:
+            return ""
+        self.typed += 1
+        self.person.edit(tab, line, "Notes", f"edited {self.typed}")
+        return f"types into Notes of line {line + 1}"
 
-    def delete(self, tab: str, rows: list[list[Any]]) -> None:
-        if (line := self._line(rows)) and self.random.random() < 0.4:
-            row = dict(zip(rows[0], rows[line], strict=False))
-            word = read_word(str(row.get("Lease", "")))
-            self.chaos.oracle.freed |= {str(row.get("URL", "")), word.key if word else ""}
-            self.person.delete_row(tab, line)
+    def say(self, tab: str, rows: Rows) -> str:
+        line = self._line(rows)
+        if not line:
+            return ""
+        text = self.random.choice(STATUSES)
+        word = read_word(_lease(rows, line))
+        if word:
+            self.chaos.oracle.asked.add(word.row_id)
+            self.chaos.oracle.freed.add(word.key)
+        self.person.edit(tab, line, "Status", text)
+        return f"types {text!r} into Status of line {line + 1} ({_lease(rows, line)})"
 
-    def filter(self, tab: str, rows: list[list[Any]]) -> None:
+    def delete(self, tab: str, rows: Rows) -> str:
+        line = self._line(rows)
+        if not line or self.random.random() >= 0.4:
+            return ""
+        word = read_word(_lease(rows, line))
+        url = str(dict(zip(rows[0], rows[line], strict=False)).get("URL", ""))
+        self.chaos.oracle.freed |= {url, word.key if word else ""}
+        self.person.delete_row(tab, line)
+        return f"deletes line {line + 1} ({_lease(rows, line)})"
+
+    def filter(self, tab: str, rows: Rows) -> str:
         if self.random.random() < 0.5:
             self.person.filter(tab, "Status", ["pending", "in-progress"])
-        else:
-            self.person.clear_filter(tab)
+            return "hides pending rows by a filter"
+        self.person.clear_filter(tab)
+        return "clears the filter"
 
-    def hide(self, tab: str, rows: list[list[Any]]) -> None:
+    def hide(self, tab: str, rows: Rows) -> str:
         self.person.hide_column(tab, "Lease")
+        return "hides the column Lease"
 
-    def move(self, tab: str, rows: list[list[Any]]) -> None:
-        if (line := self._line(rows)) and (to := self._line(rows)) and to not in (line, line + 1):
-            self.person.move_row(tab, line, to)
+    def move(self, tab: str, rows: Rows) -> str:
+        line, to = self._line(rows), self._line(rows)
+        if not line or to in (0, line, line + 1):
+            return ""
+        self.person.move_row(tab, line, to)
+        return f"drags line {line + 1} to before line {to + 1}"
+
+
+def _lease(rows: Rows, line: int) -> str:
+    return str(dict(zip(rows[0], rows[line], strict=False)).get("Lease", ""))

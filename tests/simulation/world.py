@@ -1,15 +1,18 @@
-"""A world of one thread at a time: workers, a person and Google, on one simulated clock, in an order that a seed decides.
+"""A world of one thread at a time: processes, a person and Google, on one simulated clock, in an order that a seed decides.
 
-Each worker is a thread that stands still before each of its requests, until the scheduler lets it go on. So between any two
-requests anybody may act, every story can be told again from its seed, and nothing waits for real time.
+Each thread of each process stands still before each of its requests and whenever it waits, until the scheduler lets it go on.
+So between any two requests anybody may act, every story can be told again from its seed, and nothing waits for real time.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import urllib.parse
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 from unittest import mock
@@ -19,10 +22,14 @@ import requests
 from gspread.exceptions import APIError
 
 from tests.sheets_api import ManualClock, NoAnswer, Simulator, Spreadsheet
-from youtube_download_coordinator.stores.sheets import connection
-from youtube_download_coordinator.stores.sheets.connection import Outside
+from tests.simulation import threads
+from youtube_download_coordinator import expansion, heartbeat, queue, worker
+from youtube_download_coordinator.stores.sheets import book, connection
+from youtube_download_coordinator.stores.sheets.connection import DRIFT, Outside
 
 PATH = "https://sheets.googleapis.com"
+NEVER = float("inf")
+REST_MIN_SECONDS = 0.001
 
 
 Ask = Callable[[str, str, str, bytes], tuple[int, dict[str, str], bytes]]
@@ -30,7 +37,11 @@ Ask = Callable[[str, str, str, bytes], tuple[int, dict[str, str], bytes]]
 
 
 class Killed(BaseException):
-    """This worker's process was killed: nothing of it runs any more."""
+    """This process was killed: nothing of it runs any more."""
+
+
+class Deadlock(AssertionError):
+    """Everybody waits for somebody else."""
 
 
 class Client(gspread.HTTPClient):
@@ -56,84 +67,45 @@ class Client(gspread.HTTPClient):
 
 
 class Actor:
-    """One worker: a thread that runs only when the world lets it."""
+    """One thread of a process; it runs only when the world lets it."""
 
-    def __init__(self, world: World, name: str, work: Callable[[Actor], None]) -> None:
-        self.world, self.name = world, name
+    def __init__(self, process: Process, name: str, work: Callable[[], None]) -> None:
+        self.process, self.name = process, name
         self.wakes_at = 0.0
-        self.killed = self.ended = False
+        self.ended = False
         self.error: BaseException | None = None
-        self.timers: list[tuple[float, Callable[[], None]]] = []
-        self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
+        self._go, self._stopped = threading.Lock(), threading.Lock()
+        self._go.acquire()
+        self._stopped.acquire()
         self._thread = threading.Thread(target=self._run, args=(work,), name=name, daemon=True)
         self._thread.start()
-        account = world.simulator.accounts.add(f"account-{len(world.actors) % world.account_count}")
-        world.book.share(account.email)
-        self._token = world.simulator.accounts.token(account, world.clock.now() + 10**8)
 
-    def outside(self) -> Outside:
-        """What its store takes from outside."""
-        random = Random(f"{self.world.seed} {self.name}")
-        return Outside(
-            monotonic=self.world.clock.now,
-            sleep=lambda seconds: self._wait(self.world.clock.now() + seconds),
-            later=self._later,
-            randomness=random,
-            client=lambda credentials: Client(self.ask),
-        )
-
-    def rest(self, seconds: float) -> None:
-        """Let simulated time pass, between two calls of the store; what was to be done later is done on the way."""
-        until = self.world.clock.now() + seconds
-        while True:
-            due = min(self.timers, default=(until, None), key=lambda timer: timer[0])
-            if due[0] >= until or due[1] is None:
-                break
-            self.timers.remove(due)
-            self._wait(due[0])
-            due[1]()
-        self._wait(until)
-
-    def ask(self, method: str, path: str, query: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        """One request: its way there and its way back take time, in which others act."""
-        self._wait(self.world.clock.now() + self.world.latency())
-        self.world.before_request()
-        try:
-            return self.world.simulator.handle(method, path, query, {"Authorization": f"Bearer {self._token}"}, body)
-        except NoAnswer as error:
-            raise requests.ConnectionError(str(error)) from error
-        finally:
-            self.world.after_request(self)
-            self._wait(self.world.clock.now() + self.world.latency())
+    @property
+    def due(self) -> float:
+        """When it goes on: a process that was stopped (SIGSTOP) does not before it is let go on."""
+        return max(self.wakes_at, self.process.frozen_until)
 
     def go_on(self) -> None:
         """Run until it waits again. Called by the scheduler."""
         self._go.release()
         self._stopped.acquire()
 
-    def kill(self) -> None:
-        """End it where it stands."""
-        self.killed = True
-        while not self.ended:
-            self.go_on()
-
-    def _later(self, seconds: float, work: Callable[[], None]) -> None:
-        self.timers.append((self.world.clock.now() + seconds, work))
-
-    def _wait(self, until: float) -> None:
-        if self.killed:
+    def wait(self, until: float) -> None:
+        """Stand still; the scheduler goes on with another."""
+        if self.process.killed:
             raise Killed
         self.wakes_at = until
         self._stopped.release()
         self._go.acquire()
-        if self.killed:
+        if self.process.killed:
             raise Killed
 
-    def _run(self, work: Callable[[Actor], None]) -> None:
+    def _run(self, work: Callable[[], None]) -> None:
+        threads.become(self)
         self._go.acquire()
         try:
-            if not self.killed:
-                work(self)
+            if not self.process.killed:
+                work()
         except Killed:
             pass
         except BaseException as error:
@@ -141,6 +113,104 @@ class Actor:
         finally:
             self.ended = True
             self._stopped.release()
+
+
+class Process:
+    """A process on a machine of its own: its threads, its clocks, its account at Google."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.world, self.name = world, name
+        self.actors: list[Actor] = []
+        self.killed = False
+        self.frozen_until = 0.0
+        self.random = Random(f"{world.seed} {name}")
+        self._booted = world.clock.now() - self.random.uniform(0, 10**6)
+        self._rate = 1 + self.random.uniform(-DRIFT, DRIFT) / 2
+        self.wall_error_seconds = 0.0
+        """How wrong this machine's wall clock is. Nothing that decides about a lease may look at it."""
+        account = world.simulator.accounts.add(f"account-{len(world.processes) % world.account_count}")
+        world.book.share(account.email)
+        self._token = world.simulator.accounts.token(account, world.clock.now() + 10**8)
+
+    @property
+    def ended(self) -> bool:
+        return all(actor.ended for actor in self.actors)
+
+    def thread(self, name: str, work: Callable[[], None]) -> Actor:
+        """Start a thread; the first one is the process, which ends with it."""
+        actor = Actor(self, f"{self.name}/{name}" if self.actors else self.name, work)
+        actor.wakes_at = self.world.clock.now()
+        self.actors.append(actor)
+        self.world.actors.append(actor)
+        return actor
+
+    def monotonic(self) -> float:
+        """Seconds since the machine was booted, by a clock that is a little too fast or too slow."""
+        return (self.world.clock.now() - self._booted) * self._rate
+
+    def wall(self) -> float:
+        """Seconds since 1970, as this machine believes."""
+        return self.world.clock.now() + self.wall_error_seconds
+
+    def rest(self, seconds: float) -> None:
+        """Let simulated time pass, at least a little: a pause of nothing would never end."""
+        threads.current().wait(self.world.clock.now() + max(REST_MIN_SECONDS, seconds))
+
+    def later(self, seconds: float, work: Callable[[], None]) -> None:
+        """Do something in a thread of its own."""
+
+        def wait_and_work() -> None:
+            self.rest(seconds)
+            work()
+
+        self.thread("timer", wait_and_work)
+
+    def outside(self) -> Outside:
+        """What its store takes from outside."""
+        return Outside(
+            monotonic=self.monotonic,
+            sleep=self.rest,
+            later=self.later,
+            randomness=self.random,
+            client=lambda credentials: Client(self.ask),
+        )
+
+    def ask(self, method: str, path: str, query: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """One request: its way there and its way back take time, in which others act."""
+        self.rest(self.world.latency())
+        self.world.arrives(self)
+        status, content = 0, b""
+        try:
+            authorization = {"Authorization": f"Bearer {self._token}"}
+            status, headers, content = self.world.simulator.handle(method, path, query, authorization, body)
+        except NoAnswer as error:
+            raise requests.ConnectionError(str(error)) from error
+        else:
+            return status, headers, content
+        finally:
+            self.world.answered(Request(self.name, method, path, query, body, status, content))
+            self.rest(self.world.latency())
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked by whom, and what Google did; status 0: there was no answer."""
+
+    process: str
+    method: str
+    path: str
+    query: str
+    body: bytes
+    status: int
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened: a request, or what went wrong, in words."""
+
+    at: float
+    what: Request | str
 
 
 class World:
@@ -151,53 +221,96 @@ class World:
     def __init__(self, seed: int, tabs: dict[str, list[list[Any]]], *, rows: int = 60) -> None:
         self.seed, self.random = seed, Random(seed)
         self.clock = ManualClock()
+        self.began = self.clock.now()
         self.simulator = Simulator(self.clock, seed)
         self.simulator.check_answers = False
-        self.simulator.faults.random = Random(f"{seed} faults")
         self.book: Spreadsheet = self.simulator.create_spreadsheet(tabs, rows=rows, columns=20)
+        self.processes: list[Process] = []
         self.actors: list[Actor] = []
-        self.person: Callable[[], None] = lambda: None
-        """Acts right before a request arrives."""
         self.latency_seconds = (0.02, 0.3)
-        self.checks: list[Callable[[Actor], None]] = []
-        self._signing_in = mock.patch.object(connection, "credentials", return_value=None)
-        self._signing_in.start()
+        self.before: Callable[[Process], None] = lambda process: None
+        """Asked right before a request arrives: a person may act."""
+        self.after: Callable[[], None] = lambda: None
+        """Asked when a request was answered: what must never happen?"""
+        self.events: list[Event] = []
+        self.requests = 0
+        self._hash = hashlib.sha256()
+        self._patches = ExitStack()
+        self._patch()
 
-    def start(self, name: str, work: Callable[[Actor], None]) -> Actor:
-        """Add a worker."""
-        actor = Actor(self, name, work)
-        self.actors.append(actor)
-        return actor
+    def _patch(self) -> None:
+        """Have the library's threads, locks and pauses be simulated ones."""
+        patch = self._patches.enter_context
+        patch(mock.patch.object(connection, "credentials", return_value=None))
+        for module in (heartbeat, book, connection, queue):
+            patch(mock.patch.object(module, "threading", threads))
+        for timed in (worker, expansion):
+            patch(mock.patch.object(timed, "time", threads.Time))
+        patch(mock.patch.object(worker, "wait", threads.wait))
+
+    # --- who acts ----------------------------------------------------------------------------------------------------
+
+    def start(self, name: str, work: Callable[[Process], None]) -> Process:
+        """Start a process."""
+        process = Process(self, name)
+        process.thread("", lambda: work(process))
+        self.processes.append(process)
+        return process
+
+    def kill(self, process: Process) -> None:
+        """End all of it where it stands."""
+        process.killed = True
+        for actor in process.actors:
+            while not actor.ended:
+                actor.go_on()
+
+    def step(self) -> bool:
+        """Let the one that is next in time go on, sometimes another; False when nobody is left."""
+        self.actors = [actor for actor in self.actors if not actor.ended]
+        if not self.actors:
+            return False
+        soonest = min(actor.due for actor in self.actors)
+        if soonest == NEVER:
+            raise Deadlock("(5) everybody waits: " + ", ".join(actor.name for actor in self.actors))
+        near = [actor for actor in self.actors if actor.due <= soonest + self.latency_seconds[1]]
+        actor = self.random.choice(near)
+        self.clock.seconds = max(self.clock.seconds, actor.due)
+        actor.go_on()
+        if actor.error is not None:
+            raise actor.error
+        if actor.ended and actor is actor.process.actors[0]:
+            self.kill(actor.process)  # its other threads are daemons
+        return True
+
+    def close(self) -> None:
+        """End every thread."""
+        for process in self.processes:
+            self.kill(process)
+        self._patches.close()
+
+    # --- what happens ------------------------------------------------------------------------------------------------
 
     def latency(self) -> float:
         """How long a request is on its way."""
         return self.random.uniform(*self.latency_seconds)
 
-    def before_request(self) -> None:
-        """A person may do something."""
-        self.person()
+    def arrives(self, process: Process) -> None:
+        """A request comes in."""
+        self.requests += 1
+        self.before(process)
 
-    def after_request(self, actor: Actor) -> None:
-        """Look what a request has done."""
-        for check in self.checks:
-            check(actor)
+    def answered(self, request: Request) -> None:
+        """Note a request, and look what it has done."""
+        self.note(request)
+        self.after()
 
-    def step(self) -> bool:
-        """Let the one that is next in time go on, sometimes another; False when nobody is left."""
-        alive = [actor for actor in self.actors if not actor.ended]
-        if not alive:
-            return False
-        actor = min(alive, key=lambda each: each.wakes_at)
-        near = [each for each in alive if each.wakes_at <= actor.wakes_at + self.latency_seconds[1]]
-        actor = self.random.choice(near)
-        self.clock.seconds = max(self.clock.seconds, actor.wakes_at)
-        actor.go_on()
-        if actor.error is not None:
-            raise actor.error
-        return True
+    def note(self, what: Request | str) -> None:
+        """Remember what happened. Two runs of one seed remember the same, to the last byte: see `trace`."""
+        event = Event(self.clock.now() - self.began, what)
+        self.events.append(event)
+        self._hash.update(repr(event).encode())
 
-    def close(self) -> None:
-        """End every thread."""
-        for actor in self.actors:
-            actor.kill()
-        self._signing_in.stop()
+    @property
+    def trace(self) -> str:
+        """A fingerprint of everything that happened so far."""
+        return self._hash.hexdigest()

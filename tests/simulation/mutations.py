@@ -1,0 +1,223 @@
+"""The code made worse on purpose, one promise at a time: a simulation that does not notice proves nothing.
+
+Each is a context manager that patches the real code in this process; its first line says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from unittest import mock
+
+from tests.simulation import threads
+from youtube_download_coordinator.models import Status
+from youtube_download_coordinator.queue import Claim, Queue, _by_table
+from youtube_download_coordinator.store import Change
+from youtube_download_coordinator.stores.sheets import adoption, book, connection, layout, moving, rows, views
+from youtube_download_coordinator.stores.sheets.book import Book, Ledger
+from youtube_download_coordinator.stores.sheets.connection import Json
+from youtube_download_coordinator.stores.sheets.layout import TEXT_MAX_CHARACTERS, text_cell
+from youtube_download_coordinator.stores.sheets.moving import Mover
+from youtube_download_coordinator.stores.sheets.rows import status_text
+from youtube_download_coordinator.stores.sheets.swapping import Swaps
+from youtube_download_coordinator.stores.sheets.words import Word, write_word
+
+
+@contextmanager
+def claim_by_write_and_verify() -> Iterator[None]:
+    """A claim is written over whatever stands in the row's line and read back, as the first implementation did."""
+
+    def swap(self: Swaps, name: str, changes: Sequence[Change[Any]]) -> list[int]:
+        tab = self._book.tab(name)
+        self._book.look([name], if_older_than_seconds=0)
+        lines = {mark.lease: at for at, mark in enumerate(self._book.view(name).marks)}
+        places = [lines.get(write_word(change.seen)) for change in changes]
+        writes = [
+            _write_cell(tab.sheet_id, at, tab.column("Lease"), write_word(change.new))
+            for at, change in zip(places, changes, strict=True)
+            if at is not None
+        ]
+        if writes:
+            self._book.connection.write(writes)
+        self._book.look([name], if_older_than_seconds=0)
+        marks = self._book.view(name).marks
+        return [
+            int(at is not None and at < len(marks) and marks[at].lease == write_word(change.new))
+            for at, change in zip(places, changes, strict=True)
+        ]
+
+    with mock.patch.object(Swaps, "swap", swap):
+        yield
+
+
+@contextmanager
+def swap_that_ignores_its_answer() -> Iterator[None]:
+    """A swap is sent, and taken for won without looking at how many cells Google says it changed."""
+
+    def swap(self: Swaps, name: str, changes: Sequence[Change[Any]]) -> list[int]:
+        self._send(name, changes)
+        return [1] * len(changes)
+
+    with mock.patch.object(Swaps, "swap", swap):
+        yield
+
+
+@contextmanager
+def words_without_a_nonce() -> Iterator[None]:
+    """Words, and the names of token batches, have no nonce: two machines may make the same one."""
+    with mock.patch.object(Queue, "_nonce", _no_nonce), mock.patch.object(Book, "nonce", _no_nonce):
+        yield
+
+
+@contextmanager
+def status_read_without_shown() -> Iterator[None]:
+    """What stands in Status is taken for a person's word, also where it only lags behind the lease."""
+
+    def asked(word: Word, status: str, shown: str) -> Status | None:
+        typed = status.strip().lower()
+        known = {Status.PENDING.value, Status.DONE.value, Status.ERROR.value}
+        if word.lease is None or typed not in known or typed == status_text(word.lease.state):
+            return None
+        return Status(typed)
+
+    with mock.patch.object(rows, "asked", asked), mock.patch.object(views, "asked", asked):
+        yield
+
+
+@contextmanager
+def row_deleted_apart_from_its_copy() -> Iterator[None]:
+    """A move copies the row with one request and deletes its line with the next, as two calls of gspread would."""
+    carry = Mover._carry
+
+    def in_two(self: Mover, name: str, word: str, target: str) -> list[Json]:
+        *copying, spare, deleting = carry(self, name, word, target)
+        self._book.connection.write(copying)
+        return [spare, deleting]
+
+    with mock.patch.object(Mover, "_carry", in_two):
+        yield
+
+
+@contextmanager
+def inserting_without_the_token() -> Iterator[None]:
+    """Rows are appended after a look at which keys are known, without the token that says nobody was first."""
+
+    def token_batch(
+        self: Book,
+        build: Callable[[Ledger], list[Json]],
+        *,
+        show: Callable[[], Sequence[str]] = tuple,
+        by_line: bool = True,
+    ) -> Json:
+        return self.connection.write(build(self.read_ledger()), show=list(show()))
+
+    with mock.patch.object(Book, "token_batch", token_batch):
+        yield
+
+
+@contextmanager
+def renewal_beside_a_result() -> Iterator[None]:
+    """The heartbeat renews without the lock that a result is recorded under: two swaps of one row are under way at once."""
+
+    def renew(self: Queue) -> list[Claim[Any]]:
+        before = self.monotonic()
+        renewable = [claim for claim in self._held if claim.renew_until is None or before < claim.renew_until]
+        lost = [claim for table, claims in _by_table(renewable) for claim in self._renew(table, claims, before)]
+        for claim in lost:
+            self._let_go(claim)
+        return lost
+
+    with mock.patch.object(Queue, "renew", renew):
+        yield
+
+
+@contextmanager
+def local_clocks() -> Iterator[None]:
+    """Each machine's own wall clock says when a lease has run out, instead of the store's."""
+
+    def now(self: connection.Connection) -> datetime:
+        if self._clock is None:
+            self.properties("spreadsheetId")
+        return datetime.fromtimestamp(threads.current().process.wall(), UTC)
+
+    with mock.patch.object(connection.Connection, "now", now):
+        yield
+
+
+@contextmanager
+def user_entered() -> Iterator[None]:
+    """Text is written as if a person typed it (USER_ENTERED): what begins with = is a formula, digits are a number."""
+
+    def typed_cell(text: str) -> Json:
+        if text.startswith("="):
+            return {"userEnteredValue": {"formulaValue": text[:TEXT_MAX_CHARACTERS]}}
+        if text.isdecimal():
+            return {"userEnteredValue": {"numberValue": float(text)}}
+        return text_cell(text)
+
+    with ExitStack() as stack:
+        for module in (rows, book, adoption, layout, moving):
+            stack.enter_context(mock.patch.object(module, "text_cell", typed_cell))
+        yield
+
+
+@contextmanager
+def lost_answer_taken_for_a_failure() -> Iterator[None]:
+    """A swap without an answer counts as lost: nobody looks whether it was applied, or comes to be."""
+
+    def swap(self: Swaps, name: str, changes: Sequence[Change[Any]]) -> list[int]:
+        try:
+            return self._send(name, changes)
+        except connection.AnswerLost:
+            return [0] * len(changes)
+
+    with mock.patch.object(Swaps, "swap", swap):
+        yield
+
+
+@contextmanager
+def rows_read_before_the_token() -> Iterator[None]:
+    """A token batch reads the rows first and then the token: what others add in between is not seen."""
+
+    def read_ledger(self: Book) -> Ledger:
+        ledger = self._read_ledger_of("")
+        ledger.token = layout.token_of(self.connection.properties("namedRanges"))
+        return ledger
+
+    with mock.patch.object(Book, "read_ledger", read_ledger):
+        yield
+
+
+def _no_nonce(self: object) -> str:
+    return "00000000"
+
+
+def _write_cell(sheet_id: int, row: int, column: int, text: str) -> Json:
+    start = {"sheetId": sheet_id, "rowIndex": row, "columnIndex": column}
+    return {"updateCells": {"start": start, "rows": [{"values": [text_cell(text)]}], "fields": "userEnteredValue"}}
+
+
+MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
+    mutation.__name__: mutation
+    for mutation in (
+        claim_by_write_and_verify,
+        swap_that_ignores_its_answer,
+        words_without_a_nonce,
+        status_read_without_shown,
+        row_deleted_apart_from_its_copy,
+        inserting_without_the_token,
+        renewal_beside_a_result,
+        local_clocks,
+        user_entered,
+        lost_answer_taken_for_a_failure,
+        rows_read_before_the_token,
+    )
+}
+"""By name."""
+
+
+def sentence(name: str) -> str:
+    """What is wrong with a mutation."""
+    return str(MUTATIONS[name].__doc__).strip()

@@ -1,0 +1,247 @@
+"""What must never happen: looked for after every request, in the simulator's grid itself and in what workers believe.
+
+(1) two valid leases on one row, or a result taken from one who no longer holds it; (2) a row lost, or standing in two tabs once
+things are quiet; (3) two rows for one video or two sources for one URL; (4) a cell of a person's own column changed; (5) a row
+that nothing will ever move again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from youtube_download_coordinator.models import Row, State, VideoTask, utc_text
+from youtube_download_coordinator.queue import Claim
+from youtube_download_coordinator.store import SOURCES, Table
+from youtube_download_coordinator.stores.sheets.rows import status_text
+from youtube_download_coordinator.stores.sheets.words import Word, read_word, version
+
+if TYPE_CHECKING:
+    from tests.simulation.chaos import Chaos
+
+VIDEO_TABS = ("Video Tasks", "Dead-Letter Queue")
+KINDS = {"Sources": "s", "Video Tasks": "v", "Dead-Letter Queue": "v"}
+
+Line = dict[str, str]
+
+_word = cache(read_word)
+
+
+class Violation(AssertionError):
+    """Something happened that must never happen."""
+
+
+class Oracle:
+    """Sees everything, and forgets nothing."""
+
+    def __init__(self, chaos: Chaos) -> None:
+        self.chaos, self.book = chaos, chaos.world.book
+        self.asked: set[int] = set()
+        """IDs in whose Status a person typed something: what is done may be undone."""
+        self.freed: set[str] = set()
+        """Keys and URLs of rows with which a person did something that may make them run again."""
+        self.over: set[int] = set()
+        """Claims (by identity) whose holder has begun to end them: it works no more on them."""
+        self.kept: list[Claim[Any]] = []
+        """Those claims, so that no other gets the identity of one."""
+        self.attempts = 0
+        self._seen_version = -1
+        self._states: dict[tuple[str, int], Word] = {}
+        self._own: Counter[tuple[str, str, str]] = Counter()
+        self._inserted: set[tuple[str, str, str]] = set()
+        self._sources_notes: set[str] = set()
+        """What people wrote beside sources: an expansion copies it to the videos."""
+        self._done: Counter[str] = Counter()
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def lines(self, *tabs: str) -> Iterator[tuple[str, Line]]:
+        """Every line of tabs that has anything, by column name."""
+        for tab in tabs:
+            header, *rows = self.book.rows(tab)
+            names = [str(name) for name in header]
+            blank = [""] * len(names)
+            for row in rows:
+                yield tab, {name: str(cell) for name, cell in zip(names, [*row, *blank], strict=False) if name}
+
+    def words(self, *tabs: str) -> Iterator[tuple[str, Line, Word]]:
+        """Every line that has a lease."""
+        for tab, line in self.lines(*tabs):
+            word = _word(line.get("Lease", ""))
+            if word and word.lease:
+                yield tab, line, word
+
+    def forget_own_cells(self) -> None:
+        """A person has changed some: from here on they stay as they are now."""
+        self._own = self._own_cells()
+        self._sources_notes |= {notes for kind, _, notes in self._own if kind == "s"}
+
+    def _own_cells(self) -> Counter[tuple[str, str, str]]:
+        return Counter(
+            (KINDS[tab], line["URL"], line.get("Notes", "")) for tab, line in self.lines(*KINDS) if line.get("URL")
+        )
+
+    # --- after each request ------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """See whether anything has happened that must never happen."""
+        self._no_two_hold_one_row()
+        if self.book.version == self._seen_version or "Lease" not in self.book.rows("Video Tasks")[0]:
+            return
+        self._seen_version = self.book.version
+        self._nobodys_cells_changed()
+        self._nothing_is_undone()
+
+    def _no_two_hold_one_row(self) -> None:
+        holders: dict[tuple[str, str], str] = {}
+        for process, queue in self.chaos.queues.items():
+            for claim in list(queue._held):
+                if process.ended or id(claim) in self.over or not queue.is_valid(claim):
+                    continue
+                # A URL whose row a person has deleted or sent again may be worked on as another row.
+                key = str(claim.row.id) if self._is_free(claim.row) else claim.row.key
+                other = holders.setdefault((claim.table.name, key), process.name)
+                if other != process.name:
+                    raise Violation(f"(1) {other} and {process.name} hold {claim.table.name} {key} at the same time")
+
+    def _is_free(self, row: Row) -> bool:
+        return row.key in self.freed or row.url in self.freed or row.id in self.asked
+
+    def _nobodys_cells_changed(self) -> None:
+        """Lines of a person's cells are only ever added, by an insertion."""
+        now = self._own_cells()
+        if missing := self._own - now:
+            raise Violation(f"(2)(4) lost or changed: {_listed(missing)}; new: {_listed(now - self._own)}")
+        for (kind, url, notes), count in (now - self._own).items():
+            twice = (kind, url, notes) in self._inserted and url not in self.freed
+            copied = notes[:1] in ("n", "s") or (kind == "v" and notes in self._sources_notes)
+            if count > 1 or twice or not copied:
+                raise Violation(f"(3) added once more: {kind} {url} {notes}")
+            self._inserted.add((kind, url, notes))
+        self._own = now
+
+    def _nothing_is_undone(self) -> None:
+        found = {(KINDS[tab], word.row_id): word for tab, _, word in self.words(*KINDS)}
+        for name, word in found.items():
+            before = self._states.get(name)
+            if before and before != word:
+                self._is_a_step(before, word)
+        self._states |= found
+
+    def _is_a_step(self, before: Word, word: Word) -> None:
+        if not before.lease or not word.lease:
+            return
+        if word.lease.state is before.lease.state and word.lease.version == before.lease.version:
+            return  # the same outcome, recorded once more by a holder who did not hear that it was
+        free = word.row_id in self.asked or word.lease.detail.startswith("duplicate")
+        if before.lease.state is State.DONE and not free:
+            raise Violation(f"(1) what was done is undone: {told(before)}, now {told(word)}")
+        if word.lease.version < before.lease.version:
+            raise Violation(f"(1) a lease went back: {told(before)}, now {told(word)}")
+
+    # --- what workers did --------------------------------------------------------------------------------------------
+
+    def begins(self, worker: str, row: Row) -> None:
+        """An attempt begins."""
+        self.attempts += 1
+        self.chaos.world.note(f"{worker} begins to process v{row.id} ({row.key})")
+        if self._done[row.key] and not self._is_free(row):
+            raise Violation(f"(1) {row.key} is processed again after it was done")
+
+    def ended(self, worker: str, claim: Claim[Any], row: Row | None, *, was_valid: bool) -> None:
+        """A claim was ended by its holder; None: its outcome was refused."""
+        if row is None and was_valid:
+            self._is_refused_for_a_reason(worker, claim)
+        if isinstance(row, VideoTask) and row.lease.state is State.DONE:
+            self._done[row.key] += 1
+            if self._done[row.key] > 1 and not self._is_free(row):
+                raise Violation(f"(1) {row.key} has two results")
+
+    def _is_refused_for_a_reason(self, worker: str, claim: Claim[Any]) -> None:
+        kind = "s" if claim.table.name == SOURCES.name else "v"
+        word = self._states.get((kind, claim.row.id))
+        if word and word.lease and word.lease.holder == worker and not self._is_free(claim.row):
+            raise Violation(f"(1) the result of {worker} is refused, which holds the row: {told(word)}")
+
+    def added(self, table: Table[Any], rows: Iterable[Row]) -> None:
+        """Rows were inserted, or are known: they must be there."""
+        kind = "s" if table.name == SOURCES.name else "v"
+        standing = {line["URL"] for tab, line in self.lines(*KINDS) if KINDS[tab] == kind}
+        if missing := [row.url for row in rows if row.url not in standing and not self._is_free(row)]:
+            raise Violation(f"(2) said to be inserted, and not there: {missing}")
+
+    # --- at the end --------------------------------------------------------------------------------------------------
+
+    def unsettled(self) -> list[str]:
+        """Lines that wait for something."""
+        waiting = []
+        for tab, line in self.lines(*KINDS):
+            word = _word(line["Lease"])
+            if word is None:
+                waiting += [line] if line["URL"] else []
+            elif word.lease is None or not _is_final(word) or _is_astray(tab, word):
+                waiting.append(line)
+        return [str(line) for line in waiting]
+
+    def is_settled(self) -> bool:
+        return not self.unsettled()
+
+    def check_the_end(self) -> None:
+        """Everything is done or dead, stands once, and shows what it is."""
+        for group in (("Sources",), VIDEO_TABS):
+            words = list(self.words(*group))
+            ids = Counter(word.row_id for _, _, word in words)
+            if twice := [row_id for row_id, count in ids.items() if count > 1]:
+                raise Violation(f"(2) IDs that stand twice: {twice}")
+            keys = Counter(word.key for _, _, word in words if word.key != "none" and not _is_duplicate(word))
+            if twice_keys := [key for key, count in keys.items() if count > 1]:
+                raise Violation(f"(3) two rows: {twice_keys}")
+            for tab, line, word in words:
+                self._is_shown(tab, line, word)
+        if formulas := [each for each in self.book.formulas() if each[0] != "Control"]:
+            raise Violation(f"(4) text became a formula: {formulas}")
+        if self.chaos.world.simulator.answer_problems or self.chaos.world.simulator.misses:
+            raise Violation(f"{self.chaos.world.simulator.answer_problems} {self.chaos.world.simulator.misses}")
+
+    def _is_shown(self, tab: str, line: Line, word: Word) -> None:
+        lease = word.lease
+        assert lease is not None
+        done = lease.state is State.DONE
+        expected = {
+            "ID": str(word.row_id),
+            "Status": status_text(lease.state),
+            "Shown": version(word.row_id, lease),
+            "RetryCount": str(lease.tries),
+            "NotBefore": utc_text(lease.not_before),
+            "LastError": "" if done else lease.detail,
+        } | ({} if tab == "Sources" else {"Result": lease.detail if done else ""})
+        if wrong := {name: (line.get(name, ""), text) for name, text in expected.items() if line.get(name, "") != text}:
+            raise Violation(f"(5) shown wrong in {tab} for ever: {wrong} of {line}")
+
+
+def told(word: Word) -> str:
+    """A lease as people say it."""
+    lease = word.lease
+    return f"v{word.row_id}.{lease.version} {lease.state} {lease.holder}".strip() if lease else f"v{word.row_id} draft"
+
+
+def _listed(cells: Counter[tuple[str, str, str]]) -> str:
+    return ", ".join(f"{kind} {url} {notes!r}" for kind, url, notes in cells) or "nothing"
+
+
+def _is_astray(tab: str, word: Word) -> bool:
+    return (
+        tab in VIDEO_TABS
+        and word.lease is not None
+        and (tab == "Dead-Letter Queue") != (word.lease.state is State.DEAD)
+    )
+
+
+def _is_duplicate(word: Word) -> bool:
+    return word.lease is not None and word.lease.detail.startswith("duplicate of")
+
+
+def _is_final(word: Word) -> bool:
+    return word.lease is not None and word.lease.state in {State.DONE, State.ERROR, State.DEAD}

@@ -1,0 +1,245 @@
+"""What the processes of a fleet do: the library's own worker, expansion and recovery, watched by the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tests.simulation import threads
+from tests.simulation.human import source_url, video_url
+from tests.simulation.world import Process
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.errors import StoreUnavailable, TransientError
+from youtube_download_coordinator.expansion import expand_next
+from youtube_download_coordinator.lifecycle import Policy
+from youtube_download_coordinator.models import Done, Failure, Lease, Outcome, Row, Source, Verdict, VideoTask
+from youtube_download_coordinator.queue import Claim, Queue
+from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
+from youtube_download_coordinator.stores.sheets import SheetsStore
+from youtube_download_coordinator.urls import source_target, video_target
+from youtube_download_coordinator.worker import Limits, Worker
+from youtube_download_coordinator.youtube import Listed, ListedTitle, ListedVideo
+
+if TYPE_CHECKING:
+    from tests.simulation.chaos import Chaos
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Row)
+
+LEASE_SECONDS = 60
+POLICY = Policy(
+    lease=timedelta(seconds=LEASE_SECONDS),
+    max_retries=3,
+    backoff=timedelta(seconds=4),
+    backoff_max=timedelta(seconds=20),
+)
+ATTEMPT_SECONDS = (0.5, 45.0)
+IDLE_SECONDS = (1.0, 20.0)
+"""In trouble; four times as long when everything is quiet, and less is to be seen."""
+
+
+class WatchedQueue(Queue):
+    """The library's queue; the oracle is told what it is asked and what it answers."""
+
+    __slots__ = ("chaos",)
+    chaos: Chaos
+
+    def add(self, table: Table[R], rows: Iterable[R]) -> list[int | None]:
+        given = list(rows)
+        ids = super().add(table, given)
+        self.chaos.oracle.added(table, given)
+        return ids
+
+    def _end(self, steps: Sequence[tuple[Claim[R], R]]) -> list[R | None]:
+        valid = [claim for claim, _ in steps if self.is_valid(claim)]
+        self.chaos.oracle.over |= {id(claim) for claim, _ in steps}
+        self.chaos.oracle.kept += [claim for claim, _ in steps]
+        rows = super()._end(steps)
+        for (claim, _), row in zip(steps, rows, strict=True):
+            self.chaos.oracle.ended(self.worker, claim, row, was_valid=claim in valid)
+        return rows
+
+
+def open_queue(chaos: Chaos, process: Process) -> WatchedQueue:
+    """A worker's queue, as the coordinator puts it together."""
+    store = insist(process, lambda: SheetsStore(chaos.config, process.outside()))
+    queue = WatchedQueue(
+        store=store,
+        worker=f"host/{process.name}",
+        video_policy=POLICY,
+        source_policy=replace(POLICY, max_retries=None),
+        monotonic=process.monotonic,
+        random=process.random,
+        _writing=threads.RLock(),  # type: ignore[arg-type]
+    )
+    queue.chaos = chaos
+    chaos.queues[process] = queue
+    return queue
+
+
+def insist(process: Process, call: Callable[[], T]) -> T:
+    """Whoever starts a process starts it again when the sheet does not answer."""
+    while True:
+        try:
+            return call()
+        except StoreUnavailable:
+            process.rest(3)
+
+
+def idle(chaos: Chaos, process: Process) -> None:
+    """Until the schedule starts it again."""
+    process.rest(process.random.uniform(*IDLE_SECONDS) * (4 if chaos.quiet else 1))
+
+
+# --- who there is ----------------------------------------------------------------------------------------------------
+
+
+def work(chaos: Chaos, process: Process) -> None:
+    """A worker, started again and again as a schedule does, on rows that are added meanwhile."""
+    queue = open_queue(chaos, process)
+    insist(process, lambda: queue.add(VIDEO_TASKS, some_videos(chaos, process.random)))
+    while not chaos.stopping:
+        attempts = Attempts(chaos, process, queue)
+        worker = Worker(
+            queue=queue,
+            submit=attempts.submit,
+            limits=Limits(concurrency=process.random.randint(1, 3)),
+            claim_batch_size=process.random.randint(1, 5),
+            attempt_timeout=timedelta(seconds=process.random.choice([90, 600])),
+            monotonic=process.monotonic,
+            wait=attempts.wait,
+        )
+        with suppress(StoreUnavailable):
+            worker.run()
+        idle(chaos, process)
+    insist(process, queue.store.close)
+
+
+def expand(chaos: Chaos, process: Process) -> None:
+    """Lists sources, whose videos overlap with what others add."""
+    queue = open_queue(chaos, process)
+    insist(process, lambda: queue.add(SOURCES, some_sources(chaos, process.random)))
+    while not chaos.stopping:
+        with suppress(StoreUnavailable):
+            expand_next(queue, chaos.config, lambda source, config: listing(chaos, process, source))
+        idle(chaos, process)
+    insist(process, queue.store.close)
+
+
+def listing(chaos: Chaos, process: Process, source: Source) -> Generator[Listed, None, None]:
+    """Videos as a listing gives them, one after the other; it may break off."""
+    random = process.random
+    yield ListedTitle(title=f"=title of {source.key}", channel_id="", expected=None)
+    for number in random.sample(range(chaos.chances.videos), random.randint(1, min(4, chaos.chances.videos))):
+        process.rest(random.uniform(0, 12))
+        url = video_url(number)
+        yield ListedVideo(url=url, key=video_target(url).key, title=f"=1+{number}", duration_seconds=number)
+    if not chaos.quiet and random.random() < 0.3:
+        raise TransientError("the listing broke off", reason="network")
+
+
+def ingest(chaos: Chaos, process: Process) -> None:
+    """Takes in sources and videos, some of which others take in at the same time, and ends."""
+    queue = open_queue(chaos, process)
+    for _ in range(3):
+        insist(process, lambda: queue.add(SOURCES, some_sources(chaos, process.random)))
+        insist(process, lambda: queue.add(VIDEO_TASKS, some_videos(chaos, process.random)))
+        (source,) = some_sources(chaos, process.random)[:1]
+        insist(process, lambda source=source: queue.find_or_add(SOURCES, source))  # type: ignore[misc]
+        process.rest(process.random.uniform(0, 20))
+    insist(process, queue.store.close)
+
+
+def recover(chaos: Chaos, process: Process) -> None:
+    """Moves on what dead workers held, does what people asked for, and sometimes gives dead letters another chance."""
+    queue = open_queue(chaos, process)
+    while not chaos.stopping:
+        try:
+            queue.recover(SOURCES)
+            queue.recover(VIDEO_TASKS)
+            if not chaos.quiet and process.random.random() < 0.1:
+                queue.requeue_dead_letters()
+        except StoreUnavailable:
+            pass
+        idle(chaos, process)
+    insist(process, queue.store.close)
+
+
+def look_twice(chaos: Chaos, process: Process) -> None:
+    """Whoever comes next repairs what nobody shows for a minute."""
+    store = SheetsStore(chaos.config, process.outside())
+    tables: list[Table[Any]] = [SOURCES, VIDEO_TASKS, DEAD_LETTERS]
+    for table in tables * 2:
+        store.count(table)
+        process.rest(30)
+    store.close()
+
+
+# --- what they do ----------------------------------------------------------------------------------------------------
+
+
+class Attempts:
+    """Attempts that take simulated time, as those in processes of their own do."""
+
+    def __init__(self, chaos: Chaos, process: Process, queue: WatchedQueue) -> None:
+        self._chaos, self._process, self._queue = chaos, process, queue
+        self._ends: dict[Future[Outcome], float] = {}
+
+    def submit(self, task: VideoTask) -> Future[Outcome]:
+        """Begin one."""
+        self._chaos.oracle.begins(self._queue.worker, task)
+        future: Future[Outcome] = Future()
+        self._ends[future] = self._process.monotonic() + self._process.random.uniform(*ATTEMPT_SECONDS)
+        return future
+
+    def wait(self, futures: Iterable[Future[Outcome]], timeout: float | None) -> None:
+        """Until one of these has ended, or so much time has passed."""
+        soonest = min(self._ends.get(future, 0.0) for future in futures) - self._process.monotonic()
+        self._process.rest(soonest if timeout is None else min(soonest, timeout))
+        for future, end in list(self._ends.items()):
+            if end <= self._process.monotonic() + 0.001 and future.set_running_or_notify_cancel():
+                future.set_result(outcome(self._chaos, self._process.random))
+                del self._ends[future]
+
+
+def outcome(chaos: Chaos, random: Random) -> Outcome:
+    """What comes of an attempt: mostly the same text, as a file's path is the same whoever downloads it."""
+    if chaos.quiet or random.random() < 0.7:
+        return Done(result="=1+1")
+    verdict = random.choice([Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT, Verdict.LATER])
+    return Failure(verdict=verdict, reason="=boom", message="it\nbroke")
+
+
+def some_videos(chaos: Chaos, random: Random) -> list[VideoTask]:
+    """Half of the videos that there are."""
+    numbers = random.sample(range(chaos.chances.videos), max(chaos.chances.videos // 2, 1))
+    urls = {number: video_url(number) for number in numbers}
+    return [
+        VideoTask(url=url, key=video_target(url).key, title=f"=1+{n}", extra={"Notes": f"n{n}"}, lease=Lease(nonce=""))
+        for n, url in urls.items()
+    ]
+
+
+def some_sources(chaos: Chaos, random: Random) -> list[Source]:
+    """Half of the sources that there are."""
+    numbers = random.sample(range(chaos.chances.sources), max(chaos.chances.sources // 2, 1))
+    urls = {number: source_url(number) for number in numbers}
+    return [
+        Source(url=url, key=source_target(url).key, extra={"Notes": f"s{n}"}, lease=Lease(nonce=""))
+        for n, url in urls.items()
+    ]
+
+
+def config_for(spreadsheet_id: str) -> Config:
+    """A worker's settings; short enough for a story."""
+    return Config(
+        spreadsheet_id=spreadsheet_id,
+        sheets_patience_seconds=30,
+        stalled_task_timeout_minutes=LEASE_SECONDS / 60,
+        listing_timeout_minutes=5,
+    )

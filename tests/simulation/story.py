@@ -1,0 +1,82 @@
+"""A story in words: what happened to the row that it is about, and everything that went wrong meanwhile."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from tests.simulation.oracle import told
+from tests.simulation.world import Event, Request
+from youtube_download_coordinator.stores.sheets.words import read_word
+
+_SUBJECT = re.compile(r"v\d+(?=\.\d+ )|(?:yt|url):\S+")
+LINES_MAX = 60
+"""The end of a story tells more than its beginning."""
+
+
+def in_words(events: Sequence[Event], wrong: str) -> str:
+    """The story, a line each; `wrong` is how it ended."""
+    subjects = set(_SUBJECT.findall(wrong)) | set(re.findall(r"v\d{10}", wrong))
+    subjects |= {f"v{word.row_id}." for word in _words_of(events) if word.key in subjects}
+    lines = [f"{event.at:8.1f} s  {text}" for event in events for text in _lines(event.what, subjects)]
+    left_out = [f"          ... {len(lines) - LINES_MAX} lines before ..."] if len(lines) > LINES_MAX else []
+    return "\n".join([*left_out, *lines[-LINES_MAX:], f"            {wrong}"])
+
+
+def _words_of(events: Iterable[Event]) -> Iterator[Any]:
+    """Every lease that was written."""
+    for event in events:
+        if isinstance(event.what, Request) and event.what.method == "POST":
+            for text in re.findall(rb'"(v\d+\.\d+ [^"]*)"', event.what.body):
+                if (word := read_word(text.decode())) is not None:
+                    yield word
+
+
+def _lines(what: Request | str, subjects: set[str]) -> Iterator[str]:
+    if isinstance(what, str):
+        if not what.startswith("host/") or any(subject in what for subject in subjects):
+            yield what
+    elif what.method == "POST":
+        yield from _written(what, subjects)
+
+
+def _written(request: Request, subjects: set[str]) -> Iterator[str]:
+    changes = json.loads(request.body)["requests"]
+    replies = json.loads(request.answer).get("replies", []) if request.status == 200 else []
+    heard = {0: "no answer", 200: "", 400: "refused, somebody was first"}.get(
+        request.status, f"answered {request.status}"
+    )
+    if any("addNamedRange" in change for change in changes):
+        yield f"{request.process}: token batch: {_summary(changes)}{'; ' + heard if heard else ''}"
+    for at, change in enumerate(changes):
+        swap = change.get("findReplace")
+        if swap and any(subject in swap["find"] + swap["replacement"] for subject in subjects):
+            count = replies[at].get("findReplace", {}).get("occurrencesChanged", 0) if at < len(replies) else None
+            ending = heard or ("lost" if not count else "won" if count == 1 else f"won, {count} lines")
+            yield f"{request.process} swaps {_lease(swap['find'])} for {_lease(swap['replacement'])}: {ending}"
+
+
+def _lease(text: str) -> str:
+    word = read_word(text)
+    return told(word) if word else text
+
+
+def _summary(changes: Sequence[dict[str, Any]]) -> str:
+    """What a token batch does to rows."""
+    parts = []
+    for change in changes:
+        rows = [row for row in change.get("appendCells", {}).get("rows", []) if _has_lease(row)]
+        if rows:
+            parts.append(f"adds {len(rows)} line{'s' if len(rows) > 1 else ''}")
+        if gone := change.get("deleteDimension"):
+            parts.append(f"moves line {gone['range']['startIndex'] + 1} to another tab")
+        if "draft" in json.dumps(change.get("updateCells", {})):
+            parts.append(f"drafts line {change['updateCells']['start']['rowIndex'] + 1}")
+    return ", ".join(parts) or "prepares the tabs, or sets rows right"
+
+
+def _has_lease(row: dict[str, Any]) -> bool:
+    texts = [cell.get("userEnteredValue", {}).get("stringValue", "") for cell in row["values"]]
+    return any(read_word(text) is not None for text in texts)

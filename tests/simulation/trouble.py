@@ -1,0 +1,109 @@
+"""What goes wrong in a story, and when: a pure function of the seed and of the number of the request.
+
+So a story can be told again with less trouble (`only`), and everything that is left goes wrong as it did before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from tests.sheets_api import Fault
+from tests.sheets_api.faults import Faults
+
+FAULTS: tuple[tuple[str, dict[str, Any], str, float], ...] = (
+    ("status", {"status": 429}, "429, the quota is used up", 1),
+    ("status", {"status": 500}, "500, nothing is applied", 1),
+    ("status", {"status": 503}, "503, nothing is applied", 1),
+    ("reset", {}, "the connection breaks before Google has it", 1),
+    ("apply_then_reset", {}, "it is applied, and the answer is lost", 1),
+    ("garbage", {}, "it is applied, and the answer is no JSON", 1),
+    ("apply_late", {"after_requests": 1}, "no answer; it is applied one request later", 0.4),
+    ("apply_late", {"after_requests": 6}, "no answer; it is applied six requests later", 0.4),
+    ("apply_late", {"after_requests": 40}, "no answer; it is applied forty requests later", 0.4),
+)
+PAUSES_SECONDS = (20, 70, 200)
+"""Some are longer than the lease."""
+CLOCK_ERRORS_SECONDS = (-7200, -300, -90, 90, 300, 7200)
+
+Name = tuple[int, str]
+"""One thing that went wrong: the number of the request before which it did, and its kind."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chances:
+    """How likely each thing is, per request; all of it is off when the story comes to its end."""
+
+    fault: float = 0.05
+    person: float = 0.06
+    kill: float = 0.004
+    pause: float = 0.004
+    clock: float = 0.004
+    workers: int = 3
+    videos: int = 10
+    sources: int = 3
+    requests: int = 250
+    """How long the trouble lasts."""
+    forbidden: tuple[str, ...] = ()
+    """What the person does not do."""
+
+
+NASTY = Chances(fault=0.08, person=0.2, kill=0.008, pause=0.008, clock=0.008, workers=4, videos=16, requests=500)
+
+
+def chances_of(seed: int, actions: Collection[str]) -> Chances:
+    """Every seed has fleets, trouble and people of its own kind: what hides behind one thing shows without it."""
+    random = Random(f"{seed} chances")
+    return Chances(
+        fault=random.choice([0, 0.03, 0.08, 0.15]),
+        person=random.choice([0, 0.05, 0.1, 0.2]),
+        kill=random.choice([0, 0.005, 0.015]),
+        pause=random.choice([0, 0.005, 0.015]),
+        clock=random.choice([0, 0.01]),
+        workers=random.choice([2, 2, 3, 4]),
+        videos=random.choice([3, 6, 10, 16]),
+        sources=random.choice([1, 2, 3]),
+        requests=random.choice([40, 80, 120, 200]),
+        forbidden=tuple(name for name in sorted(set(actions)) if random.random() < 0.25),
+    )
+
+
+class Trouble:
+    """Decides what goes wrong; remembers what did."""
+
+    def __init__(self, seed: int, chances: Chances, only: Collection[Name] | None = None) -> None:
+        self._seed, self._chances = seed, chances
+        self._only = None if only is None else frozenset(only)
+        self.is_over = False
+        self.happened: list[Name] = []
+
+    def strikes(self, number: int, kind: str) -> Random | None:
+        """Whether something of a kind goes wrong before a request; the randomness that says how."""
+        random = Random(f"{self._seed} {kind} {number}")
+        likely: float = getattr(self._chances, kind)
+        if self.is_over or random.random() >= likely or (self._only is not None and (number, kind) not in self._only):
+            return None
+        self.happened.append((number, kind))
+        return random
+
+
+class PlannedFaults(Faults):
+    """The simulated API's faults, as a story wants them."""
+
+    def __init__(self, story: Trouble) -> None:
+        super().__init__()
+        self._story = story
+        self._number = 0
+        self.said = ""
+        """What went wrong with the last request, in words."""
+
+    def choose(self, method: str, path: str, body: bytes) -> Fault | None:
+        self._number += 1
+        self.said = ""
+        random = self._story.strikes(self._number, "fault")
+        if random is None:
+            return None
+        ((action, options, self.said, _),) = random.choices(FAULTS, [weight for *_, weight in FAULTS])
+        return Fault(action, **options)  # type: ignore[arg-type]
