@@ -21,8 +21,9 @@ from prefect.logging.handlers import APILogHandler
 from prefect.states import Failed
 from prefect.utilities.annotations import quote
 
+from tasks.blocks import settings_of_this_worker
 from tasks.events import video_dead_lettered
-from youtube_download_coordinator import Config, Coordinator, CoordinatorError, StoreUnavailable, UserError
+from youtube_download_coordinator import Coordinator, CoordinatorError, StoreUnavailable, UserError
 from youtube_download_coordinator.coordinator import worker_name
 
 P = ParamSpec("P")
@@ -71,9 +72,9 @@ def opaque(value: T) -> T:
 def coordinator() -> Coordinator:
     """A coordinator with the worker's settings; its claims carry the ID of the flow run.
 
-    Settings come from the worker's environment, never from a parameter, which Prefect would store in clear.
+    No setting comes from a parameter, which Prefect would store in clear.
     """
-    ours = Coordinator(Config(), run=str(runtime.flow_run.id or ""))
+    ours = Coordinator(settings_of_this_worker(), run=str(runtime.flow_run.id or ""))
     ours.queue.on_dead_letter = video_dead_lettered
     return ours
 

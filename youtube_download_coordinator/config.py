@@ -6,7 +6,9 @@ the working directory, else its default.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,7 +27,7 @@ YEAR_MINUTES = 366 * 24 * 60
 Seconds = Annotated[float, Field(ge=0, le=YEAR_MINUTES * 60, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(gt=0, le=YEAR_MINUTES, allow_inf_nan=False)]
 PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
-SECRETS = frozenset({"proxy", "yt_dlp_options"})
+SECRETS = frozenset({"proxy", "yt_dlp_options", "service_account", "database_url"})
 """Settings whose values are not repeated in a message."""
 
 
@@ -61,6 +63,13 @@ def _languages(languages: tuple[str, ...]) -> tuple[str, ...]:
 SampleRate = Literal[8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000]
 OPUS_SAMPLE_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 """Its encoder takes no others."""
+
+
+def _as_json(key: object) -> object:
+    """A key as text, also one that is given as a mapping. What cannot be one is told by who signs in, without its contents."""
+    return json.dumps(key) if isinstance(key, Mapping) else key
+
+
 AudioCodec = Literal["best", "m4a", "mp3", "opus", "vorbis", "flac", "wav", "aac", "alac"]
 
 
@@ -86,6 +95,10 @@ class Config(BaseSettings):
     """The JSON key of a service account that the sheet is shared with; else GOOGLE_APPLICATION_CREDENTIALS, else Google's own
     Application Default Credentials."""
 
+    service_account: Annotated[SecretStr, BeforeValidator(_as_json)] | None = None
+    """The JSON key of a service account itself, for where a file is unwelcome: a secret of a container, a Prefect block.
+    It goes before `credentials_file`."""
+
     sources_worksheet_name: str = "Sources"
     """The title of the tab with the sources."""
 
@@ -101,7 +114,7 @@ class Config(BaseSettings):
     sheets_patience_seconds: Seconds = 600
     """How long a request is sent again while Google answers 429 or 5xx, or nothing. Less than the lease."""
 
-    database_url: str = "sqlite:///coordinator.db"
+    database_url: Annotated[str, Field(repr=False)] = "sqlite:///coordinator.db"
     """The queue: a SQLite file (the embedded default), or `postgresql+psycopg://user@host/name` for several machines."""
 
     sources_file_path: Path | None = None

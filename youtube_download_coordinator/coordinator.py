@@ -53,7 +53,7 @@ _stores_lock = threading.Lock()
 
 def open_store(config: Config) -> Store:
     """The store that the settings name; one for the whole process, however often this is called."""
-    sheet = (config.spreadsheet_id, config.sheets_api_url, config.credentials_file)
+    sheet = (config.spreadsheet_id, config.sheets_api_url, config.credentials_file, config.service_account)
     name = sheet if config.spreadsheet_id else (config.database_url,)
     with _stores_lock:
         if name not in _stores:

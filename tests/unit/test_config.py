@@ -78,7 +78,7 @@ def test_settings_do_not_change() -> None:
         ({"claim_batch_size": 10**6}, "claim_batch_size=1000000: input should be less than or equal to 1000"),
         ({"audio_codec": "mp4"}, "audio_codec='mp4': input should be 'best', 'm4a'"),
         ({"allow_other_sites": "perhaps"}, "allow_other_sites='perhaps': input should be a valid boolean"),
-        ({"database_url": 7}, "database_url=7: input should be a valid string"),
+        ({"database_url": 7}, "database_url: input should be a valid string"),
         ({"max_retires": 5}, "there is no setting max_retires; did you mean max_retries?"),
         ({"spreadsheet": "x"}, "there is no setting spreadsheet"),
     ],

@@ -101,6 +101,18 @@ def test_a_file_that_is_no_key_is_said_without_its_contents(here: Setting, conte
     text = problems(here, credentials_file=path)["credentials"]
     assert said in text
     assert "SECRET" not in text
+    value = problems(here, service_account=path.read_text(encoding="utf-8", errors="replace"))["credentials"]
+    assert said in value
+    assert "SECRET" not in value
+
+
+def test_a_key_that_is_no_file(here: Setting) -> None:
+    """It goes before the file, and nothing shows it."""
+    init_spreadsheet(here.config())
+    key = here.key_file.read_text()
+    for given in (key, json.loads(key)):
+        assert problems(here, service_account=given, credentials_file="nowhere.json") == {}
+        assert json.loads(key)["private_key"].splitlines()[1] not in repr(here.config(service_account=given))
 
 
 def test_credentials_of_the_environment(here: Setting, monkeypatch: pytest.MonkeyPatch) -> None:

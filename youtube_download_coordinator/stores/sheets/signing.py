@@ -1,6 +1,6 @@
-"""Signing in to Google: a service account's key file, else Application Default Credentials.
+"""Signing in to Google: a service account's key, in a file or as a setting, else Application Default Credentials.
 
-The file holds a secret: what is wrong with it is said without its contents.
+The key is a secret: what is wrong with it is said without its contents.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from youtube_download_coordinator.errors import ConfigError
 
 SCOPES = ["https://www.googleapis.com/auth/spreadsheets"]
 ADC_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
+HOW_TO_GET_A_KEY = "make one: Google Cloud console, IAM & Admin, Service Accounts, Keys"
 LOOKUP = "/allowedLocations"
 
 
@@ -30,39 +31,44 @@ class CredentialsNotFound(ConfigError, FileNotFoundError):
 
 
 def credentials(config: Config) -> Any:
-    """The service account of `credentials_file`, else Application Default Credentials. Raises ConfigError."""
-    path = config.credentials_file
-    if path is None:
+    """The service account of the settings, else Application Default Credentials. Raises ConfigError."""
+    if config.service_account:
+        return _service_account("service_account", config.service_account.get_secret_value())
+    if config.credentials_file is None:
         return _default_credentials()
+    return _service_account(f"credentials_file={str(config.credentials_file)!r}", _text_of(config.credentials_file))
+
+
+def _text_of(path: Path) -> str:
     if not path.is_file():
         raise CredentialsNotFound(
             f"credentials_file={str(path)!r} does not exist; it is the JSON key of a service account"
         )
-    return _from_file(path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"credentials_file={str(path)!r} cannot be read as JSON ({type(error).__name__})") from None
 
 
-def _from_file(path: Path) -> Any:
-    key = _key(path)
+def _service_account(setting: str, text: str) -> Any:
+    """Credentials out of a key. `setting` says where it comes from, for a message without its contents."""
+    key = _key(setting, text)
     try:
         return service_account.Credentials.from_service_account_info(key, scopes=SCOPES)  # type: ignore[no-untyped-call]
     except (ValueError, OSError, GoogleAuthError) as error:
         raise ConfigError(
-            f"credentials_file={str(path)!r} is no service account's JSON key ({type(error).__name__});"
-            " make a new one: Google Cloud console, IAM & Admin, Service Accounts, Keys"
+            f"{setting} is no service account's JSON key ({type(error).__name__}); {HOW_TO_GET_A_KEY}"
         ) from None
 
 
-def _key(path: Path) -> Any:
-    """What the file says, if it is a service account's."""
+def _key(setting: str, text: str) -> Any:
+    """What the text says, if it is a service account's."""
     try:
-        key = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"credentials_file={str(path)!r} cannot be read as JSON ({type(error).__name__})") from None
+        key = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{setting} cannot be read as JSON ({type(error).__name__})") from None
     if not isinstance(key, dict) or key.get("type") != "service_account":
-        raise ConfigError(
-            f"credentials_file={str(path)!r} is JSON, but no service account's key; make one:"
-            " Google Cloud console, IAM & Admin, Service Accounts, Keys"
-        )
+        raise ConfigError(f"{setting} is JSON, but no service account's key; {HOW_TO_GET_A_KEY}")
     return key
 
 
