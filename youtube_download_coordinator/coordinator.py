@@ -19,13 +19,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from youtube_download_coordinator import children
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import SourcesFileError, StoreError, StoreUnavailable
-from youtube_download_coordinator.expansion import Expansion, expand_next, expand_sources
+from youtube_download_coordinator.expansion import Expansion, expand, expand_next, expand_sources
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.ingest import Ingested, ingest_file, new_source
 from youtube_download_coordinator.lifecycle import Policy
@@ -248,11 +249,11 @@ class Coordinator:
             return Ingested()
         return ingest_file(self.queue, path, allow_other_sites=self.config.allow_other_sites)
 
-    def expand(self) -> Iterator[Expansion]:
-        """Expand every source that is due."""
+    def expand(self, *, on_insert: Callable[[Expansion], None] = lambda expansion: None) -> Iterator[Expansion]:
+        """Expand every source that is due; `on_insert` is told how far the listing of each is."""
         with Survivor(self.queue, self.config) as attempts_run:
             attempts_run([])
-            yield from expand_sources(self.queue, self.config)
+            yield from expand_sources(self.queue, self.config, expand_one=partial(expand, on_insert=on_insert))
 
     def process(
         self, processor: str, limits: Limits, *, on_attempt: Callable[[Attempt], None] = lambda attempt: None

@@ -134,9 +134,19 @@ def expand_next(queue: Queue, config: Config, listing: Listing = list_in_child) 
     return expand(queue, config, claims[0], listing) if claims else None
 
 
-def expand(queue: Queue, config: Config, claim: Claim[Source], listing: Listing = list_in_child) -> Expansion:
-    """Expand a source that is claimed; it is given back when that is interrupted."""
-    return _Expander(queue, config, claim).expand(listing)
+def expand(
+    queue: Queue,
+    config: Config,
+    claim: Claim[Source],
+    listing: Listing = list_in_child,
+    *,
+    on_insert: Callable[[Expansion], None] = lambda expansion: None,
+) -> Expansion:
+    """Expand a source that is claimed; it is given back when that is interrupted.
+
+    `on_insert` is told how far it is: when it begins, and whenever videos were inserted.
+    """
+    return _Expander(queue, config, claim, on_insert).expand(listing)
 
 
 @dataclass(slots=True)
@@ -144,6 +154,7 @@ class _Expander:
     queue: Queue
     config: Config
     claim: Claim[Source]
+    on_insert: Callable[[Expansion], None]
     _videos: list[VideoTask] = field(default_factory=list)
     _inserted_at: float = 0.0
     _title: str = ""
@@ -156,6 +167,7 @@ class _Expander:
         limit = self.config.listing_timeout.total_seconds() + DEADLINE_GRACE_SECONDS
         self.claim.renew_until = self.queue.monotonic() + limit
         log.info("%s: listing begins", describe(source))
+        self.on_insert(self._result)
         with Heartbeat(self.queue):
             try:
                 with closing(listing(source, self.config)) as items:
@@ -227,6 +239,7 @@ class _Expander:
         self._result.new += sum(row_id is not None for row_id in ids)
         self._videos.clear()
         self._inserted_at = time.monotonic()
+        self.on_insert(self._result)
 
     def _add_source(self, item: ListedSource) -> None:
         self._result.new_sources += sum(id_ is not None for id_ in self.queue.add(SOURCES, [self._source(item)]))

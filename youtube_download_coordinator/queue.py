@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from youtube_download_coordinator import lifecycle
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.lifecycle import At, Policy
-from youtube_download_coordinator.models import Lease, Outcome, Row, Source, State, VideoTask
+from youtube_download_coordinator.models import Lease, Outcome, Row, Source, State, Status, VideoTask
+from youtube_download_coordinator.selection import Selection
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store, Swap, Table, Where
 
 if TYPE_CHECKING:
@@ -65,6 +68,18 @@ class Recovered:
     @property
     def total(self) -> int:
         return self.retried + self.given_up + self.heeded + self.moved + self.due_again
+
+
+class Answer(StrEnum):
+    """What became of a row that a person asked for."""
+
+    CHANGED = "changed"
+    HELD = "held"
+    """A worker holds it: it is left alone."""
+    ALREADY = "already"
+    """It was so before."""
+    MISSED = "missed"
+    """Somebody else changed it at that very moment."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -187,6 +202,11 @@ class Queue:
         """Whether nobody else can hold the row yet, by this machine's own clock."""
         return not claim.lost and self.monotonic() < claim.expires
 
+    @property
+    def held_rows(self) -> int:
+        """How many rows this worker holds now. Waits for no request that is under way."""
+        return len(self._held)
+
     # --- settling ----------------------------------------------------------------------------------------------------
 
     def settle(self, results: Sequence[tuple[Claim[R], Outcome]], **facts: Any) -> list[R | None]:
@@ -301,7 +321,7 @@ class Queue:
         """Carry dead rows to the dead letters and revived ones back: whoever began it may have been killed between."""
         dead = self._standing(VIDEO_TASKS, State.DEAD)
         revived = [row for state in State if state is not State.DEAD for row in self._standing(DEAD_LETTERS, state)]
-        return self._bury(dead) + sum(self.store.move(DEAD_LETTERS, row, VIDEO_TASKS) for row in revived)
+        return self._bury(dead) + self._revive(revived)
 
     def _standing(self, table: Table[R], state: State) -> list[R]:
         return [row for rows in self._pages(table, lambda: Where(state=state)) for row in rows]
@@ -311,6 +331,9 @@ class Queue:
         for row in buried:
             self.on_dead_letter(row)
         return len(buried)
+
+    def _revive(self, rows: Sequence[VideoTask]) -> int:
+        return sum(self.store.move(DEAD_LETTERS, row, VIDEO_TASKS) for row in rows)
 
     def release_holder(self, holder: str, attempted: Collection[int] = ()) -> int:
         """Give back what another worker held that is known to be gone; how many rows.
@@ -335,16 +358,44 @@ class Queue:
             released += [change.new for change in self._won(table, changes)]
         return released
 
+    # --- asked for by people -----------------------------------------------------------------------------------------
+
+    def retry(self, table: Table[R], selection: Selection) -> Counter[Answer]:
+        """Have rows tried again: what waits waits no more, what is settled begins anew, and dead letters go back."""
+        policy = self._policy(table)
+        return self._ask(
+            table,
+            selection,
+            lambda row, at: None if lifecycle.is_due(row, at.now) else lifecycle.hurry(row, at, policy),
+        )
+
+    def skip(self, table: Table[R], selection: Selection) -> Counter[Answer]:
+        """Have rows count as done, though nobody has processed them."""
+        return self._ask(table, selection, lambda row, at: lifecycle.heed(replace(row, asked=Status.DONE), at))
+
     def requeue_dead_letters(self, ids: Sequence[int] | None = None) -> int:
         """Give dead letters (all of them, or those with these IDs) as many attempts as a new row has; how many."""
-        count = 0
-        for rows in self._pages(DEAD_LETTERS, lambda: Where(state=State.DEAD, ids=ids)):
+        return self.retry(DEAD_LETTERS, Selection(ids=ids))[Answer.CHANGED]
+
+    def _ask(self, table: Table[R], selection: Selection, wish: Callable[[R, At], R | None]) -> Counter[Answer]:
+        answers: Counter[Answer] = Counter()
+        for rows in batches(self.select(table, selection), SCAN_PAGE_ROWS):
             at = self._at()
-            won = self._won(DEAD_LETTERS, [Change(row, lifecycle.requeue(row, self._fresh(at))) for row in rows])
-            count += sum(self.store.move(DEAD_LETTERS, change.new, VIDEO_TASKS) for change in won)
-        return count
+            wishes = [(row, wish(row, self._fresh(at))) for row in rows]
+            changes = [Change(row, new) for row, new in wishes if new]
+            left = [row for row, new in wishes if new is None]
+            won = self._won(table, changes)
+            answers += Counter({Answer.CHANGED: len(won), Answer.MISSED: len(changes) - len(won)})
+            answers.update(Answer.HELD if row.lease.state is State.HELD else Answer.ALREADY for row in left)
+            if table.name == DEAD_LETTERS.name:
+                self._revive([change.new for change in won if isinstance(change.new, VideoTask)])
+        return answers
 
     # --- looking -----------------------------------------------------------------------------------------------------
+
+    def select(self, table: Table[R], selection: Selection) -> Iterator[R]:
+        """The rows that are meant, in order of ID, read page by page."""
+        return (row for row in self.rows(table, selection.where()) if selection.matches(row))
 
     def rows(self, table: Table[R], where: Where | None = None) -> Iterator[R]:
         """Every row, in order of ID, read page by page."""

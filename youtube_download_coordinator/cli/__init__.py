@@ -6,28 +6,34 @@ says how to mend; 130 interrupted.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
 import sys
-from typing import NoReturn
+import traceback
+from typing import Annotated, NoReturn
 
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, Parameter
 
-from youtube_download_coordinator.cli import readiness, running, sources, status
-from youtube_download_coordinator.cli.application import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MISTAKE, app
+from youtube_download_coordinator.cli import exporting, readiness, repairs, rows, running, sources, status
+from youtube_download_coordinator.cli.application import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MISTAKE, OTHER, app
+from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import CoordinatorError, UserError
 
-__all__ = ["app", "main", "readiness", "running", "sources", "status"]
+__all__ = ["app", "exporting", "main", "readiness", "repairs", "rows", "running", "sources", "status"]
+
+LIBRARY = logging.getLogger("youtube_download_coordinator")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; every error is one line on stderr."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("youtube_download_coordinator").setLevel(logging.ERROR)  # what matters is told below
+    LIBRARY.setLevel(logging.ERROR)  # what matters is told below
     signal.signal(signal.SIGTERM, _interrupt)
+    _write_whatever_the_locale()
     try:
-        code = app(arguments, result_action="return_value", print_error=False, exit_on_error=False)
+        code = app.meta(arguments, result_action="return_value", print_error=False, exit_on_error=False)
     except CycloptsError as error:
         _stop(" ".join(str(error).split()), EXIT_MISTAKE)
     except UserError as error:
@@ -39,7 +45,38 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python itself would complain when it ends
         _stop("nobody reads the output any more; what was claimed has been given back", EXIT_FAILED)
+    except Exception as error:  # noqa: BLE001 - a traceback tells nothing to who has not written it
+        _stop(f"a fault of its own: {type(error).__name__}: {error}; --debug shows where, for a report", EXIT_FAILED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+@app.meta.default
+def _launch(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    debug: Annotated[bool, Parameter(negative="", group=OTHER)] = False,
+) -> object:
+    """Run one command.
+
+    Parameters
+    ----------
+    debug
+        Say more, and show where in the code an error comes from.
+    """
+    if debug:
+        LIBRARY.setLevel(logging.INFO)
+    try:
+        return app(tokens, result_action="return_value", print_error=False, exit_on_error=False)
+    except Exception:
+        if debug:
+            traceback.print_exc()
+        raise
+
+
+def _write_whatever_the_locale() -> None:
+    """A title has characters that an old locale has not; a queue is no less worked on for that."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
@@ -47,5 +84,5 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    print(f"ydc: {message}", file=sys.stderr)
+    say(f"ydc: {message}", problem=True)
     sys.exit(code)

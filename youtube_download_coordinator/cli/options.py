@@ -2,37 +2,107 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.models import Status
+from youtube_download_coordinator.selection import Selection
+from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
     from youtube_download_coordinator.coordinator import Coordinator
 
-Database = Annotated[str | None, Parameter(name="--database-url")]
-Spreadsheet = Annotated[str | None, Parameter(name="--spreadsheet-id")]
-Credentials = Annotated[Path | None, Parameter(name="--credentials-file")]
 OtherSites = Annotated[bool | None, Parameter(name="--allow-other-sites")]
+AsJson = Annotated[bool, Parameter(name="--json", negative="")]
+Flag = Annotated[bool, Parameter(negative="")]
+
+TableName = Literal["videos", "dead-letters", "sources"]
+TABLES: dict[TableName, Table[Any]] = {"videos": VIDEO_TASKS, "dead-letters": DEAD_LETTERS, "sources": SOURCES}
 
 
-def open_coordinator(
-    sources: Path | None, database_url: str | None, other_sites: bool | None, **more: Any
-) -> Coordinator:
-    from youtube_download_coordinator.coordinator import Coordinator
-
-    given = {"sources_file_path": sources, "database_url": database_url, "allow_other_sites": other_sites, **more}
-    return Coordinator(settings(**given))
+def where_videos_may_be(table: TableName) -> list[TableName]:
+    """A video keeps its ID among the dead letters: who says 17 need not know where it stands."""
+    return ["videos", "dead-letters"] if table == "videos" else [table]
 
 
-def settings(**given: Any) -> Config:
-    """The settings; what is not given comes from the environment."""
-    from youtube_download_coordinator.config import Config
+@Parameter(name="*", group="Which queue")
+@dataclass(frozen=True, kw_only=True)
+class QueueOptions:
+    """Where the queue is; what is not given comes from the environment."""
 
-    return Config(**{name: value for name, value in given.items() if value is not None})
+    spreadsheet_id: str | None = None
+    """The Google Sheet: its ID, or its address; else YDC_SPREADSHEET_ID."""
+
+    credentials_file: Path | None = None
+    """The JSON key of the service account that the sheet is shared with; else YDC_CREDENTIALS_FILE."""
+
+    database_url: str | None = None
+    """The queue where there is no sheet; else YDC_DATABASE_URL, else sqlite:///coordinator.db."""
+
+    def config(self, **more: Any) -> Config:
+        """The settings with these options, and with those of `more` that are not None."""
+        from youtube_download_coordinator.config import Config
+
+        if self.spreadsheet_id and self.database_url:
+            raise ConfigError("--spreadsheet-id and --database-url name two queues: give one of them")
+        given = {"credentials_file": self.credentials_file, "database_url": self.database_url, **more}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        if self.spreadsheet_id or self.database_url:  # what is said here counts more than a sheet in the environment
+            chosen["spreadsheet_id"] = self.spreadsheet_id
+        return Config(**chosen)
+
+    def coordinator(self, **more: Any) -> Coordinator:
+        """A coordinator on that queue."""
+        from youtube_download_coordinator.coordinator import Coordinator
+
+        return Coordinator(self.config(**more))
+
+
+AS_SET = QueueOptions()
+"""The queue that the environment names."""
+
+
+@Parameter(name="*", group="Which rows")
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """Which rows are meant; all that is given must hold."""
+
+    status: Status | None = None
+    """What stands in Status."""
+
+    accent: str | None = None
+    """Of this accent."""
+
+    type: str | None = None
+    """Of this type."""
+
+    source: int | None = None
+    """Videos listed from the source with this ID."""
+
+    reason: str | None = None
+    """Failed last for this reason: the word at the front of LastError."""
+
+    text: str | None = None
+    """With this text in any column."""
+
+    def selection(self, ids: tuple[int, ...] = ()) -> Selection:
+        return Selection(
+            ids=ids or None,
+            status=self.status,
+            accent=self.accent,
+            type=self.type,
+            source_id=self.source,
+            reason=self.reason,
+            text=self.text,
+        )
+
+
+NO_FILTERS = Filters()
 
 
 def check_positive(**options: float | None) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from youtube_download_coordinator.cli.application import EXIT_FAILED, app
-from youtube_download_coordinator.cli.options import Credentials, Database, Spreadsheet, settings
+from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
+from youtube_download_coordinator.cli.options import AS_SET, QueueOptions
+from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,51 +16,45 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.doctor import Check
 
 
-@app.command
-def init(*, spreadsheet_id: Spreadsheet = None, credentials_file: Credentials = None) -> int:
-    """Make a Google Sheet ready: tabs, columns, drop-downs, colours, notes. What is there is kept.
+@app.command(group=WORK)
+def init(*, queue: QueueOptions = AS_SET) -> int:
+    """Make a Google Sheet ready.
 
-    Parameters
-    ----------
-    spreadsheet_id
-        The sheet: its ID, or its address; YDC_SPREADSHEET_ID if it is not given.
-    credentials_file
-        The JSON key of the service account that the sheet is shared with.
+    Tabs, columns, drop-downs, colours, notes. What is there is kept.
+
+    ```
+    ydc init --spreadsheet-id 1AbC...xyz --credentials-file service-account.json
+    ```
     """
     from youtube_download_coordinator.stores.sheets.preparing import init_spreadsheet
 
-    config = settings(spreadsheet_id=spreadsheet_id, credentials_file=credentials_file)
+    config = queue.config()
     if not config.spreadsheet_id:
         raise ConfigError("there is no spreadsheet to make ready: set YDC_SPREADSHEET_ID or --spreadsheet-id")
     for line in init_spreadsheet(config) or ["everything was ready; nothing is changed"]:
-        print(line)
+        say(line)
     return 0
 
 
-@app.command
-def doctor(
-    *, spreadsheet_id: Spreadsheet = None, credentials_file: Credentials = None, database_url: Database = None
-) -> int:
-    """Check everything that a worker needs, and prove on the spreadsheet itself what the claim rests on.
+@app.command(group=WORK)
+def doctor(*, queue: QueueOptions = AS_SET) -> int:
+    """Check everything that a worker needs.
 
-    Parameters
-    ----------
-    spreadsheet_id
-        The sheet: its ID, or its address; YDC_SPREADSHEET_ID if it is not given.
-    credentials_file
-        The JSON key of the service account that the sheet is shared with.
-    database_url
-        The queue where there is no spreadsheet.
+    On a spreadsheet, what the claim rests on is proved on the spreadsheet itself.
+
+    ```
+    ydc doctor
+    ```
     """
     from youtube_download_coordinator.doctor import examine
 
     problems = 0
     with ExitStack() as stack:
-        config = settings(spreadsheet_id=spreadsheet_id, credentials_file=credentials_file, database_url=database_url)
-        for finding in examine(checks(config, stack)):
-            print(finding, flush=True)
+        for finding in examine(checks(queue.config(), stack)):
+            say(f"{finding}")
             problems += not finding.ok
-    print(f"\n{problems or 'no'} problem{'' if problems == 1 else 's'}")
+    say("")
+    say(f"{problems or 'no'} problem{'' if problems == 1 else 's'}")
     return EXIT_FAILED if problems else 0
 
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from youtube_download_coordinator.cli.application import EXIT_FAILED, app
-from youtube_download_coordinator.cli.options import Database, OtherSites, check_positive, open_coordinator
+from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
+from youtube_download_coordinator.cli.options import AS_SET, OtherSites, QueueOptions, check_positive
 from youtube_download_coordinator.cli.sources import tell_ingested
-from youtube_download_coordinator.cli.status import print_counts
+from youtube_download_coordinator.cli.status import print_overview
+from youtube_download_coordinator.cli.terminal import say
 
 if TYPE_CHECKING:
+    from youtube_download_coordinator.cli.progress import Progress
     from youtube_download_coordinator.coordinator import Coordinator
     from youtube_download_coordinator.expansion import Expansion
-    from youtube_download_coordinator.worker import Attempt, Summary
+    from youtube_download_coordinator.worker import Attempt, Limits, Summary
 
 Sources = Annotated[Path | None, Parameter(name=["--sources", "-s"])]
 
 
-@app.command
+@app.command(group=WORK)
 def run(
     *,
     sources: Sources = None,
@@ -29,10 +31,17 @@ def run(
     max_videos: int | None = None,
     max_minutes: float | None = None,
     concurrency: int | None = None,
-    database_url: Database = None,
     allow_other_sites: OtherSites = None,
+    queue: QueueOptions = AS_SET,
 ) -> int:
-    """Import the sources, list their videos and process them, until nothing is left to do.
+    """List the sources and process their videos, until nothing is left to do.
+
+    In a terminal the last lines say how it is getting on. Ctrl-C gives back what is claimed; run it again to go on.
+
+    ```
+    ydc run --sources sources.txt
+    ydc run --processor my_module:transcribe --max-minutes 60 --concurrency 8
+    ```
 
     Parameters
     ----------
@@ -46,45 +55,58 @@ def run(
         Claim none after this many minutes; what runs then is finished.
     concurrency
         Videos processed at a time.
-    database_url
-        The queue; sqlite:///coordinator.db unless YDC_DATABASE_URL says otherwise.
     allow_other_sites
         Take sources that are not YouTube's.
     """
     from youtube_download_coordinator.processing import check_processor
-    from youtube_download_coordinator.worker import Limits, Summary
+    from youtube_download_coordinator.worker import Limits
 
     check_positive(max_videos=max_videos, max_minutes=max_minutes)
     check_processor(processor)
-    coordinator = open_coordinator(sources, database_url, allow_other_sites, concurrency=concurrency)
+    coordinator = queue.coordinator(
+        sources_file_path=sources, allow_other_sites=allow_other_sites, concurrency=concurrency
+    )
     failed = tell_ingested(coordinator.ingest())
     limits = Limits(
         concurrency=coordinator.config.concurrency,
         max_videos=max_videos,
         max_seconds=None if max_minutes is None else max_minutes * 60,
     )
-    summary = Summary()
     try:
-        for left in coordinator.rounds(limits, summary):
-            failed += sum(_tell_expansion(expansion) for expansion in coordinator.expand())
-            summary.add(coordinator.process(processor, left, on_attempt=_tell_attempt))
+        summary, unlisted = _work(coordinator, processor, limits)
     except KeyboardInterrupt:
         coordinator.give_back()
         raise
-    return _tell_end(coordinator, summary, failed)
+    say("")
+    say(f"This run: {summary}.")
+    print_overview(coordinator.queue)
+    return EXIT_FAILED if failed or unlisted or summary.failed or summary.stopped_by else 0
+
+
+def _work(coordinator: Coordinator, processor: str, limits: Limits) -> tuple[Summary, int]:
+    """Everything there is to do; what was done, and how many sources could not be listed to their end."""
+    from youtube_download_coordinator.cli.progress import Progress, redrawn
+    from youtube_download_coordinator.worker import Summary
+
+    summary, unlisted = Summary(), 0
+    progress = Progress(coordinator.queue)
+    with redrawn(progress):
+        for left in coordinator.rounds(limits, summary):
+            unlisted += sum(_tell_expansion(each) for each in coordinator.expand(on_insert=progress.lists))
+            progress.processes()
+            summary.add(coordinator.process(processor, left, on_attempt=_telling(progress)))
+    return summary, unlisted
 
 
 def _tell_expansion(expansion: Expansion) -> int:
     """Say what was listed; 1 when the source could not be listed to its end."""
-    print(f"listed   {expansion}", file=sys.stderr if expansion.failure else sys.stdout, flush=True)
+    say(f"listed   {expansion}", problem=expansion.failure is not None)
     return 1 if expansion.failure else 0
 
 
-def _tell_attempt(attempt: Attempt) -> None:
-    print(f"{attempt.ending:<8} {attempt.task.name} ({attempt.seconds:.1f} s): {attempt.detail}", flush=True)
+def _telling(progress: Progress) -> Callable[[Attempt], None]:
+    def tell(attempt: Attempt) -> None:
+        say(f"{attempt.ending:<8} {attempt.task.name} ({attempt.seconds:.1f} s): {attempt.detail}")
+        progress.attempted(attempt)
 
-
-def _tell_end(coordinator: Coordinator, summary: Summary, failed: int) -> int:
-    print(f"\nThis run: {summary}.")
-    print_counts(coordinator)
-    return EXIT_FAILED if failed or summary.failed or summary.stopped_by else 0
+    return tell

@@ -1,54 +1,78 @@
-"""`ydc add`: what is to be listed."""
+"""`ydc add` and `ydc import`: what is to be listed."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from youtube_download_coordinator.cli.application import EXIT_FAILED, app
-from youtube_download_coordinator.cli.options import Database, OtherSites, open_coordinator
+from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
+from youtube_download_coordinator.cli.options import AS_SET, OtherSites, QueueOptions
+from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import UserError
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.ingest import Ingested
 
 
-@app.command
+@app.command(group=WORK)
 def add(
     source: str,
     accent: str = "",
     type: str = "",
     *,
-    database_url: Database = None,
     allow_other_sites: OtherSites = None,
+    queue: QueueOptions = AS_SET,
 ) -> int:
-    """Add a source: a URL, or a file with a line for each, URL|Accent|Type.
+    """Add a source: a channel, a playlist, or a single video.
+
+    ```
+    ydc add "https://www.youtube.com/@handle" --accent pt-BR --type interview
+    ```
 
     Parameters
     ----------
     source
-        A channel, playlist or video of YouTube, or the path of a file.
+        Its URL; or a file of sources, as ydc import takes it.
     accent
         Copied to each of its videos.
     type
         Copied to each of its videos.
-    database_url
-        The queue; sqlite:///coordinator.db unless YDC_DATABASE_URL says otherwise.
     allow_other_sites
         Take sources that are not YouTube's.
     """
     if _is_file(source) and (accent or type):
         raise UserError(f"{source} is a file, whose lines say Accent and Type themselves: URL|Accent|Type")
     if _is_file(source):
-        return (
-            EXIT_FAILED
-            if tell_ingested(open_coordinator(Path(source), database_url, allow_other_sites).ingest())
-            else 0
-        )
-    row_id = open_coordinator(None, database_url, allow_other_sites).client.add_source(source, accent, type)
-    print(f"source {row_id}: {source}")
+        return import_sources(Path(source), allow_other_sites=allow_other_sites, queue=queue)
+    coordinator = queue.coordinator(allow_other_sites=allow_other_sites)
+    say(f"source {coordinator.client.add_source(source, accent, type)}: {source}")
     return 0
+
+
+@app.command(name="import", group=WORK)
+def import_sources(*files: Path, allow_other_sites: OtherSites = None, queue: QueueOptions = AS_SET) -> int:
+    """Add the sources of files, a line each: URL|Accent|Type.
+
+    What is known already is passed over. A line that cannot be understood is named, and costs the others nothing.
+
+    ```
+    ydc import sources.txt
+    ```
+
+    Parameters
+    ----------
+    files
+        Text files; lines that begin with # and empty ones are passed over.
+    allow_other_sites
+        Take sources that are not YouTube's.
+    """
+    if not files:
+        raise UserError("which file? ydc import sources.txt")
+    bad = 0
+    for file in files:
+        coordinator = queue.coordinator(sources_file_path=file, allow_other_sites=allow_other_sites)
+        bad += tell_ingested(coordinator.ingest())
+    return EXIT_FAILED if bad else 0
 
 
 def _is_file(text: str) -> bool:
@@ -61,7 +85,7 @@ def _is_file(text: str) -> bool:
 def tell_ingested(ingested: Ingested) -> int:
     """Say what became of the file; how many of its lines were not understood."""
     for problem in ingested.problems:
-        print(problem, file=sys.stderr)
+        say(problem, problem=True)
     if ingested.added or ingested.known or ingested.bad:
-        print(f"sources: {ingested}", flush=True)
+        say(f"sources: {ingested}")
     return ingested.bad

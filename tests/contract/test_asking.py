@@ -1,0 +1,109 @@
+"""What a person asks of rows by ID or by filter, on every store: retry and skip."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.contract.test_queue import NO_WAIT, PRIVATE, RETRY, claim_one, filled
+from tests.rows import POLICY, make_queue, new_source, new_video
+from youtube_download_coordinator import lifecycle
+from youtube_download_coordinator.lifecycle import At
+from youtube_download_coordinator.models import Done, State, Status, VideoTask
+from youtube_download_coordinator.queue import Answer, Queue
+from youtube_download_coordinator.selection import Selection
+from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store
+
+
+def settled(store: Store) -> Queue:
+    """A video of each kind: done, waiting to be tried again, held by a worker, pending, and a dead letter."""
+    queue = filled(store, 5, POLICY)
+    done, waiting, dead, held = (claim_one(queue) for _ in range(4))
+    queue.settle([(done, Done(result="x.m4a")), (waiting, RETRY), (dead, PRIVATE)])
+    assert queue.is_valid(held)
+    return queue
+
+
+def states(store: Store) -> dict[State, int]:
+    return dict(store.count(VIDEO_TASKS))
+
+
+def test_everything_is_tried_again_but_for_what_a_worker_holds_or_what_waits_for_one_already(store: Store) -> None:
+    queue = settled(store)
+    assert queue.retry(VIDEO_TASKS, Selection()) == {Answer.CHANGED: 2, Answer.HELD: 1, Answer.ALREADY: 1}
+    assert queue.retry(DEAD_LETTERS, Selection()) == {Answer.CHANGED: 1}
+    assert states(store) == {State.PENDING: 4, State.HELD: 1}
+    assert store.count(DEAD_LETTERS) == {}
+    assert len(make_queue(store, "host/b").claim(VIDEO_TASKS, 10)) == 4
+
+
+def test_what_is_skipped_counts_as_done_and_comes_back_from_the_dead_letters(store: Store) -> None:
+    queue = settled(store)
+    assert queue.skip(VIDEO_TASKS, Selection()) == {Answer.CHANGED: 2, Answer.HELD: 1, Answer.ALREADY: 1}
+    assert queue.skip(DEAD_LETTERS, Selection()) == {Answer.CHANGED: 1}
+    assert states(store) == {State.DONE: 4, State.HELD: 1}
+    assert make_queue(store, "host/b").claim(VIDEO_TASKS, 10) == []
+
+
+def test_a_worker_keeps_what_it_holds_whatever_is_asked(store: Store) -> None:
+    queue = filled(store, 1, POLICY)
+    claim = claim_one(queue)
+    other = make_queue(store, "host/b")
+    assert other.retry(VIDEO_TASKS, Selection(ids=[claim.row.id])) == {Answer.HELD: 1}
+    assert other.skip(VIDEO_TASKS, Selection(ids=[claim.row.id])) == {Answer.HELD: 1}
+    assert queue.settle([(claim, Done())]) != [None]
+
+
+def test_what_somebody_else_changes_at_that_moment_is_said(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = filled(store, 1, POLICY)
+    seen = store.scan(VIDEO_TASKS)
+    claim_one(queue)
+    other = make_queue(store, "host/b")
+    monkeypatch.setattr(Queue, "select", lambda *_: iter(seen))  # as a scan of a moment ago
+    assert other.skip(VIDEO_TASKS, Selection()) == {Answer.MISSED: 1}
+    assert states(store) == {State.HELD: 1}
+
+
+def test_a_source_is_listed_again_when_somebody_asks(store: Store) -> None:
+    queue = make_queue(store)
+    queue.add(SOURCES, [new_source(1)])
+    queue.settle([(claim, Done()) for claim in queue.claim(SOURCES, 1)])
+    assert queue.retry(SOURCES, Selection(status=Status.DONE)) == {Answer.CHANGED: 1}
+    assert len(queue.claim(SOURCES, 1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("selection", "titles"),
+    [
+        (Selection(), ["One", "Two", "Three"]),
+        (Selection(ids=[]), []),
+        (Selection(accent="PT-br"), ["One", "Two"]),
+        (Selection(accent="pt-BR", type="talk"), ["Two"]),
+        (Selection(source_id=7), ["Three"]),
+        (Selection(status=Status.ERROR), ["One"]),
+        (Selection(reason="private"), []),
+        (Selection(reason="by-hand"), ["One"]),
+        (Selection(text="EXAMPLE.org/video-00003"), ["Three"]),
+        (Selection(text="not there"), []),
+        (Selection(text=""), ["One", "Two", "Three"]),
+    ],
+)
+def test_a_selection_finds_what_fits_in_every_way(store: Store, selection: Selection, titles: list[str]) -> None:
+    queue = make_queue(store, policy=NO_WAIT)
+    rows = [
+        new_video(1, title="One", accent="pt-BR"),
+        new_video(2, title="Two", accent="pt-BR", type="talk"),
+        new_video(3, title="Three", source_id=7),
+    ]
+    queue.add(VIDEO_TASKS, rows)
+    keep_away(queue)
+    assert [row.title for row in queue.select(VIDEO_TASKS, selection)] == titles
+
+
+def keep_away(queue: Queue) -> None:
+    """The first video, as a person does by typing `error` into its Status."""
+    first: VideoTask = next(queue.rows(VIDEO_TASKS))
+    new = lifecycle.heed(replace(first, asked=Status.ERROR), At(now=queue.store.now(), nonce="k"))
+    assert new
+    queue.store.swap(VIDEO_TASKS, [Change(first, new)])

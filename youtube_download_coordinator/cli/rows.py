@@ -1,0 +1,168 @@
+"""`ydc list` and `ydc show`: the rows themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from youtube_download_coordinator.cli.application import LOOK, app
+from youtube_download_coordinator.cli.options import (
+    AS_SET,
+    NO_FILTERS,
+    TABLES,
+    AsJson,
+    Filters,
+    QueueOptions,
+    TableName,
+    where_videos_may_be,
+)
+from youtube_download_coordinator.cli.terminal import (
+    is_terminal,
+    print_fields,
+    print_lines,
+    print_table,
+    say,
+    say_json,
+)
+from youtube_download_coordinator.errors import UserError
+from youtube_download_coordinator.lifecycle import is_due, is_stalled
+from youtube_download_coordinator.models import Row, State, utc_text
+from youtube_download_coordinator.selection import Selection
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from youtube_download_coordinator.queue import Queue
+
+LIST_ROWS = 50
+
+
+@app.command(name="list", group=LOOK)
+def list_rows(
+    *,
+    table: TableName = "videos",
+    filters: Filters = NO_FILTERS,
+    limit: int = LIST_ROWS,
+    json: AsJson = False,
+    queue: QueueOptions = AS_SET,
+) -> int:
+    """List rows by state, reason, accent, text and more.
+
+    In a terminal as a table; in a pipe a line each, with every column, parted by tabs.
+
+    ```
+    ydc list --status error
+    ydc list --table dead-letters --reason private
+    ydc list --accent pt-BR --text "interview" --limit 0 --json
+    ```
+
+    Parameters
+    ----------
+    table
+        Where to look.
+    limit
+        No more rows than these; 0 for all.
+    json
+        As JSON, a line for each row.
+    """
+    if limit < 0:
+        raise UserError(f"--limit={limit}: it must be 0, for all, or greater")
+    place = TABLES[table]
+    rows = queue.coordinator().queue.select(place, filters.selection())
+    shown = list(islice(rows, limit)) if limit else rows
+    if json:
+        for row in shown:
+            say_json(row.columns())
+    elif is_terminal():
+        print_table(_HEADERS, (_brief(row) for row in shown))
+    else:
+        print_lines(_with_header(shown))
+    if limit and next(rows, None):
+        say(f"ydc: there are more rows than these {limit}: --limit 0 shows all", problem=True)
+    return 0
+
+
+@app.command(group=LOOK)
+def show(
+    row_id: Annotated[int, Parameter(name="ID")],
+    *,
+    table: TableName = "videos",
+    json: AsJson = False,
+    queue: QueueOptions = AS_SET,
+) -> int:
+    """Show everything of a row, and what can be done about it.
+
+    ```
+    ydc show 17
+    ydc show 3 --table sources
+    ```
+
+    Parameters
+    ----------
+    row_id
+        What stands in its column ID.
+    table
+        Where to look; a video is found among the dead letters too.
+    json
+        As one line of JSON.
+    """
+    ours = queue.coordinator().queue
+    place, row = _find(ours, table, row_id)
+    everything = {"Table": place} | row.columns()
+    if json:
+        say_json(everything)
+        return 0
+    print_fields(everything)
+    say("")
+    for advice in _what_can_be_done(place, row, ours.store.now()):
+        say(advice)
+    return 0
+
+
+def _find(queue: Queue, table: TableName, row_id: int) -> tuple[TableName, Row]:
+    for place in where_videos_may_be(table):
+        for row in queue.select(TABLES[place], Selection(ids=(row_id,))):
+            return place, row
+    places = " or ".join(where_videos_may_be(table))
+    raise UserError(f"there is no row {row_id} in {places}; ydc list shows what there is")
+
+
+def _what_can_be_done(place: TableName, row: Row, now: datetime) -> Iterator[str]:
+    """What the row waits for, and the commands that do something about it."""
+    lease, name = row.lease, f"{row.id} --table {place}" if place == "sources" else f"{row.id}"
+    again = f"ydc retry {name}"
+    if is_due(row, now):
+        yield "It waits for a worker: ydc run is one."
+    elif lease.state is State.PENDING:
+        yield f"It waits until {utc_text(lease.not_before)}; now: {again}"
+    if is_stalled(row, now):
+        yield f"{lease.holder} did not renew its claim; the next worker moves it on, or: {again}"
+    elif lease.state is State.HELD:
+        yield f"{lease.holder} holds it until {utc_text(lease.until)}, and renews that while it works. It is left alone."
+    if lease.state in {State.ERROR, State.DEAD}:
+        yield f"It failed for good. Once the reason is mended: {again}"
+    if lease.state is State.DONE:
+        yield f"It is done. To do it once more: {again}"
+    if lease.state in {State.PENDING, State.ERROR, State.DEAD}:
+        yield f"To have it count as done: ydc skip {name}"
+
+
+_HEADERS = ("ID", "Status", "Tries", "Accent", "Type", "Title or URL", "Result or error")
+
+
+def _brief(row: Row) -> tuple[object, ...]:
+    return row.id, row.status, row.retry_count, row.accent, row.type, row.name, row.lease.detail
+
+
+def _with_header(rows: Iterable[Row]) -> Iterator[Iterable[object]]:
+    """Every column; the names are those of the first row, whose own columns the others share."""
+    names: list[str] = []
+    for row in rows:
+        columns = row.columns()
+        if not names:
+            names = list(columns)
+            yield names
+        yield [columns.get(name) for name in names]
