@@ -150,6 +150,8 @@ def _give_back(holder: str, job: dict[str, Any], attempted: list[int]) -> None:
             break
         except StoreUnavailable:
             time.sleep(AGAIN_SECONDS)
+    if not count:  # the worker itself has done it
+        return
     with contextlib.suppress(OSError):
         print(f"{count} rows that {holder} held when it was killed are given back", file=sys.stderr, flush=True)
 
