@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +306,15 @@ def counts(payload: Any, emit: child.Emit) -> dict[str, int]:
     for number in range(payload["to"]):
         emit(number)
     return {"counted": payload["to"]}
+
+
+def asks(payload: Any, emit: child.Emit, wait: Callable[[], bytes]) -> str:
+    """Ask until it is told to stop."""
+    told = b""
+    while not told.endswith(b"."):
+        emit("and now?")
+        told += wait() or b"gone."
+    return told.decode()
 
 
 def hangs(payload: Any, emit: child.Emit) -> None:

@@ -1,13 +1,15 @@
 """What runs in a child process: a supervisor of one thread, and the worker that it forks. children.py is the parent's side.
 
     stdin   one line, the job: {"target": "module:function", "payload": {...}, "deadline_seconds": 60, "path": [...],
-            "held": [descriptors that the supervisor, and nothing below it, holds open to its end]}. Then it
+            "answers": fd, "held": [descriptors that the supervisor, and nothing below it, holds open to its end]}. Then it
             stays open as the *lifeline*: its end means that the parent has died or given up.
     stdout  a line of JSON per message: {"message": ...} as the worker emits them, at most one answer ({"returned": ...} or
             {"failed": {...}}) and at last, from the supervisor, {"ended": how, "code": n}; then nothing of this child runs.
     stderr  everything that anybody prints. The worker's fd 1 leads here too, so no print gets among the messages.
 
-`target(payload, emit)` runs in the worker. Its answer stands as soon as it returns: threads and processes that it left are ended.
+`target(payload, emit)` runs in the worker; `target(payload, emit, wait)` when the job has `answers`, a pipe from which `wait()`
+takes the next byte that the parent gives, or nothing when it has gone. What it returns stands as soon as it does: threads and
+processes that it left are ended.
 The supervisor adopts every orphan below it (PR_SET_CHILD_SUBREAPER), so that it also finds what became a daemon.
 
 Nothing but the standard library is imported here, and the package's `__init__` is not run for the supervisor: a child costs a few
@@ -310,7 +312,14 @@ def _run(job: dict[str, Any], emit: Emit) -> Any:
     # As in the parent, after what PYTHONPATH has got since it started.
     sys.path[:] = [entry for entry in sys.path if entry not in job["path"]] + job["path"]
     module, _, attribute = job["target"].partition(":")
-    return getattr(importlib.import_module(module), attribute)(job["payload"], emit)
+    return getattr(importlib.import_module(module), attribute)(job["payload"], emit, *_waiting(job))
+
+
+def _waiting(job: dict[str, Any]) -> list[Callable[[], bytes]]:
+    if (answers := job.get("answers")) is None:
+        return []
+    os.set_inheritable(answers, False)  # no program that the worker starts takes a byte away
+    return [lambda: os.read(answers, 1)]
 
 
 def _failure(error: BaseException) -> dict[str, Any]:

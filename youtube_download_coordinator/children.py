@@ -6,8 +6,8 @@
         value = child.result()      # what it returned, or the AttemptError that says why there is nothing
 
 Whatever the child did, no process of it is left when the `with` ends, at the latest about a second later; also when this
-process is killed. Children of several threads do not disturb each other: subprocess closes every descriptor but three in a child
-(`close_fds`, its default) and makes its pipes non-inheritable, so no child holds another's lifeline.
+process is killed. Children of several threads do not disturb each other: subprocess closes every descriptor in a child but three
+and the one that it is given (`close_fds`, its default) and makes its pipes non-inheritable, so no child holds another's lifeline.
 
 Everything happens in the thread that reads: what the child prints is logged by it too, where Prefect looks for a run's log.
 """
@@ -61,13 +61,16 @@ class Stopped(CoordinatorError):
 
 
 @contextlib.contextmanager
-def run(target: str, payload: Mapping[str, Any], *, deadline_seconds: float, name: str) -> Iterator[Child]:
+def run(
+    target: str, payload: Mapping[str, Any], *, deadline_seconds: float, name: str, answered: bool = False
+) -> Iterator[Child]:
     """Start `target(payload, emit)` in a child of its own; end it with the `with`.
 
     `target` is `module:function`; `payload`, messages and the value are JSON. `name` stands in the log and in `ps`.
+    `answered`: the target takes a third argument, a function that waits for the next byte of `Child.answer`.
     Raises UnfitError when this machine cannot start a process.
     """
-    child = Child(target, payload, deadline_seconds=deadline_seconds, name=name)
+    child = Child(target, payload, deadline_seconds=deadline_seconds, name=name, answered=answered)
     try:
         yield child
     finally:
@@ -100,10 +103,15 @@ def stop_all() -> None:
 class Child:
     """One child as its parent sees it. Only `hang_up` and `stop` may be called from other threads."""
 
-    def __init__(self, target: str, payload: Mapping[str, Any], *, deadline_seconds: float, name: str) -> None:
+    def __init__(
+        self, target: str, payload: Mapping[str, Any], *, deadline_seconds: float, name: str, answered: bool
+    ) -> None:
         self.name = name
         self._deadline_seconds = deadline_seconds
+        self._answers = _Answers() if answered else None
         job = {"target": target, "payload": payload, "deadline_seconds": deadline_seconds, "path": sys.path}
+        if self._answers:
+            job["answers"] = self._answers.reader
         self._net = time.monotonic() + deadline_seconds + NET_SECONDS
         self._messages: deque[Any] = deque()
         self._answer: dict[str, Any] = {}
@@ -111,7 +119,7 @@ class Child:
         self._lines = _Lines(_child.MAX_MESSAGE_BYTES)
         self._printed = _Printed(name)
         self._lock = threading.Lock()
-        self._process, job["held"] = _start(name)
+        self._process, job["held"] = _start(name, self._answers)
         self._job = memoryview(json.dumps(job).encode() + b"\n")
         self._lifeline, self._stdout, self._stderr = _pipes(self._process)
         self._poller = select.poll()
@@ -154,6 +162,11 @@ class Child:
             raise attempt_error(_failure(self._answer["failed"]))
         raise self._without_answer()
 
+    def answer(self, byte: bytes) -> None:
+        """Give one byte to a target that waits for it; nothing happens when the child has ended."""
+        if self._answers:
+            self._answers.give(byte)
+
     def hang_up(self) -> None:
         """Drop the lifeline: the child ends everything below it, and itself."""
         with self._lock:
@@ -179,6 +192,8 @@ class Child:
         except subprocess.TimeoutExpired:
             _log.error("%s: process %d cannot be killed; it hangs in the kernel", self.name, self.pid)
         finally:
+            if self._answers:
+                self._answers.close()
             with _RUNNING_LOCK:
                 _RUNNING.discard(self)
 
@@ -338,7 +353,24 @@ _HELD_OPEN: set[int] = set()
 _RUNNING_LOCK = threading.Lock()
 
 
-def _start(name: str) -> tuple[subprocess.Popen[bytes], list[int]]:
+class _Answers:
+    """The way to a child that asks: a pipe whose reading end it inherits. Its end says that nobody answers any more."""
+
+    def __init__(self) -> None:
+        self.reader, self._writer = os.pipe()
+
+    def give(self, byte: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._writer, byte)
+
+    def handed_down(self) -> None:
+        os.close(self.reader)
+
+    def close(self) -> None:
+        os.close(self._writer)
+
+
+def _start(name: str, answers: _Answers | None) -> tuple[subprocess.Popen[bytes], list[int]]:
     """Start the supervisor, by its path and with -P: no file of the working directory can stand in for a module of its own.
 
     Also the descriptors that it holds open for others (`hold_open`).
@@ -347,15 +379,20 @@ def _start(name: str) -> tuple[subprocess.Popen[bytes], list[int]]:
     pipe = subprocess.PIPE
     with _RUNNING_LOCK:
         held = [os.dup(fd) for fd in _HELD_OPEN]  # another thread may close them meanwhile
+    inherited = [*held, answers.reader] if answers else held
     try:
         process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True, pass_fds=held
+            command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0, start_new_session=True, pass_fds=inherited
         )
     except OSError as error:
+        if answers:
+            answers.close()
         raise UnfitError(f"no process can be started: {error}", reason="no-process") from error
     finally:
         for fd in held:
             os.close(fd)
+        if answers:
+            answers.handed_down()
     return process, held
 
 

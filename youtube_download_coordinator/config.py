@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -17,7 +18,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
-from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.errors import BadFilter, ConfigError
+from youtube_download_coordinator.filters import Filters, checked
 from youtube_download_coordinator.layout import Template
 from youtube_download_coordinator.refresh import MAX_HOURS, refresh_hours
 from youtube_download_coordinator.yt_dlp_options import check_options, like
@@ -193,6 +195,26 @@ class Config(BaseSettings):
     """A source that is done is looked at again for new videos so long after its last look; 0 or `off`: never. A column
     RefreshHours of the source goes before it."""
 
+    kinds: Annotated[str, BeforeValidator(partial(checked, "Kinds"))] = ""
+    """Which videos of a source become rows: some of `videos,shorts,streams,members`, or `all`. Unless it is set all but those
+    for members: without an account that has paid each of them is a dead letter. This and the next five can be said for a single
+    source too, in a column of *Sources* (`Kinds`, `MinDuration`, ...), which goes before."""
+
+    min_duration: Annotated[str, BeforeValidator(partial(checked, "MinDuration"))] = ""
+    """No shorter videos: seconds, `90s`, `5m` or `1:02:03`. A video whose duration the list does not say is kept."""
+
+    max_duration: Annotated[str, BeforeValidator(partial(checked, "MaxDuration"))] = ""
+    """No longer videos; written as `min_duration` is."""
+
+    title_match: Annotated[str, BeforeValidator(partial(checked, "TitleMatch"))] = ""
+    """Only videos in whose title this regular expression is found, whatever its capitals."""
+
+    first_videos: Annotated[str, BeforeValidator(partial(checked, "FirstVideos"))] = ""
+    """So many of a source that is listed for the first time: the newest of each tab of a channel, the first of a playlist."""
+
+    newer_than: Annotated[str, BeforeValidator(partial(checked, "NewerThan"))] = ""
+    """No older videos: a date, or an age like `30 days`. Lists say approximately when, or not at all: then a video is kept."""
+
     mix_max_videos: Annotated[int, Field(ge=1)] = 100
     """A mix (`list=RD...`) never ends; this many of it are listed."""
 
@@ -215,6 +237,9 @@ class Config(BaseSettings):
             raise ConfigError(f"there is no setting {', '.join(unknown)}{like(unknown[0], type(self).model_fields)}")
         try:
             super().__init__(**values)
+            Filters.read(self.filters)  # each can be read; do they go together?
+        except BadFilter as error:
+            raise ConfigError(str(error)) from None
         except ValidationError as error:
             raise ConfigError("; ".join(_one_line(problem) for problem in error.errors())) from None
         except SettingsError as error:
@@ -248,6 +273,18 @@ class Config(BaseSettings):
     @property
     def attempt_timeout(self) -> timedelta:
         return timedelta(minutes=self.attempt_timeout_minutes)
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """What is set for all sources, by the name of the column that goes before."""
+        return {
+            "Kinds": self.kinds,
+            "MinDuration": self.min_duration,
+            "MaxDuration": self.max_duration,
+            "TitleMatch": self.title_match,
+            "FirstVideos": self.first_videos,
+            "NewerThan": self.newer_than,
+        }
 
     @property
     def refresh(self) -> timedelta | None:

@@ -4,6 +4,7 @@
     ├── UserError                 a person can mend it: one clear line, exit code 2, no traceback
     │   ├── ConfigError           a setting is wrong                          (also a ValueError)
     │   ├── BadUrl                no URL that we can list or process          (also a ValueError)
+    │   ├── BadFilter             a filter of a source's videos is written wrongly   (also a ValueError)
     │   ├── SourcesFileError      the sources file cannot be read
     │   └── ProcessorError        the processor cannot be found or called
     ├── StoreError                the queue's storage failed for good
@@ -42,6 +43,10 @@ class ConfigError(UserError, ValueError):
 
 class BadUrl(UserError, ValueError):
     """This is no URL that we can list or process."""
+
+
+class BadFilter(UserError, ValueError):
+    """What stands in a column, or is set, is no filter of the videos of a source; the line says what may be written."""
 
 
 class SourcesFileError(UserError):

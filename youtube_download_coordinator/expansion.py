@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from youtube_download_coordinator import children
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import AttemptError, BadUrl, PermanentError, StoreError, attempt_error
+from youtube_download_coordinator.errors import (
+    AttemptError,
+    BadFilter,
+    BadUrl,
+    PermanentError,
+    StoreError,
+    TransientError,
+    attempt_error,
+)
+from youtube_download_coordinator.filters import Filters, said_of
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.ingest import NO_LEASE
 from youtube_download_coordinator.models import IS_SOURCE, Done, Failure, Outcome, Source, Verdict, VideoTask, storable
 from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.queue import Claim, Queue, describe
+from youtube_download_coordinator.rescan import Rescan
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.youtube import (
+    ENOUGH,
+    GO_ON,
     Listed,
     ListedChannel,
+    ListedPage,
     ListedSource,
     ListedTitle,
     ListedVideo,
@@ -55,6 +68,8 @@ class Expansion:
     """Of them, those that had no row yet."""
     new_sources: int = 0
     """Playlists found inside, which became sources of their own."""
+    left_out: int = 0
+    """Videos that no filter let through."""
     is_source: int | None = None
     """It is an alias: the ID of the source that it stands for, which is listed in its place."""
     failure: Failure | None = None
@@ -67,24 +82,39 @@ class Expansion:
 
     def __str__(self) -> str:
         name = self.source.name
-        listed = f"{self.listed} videos listed, {self.new} new"
+        left_out = f", {self.left_out} left out by filters" if self.left_out else ""
+        listed = f"{self.listed} videos listed, {self.new} new{left_out}"
         text = f"{name}: {listed if self.is_source is None else f'{IS_SOURCE}{self.is_source}'}"
         return f"{text}; {self.failure}" if self.failure else text
 
 
 def list_in_child(source: Source, config: Config) -> Generator[Listed, None, None]:
-    """List a source in a process of its own, within a deadline that bites. Raises the AttemptError of what failed."""
+    """List a source in a process of its own, within a deadline that bites.
+
+    Raises BadFilter, or the AttemptError of what failed.
+    """
+    again = is_listed_with(source, Filters.of(source, config.filters))
     payload = {
         "url": source.url,
         "network": Network.of(config).to_json(),
         "mix_max_videos": config.mix_max_videos,
+        "filters": said_of(source, config.filters),
     }
     target = "youtube_download_coordinator.youtube:list_in_child"
     deadline_seconds = config.listing_timeout.total_seconds()
-    with children.run(target, payload, deadline_seconds=deadline_seconds, name=f"listing of {source.url}") as child:
+    name = f"listing of {source.url}"
+    with children.run(target, payload, deadline_seconds=deadline_seconds, name=name, answered=again) as child:
         for message in child:
-            yield parse_item(message)
+            item = parse_item(message)
+            if isinstance(item, ListedPage) and item.asks:
+                item = replace(item, answer=lambda more: child.answer(GO_ON if more else ENOUGH))
+            yield item
         child.result()
+
+
+def is_listed_with(source: Source, filters: Filters) -> bool:
+    """Whether a source was listed with these filters before, so that only what is new is looked for."""
+    return source.listed_with == filters.text
 
 
 def expand_sources(
@@ -156,6 +186,10 @@ class _Expander:
     claim: Claim[Source]
     on_insert: Callable[[Expansion], None]
     _videos: list[VideoTask] = field(default_factory=list)
+    _filters: Filters = field(default_factory=Filters)
+    _rescan: Rescan | None = None
+    _expected: int | None = None
+    _inserted: int = 0
     _inserted_at: float = 0.0
     _title: str = ""
     _result: Expansion = field(init=False)
@@ -189,31 +223,56 @@ class _Expander:
     def _list(self, items: Iterator[Listed]) -> Outcome:
         """Insert what is listed; what came before an error is kept."""
         try:
+            self._begin()
             for item in items:
                 self._take(item)
                 if self.claim.lost:
                     break
+            self._end()
         except AttemptError as error:
             self._result.failure = error.failure
         except BadUrl as error:
             self._result.failure = PermanentError(str(error), reason="bad-url").failure
+        except BadFilter as error:
+            mend = "mend it, and say pending in Status"
+            self._result.failure = PermanentError(f"{error}; {mend}", reason="bad-filter").failure
         self._insert()
         if self._result.failure:
             return self._result.failure
         return Done() if self._result.is_source is None else Done(result=f"{IS_SOURCE}{self._result.is_source}")
 
+    def _begin(self) -> None:
+        """Raises BadFilter."""
+        source = self.claim.row
+        self._filters = Filters.of(source, self.config.filters)
+        if is_listed_with(source, self._filters):
+            self._rescan = Rescan(known=self.queue.known_videos, is_capped=self._filters.first_videos is not None)
+
+    def _end(self) -> None:
+        """The listing has come to its end. Raises TransientError when nothing came of a source that had videos."""
+        if self._rescan:
+            self._videos += self._rescan.rest()
+        result, had = self._result, self.claim.row.videos
+        anything = result.listed or result.left_out or result.new_sources or result.is_source
+        if had and not anything and self._expected != 0 and not self.claim.lost:
+            raise TransientError(f"it listed nothing, though {had} of its videos are known", reason="nothing-listed")
+
     def _take(self, item: Listed) -> None:
         match item:
             case ListedVideo():
-                self._videos.append(self._video(item))
-                first = self._result.listed == 0 and len(self._videos) >= FIRST_BATCH_VIDEOS
-                slow = time.monotonic() - self._inserted_at >= BATCH_SECONDS
-                if first or slow or len(self._videos) >= BATCH_VIDEOS:
-                    self._insert()
+                self._result.listed += 1
+                if self._rescan:
+                    self._rescan.take(self._video(item))
+                else:
+                    self._stream([self._video(item)])
+            case ListedPage():
+                self._result.left_out += item.left_out
+                if self._rescan:
+                    self._stream(self._rescan.end_of_page(item))
             case ListedSource():
                 self._add_source(item)
             case ListedTitle():
-                self._title = storable(item.title)
+                self._title, self._expected = storable(item.title), item.expected
             case ListedChannel():
                 self._title = storable(item.title)
                 self._result.is_source, _ = self.queue.find_or_add(SOURCES, self._source(item))
@@ -233,13 +292,29 @@ class _Expander:
             lease=NO_LEASE,
         )
 
+    def _stream(self, videos: Sequence[VideoTask]) -> None:
+        """Insert the first ones soon, so that workers can begin, and then in batches."""
+        self._videos += videos
+        first = not self._inserted and len(self._videos) >= FIRST_BATCH_VIDEOS
+        slow = time.monotonic() - self._inserted_at >= BATCH_SECONDS
+        if first or slow or len(self._videos) >= BATCH_VIDEOS:
+            self._insert()
+
     def _insert(self) -> None:
         ids = self.queue.add(VIDEO_TASKS, self._videos)
-        self._result.listed += len(ids)
+        self._inserted += len(ids)
         self._result.new += sum(row_id is not None for row_id in ids)
         self._videos.clear()
         self._inserted_at = time.monotonic()
         self.on_insert(self._result)
+
+    def _known_videos(self) -> int | None:
+        """How many distinct videos are known of the source. Where a look has stopped early, those that it found are more."""
+        result, before = self._result, self.claim.row.videos
+        if self._rescan and (self._rescan.stopped_early or result.failure):
+            return (before or 0) + result.new
+        nothing_listed = result.is_source is not None or (result.failure and not result.listed)
+        return before if nothing_listed else result.listed
 
     def _add_source(self, item: ListedSource) -> None:
         self._result.new_sources += sum(id_ is not None for id_ in self.queue.add(SOURCES, [self._source(item)]))
@@ -258,13 +333,15 @@ class _Expander:
         )
 
     def _settle(self, outcome: Outcome) -> None:
-        result = self._result
-        title = self._title or self.claim.row.title
-        nothing_known = result.is_source is not None or (result.failure and not result.listed)
-        videos = self.claim.row.videos if nothing_known else result.listed
-        row = self.queue.settle([(self.claim, outcome)], title=title, videos=videos, checked_at=self.queue.store.now())[
-            0
-        ]
+        result, before = self._result, self.claim.row
+        is_listed = result.failure is None and result.is_source is None
+        facts = {
+            "title": self._title or before.title,
+            "videos": self._known_videos(),
+            "checked_at": self.queue.store.now(),
+            "listed_with": self._filters.text if is_listed else before.listed_with,
+        }
+        (row,) = self.queue.settle([(self.claim, outcome)], **facts)
         result.source = row or result.source
         if row is None:
             result.failure = Failure(

@@ -146,12 +146,16 @@ class Source(Row):
     """A channel, a playlist or a single video that video tasks are listed from."""
 
     videos: int | None = None
-    """Distinct videos seen when it was last listed."""
+    """Distinct videos that are known of it."""
     checked_at: datetime | None = None
+    """When it was last listed, to its end or not."""
+    listed_with: str = ""
+    """With which filters it was last listed to its end. With the same ones only what is new is looked for."""
 
     _COLUMNS: ClassVar[Mapping[str, str]] = {
         "ID": "id", "URL": "url", "Status": "status", "ClaimedBy": "claimed_by", "ClaimedAt": "claimed_at",
         "Accent": "accent", "Type": "type", "Title": "title", "Videos": "videos", "CheckedAt": "checked_at",
+        "ListedWith": "listed_with",
         "RetryCount": "retry_count", "NotBefore": "not_before", "LastError": "last_error", "Key": "key",
     }  # fmt: skip
 

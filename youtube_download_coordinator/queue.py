@@ -116,6 +116,12 @@ class Queue:
                 return found[0].id, False
         raise StoreUnavailable(f"{row.url} is deleted as fast as it is added")
 
+    def known_videos(self, keys: Collection[str]) -> set[str]:
+        """Of these keys, those that a video task or a dead letter has. A hint: only an insertion decides."""
+        where = Where(keys=list(keys))
+        rows = (row for table in (VIDEO_TASKS, DEAD_LETTERS) for row in self.store.scan(table, where, limit=len(keys)))
+        return {row.key for row in rows} if keys else set()
+
     # --- claiming ----------------------------------------------------------------------------------------------------
 
     def claim(self, table: Table[R], count: int, *, except_ids: Collection[int] = ()) -> list[Claim[R]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from youtube_download_coordinator.models import IS_SOURCE, NEVER, SKIPPED, Source
+from youtube_download_coordinator.urls import is_mix
 
 REFRESH_HOURS = "RefreshHours"
 """The column of Sources in which a person says for one source what `refresh_after_hours` says for all."""
@@ -48,8 +49,11 @@ def next_look(source: Source, now: datetime, default: timedelta | None) -> datet
 
 
 def _does_not_grow(source: Source) -> bool:
-    """Whether it is a single video, another's alias, or done because a person says so."""
+    """Whether it is a single video, a mix, another's alias, or done because a person says so.
+
+    A mix is made up anew for everybody who opens it: it would grow without end, and into something else.
+    """
     lease = source.lease
     nobody_listed_it = lease.not_before is None and source.checked_at is None
     by_word = lease.detail == SKIPPED or lease.detail.startswith(IS_SOURCE)
-    return source.key.startswith("yt:v:") or by_word or nobody_listed_it
+    return source.key.startswith("yt:v:") or is_mix(source.key) or by_word or nobody_listed_it

@@ -62,7 +62,7 @@ class Target:
     @property
     def is_mix(self) -> bool:
         """Whether it is a list that YouTube makes up as one listens: it never ends."""
-        return self.key.startswith("yt:p:RD") and not self.key.startswith("yt:p:RDCLAK5uy_")
+        return is_mix(self.key)
 
 
 _KEY_WITH_TAB = re.compile(r"yt:[ac]:(?:c/|user/)?+[^/]+/")
@@ -85,6 +85,11 @@ def video_target(text: str, *, allow_other_sites: bool = False) -> Target:
     if target.kind not in (Kind.VIDEO, Kind.OTHER):
         raise BadUrl(f"{_shown(text)} is a {_SPOKEN[target.kind]}, not a video: add it as a source")
     return target
+
+
+def is_mix(key: str) -> bool:
+    """Whether a key is a mix's."""
+    return key.startswith("yt:p:RD") and not key.startswith("yt:p:RDCLAK5uy_")
 
 
 def channel_of(alias: Target, channel_id: str) -> Target | None:

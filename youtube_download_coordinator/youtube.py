@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from youtube_download_coordinator.errors import (
     AttemptError,
@@ -22,9 +23,11 @@ from youtube_download_coordinator.errors import (
     TransientError,
     UnfitError,
 )
+from youtube_download_coordinator.filters import Filters, VideoKind
 from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.urls import Kind, Target, channel_of, source_target, video_target
 from youtube_download_coordinator.verdicts import MessageKeeper, classify
+from youtube_download_coordinator.walk import PAGE_ENTRIES, Walk, candidate, is_newest_first, kind_of, whole
 
 _log = logging.getLogger(__name__)
 
@@ -77,29 +80,67 @@ class ListedChannel:
     title: str
 
 
-Listed = ListedVideo | ListedSource | ListedTitle | ListedChannel
+@dataclass(frozen=True, slots=True)
+class ListedPage:
+    """PAGE_ENTRIES more of a list were read, or its end was reached."""
+
+    left_out: int
+    """Of them, videos that no filter let through."""
+    asks: bool = False
+    """Whether the listing waits for a word whether to go on with this list."""
+    end: Literal["", "whole", "broken"] = ""
+    """Whether the list has ended, to its end or with an error."""
+    answer: Callable[[bool], None] | None = field(default=None, compare=False)
+    """For the one who is asked: go on, or enough of this list."""
 
 
-def listing(url: str, *, network: Network, mix_max_videos: int) -> Iterator[Listed]:
+Listed = ListedVideo | ListedSource | ListedTitle | ListedChannel | ListedPage
+GO_ON = b"+"
+ENOUGH = b"-"
+
+
+def listing(
+    url: str,
+    *,
+    network: Network,
+    mix_max_videos: int,
+    filters: Filters = Filters(),  # noqa: B008  it is frozen
+    go_on: Callable[[], bool] | None = None,
+) -> Iterator[Listed]:
     """List a source, each video once, as the pages arrive; ListedTitle first, except for a single video.
 
-    Private and deleted entries are left out. Of an alias (@handle, /c/, /user/) nothing comes but the ListedChannel it stands
+    Private and deleted entries are left out, and what the filters leave out, which is counted (ListedPage); a single video is
+    taken in any case. `go_on`: the source is looked at again, and this says after each page of a list that is newest first
+    whether there may be more that is new. Of an alias (@handle, /c/, /user/) nothing comes but the ListedChannel it stands
     for, after one request. A channel is listed tab by tab; a tab that fails does not take the others along.
     Raises BadUrl; the AttemptError of what failed first, after all that could be listed; a ThrottledError or UnfitError at
     once. What was yielded before an error is good.
     """
     target = source_target(url, allow_other_sites=network.allow_other_sites)
-    with _Lister(network, mix_max_videos) as lister:
+    with _Lister(network, mix_max_videos, filters, go_on) as lister:
         yield from lister.list(target)
 
 
-def list_in_child(payload: Mapping[str, Any], emit: Callable[[Mapping[str, Any]], None]) -> None:
+def list_in_child(
+    payload: Mapping[str, Any],
+    emit: Callable[[Mapping[str, Any]], None],
+    wait: Callable[[], bytes] | None = None,
+) -> None:
     """List in a child process: `payload` is the arguments of `listing`, `emit` sends one JSON-able message per item.
 
-    Raises what `listing` raises.
+    `wait`: the source is looked at again; GO_ON or ENOUGH comes from it after each ListedPage that asks. Raises what `listing`
+    raises.
     """
-    for item in listing(**{**payload, "network": Network(**payload["network"])}):
-        emit({"kind": _KINDS[type(item)], **asdict(item)})
+    network, filters = Network(**payload["network"]), Filters.read(payload.get("filters", {}))
+    go_on = None if wait is None else lambda: wait() == GO_ON
+    for item in listing(**{**payload, "network": network, "filters": filters}, go_on=go_on):
+        emit(_message(item))
+
+
+def _message(item: Listed) -> dict[str, Any]:
+    fields = asdict(item)
+    fields.pop("answer", None)
+    return {"kind": _KINDS[type(item)], **fields}
 
 
 def parse_item(message: Mapping[str, Any]) -> Listed:
@@ -113,6 +154,7 @@ _ITEMS: dict[str, Callable[..., Listed]] = {
     "source": ListedSource,
     "title": ListedTitle,
     "channel": ListedChannel,
+    "page": ListedPage,
 }
 _KINDS: dict[type[Listed], str] = {item: kind for kind, item in _ITEMS.items() if isinstance(item, type)}
 
@@ -120,11 +162,17 @@ _KINDS: dict[type[Listed], str] = {item: kind for kind, item in _ITEMS.items() i
 class _Lister:
     """One listing: a YoutubeDL, what it has said, and what was listed already."""
 
-    def __init__(self, network: Network, mix_max_videos: int) -> None:
+    def __init__(
+        self, network: Network, mix_max_videos: int, filters: Filters, go_on: Callable[[], bool] | None
+    ) -> None:
         self._allow_other_sites = network.allow_other_sites
         self._mix_max_videos = mix_max_videos
         self._keeper = MessageKeeper()
-        self._ydl = network.youtube_dl(_OPTIONS, self._keeper)
+        self._filters = filters
+        self._since = filters.since(datetime.now(UTC))  # noqa: TID251  nothing about a lease
+        self._kinds = filters.kinds
+        self._go_on = go_on
+        self._ydl = network.youtube_dl(_OPTIONS_WITH_DATES if self._since else _OPTIONS, self._keeper)
         self._seen: set[str] = set()
         self._entries = 0
         """All that YouTube listed: also repeats and private ones."""
@@ -144,8 +192,11 @@ class _Lister:
         if channel := _channel_behind(info, target):
             yield ListedChannel(channel.url, channel.key, _name(info, target))
             return
-        yield ListedTitle(_name(info, target), info.get("channel_id") or "", _whole(info.get("playlist_count")))
-        yield from self._part(partial(self._entries_of, info, target))
+        yield ListedTitle(_name(info, target), info.get("channel_id") or "", whole(info.get("playlist_count")))
+        if kind := kind_of(target):
+            self._kinds |= {kind}  # who asks for a tab by its name wants what it holds
+        if self._wants(_where(info, target)):
+            yield from self._part(partial(self._entries_of, info, target))
         self._finish(info, target)
 
     # -- asking yt-dlp
@@ -181,6 +232,8 @@ class _Lister:
             yield from entries()
         except Exception as error:  # noqa: BLE001 - yt-dlp lets all kinds of errors through; classify tells them apart
             self._keep(error)
+            if self._go_on:
+                yield ListedPage(0, end="broken")
 
     def _keep(self, error: Exception) -> None:
         failure = self._verdict(error)
@@ -195,13 +248,42 @@ class _Lister:
 
     def _entries_of(self, info: Info, target: Target) -> Iterator[Listed]:
         self._keeper.clear()
+        walk = self._walk(_where(info, target))
         for entry in self._limited(info.get("entries") or (), target):
-            if _is_list(entry):
+            if _is_list(entry) and self._wants(_where(entry, target)):
                 yield from self._part(partial(self._entries_of, entry, target))
-            elif tab := _tab(entry, target):
+            elif (tab := _tab(entry, target)) and self._wants(tab):
                 yield from self._part(partial(self._tab_entries, tab))
-            else:
-                yield from self._entry(entry)
+            elif not _is_list(entry) and not tab:
+                yield from self._entry(entry, walk)
+                if walk.is_full:
+                    break
+                if walk.page.entries >= PAGE_ENTRIES and not (yield from self._turn(walk)):
+                    return
+        if walk.page.entries:
+            yield from self._turn(walk, end="whole")
+
+    def _walk(self, where: Target) -> Walk:
+        """How a list is read. Of one that is newest first and looked at again the cap is not below a page: see rescan.py."""
+        newest_first, most = is_newest_first(where), self._filters.first_videos
+        if most and newest_first and self._go_on:
+            most = max(most, PAGE_ENTRIES)
+        return Walk(kind=kind_of(where), newest_first=newest_first, most=most)
+
+    def _wants(self, tab: Target) -> bool:
+        """Whether a tab of a channel is opened. Videos for members stand in all of them."""
+        kind = kind_of(tab)
+        return kind is None or kind in self._kinds or VideoKind.MEMBERS in self._kinds
+
+    def _turn(self, walk: Walk, end: Literal["", "whole"] = "") -> Generator[Listed, None, bool]:
+        """Turn the page of a list, which says what was left out of it; whether to read on."""
+        page = walk.turn()
+        asks = self._go_on is not None and walk.newest_first
+        if page.left_out or self._go_on:
+            yield ListedPage(page.left_out, asks, end)
+        if asks and self._go_on and not self._go_on():
+            return False
+        return not (walk.newest_first and page.is_too_old)
 
     def _tab_entries(self, tab: Target) -> Iterator[Listed]:
         try:
@@ -222,9 +304,10 @@ class _Lister:
             if entry:
                 yield entry
 
-    def _entry(self, entry: Info) -> Iterator[Listed]:
-        """One entry as an item, if it is one that was not seen yet."""
+    def _entry(self, entry: Info, walk: Walk) -> Iterator[Listed]:
+        """One entry as an item, if it is one that was not seen yet and that the filters let through."""
         self._entries += 1
+        walk.page.entries += 1
         title = entry.get("title") or ""
         if title in UNAVAILABLE_TITLES:
             return
@@ -232,10 +315,10 @@ class _Lister:
         if target is None or target.key in self._seen:
             return
         self._seen.add(target.key)
-        if target.kind in (Kind.VIDEO, Kind.OTHER):
-            yield ListedVideo(target.url, target.key, title, _whole(entry.get("duration")))
-        else:
+        if target.kind not in (Kind.VIDEO, Kind.OTHER):
             yield ListedSource(target.url, target.key, title)
+        elif walk.lets_through(candidate(entry, walk.kind), self._filters, self._kinds, self._since):
+            yield ListedVideo(target.url, target.key, title, whole(entry.get("duration")))
 
     def _entry_target(self, entry: Info) -> Target | None:
         try:
@@ -249,7 +332,7 @@ class _Lister:
     def _single(self, info: Info, target: Target) -> ListedVideo:
         if info.get("extractor_key") == "Youtube":
             target = video_target(info["id"])
-        return ListedVideo(target.url, target.key, info.get("title") or "", _whole(info.get("duration")))
+        return ListedVideo(target.url, target.key, info.get("title") or "", whole(info.get("duration")))
 
     # -- the end
 
@@ -263,7 +346,9 @@ class _Lister:
                 " (its videos may be in list=UULF and the rest of the channel's ID)",
                 reason="nothing-listed",
             )
-        expected = _whole(info.get("playlist_count"))
+        expected = whole(info.get("playlist_count"))
+        if expected and not self._entries:
+            raise TransientError(f"{target.url} listed none of its {expected} videos", reason="nothing-listed")
         if expected is not None and self._entries < expected:
             _log.info("%s: YouTube listed %d of %d entries", target.url, self._entries, expected)
 
@@ -281,15 +366,18 @@ _OPTIONS: Mapping[str, Any] = {
 }
 
 
+_OPTIONS_WITH_DATES = {
+    **_OPTIONS,
+    # Dates that are made of "3 weeks ago".
+    "extractor_args": {**_OPTIONS["extractor_args"], "youtubetab": {"approximate_date": ["1"]}},
+}
+
+
 # -- reading yt-dlp's answers
 
 
 def _is_list(info: Info) -> bool:
     return info.get("_type") in ("playlist", "multi_video")
-
-
-def _whole(number: Any) -> int | None:
-    return int(number) if isinstance(number, int | float) and number >= 0 else None
 
 
 def _has_name(info: Info) -> bool:
@@ -301,6 +389,14 @@ def _name(info: Info, target: Target) -> str:
     """A channel that is listed whole is called as the channel, not "Channel - Videos" as its first tab."""
     channel = info.get("channel") if target.is_whole_channel else None
     return channel or (info.get("title") if _has_name(info) else None) or ""
+
+
+def _where(info: Info, target: Target) -> Target:
+    """What a list is, as yt-dlp says: the tab of a channel that came in the place of the channel, or its uploads."""
+    try:
+        return source_target(info.get("webpage_url") or "")
+    except BadUrl:
+        return target
 
 
 def _tab(entry: Info, target: Target) -> Target | None:

@@ -57,6 +57,26 @@ def test_a_value_can_be_had_without_reading_messages() -> None:
         assert child.result() == {"counted": 1000}
 
 
+def test_a_target_may_ask_and_wait_for_the_answer() -> None:
+    target = "tests.bad_processors:asks"
+    with children.run(target, {}, deadline_seconds=LONG, name="asks", answered=True) as child:
+        for message, answer in zip(child, b"ab.", strict=False):
+            assert message == "and now?"
+            child.answer(bytes([answer]))
+        assert child.result() == "ab."
+        child.answer(b"x")  # too late, and no harm
+
+
+def test_a_target_that_waits_for_an_answer_is_ended_by_the_deadline() -> None:
+    target = "tests.bad_processors:asks"
+    with (
+        children.run(target, {}, deadline_seconds=1, name="asks", answered=True) as child,
+        pytest.raises(TransientError) as error,
+    ):
+        child.result()
+    assert error.value.reason == "timeout"
+
+
 def test_a_message_comes_before_the_next_is_made() -> None:
     with run("hangs") as child:
         assert next(iter(child)) == {"hangs": True}

@@ -25,6 +25,7 @@ from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.youtube import (
     Listed,
     ListedChannel,
+    ListedPage,
     ListedSource,
     ListedTitle,
     ListedVideo,
@@ -225,7 +226,7 @@ def failing_after(entries: list[dict[str, Any]], error: Exception) -> Iterator[d
 
 
 def keys(items: list[Listed]) -> list[str]:
-    return [item.key for item in items if not isinstance(item, ListedTitle)]
+    return [item.key for item in items if not isinstance(item, ListedTitle | ListedPage)]
 
 
 PLAYLIST = f"{YT}/playlist?list=PLx12345"

@@ -88,6 +88,7 @@ sources = sa.Table(
     *_row_columns(),
     sa.Column("videos", sa.Integer),
     sa.Column("checked_at", UtcDateTime),
+    sa.Column("listed_with", sa.Text, nullable=False, server_default=""),
     sa.Index("sources_due", "state", "act_at", "id"),
     sqlite_autoincrement=True,
 )
@@ -204,6 +205,7 @@ class SqlStore:
                 if connection.dialect.name == "postgresql":  # there two who create a table at once disturb each other
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CREATION_LOCK)))
                 metadata.create_all(connection)
+                _add_missing_columns(connection)
         except StoreError as error:
             raise ConfigError(f"database_url={_shown(self._engine.url)}: {error}") from None
 
@@ -317,6 +319,16 @@ def _cause(error: SQLAlchemyError) -> str:
     return " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
 
 
+def _add_missing_columns(connection: sa.Connection) -> None:
+    """Bring tables up to date that an older version has made, which create_all leaves as they are."""
+    for table in metadata.sorted_tables:
+        there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
+
+
 def _sql_table(table: Table[Any]) -> sa.Table:
     return sources if table.row_type is Source else videos
 
@@ -361,7 +373,9 @@ def _changing_values(row: Row) -> dict[str, Any]:
         "detail": lease.detail,
         "nonce": lease.nonce,
     }
-    return values | ({"videos": row.videos, "checked_at": row.checked_at} if isinstance(row, Source) else {})
+    if isinstance(row, Source):
+        values |= {"videos": row.videos, "checked_at": row.checked_at, "listed_with": row.listed_with}
+    return values
 
 
 def _all_values(table: Table[Any], row: Row) -> dict[str, Any]:

@@ -34,7 +34,7 @@ _TASK_COLUMNS = (
 COLUMNS: Mapping[str, Sequence[str]] = {
     SOURCES.name: (
         "ID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type",
-        "Title", "Videos", "CheckedAt", "RetryCount", "NotBefore", "LastError", "Key", "Lease", "Shown",
+        "Title", "Videos", "CheckedAt", "ListedWith", "RetryCount", "NotBefore", "LastError", "Key", "Lease", "Shown",
     ),
     VIDEO_TASKS.name: _TASK_COLUMNS,
     DEAD_LETTERS.name: _TASK_COLUMNS,

@@ -31,7 +31,7 @@ REPAIR_SECONDS = 60.0
 REPAIRS_MAX = 500
 """Lines repaired with one look."""
 
-_FACTS = ("claimed_by", "claimed_at", "title", "videos", "checked_at")
+_FACTS = ("claimed_by", "claimed_at", "title", "videos", "checked_at", "listed_with")
 _TABLES: dict[str, Table[Row]] = {table.name: table for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS)}  # type: ignore[misc]
 
 

@@ -19,7 +19,7 @@ SHOWS_THE_LEASE = ("ID", "Status", "RetryCount", "NotBefore", "LastError", "Resu
 """Cells that can be rebuilt from the lease word alone."""
 SHOWS_MORE = ("ClaimedBy", "ClaimedAt")
 """Cells that are written with a change of the lease, by the one who makes it."""
-SHOWS_A_LISTING = ("Title", "Videos", "CheckedAt")
+SHOWS_A_LISTING = ("Title", "Videos", "CheckedAt", "ListedWith")
 """The same, of a source. A video's title is what was inserted: written on a stranger's line it could not be rebuilt."""
 
 
@@ -139,4 +139,8 @@ _VIDEO_FIELDS: dict[str, tuple[str, _Read]] = {
     "source_id": ("SourceID", _number),
     "duration_seconds": ("Duration", _number),
 }
-_SOURCE_FIELDS: dict[str, tuple[str, _Read]] = {"videos": ("Videos", _number), "checked_at": ("CheckedAt", _moment)}
+_SOURCE_FIELDS: dict[str, tuple[str, _Read]] = {
+    "videos": ("Videos", _number),
+    "checked_at": ("CheckedAt", _moment),
+    "listed_with": ("ListedWith", str),
+}
