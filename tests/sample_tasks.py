@@ -6,10 +6,12 @@ import os
 import sys
 import threading
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
-from prefect import task
+from prefect import flow, task
 
+from tasks.claims import claim_videos, finish, process_video
 from tests.sample_processors import READY_FOLDER, ready_file
 from youtube_download_coordinator import PermanentError, VideoTask
 
@@ -65,6 +67,17 @@ def hangs(video: VideoTask) -> None:
     if READY_FOLDER in os.environ:
         Path(ready_file(video)).touch()
     let_go.wait()
+
+
+@flow
+def a_flow_of_ones_own() -> None:
+    """Two videos at a time, one by a step of ours and one by a task of one's own; neither ends."""
+    with claim_videos() as videos:
+        first, second = islice(videos, 2)
+        ours = process_video.submit(first, "tests.sample_processors:hangs_with_a_child")
+        theirs = hangs.submit(second)
+        finish(first, ours.result())
+        finish(second, theirs.result())
 
 
 @task

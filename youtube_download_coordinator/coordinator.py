@@ -25,9 +25,10 @@ from typing import Any
 
 from youtube_download_coordinator import children
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import SourcesFileError, StoreError, StoreUnavailable
+from youtube_download_coordinator.errors import SourcesFileError, StoreError
 from youtube_download_coordinator.expansion import Expansion, expand, expand_next, expand_sources
 from youtube_download_coordinator.heartbeat import Heartbeat
+from youtube_download_coordinator.held_videos import HeldVideos
 from youtube_download_coordinator.ingest import Ingested, ingest_file, new_source
 from youtube_download_coordinator.lifecycle import Policy
 from youtube_download_coordinator.models import Outcome, VideoTask
@@ -43,7 +44,7 @@ from youtube_download_coordinator.worker import (
     Summary,
     Worker,
     ending_of,
-    wait_for_the_store,
+    settle_one,
 )
 
 log = logging.getLogger(__name__)
@@ -196,7 +197,7 @@ class Coordinator:
         with Heartbeat(self.queue):
             try:
                 outcome = call_in_process(processor, claim.row)
-                row = self._record(claim, outcome)
+                row = settle_one(self.queue, claim, outcome)
             except BaseException:
                 self._release(claim)
                 raise
@@ -205,13 +206,6 @@ class Coordinator:
             log.warning("no claims for %g s: %s", self.config.idle_poll_seconds, outcome)
             self._asks_again_at = time.monotonic() + self.config.idle_poll_seconds
         return not given_back
-
-    def _record(self, claim: Claim[VideoTask], outcome: Outcome) -> VideoTask | None:
-        while True:
-            try:
-                return self.queue.settle([(claim, outcome)])[0]
-            except StoreUnavailable as error:
-                wait_for_the_store(self.queue, [claim], error)
 
     def _release(self, claim: Claim[VideoTask]) -> None:
         try:
@@ -275,6 +269,10 @@ class Coordinator:
             on_attempt=on_attempt,
             survivor=Survivor(self.queue, self.config),
         )
+
+    def claim_videos(self, max_videos: int) -> HeldVideos:
+        """Videos for code that goes through them itself; held as long as the `with` block runs."""
+        return HeldVideos(self.queue, self.config, max_videos)
 
     def give_back(self) -> int:
         """Give back everything that this run holds, also what was claimed in the moment of an interruption; how many rows."""

@@ -1,7 +1,7 @@
 """Finding a processor, and running it on one video within a deadline. Whatever it does is recorded as what it is.
 
-A processor is a built-in (`download`, `audio`, `metadata`, `subtitles`: processors.py) or `module:function`, a callable of one
-parameter:
+A processor is a built-in (`download`, `audio`, `metadata`, `subtitles`: processors.py), or a callable of one parameter, which is
+named by its import path, `module:function`, or by the name that the distribution gave it which brought it (ENTRY_POINTS):
 
     def process(task: VideoTask) -> object      gets the row: its url, accent, type, title, extra
     def process(url: str) -> object             annotated `str`, or called `url` or `video_url`: gets the URL alone
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
 
 BUILT_INS = ("download", "audio", "metadata", "subtitles")
+ENTRY_POINTS = "youtube_download_coordinator.processors"
+"""The group in which a distribution names its processors: `whisper = "my_package.my_module:transcribe"`."""
 CHECK_SECONDS = 120.0
 """The longest that importing a processor may take when it is checked."""
 REASON_MAX_CHARACTERS = 40
@@ -82,10 +84,16 @@ def call_in_process(processor: Processor, task: VideoTask) -> Outcome:
     KeyboardInterrupt, SystemExit and the like go through.
     """
     try:
-        value = _call(processor, task, by_default="url")
+        return outcome_of_result(_call(processor, task, by_default="url"))
     except Exception as error:  # noqa: BLE001  whatever it raises is the outcome
-        return _storable_failure(attempt_error_of(error).failure)
-    return _done(**_answer(value))
+        return outcome_of_result(error)
+
+
+def outcome_of_result(result: object) -> Outcome:
+    """What comes of an attempt that returned this, or raised it."""
+    if isinstance(result, Exception):
+        return _storable_failure(attempt_error_of(result).failure)
+    return _done(**_answer(result))
 
 
 def run_in_child(payload: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
@@ -253,22 +261,46 @@ def check_in_child(payload: Mapping[str, Any], emit: Emit) -> str:
 
 
 def resolve_processor(spec: str) -> Processor:
-    """Import the processor: a built-in by its name, called with (task, settings, emit), else `module:attribute`, called with one.
+    """Import the processor: a built-in by its name, called with (task, settings, emit), else another, called with one.
 
-    A class whose objects can be called is made an object. Raises ProcessorError, with one line that says what is wrong.
+    That is an installed one by its name (an entry point of ENTRY_POINTS), or `module:attribute`. A class whose objects can be
+    called is made an object. Raises ProcessorError, with one line that says what is wrong.
     """
     if spec in BUILT_INS:
         return _attribute(importlib.import_module("youtube_download_coordinator.processors"), spec)
-    module_name, _, attribute = spec.strip().partition(":")
-    if not module_name or not attribute:
-        raise ProcessorError(
-            f"the processor “{spec}” is neither {', '.join(BUILT_INS)} nor module:function{_like(spec, BUILT_INS)}"
-        )
+    module_name, _, attribute = import_path(spec).partition(":")
     processor = _attribute(_module(module_name), attribute)
     if inspect.isclass(processor) and _takes(processor, 0) and hasattr(processor, "__call__"):  # noqa: B004  of its objects
         processor = _made(processor, spec)
     check_callable(processor, spec)
     return processor
+
+
+def import_path(spec: str) -> str:
+    """`module:attribute` of a processor that is no built-in. Raises ProcessorError, with the names that there are."""
+    module_name, _, attribute = spec.strip().partition(":")
+    if module_name and attribute:
+        return spec.strip()
+    installed = _installed()
+    homes = sorted(installed.get(spec.strip(), ()))
+    if len(homes) > 1:
+        raise ProcessorError(f"the processor “{spec}” is installed more than once: choose {' or '.join(homes)}")
+    if not homes:
+        names = [*BUILT_INS, *sorted(installed)]
+        raise ProcessorError(
+            f"the processor “{spec}” is neither {', '.join(names)} nor module:function{_like(spec, names)}"
+        )
+    return homes[0]
+
+
+def _installed() -> dict[str, set[str]]:
+    """What installed distributions offer: names, and where each leads."""
+    from importlib.metadata import entry_points
+
+    found: dict[str, set[str]] = {}
+    for entry in entry_points(group=ENTRY_POINTS):
+        found.setdefault(entry.name, set()).add(f"{entry.module}:{entry.attr}")
+    return found
 
 
 def check_callable(processor: object, name: str) -> None:

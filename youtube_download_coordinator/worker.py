@@ -336,6 +336,18 @@ def outcome_of(future: Future[Outcome]) -> Outcome | None:
         return UnfitError(f"{type(error).__name__}: {error}", reason="broken").failure
 
 
+def settle_one(queue: Queue, claim: Claim[VideoTask], outcome: Outcome) -> VideoTask | None:
+    """Record an outcome, however long the store is unavailable while the claim may hold; the row, or None where it was lost.
+
+    Raises StoreUnavailable.
+    """
+    while True:
+        try:
+            return queue.settle([(claim, outcome)])[0]
+        except StoreUnavailable as error:
+            wait_for_the_store(queue, [claim], error)
+
+
 def wait_for_the_store(queue: Queue, claims: Sequence[Claim[Any]], error: StoreUnavailable) -> None:
     """A moment, before outcomes are recorded again; raises `error` when it has no use, because no claim holds any more."""
     if not any(queue.is_valid(claim) for claim in claims):

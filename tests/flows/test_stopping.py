@@ -25,6 +25,7 @@ from youtube_download_coordinator import Coordinator
 ROOT = Path(__file__).resolve().parents[2]
 BY_FUNCTION = "process_videos('tests.sample_processors:hangs_with_a_child', concurrency=2)"
 BY_TASK = "process_videos('tests.sample_tasks:hangs', concurrency=2)"
+OF_ONES_OWN = "tests.sample_tasks.a_flow_of_ones_own()"
 
 Running = Callable[[str], "subprocess.Popen[bytes]"]
 
@@ -39,7 +40,8 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
 
     def start(call: str) -> subprocess.Popen[bytes]:
         name = call.partition("(")[0]
-        program = f"from flows.{name} import {name}; {call}"
+        module = name if "." in name else f"flows.{name}.{name}"
+        program = f"from {module.rpartition('.')[0]} import {module.rpartition('.')[2]} as flow; flow({call.partition('(')[2]}"
         process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.DEVNULL)
         processes.append(process)
         return process
@@ -66,7 +68,12 @@ def last_run_state() -> str:
 
 @pytest.mark.parametrize(
     ("call", "number"),
-    [(BY_FUNCTION, signal.SIGTERM), (BY_FUNCTION, signal.SIGINT), (BY_TASK, signal.SIGTERM)],
+    [
+        (BY_FUNCTION, signal.SIGTERM),
+        (BY_FUNCTION, signal.SIGINT),
+        (BY_TASK, signal.SIGTERM),
+        (OF_ONES_OWN, signal.SIGTERM),
+    ],
 )
 def test_a_stopped_flow_gives_back_what_it_held(
     ours: Coordinator, add_videos: AddVideos, tmp_path: Path, start: Running, call: str, number: signal.Signals

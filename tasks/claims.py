@@ -1,0 +1,91 @@
+"""For a flow of your own, with steps that no processor has: claim videos, process them, finish them.
+
+    with claim_videos(100) as videos:
+        for video in videos:
+            audio = process_video(video, "audio")
+            finish(video, transcribe(audio))
+
+The `with` block is the owner of what it claims (held_videos.py of the library): claims are renewed while it runs, that of each
+video until its deadline, and nothing is held when it ends, however it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect import Task, runtime, task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.context import coordinator
+from tasks.videos import check_unless_imported, may_go_away
+from youtube_download_coordinator import ProcessorError, VideoTask
+from youtube_download_coordinator.errors import ClaimLost, attempt_error
+from youtube_download_coordinator.held_videos import HeldVideos
+from youtube_download_coordinator.models import Failure
+from youtube_download_coordinator.processing import process_video as process_in_child
+from youtube_download_coordinator.processing import resolve_processor
+from youtube_download_coordinator.worker import Ending
+
+_open: list[HeldVideos] = []
+
+
+@contextmanager
+def claim_videos(max_videos: int = 10) -> Iterator[HeldVideos]:
+    """Videos that are due, to be gone through in the block: claimed a few at a time, held until they are finished.
+
+    An error that leaves the block is a failed attempt at the video that the loop is at; what else is not finished by then is
+    given back without a count.
+    """
+    with coordinator().claim_videos(max_videos) as videos:
+        _open.append(videos)
+        try:
+            yield videos
+        finally:
+            _open.remove(videos)
+
+
+def _name() -> str:
+    video: VideoTask = runtime.task_run.parameters["video"]
+    return video.name
+
+
+@task(
+    name="process video",
+    task_run_name=_name,
+    retry_condition_fn=may_go_away,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def process_video(video: VideoTask, processor: str = "audio") -> str:
+    """Run a processor on a claimed video, in a child process, within what is left of its deadline; the result.
+
+    Raises the AttemptError that the processor failed with (hand it to `finish`), ClaimLost when the deadline is past,
+    ProcessorError for a processor that there is not.
+    """
+    videos = _holding(video)
+    check_unless_imported(processor)
+    found: object = resolve_processor(processor)
+    if isinstance(found, Task):
+        raise ProcessorError(f"the processor {processor} is a Prefect task: call it in your flow")
+    seconds_left = max(1.0, videos.seconds_left(video))
+    config = videos.config.model_copy(update={"attempt_timeout_minutes": seconds_left / 60})
+    outcome = process_in_child(processor, video, config)
+    if isinstance(outcome, Failure):
+        raise attempt_error(outcome)
+    return outcome.result
+
+
+def finish(video: VideoTask, result: object = None) -> Ending:
+    """Record what came of a claimed video: its result, or the exception that it failed with; what became of the row.
+
+    No Prefect task: a video is one task run, and there is nothing here that Prefect could try again better.
+    """
+    return _holding(video).finish(video, result)
+
+
+def _holding(video: VideoTask) -> HeldVideos:
+    for videos in reversed(_open):
+        if videos.holds(video):
+            return videos
+    raise ClaimLost(f"{video.url} does not come from a claim_videos block that is open")
