@@ -13,7 +13,7 @@ from prefect.states import Failed
 from flows.expand_sources import expand_sources
 from flows.process_videos import process_videos
 from tasks.context import coordinator, host, in_one_line, value_of
-from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor
+from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor, SourcesFile
 from tasks.repairs import recover_all
 from tasks.reports import COMPLETED_WITH_ERRORS, finished, in_words, report_ingested, report_steps
 from tasks.sources import something_is_due, take_in
@@ -29,15 +29,15 @@ Steps = list[tuple[str, State[Any]]]
 @in_one_line
 def coordinate(
     processor: Processor = "audio",
-    sources_file: Path | None = None,
-    max_videos: MaxVideos | None = None,
-    max_minutes: MaxMinutes | None = 60,
-    concurrency: Concurrency | None = None,
+    sources_file: SourcesFile = None,
+    max_videos: MaxVideos = None,
+    max_minutes: MaxMinutes = 60,
+    concurrency: Concurrency = None,
 ) -> State[Any]:
     """Import the sources, recover what stalled, expand and process, until nothing is left to do or a limit is reached.
 
     Args:
-        processor: download, audio, metadata, or module:attribute of your own function or Prefect task.
+        processor: A built-in one, or of your own: module:attribute of a function or a Prefect task.
         sources_file: A line for each source, URL|Accent|Type; YDC_SOURCES_FILE_PATH unless it is given.
         max_videos: Claim no more than this many.
         max_minutes: Begin nothing after this time; what runs then is finished. None: until nothing is left.

@@ -8,14 +8,14 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks.context import coordinator, in_one_line
-from tasks.forms import Label, SourceUrl
+from tasks.forms import Accent, SourceUrl, Type
 from tasks.reports import finished, report_expansions
 from tasks.sources import expand_asked_for
 
 
 @flow(name="expand-source", flow_run_name="expand {url}", persist_result=False)
 @in_one_line
-def expand_source(url: SourceUrl, accent: Label = "", type: Label = "") -> State[Any]:
+def expand_source(url: SourceUrl, accent: Accent = "", type: Type = "") -> State[Any]:
     """Add a source if it is not known yet, and list it now, also when it is done or waits; new videos get a row each.
 
     Args:

@@ -15,7 +15,7 @@ from tasks.sources import expand_due
 
 @flow(name="expand-sources", flow_run_name="expand sources", persist_result=False)
 @in_one_line
-def expand_sources(max_minutes: MaxMinutes | None = None) -> State[Any]:
+def expand_sources(max_minutes: MaxMinutes = None) -> State[Any]:
     """List every source that is due, one after the other, and insert the videos that are new.
 
     Args:

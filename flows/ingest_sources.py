@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks.context import coordinator, in_one_line
+from tasks.forms import SourcesFile
 from tasks.reports import finished, report_ingested, skipped
 from tasks.sources import take_in
 
 
 @flow(name="ingest-sources", flow_run_name="ingest sources", persist_result=False)
 @in_one_line
-def ingest_sources(sources_file: Path | None = None) -> State[Any]:
+def ingest_sources(sources_file: SourcesFile = None) -> State[Any]:
     """Insert the sources of a text file that are not known yet.
 
     Args:

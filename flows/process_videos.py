@@ -19,14 +19,14 @@ from youtube_download_coordinator.worker import Limits
 @in_one_line
 def process_videos(
     processor: Processor = "audio",
-    max_videos: MaxVideos | None = None,
-    max_minutes: MaxMinutes | None = None,
-    concurrency: Concurrency | None = None,
+    max_videos: MaxVideos = None,
+    max_minutes: MaxMinutes = None,
+    concurrency: Concurrency = None,
 ) -> State[Any]:
     """Claim videos and process them until none is due or a limit is reached; what is claimed is given back at the end.
 
     Args:
-        processor: download, audio, metadata, or module:attribute of your own function or Prefect task.
+        processor: A built-in one, or of your own: module:attribute of a function or a Prefect task.
         max_videos: Claim no more than this many.
         max_minutes: Begin no video after this time; attempts that run then are finished.
         concurrency: Videos processed at a time; YDC_CONCURRENCY unless it is given.

@@ -15,7 +15,7 @@ from tasks.reports import finished, report_counts
 
 @flow(name="requeue-dead-letters", flow_run_name="requeue dead letters", persist_result=False)
 @in_one_line
-def requeue_dead_letters(ids: RowIds | None = None) -> State[Any]:
+def requeue_dead_letters(ids: RowIds = None) -> State[Any]:
     """Move dead letters back to the video tasks, with all their attempts.
 
     Args:

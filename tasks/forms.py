@@ -1,23 +1,32 @@
 """What run forms ask for: the types of the flows' parameters. Prefect refuses a value that does not fit before a run is created.
 
-Each flow's docstring says in `Args:` what a parameter is for: Prefect drops a description that stands in `Annotated`, and drops
-the constraints where a parameter's default is a `Field`.
+What a parameter is for stands in each flow's docstring, under `Args:`: Prefect drops a description that is given with the type.
+A title it takes from `json_schema_extra` alone.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, WithJsonSchema
+from pydantic.fields import FieldInfo
 
 from youtube_download_coordinator.processing import BUILT_INS
 
 MAX_CONCURRENCY = 256
 URL_MAX_CHARACTERS = 2000
+LABEL_MAX_CHARACTERS = 200
+
+
+def _titled(title: str) -> FieldInfo:
+    field: FieldInfo = Field(json_schema_extra={"title": title})
+    return field
+
 
 Processor = Annotated[
     str,
-    # A drop-down, and beside it a field for what nobody can list: the module:function of a person's own.
+    # A drop-down, and beside it a field for what no list has: an installed processor, or module:function of a person's own.
     WithJsonSchema(
         {
             "anyOf": [
@@ -26,10 +35,15 @@ Processor = Annotated[
             ]
         }
     ),
+    _titled("Processor"),
 ]
-MaxVideos = Annotated[int, Field(ge=1)]
-MaxMinutes = Annotated[float, Field(gt=0)]
-Concurrency = Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)]
-SourceUrl = Annotated[str, Field(min_length=1, max_length=URL_MAX_CHARACTERS, pattern=r"^\s*\S+\s*$")]
-Label = Annotated[str, Field(max_length=200)]
-RowIds = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+MaxVideos = Annotated[Annotated[int, Field(ge=1)] | None, _titled("Videos at most")]
+MaxMinutes = Annotated[Annotated[float, Field(gt=0)] | None, _titled("Minutes at most")]
+Concurrency = Annotated[Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)] | None, _titled("Videos at a time")]
+SourceUrl = Annotated[
+    str, Field(min_length=1, max_length=URL_MAX_CHARACTERS, pattern=r"^\s*\S+\s*$"), _titled("Address")
+]
+Accent = Annotated[str, Field(max_length=LABEL_MAX_CHARACTERS), _titled("Accent")]
+Type = Annotated[str, Field(max_length=LABEL_MAX_CHARACTERS), _titled("Type")]
+SourcesFile = Annotated[Path | None, _titled("Sources file")]
+RowIds = Annotated[Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] | None, _titled("IDs of rows")]

@@ -117,3 +117,4 @@ def test_parameters_are_described_for_the_form(deployments: dict[str, dict[str, 
     for deployment in deployments.values():
         for name, parameter in flow_of(deployment).parameters.properties.items():
             assert parameter.get("description"), f"{deployment['name']}: {name}"
+            assert parameter["title"] != name
