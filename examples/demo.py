@@ -44,6 +44,7 @@ def _configure(folder: Path) -> None:
         "YDC_DATABASE_URL": f"sqlite:///{folder / 'coordinator.db'}",
         "YDC_SOURCES_FILE_PATH": str(folder / "sources.txt"),
         "YDC_OUTPUT_DIR": str(folder / "media"),
+        "YDC_STATE_DIR": str(folder / "state"),
         "YDC_ALLOW_OTHER_SITES": "true",
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,13 @@ class OnePrefectServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has 
 
     def _split_scope(self, nodeid: str) -> str:
         return ONE_PROCESS if nodeid.startswith(ONE_PROCESS) else nodeid
+
+
+@pytest.fixture(autouse=True)
+def a_machine_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a machine's processes share is each test's own; and only tests of the pace are paced."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("YDC_VIDEOS_PER_HOUR", "0")
 
 
 def pytest_configure() -> None:

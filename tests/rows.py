@@ -7,6 +7,8 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+from youtube_download_coordinator.cooldown import Pauses, cooldown_name
+from youtube_download_coordinator.gate import Gate
 from youtube_download_coordinator.lifecycle import Policy
 from youtube_download_coordinator.models import Lease, Source, VideoTask
 from youtube_download_coordinator.queue import Queue
@@ -39,10 +41,21 @@ class Clock:
         return self.seconds
 
 
+PAUSES = Pauses(first_seconds=900, longest_seconds=21_600)
+
+
+def make_gate(store: Store, worker: str = "host/a", **more: Any) -> Gate:
+    """A machine's gate, without a board unless one is given."""
+    name = cooldown_name("machine", worker.partition("/")[0])
+    given: dict[str, Any] = {"pauses": PAUSES, "lease": POLICY.lease, "cooldown_name": name} | more
+    return Gate(store=store, worker=worker, **given)
+
+
 def make_queue(
     store: Store, worker: str = "host/a", policy: Policy = POLICY, seed: int = 1, clock: Clock | None = None
 ) -> Queue:
     return Queue(
+        gate=make_gate(store, worker),
         store=store,
         worker=worker,
         video_policy=policy,

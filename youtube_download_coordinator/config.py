@@ -7,6 +7,7 @@ the working directory, else its default.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -18,14 +19,18 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from youtube_download_coordinator.cooldown import Pauses
 from youtube_download_coordinator.errors import BadFilter, ConfigError
 from youtube_download_coordinator.filters import Filters, checked
 from youtube_download_coordinator.layout import Template
+from youtube_download_coordinator.pace import Pace
 from youtube_download_coordinator.refresh import MAX_HOURS, refresh_hours
 from youtube_download_coordinator.yt_dlp_options import check_options, like
 
 YEAR_MINUTES = 366 * 24 * 60
 """No time is longer, so that adding one to a date never fails."""
+GUEST_VIDEOS_PER_HOUR, ACCOUNT_VIDEOS_PER_HOUR = 270, 1800
+"""A tenth less than what YouTube is said to allow."""
 Seconds = Annotated[float, Field(ge=0, le=YEAR_MINUTES * 60, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(gt=0, le=YEAR_MINUTES, allow_inf_nan=False)]
 PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
@@ -143,6 +148,23 @@ class Config(BaseSettings):
     retry_backoff_max_seconds: Seconds = 3600
     """No pause is longer. YouTube's own blocks last about an hour."""
 
+    cooldown_minutes: Minutes = 15
+    """When YouTube throttles (a bot check, a rate limit), nothing is begun for so long; then one video is tried, and the pause
+    doubles with each that is throttled again, and halves when YouTube answers."""
+
+    cooldown_max_minutes: Minutes = 360
+    """No cooldown is longer."""
+
+    cooldown_scope: Literal["machine", "fleet"] = "machine"
+    """Whom a cooldown holds back. YouTube counts by address: `fleet` is for machines that share one."""
+
+    videos_per_hour: Annotated[int, Field(ge=0)] | None = None
+    """How many attempts this machine begins in an hour, all its workers together; 0: as many as it can. YouTube is said to stop a
+    guest at about 300 and an account at about 2000: unless it is given, 270, and 1800 with cookies."""
+
+    state_dir: Path = Field(default_factory=lambda: _state_home() / "youtube-download-coordinator")
+    """A folder on this machine that its workers share: how many attempts it has begun, and that a cooldown has changed."""
+
     claim_batch_size: Annotated[int, Field(ge=1, le=1000)] = 10
     """Videos that a worker claims with one request. Larger is cheaper; what a killed worker held waits for its lease to end."""
 
@@ -237,6 +259,7 @@ class Config(BaseSettings):
             raise ConfigError(f"there is no setting {', '.join(unknown)}{like(unknown[0], type(self).model_fields)}")
         try:
             super().__init__(**values)
+            _check_pauses(self)
             Filters.read(self.filters)  # each can be read; do they go together?
         except BadFilter as error:
             raise ConfigError(str(error)) from None
@@ -271,6 +294,18 @@ class Config(BaseSettings):
         return timedelta(minutes=self.stalled_task_timeout_minutes)
 
     @property
+    def pauses(self) -> Pauses:
+        first, longest = (max(1, round(minutes * 60)) for minutes in (self.cooldown_minutes, self.cooldown_max_minutes))
+        return Pauses(first_seconds=first, longest_seconds=longest)
+
+    @property
+    def pace(self) -> Pace | None:
+        """How fast this machine may go; None: as fast as it can."""
+        by_default = ACCOUNT_VIDEOS_PER_HOUR if self.cookies_file else GUEST_VIDEOS_PER_HOUR
+        limit = by_default if self.videos_per_hour is None else self.videos_per_hour
+        return Pace(limit) if limit else None
+
+    @property
     def attempt_timeout(self) -> timedelta:
         return timedelta(minutes=self.attempt_timeout_minutes)
 
@@ -298,6 +333,23 @@ class Config(BaseSettings):
 def id_of_spreadsheet(text: str) -> str:
     """The ID, also out of the address in a browser's address bar."""
     return text.partition("/spreadsheets/d/")[2].partition("/")[0] if "/spreadsheets/d/" in text else text.strip()
+
+
+def _check_pauses(config: Config) -> None:
+    first, longest = config.cooldown_minutes, config.cooldown_max_minutes
+    if longest < first:
+        raise ConfigError(
+            f"cooldown_max_minutes={longest:g} is less than cooldown_minutes={first:g}: raise the one or lower the other"
+        )
+
+
+def _state_home() -> Path:
+    """Where the XDG base directories put what a program remembers on one machine."""
+    given = Path(os.environ.get("XDG_STATE_HOME", ""))
+    try:
+        return given if given.is_absolute() else Path.home() / ".local" / "state"
+    except RuntimeError:
+        raise ConfigError("this account has no home folder: name a folder of its own for it, state_dir") from None
 
 
 def _one_line(problem: Any) -> str:

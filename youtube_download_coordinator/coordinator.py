@@ -25,8 +25,10 @@ from typing import Any
 
 from youtube_download_coordinator import children
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import SourcesFileError, StoreError
+from youtube_download_coordinator.cooldown import cooldown_name
+from youtube_download_coordinator.errors import ConfigError, SourcesFileError, StoreError
 from youtube_download_coordinator.expansion import Expansion, expand, expand_next, expand_sources
+from youtube_download_coordinator.gate import Closed, Gate
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.held_videos import HeldVideos
 from youtube_download_coordinator.ingest import Ingested, ingest_file, new_source
@@ -45,9 +47,15 @@ from youtube_download_coordinator.worker import (
     Worker,
     ending_of,
     settle_one,
+    wait_to_begin,
 )
 
 log = logging.getLogger(__name__)
+
+BOARD = "machine.db"
+"""The file in `state_dir`."""
+PAUSE_LOOK_SECONDS = 1.0
+"""While a run waits for a cooldown or a pause to end, it looks again whether it has; at most every `idle_poll_seconds`."""
 
 _stores: dict[tuple[object, ...], Store] = {}
 _stores_lock = threading.Lock()
@@ -57,9 +65,18 @@ def open_store(config: Config) -> Store:
     """The store that the settings name; one for the whole process, however often this is called."""
     sheet = (config.spreadsheet_id, config.sheets_api_url, config.credentials_file, config.service_account)
     name = sheet if config.spreadsheet_id else (config.database_url,)
+    return _opened(name, lambda: _new_store(config))
+
+
+def open_board(config: Config) -> Store:
+    """What this machine's processes share, whatever their queue. Raises ConfigError when its folder cannot be written."""
+    return _opened((BOARD, config.state_dir), lambda: _new_board(config.state_dir))
+
+
+def _opened(name: tuple[object, ...], new: Callable[[], Store]) -> Store:
     with _stores_lock:
         if name not in _stores:
-            _stores[name] = _new_store(config)
+            _stores[name] = new()
         return _stores[name]
 
 
@@ -83,6 +100,17 @@ def _new_store(config: Config) -> Store:
     return SqlStore(config.database_url)
 
 
+def _new_board(folder: Path) -> Store:
+    from youtube_download_coordinator.stores.sql import SqlStore
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return SqlStore(f"sqlite:///{folder / BOARD}")
+    except (OSError, ConfigError) as error:
+        what = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
+        raise ConfigError(f"state_dir={str(folder)!r} cannot be written ({what}): name another folder") from None
+
+
 def open_queue(config: Config, run: str = "") -> Queue:
     """A worker's view of the queue; `run` stands in ClaimedBy after the host's name, for people.
 
@@ -96,14 +124,28 @@ def open_queue(config: Config, run: str = "") -> Queue:
     )
     randomness = random.SystemRandom()  # forked processes would share the state of another
     own_name = f"{randomness.getrandbits(32):08x}"
+    store, worker = open_store(config), worker_name(f"{run}.{own_name}" if run else own_name)
     return Queue(
-        store=open_store(config),
-        worker=worker_name(f"{run}.{own_name}" if run else own_name),
+        store=store,
+        worker=worker,
         video_policy=policy,
         # A source that does not answer today may tomorrow: its listing is tried for ever, at longer and longer intervals.
         source_policy=replace(policy, max_retries=None, refresh=config.refresh),
         monotonic=_monotonic,
         random=randomness,
+        gate=_gate(config, store, worker),
+    )
+
+
+def _gate(config: Config, store: Store, worker: str) -> Gate:
+    return Gate(
+        store=store,
+        worker=worker,
+        cooldown_name=cooldown_name(config.cooldown_scope, worker.partition("/")[0]),
+        pauses=config.pauses,
+        lease=config.lease,
+        board=open_board(config),
+        pace=config.pace,
     )
 
 
@@ -193,9 +235,12 @@ class Coordinator:
         return claims
 
     def _process_here(self, claim: Claim[VideoTask], processor: Callable[[Any], Any]) -> bool:
-        claim.renew_until = self.queue.monotonic() + self.config.attempt_timeout.total_seconds()
         with Heartbeat(self.queue):
             try:
+                if wait_to_begin(self.queue.gate, claim.row):
+                    self._release(claim)
+                    return False
+                claim.renew_until = self.queue.monotonic() + self.config.attempt_timeout.total_seconds()
                 outcome = call_in_process(processor, claim.row)
                 row = settle_one(self.queue, claim, outcome)
             except BaseException:
@@ -281,20 +326,50 @@ class Coordinator:
     def rounds(self, limits: Limits, summary: Summary) -> Iterator[Limits]:
         """What is left of the limits, for one round of expanding and processing after another, until nothing is left.
 
-        Between rounds it waits for videos that are to be tried again soon, not for sources and premieres. `summary` is what
-        the rounds have done so far; the caller adds to it.
+        Between rounds it waits for videos that are to be tried again soon, not for sources and premieres; and for the end of a
+        cooldown or a pause. `summary` is what the rounds have done so far; the caller adds to it.
         """
         began = time.monotonic()
         while True:
             yield limits.less(summary.attempted, time.monotonic() - began)
             left = limits.less(summary.attempted, time.monotonic() - began)
+            if summary.unfit or left.reached:
+                return
+            if closed := self.queue.gate.closed():
+                if not self._something_waits(left) or not self._opens_within(closed, left.max_seconds):
+                    return
+                continue
             wait_seconds = self._seconds_until_due()
-            longest = self.config.retry_backoff_max_seconds if left.max_seconds is None else left.max_seconds
-            if summary.stopped_by or left.reached or wait_seconds is None or wait_seconds > longest:
+            if wait_seconds is None or wait_seconds > self._longest_wait(left):
                 return
             if wait_seconds:
                 log.warning("waiting %.0f s for videos that are to be tried again", wait_seconds)
                 time.sleep(wait_seconds)
+
+    def _longest_wait(self, left: Limits) -> float:
+        return self.config.retry_backoff_max_seconds if left.max_seconds is None else left.max_seconds
+
+    def _something_waits(self, left: Limits) -> bool:
+        """Whether there is anything to do once the gate opens: a video to be tried again soon, or a source that is due."""
+        video_seconds, source = self._seconds_until_due(), self.queue.next_due(SOURCES)
+        waits = video_seconds is not None and video_seconds <= self._longest_wait(left)
+        return waits or (source is not None and source <= self.queue.store.now())
+
+    def _opens_within(self, closed: Closed | None, max_seconds: float | None) -> bool:
+        """Wait until the gate opens; False, at once where that is known, when it does not within that time."""
+        ends_at = None if max_seconds is None else time.monotonic() + max_seconds
+        if closed:
+            log.warning("waiting until it opens again")
+        while closed:
+            seconds = max(0.0, (closed.until - self.queue.store.now()).total_seconds()) if closed.until else None
+            left = None if ends_at is None else ends_at - time.monotonic()
+            if left is not None and (left <= 0 or (seconds is not None and seconds > left)):
+                log.warning("not waiting, time is up before: %s", closed.why)
+                return False
+            pieces = (seconds, left, max(self.config.idle_poll_seconds, PAUSE_LOOK_SECONDS))
+            time.sleep(min(piece for piece in pieces if piece is not None))
+            closed = self.queue.gate.closed()
+        return True
 
     def _seconds_until_due(self) -> float | None:
         due = self.queue.next_due(VIDEO_TASKS)

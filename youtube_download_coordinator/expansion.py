@@ -21,6 +21,7 @@ from youtube_download_coordinator.errors import (
     attempt_error,
 )
 from youtube_download_coordinator.filters import Filters, said_of
+from youtube_download_coordinator.gate import Closed
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.ingest import NO_LEASE
 from youtube_download_coordinator.models import IS_SOURCE, Done, Failure, Outcome, Source, Verdict, VideoTask, storable
@@ -28,6 +29,7 @@ from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.queue import Claim, Queue, describe
 from youtube_download_coordinator.rescan import Rescan
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.worker import wait_to_begin
 from youtube_download_coordinator.youtube import (
     ENOUGH,
     GO_ON,
@@ -200,10 +202,12 @@ class _Expander:
         self._result = Expansion(source=source)
         limit = self.config.listing_timeout.total_seconds() + DEADLINE_GRACE_SECONDS
         self.claim.renew_until = self.queue.monotonic() + limit
-        log.info("%s: listing begins", describe(source))
         self.on_insert(self._result)
         with Heartbeat(self.queue):
             try:
+                if closed := wait_to_begin(self.queue.gate, source):
+                    return self._not_begun(closed)
+                log.info("%s: listing begins", describe(source))
                 with closing(listing(source, self.config)) as items:
                     outcome = self._list(items)
                 self._settle(outcome)
@@ -212,6 +216,11 @@ class _Expander:
                 raise
         self._result.seconds = time.monotonic() - began
         log.log(logging.WARNING if self._result.failure else logging.INFO, "%s", self._result)
+        return self._result
+
+    def _not_begun(self, closed: Closed) -> Expansion:
+        self._release()
+        self._result.failure = Failure(verdict=Verdict.THROTTLED, reason="closed", message=closed.why)
         return self._result
 
     def _release(self) -> None:

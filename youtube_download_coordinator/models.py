@@ -6,6 +6,7 @@ everything else is what was inserted, or shows people what the lease says.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -205,10 +206,24 @@ class Done:
 
     result: str = ""
     asked_youtube: bool = True
-    """Whether it cost YouTube any request; a file that was there already did not."""
+    """False: everything was there already, so that this says nothing about YouTube, and used nothing of its patience."""
 
 
 Outcome = Done | Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """A line by which people and workers steer a fleet (cooldown.py says what stands in it), or a machine its own workers."""
+
+    name: str
+    """In small letters, single spaces between its words."""
+    value: str = ""
+    until: datetime | None = None
+    """To the second, where people see it."""
+    reason: str = ""
+    pause_seconds: int = 0
+    """How long the next pause is; 0: not said."""
 
 
 def cut(text: str, max_characters: int = DETAIL_MAX_CHARACTERS) -> str:
@@ -225,6 +240,40 @@ def storable(text: str) -> str:
 def utc_text(moment: datetime | None) -> str:
     """ISO-8601 in UTC with a Z, to the second; nothing for no moment."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
+
+
+_WRITTEN_MOMENT = re.compile(
+    r"(?P<first>\d{1,4})(?P<sign>[-/.])(?P<second>\d{1,2})(?P=sign)(?P<third>\d{1,4})"
+    r"(?:(?:T|,? +)(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<seconds>\d{2})(?:\.\d+)?)? ?(?P<half>[AP]M)?)?"
+    r" ?(?P<zone>Z|UTC|GMT)?"
+)
+
+
+def moment_of(text: str) -> datetime | None:
+    """A moment that a person wrote, or a spreadsheet in its own way: `2026-11-25 8:30`, `25.11.2026`, `11/25/2026 8:30 PM`.
+
+    Without a zone it means UTC. None when it is no moment, or could be two (`5/6/2026`).
+    """
+    written = " ".join(text.split()).upper()
+    found = _WRITTEN_MOMENT.fullmatch(written)
+    try:
+        moment = _moment_in_parts(found) if found else datetime.fromisoformat(written)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _moment_in_parts(found: re.Match[str]) -> datetime:
+    first, second, third = (int(found[part]) for part in ("first", "second", "third"))
+    orders = [(first, second, third)] if first > 31 else [(third, second, first), (third, first, second)]
+    if found["sign"] == ".":
+        orders = orders[:1]
+    possible = {order for order in orders if 1 <= order[1] <= 12 and 1 <= order[2] <= 31 and order[0] > 31}
+    hour = int(found["hour"] or 0)
+    if found["half"]:
+        hour = hour % 12 + (12 if found["half"] == "PM" else 0)
+    (date,) = possible  # ValueError, as what else is no date
+    return datetime(*date, hour, int(found["minute"] or 0), int(found["seconds"] or 0), tzinfo=UTC)
 
 
 _MOMENTS = ("claimed_at", "not_before", "until")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from youtube_download_coordinator import lifecycle
 from youtube_download_coordinator.errors import StoreUnavailable
+from youtube_download_coordinator.gate import Gate
 from youtube_download_coordinator.lifecycle import At, Policy
 from youtube_download_coordinator.models import Lease, Outcome, Row, Source, State, Status, VideoTask
 from youtube_download_coordinator.selection import Selection
@@ -94,6 +95,8 @@ class Queue:
     monotonic: Callable[[], float]
     """Seconds, never going back: what this worker measures its own claims with."""
     random: Random
+    gate: Gate
+    """What holds everybody back: asked before each claim, told what came of each attempt."""
     on_dead_letter: Callable[[VideoTask], None] = lambda task: None
     """Told of each row that this worker moved to the dead letters, once, whoever gave it up."""
     _held: list[Claim[Any]] = field(default_factory=list)
@@ -125,7 +128,10 @@ class Queue:
     # --- claiming ----------------------------------------------------------------------------------------------------
 
     def claim(self, table: Table[R], count: int, *, except_ids: Collection[int] = ()) -> list[Claim[R]]:
-        """Hold up to `count` rows that are due, none with one of these IDs; none only when there are no more."""
+        """Hold up to `count` rows that are due, none with one of these IDs; none only when there are no more.
+
+        Or when the gate is closed (`gate.closed()` says why); a single one when that is tried as a probe.
+        """
         claims: list[Claim[R]] = []
         try:
             self._claim_into(claims, table, count, except_ids)
@@ -133,23 +139,32 @@ class Queue:
             if not claims:
                 raise
             log.warning("claimed %d rows where %d were wanted: %s", len(claims), count, error)
+        finally:
+            self.gate.probes_with(table, [claim.row for claim in claims])
         return claims
 
     def _claim_into(self, claims: list[Claim[R]], table: Table[R], count: int, except_ids: Collection[int]) -> None:
         """Add claims as they are won: what is held already must not be forgotten when the store fails."""
         recovered = False
         for _ in range(CLAIM_ROUNDS):
-            wanted = count - len(claims)
-            rows = self._due(table, wanted, except_ids) if wanted else []
-            if not rows and not claims and not recovered:
-                recovered = True
-                if self.recover(table).total:
-                    continue
-            if not rows:
+            wanted = self._admitted(table, count) - len(claims)
+            if wanted <= 0:
                 break
-            claims += self._hold(table, rows)
+            rows = self._due(table, wanted, except_ids)
+            if rows:  # the gate once more: what was read for them may have shown that it closed
+                claims += self._hold(table, rows[: self.gate.admit(len(rows))])
+            elif claims or recovered or not self.recover(table).total:
+                break
+            else:
+                recovered = True
             if 2 * len(claims) >= count:
                 break  # others were faster with some: asking again for the rest costs as much as the next claim
+
+    def _admitted(self, table: Table[Any], count: int) -> int:
+        admitted = self.gate.admits(count)
+        if admitted and table.row_type is Source and self.gate.waits_for_a_video and self._due(VIDEO_TASKS, 1, ()):
+            return 0
+        return admitted
 
     def _due(self, table: Table[R], count: int, except_ids: Collection[int]) -> list[R]:
         now = self.store.now()
@@ -192,7 +207,8 @@ class Queue:
             for claim in lost:
                 log.warning("%s was lost: somebody else holds it now", describe(claim.row))
                 self._let_go(claim)
-            return lost
+        self.gate.hold_on({(claim.table.name, claim.row.id) for claim in renewable})
+        return lost
 
     def _renew(self, table: Table[R], claims: list[Claim[R]], before: float) -> list[Claim[R]]:
         policy, at = self._policy(table), self._at()
@@ -221,6 +237,8 @@ class Queue:
         `facts` are columns to change with it, such as a source's title. While the store is unavailable (StoreUnavailable)
         the claims stay held, and the call may be repeated.
         """
+        for claim, outcome in results:
+            self.gate.heard(claim.table, claim.row, outcome)
         with self._writing:
             at = self._at()
             return self._end(
@@ -244,6 +262,8 @@ class Queue:
         with self._writing:
             at = self._at()
             rows = self._end([(claim, lifecycle.release(claim.row, self._fresh(at))) for claim in claims])
+        for claim in claims:
+            self.gate.heard(claim.table, claim.row, None)
         return sum(row is not None for row in rows)
 
     def forget(self, claims: Sequence[Claim[Any]]) -> None:

@@ -6,13 +6,13 @@ queue.py, above these verbs. An `if status ==` in a backend is a bug.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
-from youtube_download_coordinator.models import Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.models import Control, Lease, Row, Source, State, VideoTask
 
 R = TypeVar("R", bound=Row)
 
@@ -65,6 +65,10 @@ class Swap(Enum):
     LOST = "lost"
 
 
+SetControl = Callable[[Control | None], Control | None]
+"""From a line of control as it stands (None: there is none) to what it becomes; None leaves it. Pure: it may be asked again."""
+
+
 class Store(Protocol):
     """Where the queue lives. Safe to call from several threads, processes and machines at once.
 
@@ -111,6 +115,24 @@ class Store(Protocol):
 
     def move(self, table: Table[VideoTask], seen: VideoTask, to: Table[VideoTask]) -> bool:
         """Move exactly the row that has this lease, or nothing; whether it moved. The row itself does not change."""
+        ...
+
+    def controls(self, *, fresh: bool = False) -> list[Control]:
+        """Every line of control, in no order.
+
+        * A hint, at most 30 s old; `fresh`: as of now.
+        * Where asking is dear it costs nothing of its own as long as anything else was asked within that time.
+        * What a person wrote there counts; of a moment that cannot be understood `until` is None, and the log says so once.
+        """
+        ...
+
+    def set_control(self, name: str, change: SetControl) -> Control | None:
+        """Change one line from what it is at that instant; what it became, or None where `change` left it.
+
+        * Of several machines that change one line at once, each sees what those before it made.
+        * Other lines, and other columns, stay as they are.
+        * Repeatable, where asking `change` again is: after an error the change may or may not have been made.
+        """
         ...
 
     @property

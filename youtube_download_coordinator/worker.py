@@ -18,8 +18,9 @@ from typing import Any
 
 from youtube_download_coordinator import children
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable, UnfitError
+from youtube_download_coordinator.gate import Closed, Gate
 from youtube_download_coordinator.heartbeat import Heartbeat
-from youtube_download_coordinator.models import Done, Failure, Outcome, State, Verdict, VideoTask
+from youtube_download_coordinator.models import Done, Failure, Outcome, Row, State, Verdict, VideoTask, cut
 from youtube_download_coordinator.queue import Claim, Queue, describe
 from youtube_download_coordinator.store import VIDEO_TASKS
 
@@ -33,6 +34,8 @@ RECORD_AGAIN_SECONDS = 1.0
 """The pause before an unavailable store is asked to record again: it has waited already, this keeps a loop from spinning."""
 STOP_SECONDS = 5.0
 """How long interrupted attempts may take to end; those in threads of this process never do."""
+PACE_LOOK_SECONDS = 1.0
+"""While an attempt waits for the machine's pace, the gate is looked at this often."""
 
 RESULTS_PER_LEASE = 6
 """Results wait for others for this part of a lease at the most."""
@@ -62,6 +65,8 @@ class Ending(StrEnum):
     """The claim was lost meanwhile; the outcome was dropped."""
 
 
+NOT_TO_BLAME = frozenset({Verdict.THROTTLED, Verdict.UNFIT})
+"""Verdicts that say nothing about the video, and stop the worker."""
 FAILED = frozenset({Ending.RETRY, Ending.DEAD, Ending.LOST})
 
 
@@ -104,7 +109,9 @@ class Summary:
     endings: Counter[Ending] = field(default_factory=Counter)
     attempts: deque[Attempt] = field(default_factory=lambda: deque(maxlen=ATTEMPTS_KEPT))
     stopped_by: str = ""
-    """Why claiming stopped while there was more to do: throttling, an unfit machine."""
+    """Why claiming stopped while there was more to do: a cooldown, a pause, an unfit machine."""
+    unfit: bool = False
+    """It stopped because of this machine, which does not pass by itself as a cooldown does."""
 
     @property
     def attempted(self) -> int:
@@ -117,7 +124,7 @@ class Summary:
     def add(self, other: Summary) -> None:
         self.endings += other.endings
         self.attempts += other.attempts
-        self.stopped_by = other.stopped_by
+        self.stopped_by, self.unfit = other.stopped_by, other.unfit
 
     def __str__(self) -> str:
         counted = ", ".join(f"{number} {ending}" for ending, number in self.endings.most_common()) or "no videos"
@@ -135,8 +142,11 @@ class _Ended:
     """By the worker's clock."""
 
 
-def _wait(futures: Iterable[Future[Outcome]], timeout: float | None) -> None:
-    wait(futures, timeout, FIRST_COMPLETED)
+def _wait(futures: Collection[Future[Outcome]], timeout: float | None) -> None:
+    if futures:
+        wait(futures, timeout, FIRST_COMPLETED)
+    elif timeout:
+        time.sleep(timeout)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -153,8 +163,8 @@ class Worker:
     survivor: AbstractContextManager[AttemptsRun] = field(default_factory=lambda: nullcontext(lambda ids: None))
     """Gives back what this worker holds when its process is killed."""
     monotonic: Callable[[], float] = lambda: time.monotonic()  # looked up late: a test may turn it
-    wait: Callable[[Iterable[Future[Outcome]], float | None], None] = _wait
-    """Returns when one of these has ended, or after so many seconds. A simulation gives its own."""
+    wait: Callable[[Collection[Future[Outcome]], float | None], None] = _wait
+    """Returns when one of these has ended, or after so many seconds; of none, after those. A simulation gives its own."""
     _summary: Summary = field(default_factory=Summary)
     _backlog: deque[Claim[VideoTask]] = field(default_factory=deque)
     _running: dict[Future[Outcome], tuple[Claim[VideoTask], float]] = field(default_factory=dict)
@@ -162,6 +172,8 @@ class Worker:
     _attempts_run: AttemptsRun = field(default=lambda ids: None)
     _claimed: int = 0
     _ends_at: float = 0.0
+    _begins_at: float | None = None
+    """When the machine's pace may let the next attempt begin; None when none waits for that."""
 
     def run(self) -> Summary:
         """Process videos; what this worker still holds when it ends, however it ends, is given back.
@@ -180,7 +192,8 @@ class Worker:
         return self._summary
 
     def _start(self) -> bool:
-        """Start attempts up to the limit; whether any runs then. As long as some run, the store may be unavailable."""
+        """Start attempts up to the limit; whether any runs or waits then. As long as some do, the store may be unavailable."""
+        self._begins_at = None
         try:
             while len(self._running) < self.limits.concurrency and (claim := self._next()):
                 self._begin(claim)
@@ -188,7 +201,7 @@ class Worker:
             if not self._running and not self._ended:
                 raise
             log.error("no video can be claimed, trying again when an attempt has ended: %s", error)  # noqa: TRY400
-        return bool(self._running)
+        return bool(self._running) or self._begins_at is not None
 
     def _begin(self, claim: Claim[VideoTask]) -> None:
         claim.renew_until = self.queue.monotonic() + self.attempt_timeout.total_seconds() + DEADLINE_GRACE_SECONDS
@@ -198,17 +211,38 @@ class Worker:
         self._backlog.popleft()  # only now: until then it is given back from there
 
     def _next(self) -> Claim[VideoTask] | None:
-        """The first of the backlog that is valid. One that ran out there (a suspended machine) is not begun.
+        """The first of the backlog that is valid and may begin now. One that ran out there (a suspended machine) is not begun.
 
         None, too, when this worker is to stop: what is left in the backlog is given back.
         """
         while not self._is_over() and (self._backlog or self._claim()):
             if self.queue.is_valid(self._backlog[0]):
-                return self._backlog[0]
+                return self._backlog[0] if self._may_begin(self._backlog[0].row) else None
             self.queue.release([self._backlog[0]])
             self._backlog.popleft()
             self._claimed -= 1
         return None
+
+    def _may_begin(self, row: VideoTask) -> bool:
+        if self._is_closed():
+            return False
+        seconds = self.queue.gate.seconds_until_begin(row)
+        self._begins_at = self.monotonic() + seconds if seconds else None
+        return self._begins_at is None
+
+    def _is_closed(self) -> bool:
+        """Whether the gate is closed; not by the one attempt that this worker makes to see whether it may open."""
+        closed = self.queue.gate.closed()
+        if closed is None or closed.by_own_probe:
+            return False
+        self._stop(closed.why)
+        return True
+
+    def _stop(self, why: str) -> None:
+        """Begin nothing more: others may have at once what waits here."""
+        self._summary.stopped_by = why
+        self._release(list(self._backlog))
+        self._backlog.clear()
 
     def _claim(self) -> bool:
         count = self.claim_batch_size
@@ -217,23 +251,34 @@ class Worker:
         claims = self.queue.claim(VIDEO_TASKS, count) if count > 0 else []
         self._claimed += len(claims)
         self._backlog += claims
+        if not claims:
+            self._is_closed()  # then that is why
         return bool(claims)
 
     def _is_over(self) -> bool:
         return bool(self._summary.stopped_by) or self.monotonic() >= self._ends_at
 
     def _collect(self) -> None:
-        """Wait for attempts to end, but no longer than results may wait to be recorded."""
-        if self._running:
-            oldest = self._ended[0].at if self._ended else None
-            self.wait(self._running, None if oldest is None else max(0.0, oldest + self._patience - self.monotonic()))
+        """Wait for attempts to end, but no longer than results may wait to be recorded, or an attempt to be begun."""
+        if self._running or self._begins_at is not None:
+            self.wait(self._running, self._longest_wait())
         self._take_in(future for future in list(self._running) if future.done())
+
+    def _longest_wait(self) -> float | None:
+        now = self.monotonic()
+        moments = [self._ended[0].at + self._patience] if self._ended else []
+        if self._begins_at is not None:
+            moments += [self._begins_at, now + PACE_LOOK_SECONDS, self._ends_at]
+        return max(0.0, min(moments) - now) if moments else None
 
     def _take_in(self, finished: Iterable[Future[Outcome]]) -> None:
         for future in finished:
             claim, began = self._running.pop(future)
-            now = self.monotonic()
-            self._ended.append(_Ended(claim, outcome_of(future), now - began, now))
+            now, outcome = self.monotonic(), outcome_of(future)
+            self._ended.append(_Ended(claim, outcome, now - began, now))
+            if isinstance(outcome, Failure) and outcome.verdict in NOT_TO_BLAME:  # also while it cannot be recorded
+                self._summary.unfit = outcome.verdict is Verdict.UNFIT
+                self._stop(cut(str(outcome)))
         self._attempts_run(self._ids_running)
 
     @property
@@ -250,7 +295,7 @@ class Worker:
     def _is_time_to_record(self) -> bool:
         """At once when something went wrong: it may mean that this worker is to stop."""
         return bool(self._ended) and (
-            not self._running
+            not (self._running or self._begins_at is not None)
             or len(self._ended) >= self.claim_batch_size
             or self.monotonic() - self._ended[0].at >= self._patience
             or not all(isinstance(each.outcome, Done) for each in self._ended)
@@ -269,6 +314,8 @@ class Worker:
         self._ended.clear()
         for (each, outcome), row in zip(results, rows, strict=True):
             self._note(each.claim.row, outcome, row, each.seconds)
+        if self._summary.stopped_by and not self._summary.unfit:
+            self._is_closed()  # by the cooldown that this began: it says more
 
     def _note(self, task: VideoTask, outcome: Outcome, row: VideoTask | None, seconds: float) -> None:
         ending = ending_of(outcome, row)
@@ -279,8 +326,6 @@ class Worker:
         log.log(
             logging.INFO if ending is Ending.DONE else logging.WARNING, "%s: %s: %s", describe(task), ending, detail
         )
-        if ending is Ending.GIVEN_BACK:
-            self._summary.stopped_by = detail
         self.on_attempt(attempt)
 
     def _give_back(self) -> None:
@@ -357,11 +402,21 @@ def wait_for_the_store(queue: Queue, claims: Sequence[Claim[Any]], error: StoreU
     time.sleep(RECORD_AGAIN_SECONDS)
 
 
+def wait_to_begin(gate: Gate, row: Row) -> Closed | None:
+    """Wait until the machine's pace lets an attempt at the row begin; why not, when the gate closes meanwhile."""
+    while (closed := gate.closed()) is None or closed.by_own_probe:
+        seconds = gate.seconds_until_begin(row)
+        if not seconds:
+            return None
+        time.sleep(min(seconds, PACE_LOOK_SECONDS))
+    return closed
+
+
 def ending_of(outcome: Outcome, row: VideoTask | None) -> Ending:
     """What an outcome did to a row that `Queue.settle` returned."""
     if row is None:
         return Ending.LOST
-    if isinstance(outcome, Failure) and outcome.verdict in {Verdict.THROTTLED, Verdict.UNFIT}:
+    if isinstance(outcome, Failure) and outcome.verdict in NOT_TO_BLAME:
         return Ending.GIVEN_BACK
     if isinstance(outcome, Failure) and outcome.verdict is Verdict.LATER:
         return Ending.LATER

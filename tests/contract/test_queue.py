@@ -104,6 +104,7 @@ def test_what_is_not_the_videos_fault_costs_no_attempt(store: Store, verdict: Ve
     queue = filled(store, 1)
     queue.settle([(claim_one(queue), Failure(verdict=verdict, reason="http-429"))])
     assert (only_row(store).status, only_row(store).retry_count) == (Status.PENDING, 0)
+    queue.gate.lift("by a test")
     assert claim_one(queue).row.last_error == "http-429"
 
 

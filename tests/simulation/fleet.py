@@ -9,6 +9,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+from tests.rows import make_gate
 from tests.simulation import threads
 from tests.simulation.world import Process, World
 from youtube_download_coordinator.config import Config
@@ -82,9 +83,10 @@ class Fleet:
 
     def queue(self, process: Process) -> Queue:
         config = Config(spreadsheet_id=self.world.book.spreadsheet_id)
+        store, worker = SheetsStore(config, process.outside()), f"host/{process.name}"
         return Queue(
-            store=SheetsStore(config, process.outside()), worker=f"host/{process.name}", video_policy=POLICY,
-            source_policy=POLICY, monotonic=self.world.clock.now, random=Random(process.name),
+            store=store, worker=worker, video_policy=POLICY, source_policy=POLICY, monotonic=self.world.clock.now,
+            random=Random(process.name), gate=make_gate(store, worker, _turn=threads.RLock()),
             _writing=threads.RLock(),  # type: ignore[arg-type]
         )  # fmt: skip
 

@@ -10,10 +10,12 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tests.rows import make_gate
 from tests.simulation import threads
 from tests.simulation.human import source_url, video_url
 from tests.simulation.world import Process
 from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.cooldown import Pauses
 from youtube_download_coordinator.errors import StoreUnavailable, TransientError
 from youtube_download_coordinator.expansion import expand_next
 from youtube_download_coordinator.lifecycle import Policy
@@ -38,6 +40,7 @@ POLICY = Policy(
     backoff=timedelta(seconds=4),
     backoff_max=timedelta(seconds=20),
 )
+PAUSES = Pauses(first_seconds=10, longest_seconds=40)
 ATTEMPT_SECONDS = (0.5, 45.0)
 IDLE_SECONDS = (1.0, 20.0)
 """In trouble; four times as long when everything is quiet, and less is to be seen."""
@@ -75,6 +78,7 @@ def open_queue(chaos: Chaos, process: Process) -> WatchedQueue:
         source_policy=replace(POLICY, max_retries=None),
         monotonic=process.monotonic,
         random=process.random,
+        gate=make_gate(store, f"host/{process.name}", pauses=PAUSES, _turn=threads.RLock()),
         _writing=threads.RLock(),  # type: ignore[arg-type]
     )
     queue.chaos = chaos

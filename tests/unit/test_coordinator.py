@@ -182,6 +182,10 @@ def test_throttling_gives_the_attempt_back_and_pauses_the_claiming(
     assert len(asked) == 1
     assert {(row.lease.state, row.retry_count) for row in rows(coordinator)} == {(State.PENDING, 0)}
     clock.now += 30
+    assert not coordinator.process_next_task(processor)
+    assert len(asked) == 1
+    coordinator.queue.gate.lift("by a test")
+    clock.now += 30
     coordinator.process_next_task(processor)
     assert len(asked) == 2
 

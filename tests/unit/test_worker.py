@@ -192,8 +192,10 @@ def test_throttling_stops_the_claiming_and_the_rest_is_given_back(queue: Queue, 
     outcomes: Iterator[Outcome] = iter([Done(), Failure(verdict=verdict, reason="http-429", message="slow down")])
     summary = make_worker(queue, at_once(lambda task: next(outcomes))).run()
     assert summary.endings == {Ending.DONE: 1, Ending.GIVEN_BACK: 1}
-    assert summary.stopped_by == "http-429: slow down"
-    assert str(summary).endswith("; stopped: http-429: slow down")
+    assert summary.stopped_by.endswith("http-429: slow down")
+    assert summary.stopped_by.startswith("cooldown host: cooling until 2") == (verdict is Verdict.THROTTLED)
+    assert summary.unfit == (verdict is Verdict.UNFIT)
+    assert str(summary).endswith(f"; stopped: {summary.stopped_by}")
     assert states(queue) == {State.DONE: 1, State.PENDING: 9}
     assert {row.retry_count for row in queue.rows(VIDEO_TASKS)} == {0}
 

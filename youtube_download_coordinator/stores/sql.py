@@ -26,8 +26,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import StaticPool
 
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
-from youtube_download_coordinator.models import Lease, Row, Source, State, VideoTask
-from youtube_download_coordinator.store import EVERY_ROW, Change, Swap, Table, Where
+from youtube_download_coordinator.models import Control, Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.store import EVERY_ROW, Change, SetControl, Swap, Table, Where
 
 R = TypeVar("R", bound=Row)
 
@@ -38,6 +38,8 @@ KEYS_PER_QUERY = 500
 LEASE_COLUMNS = ("version", "state", "tries", "act_at", "holder", "detail", "nonce")
 CREATION_LOCK = 0x796463
 """PostgreSQL's number for the lock that creating the tables takes."""
+CONTROLS_LOCK = CREATION_LOCK + 1
+"""And for the one that changing a line of control takes."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """`act_at` of a row that need not wait: an index orders it first, which NULL would not do everywhere."""
@@ -102,6 +104,16 @@ videos = sa.Table(
     sa.Column("duration_seconds", sa.Integer),
     sa.Index("videos_due", "place", "state", "act_at", "id"),
     sqlite_autoincrement=True,
+)
+
+controls = sa.Table(
+    "controls",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("until", UtcDateTime),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("pause_seconds", sa.Integer, nullable=False),
 )
 
 
@@ -181,6 +193,26 @@ class SqlStore:
         with self._writing() as connection:
             update = sa.update(videos).where(*_same_lease(table, seen)).values(place=to.name)
             return connection.execute(update).rowcount == 1
+
+    def controls(self, *, fresh: bool = False) -> list[Control]:
+        with self._reading() as connection:
+            return [Control(**record) for record in connection.execute(sa.select(controls)).mappings()]
+
+    def set_control(self, name: str, change: SetControl) -> Control | None:
+        with self._writing() as connection:
+            self._lock_controls(connection)
+            found = connection.execute(sa.select(controls).where(controls.c.name == name)).mappings().first()
+            new = change(Control(**found) if found else None)
+            if new is not None:
+                values = dataclasses.asdict(new)
+                update = sa.update(controls).where(controls.c.name == name).values(values)
+                connection.execute(update if found else sa.insert(controls).values(values))
+            return new
+
+    def _lock_controls(self, connection: sa.Connection) -> None:
+        """A line that is not there yet cannot be locked; SQLite's transactions come one after the other anyway."""
+        if self._engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CONTROLS_LOCK)))
 
     def now(self) -> datetime:
         with self._reading() as connection:

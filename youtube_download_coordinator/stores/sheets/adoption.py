@@ -18,7 +18,6 @@ from youtube_download_coordinator.errors import BadUrl
 from youtube_download_coordinator.models import Lease, State, VideoTask, cut
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES
 from youtube_download_coordinator.stores.sheets.book import (
-    CONTROL,
     DATA_TABS,
     DUPLICATE,
     GROUPS,
@@ -30,7 +29,7 @@ from youtube_download_coordinator.stores.sheets.book import (
     group_of,
 )
 from youtube_download_coordinator.stores.sheets.connection import Json
-from youtube_download_coordinator.stores.sheets.layout import ADOPTION_SLOTS, text_cell
+from youtube_download_coordinator.stores.sheets.layout import ADOPTION_SLOTS, CONTROL, text_cell
 from youtube_download_coordinator.stores.sheets.projecting import Projections
 from youtube_download_coordinator.stores.sheets.views import Mark
 from youtube_download_coordinator.stores.sheets.words import Word, read_word, write_draft, write_word

@@ -18,9 +18,11 @@ from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.connection import AnswerLost, Connection, Json, Refused
 from youtube_download_coordinator.stores.sheets.layout import (
+    CONTROL,
     Layout,
     Tab,
     header_of,
+    letters,
     number_of,
     prepare,
     quoted,
@@ -29,7 +31,7 @@ from youtube_download_coordinator.stores.sheets.layout import (
     token_of,
     trusted,
 )
-from youtube_download_coordinator.stores.sheets.views import LOOKED_AT, RANGES_MAX, View, ranges
+from youtube_download_coordinator.stores.sheets.views import LOOKED_AT, RANGES_MAX, ControlView, View, ranges
 from youtube_download_coordinator.stores.sheets.words import read_word
 
 log = logging.getLogger(__name__)
@@ -44,7 +46,8 @@ LOOK_ROUNDS = 5
 """How often columns are found again while somebody moves them."""
 FRESH_SECONDS = 1.0
 """A look is not repeated within this: a step that asks three questions looks once."""
-CONTROL = "control"
+SPARE_CONTROL_LINES = 20
+"""An answer shows so many lines of Control more than there were: an empty tab has a thousand."""
 DUPLICATE = "duplicate of "
 """Begins the detail of a row that is in error because another has its URL."""
 DATA_TABS = (SOURCES.name, VIDEO_TASKS.name, DEAD_LETTERS.name)
@@ -92,6 +95,7 @@ class Book:
         self.outside = connection.outside
         self.random = self.outside.randomness
         self.views: dict[str, View] = {}
+        self.control = ControlView(self.outside.monotonic)
         self._layout: Layout | None = None
         self._ledger: Ledger | None = None
 
@@ -104,6 +108,7 @@ class Book:
     def layout(self) -> Layout:
         if self._layout is None:
             self._layout = trusted(self.prepared())
+            self.control.take(self._layout.control)
             self.views = {name: View(self._layout.tabs[name], self.outside.monotonic) for name in DATA_TABS}
             self._ledger = None
         return self._layout
@@ -151,27 +156,30 @@ class Book:
         if old:
             self._look([name for name in DATA_TABS if name in old or self.view(name).is_stale])
 
-    def _look(self, names: Sequence[str], **more: Sequence[str]) -> dict[str, list[list[list[str]]]]:
-        """Look at tabs now; with more columns of other tabs, if wanted, which are given back by the tab's name."""
-        found = self._columns(dict.fromkeys(names, LOOKED_AT) | more)
-        for name in names:
-            self.views[name].take(found[name])
-        return found
+    def look_at_control(self) -> None:
+        """Read Control, now; tabs that are to be looked at soon come along."""
+        self._look([name for name in DATA_TABS if self.view(name).is_stale])
 
-    def _columns(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[list[list[str]]]]:
-        """Whole columns of several tabs, with one request; found again by name when somebody has moved them."""
+    def _look(self, names: Sequence[str]) -> None:
+        """Look at tabs and at Control, now."""
+        for name, columns in self._columns(names).items():
+            self.views[name].take(columns)
+
+    def _columns(self, names: Sequence[str]) -> dict[str, list[list[list[str]]]]:
+        """The telling columns of several tabs, with one request; found again by name when somebody has moved them."""
         for _ in range(LOOK_ROUNDS):
-            headers = [f"{quoted(self.tab(name).title)}!1:1" for name in wanted]
-            columns = [self.tab(name).a1(column) for name, columns in wanted.items() for column in columns]
+            headers = [f"{quoted(self.tab(name).title)}!1:1" for name in names]
+            columns = [self.tab(name).a1(column) for name in names for column in LOOKED_AT]
             try:
-                found = self.connection.values([*headers, *columns])
+                *found, control = self.connection.values([*headers, *columns, quoted(self.tab(CONTROL).title)])
             except Refused as error:
                 log.info("the tabs are found again: %s", error)
                 self.forget_layout()
                 continue
-            if self._headers_hold(list(wanted), found[: len(wanted)]):
-                rest = iter(found[len(wanted) :])
-                return {name: [next(rest) for _ in columns] for name, columns in wanted.items()}
+            if self._headers_hold([*names, CONTROL], [*found[: len(names)], control]):
+                self.control.take(control)
+                rest = iter(found[len(names) :])
+                return {name: [next(rest) for _ in LOOKED_AT] for name in names}
         raise StoreUnavailable("somebody is changing the columns of the spreadsheet")
 
     def read(self, name: str, positions: Sequence[int]) -> dict[int, list[str]]:
@@ -182,12 +190,14 @@ class Book:
         for first in range(0, len(spans), RANGES_MAX):
             part = spans[first : first + RANGES_MAX]
             try:
-                found = self.connection.values([f"{quoted(tab.title)}!1:1", *(tab.whole_rows(*span) for span in part)])
+                areas = [f"{quoted(tab.title)}!1:1", *(tab.whole_rows(*span) for span in part)]
+                *found, control = self.connection.values([*areas, quoted(self.tab(CONTROL).title)])
             except Refused:  # the tab has become shorter, or has another name
                 self.view(name).looked_at = None
                 return {}
-            if not self._headers_hold([name], found[:1]):
+            if not self._headers_hold([name, CONTROL], [found[0], control]):
                 return {}
+            self.control.take(control)
             for (start, end), rows in zip(part, found[1:], strict=True):
                 lines |= dict(zip(range(start, end), [*rows, *[[]] * (end - start - len(rows))], strict=True))
         return {position: lines[position] for position in positions}
@@ -200,11 +210,25 @@ class Book:
         self.forget_layout()
         return False
 
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def write(self, changes: Sequence[Json], *, show: Sequence[str] = ()) -> Json:
+        """As Connection.write; the answer shows Control, too."""
+        control, seen = self.tab(CONTROL), len(self.control.rows) + 1
+        last = max(seen, min(seen + SPARE_CONTROL_LINES, control.grid_rows))
+        area = f"{quoted(control.title)}!A1:{letters(max(len(control.header) - 1, 0))}{last}"
+        answer = self.connection.write(changes, show=[*show, area])
+        if shown := shown_rows(answer, control.sheet_id):
+            self.control.take([shown.get(at, []) for at in range(max(shown) + 1)])
+        return answer
+
+    def append(self, name: str, line: Json) -> Json:
+        """The request that puts a line behind everything that stands in a tab."""
+        return {"appendCells": {"sheetId": self.tab(name).sheet_id, "rows": [line], "fields": "userEnteredValue"}}
+
     # --- token batches -----------------------------------------------------------------------------------------------
 
-    def token_batch(
-        self, build: Callable[[Ledger], list[Json]], *, show: Callable[[], Sequence[str]] = tuple, by_line: bool = True
-    ) -> Json:
+    def token_batch(self, build: Callable[[Ledger], list[Json]], *, by_line: bool = True) -> Json:
         """Make a change of rows from what is true at a token. `build` is asked again each time that somebody was first.
 
         Returns Google's answer; nothing where the answer was lost and the batch turned out to be applied. `build` may raise
@@ -217,7 +241,7 @@ class Book:
             token = next_token(ledger.token, self.tab(CONTROL).sheet_id, nonce)
             self._ledger = None
             try:
-                answer = self.connection.write([*token, *changes], show=list(show()))
+                answer = self.write([*token, *changes])
             except (Refused, AnswerLost) as error:
                 # Refused: somebody was first, or a line is gone. Lost: applied, never, or later: then it is refused.
                 log.info("a change of rows is made anew: %s", error)
@@ -258,14 +282,13 @@ class Book:
 
     def _read_ledger_of(self, token: str) -> Ledger:
         read_at = self.outside.monotonic()
-        leases, slots = self._look(DATA_TABS, **{CONTROL: ("Lease", "Slot")})[CONTROL]
-        said = _said([row[0] for row in leases if row])
-        texts = [row[0] if row else "" for row in slots]
+        self._look(DATA_TABS)
+        said, slots = self.control.said(), self.control.column("Slot")
         return Ledger(
             token=token,
             next_ids={g: max(said.get(f"next {g}", 1), self._highest(names) + 1) for g, names in GROUPS.items()},
-            keys={group: self._covered(names, texts) | self._keys(names) for group, names in GROUPS.items()},
-            slots=texts,
+            keys={group: self._covered(names, slots) | self._keys(names) for group, names in GROUPS.items()},
+            slots=slots,
             said=said,
             read_at=read_at,
         )
@@ -304,7 +327,7 @@ class Book:
         before, ledger.said[what] = ledger.said.get(what), number
         if before is None:
             line = control_line(control, {"Name": what, "Lease": f"{what} {number}"})
-            return [{"appendCells": {"sheetId": control.sheet_id, "rows": [line], "fields": "userEnteredValue"}}]
+            return [self.append(CONTROL, line)]
         return [find_replace(f"{what} {before}", f"{what} {number}", control.area("Lease"))]
 
     _token_name = ""
@@ -327,10 +350,17 @@ def _token_name(number: int, nonce: str) -> str:
     return f"ydc_change_{number}_{nonce}"
 
 
-def _said(lines: Sequence[str]) -> dict[str, int]:
-    """The numbers in Control: `next video_tasks 41`."""
-    parts = [line.rpartition(" ") for line in lines]
-    return {what: int(number) for what, _, number in parts if what and number.isdecimal()}
+def shown_rows(answer: Json, sheet_id: int) -> dict[int, list[str]]:
+    """What an answer to a write shows of a tab: the texts of a row's cells, by row."""
+    rows: dict[int, list[str]] = {}
+    for sheet in answer.get("updatedSpreadsheet", {}).get("sheets", []):
+        if sheet.get("properties", {}).get("sheetId", 0) != sheet_id:
+            continue
+        for block in sheet.get("data", []):
+            for offset, row in enumerate(block.get("rowData", [])):
+                cells = (cell.get("userEnteredValue", {}) for cell in row.get("values", []))
+                rows[block.get("startRow", 0) + offset] = [str(next(iter(cell.values()), "")) for cell in cells]
+    return rows
 
 
 def find_replace(find: str, replacement: str, area: Json) -> Json:

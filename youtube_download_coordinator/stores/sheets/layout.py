@@ -24,6 +24,7 @@ ADOPTION_SLOTS = 50
 """Rows without a lease that are taken in with one request."""
 ROWS_MIN = 2
 """A tab without a line below its header has nowhere to search."""
+CONTROL = "control"
 GUARANTEES = "guarantees"
 """The name of the line of Control in which `ydc doctor` keeps whether Google does what the claim rests on."""
 
@@ -38,7 +39,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     ),
     VIDEO_TASKS.name: _TASK_COLUMNS,
     DEAD_LETTERS.name: _TASK_COLUMNS,
-    "control": ("Name", "Value", "Until", "Reason", "Lease", "Slot"),
+    CONTROL: ("Name", "Value", "Until", "Reason", "Lease", "Slot"),
 }  # fmt: skip
 """The seed's columns, in the seed's order, then ours; made where they are missing."""
 
@@ -95,6 +96,8 @@ class Layout:
     """The ID of the named range; empty before the first preparation."""
     failed_guarantees: str = ""
     """What `ydc doctor` found not to hold on this spreadsheet."""
+    control: Sequence[Sequence[str]] = ()
+    """Everything that stands in the tab Control."""
 
     @property
     def is_ready(self) -> bool:
@@ -118,7 +121,7 @@ def titles(config: Config) -> dict[str, str]:
         SOURCES.name: config.sources_worksheet_name.strip(),
         VIDEO_TASKS.name: config.video_tasks_worksheet_name.strip(),
         DEAD_LETTERS.name: config.dead_letter_worksheet_name.strip(),
-        "control": "Control",
+        CONTROL: "Control",
     }
     (title, count), *_ = Counter(map(_folded, chosen.values())).most_common()
     if not all(chosen.values()) or count > 1:
@@ -133,13 +136,14 @@ def read_layout(connection: Connection, config: Config) -> Layout:
     found = connection.properties("namedRanges,sheets.properties(sheetId,title,gridProperties)")
     sheets = {_folded(sheet["properties"]["title"]): sheet["properties"] for sheet in found.get("sheets", [])}
     wanted = {name: sheets[_folded(title)] for name, title in titles(config).items() if _folded(title) in sheets}
-    areas = [quoted(each["title"]) + ("" if name == "control" else "!1:1") for name, each in wanted.items()]
+    areas = [quoted(each["title"]) + ("" if name == CONTROL else "!1:1") for name, each in wanted.items()]
     rows = dict(zip(wanted, connection.values(areas), strict=True)) if wanted else {}
     tabs = {name: _tab(name, wanted[name], lines[0] if lines else []) for name, lines in rows.items()}
     for tab in tabs.values():
         _check_duplicates(tab)
-    failed = _failed_guarantees(tabs["control"], rows["control"]) if "control" in tabs else ""
-    return Layout(_with_used_columns(connection, tabs), token_of(found), failed)
+    control = rows.get(CONTROL, [])
+    failed = _failed_guarantees(tabs[CONTROL], control) if CONTROL in tabs else ""
+    return Layout(_with_used_columns(connection, tabs), token_of(found), failed, control)
 
 
 def header_of(name: str, cells: Sequence[str]) -> tuple[str, ...]:

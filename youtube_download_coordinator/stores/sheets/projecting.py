@@ -14,7 +14,7 @@ from typing import TypeVar
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Row
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
-from youtube_download_coordinator.stores.sheets.book import DATA_TABS, Book
+from youtube_download_coordinator.stores.sheets.book import DATA_TABS, Book, shown_rows
 from youtube_download_coordinator.stores.sheets.connection import AnswerLost, Json, Refused
 from youtube_download_coordinator.stores.sheets.rows import blank, projection, shows
 from youtube_download_coordinator.stores.sheets.views import Mark
@@ -113,9 +113,9 @@ class Projections:
     def check(self, showing: Showing, answer: Json) -> None:
         """See whether what was written landed on its own line; else the words say what must stand there."""
         tab, view = self._book.tab(showing.name), self._book.view(showing.name)
-        standing = _lease_cells(answer, tab.sheet_id)
+        standing = shown_rows(answer, tab.sheet_id)
         for at, row in showing.placed.items():
-            text = standing.get(at, "")
+            text = next(iter(standing.get(at, ())), "")
             word = read_word(text)
             if word is not None and word.row_id == row.id and text == write_word(row):
                 url = view.marks[at].url if at < len(view.marks) else ""
@@ -154,7 +154,7 @@ class Projections:
     def _write(self, requests: list[Json]) -> None:
         """Cosmetics: what cannot be written now is seen and written later."""
         try:
-            self._book.connection.write(requests)
+            self._book.write(requests)
         except (Refused, AnswerLost) as error:
             log.info("the sheet does not show every lease yet: %s", error)
 
@@ -182,7 +182,7 @@ class Projections:
             if not showing.requests:
                 continue
             try:
-                self.check(showing, self._book.connection.write(showing.requests, show=showing.cells))
+                self.check(showing, self._book.write(showing.requests, show=showing.cells))
             except (Refused, StoreUnavailable) as error:
                 self.put_back(showing)
                 self._book.view(name).forget_lines()
@@ -212,16 +212,3 @@ def _is_wrong(mark: Mark) -> bool:
     """Whether a line shows something else than its lease; also one that shows a lease and has none."""
     word = read_word(mark.lease) if mark.lease else None
     return not shows(word, mark.status, mark.shown) if word else bool(mark.shown)
-
-
-def _lease_cells(answer: Json, sheet_id: int) -> dict[int, str]:
-    """The Lease cells that an answer shows, by line."""
-    cells: dict[int, str] = {}
-    for sheet in answer.get("updatedSpreadsheet", {}).get("sheets", []):
-        if sheet.get("properties", {}).get("sheetId", 0) != sheet_id:
-            continue
-        for block in sheet.get("data", []):
-            for offset, row in enumerate(block.get("rowData", [])):
-                value = (row.get("values") or [{}])[0].get("userEnteredValue", {})
-                cells[block.get("startRow", 0) + offset] = str(value.get("stringValue", ""))
-    return cells

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Any, TypeVar
 
-from youtube_download_coordinator.models import STATUS, Row, Source, State, Status, utc_text
+from youtube_download_coordinator.models import STATUS, Row, Source, State, Status, moment_of, utc_text
 from youtube_download_coordinator.store import Table
 from youtube_download_coordinator.stores.sheets.connection import Json
 from youtube_download_coordinator.stores.sheets.layout import Tab, text_cell
@@ -39,7 +39,7 @@ def read_row(table: Table[R], tab: Tab, cells: Sequence[str]) -> R | None:
         type=values["Type"],
         title=values["Title"],
         claimed_by=values["ClaimedBy"],
-        claimed_at=_moment(values["ClaimedAt"]),
+        claimed_at=moment_of(values["ClaimedAt"]),
         extra={name: values[name] for name in tab.own if values[name]},
         asked=asked(word, values["Status"], values["Shown"]),
         **{name: read(values[column]) for name, (column, read) in kind.items()},
@@ -88,14 +88,17 @@ def projection(tab: Tab, position: int, row: Row, *, rebuilt: bool) -> list[Json
     """The requests that make a line show its lease. `rebuilt`: from the word alone, by somebody who knows no more."""
     values = row_values(row)
     more = () if rebuilt else (*SHOWS_MORE, *(SHOWS_A_LISTING if isinstance(row, Source) else ()))
-    names = [name for name in (*SHOWS_THE_LEASE, *more) if name in tab.header and name in values]
-    columns = {tab.column(name): text_cell(values[name]) for name in names}
-    return [_write(tab, position, start, cells) for start, cells in _runs(columns)]
+    return write_cells(tab, position, {name: values[name] for name in (*SHOWS_THE_LEASE, *more) if name in values})
 
 
 def blank(tab: Tab, position: int) -> list[Json]:
     """The requests that take away what was shown on a line by mistake."""
-    columns = {tab.column(name): text_cell("") for name in SHOWS_THE_LEASE if name in tab.header}
+    return write_cells(tab, position, dict.fromkeys(SHOWS_THE_LEASE, ""))
+
+
+def write_cells(tab: Tab, position: int, values: Mapping[str, str]) -> list[Json]:
+    """The requests that write texts into the columns of these names that a line has."""
+    columns = {tab.column(name): text_cell(text) for name, text in values.items() if name in tab.header}
     return [_write(tab, position, start, cells) for start, cells in _runs(columns)]
 
 
@@ -122,14 +125,6 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _number(text: str) -> int | None:
     return int(text) if text.isdecimal() else None
 
@@ -141,6 +136,6 @@ _VIDEO_FIELDS: dict[str, tuple[str, _Read]] = {
 }
 _SOURCE_FIELDS: dict[str, tuple[str, _Read]] = {
     "videos": ("Videos", _number),
-    "checked_at": ("CheckedAt", _moment),
+    "checked_at": ("CheckedAt", moment_of),
     "listed_with": ("ListedWith", str),
 }

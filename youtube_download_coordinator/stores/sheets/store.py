@@ -17,8 +17,8 @@ from typing import Any, TypeVar, cast
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import BadUrl, StoreError
-from youtube_download_coordinator.models import Lease, Row, Source, State, VideoTask
-from youtube_download_coordinator.store import EVERY_ROW, Change, Swap, Table, Where
+from youtube_download_coordinator.models import Control, Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.store import EVERY_ROW, Change, SetControl, Swap, Table, Where
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
 from youtube_download_coordinator.stores.sheets.book import (
     DATA_TABS,
@@ -30,6 +30,7 @@ from youtube_download_coordinator.stores.sheets.book import (
     group_of,
 )
 from youtube_download_coordinator.stores.sheets.connection import Connection, Json, Outside
+from youtube_download_coordinator.stores.sheets.control import Controls
 from youtube_download_coordinator.stores.sheets.moving import Mover
 from youtube_download_coordinator.stores.sheets.projecting import Projections
 from youtube_download_coordinator.stores.sheets.rows import read_row, row_cells
@@ -62,6 +63,7 @@ class SheetsStore:
         self._adoption = Adoption(self._book, self._projections)
         self._mover = Mover(self._book, self._projections)
         self._swaps = Swaps(self._book, self._projections, self._adoption, self._mover)
+        self._controls = Controls(self._book)
         self._turn = self._book.turn
         with self._turn:
             self._book.layout()
@@ -228,6 +230,16 @@ class SheetsStore:
     def move(self, table: Table[VideoTask], seen: VideoTask, to: Table[VideoTask]) -> bool:
         with self._turn:
             return self._mover.move(table.name, write_word(seen), seen.id, to.name)
+
+    # --- steering ----------------------------------------------------------------------------------------------------
+
+    def controls(self, *, fresh: bool = False) -> list[Control]:
+        with self._turn:
+            return self._controls.controls(fresh=fresh)
+
+    def set_control(self, name: str, change: SetControl) -> Control | None:
+        with self._turn:
+            return self._controls.set(name, change)
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 

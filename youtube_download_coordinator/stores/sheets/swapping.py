@@ -79,7 +79,7 @@ class Swaps:
         showing = self._projections.take(name, {change.seen.id for change in changes})
         requests = self._requests(name, changes, seen)
         try:
-            answer = self._book.connection.write([*requests, *showing.requests], show=showing.cells)
+            answer = self._book.write([*requests, *showing.requests], show=showing.cells)
         except StoreError as error:
             self._projections.put_back(showing)
             if not isinstance(error, Refused):
@@ -88,7 +88,7 @@ class Swaps:
             self._projections.check(showing, answer)
             return answer
         self._book.forget_layout()  # lines or columns are gone: find them again, and let people's eyes wait
-        return self._book.connection.write(self._requests(name, changes, seen))
+        return self._book.write(self._requests(name, changes, seen))
 
     # --- resolving ---------------------------------------------------------------------------------------------------
 

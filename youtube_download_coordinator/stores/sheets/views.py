@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from youtube_download_coordinator.models import Lease, Row, State, Status
 from youtube_download_coordinator.store import Where
-from youtube_download_coordinator.stores.sheets.layout import Tab
+from youtube_download_coordinator.stores.sheets.layout import CONTROL, GUARANTEES, Tab, header_of
 from youtube_download_coordinator.stores.sheets.rows import asked
 from youtube_download_coordinator.stores.sheets.words import Word, read_word
 
@@ -32,6 +32,9 @@ RANGES_MAX = 40
 START_OF_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 LOOKED_AT = ("Lease", "Status", "Shown", "URL")
 """The columns that a look reads."""
+
+STEERING = ("Value", "Until", "Reason")
+"""The columns of Control in which people and workers say what the fleet is to do."""
 
 
 class Mark(NamedTuple):
@@ -156,6 +159,65 @@ class View:
         return word.lease is not None and matches(
             where, word.row_id, word.key, word.lease, asked(word, mark.status, mark.shown)
         )
+
+
+class ControlLine(NamedTuple):
+    """A line of Control as it stands; rows are counted as Google's API counts them."""
+
+    row: int
+    name: str
+    """As `models.Control.name` has it."""
+    cells: tuple[str, ...]
+    """Those of STEERING."""
+    lease: str
+
+    @property
+    def is_steering(self) -> bool:
+        """Whether it is more than a number of the store's own, or what doctor keeps there."""
+        return bool(self.name) and self.name != GUARANTEES and self.lease.rpartition(" ")[0] != self.name
+
+
+@dataclass(slots=True)
+class ControlView:
+    """The whole tab Control as it was seen last."""
+
+    monotonic: Callable[[], float]
+    header: tuple[str, ...] = ()
+    rows: list[list[str]] = field(default_factory=list)
+    """Those below the header."""
+    seen_at: float = float("-inf")
+
+    def take(self, rows: Sequence[Sequence[str]]) -> None:
+        """Take in the tab, its header first."""
+        self.header = header_of(CONTROL, rows[0] if rows else [])
+        self.rows = [list(row) for row in rows[1:]]
+        self.seen_at = self.monotonic()
+
+    def is_older_than(self, seconds: float) -> bool:
+        return self.monotonic() - self.seen_at >= seconds
+
+    def column(self, name: str) -> list[str]:
+        """The cells of a column, line by line."""
+        at = self.header.index(name) if name in self.header else len(self.header)
+        return [row[at] if at < len(row) else "" for row in self.rows]
+
+    def said(self) -> dict[str, int]:
+        """The numbers in the Lease cells, `next video_tasks 41`; of one that stands there twice the greater."""
+        parts = (text.rpartition(" ") for text in self.column("Lease"))
+        return dict(sorted((what, int(number)) for what, _, number in parts if what and number.isdecimal()))
+
+    def lines(self) -> list[ControlLine]:
+        names, leases = self.column("Name"), self.column("Lease")
+        steering = zip(*(self.column(name) for name in STEERING), strict=True)
+        cells = zip(names, steering, leases, strict=True)
+        return [
+            ControlLine(row, " ".join(name.split()).casefold(), steering, lease)
+            for row, (name, steering, lease) in enumerate(cells, start=1)
+        ]
+
+    def find(self, name: str) -> ControlLine | None:
+        """The first line of that name."""
+        return next((line for line in self.lines() if line.name == name and line.is_steering), None)
 
 
 def matches(where: Where, row_id: int, key: str, lease: Lease, said: Status | None) -> bool:
