@@ -94,10 +94,9 @@ def test_a_permanent_error_goes_to_the_dead_letters_at_once(
 def test_throttling_costs_no_attempt_and_stops_the_claiming(ours: Coordinator, add_videos: AddVideos) -> None:
     add_videos(30)
     state = process_videos(f"{FUNCTIONS}:is_throttled", concurrency=1, return_state=True)
-    assert (state.name, state.message) == (
-        "CompletedWithErrors",
-        "1 given back; stopped: bot-check: Sign in to confirm",
-    )
+    assert state.name == "CompletedWithErrors"
+    assert (state.message or "").startswith("1 given back; stopped: cooldown ")
+    assert (state.message or "").endswith("bot-check: Sign in to confirm")
     assert {(video.status, video.retry_count) for video in seen.videos(ours)} == {("pending", 0)}
     assert sum(video.last_error != "" for video in seen.videos(ours)) == 1
 

@@ -21,6 +21,9 @@ from youtube_download_coordinator.stores.sheets.views import STEERING, ControlLi
 
 log = logging.getLogger(__name__)
 
+Cells = tuple[str, ...]
+"""Those of STEERING."""
+
 CONTROL_SECONDS = 30.0
 """What was seen of Control is asked for again after this long, when nothing else was asked meanwhile."""
 SET_ROUNDS = 5
@@ -65,87 +68,97 @@ class Controls:
         return moment
 
     def set(self, name: str, change: SetControl) -> Control | None:
-        """Change one line, and see that what was written stands in that line."""
-        astray: _Attempt | None = None
+        """Change one line, and see that what was written stands in that line and in no other."""
+        setting = _Setting(self, self._book, name, change)
         for _ in range(SET_ROUNDS):
-            attempt = _Attempt(self, self._book, name, change, astray)
-            if not attempt.make():
-                return None
-            if attempt.stands():
-                return attempt.new
+            setting.write()
+            if setting.is_right():
+                return setting.new
             log.warning("somebody sorted Control while its line %r was written; that is mended", name)
-            astray = attempt
         raise StoreUnavailable(f"Control's line {name!r} cannot be changed: it stands somewhere else each time")
 
 
-class _Attempt:
-    """One token batch that changes a line, and takes back what an earlier one has put on a stranger's."""
+class _Setting:
+    """Changing one line by token batches, until nothing of it stands on a stranger's."""
 
-    def __init__(self, controls: Controls, book: Book, name: str, change: SetControl, astray: _Attempt | None) -> None:
+    def __init__(self, controls: Controls, book: Book, name: str, change: SetControl) -> None:
         self._controls = controls
         self._book = book
         self._name = name
         self._change = change
-        self._astray = astray
-        self._before: dict[str, tuple[str, ...]] = {}
-        self._cells: tuple[str, ...] = ()
+        self._right: dict[str, Cells] = {}
+        """What belongs on each line, by its name: the cells that were not written from here."""
+        self._sent: set[Cells] = set()
+        self._written: set[Cells] = set()
         self.new: Control | None = None
 
-    def make(self) -> bool:
-        """Whether anything was written."""
+    def write(self) -> None:
+        """Write what is to be changed, if anything is."""
         try:
             answer = self._book.token_batch(self._changes)
         except NotNow:
-            return False
+            return
+        self._written |= self._sent
         if not answer:  # it was lost, so it showed nothing
             self._book.look_at_control()
-        return True
 
-    def stands(self) -> bool:
-        """Whether the line says what was written; True, too, when nothing but a stranger's line was mended."""
-        line = self._book.control.find(self._name)
-        return self.new is None or (line is not None and line.cells == self._cells)
+    def is_right(self) -> bool:
+        """Whether every line has the cells that belong to it."""
+        return not self._astray() and (self.new is None or self._stands(self._book.control.find(self._name)))
+
+    def _stands(self, line: ControlLine | None) -> bool:
+        """Whether the line shows what was written there."""
+        if line is None or self.new is None:
+            return False
+        return line.cells == _cells(self.new) and line.cells in self._written
+
+    def _astray(self) -> list[ControlLine]:
+        """Lines of others that show what was written from here and is not theirs."""
+        return [
+            line
+            for line in self._book.control.lines()
+            if line.name != self._name and line.cells in self._written and line.cells != self._cells_of(line)
+        ]
+
+    def _cells_of(self, line: ControlLine) -> Cells:
+        return self._right.get(line.name, ("",) * len(STEERING))
 
     def _changes(self, ledger: Ledger) -> list[Json]:
         line = self._book.control.find(self._name)
-        self._before = {each.name: each.cells for each in self._book.control.lines()}
-        requests = self._astray.taken_back() if self._astray else []
-        self.new = self._change(self._controls.read(line) if line else None)
-        if self.new is not None:
-            self._cells = (self.new.value, utc_text(self.new.until), self.new.reason)
-            requests += self._written(self.new.pause_seconds, line, ledger)
+        self._right |= {each.name: each.cells for each in self._book.control.lines() if each.cells not in self._written}
+        puts = [(each, self._cells_of(each)) for each in self._astray()]
+        self._sent = {cells for _, cells in puts}
+        requests = [request for each, cells in puts for request in self._put(each, cells)]
+        if not self._stands(line):
+            self.new = self._change(self._controls.read(line) if line else None)
+        if self.new is not None and not self._stands(line):
+            self._sent.add(_cells(self.new))
+            requests += self._written_line(self.new, line, ledger)
         if not requests:
             raise NotNow
         return requests
 
-    def _written(self, pause_seconds: int, line: ControlLine | None, ledger: Ledger) -> list[Json]:
+    def _written_line(self, new: Control, line: ControlLine | None, ledger: Ledger) -> list[Json]:
         """The Lease cell is not written by line: its number is found by its content, as the next IDs are."""
         what = _pause_of(self._name)
         if line is not None:
-            requests = self._put(line, self._cells)
+            requests = self._put(line, _cells(new))
         else:
-            values = {"Name": self._name, **dict(zip(STEERING, self._cells, strict=True))}
+            values = {"Name": self._name, **dict(zip(STEERING, _cells(new), strict=True))}
             if what not in ledger.said:
-                values["Lease"] = f"{what} {pause_seconds}"
-                ledger.said[what] = pause_seconds
+                values["Lease"] = f"{what} {new.pause_seconds}"
+                ledger.said[what] = new.pause_seconds
             requests = [self._book.append(CONTROL, control_line(self._book.tab(CONTROL), values))]
-        if ledger.said.get(what, 0) != pause_seconds:
-            requests += self._book.say(ledger, what, pause_seconds)
+        if ledger.said.get(what, 0) != new.pause_seconds:
+            requests += self._book.say(ledger, what, new.pause_seconds)
         return requests
 
-    def taken_back(self) -> list[Json]:
-        """Put back what stood on lines that are not ours and show what we wrote."""
-        strangers = (line for line in self._book.control.lines() if line.name != self._name)
-        blank = ("",) * len(STEERING)
-        return [
-            each
-            for line in strangers
-            if line.cells == self._cells
-            for each in self._put(line, self._before.get(line.name, blank))
-        ]
-
-    def _put(self, line: ControlLine, cells: tuple[str, ...]) -> list[Json]:
+    def _put(self, line: ControlLine, cells: Cells) -> list[Json]:
         return write_cells(self._book.tab(CONTROL), line.row, dict(zip(STEERING, cells, strict=True)))
+
+
+def _cells(control: Control) -> Cells:
+    return (control.value, utc_text(control.until), control.reason)
 
 
 def _pause_of(name: str) -> str:
