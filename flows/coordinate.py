@@ -18,7 +18,7 @@ from tasks.repairs import recover_all
 from tasks.reports import COMPLETED_WITH_ERRORS, finished, in_words, report_ingested, report_steps
 from tasks.sources import something_is_due, take_in
 from tasks.videos import check_unless_imported
-from youtube_download_coordinator import Coordinator
+from youtube_download_coordinator import Coordinator, preflight
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.worker import Limits, Summary
 
@@ -45,6 +45,7 @@ def coordinate(
     """
     ours = coordinator()
     check_unless_imported(processor)  # said at once, not after an hour of listing
+    preflight.require(ours.config, processor)
     limits = Limits(
         concurrency=concurrency or ours.config.concurrency,
         max_videos=max_videos,

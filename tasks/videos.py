@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Cancelled, Failed
 
 from tasks.context import never, opaque, value_of
-from youtube_download_coordinator import AttemptError, Config, TransientError, VideoTask
+from youtube_download_coordinator import AttemptError, Config, TransientError, VideoTask, preflight
 from youtube_download_coordinator.children import Stopped
 from youtube_download_coordinator.models import Failure, Outcome, Verdict
 from youtube_download_coordinator.processing import (
@@ -58,9 +58,10 @@ def process(title: str, processor: str, video: VideoTask, config: Config) -> Out
 def submit_with(processor: str, config: Config) -> Submit:
     """How a worker has videos processed: by the task above, or by the Prefect task that the import path leads to.
 
-    Raises ProcessorError.
+    Raises ProcessorError, and PreflightError when this machine lacks something that it needs.
     """
     check_unless_imported(processor)
+    preflight.require(config, processor)
     found = resolve_processor(processor)
     return _with_a_task_of_the_users(found, config) if isinstance(found, Task) else _in_a_child(processor, config)
 

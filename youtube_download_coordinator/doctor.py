@@ -18,6 +18,8 @@ class Check:
     name: str
     look: Look
     needs: str = ""
+    stops: bool = True
+    """Whether no worker can work when it fails; else it is a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,11 @@ class Finding:
     name: str
     ok: bool
     text: str
+    stops: bool = True
 
     def __str__(self) -> str:
-        return f"{'ok' if self.ok else 'PROBLEM':<8} {self.name}: {self.text}"
+        word = "ok" if self.ok else "PROBLEM" if self.stops else "warning"
+        return f"{word:<8} {self.name}: {self.text}"
 
 
 def examine(checks: Iterable[Check]) -> Iterator[Finding]:
@@ -50,6 +54,6 @@ def _look(check: Check) -> Iterator[Finding]:
         found = check.look()
         texts = [(True, found)] if isinstance(found, str) else found
         for ok, text in texts:
-            yield Finding(check.name, ok, text)
+            yield Finding(check.name, ok, text, check.stops)
     except CoordinatorError as error:
-        yield Finding(check.name, False, " ".join(str(error).split()))
+        yield Finding(check.name, False, " ".join(str(error).split()), check.stops)

@@ -6,7 +6,8 @@
     │   ├── BadUrl                no URL that we can list or process          (also a ValueError)
     │   ├── BadFilter             a filter of a source's videos is written wrongly   (also a ValueError)
     │   ├── SourcesFileError      the sources file cannot be read
-    │   └── ProcessorError        the processor cannot be found or called
+    │   ├── ProcessorError        the processor cannot be found or called
+    │   └── PreflightError        this machine lacks something: ffmpeg, room on the disk, cookies that hold
     ├── StoreError                the queue's storage failed for good
     │   └── StoreUnavailable      it may work again: try later
     ├── ClaimLost                 somebody else holds the row now
@@ -55,6 +56,10 @@ class SourcesFileError(UserError):
 
 class ProcessorError(UserError):
     """The processor cannot be imported, is not callable, or does not take one parameter."""
+
+
+class PreflightError(UserError):
+    """This machine cannot process videos until a person has mended something on it."""
 
 
 class StoreError(CoordinatorError):

@@ -53,10 +53,13 @@ class Network:
 
         options = self._options(own)
         try:
-            return YoutubeDL(options | {"logger": keeper})
+            ydl = YoutubeDL(options | {"logger": keeper})
         except Exception as error:  # noqa: BLE001  a format that cannot be parsed, an address that is none
             text = without_logins(f"{type(error).__name__}: {error}")
             raise UnfitError(f"yt-dlp does not take its options: {text}", reason="yt-dlp-options") from None
+        # What ffmpeg printed is only told here; the option `verbose` would tell far too much else.
+        ydl.write_debug = lambda message, only_once=False: keeper.debug(message)
+        return ydl
 
     def _options(self, own: Mapping[str, Any]) -> dict[str, Any]:
         """What a person may set goes first where both may decide."""

@@ -141,11 +141,14 @@ def _produce(task: VideoTask, settings: Settings, product: Product, make: Make) 
     if there := archive.find(task, product):
         return Done(result=_in_words(there), asked_youtube=False)
     check_free_disk(settings.output_dir, settings.min_free_disk_bytes)
-    with _work_folder(settings.output_dir, task, product) as work:
-        made = make(work)
-        files = _put_into_place(task, settings, product, made)
-        if files:
-            archive.add(task, product, files)
+    try:
+        with _work_folder(settings.output_dir, task, product) as work:
+            made = make(work)
+            files = _put_into_place(task, settings, product, made)
+            if files:
+                archive.add(task, product, files)
+    except OSError as error:
+        raise classify(error) from error
     return Done(result=_in_words(files))
 
 

@@ -50,7 +50,8 @@ class MessageKeeper:
         self._kept.clear()
 
     def debug(self, message: str) -> None:
-        """Take progress and debug lines (yt-dlp sends both here), and drop them."""
+        """Drop progress and debug lines (yt-dlp sends both here), but for what ffmpeg says of a disk that is full."""
+        self._kept.extend(line[:KEPT_CHARACTERS] for line in message.splitlines() if _first(_MACHINE, line))
 
     def info(self, message: str) -> None:
         """Drop it too."""
@@ -146,9 +147,9 @@ def classify(error: BaseException, messages: Sequence[str] = (), *, now: datetim
             return link
     text = " / ".join(dict.fromkeys(_plain(str(link)) for link in chain))
     message = cut(without_logins(_short(str(error))) or type(error).__name__)
-    if unfit := _machine_is_unfit(chain, text):
-        return UnfitError(message, reason=unfit)
     said = [_plain(message) for message in messages]
+    if unfit := _machine_is_unfit(chain, text, said):
+        return UnfitError(message, reason=unfit)
     if _from_yt_dlp(chain, text):
         kind, reason = _verdict(chain, text, said)
     else:
@@ -217,13 +218,24 @@ def _from_yt_dlp(chain: Sequence[BaseException], text: str) -> bool:
 # -- single steps
 
 
-def _machine_is_unfit(chain: Sequence[BaseException], text: str) -> str:
+def _machine_is_unfit(chain: Sequence[BaseException], text: str, messages: Sequence[str]) -> str:
     """The reason, if there is one, why this machine could do nothing at all."""
-    full = (errno.ENOSPC, errno.EDQUOT)
-    if any(isinstance(link, OSError) and link.errno in full for link in chain):
-        return "disk-full"
-    found = _first(_MACHINE, text)
+    for link in chain:
+        if isinstance(link, OSError) and link.errno in _DISK_ERRORS:
+            return _DISK_ERRORS[link.errno]
+    converting = "PostProcessingError" in set().union(*map(_class_names, chain))
+    # Of an ffmpeg that failed yt-dlp gives only the last line, which is "Conversion failed!".
+    found = _first(_MACHINE, text, *(messages if converting else ()))
     return found[1] if found else ""
+
+
+_DISK_ERRORS = {
+    errno.ENOSPC: "disk-full",
+    errno.EDQUOT: "disk-full",
+    errno.EROFS: "disk",
+    errno.EIO: "disk",
+    errno.ESTALE: "disk",
+}
 
 
 def _offline(text: str) -> tuple[type[AttemptError], str] | None:

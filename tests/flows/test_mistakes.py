@@ -37,7 +37,10 @@ def lines_of(state: State[Any]) -> list[str]:
         (f"{HERE}:a_number", f"the processor {HERE}:a_number is a int, which cannot be called"),
         (f"{HERE}:takes_three", f"the processor {HERE}:takes_three is called with one argument, the video, but takes "),
         ("tests.sample_tasks:takes_three", "is called with one argument, the video, but takes "),
-        ("audi", "the processor “audi” is neither download, audio, metadata nor module:function; did you mean audio?"),
+        (
+            "audi",
+            "the processor “audi” is neither download, audio, metadata, subtitles nor module:function; did you mean audio?",
+        ),
     ],
 )
 def test_a_processor_that_cannot_be_called(ours: Coordinator, add_videos: AddVideos, processor: str, says: str) -> None:
@@ -45,6 +48,18 @@ def test_a_processor_that_cannot_be_called(ours: Coordinator, add_videos: AddVid
     state = process_videos(processor, return_state=True)
     assert state.name == "Failed"
     assert says in str(state.message)
+    assert lines_of(state) == [state.message]
+    assert seen.statuses(ours) == ["pending"]
+
+
+def test_a_machine_that_lacks_something_claims_nothing(
+    ours: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YDC_MIN_FREE_DISK_BYTES", str(10**18))
+    add_videos(1)
+    state = process_videos("audio", return_state=True)
+    assert state.name == "Failed"
+    assert str(state.message).startswith("this machine cannot process videos yet: ")
     assert lines_of(state) == [state.message]
     assert seen.statuses(ours) == ["pending"]
 

@@ -98,8 +98,9 @@ def google(folder: Path) -> Iterator[Setting]:
 def findings(here: Setting, **settings: Any) -> list[Finding]:
     """What doctor finds about the sheet; this machine is another matter."""
     with ExitStack() as stack:
-        checks = readiness.checks(here.config(**settings), stack)
-        return list(examine(check for check in checks if check.name not in preflight.CHECKS))
+        config = here.config(**settings)
+        machine = {check.name for check in preflight.checks(config)}
+        return list(examine(check for check in readiness.checks(config, stack) if check.name not in machine))
 
 
 def problems(here: Setting, **settings: Any) -> dict[str, str]:

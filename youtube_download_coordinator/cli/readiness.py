@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
 from youtube_download_coordinator.cli.options import AS_SET, QueueOptions
@@ -37,7 +39,11 @@ def init(*, queue: QueueOptions = AS_SET) -> int:
 
 
 @app.command(group=WORK)
-def doctor(*, queue: QueueOptions = AS_SET) -> int:
+def doctor(
+    *,
+    processor: Annotated[str, Parameter(name=["--processor", "-p"])] = "download",
+    queue: QueueOptions = AS_SET,
+) -> int:
     """Check everything that a worker needs.
 
     On a spreadsheet, what the claim rests on is proved on the spreadsheet itself.
@@ -45,26 +51,31 @@ def doctor(*, queue: QueueOptions = AS_SET) -> int:
     ```
     ydc doctor
     ```
+
+    Parameters
+    ----------
+    processor
+        What the workers are to do: download (which needs everything), audio, metadata, subtitles, or module:function.
     """
     from youtube_download_coordinator.doctor import examine
 
     problems = 0
     with ExitStack() as stack:
-        for finding in examine(checks(queue.config(), stack)):
+        for finding in examine(checks(queue.config(), stack, processor)):
             say(f"{finding}")
-            problems += not finding.ok
+            problems += finding.stops and not finding.ok
     say("")
     say(f"{problems or 'no'} problem{'' if problems == 1 else 's'}")
     return EXIT_FAILED if problems else 0
 
 
-def checks(config: Config, stack: ExitStack) -> list[Check]:
+def checks(config: Config, stack: ExitStack, processor: str = "download") -> list[Check]:
     """What `ydc doctor` looks at: the queue, then this machine."""
     from youtube_download_coordinator import preflight
     from youtube_download_coordinator.doctor import Check
 
     queue = _sheet_checks(config, stack) if config.spreadsheet_id else [Check("database", _database_look(config))]
-    return [*queue, *(Check(name, look) for name, look in preflight.CHECKS.items())]
+    return [*queue, *preflight.checks(config, processor)]
 
 
 def _sheet_checks(config: Config, stack: ExitStack) -> list[Check]:

@@ -48,7 +48,7 @@ def run(
     sources
         A file of sources, a line each: URL|Accent|Type.
     processor
-        download, audio, metadata, or module:function of your own.
+        download, audio, metadata, subtitles, or module:function of your own.
     max_videos
         Claim no more than this many videos.
     max_minutes
@@ -58,6 +58,7 @@ def run(
     allow_other_sites
         Take sources that are not YouTube's.
     """
+    from youtube_download_coordinator import preflight
     from youtube_download_coordinator.processing import check_processor
     from youtube_download_coordinator.worker import Limits
 
@@ -66,6 +67,7 @@ def run(
     coordinator = queue.coordinator(
         sources_file_path=sources, allow_other_sites=allow_other_sites, concurrency=concurrency
     )
+    preflight.require(coordinator.config, processor)
     failed = tell_ingested(coordinator.ingest())
     limits = Limits(
         concurrency=coordinator.config.concurrency,
