@@ -179,6 +179,8 @@ ERRORS: list[tuple[Exception, Outcome]] = [
     # -- not yt-dlp's: its text says nothing, for who knows what a processor means by "private"
     (OSError(errno.ENOSPC, "x"), (UnfitError, "disk-full")),
     (OSError(errno.EDQUOT, "x"), (UnfitError, "disk-full")),
+    (OSError(errno.EROFS, "x"), (UnfitError, "disk")),
+    (OSError(errno.EIO, "x"), (UnfitError, "disk")),
     (RuntimeError("upload failed: No space left on device"), (UnfitError, "disk-full")),
     (ValueError("this video is private"), (TransientError, "error")),
     (TimeoutError("my database"), (TransientError, "timeout")),
