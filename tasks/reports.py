@@ -36,6 +36,7 @@ def report_expansions(expansions: Sequence[Expansion]) -> None:
             "source": expansion.source.name,
             "listed": expansion.listed,
             "new": expansion.new,
+            "left out": expansion.left_out,
             "seconds": round(expansion.seconds, 1),
             "error": str(expansion.failure or ""),
         }

@@ -14,7 +14,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -26,17 +26,17 @@ from typing import Any
 from youtube_download_coordinator import children
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.cooldown import cooldown_name
-from youtube_download_coordinator.errors import ConfigError, SourcesFileError, StoreError
+from youtube_download_coordinator.errors import ConfigError, SourcesFileError, StoreError, UserError
 from youtube_download_coordinator.expansion import Expansion, expand, expand_next, expand_sources
 from youtube_download_coordinator.gate import Closed, Gate
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.held_videos import HeldVideos
-from youtube_download_coordinator.ingest import Ingested, ingest_file, new_source
+from youtube_download_coordinator.ingest import Ingested, ingest_file, new_source, with_columns
 from youtube_download_coordinator.lifecycle import Policy
-from youtube_download_coordinator.models import Outcome, VideoTask
+from youtube_download_coordinator.models import Outcome, Source, VideoTask
 from youtube_download_coordinator.processing import call_in_process, process_video
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS, Store
+from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS, Store, Where
 from youtube_download_coordinator.survivor import Survivor
 from youtube_download_coordinator.worker import (
     Attempt,
@@ -176,12 +176,27 @@ class Client:
         self._queue = queue
         self._on_change = on_change
 
-    def add_source(self, url: str, accent: str = "", source_type: str = "") -> int:
-        """Add a source; its ID, also when it was there already. Raises BadUrl."""
+    def add_source(
+        self, url: str, accent: str = "", source_type: str = "", columns: Mapping[str, str] | None = None
+    ) -> int:
+        """Add a source; its ID, also when it was there already.
+
+        `columns` are a person's own, by name: filters, RefreshHours (a sheet gets the column when it lacks it), or others that
+        are there. Raises BadUrl; BadFilter; UserError for a column that cannot be set, or a source that is there with others.
+        """
         source = new_source(url, accent, source_type, allow_other_sites=self._config.allow_other_sites)
-        row_id, _ = self._queue.find_or_add(SOURCES, source)
+        if columns:
+            source = with_columns(source, columns, self._queue.store)
+        row_id, is_new = self._queue.find_or_add(SOURCES, source)
         self._on_change()
+        if columns and not is_new:
+            self._check_columns(row_id, source)
         return row_id
+
+    def _check_columns(self, row_id: int, wanted: Source) -> None:
+        for row in self._queue.rows(SOURCES, Where(ids=[row_id])):
+            if any(row.own(name) != text for name, text in wanted.extra.items()):
+                raise UserError(f"{row.url} is source {row_id} already; what stands in its columns is left as it is")
 
     def get_sources(self) -> list[dict[str, object]]:
         """Every source, by column name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from youtube_download_coordinator.errors import (
     TransientError,
     attempt_error,
 )
-from youtube_download_coordinator.filters import Filters, said_of
+from youtube_download_coordinator.filters import Filters, canonical, said_of
 from youtube_download_coordinator.gate import Closed
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.ingest import NO_LEASE
@@ -188,6 +188,7 @@ class _Expander:
     claim: Claim[Source]
     on_insert: Callable[[Expansion], None]
     _videos: list[VideoTask] = field(default_factory=list)
+    _extra: Mapping[str, str] = field(init=False)
     _filters: Filters = field(default_factory=Filters)
     _rescan: Rescan | None = None
     _expected: int | None = None
@@ -195,6 +196,9 @@ class _Expander:
     _inserted_at: float = 0.0
     _title: str = ""
     _result: Expansion = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._extra = self.claim.row.extra
 
     def expand(self, listing: Listing) -> Expansion:
         began = self._inserted_at = time.monotonic()
@@ -254,6 +258,8 @@ class _Expander:
         """Raises BadFilter."""
         source = self.claim.row
         self._filters = Filters.of(source, self.config.filters)
+        if self.queue.store.own_columns(VIDEO_TASKS) is None:  # nobody has put a column for filters there
+            self._extra = {name: text for name, text in source.extra.items() if not canonical(name)}
         if is_listed_with(source, self._filters):
             self._rescan = Rescan(known=self.queue.known_videos, is_capped=self._filters.first_videos is not None)
 
@@ -297,7 +303,7 @@ class _Expander:
             source_id=source.id,
             accent=source.accent,
             type=source.type,
-            extra=source.extra,
+            extra=self._extra,
             lease=NO_LEASE,
         )
 

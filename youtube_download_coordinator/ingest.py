@@ -7,15 +7,16 @@ named with its number and costs the other lines nothing.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
-from youtube_download_coordinator.errors import BadUrl, SourcesFileError
+from youtube_download_coordinator.errors import BadUrl, SourcesFileError, UserError
+from youtube_download_coordinator.filters import canonical, read_column
 from youtube_download_coordinator.models import Lease, Source, storable
 from youtube_download_coordinator.queue import Queue, batches
-from youtube_download_coordinator.store import SOURCES
+from youtube_download_coordinator.store import SOURCES, Store
 from youtube_download_coordinator.urls import source_target
 
 NO_LEASE = Lease(nonce="")
@@ -44,6 +45,36 @@ def new_source(url: str, accent: str = "", type_: str = "", *, allow_other_sites
     target = source_target(url, allow_other_sites=allow_other_sites)
     accent, type_ = storable(accent).strip(), storable(type_).strip()
     return Source(url=target.url, key=target.key, accent=accent, type=type_, lease=NO_LEASE)
+
+
+def with_columns(source: Source, said: Mapping[str, str], store: Store) -> Source:
+    """The source with texts in columns of a person's own, which are made in a sheet when they are filters or RefreshHours.
+
+    Raises BadFilter; UserError for a column that is not there and not ours to make.
+    """
+    there = store.own_columns(SOURCES)
+    extra: dict[str, str] = {}
+    for name, text in said.items():
+        column = canonical(name)
+        if column and text.strip():
+            read_column(column, text)
+        extra[_column(name, column, there)] = storable(text).strip()
+    if missing := [column for column in extra if there is not None and column not in there]:
+        store.add_columns(SOURCES, missing)
+    return replace(source, extra=extra)
+
+
+def _column(name: str, ours: str | None, there: Collection[str] | None) -> str:
+    """The name of a column as it is written where there are columns."""
+    name = storable(name).strip()
+    written = next((each for each in there or () if each.strip().casefold() == name.casefold()), None)
+    if written or ours:
+        return written or ours or name
+    if name.casefold() in {column.casefold() for column in (*Source.column_names(), "Lease", "Shown")} or not name:
+        raise UserError(f"{name or 'a column without a name'} cannot be set: it is the coordinator's own")
+    if there is not None:
+        raise UserError(f"there is no column {name} in the tab of the sources: add it there, or leave it out")
+    return name
 
 
 def ingest_file(queue: Queue, path: Path, *, allow_other_sites: bool = False) -> Ingested:

@@ -7,7 +7,7 @@ everything else is what was inserted, or shows people what the lease says.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -125,6 +125,11 @@ class Row:
     def columns(self) -> dict[str, object]:
         """The row as people see it, by column name."""
         return {name: getattr(self, attribute) for name, attribute in self._COLUMNS.items()} | dict(self.extra)
+
+    @classmethod
+    def column_names(cls) -> Collection[str]:
+        """The names of the coordinator's columns."""
+        return cls._COLUMNS.keys()
 
     @property
     def retry_count(self) -> int:

@@ -6,7 +6,7 @@ queue.py, above these verbs. An `if status ==` in a backend is a bug.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -133,6 +133,14 @@ class Store(Protocol):
         * Other lines, and other columns, stay as they are.
         * Repeatable, where asking `change` again is: after an error the change may or may not have been made.
         """
+        ...
+
+    def own_columns(self, table: Table[R]) -> Collection[str] | None:
+        """The names of a person's own columns, which `Row.extra` may have; what it has beside them is dropped. None: any name."""
+        ...
+
+    def add_columns(self, table: Table[R], names: Sequence[str]) -> None:
+        """Add columns of these names for a person, unless they are there; none where a row may have any."""
         ...
 
     @property

@@ -42,7 +42,7 @@ def test_what_is_inserted_is_found_as_it_was(store: Store) -> None:
 
 
 def test_a_source_is_found_as_it_was(store: Store) -> None:
-    source = new_source(1, title="A channel", videos=12, checked_at=NOW)
+    source = new_source(1, title="A channel", videos=12, checked_at=NOW, listed_with="Kinds=videos")
     ids = store.insert(SOURCES, [source])
     (found,) = store.scan(SOURCES)
     assert ids == [found.id]
@@ -122,7 +122,14 @@ def test_every_state_survives_the_way_to_the_store_and_back(store: Store, state:
 def test_what_a_source_learned_is_written_with_its_lease(store: Store) -> None:
     store.insert(SOURCES, [new_source(1)])
     (row,) = store.scan(SOURCES)
-    new = replace(row, title="Named", videos=3, checked_at=NOW, lease=Lease(version=1, state=State.DONE, nonce="x"))
+    new = replace(
+        row,
+        title="Named",
+        videos=3,
+        checked_at=NOW,
+        listed_with="Kinds=shorts",
+        lease=Lease(version=1, state=State.DONE, nonce="x"),
+    )
     assert store.swap(SOURCES, [Change(row, new)]) == [Swap.WON]
     assert store.scan(SOURCES) == [new]
 
@@ -316,6 +323,18 @@ def test_a_row_with_another_lease_is_not_moved(store: Store) -> None:
 def test_a_row_is_moved_once(store: Store) -> None:
     (row,) = insert(store, 1)
     assert [store.move(VIDEO_TASKS, row, DEAD_LETTERS) for _ in range(2)] == [True, False]
+
+
+# --- columns ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_column_that_was_added_keeps_what_is_in_it(store: Store) -> None:
+    store.add_columns(SOURCES, ["Kinds", "RefreshHours"])
+    store.add_columns(SOURCES, ["RefreshHours"])
+    columns = store.own_columns(SOURCES)
+    assert columns is None or sorted(columns) == ["Kinds", "RefreshHours"]
+    store.insert(SOURCES, [new_source(1, extra={"Kinds": "shorts", "RefreshHours": "6"})])
+    assert store.scan(SOURCES)[0].extra == {"Kinds": "shorts", "RefreshHours": "6"}
 
 
 # --- the rest --------------------------------------------------------------------------------------------------------

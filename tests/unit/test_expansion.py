@@ -91,6 +91,13 @@ def test_videos_carry_what_a_person_said_about_their_source(queue: Queue) -> Non
     }
 
 
+def test_filters_are_no_columns_of_the_videos(queue: Queue) -> None:
+    add(queue, extra={"Gender": "f", "kinds": "videos", "RefreshHours": "6"})
+    expand(queue, lists(video(1)))
+    (row,) = queue.rows(VIDEO_TASKS)
+    assert row.extra == {"Gender": "f"}
+
+
 def test_what_was_learned_about_the_source_is_recorded(queue: Queue) -> None:
     add(queue)
     expand(queue, lists(ListedTitle("A channel", "UC1", 5), video(1)))

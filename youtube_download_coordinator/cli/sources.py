@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
 from youtube_download_coordinator.cli.options import AS_SET, OtherSites, QueueOptions
@@ -20,6 +22,7 @@ def add(
     accent: str = "",
     type: str = "",
     *,
+    set: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=False, negative="")] = None,
     allow_other_sites: OtherSites = None,
     queue: QueueOptions = AS_SET,
 ) -> int:
@@ -27,6 +30,7 @@ def add(
 
     ```
     ydc add "https://www.youtube.com/@handle" --accent pt-BR --type interview
+    ydc add "https://www.youtube.com/@handle" --set Kinds=videos,shorts --set RefreshHours=6
     ```
 
     Parameters
@@ -37,15 +41,19 @@ def add(
         Copied to each of its videos.
     type
         Copied to each of its videos.
+    set
+        COLUMN=TEXT, as often as needed: a column of your own, a filter (Kinds, MinDuration, MaxDuration, TitleMatch,
+        FirstVideos, NewerThan), or RefreshHours.
     allow_other_sites
         Take sources that are not YouTube's.
     """
-    if _is_file(source) and (accent or type):
+    if _is_file(source) and (accent or type or set):
         raise UserError(f"{source} is a file, whose lines say Accent and Type themselves: URL|Accent|Type")
     if _is_file(source):
         return import_sources(Path(source), allow_other_sites=allow_other_sites, queue=queue)
     coordinator = queue.coordinator(allow_other_sites=allow_other_sites)
-    say(f"source {coordinator.client.add_source(source, accent, type)}: {source}")
+    columns = dict(map(_column_and_text, set or ()))
+    say(f"source {coordinator.client.add_source(source, accent, type, columns)}: {source}")
     return 0
 
 
@@ -73,6 +81,13 @@ def import_sources(*files: Path, allow_other_sites: OtherSites = None, queue: Qu
         coordinator = queue.coordinator(sources_file_path=file, allow_other_sites=allow_other_sites)
         bad += tell_ingested(coordinator.ingest())
     return EXIT_FAILED if bad else 0
+
+
+def _column_and_text(said: str) -> tuple[str, str]:
+    column, equals, text = said.partition("=")
+    if not equals or not column.strip():
+        raise UserError(f"--set {said}: it must be COLUMN=TEXT, such as Kinds=videos,shorts")
+    return column.strip(), text
 
 
 def _is_file(text: str) -> bool:

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -213,6 +213,12 @@ class SqlStore:
         """A line that is not there yet cannot be locked; SQLite's transactions come one after the other anyway."""
         if self._engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CONTROLS_LOCK)))
+
+    def own_columns(self, table: Table[R]) -> Collection[str] | None:
+        return None
+
+    def add_columns(self, table: Table[R], names: Sequence[str]) -> None:
+        """Nothing: a row's own columns are kept as one text."""
 
     def now(self) -> datetime:
         with self._reading() as connection:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from youtube_download_coordinator.stores.sheets.layout import (
     Tab,
     header_of,
     letters,
+    new_columns,
     number_of,
     prepare,
     quoted,
@@ -30,6 +32,7 @@ from youtube_download_coordinator.stores.sheets.layout import (
     text_cell,
     token_of,
     trusted,
+    with_used_columns,
 )
 from youtube_download_coordinator.stores.sheets.views import LOOKED_AT, RANGES_MAX, ControlView, View, ranges
 from youtube_download_coordinator.stores.sheets.words import read_word
@@ -136,6 +139,20 @@ class Book:
         except (Refused, AnswerLost) as error:
             return str(error)  # somebody was first, or it may have been applied: look again
         return ""
+
+    def add_columns(self, name: str, names: Sequence[str]) -> None:
+        """Add a person's own columns to a tab, behind everything that is there; those that are there are left alone."""
+
+        def missing(ledger: Ledger) -> list[Json]:
+            tab = read_layout(self.connection, self.config).tabs[name]
+            new = [column for column in names if column not in tab.header]
+            if not new:
+                raise NotNow
+            return new_columns(with_used_columns(self.connection, {name: tab})[name], new)
+
+        with suppress(NotNow):  # they are there
+            self.token_batch(missing, by_line=False)
+        self.forget_layout()
 
     def forget_layout(self) -> None:
         """Somebody has changed a header row: find the columns again."""

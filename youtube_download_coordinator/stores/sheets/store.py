@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -240,6 +240,16 @@ class SheetsStore:
     def set_control(self, name: str, change: SetControl) -> Control | None:
         with self._turn:
             return self._controls.set(name, change)
+
+    # --- columns -----------------------------------------------------------------------------------------------------
+
+    def own_columns(self, table: Table[R]) -> Collection[str] | None:
+        with self._turn:
+            return list(self._book.tab(table.name).own)
+
+    def add_columns(self, table: Table[R], names: Sequence[str]) -> None:
+        with self._turn:
+            self._book.add_columns(table.name, names)
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 
