@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -31,6 +31,7 @@ class Progress:
 
     queue: Queue
     began: float = field(default_factory=time.monotonic)
+    monotonic: Callable[[], float] = time.monotonic
     endings: Counter[Ending] = field(default_factory=Counter)
     listing: Expansion | None = None
     waiting: int | None = None
@@ -44,18 +45,18 @@ class Progress:
     def processes(self) -> None:
         """Listing is over, videos are processed."""
         self.listing = None
-        self._processing_began = self._processing_began or time.monotonic()
+        self._processing_began = self._processing_began or self.monotonic()
         self._count()
 
     def attempted(self, attempt: Attempt) -> None:
         self.endings[attempt.ending] += 1
-        if time.monotonic() - self._counted_at >= COUNT_AGAIN_SECONDS:
+        if self.monotonic() - self._counted_at >= COUNT_AGAIN_SECONDS:
             self._count()
         elif self.waiting and attempt.ending is not Ending.RETRY:
             self.waiting -= 1
 
     def _count(self) -> None:
-        self._counted_at = time.monotonic()
+        self._counted_at = self.monotonic()
         counts = self.queue.counts(VIDEO_TASKS)
         self.waiting = counts.get(State.PENDING, 0) + self.queue.held_rows
 
@@ -64,21 +65,28 @@ class Progress:
         return listing + " · ".join(self._figures())
 
     def _figures(self) -> Iterator[str]:
-        seconds = time.monotonic() - self.began
+        seconds = self.monotonic() - self.began
         yield f"{self.queue.held_rows} claimed"
         yield f"{self.endings[Ending.DONE]} done"
         yield f"{sum(self.endings[ending] for ending in FAILED)} failed"
         if self.waiting is not None:
             yield f"{self.waiting} left"
-        if per_second := self._videos_per_second():
+        per_second = self._videos_per_second()
+        if self._is_waiting():
+            yield "waiting until they may be tried again"
+        elif per_second and self.waiting:
             yield f"{per_second * 3600:,.0f} an hour"
-            yield f"about {span(self.waiting / per_second)} to go" if self.waiting else "nothing to go"
+            yield f"about {span(self.waiting / per_second)} to go"
         yield f"{span(seconds)} so far"
+
+    def _is_waiting(self) -> bool:
+        """Nothing runs though something is left: it failed, and its pause is not over."""
+        return bool(self.waiting and self.endings and not self.listing and not self.queue.held_rows)
 
     def _videos_per_second(self) -> float:
         if not self.endings.total() or self._processing_began is None:
             return 0.0
-        return self.endings.total() / max(time.monotonic() - self._processing_began, 0.001)
+        return self.endings.total() / max(self.monotonic() - self._processing_began, 0.001)
 
     def __rich__(self) -> Text:
         from rich.text import Text

@@ -77,7 +77,7 @@ def list_rows(
         for row in shown:
             say_json(row.columns())
     elif is_terminal():
-        print_table(_HEADERS, (_brief(row) for row in shown))
+        print_table(_HEADERS, (_brief(row) for row in shown), texts=2)
     else:
         print_lines(_with_header(shown))
     if limit and next(rows, None):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 STYLES: Mapping[str, str] = {"done": "green", "in-progress": "cyan", "held": "cyan", "error": "red", "dead": "red"}
 """Colours of what stands in Status, and of the states behind it."""
+CELL_MAX_CHARACTERS = 16
+"""Of an accent or a type in a table; `ydc show` has all of it."""
 JOINERS = "\u200c\u200d"
 """Without them some scripts are misspelt and some emoji fall apart; a terminal obeys nothing in them."""
 
@@ -74,14 +76,16 @@ def print_lines(lines: Iterable[Iterable[object]]) -> None:
     sys.stdout.flush()
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """For a person: as wide as the terminal, what is too long is cut."""
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, texts: int) -> None:
+    """For a person: as wide as the terminal. The last `texts` columns share what the others leave; what is too long is cut."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title_justify="left")
-    for header in headers:
-        table.add_column(header, overflow="ellipsis", no_wrap=True)
+    table = Table(expand=True)
+    for number, header in enumerate(headers):
+        is_text = number >= len(headers) - texts
+        width = None if is_text else CELL_MAX_CHARACTERS
+        table.add_column(header, overflow="ellipsis", no_wrap=True, ratio=1 if is_text else None, max_width=width)
     for row in rows:
         table.add_row(*(Text(printable(cell(value)), style=STYLES.get(cell(value), "")) for value in row))
     console().print(table)
