@@ -1,9 +1,12 @@
-"""The built wheel, opened and looked into, and installed into an empty folder."""
+"""The built wheel and source archive, opened and looked into, and installed into an empty environment."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
+import tarfile
+import venv
 import zipfile
 from pathlib import Path
 
@@ -15,11 +18,40 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
-    return next(folder.glob("*.whl"))
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with both: the wheel is built from the source archive, which so has all that it needs."""
+    folder = tmp_path_factory.mktemp("built")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)],
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> Path:
+    return next(built.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel, whose dependencies are those of this one: nothing is asked of the network."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin/python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-index", "--no-deps"]
+    subprocess.run([*pip, str(wheel)], check=True, capture_output=True)
+    site = next(folder.glob("lib/python*/site-packages"))
+    (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"])
+    return folder
+
+
+def run(folder: Path, *command: str) -> str:
+    """Run a command of the environment from elsewhere; what it said."""
+    done = subprocess.run([str(folder / "bin" / command[0]), *command[1:]], cwd=folder, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 def test_the_wheel_holds_the_library_and_nothing_that_another_wheel_may_hold(wheel: Path) -> None:
@@ -32,13 +64,27 @@ def test_the_wheel_holds_the_library_and_nothing_that_another_wheel_may_hold(whe
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_the_wheel_works_where_it_is_installed(wheel: Path, tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    zipfile.ZipFile(wheel).extractall(site)
+def test_the_source_archive_holds_what_is_needed_to_run_and_test_it(built: Path) -> None:
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"CHANGELOG.md", "CITATION.cff", "LICENSE", "README.md", "Makefile", "prefect.yaml"} <= names
+    assert {"flows/coordinate.py", "tasks/videos.py", "tests/conftest.py", "docs/glossary.md"} <= names
+    assert not [name for name in names if name.endswith((".pyc", ".db")) or name.startswith((".venv", "build", "dist"))]
+
+
+def test_the_wheel_works_where_it_is_installed(installed: Path) -> None:
     code = (
         "import download_coordinator as d, youtube_download_coordinator as y; print(d.Config is y.Config, y.__file__)"
     )
-    answer = subprocess.run(
-        [sys.executable, "-P", "-c", code], env={"PYTHONPATH": str(site)}, cwd=tmp_path, capture_output=True, text=True
+    same, path = run(installed, "python", "-c", code).split()
+    assert same == "True"
+    assert path.startswith(str(installed))
+
+
+def test_its_command_runs_from_anywhere(installed: Path) -> None:
+    assert "ydc COMMAND" in run(installed, "ydc", "--help")
+    assert run(installed, "python", "-m", "youtube_download_coordinator", "--help") == run(installed, "ydc", "--help")
+    assert run(installed, "ydc", "--version").strip() in next(
+        path.name for path in installed.glob("lib/python*/site-packages/youtube_download_coordinator-*")
     )
-    assert answer.stdout.split() == ["True", str(site / "youtube_download_coordinator/__init__.py")], answer.stderr
+    assert "sources\t0" in run(installed, "ydc", "status", "--database-url", "sqlite:///queue.db")

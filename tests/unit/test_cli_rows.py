@@ -76,7 +76,7 @@ def states(queue: Queue) -> dict[int, State]:
 @pytest.mark.parametrize(
     ("arguments", "ids"),
     [
-        ([], [1, 2, 4, 5]),
+        ([], [1, 2, 4, 5, 3]),
         (["--status", "pending"], [2, 5]),
         (["--status", "in-progress"], [4]),
         (["--accent", "PT-br"], [1, 2]),
@@ -85,7 +85,8 @@ def states(queue: Queue) -> dict[int, State]:
         (["--text", "sum(", "--status", "pending"], [2]),
         (["--table", "sources"], [1]),
         (["--limit", "2"], [1, 2]),
-        (["--limit", "0"], [1, 2, 4, 5]),
+        (["--limit", "0"], [1, 2, 4, 5, 3]),
+        (["--status", "error"], [3]),
     ],
 )
 def test_rows_are_listed_by_what_they_have(ydc: Ydc, arguments: list[str], ids: list[int]) -> None:
@@ -230,9 +231,9 @@ def test_a_person_is_asked_first(
 
 def test_a_table_is_exported_whole(ydc: Ydc, tmp_path: Path) -> None:
     path = tmp_path / "videos.csv"
-    assert ydc("export", path)[:2] == (0, f"4 rows in {path}\n")
+    assert ydc("export", path)[:2] == (0, f"5 rows in {path}\n")
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    assert [row["Title"] for row in rows] == ["One", "'=SUM(1;2)", "Four, \N{SNOWMAN}", "Five"]
+    assert [row["Title"] for row in rows] == ["One", "'=SUM(1;2)", "Four, \N{SNOWMAN}", "Five", TITLES[2]]
     assert rows[0]["Result"] == "x.m4a"
     assert list(tmp_path.glob(".videos*")) == []
 
@@ -252,7 +253,7 @@ def test_titles_are_exact_for_a_program(ydc: Ydc, tmp_path: Path) -> None:
 def test_people_s_own_columns_are_exported(ydc: Ydc, queue: Queue) -> None:
     queue.add(VIDEO_TASKS, [new_video(9, extra={"Gender": "f"})])
     rows = list(csv.DictReader(io.StringIO(ydc("export")[1])))
-    assert [row["Gender"] for row in rows] == ["", "", "", "", "f"]
+    assert [row["Gender"] for row in rows] == ["", "", "", "", "f", ""]
 
 
 def test_a_file_that_cannot_be_written_keeps_what_it_was(ydc: Ydc, tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from youtube_download_coordinator.cli.application import LOOK, app
 from youtube_download_coordinator.cli.options import (
     AS_SET,
     NO_FILTERS,
-    TABLES,
     Filters,
     Flag,
     QueueOptions,
     TableName,
+    select,
 )
 from youtube_download_coordinator.cli.terminal import cell, json_text, printable, say
 from youtube_download_coordinator.errors import UserError
@@ -60,7 +60,7 @@ def export(
     file
         Where to; `-` is the standard output.
     table
-        What to write.
+        What to write; dead letters are videos too.
     format
         Else the end of the file's name says it, else it is CSV.
     raw
@@ -70,7 +70,7 @@ def export(
     wanted = filters.selection()
 
     def rows() -> Iterator[Row]:
-        return ours.select(TABLES[table], wanted)
+        return select(ours, table, wanted)
 
     chosen = format or ("jsonl" if file.suffix in {".jsonl", ".ndjson", ".json"} else "csv")
     with _opened(file) as out:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,6 +18,8 @@ from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASK
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
     from youtube_download_coordinator.coordinator import Coordinator
+    from youtube_download_coordinator.models import Row
+    from youtube_download_coordinator.queue import Queue
 
 OtherSites = Annotated[bool | None, Parameter(name="--allow-other-sites")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="")]
@@ -103,6 +107,11 @@ class Filters:
 
 
 NO_FILTERS = Filters()
+
+
+def select(queue: Queue, table: TableName, selection: Selection) -> Iterator[Row]:
+    """The rows that are meant, wherever they may stand."""
+    return chain.from_iterable(queue.select(TABLES[place], selection) for place in where_videos_may_be(table))
 
 
 def check_positive(**options: float | None) -> None:

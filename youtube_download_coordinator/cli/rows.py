@@ -17,6 +17,7 @@ from youtube_download_coordinator.cli.options import (
     Filters,
     QueueOptions,
     TableName,
+    select,
     where_videos_may_be,
 )
 from youtube_download_coordinator.cli.terminal import (
@@ -62,7 +63,7 @@ def list_rows(
     Parameters
     ----------
     table
-        Where to look.
+        Where to look; dead letters are videos too.
     limit
         No more rows than these; 0 for all.
     json
@@ -70,8 +71,7 @@ def list_rows(
     """
     if limit < 0:
         raise UserError(f"--limit={limit}: it must be 0, for all, or greater")
-    place = TABLES[table]
-    rows = queue.coordinator().queue.select(place, filters.selection())
+    rows = select(queue.coordinator().queue, table, filters.selection())
     shown = list(islice(rows, limit)) if limit else rows
     if json:
         for row in shown:
