@@ -82,7 +82,9 @@ def queue(store: FaultyStore) -> Queue:
 
 
 def again(queue: Queue) -> None:
-    """A person says pending, or the time has come."""
+    """A person lifts the cooldown and says pending; or the time has come."""
+    for control in queue.store.controls(fresh=True):
+        queue.store.set_control(control.name, lambda line: line and replace(line, value="clear", until=None))
     (row,) = queue.rows(SOURCES)
     if row.lease.state is not State.PENDING or row.lease.not_before:
         lease = replace(
