@@ -12,6 +12,8 @@ from youtube_download_coordinator.worker import Summary
 TEXT_MAX_CHARACTERS = 120
 LAST_ATTEMPTS = 20
 """On the page of a run; its table has them all."""
+JOINER = "\N{WORD JOINER}"
+_BEGINS_SOMETHING = re.compile(r"<|\](?=[(\[:])")
 _SPEAKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@/])")
 """What Markdown or HTML would take for more than itself, and what makes an address of a text."""
 
@@ -19,6 +21,14 @@ _SPEAKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@/])")
 def plain(text: object) -> str:
     """One line that is shown as it is."""
     return _SPEAKS.sub(r"\\\1", cut(str(text), TEXT_MAX_CHARACTERS))
+
+
+def inert(text: str) -> str:
+    """A cell of a table artifact, or a description: Prefect's older UI reads it as Markdown, the newer one as text.
+
+    It looks the same in both, and is neither a link nor HTML in either: an invisible joiner stands where one would begin.
+    """
+    return _BEGINS_SOMETHING.sub(f"\\g<0>{JOINER}", text)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from tasks.context import unless_prefect_is_away
-from tasks.markdown import overview_in_markdown
+from tasks.markdown import inert, overview_in_markdown
 from youtube_download_coordinator.expansion import Expansion
 from youtube_download_coordinator.ingest import Ingested
 from youtube_download_coordinator.models import State as RowState
@@ -84,7 +84,11 @@ def report_steps(description: str, steps: Sequence[tuple[str, str]]) -> None:
 
 def _report(key: str, description: str, rows: list[dict[str, Any]]) -> None:
     with unless_prefect_is_away(f"the table {key}"):
-        create_table_artifact(key=key, table=rows, description=description)
+        create_table_artifact(key=key, table=[_shown(row) for row in rows], description=inert(description))
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: inert(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def in_words(counts: Mapping[str, int]) -> str:

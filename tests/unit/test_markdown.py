@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from tasks.markdown import TEXT_MAX_CHARACTERS, plain, table
+from tasks.markdown import JOINER, TEXT_MAX_CHARACTERS, inert, plain, table
 from youtube_download_coordinator.models import cut
 
 RENDERER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -42,3 +43,14 @@ def test_a_text_with_a_bar_stays_in_its_cell() -> None:
 
 def test_no_rows_no_table() -> None:
     assert table(("Video",), []) == ""
+
+
+@given(st.text("[]()<>!:/abjxh \"'=&"))
+@example("[click](javascript:alert(1))")
+@example("![x](http://example.org/x.png)")
+@example("<b>bold</b> <http://example.org> <!-- x -->")
+@example("[click]: http://example.org\n[click]")
+def test_a_cell_is_neither_a_link_nor_html_and_looks_the_same(text: str) -> None:
+    html = RENDERER.render(inert(text))
+    assert not re.search(r"<(?!/?(p|h[12]|pre|code|blockquote|ul|ol|li)\b)", html)
+    assert inert(text).replace(JOINER, "") == text
