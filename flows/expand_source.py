@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 
 from tasks.context import coordinator, in_one_line
 from tasks.forms import Accent, SourceUrl, Type
-from tasks.reports import finished, report_expansions
+from tasks.reports import finished, report_expansions, skipped
 from tasks.sources import expand_asked_for
 
 
@@ -26,6 +26,7 @@ def expand_source(url: SourceUrl, accent: Accent = "", type: Type = "") -> State
     ours = coordinator()
     expansion = expand_asked_for(ours, url, accent, type)
     if expansion is None:
-        return finished("another worker lists this source now", failed=False)
+        closed = ours.queue.gate.closed()
+        return skipped(f"not listed now, {closed.why}" if closed else "another worker lists this source now")
     report_expansions([expansion])
     return finished(str(expansion), failed=bool(expansion.failure), data=expansion)

@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 
 from tasks.context import coordinator, in_one_line
 from tasks.forms import MaxMinutes
-from tasks.reports import finished, report_expansions
+from tasks.reports import finished, report_expansions, skipped
 from tasks.sources import expand_due
 
 
@@ -25,6 +25,8 @@ def expand_sources(max_minutes: MaxMinutes = None) -> State[Any]:
     expansions = expand_due(ours.queue, ours.config, max_minutes and max_minutes * 60)
     if expansions:
         report_expansions(expansions)
+    elif closed := ours.queue.gate.closed():
+        return skipped(closed.why, expansions)
     failed = sum(expansion.failure is not None for expansion in expansions)
     new = sum(expansion.new for expansion in expansions)
     return finished(

@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 from tasks.context import coordinator, host, in_one_line, rename_run
 from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor
 from tasks.progress import Progress
-from tasks.reports import finished, report_videos
+from tasks.reports import finished, report_videos, skipped
 from tasks.videos import submit_with
 from youtube_download_coordinator.worker import Limits
 
@@ -44,4 +44,8 @@ def process_videos(
         progress.finish(summary)
         report_videos(summary)
         rename_run(f"process {summary.attempted} videos on {host()}")
+    elif summary.stopped_by and not summary.unfit:
+        return skipped(
+            summary.stopped_by, summary
+        )  # a schedule comes by every few minutes, also while YouTube throttles
     return finished(str(summary), failed=bool(summary.failed or summary.stopped_by), data=summary)

@@ -4,6 +4,7 @@
     youtube-coordinator.source.expanded     youtube-coordinator.source.<ID>    has-new-videos: true or false
     youtube-coordinator.video.done          youtube-coordinator.video.<ID>
     youtube-coordinator.video.dead-lettered youtube-coordinator.video.<ID>     reason: the word at the front of LastError
+    youtube-coordinator.cooldown.opened     youtube-coordinator.cooldown.<host, or fleet>
 
 The payload has the rest. What YouTube said (titles) is in there as it is: data, for whoever shows it to escape.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 from prefect.events import emit_event
 
 from youtube_download_coordinator.expansion import Expansion
-from youtube_download_coordinator.models import Row, cut
+from youtube_download_coordinator.models import Control, Row, cut, utc_text
 from youtube_download_coordinator.worker import Attempt, Ending
 
 PREFIX = "youtube-coordinator"
@@ -41,6 +42,13 @@ def video_dead_lettered(task: Row) -> None:
     """A video has failed for good."""
     labels = {f"{PREFIX}.reason": task.lease.reason}
     _emit("video.dead-lettered", "video", task, labels, {"error": task.last_error, "tries": task.retry_count})
+
+
+def cooldown_opened(line: Control) -> None:
+    """YouTube throttles, and nobody of the machine, or of the fleet, claims for a while: also when it goes on."""
+    name = {"prefect.resource.id": f"{PREFIX}.{line.name.replace(' ', '.')}", "prefect.resource.name": line.name}
+    payload = {"until": utc_text(line.until), "reason": line.reason, "next_pause_seconds": line.pause_seconds}
+    emit_event(f"{PREFIX}.cooldown.opened", name, payload=payload)
 
 
 def _emit(event: str, kind: str, row: Row, labels: dict[str, str], payload: dict[str, object]) -> None:

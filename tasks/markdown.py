@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from youtube_download_coordinator.cooldown import in_words
 from youtube_download_coordinator.models import VideoTask, cut, utc_text
 from youtube_download_coordinator.overview import Overview
 from youtube_download_coordinator.worker import Summary
@@ -62,6 +63,7 @@ def overview_in_markdown(found: Overview, sheet_url: str | None) -> str:
     parts = [
         "# The queue\n",
         link_to_the_sheet(sheet_url),
+        *(f"{plain(in_words(line))}.\n" for line in found.controls),
         oldest,
         "## Why rows failed\n" if any(found.reasons.values()) else "",
         table(("Where", "Reason", "Rows"), _reasons(found.reasons)),

@@ -96,9 +96,9 @@ def in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {what}" for what, number in counts.items() if number)
 
 
-def skipped(why: str) -> State[Any]:
-    """The final state of a flow that this fleet has no use for: no failure, and not taken for a run that did something."""
-    return Completed(name=SKIPPED, message=why)
+def skipped(why: str, data: Any = None) -> State[Any]:
+    """The final state of a flow that has nothing to do here or now: no failure, and not taken for a run that did something."""
+    return Completed(name=SKIPPED, message=why, data=data)
 
 
 def finished(message: str, *, failed: bool, data: Any = None) -> State[Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from youtube_download_coordinator.models import State, VideoTask
+from youtube_download_coordinator import cooldown
+from youtube_download_coordinator.models import Control, State, VideoTask
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table, Where
 
@@ -23,6 +24,8 @@ class Overview:
     counts: Mapping[str, Mapping[State, int]]
     reasons: Mapping[str, Mapping[str, int]]
     """How many rows failed last for which reason (the word at the front of LastError), the most frequent first."""
+    controls: Sequence[Control]
+    """Whether the fleet is paused, and which machine cools down."""
     holders: Mapping[str, int]
     """How many rows each worker (`host/run`) holds."""
     oldest: VideoTask | None
@@ -38,6 +41,7 @@ def overview(queue: Queue) -> Overview:
     return Overview(
         counts=counts,
         reasons={name: _reasons(queue, table) for name, table in TABLES.items()},
+        controls=cooldown.shown({line.name: line for line in queue.store.controls()}),
         holders=dict(holders.most_common()),
         oldest=due[0] if due else None,
     )

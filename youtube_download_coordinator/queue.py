@@ -187,14 +187,24 @@ class Queue:
         return claims
 
     def claim_at_once(self, table: Table[R], row_id: int) -> Claim[R] | None:
-        """Hold the row that somebody asks for, due or not, settled or not; None while another worker holds it, or was faster."""
-        rows = self.store.scan(table, Where(ids=[row_id]), limit=1)
+        """Hold the row that somebody asks for, due or not, settled or not.
+
+        None while another worker holds it or was faster, and when the gate is closed (`gate.closed()` says why).
+        """
+        claims: list[Claim[R]] = []
+        try:
+            rows = self.store.scan(table, Where(ids=[row_id]), limit=1)
+            if rows and self.gate.admit(1):
+                claims += self._hold(table, self._hurried(table, rows))
+        finally:
+            self.gate.probes_with(table, [claim.row for claim in claims])
+        return claims[0] if claims else None
+
+    def _hurried(self, table: Table[R], rows: Sequence[R]) -> list[R]:
         at, policy = self._at(), self._policy(table)
         due = [row for row in rows if lifecycle.is_due(row, at.now)]
         asked = [(row, lifecycle.hurry(row, self._fresh(at), policy)) for row in rows if row not in due]
-        hurried = [Change(row, new) for row, new in asked if new]
-        claims = self._hold(table, due or [change.new for change in self._won(table, hurried)])
-        return claims[0] if claims else None
+        return due + [change.new for change in self._won(table, [Change(row, new) for row, new in asked if new])]
 
     # --- holding -----------------------------------------------------------------------------------------------------
 

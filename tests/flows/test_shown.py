@@ -10,6 +10,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 
 from flows.expand_source import expand_source
+from flows.expand_sources import expand_sources
 from flows.process_videos import process_videos
 from flows.recover_stalled import recover_stalled
 from flows.report import report
@@ -140,3 +141,26 @@ def test_so_is_a_dead_letter_that_no_attempt_made(
     state = recover_stalled(return_state=True)
     assert state.message == "1 videos given up, 1 rows moved"
     wait_until(lambda: [event.event for event in seen.events(state)] == ["youtube-coordinator.video.dead-lettered"])
+
+
+def test_a_cooldown_is_an_event_and_the_runs_after_it_say_why_they_do_nothing(
+    ours: Coordinator, add_videos: AddVideos, media_site: str
+) -> None:
+    add_videos(2)
+    ours.client.add_source(media_site)
+    state = process_videos(f"{FUNCTIONS}:is_throttled", concurrency=1, return_state=True)
+    assert state.name == "CompletedWithErrors"
+    wait_until(lambda: len(seen.events(state)) == 1)
+    (event,) = seen.events(state)
+    assert event.event == "youtube-coordinator.cooldown.opened"
+    assert event.resource.id == f"youtube-coordinator.cooldown.{host().casefold()}"
+    assert "bot-check" in event.payload["reason"]
+    assert "cooling until" in seen.page(report(return_state=True), "queue-report")
+    for again in (
+        process_videos(f"{FUNCTIONS}:does_nothing", return_state=True),
+        expand_sources(return_state=True),
+        expand_source(media_site, return_state=True),
+    ):
+        assert again.name == "Skipped"
+        assert "bot-check" in str(again.message)
+    assert set(seen.statuses(ours)) == {"pending"}

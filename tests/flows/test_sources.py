@@ -90,7 +90,7 @@ def test_a_source_that_another_worker_lists_is_left_to_it(ours: Coordinator, med
     ours.client.add_source(media_site)
     ours.queue.claim(SOURCES, 1)
     state = expand_source(media_site, return_state=True)
-    assert (state.name, state.message) == ("Completed", "another worker lists this source now")
+    assert (state.name, state.message) == ("Skipped", "another worker lists this source now")
 
 
 def test_what_is_no_source_is_one_line(ours: Coordinator) -> None:

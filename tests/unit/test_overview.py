@@ -52,6 +52,7 @@ def test_the_video_that_waits_longest_is_one_that_is_due() -> None:
 def test_an_empty_queue() -> None:
     found = overview(make_queue(FaultyStore()))
     assert (found.oldest, found.holders) == (None, {})
+    assert [(line.name, line.value) for line in found.controls] == [("fleet", "running")]
 
 
 def test_on_a_sheet_it_costs_the_start_and_one_request_more() -> None:
