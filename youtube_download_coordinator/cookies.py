@@ -14,12 +14,8 @@ from typing import NamedTuple
 
 from youtube_download_coordinator.errors import UnfitError
 from youtube_download_coordinator.models import utc_text
+from youtube_download_coordinator.reasons import COOKIES_HOW_TO
 
-HOW_TO = (
-    "log in to YouTube in a private browser window, export the cookies of youtube.com with an extension that writes cookies.txt,"
-    " close the window, copy the file to this machine and set YDC_COOKIES_FILE to its path"
-)
-"""For a machine without a browser. A private window, because YouTube rotates the cookies of one that stays open."""
 FIELDS = 7
 HTTP_ONLY = "#HttpOnly_"
 SESSION = "LOGIN_INFO"
@@ -43,7 +39,7 @@ def read_cookies(path: Path) -> str:
     if good:
         return "# Netscape HTTP Cookie File\n" + "".join(f"{line}\n" for line in good)
     what = "is JSON" if lines and lines[0].lstrip()[:1] in ("[", "{") else "has no cookies in it"
-    raise UnfitError(f"{path} {what}, not the Netscape format (cookies.txt): {HOW_TO}", reason="cookies")
+    raise UnfitError(f"{path} {what}, not the Netscape format (cookies.txt): {COOKIES_HOW_TO}", reason="cookies")
 
 
 def check_cookies(path: Path, now: datetime | None = None) -> str:
@@ -51,13 +47,13 @@ def check_cookies(path: Path, now: datetime | None = None) -> str:
     cookies = [cookie for line in read_cookies(path).splitlines() if (cookie := _cookie(line))]
     ours = [cookie for cookie in cookies if re.search(r"(?:^|\.)youtube\.com$", cookie.domain)]
     if not ours:
-        raise UnfitError(f"{path} has no cookies of youtube.com: {HOW_TO}", reason="cookies")
+        raise UnfitError(f"{path} has no cookies of youtube.com: {COOKIES_HOW_TO}", reason="cookies")
     login = list(_login(ours))
     if len(login) < 2:
         return f"{path} has cookies of youtube.com but no login: YouTube sees a guest"
     ends = min((cookie.expires for cookie in login if cookie.expires), default=None)
     if ends and ends <= (now or datetime.now(UTC)):  # noqa: TID251  nothing about a lease
-        raise UnfitError(f"the login in {path} expired at {utc_text(ends)}: {HOW_TO}", reason="cookies")
+        raise UnfitError(f"the login in {path} expired at {utc_text(ends)}: {COOKIES_HOW_TO}", reason="cookies")
     return f"{path} has a login of YouTube's" + (f" until {utc_text(ends)}" if ends else "")
 
 

@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar, assert_never
 
 from youtube_download_coordinator.models import (
+    DETAIL_MAX_CHARACTERS,
     SKIPPED,
     Done,
     Failure,
@@ -34,6 +35,7 @@ from youtube_download_coordinator.models import (
     cut,
     utc_text,
 )
+from youtube_download_coordinator.reasons import advice
 from youtube_download_coordinator.refresh import next_look
 
 R = TypeVar("R", bound=Row)
@@ -135,9 +137,9 @@ def fail(row: R, at: At, failure: Failure, policy: Policy) -> R:
         case Verdict.LATER:
             soonest = at.now + policy.backoff
             when = max(_in_utc(failure.not_before) or at.now + policy.backoff_max, soonest)
-            return _next(row, at, State.PENDING, not_before=when, detail=cut(str(failure)))
+            return _next(row, at, State.PENDING, not_before=when, detail=_said(failure))
         case Verdict.THROTTLED | Verdict.UNFIT:
-            return _next(row, at, State.PENDING, detail=cut(str(failure)))
+            return _next(row, at, State.PENDING, detail=_said(failure))
         case _:
             assert_never(failure.verdict)
 
@@ -205,6 +207,18 @@ def pause_seconds(tries: int, jitter: float, policy: Policy) -> float:
     return min(doubled, longest) * (1 - jitter / 2)
 
 
+def _said(failure: Failure) -> str:
+    """The reason, what was said, and what a person can do about it, if there is room."""
+    text = cut(str(failure))
+    more = advice(failure.reason)
+    if not more or len(text) + len(more) + len(_ADVICE) > DETAIL_MAX_CHARACTERS:
+        return text
+    return f"{text}{_ADVICE if failure.message else ': '}{more}"
+
+
+_ADVICE = " → "
+
+
 def _in_utc(moment: datetime | None) -> datetime | None:
     """A processor may have said a time without a zone: it means UTC."""
     return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
@@ -218,7 +232,7 @@ def _retry_at_once(row: R, at: At, failure: Failure, policy: Policy) -> R:
 
 def _retry_or_give_up(row: R, at: At, failure: Failure, policy: Policy, max_tries: int | None) -> R:
     tries = row.lease.tries + 1
-    detail = cut(str(failure))
+    detail = _said(failure)
     if max_tries is not None and tries >= max_tries:
         hopeless = State.DEAD if isinstance(row, VideoTask) else State.ERROR
         return _next(row, at, hopeless, tries=tries, detail=detail)

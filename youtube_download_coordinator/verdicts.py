@@ -151,7 +151,7 @@ def classify(error: BaseException, messages: Sequence[str] = (), *, now: datetim
     if unfit := _machine_is_unfit(chain, text, said):
         return UnfitError(message, reason=unfit)
     if _from_yt_dlp(chain, text):
-        kind, reason = _verdict(chain, text, said)
+        kind, reason = _stale(said, *_verdict(chain, text, said))
     else:
         message = cut(without_logins(f"{type(error).__name__}: {error}"))
         kind, reason = _throttled_by(said) or (TransientError, _plain_reason(chain))
@@ -172,6 +172,15 @@ def _verdict(chain: Sequence[BaseException], text: str, messages: Sequence[str])
         or _first(_VAGUE, text)
         or (TransientError, _plain_reason(chain))
     )
+
+
+def _stale(messages: Sequence[str], kind: type[AttemptError], reason: str) -> tuple[type[AttemptError], str]:
+    """YouTube asks for a login although there is one: no video is to blame for cookies that have run out."""
+    asks = reason in ("needs-account", "bot-check")
+    return (UnfitError, "stale-cookies") if asks and any(map(_STALE.search, messages)) else (kind, reason)
+
+
+_STALE = re.compile("account cookies are no longer valid")
 
 
 def _throttled_by(messages: Sequence[str]) -> tuple[type[AttemptError], str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,8 +82,19 @@ def run(
         raise
     say("")
     say(f"This run: {summary}.")
+    _tell_what_to_do(summary)
     print_overview(coordinator.queue)
     return EXIT_FAILED if failed or unlisted or summary.failed or summary.stopped_by else 0
+
+
+def _tell_what_to_do(summary: Summary) -> None:
+    """Once for each reason, where a person can do something about it."""
+    from youtube_download_coordinator.reasons import about
+
+    met = Counter(attempt.task.lease.reason for attempt in summary.attempts if attempt.task.lease.reason)
+    for reason, count in met.most_common():
+        if (known := about(reason)) and known.do:
+            say(f"{reason} ({count}): {known.do}")
 
 
 def _work(coordinator: Coordinator, processor: str, limits: Limits) -> tuple[Summary, int]:
