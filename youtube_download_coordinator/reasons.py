@@ -57,7 +57,7 @@ REASONS: dict[str, Reason] = {
         "It passes. If it comes back, ask for less at a time (YDC_CONCURRENCY)."),
     "http-403": Reason(Verdict.THROTTLED, "YouTube refuses the player or the media.",
         f"It passes, if it is a block. {_REPORT}", "if it stays: pip install -U yt-dlp yt-dlp-ejs"),
-    "closed": Reason(Verdict.THROTTLED, "A cooldown or a person's pause, which the tab `Control` has, kept a source from being listed.",
+    "closed": Reason(Verdict.THROTTLED, "A cooldown or a person's pause (see `Control`) kept a source from being listed.",
         "It goes on when the cooldown has passed, or when a person takes the pause away."),
     "throttled": Reason(Verdict.THROTTLED, "A processor of your own said so."),
     # the video, for ever
