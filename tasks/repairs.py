@@ -35,6 +35,7 @@ def recover_all(queue: Queue) -> dict[str, int]:
         "sources retried": sources.retried,
         "videos retried": videos.retried,
         "videos given up": videos.given_up,
+        "sources due again": sources.due_again,
         "asked for by people": sources.heeded + videos.heeded,
         "rows moved": videos.moved,
         "sources to be looked at again": sources.due_again,

@@ -356,6 +356,18 @@ def test_a_feed_on_loopback_is_listed_by_yt_dlp_in_a_child(queue: Queue, tmp_pat
     assert {row.accent for row in rows} == {"demo"}
 
 
+@pytest.mark.slow  # until the deadline
+def test_an_expression_that_takes_for_ever_is_ended_with_the_listing(queue: Queue, tmp_path: Path) -> None:
+    with serving(tmp_path, ["a" * 60 + "!"]) as address:
+        source = Source(url=f"{address}/feed.xml", key="url:feed", extra={"TitleMatch": "^(a+)+$"}, lease=NO_LEASE)
+        queue.add(SOURCES, [source])
+        result = expand_next(queue, Config(allow_other_sites=True, listing_timeout_minutes=0.1))
+    assert result is not None
+    assert result.failure is not None
+    assert result.failure.reason == "timeout"
+    assert source_of(queue).status is Status.PENDING
+
+
 def test_a_source_that_does_not_answer_is_tried_again_later(queue: Queue, tmp_path: Path) -> None:
     with serving(tmp_path, []) as address:
         gone = address
