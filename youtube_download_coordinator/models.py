@@ -24,6 +24,11 @@ IS_SOURCE = "is source "
 SKIPPED = "skipped by hand"
 """The result of a row that a person has called done."""
 
+NO_KEY = "none"
+"""The key of a line that a person typed and whose URL is none of ours: many have it, and it is an ERROR."""
+DUPLICATE = "duplicate of "
+"""Begins the detail of a row that is an ERROR because another has its URL."""
+
 
 class State(StrEnum):
     """What the lease of a row says."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
+from youtube_download_coordinator.errors import StoreError
 from youtube_download_coordinator.models import Control, Lease, Row, Source, State, VideoTask
 
 R = TypeVar("R", bound=Row)
@@ -69,6 +70,11 @@ SetControl = Callable[[Control | None], Control | None]
 """From a line of control as it stands (None: there is none) to what it becomes; None leaves it. Pure: it may be asked again."""
 
 
+def clash(row: Row) -> StoreError:
+    """What `restore` raises."""
+    return StoreError(f"{row.url} cannot be row {row.id}: another row has that ID, or that URL")
+
+
 class Store(Protocol):
     """Where the queue lives. Safe to call from several threads, processes and machines at once.
 
@@ -109,6 +115,17 @@ class Store(Protocol):
         * Of all rows with one key, inserted by any number of machines at once or twice in `rows`, one is kept.
         * A key is known in `VIDEO_TASKS` and `DEAD_LETTERS` alike.
         * IDs rise in the order of insertion and are never used again.
+        * Repeatable: after an error the same call may be made again.
+        """
+        ...
+
+    def restore(self, table: Table[R], rows: Sequence[R]) -> None:
+        """Put rows of another store into this one as they are: each keeps its ID, its lease and everything that it says.
+
+        * All of them, or none when it fails; a row that stands here with the same ID and key is left as it is.
+        * StoreError where another row has the ID or the key of one.
+        * IDs that `insert` gives afterwards are larger than each that was ever restored.
+        * Columns of people's own that are missing here are made.
         * Repeatable: after an error the same call may be made again.
         """
         ...

@@ -16,12 +16,12 @@ from typing import Annotated, NoReturn
 
 from cyclopts import CycloptsError, Parameter
 
-from youtube_download_coordinator.cli import exporting, readiness, repairs, rows, running, sources, status
+from youtube_download_coordinator.cli import copying, exporting, readiness, repairs, rows, running, sources, status
 from youtube_download_coordinator.cli.application import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MISTAKE, OTHER, app
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import CoordinatorError, UserError
 
-__all__ = ["app", "exporting", "main", "readiness", "repairs", "rows", "running", "sources", "status"]
+__all__ = ["app", "copying", "exporting", "main", "readiness", "repairs", "rows", "running", "sources", "status"]
 
 LIBRARY = logging.getLogger("youtube_download_coordinator")
 

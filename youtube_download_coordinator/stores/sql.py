@@ -27,7 +27,7 @@ from sqlalchemy.pool import StaticPool
 
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Control, Lease, Row, Source, State, VideoTask
-from youtube_download_coordinator.store import EVERY_ROW, Change, SetControl, Swap, Table, Where
+from youtube_download_coordinator.store import EVERY_ROW, Change, SetControl, Swap, Table, Where, clash
 
 R = TypeVar("R", bound=Row)
 
@@ -117,6 +117,12 @@ controls = sa.Table(
 )
 
 
+_GO_ON_BEHIND = sa.text(
+    "SELECT setval(sequence, greatest(:last, nextval(sequence))) FROM pg_get_serial_sequence(:table, 'id') AS sequence"
+)
+"""PostgreSQL's sequence does not see IDs that it did not give."""
+
+
 class SqlStore:
     """The Store contract on one database. Raises ConfigError when the URL leads to no database that can be used."""
 
@@ -174,6 +180,11 @@ class SqlStore:
             ids = self._insert_new(connection, table, new)
         return [ids.get(row.key) if first_of_key[row.key] is row else None for row in rows]
 
+    @property
+    def _dialect(self) -> Any:
+        """Whose INSERT knows ON CONFLICT."""
+        return sqlite if self._engine.dialect.name == "sqlite" else postgresql
+
     def _known_keys(self, connection: sa.Connection, table: Table[R], keys: Sequence[str]) -> set[str]:
         column = _sql_table(table).c.key
         chunks = [keys[start : start + KEYS_PER_QUERY] for start in range(0, len(keys), KEYS_PER_QUERY)]
@@ -183,11 +194,33 @@ class SqlStore:
         """The IDs by key; a key that another machine inserted in between has none."""
         if not rows:
             return {}
-        dialect = sqlite if self._engine.dialect.name == "sqlite" else postgresql
         sql = _sql_table(table)
-        statement = dialect.insert(sql).on_conflict_do_nothing(index_elements=["key"]).returning(sql.c.key, sql.c.id)
+        statement = (
+            self._dialect.insert(sql).on_conflict_do_nothing(index_elements=["key"]).returning(sql.c.key, sql.c.id)
+        )
         records = connection.execute(statement, [_all_values(table, row) for row in rows])
         return {key: int(row_id) for key, row_id in records}
+
+    def restore(self, table: Table[R], rows: Sequence[R]) -> None:
+        if not rows:
+            return
+        sql = _sql_table(table)
+        with self._writing() as connection:
+            statement = self._dialect.insert(sql).on_conflict_do_nothing()
+            connection.execute(statement, [_all_values(table, row) | {"id": row.id} for row in rows])
+            self._check_restored(connection, sql, rows)
+            if self._engine.dialect.name == "postgresql":  # SQLite's AUTOINCREMENT sees IDs that it did not give
+                connection.execute(_GO_ON_BEHIND, {"table": sql.name, "last": max(row.id for row in rows)})
+
+    def _check_restored(self, connection: sa.Connection, sql: sa.Table, rows: Sequence[Row]) -> None:
+        keys: dict[int, str] = {}
+        for first in range(0, len(rows), KEYS_PER_QUERY):
+            ids = [row.id for row in rows[first : first + KEYS_PER_QUERY]]
+            found = connection.execute(sa.select(sql.c.id, sql.c.key).where(sql.c.id.in_(ids)))
+            keys |= {row_id: key for row_id, key in found}  # noqa: C416  # mypy knows no dict of records
+        for row in rows:
+            if keys.get(row.id) != row.key:
+                raise clash(row)
 
     def move(self, table: Table[VideoTask], seen: VideoTask, to: Table[VideoTask]) -> bool:
         with self._writing() as connection:

@@ -15,11 +15,10 @@ from functools import partial
 from typing import NamedTuple
 
 from youtube_download_coordinator.errors import BadUrl
-from youtube_download_coordinator.models import Lease, State, VideoTask, cut
+from youtube_download_coordinator.models import DUPLICATE, NO_KEY, Lease, State, VideoTask, cut
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES
 from youtube_download_coordinator.stores.sheets.book import (
     DATA_TABS,
-    DUPLICATE,
     GROUPS,
     Book,
     Known,
@@ -39,8 +38,6 @@ log = logging.getLogger(__name__)
 
 SETTLE_ROUNDS = 4
 """Adopting takes two batches: the drafts, and what becomes of them. The rest waits for the next look."""
-NO_KEY = "none"
-"""Stands in the word of a row whose URL is none of ours."""
 
 _STATES = {"pending": State.PENDING, "in-progress": State.PENDING, "done": State.DONE, "error": State.ERROR}
 """What the Status of a row that was there before us means: nobody works on it now."""

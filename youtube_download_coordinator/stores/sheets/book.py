@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
+from youtube_download_coordinator.models import DUPLICATE
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.connection import AnswerLost, Connection, Json, Refused
 from youtube_download_coordinator.stores.sheets.layout import (
@@ -51,8 +52,6 @@ FRESH_SECONDS = 1.0
 """A look is not repeated within this: a step that asks three questions looks once."""
 SPARE_CONTROL_LINES = 20
 """An answer shows so many lines of Control more than there were: an empty tab has a thousand."""
-DUPLICATE = "duplicate of "
-"""Begins the detail of a row that is in error because another has its URL."""
 DATA_TABS = (SOURCES.name, VIDEO_TASKS.name, DEAD_LETTERS.name)
 GROUPS = {SOURCES.name: (SOURCES.name,), VIDEO_TASKS.name: (VIDEO_TASKS.name, DEAD_LETTERS.name)}
 """Tabs that share IDs and keys, under the name of the first."""

@@ -259,6 +259,18 @@ def new_columns(tab: Tab, names: Sequence[str]) -> list[Json]:
     return requests
 
 
+def with_columns(tab: Tab, names: Sequence[str]) -> tuple[list[Json], Tab]:
+    """A tab with more columns of a person's own, so that nothing of theirs is left behind; and the requests that make them."""
+    if not names:
+        return [], tab
+    start, sheet = len(tab.header), tab.sheet_id
+    wider = [{"appendDimension": {"sheetId": sheet, "dimension": "COLUMNS", "length": len(names)}}]
+    at = {"sheetId": sheet, "rowIndex": 0, "columnIndex": start}
+    cells = {"values": [text_cell(name) for name in names]}
+    write = {"updateCells": {"start": at, "rows": [cells], "fields": "userEnteredValue"}}
+    return [*wider, write], replace(tab, header=(*tab.header, *names))
+
+
 def _tab(name: str, properties: Mapping[str, Any], header: Sequence[str]) -> Tab:
     grid = properties.get("gridProperties", {})
     return Tab(

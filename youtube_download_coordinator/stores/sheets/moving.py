@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.stores.sheets.book import Book, NotNow
 from youtube_download_coordinator.stores.sheets.connection import Json
-from youtube_download_coordinator.stores.sheets.layout import Tab, text_cell
+from youtube_download_coordinator.stores.sheets.layout import Tab, with_columns
 from youtube_download_coordinator.stores.sheets.projecting import Projections
 
 MOVE_ROUNDS = 5
@@ -54,7 +51,7 @@ class Mover:
         at = max(len(self._book.view(target_name).marks), 1)
         line = {"sheetId": target.sheet_id, "dimension": "ROWS", "startIndex": at, "endIndex": at + 1}
         insert = {"insertDimension": {"range": line, "inheritFromBefore": True}}
-        wider, target = _with_columns(target, missing)
+        wider, target = with_columns(target, missing)
         copies = [_copy(tab, target, column, source, at) for column in tab.header if column in target.header and column]
         # Google refuses to delete the last line below the header, so there is always one more.
         spare = {"appendDimension": {"sheetId": tab.sheet_id, "dimension": "ROWS", "length": 1}}
@@ -65,15 +62,3 @@ class Mover:
 def _copy(tab: Tab, target: Tab, column: str, source: int, at: int) -> Json:
     areas = {"source": tab.area(column, source), "destination": target.area(column, at)}
     return {"copyPaste": {**areas, "pasteType": "PASTE_NORMAL"}}
-
-
-def _with_columns(tab: Tab, names: Sequence[str]) -> tuple[list[Json], Tab]:
-    """A tab with more columns of a person's own, so that nothing of theirs is left behind; and the requests that make them."""
-    if not names:
-        return [], tab
-    start, sheet = len(tab.header), tab.sheet_id
-    wider = [{"appendDimension": {"sheetId": sheet, "dimension": "COLUMNS", "length": len(names)}}]
-    at = {"sheetId": sheet, "rowIndex": 0, "columnIndex": start}
-    cells = {"values": [text_cell(name) for name in names]}
-    write = {"updateCells": {"start": at, "rows": [cells], "fields": "userEnteredValue"}}
-    return [*wider, write], replace(tab, header=(*tab.header, *names))

@@ -33,6 +33,7 @@ from youtube_download_coordinator.stores.sheets.connection import Connection, Js
 from youtube_download_coordinator.stores.sheets.control import Controls
 from youtube_download_coordinator.stores.sheets.moving import Mover
 from youtube_download_coordinator.stores.sheets.projecting import Projections
+from youtube_download_coordinator.stores.sheets.restoring import restore
 from youtube_download_coordinator.stores.sheets.rows import read_row, row_cells
 from youtube_download_coordinator.stores.sheets.swapping import Swaps
 from youtube_download_coordinator.stores.sheets.views import LOOKED_AT, Mark, act_at, matches
@@ -226,6 +227,11 @@ class SheetsStore:
         lines = [row_cells(tab, row) for row in numbered]
         self._book.view(table.name).looked_at = None  # they stand somewhere behind what was seen
         return [{"appendCells": {"sheetId": tab.sheet_id, "rows": lines, "fields": "userEnteredValue"}}, *raising]
+
+    def restore(self, table: Table[R], rows: Sequence[R]) -> None:
+        if rows:
+            with self._turn:
+                restore(self._book, table, rows)
 
     def move(self, table: Table[VideoTask], seen: VideoTask, to: Table[VideoTask]) -> bool:
         with self._turn:
