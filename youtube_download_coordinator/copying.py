@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.models import DUPLICATE, NO_KEY, Row, Source, State, utc_text
 from youtube_download_coordinator.queue import Queue, batches
-from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
+from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Store, Table
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,7 @@ def copy_queue(source: Queue, target: Queue, tell: Tell = log.info) -> Copied:
         for batch in batches(_rows(source, table)):
             target.store.restore(table, batch)
         tell(f"{table.name.replace('_', ' ')} copied; comparing")
+    _copy_controls(source.store, target.store)
     rows = {table.name: _compare(source, target, table) for table in TABLES}
     left_out = [row for table in TABLES for row in source.rows(table) if _is_no_row(row)]
     return Copied(rows=rows, left_out=tuple(left_out))
@@ -81,6 +82,15 @@ def _check_is_a_beginning(source: Queue, target: Queue, table: Table[Any]) -> No
     for ours, theirs in _side_by_side(_rows(source, table), target.rows(table)):
         if theirs is not None and (ours is None or _comparable(ours) != _comparable(theirs)):
             raise NotCopied(f"the target holds another queue already: {_difference(ours, theirs)}; name an empty one")
+
+
+def _copy_controls(source: Store, target: Store) -> None:
+    """The lines by which people steer the fleet: a fleet that is paused stays so."""
+    lines = source.controls(fresh=True)
+    for line in lines:
+        target.set_control(line.name, lambda _, line=line: line)  # type: ignore[misc]
+    if missing := {line.name for line in lines} - {line.name for line in target.controls(fresh=True)}:
+        raise NotCopied(f"lines of Control did not arrive: {', '.join(sorted(missing))}")
 
 
 # --- after -----------------------------------------------------------------------------------------------------------

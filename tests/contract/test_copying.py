@@ -17,7 +17,7 @@ from tests.rows import make_queue, new_source, new_video
 from tests.sheet import SheetDesk, sheet_desk
 from youtube_download_coordinator.copying import NotCopied, copy_queue
 from youtube_download_coordinator.errors import StoreUnavailable
-from youtube_download_coordinator.models import Done, Failure, State, Verdict
+from youtube_download_coordinator.models import Control, Done, Failure, State, Verdict
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
 
@@ -71,6 +71,14 @@ def test_every_row_arrives_as_it_is(queues: tuple[Queue, Queue]) -> None:
     assert (listed.title, listed.videos) == ("=A channel", VIDEOS)
     assert [row.extra for row in target.rows(VIDEO_TASKS)] == [row.extra for row in source.rows(VIDEO_TASKS)]
     assert {row.extra.get("Gender", "") for row in target.rows(VIDEO_TASKS)} == {"f", ""}
+
+
+def test_a_fleet_that_is_paused_stays_so(queues: tuple[Queue, Queue]) -> None:
+    source, target = queues
+    paused = Control(name="fleet", value="paused", reason="moving to another store")
+    source.store.set_control("fleet", lambda _: paused)
+    copy_queue(source, target)
+    assert target.store.controls(fresh=True) == [paused]
 
 
 def test_the_copy_goes_on_where_the_queue_was(queues: tuple[Queue, Queue]) -> None:

@@ -136,7 +136,7 @@ class Oracle:
         if word.lease.state is before.lease.state and word.lease.version == before.lease.version:
             return  # the same outcome, recorded once more by a holder who did not hear that it was
         free = word.row_id in self.asked or word.lease.detail.startswith("duplicate")
-        if before.lease.state is State.DONE and not free:
+        if before.lease.state is State.DONE and word.lease.state is not State.DONE and not free:
             raise Violation(f"(1) what was done is undone: {told(before)}, now {told(word)}")
         if word.lease.version < before.lease.version:
             raise Violation(f"(1) a lease went back: {told(before)}, now {told(word)}")
@@ -214,7 +214,7 @@ class Oracle:
             "Status": status_text(lease.state),
             "Shown": version(word.row_id, lease),
             "RetryCount": str(lease.tries),
-            "NotBefore": utc_text(lease.not_before),
+            "NotBefore": utc_text(Row(url="", key="", lease=lease).not_before),
             "LastError": "" if done else lease.detail,
         } | ({} if tab == "Sources" else {"Result": lease.detail if done else ""})
         if wrong := {name: (line.get(name, ""), text) for name, text in expected.items() if line.get(name, "") != text}:
