@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.rows import make_queue, new_source, new_video
 from tests.sheets_api import SheetsServer
-from youtube_download_coordinator.cli import main
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
 
@@ -25,25 +27,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def copy(to: str) -> int | str | None:
-    with pytest.raises(SystemExit) as ended:
-        main(["copy", "--to", to])
-    return ended.value.code
+def copy(to: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "youtube_download_coordinator", "copy", "--to", to]
+    return subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
 
 
-def test_a_queue_goes_to_a_sheet_and_comes_back(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_queue_goes_to_a_sheet_and_comes_back(folder: Path) -> None:
     with SheetsServer() as server:
         account = server.simulator.accounts.add("worker")
         account.write_key_file(folder / "key.json", server.simulator.token_uri)
         book = server.simulator.create_spreadsheet({"Sheet1": []}, (account,))
-        monkeypatch.setenv("YDC_CREDENTIALS_FILE", str(folder / "key.json"))
-        monkeypatch.setenv("YDC_SHEETS_API_URL", server.address)
-        assert copy(book.spreadsheet_id) == 0
-        assert "copied, and compared row by row: 1 sources, 3 video tasks, 0 dead letters" in capsys.readouterr().out
-        monkeypatch.setenv("YDC_SPREADSHEET_ID", book.spreadsheet_id)
-        assert copy("sqlite:///back.db") == 0
+        settings = {"YDC_CREDENTIALS_FILE": str(folder / "key.json"), "YDC_SHEETS_API_URL": server.address}
+        there = copy(book.spreadsheet_id, **settings)
+        assert there.returncode == 0, there.stderr
+        assert "copied, and compared row by row: 1 sources, 3 video tasks, 0 dead letters" in there.stdout
+        back_again = copy("sqlite:///back.db", **settings, YDC_SPREADSHEET_ID=book.spreadsheet_id)
+        assert back_again.returncode == 0, back_again.stderr
     back, first = (
         list(make_queue(SqlStore(f"sqlite:///{name}.db")).rows(VIDEO_TASKS)) for name in ("back", "coordinator")
     )
@@ -58,8 +57,8 @@ def test_a_queue_goes_to_a_sheet_and_comes_back(
         ("mysql://host/name", "database_url=mysql://host/name"),
     ],
 )
-def test_a_target_that_cannot_be_is_one_clear_line(to: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert copy(to) == 2
-    error = capsys.readouterr().err
-    assert said in error
-    assert error.count("\n") == 1
+def test_a_target_that_cannot_be_is_one_clear_line(to: str, said: str) -> None:
+    ended = copy(to)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert ended.stderr.count("\n") == 1
