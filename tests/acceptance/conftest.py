@@ -24,6 +24,7 @@ from examples.prefect_server import POOL, PrefectServer, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("YDC_TEST_SHARED") or ROOT.parent / "shared")
+REPLAY_PROGRAM = SHARED / "youtube-replay" / "replay.py"
 START_LINE = re.compile(r"replay on http://127\.0\.0\.1:(\d+) ")
 CONTROL_SECONDS = 10
 """What an answer of the control plane may take."""
@@ -64,7 +65,7 @@ class Replay:
 
 @pytest.fixture(scope="session")
 def replay_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
-    program = SHARED / "youtube-replay" / "replay.py"
+    program = REPLAY_PROGRAM
     if not program.exists():
         pytest.skip(f"YouTube's recordings are not here ({program}); YDC_TEST_SHARED may say where they are")
     environment = os.environ | {"REPLAY_CA": str(tmp_path_factory.mktemp("ca"))}
@@ -102,4 +103,5 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect
     with serving(tmp_path_factory.mktemp("prefect-server")) as server:
         server.prefect("work-pool", "create", POOL, "--type", "process")
         server.prefect("--no-prompt", "deploy", "--all")
+        server.prefect("--no-prompt", "deployment", "schedule", "pause", "--all")
         yield server
