@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 import imageio_ffmpeg
@@ -49,9 +50,12 @@ def feed(address: str, titles: Sequence[str]) -> str:
 
 
 @contextmanager
-def serving(folder: Path, titles: Sequence[str]) -> Iterator[str]:
-    """Serve the folder and its feed on a port of 127.0.0.1, the same one each time if it is free; the address."""
-    server = _server(folder)
+def serving(folder: Path, titles: Sequence[str], on_get: Callable[[str], None] | None = None) -> Iterator[str]:
+    """Serve the folder and its feed on a port of 127.0.0.1, the same one each time if it is free; the address.
+
+    `on_get` is told the address of each GET.
+    """
+    server = _server(folder, on_get)
     address = f"http://127.0.0.1:{server.server_port}"
     (folder / "feed.xml").write_text(feed(address, titles), encoding="utf-8")
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -64,10 +68,10 @@ def serving(folder: Path, titles: Sequence[str]) -> Iterator[str]:
         thread.join()
 
 
-def _server(folder: Path) -> ThreadingHTTPServer:
+def _server(folder: Path, on_get: Callable[[str], None] | None) -> ThreadingHTTPServer:
     """A source is known by its address: with another port the next run would find another source."""
     remembered = folder / "port"
-    handler = partial(_Quiet, directory=str(folder))
+    handler = partial(_Quiet, on_get, directory=str(folder))
     try:
         server = ThreadingHTTPServer(("127.0.0.1", int(remembered.read_text())), handler)
     except (OSError, ValueError):
@@ -77,5 +81,14 @@ def _server(folder: Path) -> ThreadingHTTPServer:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
+    def __init__(self, on_get: Callable[[str], None] | None, *arguments: Any, **named: Any) -> None:
+        self._on_get = on_get
+        super().__init__(*arguments, **named)
+
+    def do_GET(self) -> None:
+        if self._on_get:
+            self._on_get(f"http://{self.headers['Host']}{self.path}")
+        super().do_GET()
+
     def log_message(self, format: str, *arguments: object) -> None:
         pass

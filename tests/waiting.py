@@ -11,13 +11,13 @@ import psutil
 POLL_SECONDS = 0.01
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60, poll_seconds: float = POLL_SECONDS) -> None:
     """Return as soon as the condition holds; fail when it does not within that time."""
     until = time.monotonic() + seconds
     pause = threading.Event()
     while not condition():
         assert time.monotonic() < until, f"not within {seconds} s"
-        pause.wait(POLL_SECONDS)
+        pause.wait(poll_seconds)
 
 
 def any_alive(processes: Iterable[psutil.Process]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,18 @@ import pytest
 from examples.media_site import make_site, serving
 from examples.prefect_server import PrefectServer
 from tasks.context import host
+from tests.rows import new_video
+from tests.sample_processors import READY_FOLDER
+from tests.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator
+from youtube_download_coordinator.models import State
+from youtube_download_coordinator.store import VIDEO_TASKS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
+ROOT = Path(__file__).resolve().parents[2]
+BEGUN_SECONDS = 120
+"""Until a flow has begun its first video."""
 TITLES = ("Interview in Lagos", "A reading from Recife", "Market talk, Chennai")
 
 
@@ -24,14 +34,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def worker(prefect_server: PrefectServer, folder: Path) -> Iterator[None]:
+def worker(prefect_server: PrefectServer, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     settings = {
+        READY_FOLDER: str(folder),
         "YDC_DATABASE_URL": f"sqlite:///{folder / 'queue.db'}",
         "YDC_OUTPUT_DIR": str(folder / "media"),
         "YDC_ALLOW_OTHER_SITES": "true",
     }
-    with prefect_server.worker(environment=settings):
-        yield
+    with prefect_server.worker(environment=settings) as worker:
+        yield worker
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +73,22 @@ def test_a_mistake_is_one_line_in_the_runs_log(prefect_server: PrefectServer) ->
     assert run["state"]["message"].startswith("there is no module no, ")
     errors = [log["message"] for log in logs(prefect_server) if log["flow_run_id"] == run["id"] and log["level"] >= 40]
     assert errors == [run["state"]["message"]]
+
+
+def test_when_a_workers_flows_are_ended_they_give_back_what_they_hold(
+    prefect_server: PrefectServer, folder: Path, worker: subprocess.Popen[bytes]
+) -> None:
+    """As the systemd unit and the container do it before they stop a worker."""
+    ours = Coordinator(Config(database_url=f"sqlite:///{folder / 'queue.db'}"))
+    ours.queue.add(VIDEO_TASKS, [new_video(77)])
+    (video,) = [row for row in ours.queue.rows(VIDEO_TASKS) if row.lease.state is State.PENDING]
+    hangs = "processor=tests.sample_processors:hangs_with_a_child"
+    prefect_server.prefect("deployment", "run", "process-videos/process-videos", "--param", hangs)
+    wait_until((folder / str(video.id)).exists, BEGUN_SECONDS)
+    subprocess.run([sys.executable, ROOT / "deploy" / "end_flows.py", str(worker.pid)], check=True)
+    (row,) = [row for row in ours.queue.rows(VIDEO_TASKS) if row.id == video.id]
+    assert (row.lease.state, row.retry_count) == (State.PENDING, 0)
+    assert worker.poll() is None
 
 
 def messages(server: PrefectServer, logger: str) -> list[str]:
