@@ -49,7 +49,7 @@ LONG_SECONDS = 300
 AT_ONCE_SECONDS = 30
 """For a run with nothing to do, from its start to its end, on a machine that has more to do. On an idle one it takes two."""
 ASK_SECONDS = 0.5
-"""Between two questions to Prefect's server, which has more to do."""
+"""Between two looks at what the fleet has done, which needs the processors more."""
 
 
 @dataclass(frozen=True)
@@ -204,9 +204,9 @@ def scheduled(fleet: Fleet, every_seconds: Mapping[str, int]) -> Iterator[None]:
 
 def test_schedules_and_a_run_on_demand_process_every_video_once(fleet: Fleet) -> None:
     with scheduled(fleet, SECONDS_BETWEEN_RUNS):
-        wait_until(fleet.rows, LONG_SECONDS)  # of the source in the file
+        wait_until(fleet.rows, LONG_SECONDS, ASK_SECONDS)  # of the source in the file
         expand_on_demand(fleet, fleet.videos.sources[1])
-        wait_until(lambda: fleet.done() == fleet.videos.count, LONG_SECONDS)
+        wait_until(lambda: fleet.done() == fleet.videos.count, LONG_SECONDS, ASK_SECONDS)
         idle = next_idle_run(fleet)
     assert Counter(fleet.videos.asked_for().values()) == {1: fleet.videos.count}
     check_the_sheet_and_the_files(fleet)
