@@ -11,7 +11,7 @@ function returns None where the event changes nothing. Whether a change really h
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -194,10 +194,11 @@ def in_words(line: Control) -> str:
     return f"{line.name}: {line.value or Word.CLEAR}{until}{reason}"
 
 
-def shown(lines: Mapping[str, Control]) -> list[Control]:
-    """The lines that steer a fleet, its own first."""
-    names = sorted(name for name in lines if name.startswith("cooldown "))
-    return [lines.get(FLEET) or Control(name=FLEET, value=Word.RUNNING), *(lines[name] for name in names)]
+def shown(lines: Sequence[Control]) -> list[Control]:
+    """The lines that steer a fleet, its own first, whether or not it stands there."""
+    fleet = [line for line in lines if line.name == FLEET] or [Control(name=FLEET, value=Word.RUNNING)]
+    cooldowns = (line for line in lines if line.name.startswith("cooldown "))
+    return [*fleet[:1], *sorted(cooldowns, key=lambda line: line.name)]
 
 
 def _cooling(line: Control, now: datetime, seconds: int, why: str) -> Control:

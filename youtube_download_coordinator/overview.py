@@ -41,7 +41,7 @@ def overview(queue: Queue) -> Overview:
     return Overview(
         counts=counts,
         reasons={name: _reasons(queue, table) for name, table in TABLES.items()},
-        controls=cooldown.shown({line.name: line for line in queue.store.controls()}),
+        controls=cooldown.shown(queue.store.controls()),
         holders=dict(holders.most_common()),
         oldest=due[0] if due else None,
     )

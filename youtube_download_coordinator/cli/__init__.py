@@ -16,12 +16,34 @@ from typing import Annotated, NoReturn
 
 from cyclopts import CycloptsError, Parameter
 
-from youtube_download_coordinator.cli import copying, exporting, readiness, repairs, rows, running, sources, status
+from youtube_download_coordinator.cli import (
+    copying,
+    exporting,
+    readiness,
+    repairs,
+    rows,
+    running,
+    sources,
+    status,
+    steering,
+)
 from youtube_download_coordinator.cli.application import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MISTAKE, OTHER, app
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import CoordinatorError, UserError
 
-__all__ = ["app", "copying", "exporting", "main", "readiness", "repairs", "rows", "running", "sources", "status"]
+__all__ = [
+    "app",
+    "copying",
+    "exporting",
+    "main",
+    "readiness",
+    "repairs",
+    "rows",
+    "running",
+    "sources",
+    "status",
+    "steering",
+]
 
 LIBRARY = logging.getLogger("youtube_download_coordinator")
 
@@ -30,6 +52,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; every error is one line on stderr."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     LIBRARY.setLevel(logging.ERROR)  # what matters is told below
+    LIBRARY.getChild("gate").setLevel(logging.WARNING)  # but for why nothing happens
     signal.signal(signal.SIGTERM, _interrupt)
     _write_whatever_the_locale()
     try:

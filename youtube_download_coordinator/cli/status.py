@@ -12,7 +12,8 @@ from cyclopts import Parameter
 from youtube_download_coordinator.cli.application import LOOK, app
 from youtube_download_coordinator.cli.options import AS_SET, AsJson, Flag, QueueOptions, check_positive
 from youtube_download_coordinator.cli.terminal import STYLES, console, is_terminal, print_lines, printable, say_json
-from youtube_download_coordinator.models import State
+from youtube_download_coordinator.cooldown import in_words
+from youtube_download_coordinator.models import Control, State, utc_text
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -102,7 +103,12 @@ def _in_json(found: Overview) -> dict[str, Any]:
         "reasons": found.reasons,
         "holders": found.holders,
         "oldest": found.oldest and found.oldest.columns(),
+        "controls": {line.name: _fields(line) for line in found.controls},
     }
+
+
+def _fields(line: Control) -> dict[str, str]:
+    return {"value": line.value, "until": utc_text(line.until), "reason": line.reason}
 
 
 def _lines(found: Overview) -> Iterator[Iterable[object]]:
@@ -113,13 +119,15 @@ def _lines(found: Overview) -> Iterator[Iterable[object]]:
     for table, reasons in found.reasons.items():
         yield from ([f"{table}, failed last", reason, number] for reason, number in reasons.items())
     yield from (["held", holder, number] for holder, number in found.holders.items())
+    yield from ([line.name, *_fields(line).values()] for line in found.controls)
 
 
 def _drawn(found: Overview) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    details = [*_reason_lines(found), *(f"{holder} holds {number}" for holder, number in found.holders.items())]
+    held = (f"{holder} holds {number}" for holder, number in found.holders.items())
+    details = [*_reason_lines(found), *held, *map(in_words, found.controls)]
     return Group(_count_table(found), *(Text(printable(line)) for line in details))
 
 
