@@ -241,14 +241,14 @@ class _Expander:
                 self._take(item)
                 if self.claim.lost:
                     break
-            self._end()
+            else:
+                self._end()
         except AttemptError as error:
             self._result.failure = error.failure
         except BadUrl as error:
             self._result.failure = PermanentError(str(error), reason="bad-url").failure
         except BadFilter as error:
-            mend = "mend it, and say pending in Status"
-            self._result.failure = PermanentError(f"{error}; {mend}", reason="bad-filter").failure
+            self._result.failure = PermanentError(str(error), reason="bad-filter").failure
         self._insert()
         if self._result.failure:
             return self._result.failure
@@ -269,7 +269,7 @@ class _Expander:
             self._videos += self._rescan.rest()
         result, had = self._result, self.claim.row.videos
         anything = result.listed or result.left_out or result.new_sources or result.is_source
-        if had and not anything and self._expected != 0 and not self.claim.lost:
+        if had and not anything and self._expected != 0:
             raise TransientError(f"it listed nothing, though {had} of its videos are known", reason="nothing-listed")
 
     def _take(self, item: Listed) -> None:
@@ -331,6 +331,13 @@ class _Expander:
         nothing_listed = result.is_source is not None or (result.failure and not result.listed)
         return before if nothing_listed else result.listed
 
+    def _listed_with(self) -> str:
+        """With which filters all of the source is known now. What a listing left half done is known with none."""
+        result, before = self._result, self.claim.row.listed_with
+        if result.failure is None:
+            return self._filters.text if result.is_source is None else ""
+        return before if self._rescan or not result.listed else ""
+
     def _add_source(self, item: ListedSource) -> None:
         self._result.new_sources += sum(id_ is not None for id_ in self.queue.add(SOURCES, [self._source(item)]))
 
@@ -349,12 +356,11 @@ class _Expander:
 
     def _settle(self, outcome: Outcome) -> None:
         result, before = self._result, self.claim.row
-        is_listed = result.failure is None and result.is_source is None
         facts = {
             "title": self._title or before.title,
             "videos": self._known_videos(),
             "checked_at": self.queue.store.now(),
-            "listed_with": self._filters.text if is_listed else before.listed_with,
+            "listed_with": self._listed_with(),
         }
         (row,) = self.queue.settle([(self.claim, outcome)], **facts)
         result.source = row or result.source

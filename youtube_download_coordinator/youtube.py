@@ -40,6 +40,8 @@ MIX_REPEATS = 5
 """A mix repeats itself: this many entries are read for each video that is wanted."""
 RETRY_PAUSE_SECONDS = (0.5, 1.0, 2.0)
 """yt-dlp asks three times more for a page that failed, at once; an overloaded server needs a moment."""
+CAPPED_RESCAN_VIDEOS = 300
+"""When all that is known of a source with FirstVideos has gone from YouTube, not all of its past is to follow."""
 UNAVAILABLE_TITLES = frozenset(("[Private video]", "[Deleted video]"))
 
 
@@ -264,10 +266,10 @@ class _Lister:
             yield from self._turn(walk, end="whole")
 
     def _walk(self, where: Target) -> Walk:
-        """How a list is read. Of one that is newest first and looked at again the cap is not below a page: see rescan.py."""
+        """How a list is read. Looked at again, one that is newest first ends at what is known, and not after FirstVideos."""
         newest_first, most = is_newest_first(where), self._filters.first_videos
         if most and newest_first and self._go_on:
-            most = max(most, PAGE_ENTRIES)
+            most = max(most, CAPPED_RESCAN_VIDEOS)
         return Walk(kind=kind_of(where), newest_first=newest_first, most=most)
 
     def _wants(self, tab: Target) -> bool:

@@ -160,6 +160,40 @@ def test_a_look_again_that_fails_loses_nothing(queue: Queue) -> None:
     assert row.videos == 160
 
 
+def test_a_look_again_whose_claim_is_lost_inserts_nothing(queue: Queue, store: FaultyStore) -> None:
+    """Half of what is new would hide the other half from the one who looks now."""
+    channel = Channel(100)
+    look(queue, channel)
+    channel.upload(60)
+    again(queue)
+
+    def listing(source: Source, config: Config) -> Generator[Listed, None, None]:
+        for at, item in enumerate(channel.listing(source, config)):
+            yield item
+            if at == PAGE_ENTRIES + 5:
+                other = make_queue(store, "host/b")
+                other.release_holder(queue.worker)
+                other.claim(SOURCES, 1)
+                queue.renew()
+
+    result = expand_next(queue, CONFIG, listing)
+    assert result is not None
+    assert result.new == 0
+    assert len(names(queue)) == 100
+
+
+def test_a_whole_listing_that_failed_is_not_taken_for_one(queue: Queue) -> None:
+    """With other filters it had come to its third page; back to the first ones, what is below is still to be found."""
+    channel = Channel(100)
+    look(queue, channel)
+    channel.upload(80)
+    channel.fails_at = (2, TransientError("HTTP Error 503"))
+    look(queue, channel, Config(min_duration="10"))
+    channel.fails_at = None
+    look(queue, channel)
+    assert names(queue) == set(channel.videos)
+
+
 def test_a_channel_that_lists_nothing_any_more_is_not_done(queue: Queue) -> None:
     channel = Channel(10)
     look(queue, channel)

@@ -215,6 +215,13 @@ def test_a_child_waits_for_a_byte_after_each_page(youtube: YouTube) -> None:
     assert sent.count("video") == 60
 
 
+def test_a_capped_source_ends_at_what_is_known_and_not_before(youtube: YouTube) -> None:
+    url = f"{CHANNEL}/videos"
+    youtube.add(url, [video(n) for n in range(1000)])
+    assert len(titles(read(url, [True, True, False], FirstVideos="10"))) == 90
+    assert len(titles(read(url, [True] * 40, FirstVideos="10"))) == 300, "nothing of it is known any more"
+
+
 def test_the_first_look_asks_nothing(youtube: YouTube) -> None:
     youtube.add(f"{CHANNEL}/videos", [video(n) for n in range(100)])
     assert not any(isinstance(item, ListedPage) for item in read(f"{CHANNEL}/videos"))
