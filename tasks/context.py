@@ -22,7 +22,7 @@ from prefect.states import Failed
 from prefect.utilities.annotations import quote
 
 from tasks.blocks import settings_of_this_worker
-from tasks.events import cooldown_opened, video_dead_lettered
+from tasks.events import cooldown_opened, video_ended
 from youtube_download_coordinator import Coordinator, CoordinatorError, StoreUnavailable, UserError
 from youtube_download_coordinator.coordinator import worker_name
 
@@ -75,7 +75,7 @@ def coordinator() -> Coordinator:
     No setting comes from a parameter, which Prefect would store in clear.
     """
     ours = Coordinator(settings_of_this_worker(), run=str(runtime.flow_run.id or ""))
-    ours.queue.on_dead_letter = video_dead_lettered
+    ours.queue.on_ending = video_ended
     ours.queue.gate.on_cooldown = cooldown_opened
     return ours
 

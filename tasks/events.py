@@ -14,8 +14,7 @@ from __future__ import annotations
 from prefect.events import emit_event
 
 from youtube_download_coordinator.expansion import Expansion
-from youtube_download_coordinator.models import Control, Row, cut, utc_text
-from youtube_download_coordinator.worker import Attempt, Ending
+from youtube_download_coordinator.models import Control, Row, State, VideoTask, cut, utc_text
 
 PREFIX = "youtube-coordinator"
 
@@ -32,16 +31,13 @@ def source_expanded(expansion: Expansion) -> None:
     _emit("source.expanded", "source", expansion.source, labels, payload)
 
 
-def attempt_ended(attempt: Attempt) -> None:
-    """What is worth an event: a video that is done. Most attempts that fail are made again."""
-    if attempt.ending is Ending.DONE:
-        _emit("video.done", "video", attempt.task, {}, {"result": attempt.detail, "seconds": round(attempt.seconds, 3)})
-
-
-def video_dead_lettered(task: Row) -> None:
-    """A video has failed for good."""
-    labels = {f"{PREFIX}.reason": task.lease.reason}
-    _emit("video.dead-lettered", "video", task, labels, {"error": task.last_error, "tries": task.retry_count})
+def video_ended(task: VideoTask) -> None:
+    """A video is done, or has failed for good. Other attempts that fail are made again, and are no event."""
+    if task.lease.state is State.DONE:
+        _emit("video.done", "video", task, {}, {"result": task.result})
+    else:
+        labels = {f"{PREFIX}.reason": task.lease.reason}
+        _emit("video.dead-lettered", "video", task, labels, {"error": task.last_error, "tries": task.retry_count})
 
 
 def cooldown_opened(line: Control) -> None:

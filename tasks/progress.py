@@ -13,7 +13,6 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
 from tasks.context import host, unless_prefect_is_away
-from tasks.events import attempt_ended
 from tasks.markdown import videos_in_markdown
 from youtube_download_coordinator.worker import Attempt, Summary
 
@@ -31,6 +30,7 @@ class Progress:
         self._began = time.monotonic()
         self._so_far = Summary()
         self._changed = False
+        self._turn = threading.Lock()
         self._artifact: UUID | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="progress", daemon=True)
@@ -47,24 +47,28 @@ class Progress:
             self._thread.join()
 
     def attempt_ended(self, attempt: Attempt) -> None:
-        """Take in what has ended, and tell Prefect's automations."""
-        self._so_far.endings[attempt.ending] += 1
-        self._so_far.attempts.append(attempt)
-        self._changed = True
-        attempt_ended(attempt)
+        """Take in what has ended."""
+        with self._turn:
+            self._so_far.endings[attempt.ending] += 1
+            self._so_far.attempts.append(attempt)
+            self._changed = True
 
     def finish(self, summary: Summary) -> None:
         """Write the page for the last time."""
-        self._write(summary)
+        self._write(self._page(summary))
 
     def _run(self) -> None:
         while not self._stop.wait(INTERVAL_SECONDS):
-            if self._changed:
+            with self._turn:
+                page = self._page(self._so_far) if self._changed else ""
                 self._changed = False
-                self._write(self._so_far)
+            if page:
+                self._write(page)
 
-    def _write(self, summary: Summary) -> None:
-        page = videos_in_markdown(summary, self._about, time.monotonic() - self._began, self._sheet_url)
+    def _page(self, summary: Summary) -> str:
+        return videos_in_markdown(summary, self._about, time.monotonic() - self._began, self._sheet_url)
+
+    def _write(self, page: str) -> None:
         with unless_prefect_is_away("the page of processed videos"):
             if self._artifact is None:
                 found = create_markdown_artifact(key=KEY, markdown=page, description="What came of the videos so far.")

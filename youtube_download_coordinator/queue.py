@@ -97,8 +97,8 @@ class Queue:
     random: Random
     gate: Gate
     """What holds everybody back: asked before each claim, told what came of each attempt."""
-    on_dead_letter: Callable[[VideoTask], None] = lambda task: None
-    """Told of each row that this worker moved to the dead letters, once, whoever gave it up."""
+    on_ending: Callable[[VideoTask], None] = lambda task: None
+    """Told, once it stands there, of each video that this worker recorded as done or moved to the dead letters."""
     _held: list[Claim[Any]] = field(default_factory=list)
     _writing: threading.RLock = field(default_factory=threading.RLock)
 
@@ -303,6 +303,9 @@ class Queue:
             if id(claim) not in won:
                 log.warning("%s: the claim was lost, so its outcome is dropped", describe(claim.row))
         rows = [row if id(claim) in won else None for claim, row in steps]
+        for row in rows:
+            if isinstance(row, VideoTask) and row.lease.state is State.DONE:
+                self.on_ending(row)
         try:
             self._bury([row for row in rows if isinstance(row, VideoTask) and row.lease.state is State.DEAD])
         except StoreUnavailable as error:  # the outcome is recorded; whoever recovers next carries the row on
@@ -365,7 +368,7 @@ class Queue:
     def _bury(self, rows: Sequence[VideoTask]) -> int:
         buried = [row for row in rows if self.store.move(VIDEO_TASKS, row, DEAD_LETTERS)]
         for row in buried:
-            self.on_dead_letter(row)
+            self.on_ending(row)
         return len(buried)
 
     def _revive(self, rows: Sequence[VideoTask]) -> int:

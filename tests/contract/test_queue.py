@@ -10,7 +10,7 @@ import pytest
 from tests.rows import POLICY, Clock, make_queue, new_source, new_video
 from tests.waiting import wait_until
 from youtube_download_coordinator import lifecycle
-from youtube_download_coordinator.models import Done, Failure, State, Status, Verdict, VideoTask
+from youtube_download_coordinator.models import Done, Failure, Outcome, State, Status, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Store, Where
 
@@ -311,11 +311,23 @@ def test_a_row_that_does_not_exist_is_not_claimed(store: Store) -> None:
 # --- told ------------------------------------------------------------------------------------------------------------
 
 
-def test_each_dead_letter_is_told_once_by_whom_moved_it(store: Store) -> None:
-    told: list[str] = []
-    queue = filled(store, 2)
-    queue.on_dead_letter = lambda task: told.append(task.last_error)
-    queue.settle([(claim, PRIVATE) for claim in queue.claim(VIDEO_TASKS, 2)])
-    assert told == ["private: This video is private"] * 2
+def test_each_video_that_ended_is_told_once(store: Store) -> None:
+    told: list[tuple[State, str]] = []
+    queue = filled(store, 4)
+    queue.on_ending = lambda task: told.append((task.lease.state, task.lease.detail))
+    outcomes: list[Outcome] = [PRIVATE, RETRY, Done(result="x"), PRIVATE]
+    queue.settle(list(zip(queue.claim(VIDEO_TASKS, 4), outcomes, strict=True)))
+    private = (State.DEAD, "private: This video is private")
+    assert sorted(told) == [private, private, (State.DONE, "x")]
     queue.recover(VIDEO_TASKS)
-    assert len(told) == 2
+    assert len(told) == 3
+
+
+def test_an_outcome_that_came_too_late_is_not_told(store: Store) -> None:
+    told: list[VideoTask] = []
+    queue = filled(store, 1)
+    queue.on_ending = told.append
+    claim = claim_one(queue)
+    make_queue(store, "host/b").release_holder("host/a")
+    assert queue.settle([(claim, Done())]) == [None]
+    assert told == []
