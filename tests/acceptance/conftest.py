@@ -14,6 +14,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,11 +66,18 @@ class Replay:
 
 @pytest.fixture(scope="session")
 def replay_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
+    with serve(tmp_path_factory.mktemp("ca")) as server:
+        yield server
+
+
+@contextmanager
+def serve(ca_folder: Path, *options: str) -> Iterator[Replay]:
+    """A server of its own, with options of its own."""
     program = REPLAY_PROGRAM
     if not program.exists():
         pytest.skip(f"YouTube's recordings are not here ({program}); YDC_TEST_SHARED may say where they are")
-    environment = os.environ | {"REPLAY_CA": str(tmp_path_factory.mktemp("ca"))}
-    command = [sys.executable, str(program), "serve", "--port", "0"]
+    environment = os.environ | {"REPLAY_CA": str(ca_folder)}
+    command = [sys.executable, str(program), "serve", "--port", "0", *options]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout

@@ -88,35 +88,9 @@ def test_a_video_without_subtitles_is_done_unless_they_are_required(process: Pro
     assert (outcome.verdict, outcome.reason) == (Verdict.PERMANENT, "no-subtitles")
 
 
-@pytest.mark.parametrize("spec", ["audio", "metadata"])
-@pytest.mark.parametrize(
-    ("video_id", "verdict", "reason"),
-    [
-        ("8VajtrESJzA", Verdict.PERMANENT, "private"),
-        ("sMJ8bRN2dak", Verdict.PERMANENT, "needs-account"),
-        ("rwcfPqbAx-0", Verdict.PERMANENT, "needs-account"),
-        ("don-t-exist", Verdict.GONE, "gone"),
-        ("it3OtbTxQk0", Verdict.GONE, "gone"),
-        ("X4VbdwhkE10", Verdict.LATER, "live"),
-    ],
-)
-def test_every_recorded_error_has_its_verdict(
-    process: Process, tmp_path: Path, spec: str, video_id: str, verdict: Verdict, reason: str
-) -> None:
-    outcome = process(spec, video_id)
-    assert isinstance(outcome, Failure)
-    assert (outcome.verdict, outcome.reason) == (verdict, reason), outcome
-    assert not [each for each in tmp_path.rglob("*") if each.is_file()]
-
-
 @pytest.mark.parametrize(
     ("fault", "verdict", "reason"),
     [
-        ({"match": "/v1/player", "action": "json", "preset": "botcheck"}, Verdict.THROTTLED, "bot-check"),
-        ({"match": "/v1/player", "action": "json", "preset": "ratelimit"}, Verdict.THROTTLED, "rate-limit"),
-        ({"match": "/v1/player", "action": "json", "preset": "premiere"}, Verdict.LATER, "upcoming"),
-        ({"match": "/v1/player", "action": "json", "preset": "copyright"}, Verdict.PERMANENT, "copyright"),
-        ({"match": "/v1/player", "status": 429}, Verdict.THROTTLED, "http-429"),
         ({"match": "videoplayback", "status": 403}, Verdict.THROTTLED, "http-403"),
         ({"match": "videoplayback", "status": 503}, Verdict.RETRY, "http-503"),
         ({"match": "videoplayback", "action": "reset"}, Verdict.RETRY, "network"),

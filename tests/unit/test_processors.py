@@ -210,6 +210,17 @@ def test_files_stay_in_the_output_folder(site: Site, settings: Settings, accent:
     assert path.parent.parent == settings.output_dir.resolve()
 
 
+@pytest.mark.parametrize("template", ["{accent}/{title}", "{title}/{id}"])
+def test_a_title_of_whoever_uploaded_it_stays_inside(site: Site, settings: Settings, template: str) -> None:
+    nasty = "../../" + "🏴‍☠️" * 60 + "\u202eNUL" + "x" * 300
+    page = f"<html><head><meta charset='utf-8'><title>{nasty}</title></head><video src='/clip.mp4'></video></html>"
+    site.files["/page.html"] = ("text/html; charset=utf-8", page.encode())
+    path = Path(metadata(task(site, "/page.html"), replace(settings, output_template=template)).result)
+    assert path.is_relative_to(settings.output_dir)
+    assert "🏴" in str(path.relative_to(settings.output_dir))
+    assert [each.name for each in settings.output_dir.parent.iterdir()] == [settings.output_dir.name]
+
+
 def test_a_link_that_leads_out_is_not_followed(site: Site, settings: Settings, tmp_path: Path) -> None:
     settings.output_dir.mkdir()
     (settings.output_dir / "Scottish").symlink_to(tmp_path)

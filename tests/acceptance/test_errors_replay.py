@@ -1,0 +1,141 @@
+"""Every error of the recorded YouTube, once through the queue: what stands in each row afterwards. Real yt-dlp, no network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import rows
+from tests.acceptance.conftest import Replay
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.coordinator import Coordinator
+from youtube_download_coordinator.expansion import list_in_child
+from youtube_download_coordinator.ingest import new_source
+from youtube_download_coordinator.models import Row, State
+from youtube_download_coordinator.reasons import about
+from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.worker import Limits
+from youtube_download_coordinator.youtube import ListedVideo
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+YT = "https://www.youtube.com"
+PENDING, DEAD, ERROR = State.PENDING, State.DEAD, State.ERROR
+
+RECORDED = {
+    "8VajtrESJzA": ("private", DEAD, 1),
+    "sMJ8bRN2dak": ("needs-account", DEAD, 1),
+    "rwcfPqbAx-0": ("needs-account", DEAD, 1),
+    "don-t-exist": ("gone", PENDING, 1),
+    "X4VbdwhkE10": ("live", PENDING, 0),
+}
+"""By video: the reason, the row's state and its tries after one attempt."""
+PRESETS = {
+    "removed": ("removed", DEAD, 1),
+    "terminated": ("terminated", DEAD, 1),
+    "copyright": ("copyright", DEAD, 1),
+    "tos": ("removed", DEAD, 1),
+    "age": ("needs-account", DEAD, 1),
+    "premiere": ("upcoming", PENDING, 0),
+    "liveoffline": ("upcoming", PENDING, 0),
+}
+"""By the replay's preset, which a video of its own gets for an answer."""
+PLAYLIST = f"{YT}/playlist?list=PLXJg25X-OulsVsnvZ7RVtSDW-id9_RzAO"
+LISTINGS = {
+    "playlist?list=PL" + "1" * 32: ("no-such-source", ERROR),
+    "channel/UCTGjY2I-ZUGnwVoWAGRd7XQ": ("terminated", ERROR),
+    "channel/UCoaO4U_p7G7AwalqSbGCZOA": ("removed", ERROR),
+    "channel/UCAUc4iz6edWerIjlnL8OSSw": ("no-such-source", ERROR),
+    "@nonExistingHandleThatWillNeverExist15464": ("gone", PENDING),
+    "@kurzgesagt/live": ("not-live", PENDING),
+    "channel/UCUaQMQS9lY5lit3vurpXQ6w/streams": ("no-such-source", ERROR),
+}
+"""By address: the reason and the source's state after it was listed once."""
+
+
+@pytest.fixture
+def ours(replay: Replay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Coordinator]:
+    for name, value in replay.environment.items():
+        monkeypatch.setenv(name, value)
+    config = Config(database_url=f"sqlite:///{tmp_path}/queue.db", output_dir=tmp_path / "media", claim_batch_size=50)
+    yield Coordinator(config)
+    assert not [path for path in (tmp_path / "media").rglob("*") if path.is_file()], "a failed attempt left a file"
+
+
+def player(video_id: str, preset: str) -> dict[str, Any]:
+    return {"match": f"/v1/player.*{re.escape(video_id)}", "action": "json", "preset": preset}
+
+
+def add(ours: Coordinator, *video_ids: str) -> None:
+    ours.queue.add(
+        VIDEO_TASKS, [rows.new_video(1, url=f"{YT}/watch?v={each}", key=f"yt:v:{each}") for each in video_ids]
+    )
+
+
+def listed_videos(ours: Coordinator) -> list[str]:
+    """Videos that play unless a fault says otherwise: those of a recorded playlist."""
+    source = rows.new_source(1, url=PLAYLIST, key="yt:p:PLXJg25X-OulsVsnvZ7RVtSDW-id9_RzAO")
+    items = list_in_child(source, ours.config)
+    return [item.key.removeprefix("yt:v:") for item in items if isinstance(item, ListedVideo)]
+
+
+def all_videos(ours: Coordinator) -> dict[str, Row]:
+    found = [*ours.queue.rows(VIDEO_TASKS), *ours.queue.rows(DEAD_LETTERS)]
+    return {row.key.removeprefix("yt:v:"): row for row in found}
+
+
+def test_every_error_in_processing(ours: Coordinator, replay: Replay) -> None:
+    names = dict(zip(listed_videos(ours), PRESETS, strict=False))
+    assert len(names) == len(PRESETS)
+    replay.faults(*(player(name, preset) for name, preset in names.items()))
+    add(ours, *RECORDED, *names)
+    ours.process("audio", Limits(concurrency=2, max_videos=len(RECORDED) + len(names)))
+    wanted = RECORDED | {name: PRESETS[preset] for name, preset in names.items()}
+    found = {name: (row.lease.reason, row.lease.state, row.retry_count) for name, row in all_videos(ours).items()}
+    assert found == wanted
+    for row in all_videos(ours).values():
+        assert row.last_error.startswith(f"{row.lease.reason}: ")
+        known = about(row.lease.reason)
+        assert known
+        assert known.advice in row.last_error
+        later = row.lease.state is PENDING
+        assert (row.not_before is not None) is later
+
+
+def test_gone_is_believed_the_second_time(ours: Coordinator) -> None:
+    """A pause lies between the two: here nobody waits for it."""
+    hurried = Coordinator(ours.config.model_copy(update={"retry_backoff_seconds": 0.0}))
+    add(hurried, "don-t-exist")
+    hurried.process("metadata", Limits(concurrency=1, max_videos=1))
+    assert all_videos(hurried)["don-t-exist"].lease.state is PENDING
+    hurried.process("metadata", Limits(concurrency=1, max_videos=1))
+    row = all_videos(hurried)["don-t-exist"]
+    assert (row.lease.state, row.retry_count, row.lease.reason) == (DEAD, 2, "gone")
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"action": "json", "preset": "botcheck"}, "bot-check"),
+        ({"action": "json", "preset": "ratelimit"}, "rate-limit"),
+        ({"status": 429}, "http-429"),
+    ],
+)
+def test_throttling_costs_no_attempt(ours: Coordinator, replay: Replay, fault: dict[str, Any], reason: str) -> None:
+    replay.faults({"match": "/v1/player", **fault})
+    add(ours, "UKwSQSFN4Nw")
+    ours.process("audio", Limits(concurrency=1))
+    row = all_videos(ours)["UKwSQSFN4Nw"]
+    assert (row.lease.reason, row.lease.state, row.retry_count) == (reason, PENDING, 0)
+
+
+def test_every_error_in_listing(ours: Coordinator) -> None:
+    sources = {url: new_source(f"{YT}/{url}") for url in LISTINGS}
+    ours.queue.add(SOURCES, list(sources.values()))
+    list(ours.expand())
+    found = {row.key: (row.lease.reason, row.lease.state) for row in ours.queue.rows(SOURCES)}
+    assert found == {sources[url].key: wanted for url, wanted in LISTINGS.items()}
