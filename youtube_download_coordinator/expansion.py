@@ -129,19 +129,23 @@ def expand_sources(
 ) -> Iterator[Expansion]:
     """Expand every source that is due, one after the other; stops when the time is up or YouTube throttles.
 
+    None is looked at twice: a queue whose sources are due again sooner than all of them are listed would never come to an end.
     When it is this machine that cannot list a source (there is no network), that is said for each, once, and a site that
     was not reached is not asked again: the others may be somewhere else. `expand_one` may do it in a Prefect task.
     """
     ends_at = time.monotonic() + max_seconds if max_seconds is not None else float("inf")
+    done: set[int] = set()
     tried: set[int] = set()
     unfit: dict[str | None, Failure] = {}
-    while time.monotonic() < ends_at and (claims := queue.claim(SOURCES, 1, except_ids=tried)):
+    while time.monotonic() < ends_at and (claims := queue.claim(SOURCES, 1, except_ids=tried | done)):
         source = claims[0].row
         known = unfit.get(_host(source))
         expansion = (expand_one or expand)(queue, config, claims[0], _as_before(known) if known else listing)
         yield expansion
         failure = expansion.failure
-        if failure and failure.verdict is Verdict.UNFIT:
+        if not failure:
+            done.add(source.id)
+        elif failure.verdict is Verdict.UNFIT:
             tried.add(source.id)
             unfit[_host(source)] = failure
         if (failure and failure.verdict is Verdict.THROTTLED) or len(tried) >= UNFIT_SOURCES:

@@ -94,19 +94,19 @@ def desk(replay: Replay, tmp_path: Path) -> Desk:
     return Desk(replay, tmp_path)
 
 
-def test_of_a_channel_of_six_hundred_five_new_videos_cost_two_pages(desk: Desk) -> None:
+def test_of_a_channel_of_three_hundred_five_new_videos_cost_two_pages(desk: Desk) -> None:
     """The replay's synthetic channels do not grow: the rows of the newest five are deleted before the second look."""
-    desk.add(f"{YT}/channel/UCytkit_000600_000000000")
+    desk.add(f"{YT}/channel/UCytkit_000300_000000000")
     (first,), whole = desk.expand()
-    assert (first["listed"], first["new"]) == (600, 600)
-    assert whole == 20
+    assert (first["listed"], first["new"]) == (300, 300)
+    assert whole == 10
     new = desk.forget_the_newest(5)
     desk.a_day_passes()
     (second,), again = desk.expand()
     assert (second["new"], second["failure"]) == (5, None)
     assert again == 2
     assert new <= desk.keys()
-    assert len(desk.keys()) == 600
+    assert len(desk.keys()) == 300
 
 
 def test_across_the_eras_exactly_what_is_new_is_found(desk: Desk) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -290,6 +292,14 @@ def test_every_source_that_is_due_is_expanded(queue: Queue) -> None:
         add(queue, name)
     assert len(list(expand_sources(queue, CONFIG, lists(video(1))))) == 3
     assert queue.counts(SOURCES) == {State.DONE: 3}
+
+
+def test_sources_that_are_due_again_at_once_are_looked_at_once_in_a_run(queue: Queue) -> None:
+    for name in "abc":
+        add(queue, name)
+    queue.source_policy = replace(queue.source_policy, refresh=timedelta(microseconds=1))
+    for _ in range(2):
+        assert len(list(expand_sources(queue, CONFIG, lists(video(1))))) == 3
 
 
 def test_when_youtube_throttles_no_other_source_is_asked_for(queue: Queue) -> None:
