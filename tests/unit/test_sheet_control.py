@@ -9,7 +9,7 @@ import pytest
 
 from tests.rows import make_gate
 from tests.sheet import SheetDesk, sheet_desk, video_url
-from youtube_download_coordinator.models import Control, Failure, Lease, Verdict, VideoTask, utc_text
+from youtube_download_coordinator.models import Control, Done, Failure, Lease, Verdict, VideoTask, utc_text
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets import SheetsStore
@@ -269,3 +269,20 @@ def test_the_machines_other_workers_know_at_once(desk: SheetDesk, board: SqlStor
     before = requests(desk)
     assert two.gate.closed()
     assert requests(desk) - before == 1
+
+
+def test_a_cooldown_costs_three_requests_at_each_turn(desk: SheetDesk) -> None:
+    """The token, a look, the change; beside what the attempt costs anyway."""
+    queue = queue_of(desk)
+    add(queue)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    before = requests(desk)
+    queue.settle([(claim, BOT_CHECK)])
+    assert requests(desk) - before == 3 + 1
+    desk.clock.advance(16 * 60)
+    before = requests(desk)
+    (claim,) = queue.claim(VIDEO_TASKS, 5)
+    assert requests(desk) - before <= 3 + 3, "a look at Control, at the lines, the claim"
+    before = requests(desk)
+    queue.settle([(claim, Done())])
+    assert requests(desk) - before == 3 + 1
