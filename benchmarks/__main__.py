@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import time
 
-from benchmarks import child, claims, flow, listing
+from benchmarks import audio, child, claims, flow, listing
 from benchmarks.figures import Figure, show
 
 
 def main() -> int:
     """Measure one after the other; nothing else should run meanwhile."""
     figures: list[Figure] = []
-    for module in (claims, listing, child, flow):
+    for module in (claims, listing, child, audio, flow):
         began = time.monotonic()
         print(f"python -m {module.__name__} ...", end=" ", flush=True)
         figures += module.measure()

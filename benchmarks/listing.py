@@ -7,9 +7,7 @@ printing it. The list is the synthetic one of ../shared/youtube-replay when that
 from __future__ import annotations
 
 import json
-import os
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -18,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.figures import Figure, alone, answer, peak_megabytes, start
+from benchmarks.youtube_replay import PROGRAM, replay
 from examples.media_site import serving
 from tests.rows import make_queue
 from youtube_download_coordinator.config import Config
@@ -32,7 +31,6 @@ ENTRIES = 10_000
 LEAST_RATIO = 0.8
 FIRST_SECONDS = 3.0
 PEAK_MEGABYTES = 200.0
-REPLAY = Path(os.environ.get("YDC_TEST_SHARED", "../shared")) / "youtube-replay" / "replay.py"
 LIST = f"https://www.youtube.com/playlist?list=PLytkit_{ENTRIES:06}_00_00"
 
 
@@ -70,39 +68,12 @@ def _figures(name: str, flat_seconds: float, ours: dict[str, float]) -> Iterator
 @contextmanager
 def _list() -> Iterator[tuple[str, dict[str, str], str]]:
     """A list of 10,000: its address, the environment that leads there, and its name."""
-    if REPLAY.exists():
-        with _replay() as environment:
+    if PROGRAM.exists():
+        with replay() as environment:
             yield LIST, environment, "synthetic playlist"
         return
     with TemporaryDirectory() as name, serving(Path(name), [f"Clip {n}" for n in range(ENTRIES)]) as address:
         yield f"{address}/feed.xml", {}, "RSS feed"
-
-
-@contextmanager
-def _replay() -> Iterator[dict[str, str]]:
-    with TemporaryDirectory() as name:
-        environment = os.environ | {"REPLAY_CA": name}
-        command = [sys.executable, str(REPLAY)]
-        with subprocess.Popen(
-            [*command, "serve", "--port", "0"], env=environment, stdout=subprocess.PIPE, text=True
-        ) as server:
-            try:
-                assert server.stdout
-                port = server.stdout.readline().split("127.0.0.1:")[1].split()[0]
-                exports = subprocess.run(
-                    [*command, "env", "--port", port], env=environment, capture_output=True, text=True, check=True
-                )
-                yield _exports(exports.stdout)
-            finally:
-                server.terminate()
-
-
-def _exports(script: str) -> dict[str, str]:
-    """The variables that a shell script exports."""
-    shell = subprocess.run(["sh", "-c", f"{script}\nenv -0"], capture_output=True, text=True, check=True).stdout.split(
-        "\0"
-    )
-    return dict(line.split("=", 1) for line in shell if "=" in line)
 
 
 def _flat_seconds(url: str, environment: dict[str, str]) -> float:

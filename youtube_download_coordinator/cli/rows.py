@@ -31,6 +31,7 @@ from youtube_download_coordinator.cli.terminal import (
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.lifecycle import is_due, is_stalled
 from youtube_download_coordinator.models import Row, State, utc_text
+from youtube_download_coordinator.reasons import about
 from youtube_download_coordinator.selection import Selection
 
 if TYPE_CHECKING:
@@ -117,6 +118,8 @@ def show(
         return 0
     print_fields(everything)
     say("")
+    if known := about(row.lease.reason):
+        say(f"{row.lease.reason}: {known.means} {known.do}".strip())
     for advice in _what_can_be_done(place, row, ours.store.now()):
         say(advice)
     return 0
