@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from youtube_download_coordinator import PermanentError, ThrottledError, VideoTask
 
 READY_FOLDER = "YDC_TEST_READY_FOLDER"
 """Names a folder that gets a file for each attempt which has begun."""
+
+
+TOLD = "told"
 
 
 def spells(url: str) -> dict[str, int]:
@@ -46,6 +50,15 @@ def hangs_with_a_child(task: VideoTask) -> None:
     """Wait for a process of its own, which would go on alone."""
     program = f"import pathlib, time; pathlib.Path({ready_file(task)!r}).touch(); time.sleep(10_000)"
     subprocess.run([sys.executable, "-S", "-c", program], check=True)
+
+
+def ends_when_it_is_told(task: VideoTask) -> str:
+    """Wait for the file that a test makes."""
+    Path(ready_file(task)).touch()
+    told = Path(os.environ[READY_FOLDER]) / TOLD
+    while not told.exists():
+        time.sleep(0.05)
+    return "told"
 
 
 def ready_file(task: VideoTask) -> str:

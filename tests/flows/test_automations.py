@@ -1,0 +1,93 @@
+"""A run whose process is gone without a word is marked as crashed by the server, when the automation is there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.events import emit_event
+from prefect.settings import get_current_settings
+from prefect.states import Completed, Running
+
+from tasks.automations import HEARTBEAT, NAME, TAG, establish, zombie_automation
+from tests.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+SILENT_SECONDS = 10  # the least that Prefect takes
+
+
+@flow
+def silent() -> None:
+    """Its runs are made by hand: nothing ever runs it."""
+
+
+@pytest.fixture(autouse=True)
+def no_automation_is_left() -> Iterator[None]:
+    yield
+    with get_client(sync_client=True) as client:
+        for automation in client.read_automations_by_name(NAME):
+            client.delete_automation(automation.id)
+
+
+def running(*tags: str) -> UUID:
+    """A run that has sent one heartbeat, as a flow's process does, and will send no other."""
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(silent, tags=tags, state=Running())
+    emit_event(
+        HEARTBEAT,
+        {"prefect.resource.id": f"prefect.flow-run.{run.id}"},
+        related=[{"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in tags],
+    )
+    return run.id
+
+
+def read(run_id: UUID) -> FlowRun:
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(run_id)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_run_of_ours_that_falls_silent_has_crashed_and_no_other(tmp_path: Path) -> None:
+    assert establish(zombie_automation(SILENT_SECONDS)) == "created"
+    zombie, ended, somebody_elses = running(TAG), running(TAG), running()
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(ended, Completed(name="CompletedWithErrors"), force=True)
+    wait_until(lambda: read(zombie).state_name == "Crashed", 180)
+    assert str(getattr(read(zombie).state, "message", "")) == "no heartbeat for 10 s"
+    assert (read(ended).state_name, read(somebody_elses).state_name) == ("CompletedWithErrors", "Running")
+
+
+def command(*options: str, heartbeat_seconds: int) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "PREFECT_API_URL": str(get_current_settings().api.url),
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(heartbeat_seconds),
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "tasks.automations", *options], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+
+
+def test_the_command_may_be_given_again_and_follows_the_heartbeats() -> None:
+    said = [command(heartbeat_seconds=seconds).stdout for seconds in (30, 60)]
+    assert said == [
+        "created: a run that is silent for 90 s counts as crashed\n",
+        "updated: a run that is silent for 180 s counts as crashed\n",
+    ]
+    with get_client(sync_client=True) as client:
+        (automation,) = client.read_automations_by_name(NAME)
+    assert automation.trigger.within.total_seconds() == 180  # type: ignore[union-attr]
+
+
+def test_a_silence_shorter_than_a_heartbeat_is_refused() -> None:
+    refused = command("--silent-seconds", "60", heartbeat_seconds=60)
+    assert refused.returncode == 2
+    assert "--silent-seconds=60: it must be more than the 60 s between heartbeats" in refused.stderr
