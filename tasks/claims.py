@@ -14,17 +14,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prefect import Task, runtime, task
+from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.context import coordinator
-from tasks.videos import check_unless_imported, may_go_away
-from youtube_download_coordinator import ProcessorError, VideoTask
+from tasks.videos import may_go_away
+from youtube_download_coordinator import VideoTask
 from youtube_download_coordinator.errors import ClaimLost, attempt_error
 from youtube_download_coordinator.held_videos import HeldVideos
 from youtube_download_coordinator.models import Failure
 from youtube_download_coordinator.processing import process_video as process_in_child
-from youtube_download_coordinator.processing import resolve_processor
 from youtube_download_coordinator.worker import Ending
 
 _open: list[HeldVideos] = []
@@ -60,14 +59,10 @@ def _name() -> str:
 def process_video(video: VideoTask, processor: str = "audio") -> str:
     """Run a processor on a claimed video, in a child process, within what is left of its deadline; the result.
 
-    Raises the AttemptError that the processor failed with (hand it to `finish`), ClaimLost when the deadline is past,
-    ProcessorError for a processor that there is not.
+    Raises the AttemptError that the processor failed with, to be handed to `finish` (UnfitError: there is no such processor), and
+    ClaimLost when the deadline is past.
     """
     videos = _holding(video)
-    check_unless_imported(processor)
-    found: object = resolve_processor(processor)
-    if isinstance(found, Task):
-        raise ProcessorError(f"the processor {processor} is a Prefect task: call it in your flow")
     seconds_left = max(1.0, videos.seconds_left(video))
     config = videos.config.model_copy(update={"attempt_timeout_minutes": seconds_left / 60})
     outcome = process_in_child(processor, video, config)

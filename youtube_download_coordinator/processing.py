@@ -187,6 +187,10 @@ def _worker_settings(config: Config) -> dict[str, Any]:
 
 def _apply(spec: str, task: VideoTask, settings: Mapping[str, Any], emit: Emit) -> object:
     processor = resolve_processor(spec)
+    if type(processor).__module__ == "prefect.tasks":  # it would start a Prefect server for each video
+        raise ProcessorError(
+            f"the processor {spec} is a Prefect task: only flows run it, process-videos or one of your own"
+        )
     if spec not in BUILT_INS:
         return _call(processor, task, by_default="task")
     from youtube_download_coordinator.processors import Settings

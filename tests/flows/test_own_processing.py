@@ -15,7 +15,7 @@ from tasks.claims import claim_videos, finish, process_video
 from tests.flows import seen
 from tests.flows.conftest import TITLES, AddVideos
 from tests.waiting import wait_until
-from youtube_download_coordinator import Coordinator, PermanentError
+from youtube_download_coordinator import Coordinator, PermanentError, UnfitError
 from youtube_download_coordinator.errors import ClaimLost
 from youtube_download_coordinator.models import VideoTask
 
@@ -84,6 +84,20 @@ def test_a_flow_that_fails_fails_one_attempt_and_holds_nothing(ours: Coordinator
     assert forgets_to_catch(return_state=True).is_failed()
     assert seen.statuses(ours) == ["pending"] * 3
     assert sorted(video.last_error for video in seen.videos(ours)) == ["", "", "error: ValueError: not today"]
+
+
+def test_a_task_of_ones_own_is_called_and_not_named(ours: Coordinator, add_videos: AddVideos) -> None:
+    add_videos(2)
+
+    @flow
+    def names_it() -> None:
+        with claim_videos() as videos:
+            for video in videos:
+                process_video(video, "tests.sample_tasks:spells")
+
+    with pytest.raises(UnfitError, match="spells is a Prefect task: only flows run it"):
+        names_it()
+    assert {(video.status, video.retry_count) for video in seen.videos(ours)} == {("pending", 0)}
 
 
 def test_many_at_a_time(ours: Coordinator, add_videos: AddVideos) -> None:
