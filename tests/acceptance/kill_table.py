@@ -124,6 +124,12 @@ def server_dies(scene: Scene) -> None:
     (scene.folder / TOLD).touch()
 
 
+def called_crashed(scene: Scene) -> None:
+    """As the automation for zombies does, wrongly."""
+    ask(scene.server, f"/flow_runs/{scene.run_id}/set_state", {"state": {"type": "CRASHED"}, "force": True})
+    (scene.folder / TOLD).touch()
+
+
 def worker_dies(scene: Scene) -> None:
     scene.worker.kill()
     scene.worker.wait()
@@ -138,6 +144,7 @@ EVENTS = (
     Event("SIGKILL to the flow", to_flow(signal.SIGKILL), "Crashed", ATTEMPTS),
     Event("SIGTERM to the worker", to_worker(signal.SIGTERM), "Running", ATTEMPTS),
     Event("SIGKILL to the worker", worker_dies, "Completed", UNCOUNTED, WAITS, rows_end_as=State.DONE),
+    Event("called crashed, while it lives", called_crashed, "Completed", UNCOUNTED, WAITS, rows_end_as=State.DONE),
     Event("the machine dies", machine_dies, "Crashed", ALL),
     # The last: it takes the server away from the others.
     Event(
