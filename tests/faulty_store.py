@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from youtube_download_coordinator.errors import StoreUnavailable
@@ -47,3 +48,12 @@ class FaultyStore(SqlStore):
     def now(self) -> Any:
         self._asked("now")
         return super().now()
+
+
+class ClockedStore(FaultyStore):
+    """One whose clock a test turns."""
+
+    ahead = timedelta(0)
+
+    def now(self) -> Any:
+        return super().now() + self.ahead

@@ -102,6 +102,13 @@ class Gate:
             return admitted
 
     @property
+    def waits_for_a_probe(self) -> bool:
+        """Whether one row may be tried, and none that was claimed before may be begun."""
+        with self._turn:
+            self._look()
+            return self._may_be_probed
+
+    @property
     def waits_for_a_video(self) -> bool:
         """Whether one row may be tried, and listing a source would say too little: it may work while no video does.
 

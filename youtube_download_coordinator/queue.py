@@ -251,17 +251,11 @@ class Queue:
             self.gate.heard(claim.table, claim.row, outcome)
         with self._writing:
             at = self._at()
-            return self._end(
-                [
-                    (
-                        claim,
-                        replace(
-                            lifecycle.settle(claim.row, self._fresh(at), outcome, self._policy(claim.table)), **facts
-                        ),
-                    )
-                    for claim, outcome in results
-                ]
+            settled = (
+                lifecycle.settle(claim.row, self._fresh(at), outcome, self._policy(claim.table))
+                for claim, outcome in results
             )
+            return self._end([(claim, replace(row, **facts)) for (claim, _), row in zip(results, settled, strict=True)])
 
     def release(self, claims: Sequence[Claim[R]]) -> int:
         """Give back rows without counting an attempt; how many were still held.

@@ -216,6 +216,12 @@ class Worker:
         None, too, when this worker is to stop: what is left in the backlog is given back.
         """
         while not self._is_over() and (self._backlog or self._claim()):
+            if (
+                self.queue.gate.waits_for_a_probe
+            ):  # a cooldown came and went while something ran: claimed anew, one by one
+                self._claimed -= len(self._backlog)
+                self._give_back_backlog()
+                continue
             if self.queue.is_valid(self._backlog[0]):
                 return self._backlog[0] if self._may_begin(self._backlog[0].row) else None
             self.queue.release([self._backlog[0]])
@@ -241,6 +247,9 @@ class Worker:
     def _stop(self, why: str) -> None:
         """Begin nothing more: others may have at once what waits here."""
         self._summary.stopped_by = why
+        self._give_back_backlog()
+
+    def _give_back_backlog(self) -> None:
         self._release(list(self._backlog))
         self._backlog.clear()
 

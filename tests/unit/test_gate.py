@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.faulty_store import FaultyStore
+from tests.faulty_store import ClockedStore
 from tests.rows import make_gate, make_queue, new_source, new_video
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.gate import Gate
@@ -25,31 +25,22 @@ PAUSE = timedelta(seconds=901)
 """Of the first cooldown, whose end is said in whole seconds."""
 
 
-class Store(FaultyStore):
-    """A store whose clock a test turns."""
-
-    ahead = timedelta(0)
-
-    def now(self) -> Any:
-        return super().now() + self.ahead
-
-
 @pytest.fixture
-def store() -> Iterator[Store]:
-    store = Store()
+def store() -> Iterator[ClockedStore]:
+    store = ClockedStore()
     yield store
     store.close()
 
 
 @pytest.fixture
-def board() -> Iterator[Store]:
-    board = Store()
+def board() -> Iterator[ClockedStore]:
+    board = ClockedStore()
     yield board
     board.close()
 
 
 @pytest.fixture
-def worker(store: Store, board: Store) -> Callable[..., Queue]:
+def worker(store: ClockedStore, board: ClockedStore) -> Callable[..., Queue]:
     """A worker of a machine; those of host-a share a board."""
 
     def make(name: str = "host-a/1", **more: Any) -> Queue:
@@ -75,7 +66,7 @@ def line(queue: Queue) -> Control:
     return found
 
 
-def probe(queue: Queue, store: Store, outcome: Outcome | None) -> Control:
+def probe(queue: Queue, store: ClockedStore, outcome: Outcome | None) -> Control:
     """Let the pause pass, claim, and end the one attempt so."""
     store.ahead += timedelta(hours=7)
     (claim,) = queue.claim(VIDEO_TASKS, 5)
@@ -111,7 +102,7 @@ def test_a_fleet_s_cooldown_holds_everybody_back(worker: Callable[..., Queue]) -
     assert elsewhere.claim(VIDEO_TASKS, 5) == []
 
 
-def test_attempts_that_fail_together_are_one_episode(worker: Callable[..., Queue], store: Store) -> None:
+def test_attempts_that_fail_together_are_one_episode(worker: Callable[..., Queue], store: ClockedStore) -> None:
     told: list[Control] = []
     queue = worker(on_cooldown=told.append)
     add(queue)
@@ -121,7 +112,7 @@ def test_attempts_that_fail_together_are_one_episode(worker: Callable[..., Queue
     assert {row.retry_count for row in queue.rows(VIDEO_TASKS)} == {0}
 
 
-def test_a_closed_gate_costs_no_look_at_the_rows(worker: Callable[..., Queue], store: Store) -> None:
+def test_a_closed_gate_costs_no_look_at_the_rows(worker: Callable[..., Queue], store: ClockedStore) -> None:
     queue = worker()
     add(queue)
     throttle(queue)
@@ -130,7 +121,7 @@ def test_a_closed_gate_costs_no_look_at_the_rows(worker: Callable[..., Queue], s
     assert store.calls["scan"] == 0
 
 
-def test_a_paused_fleet_claims_nothing_until_it_goes_on(worker: Callable[..., Queue], store: Store) -> None:
+def test_a_paused_fleet_claims_nothing_until_it_goes_on(worker: Callable[..., Queue], store: ClockedStore) -> None:
     one, elsewhere = worker(), worker("host-b/1")
     add(one)
     one.gate.pause(store.now() + PAUSE, "Ana sorts the sheet")
@@ -158,7 +149,9 @@ def test_why_it_is_closed_is_said_once(worker: Callable[..., Queue], caplog: pyt
     ]
 
 
-def test_what_was_seen_last_holds_while_the_store_is_unavailable(worker: Callable[..., Queue], store: Store) -> None:
+def test_what_was_seen_last_holds_while_the_store_is_unavailable(
+    worker: Callable[..., Queue], store: ClockedStore
+) -> None:
     queue = worker()
     add(queue)
     throttle(queue)
@@ -174,7 +167,7 @@ def test_what_was_seen_last_holds_while_the_store_is_unavailable(worker: Callabl
 # --- one probe -------------------------------------------------------------------------------------------------------
 
 
-def test_when_the_pause_has_passed_one_worker_tries_one_row(worker: Callable[..., Queue], store: Store) -> None:
+def test_when_the_pause_has_passed_one_worker_tries_one_row(worker: Callable[..., Queue], store: ClockedStore) -> None:
     one, two = worker(), worker("host-a/2")
     add(one)
     throttle(one)
@@ -190,14 +183,14 @@ def test_when_the_pause_has_passed_one_worker_tries_one_row(worker: Callable[...
 
 
 @pytest.mark.parametrize("outcome", [Done(), PRIVATE, Failure(verdict=Verdict.RETRY, reason="transient")])
-def test_whatever_youtube_answers_opens_it(worker: Callable[..., Queue], store: Store, outcome: Outcome) -> None:
+def test_whatever_youtube_answers_opens_it(worker: Callable[..., Queue], store: ClockedStore, outcome: Outcome) -> None:
     queue = worker()
     add(queue)
     throttle(queue)
     assert (probe(queue, store, outcome).value, line(queue).until) == ("clear", None)
 
 
-def test_the_pause_grows_and_shrinks_within_its_bounds(worker: Callable[..., Queue], store: Store) -> None:
+def test_the_pause_grows_and_shrinks_within_its_bounds(worker: Callable[..., Queue], store: ClockedStore) -> None:
     told: list[Control] = []
     queue = worker(on_cooldown=told.append)
     add(queue)
@@ -211,7 +204,7 @@ def test_the_pause_grows_and_shrinks_within_its_bounds(worker: Callable[..., Que
 
 @pytest.mark.parametrize("outcome", [None, UNFIT, Done(asked_youtube=False)])
 def test_a_probe_without_an_answer_leaves_it_to_another(
-    worker: Callable[..., Queue], store: Store, outcome: Outcome | None
+    worker: Callable[..., Queue], store: ClockedStore, outcome: Outcome | None
 ) -> None:
     one, two = worker(), worker("host-a/2")
     add(one)
@@ -221,7 +214,7 @@ def test_a_probe_without_an_answer_leaves_it_to_another(
     assert len(two.claim(VIDEO_TASKS, 5)) == 1
 
 
-def test_with_nothing_to_try_the_door_stays_as_it_was(worker: Callable[..., Queue], store: Store) -> None:
+def test_with_nothing_to_try_the_door_stays_as_it_was(worker: Callable[..., Queue], store: ClockedStore) -> None:
     one, two = worker(), worker("host-a/2")
     add(one, 1)
     before = throttle(one)
@@ -232,7 +225,9 @@ def test_with_nothing_to_try_the_door_stays_as_it_was(worker: Callable[..., Queu
     assert len(two.claim(VIDEO_TASKS, 5)) == 1
 
 
-def test_a_prober_that_died_is_replaced_and_one_that_renews_is_not(worker: Callable[..., Queue], store: Store) -> None:
+def test_a_prober_that_died_is_replaced_and_one_that_renews_is_not(
+    worker: Callable[..., Queue], store: ClockedStore
+) -> None:
     one, two = worker(), worker("host-a/2")
     add(one)
     throttle(one)
@@ -246,7 +241,7 @@ def test_a_prober_that_died_is_replaced_and_one_that_renews_is_not(worker: Calla
     assert len(two.claim(VIDEO_TASKS, 5)) == 1
 
 
-def test_a_source_is_no_probe_as_long_as_a_video_is_due(worker: Callable[..., Queue], store: Store) -> None:
+def test_a_source_is_no_probe_as_long_as_a_video_is_due(worker: Callable[..., Queue], store: ClockedStore) -> None:
     """A list may come where no video does."""
     queue = worker()
     add(queue, 1)
@@ -258,7 +253,7 @@ def test_a_source_is_no_probe_as_long_as_a_video_is_due(worker: Callable[..., Qu
     assert len(queue.claim(SOURCES, 2)) == 1, "where nobody processes, it has to do"
 
 
-def test_a_source_is_a_probe_when_no_video_is_due(worker: Callable[..., Queue], store: Store) -> None:
+def test_a_source_is_a_probe_when_no_video_is_due(worker: Callable[..., Queue], store: ClockedStore) -> None:
     queue = worker()
     queue.add(SOURCES, [new_source(1), new_source(2)])
     (claim,) = queue.claim(SOURCES, 1)
@@ -272,7 +267,7 @@ def test_a_source_is_a_probe_when_no_video_is_due(worker: Callable[..., Queue], 
 
 
 @pytest.mark.parametrize("typed", ["clear", "", "Running"])
-def test_a_person_lifts_a_cooldown(worker: Callable[..., Queue], store: Store, typed: str) -> None:
+def test_a_person_lifts_a_cooldown(worker: Callable[..., Queue], store: ClockedStore, typed: str) -> None:
     queue = worker()
     add(queue)
     before = throttle(queue)
@@ -280,7 +275,7 @@ def test_a_person_lifts_a_cooldown(worker: Callable[..., Queue], store: Store, t
     assert len(queue.claim(VIDEO_TASKS, 5)) == 5
 
 
-def test_a_person_sets_one_with_and_without_an_end(worker: Callable[..., Queue], store: Store) -> None:
+def test_a_person_sets_one_with_and_without_an_end(worker: Callable[..., Queue], store: ClockedStore) -> None:
     queue = worker()
     add(queue)
     name, until = queue.gate.cooldown_name, store.now() + timedelta(hours=5)
@@ -302,7 +297,7 @@ def row(queue: Queue, key: str = "yt:v:00000000000") -> VideoTask:
     return new_video(1, key=key)
 
 
-def test_a_machines_workers_share_a_pace(worker: Callable[..., Queue], board: Store) -> None:
+def test_a_machines_workers_share_a_pace(worker: Callable[..., Queue], board: ClockedStore) -> None:
     one, two = worker(pace=Pace(12)), worker("host-a/2", pace=Pace(12))
     assert [each.gate.seconds_until_begin(row(one)) for each in (one, two)] == [0, 0]
     waits = [each.gate.seconds_until_begin(row(one)) for each in (one, two)]
@@ -328,7 +323,7 @@ def test_what_asked_nobody_gives_its_place_back(worker: Callable[..., Queue]) ->
 
 
 def test_without_its_board_a_machine_goes_on_and_says_so(
-    worker: Callable[..., Queue], board: Store, caplog: pytest.LogCaptureFixture
+    worker: Callable[..., Queue], board: ClockedStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = worker(pace=Pace(1))
     add(queue)
@@ -338,7 +333,7 @@ def test_without_its_board_a_machine_goes_on_and_says_so(
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
 
 
-def test_nothing_is_said_of_time_by_pythons_clock(store: Store) -> None:
+def test_nothing_is_said_of_time_by_pythons_clock(store: ClockedStore) -> None:
     """A machine whose clock is wrong waits by the store's."""
     gate: Gate = make_gate(store)
     store.ahead = timedelta(days=365)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.faulty_store import FaultyStore
+from tests.faulty_store import ClockedStore
 from tests.rows import make_gate, make_queue, new_video
 from tests.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator
@@ -29,31 +29,22 @@ BOT_CHECK = Failure(verdict=Verdict.THROTTLED, reason="bot-check")
 PAUSE = timedelta(seconds=901)
 
 
-class Store(FaultyStore):
-    """A store whose clock a test turns."""
-
-    ahead = timedelta(0)
-
-    def now(self) -> Any:
-        return super().now() + self.ahead
-
-
 @pytest.fixture
-def store() -> Iterator[Store]:
-    store = Store()
+def store() -> Iterator[ClockedStore]:
+    store = ClockedStore()
     yield store
     store.close()
 
 
 @pytest.fixture
-def board() -> Iterator[Store]:
-    board = Store()
+def board() -> Iterator[ClockedStore]:
+    board = ClockedStore()
     yield board
     board.close()
 
 
 @pytest.fixture
-def queue(store: Store) -> Queue:
+def queue(store: ClockedStore) -> Queue:
     queue = make_queue(store)
     queue.add(VIDEO_TASKS, [new_video(number, key=f"yt:v:{number:011}") for number in range(12)])
     return queue
@@ -107,7 +98,7 @@ def test_what_waits_is_given_back_at_once_and_what_runs_is_finished(queue: Queue
         assert run.result(60).endings == {Ending.GIVEN_BACK: 1, Ending.DONE: 1}
 
 
-def test_at_a_closed_gate_it_ends_at_once(queue: Queue, store: Store) -> None:
+def test_at_a_closed_gate_it_ends_at_once(queue: Queue, store: ClockedStore) -> None:
     queue.gate.pause(None, "by hand")
     store.calls.clear()
     summary = worker(queue, lambda task: Done()).run()
@@ -115,7 +106,7 @@ def test_at_a_closed_gate_it_ends_at_once(queue: Queue, store: Store) -> None:
     assert (store.calls["scan"], store.calls["swap"]) == (0, 0)
 
 
-def test_a_probe_that_is_answered_is_followed_by_the_rest(queue: Queue, store: Store) -> None:
+def test_a_probe_that_is_answered_is_followed_by_the_rest(queue: Queue, store: ClockedStore) -> None:
     queue.settle([(queue.claim(VIDEO_TASKS, 1)[0], BOT_CHECK)])
     store.ahead = PAUSE
     held: list[int] = []
@@ -129,11 +120,29 @@ def test_a_probe_that_is_answered_is_followed_by_the_rest(queue: Queue, store: S
     assert max(held[1:]) > 1
 
 
+def test_what_was_claimed_before_a_cooldown_is_no_way_around_the_probe(queue: Queue, store: ClockedStore) -> None:
+    """It began and its time passed while this worker was busy with one video."""
+    held: list[int] = []
+
+    def process(task: VideoTask) -> Outcome:
+        held.append(states(queue)[State.HELD])
+        if len(held) == 1:
+            other = make_gate(store, "host/other")
+            other.heard(VIDEO_TASKS, task, BOT_CHECK)
+            store.ahead = PAUSE
+        return BOT_CHECK if len(held) == 2 else Done()
+
+    summary = worker(queue, process).run()
+    assert held == [5, 1], "one row, and no backlog"
+    assert summary.endings == {Ending.DONE: 1, Ending.GIVEN_BACK: 1}
+    assert store.controls()[0].pause_seconds == 1800
+
+
 # --- the pace --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("max_seconds", [100, 400])
-def test_it_waits_for_the_pace_and_within_its_time(queue: Queue, board: Store, max_seconds: int) -> None:
+def test_it_waits_for_the_pace_and_within_its_time(queue: Queue, board: ClockedStore, max_seconds: int) -> None:
     """A burst of two, then one in 360 s; meanwhile results are recorded. 400 s are enough for one more."""
     queue.gate = make_gate(queue.store, board=board, pace=Pace(12))
     clock = SimpleNamespace(now=0.0)
@@ -160,7 +169,7 @@ def test_it_waits_for_the_pace_and_within_its_time(queue: Queue, board: Store, m
     assert State.HELD not in states(queue)
 
 
-def test_a_closing_gate_ends_the_wait(queue: Queue, board: Store) -> None:
+def test_a_closing_gate_ends_the_wait(queue: Queue, board: ClockedStore) -> None:
     queue.gate = make_gate(queue.store, board=board, pace=Pace(6))
     waits: list[float | None] = []
 
@@ -180,9 +189,9 @@ def test_a_closing_gate_ends_the_wait(queue: Queue, board: Store) -> None:
 
 
 @pytest.fixture
-def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Coordinator, Store]]:
+def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Coordinator, ClockedStore]]:
     """A coordinator whose time only passes while it sleeps."""
-    store = Store()
+    store = ClockedStore()
     monkeypatch.setattr(coordinator_module, "_stores", {})
     monkeypatch.setattr(coordinator_module, "_new_store", lambda config: store)
     clock = SimpleNamespace(now=0.0)
@@ -205,7 +214,7 @@ def rounds(coordinator: Coordinator, outcomes: list[Outcome], max_seconds: float
     return summary
 
 
-def test_a_run_waits_for_the_end_of_a_cooldown_and_goes_on_by_probing(ours: tuple[Coordinator, Store]) -> None:
+def test_a_run_waits_for_the_end_of_a_cooldown_and_goes_on_by_probing(ours: tuple[Coordinator, ClockedStore]) -> None:
     coordinator, store = ours
     summary = rounds(coordinator, [Done(), BOT_CHECK, BOT_CHECK])
     assert summary.endings == {Ending.DONE: 3, Ending.GIVEN_BACK: 2}
@@ -213,7 +222,7 @@ def test_a_run_waits_for_the_end_of_a_cooldown_and_goes_on_by_probing(ours: tupl
     assert timedelta(minutes=45) <= store.ahead < timedelta(minutes=46)
 
 
-def test_it_does_not_wait_longer_than_it_may_run(ours: tuple[Coordinator, Store]) -> None:
+def test_it_does_not_wait_longer_than_it_may_run(ours: tuple[Coordinator, ClockedStore]) -> None:
     coordinator, store = ours
     summary = rounds(coordinator, [BOT_CHECK], max_seconds=600)
     assert summary.endings == {Ending.GIVEN_BACK: 1}
@@ -222,7 +231,7 @@ def test_it_does_not_wait_longer_than_it_may_run(ours: tuple[Coordinator, Store]
 
 
 def test_a_pause_without_an_end_is_waited_for_until_somebody_ends_it(
-    ours: tuple[Coordinator, Store], monkeypatch: pytest.MonkeyPatch
+    ours: tuple[Coordinator, ClockedStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     coordinator, store = ours
     coordinator.queue.gate.pause(None, "by hand")
@@ -238,7 +247,7 @@ def test_a_pause_without_an_end_is_waited_for_until_somebody_ends_it(
     assert timedelta(minutes=30) < store.ahead < timedelta(minutes=31)
 
 
-def test_with_nothing_to_do_nothing_is_waited_for(ours: tuple[Coordinator, Store]) -> None:
+def test_with_nothing_to_do_nothing_is_waited_for(ours: tuple[Coordinator, ClockedStore]) -> None:
     coordinator, store = ours
     rounds(coordinator, [])
     coordinator.queue.gate.pause(None, "by hand")
