@@ -23,6 +23,7 @@ from youtube_download_coordinator.cookies import check_cookies
 from youtube_download_coordinator.doctor import Check, examine
 from youtube_download_coordinator.errors import PreflightError, UnfitError
 from youtube_download_coordinator.files import check_free_disk, in_megabytes
+from youtube_download_coordinator.processing import BUILT_INS
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
@@ -36,7 +37,6 @@ DENO_LEAST = (2, 3, 0)
 DENO_SECONDS = 30.0
 """What saying its version may take it, on a machine that is very busy."""
 NEEDS_FFMPEG = frozenset({"download", "audio"})
-BUILT_INS = frozenset({*NEEDS_FFMPEG, "metadata", "subtitles"})
 
 
 def checks(config: Config, processor: str = "download") -> Iterator[Check]:
