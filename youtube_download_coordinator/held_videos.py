@@ -24,7 +24,7 @@ from youtube_download_coordinator.processing import outcome_of_result
 from youtube_download_coordinator.queue import Claim, Queue, describe
 from youtube_download_coordinator.store import VIDEO_TASKS
 from youtube_download_coordinator.survivor import Survivor
-from youtube_download_coordinator.worker import DEADLINE_GRACE_SECONDS, Ending, ending_of, settle_one
+from youtube_download_coordinator.worker import DEADLINE_GRACE_SECONDS, Ending, ending_of, settle_one, wait_to_begin
 
 log = logging.getLogger(__name__)
 
@@ -106,9 +106,11 @@ class HeldVideos:
     def _next(self) -> Claim[VideoTask] | None:
         while not self._stopped and (self._waiting or self._claim()):
             claim = self._waiting.pop(0)
-            if self._queue.is_valid(claim):
-                return claim
-            self._queue.release([claim])  # it ran out in a suspended machine
+            if self._queue.is_valid(claim):  # else it ran out in a suspended machine
+                self._stopped = wait_to_begin(self._queue.gate, claim.row) is not None
+                if not self._stopped:
+                    return claim
+            self._queue.release([claim])
         return None
 
     def _claim(self) -> bool:
