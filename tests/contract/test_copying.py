@@ -88,7 +88,8 @@ def test_the_copy_goes_on_where_the_queue_was(queues: tuple[Queue, Queue]) -> No
     assert len(claims) == VIDEOS - 3  # one is done, one is dead, one waits
     assert target.add(VIDEO_TASKS, [new_video(1)]) == [None]
     (new,) = target.add(VIDEO_TASKS, [new_video(99)])
-    assert new == VIDEOS + 1
+    assert new is not None
+    assert new > VIDEOS
 
 
 def test_copying_again_changes_nothing(queues: tuple[Queue, Queue]) -> None:
