@@ -5,9 +5,11 @@ Each is a context manager that patches the real code in this process; its first 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -15,7 +17,7 @@ from tests.simulation import threads
 from youtube_download_coordinator.models import Status
 from youtube_download_coordinator.queue import Claim, Queue, _by_table
 from youtube_download_coordinator.store import Change
-from youtube_download_coordinator.stores.sheets import adoption, book, connection, layout, moving, rows, views
+from youtube_download_coordinator.stores.sheets import connection, layout, rows, views
 from youtube_download_coordinator.stores.sheets.book import Book, Ledger
 from youtube_download_coordinator.stores.sheets.connection import Json
 from youtube_download_coordinator.stores.sheets.layout import TEXT_MAX_CHARACTERS, text_cell
@@ -23,6 +25,8 @@ from youtube_download_coordinator.stores.sheets.moving import Mover
 from youtube_download_coordinator.stores.sheets.rows import status_text
 from youtube_download_coordinator.stores.sheets.swapping import Swaps
 from youtube_download_coordinator.stores.sheets.words import Word, write_word
+
+SHEETS = "youtube_download_coordinator.stores.sheets."
 
 
 @contextmanager
@@ -158,7 +162,7 @@ def user_entered() -> Iterator[None]:
         return text_cell(text)
 
     with ExitStack() as stack:
-        for module in (rows, book, adoption, layout, moving):
+        for module in [each for name, each in sys.modules.items() if name.startswith(SHEETS) and _writes_text(each)]:
             stack.enter_context(mock.patch.object(module, "text_cell", typed_cell))
         yield
 
@@ -188,6 +192,10 @@ def rows_read_before_the_token() -> Iterator[None]:
 
     with mock.patch.object(Book, "read_ledger", read_ledger):
         yield
+
+
+def _writes_text(module: ModuleType) -> bool:
+    return getattr(module, "text_cell", None) is text_cell
 
 
 def _no_nonce(self: object) -> str:

@@ -215,7 +215,7 @@ def outcome(chaos: Chaos, random: Random) -> Outcome:
     """What comes of an attempt: mostly the same text, as a file's path is the same whoever downloads it."""
     if chaos.quiet or random.random() < 0.7:
         return Done(result="=1+1")
-    verdict = random.choice([Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT, Verdict.LATER])
+    verdict = random.choice([Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT, Verdict.LATER, Verdict.THROTTLED])
     return Failure(verdict=verdict, reason="=boom", message="it\nbroke")
 
 
