@@ -53,13 +53,13 @@ def copy_queue(source: Queue, target: Queue, tell: Tell = log.info) -> Copied:
     _check_nobody_works(source)
     for table in TABLES:
         _check_is_a_beginning(source, target, table)
+    left_out: list[Row] = []
     for table in TABLES:
-        for batch in batches(_rows(source, table)):
+        for batch in batches(_rows(source, table, left_out)):
             target.store.restore(table, batch)
-        tell(f"{table.name.replace('_', ' ')} copied; comparing")
+        tell(f"{table.name.replace('_', ' ')} copied")
     _copy_controls(source.store, target.store)
     rows = {table.name: _compare(source, target, table) for table in TABLES}
-    left_out = [row for table in TABLES for row in source.rows(table) if _is_no_row(row)]
     return Copied(rows=rows, left_out=tuple(left_out))
 
 
@@ -79,6 +79,8 @@ def _check_nobody_works(source: Queue) -> None:
 
 def _check_is_a_beginning(source: Queue, target: Queue, table: Table[Any]) -> None:
     """The target is empty, or has a part of this queue because an earlier copy was interrupted."""
+    if not target.store.scan(table, limit=1):
+        return
     for ours, theirs in _side_by_side(_rows(source, table), target.rows(table)):
         if theirs is not None and (ours is None or _comparable(ours) != _comparable(theirs)):
             raise NotCopied(f"the target holds another queue already: {_difference(ours, theirs)}; name an empty one")
@@ -154,9 +156,13 @@ def _difference(ours: Row | None, theirs: Row | None) -> str:
     return f"row {ours.id} ({ours.url}): {', '.join(values)}"
 
 
-def _rows(queue: Queue, table: Table[R]) -> Iterator[R]:
+def _rows(queue: Queue, table: Table[R], left_out: list[Row] | None = None) -> Iterator[R]:
     """Every row, but for lines of a sheet that are no row of a queue."""
-    return (row for row in queue.rows(table) if not _is_no_row(row))
+    for row in queue.rows(table):
+        if not _is_no_row(row):
+            yield row
+        elif left_out is not None:
+            left_out.append(row)
 
 
 def _is_no_row(row: Row) -> bool:

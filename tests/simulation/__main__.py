@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -19,7 +20,7 @@ from tests.simulation.story import in_words
 from tests.simulation.telling import Told, first_that_goes_wrong, tell, tell_all
 from tests.simulation.trouble import NASTY
 
-app = App(name="python -m tests.simulation", help=__doc__)
+app = App(name="python -m tests.simulation", help=__doc__, suppress_keyboard_interrupt=False)
 
 SAY_EVERY_SECONDS = 60
 CORES = os.cpu_count() or 1
@@ -69,6 +70,8 @@ def soak(first: int = 1_000_000, *, nasty: bool = False, processes: Processes = 
 
 def _tell(seeds: Iterable[int], nasty: bool, processes: int) -> int:
     figures = Figures()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a script has put it into the background
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for told in tell_all(seeds, NASTY if nasty else None, processes=processes):
             figures.add(told)

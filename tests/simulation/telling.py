@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import signal
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import nullcontext
@@ -59,7 +60,8 @@ def tell_all(seeds: Iterable[int], chances: Chances | None = None, *, processes:
 
 
 def _begin() -> None:
-    """A story logs thousands of lines that nobody reads."""
+    """A story logs thousands of lines that nobody reads. An interruption is for the one who asked for stories."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.disable(logging.CRITICAL)
 
 
