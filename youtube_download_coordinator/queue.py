@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -21,7 +20,7 @@ from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.gate import Gate
 from youtube_download_coordinator.lifecycle import At, Policy
 from youtube_download_coordinator.models import Lease, Outcome, Row, Source, State, Status, VideoTask
-from youtube_download_coordinator.selection import Selection
+from youtube_download_coordinator.selection import Answer, Selection
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store, Swap, Table, Where
 
 if TYPE_CHECKING:
@@ -69,18 +68,6 @@ class Recovered:
     @property
     def total(self) -> int:
         return self.retried + self.given_up + self.heeded + self.moved + self.due_again
-
-
-class Answer(StrEnum):
-    """What became of a row that a person asked for."""
-
-    CHANGED = "changed"
-    HELD = "held"
-    """A worker holds it: it is left alone."""
-    ALREADY = "already"
-    """It was so before."""
-    MISSED = "missed"
-    """Somebody else changed it at that very moment."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -42,7 +42,7 @@ COOKIES_HOW_TO = (
     " writes cookies.txt, close the window, copy the file to the worker and set YDC_COOKIES_FILE to its path"
 )
 """For a machine without a browser. A private window, because YouTube rotates the cookies of one that stays open."""
-_REQUEUE = "then requeue the row: type `pending` into its Status"
+_REQUEUE = "then have the row tried again: `ydc retry ID`, or type `pending` into its Status"
 _REPORT = "If many videos say so, update yt-dlp: pip install -U yt-dlp yt-dlp-ejs."
 
 # fmt: off

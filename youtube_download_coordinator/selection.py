@@ -1,9 +1,10 @@
-"""Rows as a person means them: "what failed as private, of this accent". Pure; the queue reads and changes such rows."""
+"""Rows as a person means them ("what failed as private, of this accent"), and what becomes of them. Pure; the queue acts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from youtube_download_coordinator.models import Row, State, Status, VideoTask
 from youtube_download_coordinator.store import Where
@@ -50,7 +51,16 @@ class Selection:
         return any(wanted in str(cell).casefold() for cell in row.columns().values() if cell is not None)
 
 
-EVERYTHING = Selection()
+class Answer(StrEnum):
+    """What became of a row that a person asked for."""
+
+    CHANGED = "changed"
+    HELD = "held"
+    """A worker holds it: it is left alone."""
+    ALREADY = "already"
+    """It was so before."""
+    MISSED = "missed"
+    """Somebody else changed it at that very moment."""
 
 
 def _same(wanted: str | None, text: str) -> bool:

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from examples.prefect_server import POOL, PrefectServer, serving
+from examples.prefect_server import PrefectServer, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("YDC_TEST_SHARED") or ROOT.parent / "shared")
@@ -109,7 +109,7 @@ def replay(replay_server: Replay) -> Iterator[Replay]:
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """A Prefect server with the work pool and every deployment; each test starts workers with the settings of its own queue."""
     with serving(tmp_path_factory.mktemp("prefect-server")) as server:
-        server.prefect("work-pool", "create", POOL, "--type", "process")
-        server.prefect("--no-prompt", "deploy", "--all")
+        command = [sys.executable, "-m", "youtube_download_coordinator", "deploy"]
+        subprocess.run(command, cwd=ROOT / "docs", env=server.environment, check=True, stdout=subprocess.DEVNULL)
         server.prefect("--no-prompt", "deployment", "schedule", "pause", "--all")
         yield server

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from examples.media_site import make_site, serving
-from examples.prefect_server import PrefectServer
+from examples.prefect_server import POOL, ROOT, PrefectServer
 from tasks.context import host
 from tests.rows import new_video
 from tests.sample_processors import READY_FOLDER
@@ -51,6 +52,17 @@ def sources_file(folder: Path) -> Iterator[Path]:
     with serving(make_site(folder / "site", TITLES), TITLES) as address:
         path.write_text(f"{address}/feed.xml|Cork|reading\n", encoding="utf-8")
         yield path
+
+
+def test_one_command_has_made_everything_known(prefect_server: PrefectServer) -> None:
+    deployments = {deployment["name"] for deployment in prefect_server.ask("/deployments/filter", {})}
+    assert deployments == {deployment["name"] for deployment in declared()["deployments"]}
+    assert [pool["name"] for pool in prefect_server.ask("/work_pools/filter", {})] == [POOL]
+    assert prefect_server.ask("/block_types/slug/youtube-coordinator")["name"]
+
+
+def declared() -> Any:
+    return yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.usefixtures("worker")

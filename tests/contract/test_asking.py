@@ -11,8 +11,8 @@ from tests.rows import POLICY, make_queue, new_source, new_video
 from youtube_download_coordinator import lifecycle
 from youtube_download_coordinator.lifecycle import At
 from youtube_download_coordinator.models import Done, State, Status, VideoTask
-from youtube_download_coordinator.queue import Answer, Queue
-from youtube_download_coordinator.selection import Selection
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.selection import Answer, Selection
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store
 
 

@@ -122,6 +122,7 @@ def test_printable_text_is_one_line_that_no_terminal_obeys(text: str) -> None:
     [
         (1, "It is done. To do it once more: ydc retry 1"),
         (2, "now: ydc retry 2"),
+        (3, "private: The video or the playlist is private."),
         (3, "It failed for good. Once the reason is mended: ydc retry 3"),
         (4, "host/a holds it until "),
         (5, "It waits for a worker: ydc run is one."),

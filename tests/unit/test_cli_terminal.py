@@ -106,6 +106,14 @@ def test_a_fault_of_our_own_is_one_line_and_with_debug_a_traceback(folder: Path)
     assert said.splitlines()[-1].startswith("ydc: a fault of its own")
 
 
+def test_without_a_checkout_there_is_nothing_to_deploy(folder: Path) -> None:
+    code, _, said = ydc(folder, "deploy")
+    assert code == 2
+    assert (
+        said == f"ydc: there are no flows in '{folder}': call it in a checkout of the project, which has prefect.yaml\n"
+    )
+
+
 def test_a_locale_without_the_characters_of_a_title_is_no_fault(folder: Path, queue: Queue) -> None:
     queue.add(VIDEO_TASKS, [new_video(2, title="日本語")])
     code, said, _ = ydc(folder, "list", more={"PYTHONIOENCODING": "ascii"})

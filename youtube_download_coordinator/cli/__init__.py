@@ -18,6 +18,7 @@ from cyclopts import CycloptsError, Parameter
 
 from youtube_download_coordinator.cli import (
     copying,
+    deploying,
     exporting,
     readiness,
     repairs,
@@ -34,6 +35,7 @@ from youtube_download_coordinator.errors import CoordinatorError, UserError
 __all__ = [
     "app",
     "copying",
+    "deploying",
     "exporting",
     "main",
     "readiness",

@@ -20,8 +20,7 @@ from youtube_download_coordinator.cli.options import (
 )
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import UserError
-from youtube_download_coordinator.queue import Answer
-from youtube_download_coordinator.selection import Selection
+from youtube_download_coordinator.selection import Answer, Selection
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.queue import Queue

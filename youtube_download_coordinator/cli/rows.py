@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, assert_never
 
 from cyclopts import Parameter
 
@@ -134,23 +134,32 @@ def _find(queue: Queue, table: TableName, row_id: int) -> tuple[TableName, Row]:
 
 
 def _what_can_be_done(place: TableName, row: Row, now: datetime) -> Iterator[str]:
-    """What the row waits for, and the commands that do something about it."""
-    lease, name = row.lease, f"{row.id} --table {place}" if place == "sources" else f"{row.id}"
-    again = f"ydc retry {name}"
-    if is_due(row, now):
-        yield "It waits for a worker: ydc run is one."
-    elif lease.state is State.PENDING:
-        yield f"It waits until {utc_text(lease.not_before)}; now: {again}"
-    if is_stalled(row, now):
-        yield f"{lease.holder} did not renew its claim; the next worker moves it on, or: {again}"
-    elif lease.state is State.HELD:
-        yield f"{lease.holder} holds it until {utc_text(lease.until)}, and renews that while it works. It is left alone."
-    if lease.state in {State.ERROR, State.DEAD}:
-        yield f"It failed for good. Once the reason is mended: {again}"
-    if lease.state is State.DONE:
-        yield f"It is done. To do it once more: {again}"
-    if lease.state in {State.PENDING, State.ERROR, State.DEAD}:
+    """Why it failed last, what it waits for, and the commands that do something about it."""
+    name = f"{row.id} --table {place}" if place == "sources" else f"{row.id}"
+    if known := about(row.lease.reason):
+        yield f"{row.lease.reason}: {known.means} {known.do}".rstrip()
+    yield _what_is_next(row, now, again=f"ydc retry {name}")
+    if row.lease.state in {State.PENDING, State.ERROR, State.DEAD}:
         yield f"To have it count as done: ydc skip {name}"
+
+
+def _what_is_next(row: Row, now: datetime, *, again: str) -> str:
+    lease = row.lease
+    match lease.state:
+        case State.PENDING if is_due(row, now):
+            return "It waits for a worker: ydc run is one."
+        case State.PENDING:
+            return f"It waits until {utc_text(lease.not_before)}; now: {again}"
+        case State.HELD if is_stalled(row, now):
+            return f"{lease.holder} did not renew its claim; the next worker moves it on, or: {again}"
+        case State.HELD:
+            return f"{lease.holder} holds it until {utc_text(lease.until)}, and renews that while it works. It is left alone."
+        case State.DONE:
+            return f"It is done. To do it once more: {again}"
+        case State.ERROR | State.DEAD:
+            return f"It failed for good. Once the reason is mended: {again}"
+        case _:
+            assert_never(lease.state)
 
 
 _HEADERS = ("ID", "Status", "Tries", "Accent", "Type", "Title or URL", "Result or error")
