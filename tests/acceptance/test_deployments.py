@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from examples.media_site import make_site, serving
-from examples.prefect_server import POOL, ROOT, PrefectServer
+from examples.prefect_server import POOL, PrefectServer
 from tasks.context import host
 from tests.rows import new_video
 from tests.sample_processors import READY_FOLDER
