@@ -13,16 +13,17 @@ from pathlib import Path
 import yaml
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-PREFECT = Path(sys.executable).with_name("prefect")
+PREFECT = (str(Path(sys.executable).with_name("prefect")), "--no-prompt")
 
 
 def main() -> None:
     """Ends with one line where a step fails: mostly the server does not answer."""
-    _prefect("the block type", "block", "register", "--module", "tasks.blocks")
+    _register("the block type", *PREFECT, "block", "register", "--module", "tasks.blocks")
     for pool in _work_pools():
         if not _is_there(pool):
-            _prefect(f"the work pool {pool}", "work-pool", "create", pool, "--type", "process")
-    _prefect("the deployments", "deploy", "--all")
+            _register(f"the work pool {pool}", *PREFECT, "work-pool", "create", pool, "--type", "process")
+    _register("the deployments", *PREFECT, "deploy", "--all")
+    _register("the automation", sys.executable, "-m", "tasks.automations")
     print("a worker on each machine: " + " ".join(f"prefect worker start --pool {pool}" for pool in _work_pools()))
 
 
@@ -33,21 +34,19 @@ def _work_pools() -> list[str]:
 
 
 def _is_there(pool: str) -> bool:
-    return _run("work-pool", "inspect", pool).returncode == 0
+    return _run(*PREFECT, "work-pool", "inspect", pool).returncode == 0
 
 
-def _prefect(what: str, *arguments: str) -> None:
-    done = _run(*arguments)
+def _register(what: str, *command: str) -> None:
+    done = _run(*command)
     if done.returncode:
         sys.exit(f"{what} cannot be registered: {_last_line(done.stdout + done.stderr)}")
     print(f"{what}: registered", flush=True)
 
 
-def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PWD": str(CHECKOUT)}  # prefect.yaml goes by it, as a shell has it
-    return subprocess.run(
-        [PREFECT, "--no-prompt", *arguments], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
 
 
 def _last_line(said: str) -> str:

@@ -13,6 +13,7 @@ import yaml
 
 from examples.media_site import make_site, serving
 from examples.prefect_server import POOL, PrefectServer
+from tasks import automations
 from tasks.context import host
 from tests.rows import new_video
 from tests.sample_processors import READY_FOLDER
@@ -58,6 +59,7 @@ def test_one_command_has_made_everything_known(prefect_server: PrefectServer) ->
     deployments = {deployment["name"] for deployment in prefect_server.ask("/deployments/filter", {})}
     assert deployments == {deployment["name"] for deployment in declared()["deployments"]}
     assert [pool["name"] for pool in prefect_server.ask("/work_pools/filter", {})] == [POOL]
+    assert [each["name"] for each in prefect_server.ask("/automations/filter", {})] == [automations.NAME]
     assert prefect_server.ask("/block_types/slug/youtube-coordinator")["name"]
 
 

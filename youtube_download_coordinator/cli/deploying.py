@@ -14,8 +14,8 @@ from youtube_download_coordinator.errors import UserError
 def deploy() -> int:
     """Make everything known to a Prefect server.
 
-    The block type, the work pool, and every deployment with its schedule: in a checkout of the project, on the server that
-    PREFECT_API_URL names. Safe to repeat.
+    The block type, the work pool, every deployment with its schedule, and the automation that marks dead runs as crashed: in a
+    checkout of the project, on the server that PREFECT_API_URL names. Safe to repeat.
 
     ```
     ydc deploy

@@ -44,7 +44,7 @@ def retry(
 
     ```
     ydc retry 17 18
-    ydc retry --reason http-403
+    ydc retry --reason network
     ydc retry --table sources --status error --yes
     ```
 
@@ -80,7 +80,7 @@ def requeue(
 
     ```
     ydc requeue 17
-    ydc requeue --reason http-403
+    ydc requeue --reason network
     ydc requeue --all --yes
     ```
 
@@ -127,7 +127,7 @@ def skip(
 
 def _wanted(ids: tuple[int, ...], filters: Filters, *, every: bool = False) -> Selection:
     if not ids and filters == NO_FILTERS and not every:
-        raise UserError("which rows? Give their IDs, or a filter, such as --reason http-403 (--help names them all)")
+        raise UserError("which rows? Give their IDs, or a filter, such as --reason network (--help names them all)")
     return filters.selection(ids)
 
 

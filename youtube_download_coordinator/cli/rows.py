@@ -118,8 +118,6 @@ def show(
         return 0
     print_fields(everything)
     say("")
-    if known := about(row.lease.reason):
-        say(f"{row.lease.reason}: {known.means} {known.do}".strip())
     for advice in _what_can_be_done(place, row, ours.store.now()):
         say(advice)
     return 0
