@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -138,6 +140,19 @@ def test_a_run_at_a_terminal_says_how_it_is_getting_on(folder: Path, queue: Queu
     assert SHOWN_TITLE in said
     assert "\x1b]0" not in said
     assert "This run: 1 done." in said
+
+
+def test_the_status_is_shown_again_and_again_until_it_is_interrupted(folder: Path, queue: Queue) -> None:
+    command = [sys.executable, "-m", "youtube_download_coordinator", "status", "--watch", "--json"]
+    with subprocess.Popen(
+        [*command, "--interval-seconds", "0.1"], cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        first, second = (json.loads(process.stdout.readline()) for _ in range(2))
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+    assert first["counts"]["videos"] == second["counts"]["videos"] == {"pending": 1}
+    assert process.returncode == 0
 
 
 def attempt(ending: Ending) -> Attempt:
