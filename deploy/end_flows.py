@@ -8,6 +8,7 @@ as a container's init is.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 import psutil
 
@@ -15,28 +16,49 @@ GRACE_SECONDS = 30
 """For results on their way to a sheet that answers slowly. What is not given back by then comes back with its lease."""
 
 
-def main() -> int:
-    """Send SIGTERM to each process of a flow, a child of the worker's; the exit code is 1 when one is still there in the end."""
-    flows = [flow for worker in _workers(int(sys.argv[1])) for flow in worker.children()]
+def main(arguments: list[str]) -> int:
+    """Send SIGTERM to each process of a flow, a child of the worker's.
+
+    The exit code is 0 when all have ended, 1 when one is still there after GRACE_SECONDS, 2 when there is no worker to be found.
+    """
+    workers = workers_below(int(arguments[0])) if len(arguments) == 1 and arguments[0].isdigit() else []
+    if not workers:
+        print(f"no Prefect worker in, or below, process {' '.join(arguments) or '(none given)'}", file=sys.stderr)
+        return 2
+    flows = [flow for worker in workers for flow in _children(worker)]
     for flow in flows:
-        flow.terminate()
+        with suppress(psutil.NoSuchProcess):
+            flow.terminate()
     _, left = psutil.wait_procs(flows, GRACE_SECONDS)
     print(f"{len(flows) - len(left)} of {len(flows)} flows have ended")
     return 1 if left else 0
 
 
-def _workers(pid: int) -> list[psutil.Process]:
+def workers_below(pid: int) -> list[psutil.Process]:
+    """Those of its children that are workers, else the process itself if it is one: an init has its child's words in its own."""
     try:
-        above = psutil.Process(pid)
-        return [process for process in (above, *above.children(recursive=True)) if _is_worker(process)]
+        process = psutil.Process(pid)
     except psutil.NoSuchProcess:
-        return []  # it has ended by itself
+        return []
+    return list(filter(is_worker, _children(process))) or list(filter(is_worker, [process]))
 
 
-def _is_worker(process: psutil.Process) -> bool:
-    words = process.cmdline()
-    return "worker" in words and words[words.index("worker") + 1 :][:1] == ["start"]
+def is_worker(process: psutil.Process) -> bool:
+    """Whether it was started by `prefect worker start`. One that has ended meanwhile was none."""
+    try:
+        words = process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+    return ["worker", "start"] in [words[at : at + 2] for at in range(len(words))]
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        children: list[psutil.Process] = process.children()
+    except psutil.NoSuchProcess:
+        return []
+    return children
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
