@@ -1,8 +1,8 @@
 """End the flows that a Prefect worker runs, and wait until they have given back what they hold: `python end_flows.py PID`.
 
-A worker that is told to stop kills its flows at once, which costs each video in work an attempt; and where everything is killed with
-it, as by systemd or with a container, nobody is left to give the videos back before their leases run out. So this is run first: by
-ExecStop of the systemd unit, by the pre_stop hook of the container. PID is the worker's, or that of the init above it in a container.
+A worker that is told to stop kills its flows at once, which costs each video in work an attempt; and where everything is killed
+with it, as by systemd or with a container, nobody is left to give the videos back before their leases run out. So this is run
+first: by ExecStop of the systemd unit, by the pre_stop hook of the container. PID is the worker's, or that of the init above it.
 """
 
 from __future__ import annotations

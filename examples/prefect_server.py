@@ -1,8 +1,7 @@
 """A Prefect server on loopback, with a home of its own, and what an operator does with it: commands, workers, runs.
 
 with serving(folder) as server:
-    server.prefect("work-pool", "create", "youtube-coordinator", "--type", "process")
-    server.prefect("--no-prompt", "deploy", "--all")
+    server.deploy()
     with server.worker():
         run = server.run("report/report")
 """
@@ -25,6 +24,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PREFECT = Path(sys.executable).with_name("prefect")
+YDC = Path(sys.executable).with_name("ydc")
 POOL = "youtube-coordinator"
 START_SECONDS = 120
 """What a server may take to answer, on a machine that does other things too."""
@@ -57,6 +57,12 @@ class PrefectServer:
             raise DidNotWorkError(f"prefect {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def deploy(self, cwd: Path = ROOT) -> None:
+        """Make the work pool and the deployments known, with `ydc deploy`. Raises DidNotWorkError."""
+        done = self._command("deploy", program=YDC, cwd=cwd)
+        if done.returncode:
+            raise DidNotWorkError(f"ydc deploy: {done.stdout}{done.stderr}")
+
     def run(self, deployment: str, *parameters: str, seconds: float = COMMAND_SECONDS) -> dict[str, Any]:
         """Run a deployment to its end, well or not, with parameters as `key=value`; the flow run as the API tells it."""
         options = [option for parameter in parameters for option in ("--param", parameter)]
@@ -83,10 +89,11 @@ class PrefectServer:
         with ending(worker):
             yield worker
 
-    def _command(self, *arguments: str, seconds: float) -> subprocess.CompletedProcess[str]:
-        environment = {**self.environment, "PWD": str(ROOT)}  # as a shell has it; prefect.yaml goes by it
+    def _command(
+        self, *arguments: str, program: Path = PREFECT, cwd: Path = ROOT, seconds: float = COMMAND_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [PREFECT, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds,
+            [program, *arguments], cwd=cwd, env=self.environment, capture_output=True, text=True, timeout=seconds,
         )  # fmt: skip
 
 

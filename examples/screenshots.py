@@ -25,7 +25,7 @@ from websockets.sync.connection import Connection
 from examples.demo import TITLES
 from examples.media_site import make_site
 from examples.media_site import serving as serving_site
-from examples.prefect_server import POOL, PrefectServer, ask, serving
+from examples.prefect_server import PrefectServer, ask, serving
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -118,8 +118,7 @@ def _fleet(folder: Path) -> Iterator[PrefectServer]:
         "YDC_ALLOW_OTHER_SITES": "true",
     }
     with serving(folder, ui=True) as server:
-        server.prefect("work-pool", "create", POOL, "--type", "process")
-        server.prefect("--no-prompt", "deploy", "--all")
+        server.deploy()
         with server.worker("--name", "worker-1", environment=settings):
             yield server
 

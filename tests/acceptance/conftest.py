@@ -109,7 +109,6 @@ def replay(replay_server: Replay) -> Iterator[Replay]:
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """A Prefect server with the work pool and every deployment; each test starts workers with the settings of its own queue."""
     with serving(tmp_path_factory.mktemp("prefect-server")) as server:
-        command = [sys.executable, "-m", "youtube_download_coordinator", "deploy"]
-        subprocess.run(command, cwd=ROOT / "docs", env=server.environment, check=True, stdout=subprocess.DEVNULL)
+        server.deploy(ROOT / "docs")
         server.prefect("--no-prompt", "deployment", "schedule", "pause", "--all")
         yield server

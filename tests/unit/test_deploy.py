@@ -19,6 +19,7 @@ from prefect.cli._app import _app as prefect_cli
 from prefect.settings import Settings
 from prefect.settings.legacy import _get_valid_setting_names
 
+from youtube_download_coordinator.cli import app as ydc_cli
 from youtube_download_coordinator.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,8 +54,8 @@ def read_settings(path: Path) -> dict[str, str]:
 
 
 def check_prefect_takes(words: list[str]) -> None:
-    """Raises what Prefect's command line would say to a wrong word; `--no-prompt` goes with every command."""
-    prefect_cli.parse_args([word for word in words if word != "--no-prompt"], print_error=False, exit_on_error=False)
+    """Raises what Prefect's command line would say to a wrong word."""
+    prefect_cli.parse_args(words, print_error=False, exit_on_error=False)
 
 
 def check_settings_exist(names: Iterable[str]) -> None:
@@ -116,18 +117,14 @@ def test_the_workers_example_is_a_config(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_containers_start_what_prefect_takes(compose: dict[str, Any]) -> None:
-    services = compose["services"]
-    started = [command for name in ("server", "deployments") for command in prefect_commands(services[name]["command"])]
-    assert len(started) == 4
+    script = compose["services"]["server"]["command"][-1]
+    (server,) = re.findall(r"exec prefect (.*)$", script)
+    check_prefect_takes(shlex.split(server))
     (default,) = re.findall(r"^CMD (\[.*\])$", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), re.M)
-    for words in (*started, yaml.safe_load(default)[1:]):
-        check_prefect_takes(words)
-
-
-def prefect_commands(command: list[str]) -> list[list[str]]:
-    """What follows the word `prefect` in a shell's script, up to the end of that command."""
-    script = command[-1].replace("\\\n", " ")
-    return [shlex.split(words) for words in re.findall(r"\bprefect ((?:[\w.-]+ ?)+)", script)]
+    check_prefect_takes(yaml.safe_load(default)[1:])
+    ydc, *words = compose["services"]["deployments"]["command"]
+    assert ydc == "ydc"
+    ydc_cli.parse_args(words, print_error=False, exit_on_error=False)
 
 
 def test_containers_set_what_exists(compose: dict[str, Any]) -> None:

@@ -56,6 +56,7 @@ def test_a_flow_is_ended_and_waited_for(tmp_path: Path, above: list[str]) -> Non
 
 def test_a_worker_without_flows_has_nothing_to_wait_for() -> None:
     with running("import signal; signal.pause()", "worker", "start") as worker:
+        wait_until(lambda: is_worker(psutil.Process(worker.pid)))
         done = end_flows(str(worker.pid))
     assert (done.returncode, done.stdout) == (0, "0 of 0 flows have ended\n")
 
@@ -72,6 +73,6 @@ def test_a_process_that_has_just_ended_is_passed_over() -> None:
     """Processors come and go while the worker is looked for."""
     with running("import signal; signal.pause()", "worker", "start") as process:
         seen = psutil.Process(process.pid)
-        assert is_worker(seen)
+        wait_until(lambda: is_worker(seen))  # not before it has become the program that it is to be
     assert not is_worker(seen)
     assert workers_below(seen.pid) == []
