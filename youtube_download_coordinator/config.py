@@ -163,7 +163,8 @@ class Config(BaseSettings):
     guest at about 300 and an account at about 2000: unless it is given, 270, and 1800 with cookies."""
 
     state_dir: Path = Field(default_factory=lambda: _state_home() / "youtube-download-coordinator")
-    """A folder on this machine that its workers share: how many attempts it has begun, and that a cooldown has changed."""
+    """A folder on this machine that its workers share: how many attempts it has begun, and that a cooldown has changed. Unless it
+    is given, `$XDG_STATE_HOME/youtube-download-coordinator`, else the same below `~/.local/state`."""
 
     claim_batch_size: Annotated[int, Field(ge=1, le=1000)] = 10
     """Videos that a worker claims with one request. Larger is cheaper; what a killed worker held waits for its lease to end."""

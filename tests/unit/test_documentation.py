@@ -1,0 +1,66 @@
+"""What is generated is up to date, and no link of the documentation is dead. `make docs` checks what is within the site."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from website.drawings import IMAGES, fingerprint
+from website.settings import document
+from youtube_download_coordinator.config import Config
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link to a heading of the page may end with, as GitHub and the site make it."""
+    prose = FENCE.sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", prose, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def dead_links(page: Path) -> Iterator[str]:
+    for link in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name) if name else page
+        if link.startswith(("https://", "http://")):
+            continue
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            yield link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_link_is_dead(page: Path) -> None:
+    assert list(dead_links(page)) == []
+
+
+def test_a_dead_link_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Of it\n[a](#of-it) [b](#of-this) [c](missing.md) [d](page.md#of-it)\n```\n[e](no)\n```\n")
+    assert list(dead_links(page)) == ["#of-this", "missing.md"]
+
+
+def test_the_page_of_settings_is_up_to_date() -> None:
+    assert (ROOT / "docs/settings.md").read_text(encoding="utf-8") == document(), (
+        "python -m website.settings > docs/settings.md"
+    )
+
+
+@pytest.mark.parametrize("name", Config.model_fields)
+def test_every_setting_says_what_it_is_for(name: str) -> None:
+    assert Config.model_fields[name].description
+    assert f"`YDC_{name.upper()}`" in document()
+
+
+@pytest.mark.parametrize("source", sorted(IMAGES.glob("*.mmd")), ids=lambda path: path.stem)
+def test_a_drawing_is_that_of_its_source(source: Path) -> None:
+    drawn = source.with_suffix(".svg").read_text(encoding="utf-8")
+    assert drawn.startswith(fingerprint(source.read_text(encoding="utf-8"))), (
+        "python -m website.drawings mermaid.min.js"
+    )
