@@ -44,7 +44,10 @@ class _Waiting:
         ends = NEVER if seconds is None else me.process.world.clock.now() + seconds
         while not condition() and me.process.world.clock.now() < ends:
             self._actors.append(me)
-            me.wait(ends)
+            try:
+                me.wait(ends)
+            finally:
+                self._actors = [actor for actor in self._actors if actor is not me]
         return condition()
 
     def look_again(self) -> None:
@@ -74,9 +77,6 @@ class RLock:
             self._waiting.look_again()
 
 
-Lock = RLock
-
-
 class Event:
     """A flag that can be waited for."""
 
@@ -91,9 +91,6 @@ class Event:
         self._is_set = True
         self._waiting.look_again()
 
-    def clear(self) -> None:
-        self._is_set = False
-
     def wait(self, timeout: float | None = None) -> bool:
         return self._waiting.wait_for(self.is_set, timeout)
 
@@ -106,17 +103,13 @@ class Thread:
     ) -> None:
         self._target, self._args = target, args
         self._name = name
-        self._actor: Actor | None = None
         self._ended = Event()
 
     def start(self) -> None:
-        self._actor = current().process.thread(self._name, self._run)
+        current().process.thread(self._name, self._run)
 
     def join(self, timeout: float | None = None) -> None:
         self._ended.wait(timeout)
-
-    def is_alive(self) -> bool:
-        return self._actor is not None and not self._ended.is_set()
 
     def _run(self) -> None:
         try:
