@@ -10,14 +10,17 @@ from prefect.client.schemas.objects import State
 from tasks.context import coordinator, in_one_line
 from tasks.reports import finished, report_overview
 from youtube_download_coordinator.overview import overview
+from youtube_download_coordinator.report import page
 
 
 @flow(name="report", flow_run_name="report", persist_result=False)
 @in_one_line
 def report() -> State[Any]:
-    """Count the rows in each state and the reasons of failures, and say who holds what. Changes nothing."""
+    """Count the rows in each state and the reasons of failures, and say who holds what; the sheet's tab Dashboard says it too."""
     ours = coordinator()
     found = overview(ours.queue)
-    report_overview(found, ours.config.spreadsheet_url)
+    written = page(found)
+    report_overview(found, written, ours.config.spreadsheet_url)
+    ours.show_dashboard(written)
     videos = ", ".join(f"{number} {state}" for state, number in found.counts["videos"].items()) or "none"
     return finished(f"videos: {videos}", failed=False, data=found)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from youtube_download_coordinator.cooldown import in_words
-from youtube_download_coordinator.models import VideoTask, cut, utc_text
-from youtube_download_coordinator.overview import Overview
+from youtube_download_coordinator.models import cut
+from youtube_download_coordinator.report import Page, Section
 from youtube_download_coordinator.worker import Summary
 
 TEXT_MAX_CHARACTERS = 120
 LAST_ATTEMPTS = 20
 """On the page of a run; its table has them all."""
+BAR_MAX_CHARACTERS = 30
 JOINER = "\N{WORD JOINER}"
 _BEGINS_SOMETHING = re.compile(r"<|\](?=[(\[:])")
 _SPEAKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@/])")
@@ -57,26 +58,21 @@ def videos_in_markdown(summary: Summary, about: str, seconds: float, sheet_url: 
     return "\n".join(part for part in parts if part)
 
 
-def overview_in_markdown(found: Overview, sheet_url: str | None) -> str:
-    """An overview as a page."""
-    oldest = f"Waits longest: {_video(found.oldest)}.\n" if found.oldest else "No video waits to be processed.\n"
-    parts = [
-        "# The queue\n",
-        link_to_the_sheet(sheet_url),
-        *(f"{plain(in_words(line))}.\n" for line in found.controls),
-        oldest,
-        "## Why rows failed\n" if any(found.reasons.values()) else "",
-        table(("Where", "Reason", "Rows"), _reasons(found.reasons)),
-        "## Who holds what\n" if found.holders else "",
-        table(("Worker", "Rows"), found.holders.items()),
-    ]
+def page_in_markdown(page: Page, sheet_url: str | None) -> str:
+    """A report as a page; the days as bars, which both of Prefect's UIs show, as they show no picture that is not on the web."""
+    parts = [f"# The queue, {plain(page.at)}\n", link_to_the_sheet(sheet_url)]
+    for section in (*page.sections, _with_bars(page.days)):
+        parts += [f"## {section.title}\n", table(section.header, section.rows)] if section.rows else []
     return "\n".join(part for part in parts if part)
 
 
-def _reasons(reasons: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str, int]]:
-    return [(where, reason, count) for where, counts in reasons.items() for reason, count in counts.items()]
-
-
-def _video(video: VideoTask) -> str:
-    since = f", since {utc_text(video.not_before)}" if video.not_before else ""
-    return f"video {video.id}, {plain(video.name)}{since}"
+def _with_bars(days: Section) -> Section:
+    """The days with a bar for their videos, as long as they are many."""
+    most = max((int(videos) for _, videos, _ in days.rows), default=0) or 1
+    rows = [
+        (day, "█" * round(BAR_MAX_CHARACTERS * int(videos) / most), videos, hours) for day, videos, hours in days.rows
+    ]
+    day, *numbers = days.header
+    return replace(
+        days, header=(day, "", *numbers), rows=rows if any(int(videos) for _, videos, _ in days.rows) else []
+    )

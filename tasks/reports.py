@@ -10,11 +10,12 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from tasks.context import unless_prefect_is_away
-from tasks.markdown import inert, overview_in_markdown
+from tasks.markdown import inert, page_in_markdown
 from youtube_download_coordinator.expansion import Expansion
 from youtube_download_coordinator.ingest import Ingested
 from youtube_download_coordinator.models import State as RowState
 from youtube_download_coordinator.overview import Overview
+from youtube_download_coordinator.report import Page
 from youtube_download_coordinator.worker import Summary
 
 COMPLETED_WITH_ERRORS = "CompletedWithErrors"
@@ -60,16 +61,17 @@ def report_videos(summary: Summary) -> None:
     _report("processed-videos", f"Videos: {summary}.", rows)
 
 
-def report_overview(found: Overview, sheet_url: str | None) -> None:
+def report_overview(found: Overview, written: Page, sheet_url: str | None) -> None:
     """A table of counts, a row for each kind of rows; and what else people ask first."""
     rows = [
         {"rows": name, **{state.value: counts.get(state, 0) for state in RowState}}
         for name, counts in found.counts.items()
     ]
     _report("queue", "How many rows there are in each state.", rows)
-    page = overview_in_markdown(found, sheet_url)
     with unless_prefect_is_away("the report"):
-        create_markdown_artifact(key="queue-report", markdown=page, description="How the queue stands.")
+        create_markdown_artifact(
+            key="queue-report", markdown=page_in_markdown(written, sheet_url), description="How the queue stands."
+        )
 
 
 def report_counts(key: str, description: str, counts: Mapping[str, int]) -> None:

@@ -45,17 +45,20 @@ class SheetDesk:
 
     def store(self, name: str = "worker") -> SheetsStore:
         """A worker's store, as an account of its own."""
+        return SheetsStore(self.config, self.outside(name))
+
+    def outside(self, name: str = "worker") -> Outside:
+        """What connects somebody, as an account of its own, to this Google."""
         account = self.simulator.accounts.add(name)
         self.book.share(account.email)
         ask = self._asking(account)
-        outside = Outside(
+        return Outside(
             monotonic=self.clock.now,
             sleep=self.clock.advance,
             later=lambda seconds, work: self.later.append(work),
             randomness=Random(name),
             client=lambda credentials: Client(ask),
         )
-        return SheetsStore(self.config, outside)
 
     def queue(self, name: str = "worker") -> Queue:
         """A worker's queue; its monotonic clock is the simulated one."""

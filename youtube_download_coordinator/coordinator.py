@@ -36,6 +36,7 @@ from youtube_download_coordinator.lifecycle import Policy
 from youtube_download_coordinator.models import Outcome, Source, VideoTask
 from youtube_download_coordinator.processing import call_in_process, process_video
 from youtube_download_coordinator.queue import Claim, Queue
+from youtube_download_coordinator.report import Page
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS, Store, Where
 from youtube_download_coordinator.survivor import Survivor
 from youtube_download_coordinator.worker import (
@@ -337,6 +338,16 @@ class Coordinator:
     def give_back(self) -> int:
         """Give back everything that this run holds, also what was claimed in the moment of an interruption; how many rows."""
         return self.queue.release_holder(self.queue.worker)
+
+    def show_dashboard(self, page: Page) -> None:
+        """Bring the sheet's tab Dashboard up to date with a report; nothing where the queue is a database.
+
+        Raises StoreUnavailable; ConfigError for what a person can mend.
+        """
+        if self.config.spreadsheet_id:
+            from youtube_download_coordinator.stores.sheets import show_dashboard
+
+            show_dashboard(self.config, page)
 
     def rounds(self, limits: Limits, summary: Summary) -> Iterator[Limits]:
         """What is left of the limits, for one round of expanding and processing after another, until nothing is left.

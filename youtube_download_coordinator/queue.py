@@ -427,9 +427,6 @@ class Queue:
     def counts(self, table: Table[Any]) -> Mapping[State, int]:
         return self.store.count(table)
 
-    def leases(self, table: Table[Any], state: State) -> Iterable[Lease]:
-        return self.store.leases(table, state)
-
     def next_due(self, table: Table[R]) -> datetime | None:
         """When the row that waits shortest may be claimed; None when none waits."""
         first = self.store.scan(table, Where(state=State.PENDING, due=END_OF_TIME), limit=1)

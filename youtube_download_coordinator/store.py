@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from youtube_download_coordinator.errors import StoreError
 from youtube_download_coordinator.models import Control, Lease, Row, Source, State, VideoTask
@@ -70,6 +70,27 @@ SetControl = Callable[[Control | None], Control | None]
 """From a line of control as it stands (None: there is none) to what it becomes; None leaves it. Pure: it may be asked again."""
 
 
+class Tally(NamedTuple):
+    """How many rows of a table are alike in everything that an overview counts by."""
+
+    rows: int
+    state: State
+    reason: str = ""
+    """PENDING, ERROR and DEAD: why the last attempt failed."""
+    holder: str = ""
+    """HELD: the worker."""
+    accent: str = ""
+    type: str = ""
+    day: date | None = None
+    """DONE videos: the day in UTC on which the claim that ended so began. None: not known, long ago, or called done by hand."""
+    seconds: int = 0
+    """How long all of them play together, as far as that is known."""
+
+
+TALLIED_REASONS = frozenset({State.PENDING, State.ERROR, State.DEAD})
+"""Where a reason says why the last attempt failed."""
+
+
 def clash(row: Row) -> StoreError:
     """What `restore` raises."""
     return StoreError(f"{row.url} cannot be row {row.id}: another row has that ID, or that URL")
@@ -95,7 +116,14 @@ class Store(Protocol):
         ...
 
     def leases(self, table: Table[Any], state: State) -> Iterable[Lease]:
-        """The leases of all rows in a state, in no order: what an overview is made of. A hint, as `scan` is; reads no rows."""
+        """The leases of all rows in a state, in no order. A hint, as `scan` is; reads no rows."""
+        ...
+
+    def tally(self, tables: Sequence[Table[Any]], since: date) -> list[list[Tally]]:
+        """What an overview is made of: for each table how many rows are alike, in no order; days only from `since` on.
+
+        A hint, as `scan` is. Reads no rows: where asking is dear it is one request for all tables.
+        """
         ...
 
     def swap(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.rows import new_source, new_video
-from youtube_download_coordinator.models import NEVER, Lease, State, VideoTask
-from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store, Swap, Where
+from youtube_download_coordinator.models import NEVER, SKIPPED, Lease, State, VideoTask
+from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store, Swap, Tally, Where
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -299,6 +299,42 @@ def test_leases_of_a_state(store: Store) -> None:
             expected = {row.lease for row in store.scan(table, Where(state=state))}
             assert set(store.leases(table, state)) == expected
     assert {lease.tries for lease in store.leases(VIDEO_TASKS, State.PENDING)} == {0, 2}
+
+
+def test_rows_that_are_alike_are_counted_together(store: Store) -> None:
+    """Three were done: one today, one long ago, one by hand; of two that failed for one reason one waits."""
+    later, long_ago = NOW + timedelta(hours=1), NOW - timedelta(days=99)
+    alike: dict[str, Any] = {"accent": "Recife", "type": "talk", "claimed_at": NOW, "duration_seconds": 90}
+    others: list[dict[str, Any]] = [
+        {**alike, "claimed_at": long_ago},
+        {"claimed_at": NOW},
+        {"accent": "Cork"},
+        {"accent": "Cork"},
+        {},
+    ]
+    fields = enumerate([alike, alike, *others], start=1)
+    store.insert(VIDEO_TASKS, [new_video(number, **each) for number, each in fields])
+    rows = store.scan(VIDEO_TASKS)
+    failed = "http-503: Service Unavailable"
+    ends = [
+        *[to(row, State.DONE, detail="x.m4a") for row in rows[:3]],
+        to(rows[3], State.DONE, detail=SKIPPED),
+        *[to(row, State.PENDING, tries=1, not_before=later, detail=failed) for row in rows[4:6]],
+        to(rows[6], State.HELD, holder="host/a", until=later, detail=failed),
+    ]
+    store.swap(VIDEO_TASKS, ends)
+    found, none = store.tally([VIDEO_TASKS, DEAD_LETTERS], NOW.date())
+    assert none == []
+    assert sorted(found, key=str) == sorted(
+        [
+            Tally(2, State.DONE, accent="Recife", type="talk", day=NOW.date(), seconds=180),
+            Tally(1, State.DONE, accent="Recife", type="talk", seconds=90),
+            Tally(1, State.DONE),
+            Tally(2, State.PENDING, reason="http-503", accent="Cork"),
+            Tally(1, State.HELD, holder="host/a"),
+        ],
+        key=str,
+    )
 
 
 # --- move ------------------------------------------------------------------------------------------------------------

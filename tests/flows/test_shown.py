@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -98,8 +99,8 @@ def test_a_report_counts_and_changes_nothing(ours: Coordinator, add_videos: AddV
     counts = {row["rows"]: row for row in seen.table(state, "queue")}
     assert (counts["videos"]["held"], counts["dead letters"]["dead"]) == (1, 1)
     page = seen.page(state, "queue-report")
-    assert "| dead letters | no\\-speech | 1 |" in page
-    assert "Waits longest: video " in page
+    assert re.search(r"\| no\\-speech \| dead letters \| .* \| 1 \|", page)
+    assert "## Waits longest\n\n| Video " in page
     assert seen.videos(ours) == before
     assert seen.task_runs(state) == []
 
@@ -155,7 +156,7 @@ def test_a_cooldown_is_an_event_and_the_runs_after_it_say_why_they_do_nothing(
     assert event.event == "youtube-coordinator.cooldown.opened"
     assert event.resource.id == f"youtube-coordinator.cooldown.{host().casefold()}"
     assert "bot-check" in event.payload["reason"]
-    assert "cooling until" in seen.page(report(return_state=True), "queue-report")
+    assert "| cooling | " in seen.page(report(return_state=True), "queue-report")
     for again in (
         process_videos(f"{FUNCTIONS}:does_nothing", return_state=True),
         expand_sources(return_state=True),

@@ -91,6 +91,21 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, tex
     console().print(table)
 
 
+def print_section(title: str, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """For a person: a table with its name, numbers to the right, no wider than what is in it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = list(rows)
+    table = Table(title=title, title_justify="left")
+    for at, header in enumerate(headers):
+        is_number = all(isinstance(row[at], int | float) for row in rows)
+        table.add_column(header, justify="right" if is_number else "left", style=STYLES.get(header, ""))
+    for row in rows:
+        table.add_row(*(Text(printable(cell(value)), style=STYLES.get(cell(value), "")) for value in row))
+    console().print(table)
+
+
 def print_fields(fields: Mapping[str, object]) -> None:
     """Names and values, a line each."""
     if not is_terminal():

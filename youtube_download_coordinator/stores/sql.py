@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -27,7 +27,8 @@ from sqlalchemy.pool import StaticPool
 
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Control, Lease, Row, Source, State, VideoTask
-from youtube_download_coordinator.store import EVERY_ROW, Change, SetControl, Swap, Table, Where, clash
+from youtube_download_coordinator.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where, clash
+from youtube_download_coordinator.stores.sql_tally import tallied
 
 R = TypeVar("R", bound=Row)
 
@@ -157,6 +158,10 @@ class SqlStore:
         query = sa.select(*(sql.c[name] for name in LEASE_COLUMNS)).where(*_place(table), sql.c.state == state.value)
         with self._reading() as connection:
             return [_lease(record) for record in connection.execute(query).mappings()]
+
+    def tally(self, tables: Sequence[Table[Any]], since: date) -> list[list[Tally]]:
+        with self._reading() as connection:
+            return [tallied(connection, _sql_table(table), _place(table), since) for table in tables]
 
     def swap(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
         outcomes = dict.fromkeys(range(len(changes)), Swap.LOST)

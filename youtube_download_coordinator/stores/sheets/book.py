@@ -55,6 +55,9 @@ SPARE_CONTROL_LINES = 20
 DATA_TABS = (SOURCES.name, VIDEO_TASKS.name, DEAD_LETTERS.name)
 GROUPS = {SOURCES.name: (SOURCES.name,), VIDEO_TASKS.name: (VIDEO_TASKS.name, DEAD_LETTERS.name)}
 """Tabs that share IDs and keys, under the name of the first."""
+NO_MORE: Mapping[str, Sequence[str]] = {}
+Columns = dict[str, list[list[list[str]]]]
+"""By tab: the rows of each column that was read, as values.batchGet gives them."""
 
 
 def group_of(name: str) -> str:
@@ -176,16 +179,24 @@ class Book:
         """Read Control, now; tabs that are to be looked at soon come along."""
         self._look([name for name in DATA_TABS if self.view(name).is_stale])
 
-    def _look(self, names: Sequence[str]) -> None:
-        """Look at tabs and at Control, now."""
-        for name, columns in self._columns(names).items():
-            self.views[name].take(columns)
+    def look_beside(self, columns: Mapping[str, Sequence[str]]) -> dict[str, list[list[str]]]:
+        """Look at tabs, now, and with the same request at more columns of each: what stands in them, line by line."""
+        found = self._look(list(columns), columns)
+        return {name: [[row[0] if row else "" for row in rows] for rows in cells] for name, cells in found.items()}
 
-    def _columns(self, names: Sequence[str]) -> dict[str, list[list[list[str]]]]:
-        """The telling columns of several tabs, with one request; found again by name when somebody has moved them."""
+    def _look(self, names: Sequence[str], beside: Mapping[str, Sequence[str]] = NO_MORE) -> Columns:
+        """Look at tabs and at Control, now; what was read beside the telling columns."""
+        found = self._columns({name: (*LOOKED_AT, *beside.get(name, ())) for name in names})
+        for name, columns in found.items():
+            self.views[name].take(columns[: len(LOOKED_AT)])
+        return {name: columns[len(LOOKED_AT) :] for name, columns in found.items()}
+
+    def _columns(self, wanted: Mapping[str, Sequence[str]]) -> Columns:
+        """Columns of several tabs, with one request; found again by name when somebody has moved them."""
+        names = list(wanted)
         for _ in range(LOOK_ROUNDS):
             headers = [f"{quoted(self.tab(name).title)}!1:1" for name in names]
-            columns = [self.tab(name).a1(column) for name in names for column in LOOKED_AT]
+            columns = [self.tab(name).a1(column) for name in names for column in wanted[name]]
             try:
                 *found, control = self.connection.values([*headers, *columns, quoted(self.tab(CONTROL).title)])
             except Refused as error:
@@ -195,7 +206,7 @@ class Book:
             if self._headers_hold([*names, CONTROL], [*found[: len(names)], control]):
                 self.control.take(control)
                 rest = iter(found[len(names) :])
-                return {name: [next(rest) for _ in LOOKED_AT] for name in names}
+                return {name: [next(rest) for _ in wanted[name]] for name in names}
         raise StoreUnavailable("somebody is changing the columns of the spreadsheet")
 
     def read(self, name: str, positions: Sequence[int]) -> dict[int, list[str]]:

@@ -17,7 +17,7 @@ from youtube_download_coordinator.stores.sheets.layout import Layout, Tab, lette
 
 LEASE_WIDTH_PIXELS = 40
 _GREY = {"red": 0.6, "green": 0.6, "blue": 0.6}
-_COLOURS: Mapping[Status, Mapping[str, float]] = {
+COLOURS: Mapping[Status, Mapping[str, float]] = {
     Status.PENDING: {"red": 0.93, "green": 0.93, "blue": 0.93},
     Status.IN_PROGRESS: {"red": 1.0, "green": 0.95, "blue": 0.75},
     Status.DONE: {"red": 0.82, "green": 0.93, "blue": 0.82},
@@ -161,7 +161,7 @@ def _colours(dress: Dress) -> list[Json]:
 
 def _colour(tab: Tab, status: Status) -> Json:
     condition = {"type": "TEXT_EQ", "values": [{"userEnteredValue": status.value}]}
-    colour = {"backgroundColorStyle": {"rgbColor": dict(_COLOURS[status])}}
+    colour = {"backgroundColorStyle": {"rgbColor": dict(COLOURS[status])}}
     return {"ranges": [tab.area("Status")], "booleanRule": {"condition": condition, "format": colour}}
 
 

@@ -123,7 +123,7 @@ def titles(config: Config) -> dict[str, str]:
         DEAD_LETTERS.name: config.dead_letter_worksheet_name.strip(),
         CONTROL: "Control",
     }
-    (title, count), *_ = Counter(map(_folded, chosen.values())).most_common()
+    (title, count), *_ = Counter(map(folded, chosen.values())).most_common()
     if not all(chosen.values()) or count > 1:
         raise ConfigError(
             f"the tabs need four different names: {title!r} is empty, or the name of two (one is Control)"
@@ -134,8 +134,8 @@ def titles(config: Config) -> dict[str, str]:
 def read_layout(connection: Connection, config: Config) -> Layout:
     """See what is there: two requests. Raises ConfigError when a column of ours is there twice."""
     found = connection.properties("namedRanges,sheets.properties(sheetId,title,gridProperties)")
-    sheets = {_folded(sheet["properties"]["title"]): sheet["properties"] for sheet in found.get("sheets", [])}
-    wanted = {name: sheets[_folded(title)] for name, title in titles(config).items() if _folded(title) in sheets}
+    sheets = {folded(sheet["properties"]["title"]): sheet["properties"] for sheet in found.get("sheets", [])}
+    wanted = {name: sheets[folded(title)] for name, title in titles(config).items() if folded(title) in sheets}
     areas = [quoted(each["title"]) + ("" if name == CONTROL else "!1:1") for name, each in wanted.items()]
     rows = dict(zip(wanted, connection.values(areas), strict=True)) if wanted else {}
     tabs = {name: _tab(name, wanted[name], lines[0] if lines else []) for name, lines in rows.items()}
@@ -149,8 +149,8 @@ def read_layout(connection: Connection, config: Config) -> Layout:
 def header_of(name: str, cells: Sequence[str]) -> tuple[str, ...]:
     """The names in a header row; those of our columns as we write them, unless another cell has the very name."""
     texts = [cell.strip() for cell in cells]
-    ours = {_folded(column): column for column in COLUMNS[name] if column not in texts}
-    return tuple(ours.get(_folded(text), text) for text in texts)
+    ours = {folded(column): column for column in COLUMNS[name] if column not in texts}
+    return tuple(ours.get(folded(text), text) for text in texts)
 
 
 def _check_duplicates(tab: Tab) -> None:
@@ -288,7 +288,7 @@ def text_cell(text: str) -> Json:
     return {"userEnteredValue": {"stringValue": text[:TEXT_MAX_CHARACTERS]}} if text else {}
 
 
-def _folded(title: str) -> str:
+def folded(title: str) -> str:
     """Sheets takes titles that differ in case alone for the same."""
     return title.strip().casefold()
 

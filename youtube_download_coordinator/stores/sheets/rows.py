@@ -125,17 +125,18 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _number(text: str) -> int | None:
+def whole_number(text: str) -> int | None:
+    """The number in a cell; None where a person has written something else."""
     return int(text) if text.isdecimal() else None
 
 
 _Read = Callable[[str], Any]
 _VIDEO_FIELDS: dict[str, tuple[str, _Read]] = {
-    "source_id": ("SourceID", _number),
-    "duration_seconds": ("Duration", _number),
+    "source_id": ("SourceID", whole_number),
+    "duration_seconds": ("Duration", whole_number),
 }
 _SOURCE_FIELDS: dict[str, tuple[str, _Read]] = {
-    "videos": ("Videos", _number),
+    "videos": ("Videos", whole_number),
     "checked_at": ("CheckedAt", moment_of),
     "listed_with": ("ListedWith", str),
 }

@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from random import Random
 from typing import Any, TypeVar, cast
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import BadUrl, StoreError
 from youtube_download_coordinator.models import Control, Lease, Row, Source, State, VideoTask
-from youtube_download_coordinator.store import EVERY_ROW, Change, SetControl, Swap, Table, Where
+from youtube_download_coordinator.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
 from youtube_download_coordinator.stores.sheets.book import (
     DATA_TABS,
@@ -36,6 +36,7 @@ from youtube_download_coordinator.stores.sheets.projecting import Projections
 from youtube_download_coordinator.stores.sheets.restoring import restore
 from youtube_download_coordinator.stores.sheets.rows import read_row, row_cells
 from youtube_download_coordinator.stores.sheets.swapping import Swaps
+from youtube_download_coordinator.stores.sheets.tallying import BESIDE, tallied
 from youtube_download_coordinator.stores.sheets.views import LOOKED_AT, Mark, act_at, matches
 from youtube_download_coordinator.stores.sheets.words import write_word
 from youtube_download_coordinator.urls import source_target, video_target
@@ -135,8 +136,13 @@ class SheetsStore:
     def _look(self, name: str, *, if_older_than_seconds: float) -> None:
         """Look through a tab; take in what people have added, and repair what does not show its lease."""
         self._book.look([name], if_older_than_seconds=if_older_than_seconds)
-        self._adoption.settle(name)
-        self._projections.repair(name)
+        self._tend([name])
+
+    def _tend(self, names: Sequence[str]) -> None:
+        """What every look is followed by."""
+        for name in names:
+            self._adoption.settle(name)
+            self._projections.repair(name)
 
     def _rows(self, table: Table[R], where: Where, positions: Sequence[int]) -> list[R]:
         """Read lines and keep the rows that match now, in the order of the lines that were given."""
@@ -162,6 +168,18 @@ class SheetsStore:
             self._look(table.name, if_older_than_seconds=FRESH_SECONDS)
             words = self._book.view(table.name).words()
             return [word.lease for _, word in words if word.lease and word.lease.state is state]
+
+    def tally(self, tables: Sequence[Table[Any]], since: date) -> list[list[Tally]]:
+        names = [table.name for table in tables]
+        with self._turn:
+            for _ in range(CLAIM_LOOKS):
+                cells = self._book.look_beside({name: BESIDE[name] for name in names})
+                found = [tallied(self._book.view(name), cells[name], since) for name in names]
+                looked_at = [self._book.view(name).looked_at for name in names]
+                self._tend(names)
+                if looked_at == [self._book.view(name).looked_at for name in names]:
+                    break  # else rows that people have typed in were taken in, and count too
+            return found
 
     # --- swapping ----------------------------------------------------------------------------------------------------
 
