@@ -117,7 +117,7 @@ def _expand(url: str, database: str) -> None:
     )  # fmt: skip
     queue.add(SOURCES, [Source(url=url, key=f"url:{url}", lease=NO_LEASE)])
     began = time.monotonic()
-    expansion = expand_next(queue, Config(allow_other_sites=True))
+    expansion = expand_next(queue, Config(allow_other_sites=True, allow_private_addresses=True))
     seconds = time.monotonic() - began
     if expansion is None or expansion.failure or expansion.new != ENTRIES:
         raise SystemExit(f"the expansion failed: {expansion}")

@@ -46,6 +46,7 @@ def _configure(folder: Path) -> None:
         "YDC_OUTPUT_DIR": str(folder / "media"),
         "YDC_STATE_DIR": str(folder / "state"),
         "YDC_ALLOW_OTHER_SITES": "true",
+        "YDC_ALLOW_PRIVATE_ADDRESSES": "true",  # the site is on this machine
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -23,7 +23,7 @@ FEED = """<rss><channel><title>feed</title>
 
 
 class Site(ThreadingHTTPServer):
-    """A media site: `faults` maps a path to what is to go wrong there, `log` has the requests."""
+    """A media site: `faults` maps a path to what is to go wrong there, `redirects` to where else it leads, `log` has the requests."""
 
     daemon_threads = True
 
@@ -31,6 +31,7 @@ class Site(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.files = files
         self.faults: dict[str, list[str]] = {}
+        self.redirects: dict[str, str] = {}
         self.log: list[tuple[str, str]] = []
         self.closing = threading.Event()
 
@@ -49,7 +50,11 @@ class Answer(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range") or ""
         self.server.log.append((self.path, wanted))
         fault = (self.server.faults.get(self.path) or [""]).pop(0) if self.server.faults.get(self.path) else ""
-        if fault.isdecimal() or self.path not in self.server.files:
+        if leads_to := self.server.redirects.get(self.path):
+            self.send_response(302)
+            self.send_header("Location", leads_to)
+            self.end_headers()
+        elif fault.isdecimal() or self.path not in self.server.files:
             self.send_error(int(fault or 404))
         elif fault == "hang":
             self.server.closing.wait(60)

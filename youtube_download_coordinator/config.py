@@ -128,7 +128,11 @@ class Config(BaseSettings):
     """A text file of sources, a line each: `URL|Accent|Type`. It is imported at the start of every run."""
 
     allow_other_sites: bool = False
-    """Take sources that are not YouTube's. Off, because whoever can edit the list could reach any address from the workers."""
+    """Take sources that are not YouTube's. Off, because whoever can edit the list then chooses what workers connect to."""
+
+    allow_private_addresses: bool = False
+    """With `allow_other_sites`: connect also to this machine and to its network (127.0.0.1, 10.0.0.0/8, a cloud's 169.254.169.254).
+    Only for a list that nobody else can edit."""
 
     max_retries: Annotated[int, Field(ge=1)] = 3
     """Failed attempts at a video before it goes to the dead letters. They are counted in its row, across machines."""

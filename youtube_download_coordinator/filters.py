@@ -11,11 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from youtube_download_coordinator.errors import BadFilter
+from youtube_download_coordinator.errors import BadFilter, PermanentError
 from youtube_download_coordinator.models import Source
 from youtube_download_coordinator.refresh import REFRESH_HOURS, refresh_hours
+
+if TYPE_CHECKING:
+    import regex
+
+TITLE_MATCH_SECONDS = 1.0
+"""For one title. Anybody may write a TitleMatch, and some need longer than the universe has."""
 
 
 class VideoKind(StrEnum):
@@ -47,7 +53,7 @@ class Filters:
     kinds: frozenset[VideoKind] = frozenset(VideoKind) - {VideoKind.MEMBERS}
     min_duration_seconds: float | None = None
     max_duration_seconds: float | None = None
-    title_match: re.Pattern[str] | None = None
+    title_match: regex.Pattern[str] | None = None
     first_videos: int | None = None
     """Of a list that is read for the first time, no more than this many; of a channel's tabs the newest of each."""
     newer_than: datetime | timedelta | None = None
@@ -90,9 +96,21 @@ class Filters:
         return (
             video.kind not in kinds
             or self._duration_is_wrong(video.duration_seconds)
-            or (self.title_match is not None and not self.title_match.search(video.title))
+            or self._title_is_wrong(video.title)
             or is_too_old(video, since)
         )
+
+    def _title_is_wrong(self, title: str) -> bool:
+        if self.title_match is None:
+            return False
+        try:
+            return not self.title_match.search(title, timeout=TITLE_MATCH_SECONDS)
+        except TimeoutError:
+            raise PermanentError(
+                f"TitleMatch: {self.title_match.pattern!r} takes more than {TITLE_MATCH_SECONDS} s for one title:"
+                " write it without a repetition inside a repetition",
+                reason="bad-filter",
+            ) from None
 
     def _duration_is_wrong(self, seconds: int | None) -> bool:
         if seconds is None:
@@ -159,13 +177,15 @@ def _seconds(text: str) -> float | None:
     return seconds or None
 
 
-def _pattern(text: str) -> re.Pattern[str] | None:
+def _pattern(text: str) -> regex.Pattern[str] | None:
     """A regular expression that is looked for anywhere in a title, whatever its capitals."""
     if text.lower() in OFF:
         return None
+    import regex  # 30 ms, which only those who use it pay
+
     try:
-        return re.compile(text, re.IGNORECASE)
-    except (re.error, RecursionError, OverflowError) as error:
+        return regex.compile(text, regex.IGNORECASE)
+    except (regex.error, RecursionError, OverflowError) as error:
         raise ValueError(f"{text!r} is no regular expression: {error}") from None
 
 

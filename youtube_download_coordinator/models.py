@@ -243,8 +243,12 @@ def cut(text: str, max_characters: int = DETAIL_MAX_CHARACTERS) -> str:
 
 
 def storable(text: str) -> str:
-    """Without what a database refuses: NUL, and halves of characters (a file name that is no UTF-8 has them)."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "")
+    """Without what a database refuses, NUL and halves of characters (a file name that is no UTF-8 has them), and without what
+    some terminal or log viewer may obey: control characters but for tabs and ends of lines."""
+    return _CONTROLS.sub("", text.encode("utf-8", "replace").decode())
+
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def utc_text(moment: datetime | None) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from youtube_download_coordinator.cookies import read_cookies
 from youtube_download_coordinator.errors import UnfitError
+from youtube_download_coordinator.own_network import keep_out_of_own_network
 from youtube_download_coordinator.verdicts import MessageKeeper, without_logins
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Network:
     """config.py has the meanings."""
 
     allow_other_sites: bool = False
+    allow_private_addresses: bool = False
     socket_timeout_seconds: float = 20.0
     """Silence on a connection; yt-dlp's own default."""
     proxy: str = field(default="", repr=False)
@@ -35,6 +37,7 @@ class Network:
     def of(cls, config: Config) -> Network:
         return cls(
             allow_other_sites=config.allow_other_sites,
+            allow_private_addresses=config.allow_private_addresses,
             proxy=config.proxy.get_secret_value() if config.proxy else "",
             cookies_file=str(config.cookies_file.absolute()) if config.cookies_file else "",
             rate_limit_bytes_per_second=config.rate_limit_bytes_per_second,
@@ -43,6 +46,11 @@ class Network:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    def guard_this_process(self) -> None:
+        """Keep this process, a child, out of the worker's own network for good; YouTube leads nobody there."""
+        if self.allow_other_sites and not self.allow_private_addresses:
+            keep_out_of_own_network(self.proxy)
 
     def youtube_dl(self, own: Mapping[str, Any], keeper: MessageKeeper) -> Any:
         """A YoutubeDL with these options, ours for the network, and the person's.

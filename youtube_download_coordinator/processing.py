@@ -195,7 +195,9 @@ def _apply(spec: str, task: VideoTask, settings: Mapping[str, Any], emit: Emit) 
         return _call(processor, task, by_default="task")
     from youtube_download_coordinator.processors import Settings
 
-    return processor(task, Settings.from_json(settings), emit)
+    ours = Settings.from_json(settings)
+    ours.network.guard_this_process()
+    return processor(task, ours, emit)
 
 
 def _call(processor: Processor, task: VideoTask, *, by_default: str) -> object:

@@ -75,6 +75,8 @@ REASONS: dict[str, Reason] = {
         "a worker or a proxy (YDC_PROXY) elsewhere may do it; then requeue"),
     "unsupported-url": Reason(Verdict.PERMANENT, "yt-dlp knows nothing to do with this address, or it is not YouTube's.",
         "Other sites need YDC_ALLOW_OTHER_SITES=true.", "not YouTube's? YDC_ALLOW_OTHER_SITES=true"),
+    "own-network": Reason(Verdict.PERMANENT, "Another site's address leads into the worker's own network, or might.",
+        f"If nobody else can edit the list: YDC_ALLOW_PRIVATE_ADDRESSES=true; {_REQUEUE}.", ""),
     "list": Reason(Verdict.PERMANENT, "A row among the videos is a list of videos.",
         "Add it as a source.", ""),
     "empty": Reason(Verdict.PERMANENT, "There is no video at this address."),

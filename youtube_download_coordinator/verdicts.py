@@ -107,6 +107,8 @@ _CERTAIN = (
     _Row(PermanentError, "removed", r"has been removed|was removed (?:because|for|by|due)"),
     _Row(PermanentError, "no-such-source",
         r"the playlist does not exist|this channel does not exist|does not have an? \S+ tab|playlist type is unviewable"),
+    # own_network.py says it, to whatever connects; yt-dlp keeps of it now and then the text alone.
+    _Row(PermanentError, "own-network", r"\bthe worker's own network\b"),
     _Row(PermanentError, "drm", r"drm protected"),
     _Row(PermanentError, "unsupported-url", r"unsupported url|no suitable extractor|is not a valid url|invalid url"),
     _Row(LaterError, "upcoming", r"premieres? (?:in|on|will begin)|live (?:event|stream) will begin|stream offline"),

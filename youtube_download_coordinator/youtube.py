@@ -134,6 +134,7 @@ def list_in_child(
     raises.
     """
     network, filters = Network(**payload["network"]), Filters.read(payload.get("filters", {}))
+    network.guard_this_process()
     go_on = None if wait is None else lambda: wait() == GO_ON
     for item in listing(**{**payload, "network": network, "filters": filters}, go_on=go_on):
         emit(_message(item))

@@ -26,12 +26,14 @@ from youtube_download_coordinator.errors import (
 )
 from youtube_download_coordinator.expansion import FIRST_BATCH_VIDEOS, Expansion, Listing, expand_next, expand_sources
 from youtube_download_coordinator.ingest import NO_LEASE
-from youtube_download_coordinator.models import Source, State, Status
+from youtube_download_coordinator.models import Source, State, Status, Verdict
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.youtube import Listed, ListedSource, ListedTitle, ListedVideo
 
 CONFIG = Config(allow_other_sites=True)
+HANGS = "^(a|aa)+$"
+"""On sixty a and something else it would take longer than anybody waits."""
 LISTED = Generator[Listed, None, None]
 
 
@@ -366,16 +368,16 @@ def test_a_feed_on_loopback_is_listed_by_yt_dlp_in_a_child(queue: Queue, tmp_pat
     assert {row.accent for row in rows} == {"demo"}
 
 
-@pytest.mark.slow  # until the deadline
-def test_an_expression_that_takes_for_ever_is_ended_with_the_listing(queue: Queue, tmp_path: Path) -> None:
+def test_an_expression_that_takes_for_ever_is_said_and_holds_up_nobody(queue: Queue, tmp_path: Path) -> None:
     with serving(tmp_path, ["a" * 60 + "!"]) as address:
-        source = Source(url=f"{address}/feed.xml", key="url:feed", extra={"TitleMatch": "^(a+)+$"}, lease=NO_LEASE)
+        source = Source(url=f"{address}/feed.xml", key="url:feed", extra={"TitleMatch": HANGS}, lease=NO_LEASE)
         queue.add(SOURCES, [source])
-        result = expand_next(queue, Config(allow_other_sites=True, listing_timeout_minutes=0.1))
+        result = expand_next(queue, CONFIG)
     assert result is not None
     assert result.failure is not None
-    assert result.failure.reason == "timeout"
-    assert source_of(queue).status is Status.PENDING
+    assert (result.failure.verdict, result.failure.reason) == (Verdict.PERMANENT, "bad-filter")
+    assert result.failure.message.startswith(f"TitleMatch: {HANGS!r} takes more than 1.0 s for one title")
+    assert source_of(queue).status is Status.ERROR
 
 
 def test_a_source_that_does_not_answer_is_tried_again_later(queue: Queue, tmp_path: Path) -> None:

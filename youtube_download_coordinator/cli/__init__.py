@@ -30,7 +30,7 @@ from youtube_download_coordinator.cli import (
     steering,
 )
 from youtube_download_coordinator.cli.application import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MISTAKE, OTHER, app
-from youtube_download_coordinator.cli.terminal import say
+from youtube_download_coordinator.cli.terminal import printable_lines, say
 from youtube_download_coordinator.errors import CoordinatorError, UserError
 
 __all__ = [
@@ -49,12 +49,22 @@ __all__ = [
     "steering",
 ]
 
+
+class Printable(logging.Formatter):
+    """The messages alone. They have titles in them, which a terminal must not obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
+
+
 LIBRARY = logging.getLogger("youtube_download_coordinator")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; every error is one line on stderr."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log = logging.StreamHandler(sys.stderr)
+    log.setFormatter(Printable())
+    logging.basicConfig(level=logging.WARNING, handlers=[log])
     LIBRARY.setLevel(logging.ERROR)  # what matters is told below
     LIBRARY.getChild("gate").setLevel(logging.WARNING)  # but for why nothing happens
     signal.signal(signal.SIGTERM, _interrupt)
@@ -95,7 +105,7 @@ def _launch(
         return app(tokens, result_action="return_value", print_error=False, exit_on_error=False)
     except Exception:
         if debug:
-            traceback.print_exc()
+            print(printable_lines(traceback.format_exc()), file=sys.stderr, end="")
         raise
 
 

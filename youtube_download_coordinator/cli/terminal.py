@@ -29,6 +29,11 @@ def printable(text: object) -> str:
     return "".join(_shown(each) for each in str(text))
 
 
+def printable_lines(text: str) -> str:
+    """The same for what may have several lines: a log, a traceback."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def _shown(character: str) -> str:
     if character.isprintable() or character in JOINERS:
         return character
