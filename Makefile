@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 SOURCES ?= sources.txt
 PROCESSOR ?= audio
 
-.PHONY: help demo run test slow lint docs bench soak clean
+.PHONY: help demo run test slow lint docs audit bench soak clean
 
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -38,6 +38,10 @@ lint: $(INSTALLED)  ## ruff, mypy, import-linter
 
 docs: $(INSTALLED)  ## The documentation as a site, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+audit: $(INSTALLED)  ## Ask the package index for known holes of what is installed
+	$(BIN)/python -m pip install --quiet --group audit
+	$(BIN)/pip-audit --local --skip-editable $(AUDIT)
 
 bench: $(INSTALLED)  ## Speed and memory, compared in one run
 	$(BIN)/python -m benchmarks

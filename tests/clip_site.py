@@ -23,7 +23,7 @@ FEED = """<rss><channel><title>feed</title>
 
 
 class Site(ThreadingHTTPServer):
-    """A media site: `faults` maps a path to what is to go wrong there, `redirects` to where else it leads, `log` has the requests."""
+    """A media site. `faults` maps a path to what is to go wrong, `redirects` to where it leads; `log` has the requests."""
 
     daemon_threads = True
 

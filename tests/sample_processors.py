@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from youtube_download_coordinator import PermanentError, ThrottledError, VideoTask
 
 READY_FOLDER = "YDC_TEST_READY_FOLDER"
@@ -36,6 +38,17 @@ def refuses(task: VideoTask) -> None:
 def refuses_the_second(task: VideoTask) -> None:
     if task.id == 2:
         raise PermanentError("nobody speaks", reason="no-speech")
+
+
+def notes_what_others_may_see(task: VideoTask) -> None:
+    """The command lines of this process and of those above it, and what is in its environment."""
+    above = [psutil.Process(), *psutil.Process().parents()]
+    seen = [each.cmdline() for each in above], dict(os.environ)
+    Path(ready_file(task)).write_text(repr(seen), encoding="utf-8")
+
+
+def says_more_than_words(task: VideoTask) -> str:
+    return f"\x1b]0;owned\x07{task.id}\x9b31m\ttab"
 
 
 def fails(task: VideoTask) -> None:

@@ -131,8 +131,8 @@ class Config(BaseSettings):
     """Take sources that are not YouTube's. Off, because whoever can edit the list then chooses what workers connect to."""
 
     allow_private_addresses: bool = False
-    """With `allow_other_sites`: connect also to this machine and to its network (127.0.0.1, 10.0.0.0/8, a cloud's 169.254.169.254).
-    Only for a list that nobody else can edit."""
+    """With `allow_other_sites`: let other sites' addresses lead to this machine and its network too (127.0.0.1, 10.0.0.0/8, a
+    cloud's 169.254.169.254). Only for a list that nobody else can edit."""
 
     max_retries: Annotated[int, Field(ge=1)] = 3
     """Failed attempts at a video before it goes to the dead letters. They are counted in its row, across machines."""

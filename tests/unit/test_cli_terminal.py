@@ -47,6 +47,18 @@ def boom():
 cli.main(sys.argv[1:])
 """
 
+LOGS = """
+import logging, sys
+from youtube_download_coordinator import cli
+
+@cli.app.command
+def boom():
+    logging.getLogger("youtube_download_coordinator").info("\\x1b]0;owned\\x07 of a title")
+    raise ZeroDivisionError("\\x1b]0;owned\\x07 of an error")
+
+cli.main(sys.argv[1:])
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -127,6 +139,14 @@ def test_a_terminal_obeys_nothing_in_a_title(folder: Path, queue: Queue) -> None
     said = at_a_terminal(folder, "list", NO_COLOR="1")
     assert SHOWN_TITLE in said
     assert "\x1b]0" not in said
+
+
+def test_a_terminal_obeys_nothing_in_a_log_or_a_traceback(folder: Path) -> None:
+    _, out, said = ydc(folder, "boom", "--debug", code=LOGS)
+    assert not out
+    assert "\N{REPLACEMENT CHARACTER}]0;owned\N{REPLACEMENT CHARACTER} of a title\n" in said
+    assert said.count(" of an error") == 2
+    assert not {"\x1b", "\x07"} & set(said)
 
 
 def test_colours_are_left_out_where_they_are_not_wanted(folder: Path, queue: Queue) -> None:
