@@ -41,7 +41,8 @@ docs: $(INSTALLED)  ## The documentation as a site, in build/site
 
 audit: $(INSTALLED)  ## Ask the package index for known holes of what is installed
 	$(BIN)/python -m pip install --quiet --group audit
-	$(BIN)/pip-audit --local --skip-editable $(AUDIT)
+	$(BIN)/python -m pip freeze --exclude-editable | \
+		$(BIN)/pip-audit --requirement /dev/stdin --no-deps --disable-pip --strict $(AUDIT)
 
 bench: $(INSTALLED)  ## Speed and memory, compared in one run
 	$(BIN)/python -m benchmarks
