@@ -18,6 +18,7 @@ from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import FailedRun, PrefectHTTPStatusError
 from prefect.logging import get_run_logger
 from prefect.logging.handlers import APILogHandler
+from prefect.settings import get_current_settings
 from prefect.states import Failed
 from prefect.utilities.annotations import quote
 
@@ -57,7 +58,8 @@ def _show_the_librarys_log_in_runs() -> None:
     if not any(isinstance(handler, APILogHandler) for handler in library.handlers):
         library.addHandler(RunLogHandler())
     if library.level == logging.NOTSET:
-        library.setLevel(logging.getLogger("prefect").getEffectiveLevel())
+        # From the setting: Prefect gives its loggers their level only when the first run begins.
+        library.setLevel(get_current_settings().logging.level)
 
 
 _show_the_librarys_log_in_runs()
