@@ -67,7 +67,12 @@ def _languages(languages: tuple[str, ...]) -> tuple[str, ...]:
     return languages
 
 
-SampleRate = Literal[8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000]
+def _number(text: object) -> object:
+    """A choice of numbers takes none that is written as text, which is what an environment has."""
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() else text
+
+
+SampleRate = Annotated[Literal[8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000], BeforeValidator(_number)]
 OPUS_SAMPLE_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 """Its encoder takes no others."""
 

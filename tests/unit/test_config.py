@@ -56,6 +56,15 @@ def test_paths_and_switches_are_read_from_text(monkeypatch: pytest.MonkeyPatch) 
     assert (config.sources_file_path, config.allow_other_sites) == (Path("my sources.txt"), True)
 
 
+def test_a_choice_of_numbers_is_read_from_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YDC_AUDIO_CODEC", "wav")
+    monkeypatch.setenv("YDC_AUDIO_SAMPLE_RATE_HZ", "16000")
+    assert Config().audio_sample_rate_hz == 16000
+    monkeypatch.setenv("YDC_AUDIO_SAMPLE_RATE_HZ", "16001")
+    with pytest.raises(ConfigError, match="16001"):
+        Config()
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Config().max_retries = 9
