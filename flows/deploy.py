@@ -23,7 +23,7 @@ def main() -> None:
         if not _is_there(pool):
             _register(f"the work pool {pool}", *PREFECT, "work-pool", "create", pool, "--type", "process")
     _register("the deployments", *PREFECT, "deploy", "--all")
-    _register("the automation", sys.executable, "-m", "tasks.automations")
+    _register("the automations", sys.executable, "-m", "tasks.automations")
     print("a worker on each machine: " + " ".join(f"prefect worker start --pool {pool}" for pool in _work_pools()))
 
 

@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks.context import coordinator, in_one_line
+from tasks.events import fleet_idle
 from tasks.reports import finished, report_overview
 from youtube_download_coordinator.overview import overview
 from youtube_download_coordinator.report import page
@@ -21,6 +22,8 @@ def report() -> State[Any]:
     found = overview(ours.queue)
     written = page(found)
     report_overview(found, written, ours.config.spreadsheet_url)
+    if found.is_idle:
+        fleet_idle(found)
     ours.show_dashboard(written)
     videos = ", ".join(f"{number} {state}" for state, number in found.counts["videos"].items()) or "none"
     return finished(f"videos: {videos}", failed=False, data=found)

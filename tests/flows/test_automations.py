@@ -14,12 +14,15 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.events import emit_event
+from prefect.events.schemas.automations import EventTrigger
 from prefect.settings import get_current_settings
 from prefect.states import Completed, Running
 
 from tasks.automations import HEARTBEAT, NAME, TAG, establish, zombie_automation
+from tasks.notifications import COOLDOWN, IDLE, SURGE
 from tests.waiting import wait_until
 
+NAMES = (NAME, SURGE, COOLDOWN, IDLE)
 ROOT = Path(__file__).resolve().parents[2]
 SILENT_SECONDS = 10  # the least that Prefect takes
 
@@ -33,7 +36,7 @@ def silent() -> None:
 def no_automation_is_left() -> Iterator[None]:
     yield
     with get_client(sync_client=True) as client:
-        for automation in client.read_automations_by_name(NAME):
+        for automation in [each for name in NAMES for each in client.read_automations_by_name(name)]:
             client.delete_automation(automation.id)
 
 
@@ -77,14 +80,32 @@ def command(*options: str, heartbeat_seconds: int) -> subprocess.CompletedProces
 
 
 def test_the_command_may_be_given_again_and_follows_the_heartbeats() -> None:
-    said = [command(heartbeat_seconds=seconds).stdout for seconds in (30, 60)]
-    assert said == [
-        "created: a run that is silent for 90 s counts as crashed\n",
-        "updated: a run that is silent for 180 s counts as crashed\n",
+    """What was said of notifications stays as it is until something else is said of them."""
+    made = command("--dead-letters", "5", heartbeat_seconds=30).stdout.splitlines()
+    again = command(heartbeat_seconds=60).stdout.splitlines()
+    assert made == [f"created: {name}" for name in NAMES]
+    assert again == [f"updated: {NAME}", *(f"kept: {name}" for name in NAMES[1:])]
+    assert trigger(NAME).within.total_seconds() == 180
+    assert trigger(SURGE).threshold == 5
+    assert command("--dead-letters", "6", heartbeat_seconds=60).stdout.splitlines() == [
+        f"updated: {name}" for name in NAMES
     ]
+    assert trigger(SURGE).threshold == 6
+
+
+def trigger(name: str) -> EventTrigger:
     with get_client(sync_client=True) as client:
-        (automation,) = client.read_automations_by_name(NAME)
-    assert automation.trigger.within.total_seconds() == 180  # type: ignore[union-attr]
+        (automation,) = client.read_automations_by_name(name)
+    assert isinstance(automation.trigger, EventTrigger)
+    return automation.trigger
+
+
+def test_a_block_that_is_not_there_is_refused_before_anything_is_made() -> None:
+    refused = command("--notify", "slack-webhook/nobody", heartbeat_seconds=60)
+    assert refused.returncode == 2
+    assert "--notify=slack-webhook/nobody: there is no such block" in refused.stderr
+    with get_client(sync_client=True) as client:
+        assert client.read_automations_by_name(NAME) == []
 
 
 def test_a_silence_shorter_than_a_heartbeat_is_refused() -> None:
