@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 YDC = Path(sys.executable).with_name("ydc")
 MACHINES = ("one", "two")
 SECONDS_BETWEEN_RUNS = {
-    "ingest-sources": 120, "expand-sources": 20, "keep-processing": 20, "recover-stalled": 120, "report": 120,
+    "ingest-sources": 30, "expand-sources": 30, "keep-processing": 30, "recover-stalled": 60, "report": 60,
 }  # fmt: skip
 """Instead of minutes."""
 FIRST_RUN_SECONDS = 10
@@ -58,7 +58,7 @@ class Videos:
 
     sources: tuple[str, str]
     count: int
-    asked_for: Callable[[], Mapping[str, int]]
+    asked_for: Callable[[], Mapping[str, float]]
     environment: Mapping[str, str] = field(repr=False)
 
 
@@ -134,7 +134,7 @@ def recorded_youtube(replay: Replay) -> Videos:
     replay.reset()
     replay.faults({"match": "videoplayback", "action": "delay", "seconds": MEDIA_DELAY_SECONDS})
 
-    def asked_for() -> Mapping[str, int]:
+    def asked_for() -> Mapping[str, float]:
         pages = [urlsplit(url) for _, method, url, *_ in replay.log() if method == "GET"]
         return Counter(parse_qs(page.query)["v"][0] for page in pages if page.path == "/watch")
 
@@ -156,8 +156,8 @@ def media_sites(folder: Path, stack: ExitStack) -> Videos:
     sites = (make_site(folder / name, titles) for name in ("one", "two"))
     one, two = (stack.enter_context(serving(site, titles, slowly)) for site in sites)
 
-    def asked_for() -> Mapping[str, int]:
-        return {url: times // 2 for url, times in asked.items() if url.endswith(".mp4")}
+    def asked_for() -> Mapping[str, float]:
+        return {url: times / 2 for url, times in asked.items() if url.endswith(".mp4")}
 
     return Videos((f"{one}/feed.xml", f"{two}/feed.xml"), 2 * len(titles), asked_for, {"YDC_ALLOW_OTHER_SITES": "true"})
 
@@ -173,7 +173,9 @@ def fleet(prefect_server: PrefectServer, videos: Videos, tmp_path_factory: pytes
             account.write_key_file(folder / f"{machine}.json", sheets.simulator.token_uri)
         book = sheets.simulator.create_spreadsheet({"Sheet1": []}, tuple(accounts))
         fleet = Fleet(prefect_server, videos, folder, book, sheets.address)
-        subprocess.run([YDC, "init"], env=os.environ | fleet.settings("one"), cwd=folder, check=True)
+        subprocess.run(
+            [YDC, "init"], env=os.environ | fleet.settings("one"), cwd=folder, check=True, stdout=subprocess.DEVNULL
+        )
         for machine in MACHINES:
             fleet.prepare(machine)
             worker = prefect_server.worker("--name", machine, "--limit", "1", environment=fleet.settings(machine))
