@@ -1,4 +1,4 @@
-"""The media site, for the tests of processors."""
+"""A queue in memory that can be made to fail, and the media site, for the tests of processors."""
 
 from __future__ import annotations
 
@@ -12,8 +12,28 @@ import imageio_ffmpeg
 import pytest
 
 from tests.clip_site import FEED, LIVE, Site
+from tests.faulty_store import FaultyStore
+from tests.rows import Clock, make_queue
 from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.processors import Settings
+from youtube_download_coordinator.queue import Queue
+
+
+@pytest.fixture
+def store() -> Iterator[FaultyStore]:
+    store = FaultyStore()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def queue(store: FaultyStore) -> Queue:
+    return make_queue(store)
 
 
 @pytest.fixture(scope="session")

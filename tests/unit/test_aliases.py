@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -22,18 +22,6 @@ from youtube_download_coordinator.youtube import Listed, ListedChannel, ListedTi
 UC = "UCsXVk37bltHxD1rDPwtNM8Q"
 CHANNEL = f"https://www.youtube.com/channel/{UC}"
 CONFIG = Config()
-
-
-@pytest.fixture
-def store() -> Iterator[FaultyStore]:
-    store = FaultyStore()
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def queue(store: FaultyStore) -> Queue:
-    return make_queue(store)
 
 
 def youtube(source: Source, config: Config) -> Generator[Listed, None, None]:

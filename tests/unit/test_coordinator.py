@@ -17,7 +17,7 @@ from tests.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator, PermanentError, ThrottledError, expansion
 from youtube_download_coordinator import coordinator as coordinator_module
 from youtube_download_coordinator import worker as worker_module
-from youtube_download_coordinator.errors import ConfigError, LaterError, SourcesFileError, StoreUnavailable
+from youtube_download_coordinator.errors import LaterError, SourcesFileError, StoreUnavailable
 from youtube_download_coordinator.models import Source, State, VideoTask
 from youtube_download_coordinator.queue import Claim
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
@@ -446,28 +446,6 @@ def test_an_attempt_submitted_in_the_moment_of_an_interruption_is_ended(
         coordinator.process("tests.bad_processors:sleeps", Limits(concurrency=2))
     assert (only_row(coordinator).lease.state, only_row(coordinator).retry_count) == (State.PENDING, 0)
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("video")] == []
-
-
-def test_settings_that_lead_to_no_queue_are_an_error(config: Config, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"the folder '.*/nowhere' does not exist"):
-        Coordinator(config.model_copy(update={"database_url": f"sqlite:///{tmp_path}/nowhere/queue.db"}))
-
-
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("coordinator.db", "this is no database URL"),
-        ("mysql://root:secret@host/db", "database_url=mysql://root:***@host/db"),
-        ("nosuch://root:secret@host/db", "database_url=nosuch://root:***@host/db"),
-    ],
-)
-def test_a_database_that_is_none_of_ours_is_an_error_without_its_password(
-    config: Config, url: str, message: str
-) -> None:
-    with pytest.raises(ConfigError) as caught:
-        Coordinator(config.model_copy(update={"database_url": url}))
-    assert message in str(caught.value)
-    assert "secret" not in str(caught.value)
 
 
 def test_rounds_wait_for_what_is_to_be_tried_again(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -35,18 +35,6 @@ CONFIG = Config(allow_other_sites=True)
 HANGS = "^(a|aa)+$"
 """On sixty a and something else it would take longer than anybody waits."""
 LISTED = Generator[Listed, None, None]
-
-
-@pytest.fixture
-def store() -> Iterator[FaultyStore]:
-    store = FaultyStore()
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def queue(store: FaultyStore) -> Queue:
-    return make_queue(store)
 
 
 def add(queue: Queue, name: str = "one", **fields: object) -> Source:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -28,18 +27,6 @@ BATCH = 3
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     return Config(claim_batch_size=BATCH, database_url=f"sqlite:///{tmp_path / 'survivors_look_here.db'}")
-
-
-@pytest.fixture
-def store() -> Iterator[FaultyStore]:
-    store = FaultyStore()
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import replace
 
 import pytest
@@ -65,13 +65,6 @@ class Channel:
                 )
             if answers == [False]:
                 return
-
-
-@pytest.fixture
-def store() -> Iterator[FaultyStore]:
-    store = FaultyStore()
-    yield store
-    store.close()
 
 
 @pytest.fixture

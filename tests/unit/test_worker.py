@@ -31,18 +31,6 @@ Process = Callable[[VideoTask], Outcome]
 
 
 @pytest.fixture
-def store() -> Iterator[FaultyStore]:
-    store = FaultyStore()
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def queue(store: FaultyStore, clock: Clock) -> Queue:
     return make_queue(store, policy=NO_WAIT, clock=clock)
 

@@ -1,4 +1,4 @@
-"""A database that an older version has made is brought up to date when it is opened, and keeps what is in it."""
+"""The database behind `database_url`: one of an older version is brought up to date, one that is none of ours is refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.rows import make_queue, new_source
+from youtube_download_coordinator import Config, ConfigError, Coordinator
 from youtube_download_coordinator.models import Done
 from youtube_download_coordinator.store import SOURCES
 from youtube_download_coordinator.stores.sql import SqlStore
@@ -26,3 +29,23 @@ def test_a_column_that_an_older_version_did_not_have_is_added(tmp_path: Path) ->
     queue.store.close()
     with closing(SqlStore(url)) as again:
         assert [row.listed_with for row in again.scan(SOURCES)] == ["Kinds=videos"]
+
+
+def test_settings_that_lead_to_no_queue_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"the folder '.*/nowhere' does not exist"):
+        Coordinator(Config(database_url=f"sqlite:///{tmp_path}/nowhere/queue.db"))
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("coordinator.db", "this is no database URL"),
+        ("mysql://root:secret@host/db", "database_url=mysql://root:***@host/db"),
+        ("nosuch://root:secret@host/db", "database_url=nosuch://root:***@host/db"),
+    ],
+)
+def test_a_database_that_is_none_of_ours_is_an_error_without_its_password(url: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Coordinator(Config(database_url=url))
+    assert message in str(caught.value)
+    assert "secret" not in str(caught.value)
