@@ -1,4 +1,4 @@
-"""The commands of README and the tutorial, run in their order as a reader would: in a clean folder, in one shell.
+"""The commands of README and other pages, run in their order as a reader would: in a clean folder, in one shell.
 
 Google is the simulated Sheets API, and two small media sites stand in for the channels that the examples name. A block that
 cannot be run here says why, in the Markdown itself: `<!-- not run: the reason -->` before it.
@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from examples.media_site import make_site, serving
-from tests.sheets_api import SheetsServer
+from tests.sheets_api import SheetsServer, Spreadsheet
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -30,7 +30,7 @@ SITES = {
     "https://www.youtube.com/@handle": ("Interview, part 1", "=SUM(1;2)", "Interview, part 3"),
     "https://www.youtube.com/@another": ("A reading", "Weather for the fishermen"),
 }
-CANNOT_RUN_AT_MOST = {"README.md": 2, "docs/tutorial.md": 1}
+CANNOT_RUN_AT_MOST = {"README.md": 2, "docs/tutorial.md": 1, "docs/from-the-first-implementation.md": 0}
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Sandbox:
 
     folder: Path
     sheets: SheetsServer
+    book: Spreadsheet
     stands_in: Mapping[str, str]
 
     def run(self, blocks: list[Block]) -> subprocess.CompletedProcess[str]:
@@ -80,6 +81,7 @@ class Sandbox:
             "XDG_STATE_HOME": str(self.folder / "state"),
             "YDC_SHEETS_API_URL": self.sheets.address,
             "YDC_ALLOW_OTHER_SITES": "true",
+            "YDC_ALLOW_PRIVATE_ADDRESSES": "true",
             "YDC_CLAIM_JITTER_SECONDS": "0",
         }
         command = ["bash", "-c", script(blocks, self.stands_in)]
@@ -105,7 +107,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
             stands_in[url] = f"{stack.enter_context(serving(site, titles))}/feed.xml"
         channel = stands_in["https://www.youtube.com/@handle"]
         (folder / "sources.example.txt").write_text(f"{channel}|en|talk\n", encoding="utf-8")
-        yield Sandbox(folder, sheets, stands_in)
+        yield Sandbox(folder, sheets, book, stands_in)
 
 
 def check(page: str, sandbox: Sandbox) -> None:
@@ -113,7 +115,7 @@ def check(page: str, sandbox: Sandbox) -> None:
     blocks = [block for block in blocks_of(page) if block.why is None]
     done = sandbox.run(blocks)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    assert done.stderr.count("== block") == len(blocks) >= 5
+    assert done.stderr.count("== block") == len(blocks) > 0
     assert "Traceback" not in done.stdout + done.stderr
     assert sandbox.sheets.simulator.answer_problems == []
 
@@ -128,6 +130,14 @@ def test_the_tutorial_ends_with_a_corpus(sandbox: Sandbox) -> None:
     header, *rows = (sandbox.folder / "manifest.csv").read_text(encoding="utf-8").splitlines()
     assert header == "path,accent,type,seconds,title,url"
     assert sorted(row.split(",")[1] for row in rows) == ["en-IE"] * 2 + ["pt-BR"] * 3
+
+
+def test_the_loop_of_the_first_implementation(sandbox: Sandbox) -> None:
+    channel = sandbox.stands_in["https://www.youtube.com/@handle"]
+    (sandbox.folder / "sources.txt").write_text(f"{channel}|en|talk\n", encoding="utf-8")
+    check("docs/from-the-first-implementation.md", sandbox)
+    done = [row for row in sandbox.book.rows("Video Tasks")[1:] if row and row[3] == "done"]
+    assert len(done) == 3
 
 
 @pytest.mark.parametrize("page", CANNOT_RUN_AT_MOST)
