@@ -28,7 +28,7 @@ test: $(INSTALLED)  ## The tests, but for the slow ones
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 slow: $(INSTALLED)  ## The slow tests: processes that are killed, recorded YouTube, deployments
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(INSTALLED)  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""How the tests are spread over processes: `make test` runs two."""
+"""How the tests are spread over processes: `make test` and `make slow` run two."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-ONE_PROCESS = "tests/flows/"
-"""These share a Prefect server, which takes twenty seconds to start."""
+ONE_SERVER = (
+    ("tests/flows/",),
+    ("tests/acceptance/test_deployments.py", "tests/acceptance/test_fleet.py", "tests/acceptance/test_kill_table.py"),
+)
+"""The tests of a line share a Prefect server, which takes twenty seconds to start."""
 
 
 class OnePrefectServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Tests go to whoever is free, but for those of one folder, which stay together.
+    """Tests go to whoever is free, but for those that share a server, which stay together.
 
     `--dist loadgroup` would be for this, but with pytest 9.2 it silently groups nothing (pytest-xdist#1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return ONE_PROCESS if nodeid.startswith(ONE_PROCESS) else nodeid
+        return next((places[0] for places in ONE_SERVER if nodeid.startswith(places)), nodeid)
 
 
 @pytest.fixture(autouse=True)
