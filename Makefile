@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 SOURCES ?= sources.txt
 PROCESSOR ?= audio
 
-.PHONY: help demo run test slow lint docs audit bench soak clean
+.PHONY: help demo run test slow lint docs audit bench chaos soak clean
 
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ audit: $(INSTALLED)  ## Ask the package index for known holes of what is install
 
 bench: $(INSTALLED)  ## Speed and memory, compared in one run
 	$(BIN)/python -m benchmarks
+
+chaos: $(INSTALLED)  ## Ten minutes of kills, freezes, full disks and dropped connections for real processes
+	$(BIN)/python -m tests.chaos --minutes 10
 
 soak: $(INSTALLED)  ## Simulated fleets, one after the other, until interrupted
 	$(BIN)/python -m tests.simulation soak

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 PREFECT = Path(sys.executable).with_name("prefect")
@@ -108,15 +109,23 @@ def serving(folder: Path, *, ui: bool = False, settings: Mapping[str, str] | Non
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         **(settings or {}),
     }
-    command = [str(PREFECT), "server", "start", "--port", str(port), "--ui" if ui else "--no-ui"]
+    with started(folder, environment, ui=ui) as process:
+        yield PrefectServer(environment, process)
+
+
+@contextmanager
+def started(folder: Path, environment: Mapping[str, str], *, ui: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    """A server where PREFECT_API_URL says, with what it keeps in PREFECT_HOME. Raises DidNotWorkError."""
+    address = urlsplit(environment["PREFECT_API_URL"])
+    command = [str(PREFECT), "server", "start", "--port", str(address.port), "--ui" if ui else "--no-ui"]
     log = folder / "prefect-server.log"
-    with log.open("wb") as file:
+    with log.open("ab") as file:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=file, stderr=file, start_new_session=True
         )
     with ending(process):
         _wait_until_healthy(process, f"{environment['PREFECT_API_URL']}/health", log)
-        yield PrefectServer(environment, process)
+        yield process
 
 
 @contextmanager

@@ -1,0 +1,127 @@
+"""Kill, freeze, starve and cut off a fleet of real processes, then look whether a video was lost or made twice.
+
+Three `ydc run` and a worker of Prefect's share a sheet (the simulated API, over HTTP). A seed decides what happens next; the
+machine decides what the fleet is doing then, so a seed does not tell the same story twice (the simulation's seeds do). What is judged
+is not what the queue says of itself: the processor writes a journal, and the sheet is read as a person reads it.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from random import Random
+
+from cyclopts import App
+
+from tests.chaos.evidence import Attempt, by_key, read_journal, wrong_attempts, wrong_lines
+from tests.chaos.scene import Scene
+from tests.chaos.trouble import Troubles
+from tests.simulation.fleet import video
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.coordinator import Coordinator
+from youtube_download_coordinator.store import VIDEO_TASKS
+
+app = App(name="python -m tests.chaos", help=__doc__)
+
+BACKLOG_VIDEOS = 30
+"""With fewer that are not done, more are added."""
+BATCH_VIDEOS = 24
+CALM_SECONDS = 6.0
+"""Between two troubles."""
+END_SECONDS = 300
+"""For everything to be done, once nothing happens any more."""
+
+
+class Chaos:
+    """A run."""
+
+    def __init__(self, scene: Scene, random: Random) -> None:
+        self._scene, self._random = scene, random
+        self.troubles = Troubles(scene, random, scene.keep_working)
+        self._queue = Coordinator(
+            Config(
+                spreadsheet_id=scene.book.spreadsheet_id,
+                credentials_file=scene.key_file,
+                sheets_api_url=scene.sheets.address,
+            )
+        ).queue
+        self.added: list[str] = []
+
+    def rage(self, seconds: float) -> None:
+        """Trouble and calm by turns. Videos are added in the calm; whoever adds them is not what is tried here."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if len(self._scene.unfinished()) < BACKLOG_VIDEOS:
+                self._add()
+            self.troubles.wait(self._random.uniform(0.5, 1) * CALM_SECONDS)
+            if trouble := self.troubles.happen():
+                print(f"{until - time.monotonic():5.0f} s left: {trouble.kind} {trouble.worker}", flush=True)
+
+    def _add(self) -> None:
+        videos = [video(len(self.added) + number) for number in range(BATCH_VIDEOS)]
+        self._queue.add(VIDEO_TASKS, videos)
+        self.added += [each.key for each in videos]
+
+    def settle(self) -> None:
+        """Wait until everything is done."""
+        until = time.monotonic() + END_SECONDS
+        while self._scene.unfinished() and time.monotonic() < until:
+            self.troubles.wait(1)
+        self._scene.stop()
+
+    def wrong(self) -> list[str]:
+        attempts = read_journal(self._scene.journal)
+        return [
+            *wrong_attempts(attempts, self.troubles.happened),
+            *wrong_lines(self._scene.lines(), self.added, attempts),
+        ]
+
+
+@app.default
+def run(*, minutes: float = 10, seed: int = 1, folder: Path | None = None) -> int:
+    """Let it rage for so long; 1 when something went wrong.
+
+    Parameters
+    ----------
+    folder
+        Where journal and logs are to stay; else they go when it is over.
+    """
+    if folder:
+        folder.mkdir(parents=True)
+        return _run(minutes, seed, folder.absolute())
+    with tempfile.TemporaryDirectory(prefix="ydc-chaos-") as made:
+        return _run(minutes, seed, Path(made))
+
+
+def _run(minutes: float, seed: int, folder: Path) -> int:
+    began = time.monotonic()
+    with ExitStack() as stack:
+        scene = Scene(folder, stack)
+        print(f"the fleet works after {time.monotonic() - began:.0f} s", flush=True)
+        chaos = Chaos(scene, Random(seed))
+        chaos.rage(minutes * 60)
+        chaos.settle()
+        wrong = chaos.wrong()
+        _tell(chaos, read_journal(scene.journal), seed, time.monotonic() - began)
+    for line in wrong:
+        print(f"WRONG: {line}")
+    return 1 if wrong else 0
+
+
+def _tell(chaos: Chaos, attempts: list[Attempt], seed: int, seconds: float) -> None:
+    happened = Counter(trouble.kind for trouble in chaos.troubles.happened)
+    again = sum(len(tries) > 1 for tries in by_key(attempts).values())
+    places = Counter(attempt.worker.partition("-")[0] for attempt in attempts)
+    print(f"seed {seed}, {seconds:.0f} s: {', '.join(f'{count} {kind}' for kind, count in sorted(happened.items()))}")
+    print(
+        f"{len(chaos.added)} videos, {len(attempts)} attempts ({', '.join(f'{n} by {p}' for p, n in sorted(places.items()))})"
+    )
+    print(f"{sum(attempt.ended is None for attempt in attempts)} of them did not end, {again} videos were tried again")
+
+
+if __name__ == "__main__":
+    sys.exit(app(sys.argv[1:], result_action="return_value"))

@@ -1,0 +1,104 @@
+"""What must be true of the journal of attempts, and of the lines of the sheet, whatever was done to the fleet.
+
+A video may run again for a reason alone: its first attempt failed, or its worker was killed or frozen, or the queue could not be
+reached, before that attempt's result was recorded. Two attempts at once need more: only a frozen worker, which cannot know that
+its lease has run out, or one that was killed and whose processor has not ended yet, may have work going beside its successor's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+EVERYBODY = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What was done, to whom, and from when to when, in seconds of the machine's monotonic clock."""
+
+    kind: str
+    worker: str
+    """EVERYBODY, where it was the network or a server."""
+    began: float
+    ended: float
+
+    def explains(self, worker: str, since: float, until: float) -> bool:
+        return self.worker in (worker, EVERYBODY) and self.began <= until and self.ended >= since
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A line of the journal with its end, if it has one."""
+
+    key: str
+    worker: str
+    began: float
+    failed: float | None = None
+    ended: float | None = None
+
+
+STOPS = frozenset(("kill", "freeze", "server"))
+"""Of a worker or of all there is to it; `network` only hinders a worker that runs."""
+
+
+def read_journal(path: Path) -> list[Attempt]:
+    """Every attempt, by its beginning."""
+    attempts: dict[str, Attempt] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        event = json.loads(line)
+        if event["event"] == "began":
+            attempts[event["attempt"]] = Attempt(event["key"], event["worker"], event["at"])
+        else:
+            setattr(attempts[event["attempt"]], event["event"], event["at"])
+    return sorted(attempts.values(), key=lambda attempt: attempt.began)
+
+
+def wrong_attempts(attempts: Iterable[Attempt], troubles: Sequence[Trouble]) -> Iterator[str]:
+    """Every attempt after another of the same video that nothing explains."""
+    for key, tries in by_key(attempts).items():
+        for first, second in combinations(tries, 2):
+            if not is_explained(first, second, troubles):
+                yield f"{key}: {first} and then {second}, and nothing was done to {first.worker} meanwhile"
+
+
+def by_key(attempts: Iterable[Attempt]) -> Mapping[str, list[Attempt]]:
+    tries: defaultdict[str, list[Attempt]] = defaultdict(list)
+    for attempt in attempts:
+        tries[attempt.key].append(attempt)
+    return tries
+
+
+def is_explained(first: Attempt, second: Attempt, troubles: Sequence[Trouble]) -> bool:
+    """Whether the second attempt had to be made, or could not be kept from being made."""
+    if first.failed is not None and first.failed <= second.began:
+        return True
+    at_once = (first.failed or first.ended or first.began) > second.began
+    return any(
+        trouble.explains(first.worker, first.began, second.began)
+        for trouble in troubles
+        if trouble.kind in STOPS or (trouble.kind == "network" and not at_once)
+    )
+
+
+def wrong_lines(lines: Sequence[Mapping[str, Any]], keys: Iterable[str], attempts: Iterable[Attempt]) -> Iterator[str]:
+    """What is wrong with the sheet: each video must stand there once, done, by an attempt that came to its end."""
+    found = Counter(key_of(line) for line in lines)
+    wanted = set(keys)
+    finished = {attempt.key for attempt in attempts if attempt.ended is not None}
+    yield from (f"{key} is lost" for key in wanted - set(found))
+    yield from (f"{key} stands there {count} times" for key, count in found.items() if count > 1)
+    yield from (f"{key} came from nowhere" for key in set(found) - wanted)
+    yield from (
+        f"{key_of(line)} is {line['Status']}: {line.get('LastError')}" for line in lines if line["Status"] != "done"
+    )
+    yield from (f"{key} is said to be done, and nobody did it" for key in wanted & set(found) - finished)
+
+
+def key_of(line: Mapping[str, Any]) -> str:
+    return f"yt:v:{str(line['URL']).rpartition('v=')[2]}"

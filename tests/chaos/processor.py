@@ -1,0 +1,47 @@
+"""What the workers of the chaos process videos with: it writes down, outside the queue, that it began, failed and ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from pathlib import Path
+
+from youtube_download_coordinator import VideoTask
+
+JOURNAL = "YDC_CHAOS_JOURNAL"
+"""Names the file that all attempts are written down in."""
+WORKER = "YDC_CHAOS_WORKER"
+"""Names the worker; every process below it has it in its environment too."""
+DISK = "YDC_CHAOS_DISK"
+"""Names the folder where work needs room."""
+WORK_BYTES = 100_000
+WORK_SECONDS = 1.0
+
+
+def work(task: VideoTask) -> str:
+    """A file for a second."""
+    attempt = uuid.uuid4().hex
+    _note(attempt, task, "began")
+    path = Path(os.environ[DISK]) / attempt
+    try:
+        path.write_bytes(bytes(WORK_BYTES))
+        time.sleep(WORK_SECONDS)
+    except BaseException:
+        _note(attempt, task, "failed")
+        raise
+    finally:
+        path.unlink(missing_ok=True)
+    _note(attempt, task, "ended")
+    return attempt
+
+
+def _note(attempt: str, task: VideoTask, event: str) -> None:
+    """One line with one write, so that no kill leaves half of one. The clock is the same for all processes of a machine."""
+    fields = {"attempt": attempt, "key": task.key, "worker": os.environ[WORKER], "event": event, "at": time.monotonic()}
+    journal = os.open(os.environ[JOURNAL], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        os.write(journal, json.dumps(fields).encode() + b"\n")
+    finally:
+        os.close(journal)

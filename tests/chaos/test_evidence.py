@@ -1,0 +1,64 @@
+"""The judge of the chaos itself: it sees what is wrong, and lets pass what trouble explains."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.evidence import EVERYBODY, Attempt, Trouble, wrong_attempts, wrong_lines
+
+DONE = Attempt("yt:v:a", "one", began=10, ended=12)
+OVERLAPS = Attempt("yt:v:a", "two", began=11, ended=13)
+AFTER = Attempt("yt:v:a", "two", began=20, ended=21)
+
+
+def wrong(first: Attempt, second: Attempt, *troubles: Trouble) -> int:
+    return len(list(wrong_attempts([first, second], troubles)))
+
+
+@pytest.mark.parametrize("second", [OVERLAPS, AFTER])
+def test_a_second_attempt_without_a_reason_is_wrong(second: Attempt) -> None:
+    assert wrong(DONE, second) == 1
+    assert wrong(DONE, second, Trouble("kill", "two", 0, 30)) == 1, "that was the other worker"
+    assert wrong(DONE, second, Trouble("kill", "one", 0, 5)) == 1, "that was before"
+    assert wrong(DONE, second, Trouble("disk", EVERYBODY, 0, 30)) == 1, "it had ended"
+
+
+@pytest.mark.parametrize("kind", ["kill", "freeze"])
+@pytest.mark.parametrize("second", [OVERLAPS, AFTER])
+def test_one_after_a_kill_or_a_freeze_is_none(kind: str, second: Attempt) -> None:
+    assert wrong(DONE, second, Trouble(kind, "one", 10.5, 10.6)) == 0
+
+
+def test_a_network_that_drops_lets_nobody_work_beside_another() -> None:
+    drop = Trouble("network", EVERYBODY, 10.5, 12.5)
+    assert wrong(DONE, AFTER, drop) == 0, "its result could not be recorded"
+    assert wrong(DONE, OVERLAPS, drop) == 1
+
+
+def test_a_failed_attempt_is_made_again_after_it() -> None:
+    failed = Attempt("yt:v:a", "one", began=10, failed=12)
+    assert wrong(failed, AFTER) == 0
+    assert wrong(failed, OVERLAPS) == 1
+
+
+def test_one_that_vanished_needs_a_reason() -> None:
+    vanished = Attempt("yt:v:a", "one", began=10)
+    assert wrong(vanished, AFTER) == 1
+    assert wrong(vanished, AFTER, Trouble("kill", "one", 11, 11)) == 0
+
+
+def test_what_is_wrong_with_the_sheet_is_seen() -> None:
+    def line(name: str, status: str = "done") -> dict[str, str]:
+        return {"URL": f"https://www.youtube.com/watch?v={name}", "Status": status, "LastError": ""}
+
+    lines = [line("a"), line("b"), line("b"), line("d"), line("e", "pending"), line("f")]
+    keys = [f"yt:v:{name}" for name in "abcef"]
+    attempts = [Attempt(key, "one", 0, ended=1) for key in keys if key != "yt:v:f"]
+    assert sorted(wrong_lines(lines, keys, attempts)) == [
+        "yt:v:b stands there 2 times",
+        "yt:v:c is lost",
+        "yt:v:d came from nowhere",
+        "yt:v:e is pending: ",
+        "yt:v:f is said to be done, and nobody did it",
+    ]
+    assert list(wrong_lines([line("a")], ["yt:v:a"], attempts)) == []
