@@ -1,8 +1,8 @@
 """Kill, freeze, starve and cut off a fleet of real processes, then look whether a video was lost or made twice.
 
 Three `ydc run` and a worker of Prefect's share a sheet (the simulated API, over HTTP). A seed decides what happens next; the
-machine decides what the fleet is doing then, so a seed does not tell the same story twice (the simulation's seeds do). What is judged
-is not what the queue says of itself: the processor writes a journal, and the sheet is read as a person reads it.
+machine decides what the fleet is doing then, so a seed does not tell the same story twice (the simulation's seeds do). What is
+judged is not what the queue says of itself: the processor writes a journal, and the sheet is read as a person reads it.
 """
 
 from __future__ import annotations

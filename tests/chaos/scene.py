@@ -55,7 +55,7 @@ class Scene:
         server = self._stack.enter_context(serving(self.folder))
         server.deploy()
         self._stack.enter_context(
-            server.worker("--limit", "1", environment=self.environment(PREFECT) | server.environment)
+            server.worker("--limit", "1", environment={**self.environment(PREFECT), **server.environment})
         )
         return server
 

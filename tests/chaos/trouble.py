@@ -11,8 +11,9 @@ from random import Random
 import psutil
 
 from tests.chaos.evidence import EVERYBODY, Trouble
-from tests.chaos.scene import DISK_BYTES, LEASE_SECONDS, PREFECT, Scene
+from tests.chaos.scene import LEASE_SECONDS, PREFECT, Scene
 
+PAGE_BYTES = 1 << 12
 FREEZE_SECONDS = LEASE_SECONDS * 1.5
 DROP_SECONDS = 6.0
 FULL_SECONDS = 5.0
@@ -83,8 +84,8 @@ class Troubles:
     def _disk(self, _: str) -> Iterator[float]:
         filler = self._scene.disk / "filler"
         with suppress(OSError), filler.open("wb", buffering=0) as file:
-            for _ in range(DISK_BYTES >> 12):
-                file.write(bytes(1 << 12))
+            while True:
+                file.write(bytes(PAGE_BYTES))
         try:
             yield FULL_SECONDS
         finally:
