@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from youtube_download_coordinator.models import cut
-from youtube_download_coordinator.report import Page, Section
+from youtube_download_coordinator.report import Page
 from youtube_download_coordinator.worker import Summary
 
 TEXT_MAX_CHARACTERS = 120
 LAST_ATTEMPTS = 20
 """On the page of a run; its table has them all."""
-BAR_MAX_CHARACTERS = 30
 JOINER = "\N{WORD JOINER}"
 _BEGINS_SOMETHING = re.compile(r"<|\](?=[(\[:])")
 _SPEAKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@/])")
@@ -58,21 +56,11 @@ def videos_in_markdown(summary: Summary, about: str, seconds: float, sheet_url: 
     return "\n".join(part for part in parts if part)
 
 
-def page_in_markdown(page: Page, sheet_url: str | None) -> str:
-    """A report as a page; the days as bars, which both of Prefect's UIs show, as they show no picture that is not on the web."""
+def page_in_markdown(page: Page, picture: str, sheet_url: str | None) -> str:
+    """A report as a page; `picture` is Markdown, and stands above the table of the days, or nothing does where it is empty."""
     parts = [f"# The queue, {plain(page.at)}\n", link_to_the_sheet(sheet_url)]
-    for section in (*page.sections, _with_bars(page.days)):
+    for section in page.sections:
         parts += [f"## {section.title}\n", table(section.header, section.rows)] if section.rows else []
+    if picture:
+        parts += [f"## {page.days.title}\n", picture, table(page.days.header, reversed(page.days.rows))]
     return "\n".join(part for part in parts if part)
-
-
-def _with_bars(days: Section) -> Section:
-    """The days with a bar for their videos, as long as they are many."""
-    most = max((int(videos) for _, videos, _ in days.rows), default=0) or 1
-    rows = [
-        (day, "█" * round(BAR_MAX_CHARACTERS * int(videos) / most), videos, hours) for day, videos, hours in days.rows
-    ]
-    day, *numbers = days.header
-    return replace(
-        days, header=(day, "", *numbers), rows=rows if any(int(videos) for _, videos, _ in days.rows) else []
-    )

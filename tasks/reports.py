@@ -11,6 +11,7 @@ from prefect.states import Completed
 
 from tasks.context import unless_prefect_is_away
 from tasks.markdown import inert, page_in_markdown
+from tasks.plot import plot
 from youtube_download_coordinator.expansion import Expansion
 from youtube_download_coordinator.ingest import Ingested
 from youtube_download_coordinator.models import State as RowState
@@ -70,7 +71,9 @@ def report_overview(found: Overview, written: Page, sheet_url: str | None) -> No
     _report("queue", "How many rows there are in each state.", rows)
     with unless_prefect_is_away("the report"):
         create_markdown_artifact(
-            key="queue-report", markdown=page_in_markdown(written, sheet_url), description="How the queue stands."
+            key="queue-report",
+            markdown=page_in_markdown(written, plot(found.days), sheet_url),
+            description="How the queue stands.",
         )
 
 

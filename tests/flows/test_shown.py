@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from concurrent.futures import ThreadPoolExecutor
+from xml.etree import ElementTree
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -15,7 +17,7 @@ from flows.expand_sources import expand_sources
 from flows.process_videos import process_videos
 from flows.recover_stalled import recover_stalled
 from flows.report import report
-from tasks import progress
+from tasks import plot, progress
 from tasks.context import host
 from tests import sample_tasks
 from tests.flows import seen
@@ -24,6 +26,7 @@ from tests.rows import new_video
 from tests.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator
 from youtube_download_coordinator.lifecycle import is_stalled
+from youtube_download_coordinator.overview import DAYS
 from youtube_download_coordinator.store import VIDEO_TASKS
 
 FUNCTIONS = "tests.sample_processors"
@@ -103,6 +106,18 @@ def test_a_report_counts_and_changes_nothing(ours: Coordinator, add_videos: AddV
     assert "## Waits longest\n\n| Video " in page
     assert seen.videos(ours) == before
     assert seen.task_runs(state) == []
+
+
+def test_a_report_has_a_plot_of_what_was_done_once_something_was(ours: Coordinator, add_videos: AddVideos) -> None:
+    assert "data:image" not in seen.page(report(return_state=True), "queue-report")
+    add_videos(2)
+    process_videos(f"{FUNCTIONS}:does_nothing")
+    page = seen.page(report(return_state=True), "queue-report")
+    (picture,) = re.findall(r"\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\)", page)
+    drawing = ElementTree.fromstring(base64.b64decode(picture))
+    bars = [float(bar.get("height", 0)) for bar in drawing if bar.get("fill") == plot.VIDEOS and "height" in bar.attrib]
+    assert len(bars) == DAYS
+    assert [bar > 0 for bar in bars] == [False] * (DAYS - 1) + [True]
 
 
 # -- events
