@@ -342,7 +342,7 @@ class Coordinator:
     def show_dashboard(self, page: Page) -> None:
         """Bring the sheet's tab Dashboard up to date with a report; nothing where the queue is a database.
 
-        Raises StoreUnavailable; ConfigError for what a person can mend.
+        Raises StoreError when it cannot be written; ConfigError for what a person can mend.
         """
         if self.config.spreadsheet_id:
             from youtube_download_coordinator.stores.sheets import show_dashboard

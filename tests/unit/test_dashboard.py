@@ -11,6 +11,7 @@ import pytest
 from tests.rows import new_source, new_video
 from tests.sheet import DEAD, VIDEOS, SheetDesk, sheet_desk
 from tests.sheets_api.cells import Formula
+from youtube_download_coordinator.errors import StoreError
 from youtube_download_coordinator.models import Done, Failure, Status, Verdict
 from youtube_download_coordinator.overview import overview
 from youtube_download_coordinator.report import Page, page
@@ -172,6 +173,22 @@ def test_two_that_make_it_at_once_make_one(desk: SheetDesk, monkeypatch: pytest.
     write(desk, found)
     assert [sheet.sheet_id for sheet in desk.book.contents.sheets].count(SHEET_ID) == 1
     assert len(tab(desk).charts) == 1
+
+
+def test_a_lost_answer_leaves_one_tab_with_one_chart(desk: SheetDesk) -> None:
+    found = lived_in(desk)
+    fault = desk.simulator.faults.add("apply_then_reset", body="addSheet", times=1)
+    write(desk, found)
+    assert fault.fired == 1
+    assert [sheet.sheet_id for sheet in desk.book.contents.sheets].count(SHEET_ID) == 1
+    assert len(tab(desk).charts) == 1
+    assert section(desk, "Who holds what")
+
+
+def test_a_google_that_loses_every_answer_is_said(desk: SheetDesk) -> None:
+    desk.simulator.faults.add("apply_then_reset", body="updateCells", times=100)
+    with pytest.raises(StoreError, match="the tab Dashboard could not be written: no answer"):
+        write(desk, page(overview(desk.queue())))
 
 
 def test_the_numbers_of_each_state_have_its_colour(desk: SheetDesk) -> None:

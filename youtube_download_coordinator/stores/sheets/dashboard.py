@@ -25,6 +25,8 @@ SHEET_ID = 796_463_001
 """One for every spreadsheet: of two reports that make the tab at once, Google refuses the second."""
 ROUNDS = 4
 """How often it is tried to write while others change the spreadsheet."""
+PAUSE_SECONDS = 2.0
+"""Before a write whose answer was lost is made again."""
 GRID_ROWS, GRID_COLUMNS = 220, 26
 WIDTH = 7
 """Columns of the tables; what a table has in its last column, if that is a number, stands in the last one."""
@@ -48,7 +50,7 @@ _WORDS: Mapping[str, Status] = {
 def show_dashboard(config: Config, page: Page, outside: Outside | None = None) -> None:
     """Bring the tab up to date, and make it when it is not there: one write, and the first time one read and one write more.
 
-    Raises StoreUnavailable; ConfigError for what a person can mend.
+    Raises StoreError when it cannot be written; ConfigError for what a person can mend.
     """
     connection = Connection(config, outside)
     try:
@@ -64,6 +66,7 @@ def _write(connection: Connection, cells: Sequence[Json], days: int) -> None:
             connection.write(changes)
         except AnswerLost as error:  # written twice it says the same
             problem = f"{error}"
+            connection.pause(PAUSE_SECONDS)
         except Refused as error:  # there is no tab yet, or a person has cut it short
             problem = f"{error}"
             changes = [*_missing(connection, days), *cells]
