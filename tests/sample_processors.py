@@ -27,6 +27,23 @@ def tells_accent(task: VideoTask) -> str:
     return f"{task.id} {task.accent}"
 
 
+def asks_yt_dlp(url: str) -> str:
+    """As a person does who knows yt-dlp and nothing of our errors."""
+    from yt_dlp import YoutubeDL
+
+    with YoutubeDL({"quiet": True, "noprogress": True}) as ydl:
+        return str(ydl.extract_info(url, download=False)["title"])
+
+
+def runs_yt_dlp(url: str) -> str:
+    """The same by its command, whose words are all that is known of an error."""
+    command = [sys.executable, "-m", "yt_dlp", "--ignore-config", "--print", "title", url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return done.stdout.strip()
+
+
 def does_nothing(task: VideoTask) -> None:
     pass
 

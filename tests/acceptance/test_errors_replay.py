@@ -31,6 +31,7 @@ RECORDED = {
     "sMJ8bRN2dak": ("needs-account", DEAD, 1),
     "rwcfPqbAx-0": ("needs-account", DEAD, 1),
     "don-t-exist": ("gone", PENDING, 1),
+    "it3OtbTxQk0": ("gone", PENDING, 1),
     "X4VbdwhkE10": ("live", PENDING, 0),
 }
 """By video: the reason, the row's state and its tries after one attempt."""
@@ -47,6 +48,7 @@ PRESETS = {
 PLAYLIST = f"{YT}/playlist?list=PLXJg25X-OulsVsnvZ7RVtSDW-id9_RzAO"
 LISTINGS = {
     "playlist?list=PL" + "1" * 32: ("no-such-source", ERROR),
+    "playlist?list=INVALID_ID": ("no-such-source", ERROR),
     "channel/UCTGjY2I-ZUGnwVoWAGRd7XQ": ("terminated", ERROR),
     "channel/UCoaO4U_p7G7AwalqSbGCZOA": ("removed", ERROR),
     "channel/UCAUc4iz6edWerIjlnL8OSSw": ("no-such-source", ERROR),
@@ -131,6 +133,23 @@ def test_throttling_costs_no_attempt(ours: Coordinator, replay: Replay, fault: d
     ours.process("audio", Limits(concurrency=1))
     row = all_videos(ours)["UKwSQSFN4Nw"]
     assert (row.lease.reason, row.lease.state, row.retry_count) == (reason, PENDING, 0)
+
+
+@pytest.mark.parametrize("processor", ["asks_yt_dlp", "runs_yt_dlp"])
+def test_what_yt_dlp_says_to_a_processor_of_ones_own_is_understood(
+    ours: Coordinator, replay: Replay, processor: str
+) -> None:
+    (blocked,) = listed_videos(ours)[:1]
+    replay.faults(player(blocked, "botcheck"))
+    add(ours, "8VajtrESJzA", "rwcfPqbAx-0", "don-t-exist", blocked)
+    ours.process(f"tests.sample_processors:{processor}", Limits(concurrency=1))
+    found = {name: (row.lease.reason, row.lease.state, row.retry_count) for name, row in all_videos(ours).items()}
+    assert found == {
+        "8VajtrESJzA": ("private", DEAD, 1),
+        "rwcfPqbAx-0": ("needs-account", DEAD, 1),
+        "don-t-exist": ("gone", PENDING, 1),
+        blocked: ("bot-check", PENDING, 0),
+    }
 
 
 def test_every_error_in_listing(ours: Coordinator) -> None:
