@@ -223,7 +223,7 @@ class Queue:
 
     @property
     def held_rows(self) -> int:
-        """How many rows this worker holds now. Waits for no request that is under way."""
+        """How many rows this worker has neither settled nor given back. Waits for no request that is under way."""
         return len(self._held)
 
     # --- settling ----------------------------------------------------------------------------------------------------
@@ -261,11 +261,6 @@ class Queue:
         """Renew these no more."""
         for claim in claims:
             claim.renew_until = self.monotonic()
-
-    @property
-    def holds_anything(self) -> bool:
-        """Whether this worker holds rows that it has neither settled nor given back."""
-        return bool(self._held)
 
     def release_all(self) -> int:
         """Give back everything that this worker holds."""

@@ -59,7 +59,7 @@ class Survivor:
         By an attempt that nothing ends before this process, or by a claim that was on its way when we were interrupted.
         """
         interrupted = kind is not None and not issubclass(kind, Exception)
-        if interrupted or self._queue.holds_anything:
+        if interrupted or self._queue.held_rows:
             self.tell([])
         else:
             self._dismiss()

@@ -216,9 +216,8 @@ class Worker:
         None, too, when this worker is to stop: what is left in the backlog is given back.
         """
         while not self._is_over() and (self._backlog or self._claim()):
-            if (
-                self.queue.gate.waits_for_a_probe
-            ):  # a cooldown came and went while something ran: claimed anew, one by one
+            if self.queue.gate.waits_for_a_probe:
+                # A cooldown came and went while something ran: what waits is claimed anew, one as the probe.
                 self._claimed -= len(self._backlog)
                 self._give_back_backlog()
                 continue

@@ -418,7 +418,7 @@ def test_whatever_ends_it_its_claims_are_given_back(queue: Queue, error: type[Ba
         make_worker(queue, submit, concurrency=4).run()
     assert states(queue) == {State.PENDING: 12}
     assert {row.retry_count for row in queue.rows(VIDEO_TASKS)} == {0}
-    assert not queue.holds_anything
+    assert not queue.held_rows
 
 
 @pytest.mark.parametrize("make", [lambda task: never_ending(task), lambda task: Unendable()])
@@ -437,7 +437,7 @@ def test_what_nothing_ends_keeps_its_claim_which_is_renewed_no_more(queue: Queue
         make_worker(queue, submit, concurrency=3, survivor=nullcontext(lambda ids: told.append(sorted(ids)))).run()
     assert states(queue) == {State.HELD: 1, State.PENDING: 2}
     assert told[:2] == [[1], [1, 2]]
-    assert queue.holds_anything
+    assert queue.held_rows
     version = next(row.lease.version for row in queue.rows(VIDEO_TASKS) if row.lease.state is State.HELD)
     queue.renew()
     assert version in {row.lease.version for row in queue.rows(VIDEO_TASKS) if row.lease.state is State.HELD}
