@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
-from youtube_download_coordinator.models import Row
+from youtube_download_coordinator.models import Row, State
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
 from youtube_download_coordinator.stores.sheets.book import DATA_TABS, Book, shown_rows
 from youtube_download_coordinator.stores.sheets.connection import AnswerLost, Json, Refused
-from youtube_download_coordinator.stores.sheets.rows import blank, projection, shows
-from youtube_download_coordinator.stores.sheets.views import Mark
+from youtube_download_coordinator.stores.sheets.rows import blank, projection, read_row, shows
+from youtube_download_coordinator.stores.sheets.views import RANGES_MAX, Mark
 from youtube_download_coordinator.stores.sheets.words import read_word, version, write_word
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,8 @@ SHOW_SECONDS = 30.0
 """People see a change after this long at the latest."""
 REPAIR_SECONDS = 60.0
 """Cells that do not show their lease for this long are rewritten by whoever sees it: their writer is gone."""
+LEFT_SECONDS = 300.0
+"""Cells that do not show the lease of a row which was claimed this long ago are rewritten by a process that is about to end."""
 REPAIRS_MAX = 500
 """Lines repaired with one look."""
 
@@ -135,8 +137,7 @@ class Projections:
         """After a look: rewrite the cells of lines that have not shown their lease for a while, and forget rows that are gone."""
         tab, view, now = self._book.tab(name), self._book.view(name), self._book.outside.monotonic()
         self._owed[name] = {row_id: row for row_id, row in self._owed[name].items() if view.position_of(row_id)}
-        mine = {write_word(row) for row in self._owed[name].values()}
-        wrong = {at: mark for at, mark in enumerate(view.marks) if at and _is_wrong(mark) and mark.lease not in mine}
+        wrong = self._wrong(name)
         for mark in wrong.values():
             self._unshown_since.setdefault(mark.lease, now)
         due = [at for at, mark in wrong.items() if now - self._unshown_since[mark.lease] >= REPAIR_SECONDS]
@@ -146,6 +147,28 @@ class Projections:
             view.looked_at = None
         still = {mark.lease for each in self._book.views.values() for mark in each.marks if _is_wrong(mark)}
         self._unshown_since = {text: since for text, since in self._unshown_since.items() if text in still}
+
+    def _wrong(self, name: str) -> dict[int, Mark]:
+        """Lines that do not show their lease, and owe that to another process."""
+        mine = {write_word(row) for row in self._owed[name].values()}
+        marks = enumerate(self._book.view(name).marks)
+        return {at: mark for at, mark in marks if at and _is_wrong(mark) and mark.lease not in mine}
+
+    def hurry_what_was_left(self, name: str) -> None:
+        """Show at the next look what whoever owes it has left behind, by the time of its claim.
+
+        For a process that is about to end: it never sees a line wrong for long, and there may be only such processes.
+        """
+        tab, wrong = self._book.tab(name), list(self._wrong(name))[:RANGES_MAX]
+        lines = self._book.read(name, wrong) if wrong else {}
+        rows = [row for cells in lines.values() if (row := read_row(_TABLES[name], tab, cells))]
+        self.hurry(write_word(row) for row in rows if self._was_left(row))
+
+    def _was_left(self, row: Row) -> bool:
+        now, lease = self._book.connection.now(), row.lease
+        if lease.state is State.HELD and lease.until is not None and lease.until > now:
+            return False
+        return row.claimed_at is None or (now - row.claimed_at).total_seconds() >= LEFT_SECONDS
 
     def hurry(self, words: Iterable[str]) -> None:
         """Show these at the next look."""

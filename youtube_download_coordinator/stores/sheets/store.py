@@ -284,6 +284,8 @@ class SheetsStore:
     def close(self) -> None:
         with self._turn:
             self._projections.flush()
+            for name in DATA_TABS:
+                self._projections.hurry_what_was_left(name)
             if self._projections.has_strays:
                 for name in DATA_TABS:
                     self._look(name, if_older_than_seconds=FRESH_SECONDS)
