@@ -76,4 +76,5 @@ def test_a_run_with_nothing_to_do_costs_few_requests(
     before = simulator.stats()["requests"]
     assert run(return_state=True).is_completed()
     library._close_stores()
-    assert simulator.stats()["requests"] - before == requests <= LIMIT
+    # A look holds for a second (FRESH_SECONDS), so on a busy machine a run may look once more.
+    assert requests <= simulator.stats()["requests"] - before <= min(requests + 1, LIMIT)
