@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
 import subprocess
 import sysconfig
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 from youtube_download_coordinator.cookies import check_cookies
 from youtube_download_coordinator.doctor import Check, examine
 from youtube_download_coordinator.errors import PreflightError, UnfitError
+from youtube_download_coordinator.ffmpeg import find_ffmpeg
 from youtube_download_coordinator.files import check_free_disk, in_megabytes
 from youtube_download_coordinator.processing import BUILT_INS
 
@@ -127,19 +127,6 @@ def scripts_needed() -> str:
 def check_ffmpeg() -> str:
     """The ffmpeg that the built-in processors use."""
     return f"ffmpeg at {find_ffmpeg() or 'its place in PATH'}"
-
-
-def find_ffmpeg() -> str | None:
-    """Where ffmpeg is; None when the system has it, with ffprobe. Raises UnfitError."""
-    if shutil.which("ffmpeg") and shutil.which("ffprobe"):
-        return None
-    import imageio_ffmpeg
-
-    try:
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
-    except RuntimeError as error:
-        text = f"there is no ffmpeg: {error} Install ffmpeg, or pip install imageio-ffmpeg"
-        raise UnfitError(text, reason="no-ffmpeg") from error
 
 
 def check_disk(output_dir: Path, least_bytes: int) -> str:

@@ -19,12 +19,12 @@ from typing import Any
 
 from youtube_download_coordinator.archive import Archive, Product
 from youtube_download_coordinator.errors import AttemptError, GoneError, PermanentError, TransientError
+from youtube_download_coordinator.ffmpeg import find_ffmpeg
 from youtube_download_coordinator.files import check_free_disk, held_alone, make_folder, move_into_place
 from youtube_download_coordinator.layout import Template, file_stem, safe_name
 from youtube_download_coordinator.models import Done, VideoTask
 from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.one_video import check_whole, one_video
-from youtube_download_coordinator.preflight import find_ffmpeg
 from youtube_download_coordinator.sidecar import video_task_columns, write_sidecar, yt_dlp_version
 from youtube_download_coordinator.subtitles import Choice, choose
 from youtube_download_coordinator.verdicts import MessageKeeper, classify

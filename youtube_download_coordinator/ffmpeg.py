@@ -1,0 +1,20 @@
+"""Where ffmpeg is: the system's, else the one that a package of ours ships."""
+
+from __future__ import annotations
+
+import shutil
+
+from youtube_download_coordinator.errors import UnfitError
+
+
+def find_ffmpeg() -> str | None:
+    """Where ffmpeg is; None when the system has it, with ffprobe. Raises UnfitError."""
+    if shutil.which("ffmpeg") and shutil.which("ffprobe"):
+        return None
+    import imageio_ffmpeg
+
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        text = f"there is no ffmpeg: {error} Install ffmpeg, or pip install imageio-ffmpeg"
+        raise UnfitError(text, reason="no-ffmpeg") from error
