@@ -195,3 +195,10 @@ def test_the_numbers_of_each_state_have_its_colour(desk: SheetDesk) -> None:
     write(desk, lived_in(desk))
     rules = [rule["booleanRule"]["condition"] for rule in tab(desk).conditional_formats]
     assert [rule["type"] for rule in rules].count("NUMBER_GREATER") == len(Status) + 1
+
+
+def test_names_stand_over_numbers_to_the_right(desk: SheetDesk) -> None:
+    write(desk, lived_in(desk))
+    row = next(at for at, line in enumerate(rows(desk)) if line[0] == "Accent")
+    looks = [tab(desk).formats.get(row, column) for column in range(7)]
+    assert [look.get("horizontalAlignment", "") for look in looks] == ["", *["RIGHT"] * 6]

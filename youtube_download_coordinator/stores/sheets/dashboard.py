@@ -34,9 +34,10 @@ DAYS_COLUMN, DAYS_ROW = WIDTH + 1, 19
 """Where the table of days begins, below the chart that is made over it."""
 DAYS_WIDTH = 3
 OUR_COLUMNS = DAYS_COLUMN + DAYS_WIDTH
-WIDTHS_PIXELS = {0: 230, 1: 90, DAYS_COLUMN: 160, DAYS_COLUMN + 1: 160, DAYS_COLUMN + 2: 160}
+WIDTHS_PIXELS = {0: 230, 1: 90, 2: 160, DAYS_COLUMN: 160, DAYS_COLUMN + 1: 160, DAYS_COLUMN + 2: 160}
 CHART_PIXELS = (480, 375)
-_FIELDS = "userEnteredValue,userEnteredFormat.textFormat.bold"
+_FIELDS = "userEnteredValue,userEnteredFormat.textFormat.bold,userEnteredFormat.horizontalAlignment"
+_BOLD: Json = {"textFormat": {"bold": True}}
 _WORDS: Mapping[str, Status] = {
     "running": Status.DONE,
     "clear": Status.DONE,
@@ -112,15 +113,20 @@ def _lines(section: Section) -> Iterator[Json]:
     if not section.rows:
         return
     has_number = isinstance(section.rows[0][-1], int)
+    header, *rows = (_spread(row) if has_number else row for row in (section.header, *section.rows))
     yield _row([section.title], bold=True)
-    for number, row in enumerate([section.header, *section.rows]):
-        padding = [""] * (WIDTH - len(row)) if has_number else []
-        yield _row([*row[:-1], *padding, row[-1]], bold=number == 0)
+    yield _header(header, rows[0])
+    yield from map(_row, rows)
     yield {}
 
 
+def _spread(row: Sequence[Cell]) -> Sequence[Cell]:
+    """As wide as the tables, with what stands last in the last column."""
+    return [*row[:-1], *[""] * (WIDTH - len(row)), row[-1]]
+
+
 def _days(page: Page) -> Json:
-    rows = [_row(page.days.header, bold=True), *(_row(row) for row in page.days.rows)]
+    rows = [_header(page.days.header, page.days.rows[0]), *map(_row, page.days.rows)]
     return {"updateCells": {"range": _days_area(len(rows)), "rows": rows, "fields": _FIELDS}}
 
 
@@ -136,8 +142,17 @@ def _days_area(rows: int, column: int = 0, columns: int = DAYS_WIDTH) -> Json:
     }
 
 
+def _header(names: Sequence[Cell], below: Sequence[Cell]) -> Json:
+    """Names of columns: to the right where numbers stand below, as those do."""
+    row = _row(names, bold=True)
+    for cell, first in zip(row["values"], below, strict=True):
+        if not isinstance(first, str):
+            cell["userEnteredFormat"] = {**_BOLD, "horizontalAlignment": "RIGHT"}
+    return row
+
+
 def _row(cells: Sequence[Cell], *, bold: bool = False) -> Json:
-    look = {"userEnteredFormat": {"textFormat": {"bold": True}}} if bold else {}
+    look = {"userEnteredFormat": _BOLD} if bold else {}
     return {"values": [{**_cell(cell), **look} for cell in cells]}
 
 
