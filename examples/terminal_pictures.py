@@ -30,7 +30,7 @@ from tests.rows import make_queue
 from tests.unit.sheets_setting import google
 from youtube_download_coordinator.stores.sql import SqlStore
 
-COLUMNS, LINES = 120, 40
+COLUMNS, LINES = 100, 40
 COMMAND_SECONDS = 180
 PROMPT = "$ "
 COLUMN_PIXELS, LINE_PIXELS, PADDING_PIXELS = 8.43, 16, 14
@@ -124,7 +124,9 @@ def _terminal(folder: Path, settings: Mapping[str, str]) -> Iterator[Terminal]:
     shell = ["bash", "--norc", "--noprofile"]
     subprocess.run([*tmux, "new-session", "-d", *size, *shell], cwd=folder, env=environment, check=True)
     try:
-        yield Terminal(tmux)
+        terminal = Terminal(tmux)
+        terminal.wait_for(r"\A\$\Z")  # what is typed before the prompt is there stands on the screen twice
+        yield terminal
     finally:
         subprocess.run([*tmux, "kill-server"], check=False)
 
