@@ -31,7 +31,8 @@ FIRST = """# Settings
 
 A setting is an argument of `Config(...)` by its name, or an environment variable: `YDC_` and its name in capitals. A file `.env`
 in the working directory may hold variables too. An argument goes before the environment, that before `.env`, that before the
-default. An empty variable counts as none. A value that cannot be used stops a command with one line that names it.
+default. An empty variable counts as none. A value that cannot be used, and a name that is a misspelt setting
+(in `.env`, any unknown name with `YDC_`), stop a command with one line that names it.
 
 *Secret*: the value is repeated in no message. With Prefect, it belongs in the block: [Prefect](prefect.md#settings-and-secrets).
 `YDC_CHECKOUT` and `YDC_PREFECT_BLOCK` are of the flows alone, and explained there.

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
 from youtube_download_coordinator.cooldown import Pauses
 from youtube_download_coordinator.errors import BadFilter, ConfigError
@@ -36,6 +36,8 @@ Minutes = Annotated[float, Field(gt=0, le=YEAR_MINUTES, allow_inf_nan=False)]
 PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 SECRETS = frozenset({"proxy", "yt_dlp_options", "service_account", "database_url"})
 """Settings whose values are not repeated in a message."""
+VARIABLES_OF_FLOWS = frozenset({"checkout", "prefect_block"})
+"""Variables that no Config reads, though they are ours."""
 
 
 def _proxy(proxy: SecretStr) -> SecretStr:
@@ -268,6 +270,7 @@ class Config(BaseSettings):
         if unknown:
             raise ConfigError(f"there is no setting {', '.join(unknown)}{like(unknown[0], type(self).model_fields)}")
         try:
+            _check_variables(type(self))
             super().__init__(**values)
             _check_pauses(self)
             Filters.read(self.filters)  # each can be read; do they go together?
@@ -343,6 +346,22 @@ class Config(BaseSettings):
 def id_of_spreadsheet(text: str) -> str:
     """The ID, also out of the address in a browser's address bar."""
     return text.partition("/spreadsheets/d/")[2].partition("/")[0] if "/spreadsheets/d/" in text else text.strip()
+
+
+def _check_variables(settings: type[Config]) -> None:
+    """A misspelt variable would leave its default in force, unseen.
+
+    `.env` is ours alone: whatever there begins with `YDC_` must be known. The environment is shared with others' programs, which
+    may use the prefix: there only what looks like a setting is a mistake.
+    """
+    for names, is_ours_alone in ((DotEnvSettingsSource(settings).env_vars, True), (os.environ, False)):
+        for name in filter(lambda name: name.upper().startswith("YDC_"), names):
+            setting = name[len("YDC_") :].lower()
+            if setting in settings.model_fields or setting in VARIABLES_OF_FLOWS:
+                continue
+            meant = like(setting, settings.model_fields)
+            if meant or is_ours_alone:
+                raise ConfigError(f"there is no setting {name.upper()}{' (in .env)' * is_ours_alone}{meant}")
 
 
 def _check_pauses(config: Config) -> None:

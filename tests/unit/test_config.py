@@ -112,6 +112,25 @@ def test_a_wrong_variable_is_named_as_the_setting(monkeypatch: pytest.MonkeyPatc
         Config()
 
 
+def test_a_misspelt_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YDC_MAX_RETRYS", "5")
+    with pytest.raises(ConfigError, match=r"^there is no setting YDC_MAX_RETRYS; did you mean max_retries\?$"):
+        Config()
+
+
+def test_a_misspelt_line_of_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OTHERS=1\nYDC_FROBNICATE=1\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"^there is no setting YDC_FROBNICATE \(in \.env\)$"):
+        Config()
+
+
+def test_variables_of_others_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("MAX_RETRYS=5\nYDC_CHECKOUT=/srv\nydc_max_retries=5\n", encoding="utf-8")
+    monkeypatch.setenv("YDC_PREFECT_BLOCK", "fleet")
+    monkeypatch.setenv("YDC_TEST_POSTGRESQL_URL", "x")
+    assert Config().max_retries == 5
+
+
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"YDC_MAX_RETRIES=\xff\n")
     with pytest.raises(ConfigError, match=r"\.env in '.*' cannot be read"):
