@@ -102,6 +102,18 @@ def test_a_program_reads_every_column_parted_by_tabs(ydc: Ydc) -> None:
     assert (row["ID"], row["Status"], row["Title"], row["Result"]) == ("1", "done", "One", "x.m4a")
 
 
+def test_where_nothing_fits_it_is_said_where_something_would(ydc: Ydc, queue: Queue) -> None:
+    source = queue.claim_at_once(SOURCES, 1)
+    assert source
+    queue.settle([(source, PRIVATE)])
+    said = "ydc: no row of videos or dead-letters fits; of sources 1 would: ydc list --table sources\n"
+    assert ydc("list", "--reason", "private")[2] == ""
+    assert ydc("skip", 3)[0] == 0
+    assert ydc("list", "--reason", "private") == (0, "", said)
+    assert ydc("retry", "--reason", "private", "--yes") == (0, "0 tried again\n", said)
+    assert ydc("list", "--reason", "nothing") == (0, "", "ydc: no row of videos or dead-letters fits\n")
+
+
 @pytest.mark.parametrize("arguments", [["list", "--table", "dead-letters"], ["show", "3"], ["show", "3", "--json"]])
 def test_nothing_in_a_title_reaches_a_terminal_as_a_control(ydc: Ydc, arguments: list[str]) -> None:
     _, out, _ = ydc(*arguments)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.models import Status
 from youtube_download_coordinator.selection import Selection
@@ -112,6 +113,15 @@ NO_FILTERS = Filters()
 def select(queue: Queue, table: TableName, selection: Selection) -> Iterator[Row]:
     """The rows that are meant, wherever they may stand."""
     return chain.from_iterable(queue.select(TABLES[place], selection) for place in where_videos_may_be(table))
+
+
+def say_none_fits(queue: Queue, places: list[TableName], selection: Selection) -> None:
+    """Nothing was found: say so, and name the other tables where something would be."""
+    said = f"ydc: no row of {' or '.join(places)} fits"
+    for place in TABLES:
+        if place not in places and (count := sum(1 for _ in queue.select(TABLES[place], selection))):
+            said += f"; of {place} {count} would: ydc list --table {place}"
+    say(said, problem=True)
 
 
 def check_positive(**options: float | None) -> None:

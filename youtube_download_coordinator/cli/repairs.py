@@ -16,6 +16,7 @@ from youtube_download_coordinator.cli.options import (
     Flag,
     QueueOptions,
     TableName,
+    say_none_fits,
     where_videos_may_be,
 )
 from youtube_download_coordinator.cli.terminal import say
@@ -144,6 +145,8 @@ def _have(
     _tell(answers, participle)
     if missing:
         say(f"ydc: there is no row {', '.join(map(str, missing))} that this fits", problem=True)
+    if wanted.ids is None and not found:
+        say_none_fits(ours, places, wanted)
     left = missing or answers[Answer.HELD] or answers[Answer.MISSED]
     return EXIT_FAILED if wanted.ids is not None and left else 0
 

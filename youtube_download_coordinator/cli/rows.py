@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, assert_never
 
 from cyclopts import Parameter
@@ -17,6 +17,7 @@ from youtube_download_coordinator.cli.options import (
     Filters,
     QueueOptions,
     TableName,
+    say_none_fits,
     select,
     where_videos_may_be,
 )
@@ -72,7 +73,12 @@ def list_rows(
     """
     if limit < 0:
         raise UserError(f"--limit={limit}: it must be 0, for all, or greater")
-    rows = select(queue.coordinator().queue, table, filters.selection())
+    ours, wanted = queue.coordinator().queue, filters.selection()
+    rows = select(ours, table, wanted)
+    if (first := next(rows, None)) is None:
+        say_none_fits(ours, where_videos_may_be(table), wanted)
+        return 0
+    rows = chain([first], rows)
     shown = list(islice(rows, limit)) if limit else rows
     if json:
         for row in shown:
