@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from prefect.settings import get_current_settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PREFECT = (str(Path(sys.executable).with_name("prefect")), "--no-prompt")
@@ -18,6 +19,12 @@ PREFECT = (str(Path(sys.executable).with_name("prefect")), "--no-prompt")
 
 def main() -> None:
     """Ends with one line where a step fails: mostly the server does not answer."""
+    # Prefect would start a server for each step, and no worker would find what was registered.
+    if not get_current_settings().api.url:
+        sys.exit(
+            "no Prefect server is named: set PREFECT_API_URL, "
+            "to http://127.0.0.1:4200/api where `prefect server start` runs on this machine"
+        )
     _register("the block type", *PREFECT, "block", "register", "--module", "tasks.blocks")
     for pool in _work_pools():
         if not _is_there(pool):

@@ -128,6 +128,16 @@ def test_without_a_checkout_there_is_nothing_to_deploy(folder: Path) -> None:
     )
 
 
+def test_without_a_prefect_server_nothing_is_deployed(folder: Path) -> None:
+    """Prefect would start a server of its own for each step, and throw it away."""
+    for name in ("flows", "prefect.yaml"):
+        (folder / name).symlink_to(Path(__file__).resolve().parents[2] / name)
+    code, said, problem = ydc(folder, "deploy", more={"PREFECT_HOME": str(folder), "PREFECT_API_URL": ""})
+    assert (code, said) == (1, "")
+    assert problem.startswith("no Prefect server is named: set PREFECT_API_URL, to http://127.0.0.1:4200/api")
+    assert len(problem.splitlines()) == 1
+
+
 def test_a_locale_without_the_characters_of_a_title_is_no_fault(folder: Path, queue: Queue) -> None:
     queue.add(VIDEO_TASKS, [new_video(2, title="日本語")])
     code, said, _ = ydc(folder, "list", more={"PYTHONIOENCODING": "ascii"})
