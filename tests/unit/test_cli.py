@@ -168,7 +168,7 @@ def test_the_whole_job_on_a_site_of_ones_own(ydc: Ydc, folder: Path, queue: Queu
         done = ydc(*arguments, allow_private_addresses=True)
         again = ydc(*arguments, allow_private_addresses=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "A small media site: 2 videos listed, 2 new" in done.stdout
+    assert "listed   A small media site: 2 videos listed, 2 new\n" in done.stdout
     assert "This run: 2 done." in done.stdout
     rows = videos(queue)
     assert {(row.title, row.accent, row.type, row.lease.state) for row in rows} == {
@@ -267,7 +267,7 @@ def test_without_a_network_each_source_says_so_and_stays_pending(ydc: Ydc, folde
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert sorted(line.split()[1].rstrip(":") for line in lines) == urls
-    assert all("0 videos listed, 0 new; offline: " in line for line in lines)
+    assert all(line.startswith("failed ") and "0 videos listed, 0 new; offline: " in line for line in lines)
     assert queue.counts(SOURCES) == {State.PENDING: 2}
     assert {row.retry_count for row in queue.rows(SOURCES)} == {0}
 

@@ -114,7 +114,8 @@ def _work(coordinator: Coordinator, processor: str, limits: Limits) -> tuple[Sum
 
 def _tell_expansion(expansion: Expansion) -> int:
     """Say what was listed; 1 when the source could not be listed to its end."""
-    say(f"listed   {expansion}", problem=expansion.failure is not None)
+    ending = "failed" if expansion.failure else "listed" if expansion.is_source is None else "alias"
+    say(f"{ending:<8} {expansion}", problem=expansion.failure is not None)
     return 1 if expansion.failure else 0
 
 
