@@ -37,6 +37,7 @@ def _fleet(folder: Path) -> Iterator[PrefectServer]:
         "YDC_DATABASE_URL": f"sqlite:///{folder / 'queue.db'}",
         "YDC_OUTPUT_DIR": str(folder / "media"),
         "YDC_ALLOW_OTHER_SITES": "true",
+        "YDC_ALLOW_PRIVATE_ADDRESSES": "true",  # the site is on this machine
     }
     with serving(folder, ui=True) as server:
         server.deploy()

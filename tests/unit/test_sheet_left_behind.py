@@ -1,4 +1,4 @@
-"""Cells that a killed worker left behind: also processes that end at once, one after the other, put them right."""
+"""Cells that are not right yet: a killed worker left them behind, or lines moved while a worker owed them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.rows import new_video
 from tests.sheet import SheetDesk, sheet_desk, video_url
 from youtube_download_coordinator.ingest import NO_LEASE
-from youtube_download_coordinator.models import Done, Status, VideoTask
+from youtube_download_coordinator.models import Done, Failure, Status, Verdict, VideoTask
 from youtube_download_coordinator.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.projecting import LEFT_SECONDS, SHOW_SECONDS
 
@@ -56,3 +57,17 @@ def test_what_may_be_written_any_moment_is_left_to_whoever_owes_it(desk: SheetDe
     desk.clock.advance(SHOW_SECONDS)
     assert look_and_end(desk) == 0
     assert desk.line(URL)["Status"] == Status.IN_PROGRESS
+
+
+def test_lines_that_moved_up_do_not_keep_a_worker_from_showing_what_it_owes(desk: SheetDesk) -> None:
+    """Another worker's video went to the dead letters; this one does not look at the sheet before it shows its own."""
+    other, owing = desk.queue("other"), desk.queue("owing")
+    other.add(VIDEO_TASKS, [new_video(number) for number in range(1, 8)])
+    first, *rest = sorted(other.claim(VIDEO_TASKS, 7), key=lambda claim: claim.row.id)
+    other.release(rest)
+    done = owing.claim(VIDEO_TASKS, 2)
+    owing.settle([(claim, Done(result="a.m4a")) for claim in done])
+    other.settle([(first, Failure(verdict=Verdict.PERMANENT, reason="private"))])
+    desk.show()
+    for claim in done:
+        assert desk.line(claim.row.url)["Status"] == Status.DONE

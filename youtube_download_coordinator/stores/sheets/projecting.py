@@ -199,7 +199,7 @@ class Projections:
     def flush(self) -> None:
         """Show everything that is owed, now."""
         for name in DATA_TABS:
-            if any(self._book.view(name).position_of(row_id) is None for row_id in self._owed[name]):
+            if self.has_strays or any(self._book.view(name).position_of(row_id) is None for row_id in self._owed[name]):
                 self._book.look([name])
             showing = self.take(name)
             if not showing.requests:
