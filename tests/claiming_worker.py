@@ -38,13 +38,17 @@ class Log:
 
 
 class Claiming:
-    """Processes videos by writing down that it does; from the `hang_after`-th on it never ends one."""
+    """Processes videos by writing down that it does; from the `hang_after`-th on it never ends one.
 
-    def __init__(self, coordinator: Coordinator, log: Log, hang_after: int | None) -> None:
+    It ends none before there is the file `not_before`, if it is given one.
+    """
+
+    def __init__(self, coordinator: Coordinator, log: Log, hang_after: int | None, not_before: Path | None) -> None:
         self._coordinator = coordinator
         self._store: Store = coordinator.queue.store
         self._log = log
         self._left = hang_after
+        self._not_before = not_before
         self._lock = threading.Lock()
 
     def run(self) -> None:
@@ -72,6 +76,8 @@ class Claiming:
         self._log.write("begin", id=task.id, at=self._now(), claimed_at=claimed_at)
         if self._hangs():
             FOR_EVER.wait()
+        while self._not_before and not self._not_before.exists():
+            FOR_EVER.wait(POLL_SECONDS)
         self._log.write("end", id=task.id, at=self._now())
         return Done(result=self._coordinator.queue.worker)
 
@@ -103,6 +109,7 @@ def main() -> None:
     parser.add_argument("job", choices=["open", "ingest", "expand", "claim"])
     parser.add_argument("log", type=Path)
     parser.add_argument("--hang-after", type=int)
+    parser.add_argument("--not-before", type=Path)
     parser.add_argument("--clock-off-hours", type=float, default=0)
     arguments = parser.parse_args()
     set_wall_clock_off(arguments.clock_off_hours)
@@ -118,7 +125,7 @@ def main() -> None:
         for expansion in coordinator.expand():
             log.write("expanded", listed=expansion.listed, new=expansion.new, error=str(expansion.failure or ""))
     else:
-        Claiming(coordinator, log, arguments.hang_after).run()
+        Claiming(coordinator, log, arguments.hang_after, arguments.not_before).run()
     log.write("finished")
 
 

@@ -201,11 +201,13 @@ def test_a_late_result_from_a_frozen_process_is_refused_and_said(scene: Scene) -
     """Stopped with SIGSTOP for longer than its lease, then let go on: another has done its videos meanwhile."""
     coordinator = scene.coordinator()
     coordinator.queue.add(VIDEO_TASKS, [video(number) for number in range(40)])
-    fleet = scene.start("claim", 2, YDC_STALLED_TASK_TIMEOUT_MINUTES="0.1")
+    go_on = scene.folder / "go-on"
+    fleet = scene.start("claim", 2, f"--not-before={go_on}", YDC_STALLED_TASK_TIMEOUT_MINUTES="0.1")
     frozen = fleet.processes[0]
     fleet.go(0)
     wait_until(lambda: fleet.count(0, "begin") > 0)
     frozen.send_signal(signal.SIGSTOP)
+    go_on.touch()
     fleet.go(1)
     fleet.join(1)
     assert coordinator.queue.counts(VIDEO_TASKS) == {State.DONE: 40}

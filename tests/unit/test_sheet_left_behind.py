@@ -59,6 +59,17 @@ def test_what_may_be_written_any_moment_is_left_to_whoever_owes_it(desk: SheetDe
     assert desk.line(URL)["Status"] == Status.IN_PROGRESS
 
 
+@pytest.mark.usefixtures("shown_as_held")
+def test_a_process_that_ends_does_not_wait_for_google_to_mend_what_others_left(desk: SheetDesk) -> None:
+    desk.clock.advance(LEFT_SECONDS)
+    store = desk.store("a run")
+    store.count(VIDEO_TASKS)
+    desk.simulator.faults.add("status", status=503, times=None, path="/v4/")
+    began = desk.clock.now()
+    store.close()
+    assert desk.clock.now() == began
+
+
 def test_lines_that_moved_up_do_not_keep_a_worker_from_showing_what_it_owes(desk: SheetDesk) -> None:
     """Another worker's video went to the dead letters; this one does not look at the sheet before it shows its own."""
     other, owing = desk.queue("other"), desk.queue("owing")

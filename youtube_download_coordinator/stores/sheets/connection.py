@@ -12,7 +12,8 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -157,6 +158,15 @@ class Connection:
     def pause(self, seconds: float) -> None:
         """Let others pass."""
         self.outside.sleep(seconds)
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """What is asked in here is asked once: it is not worth waiting for."""
+        patience_seconds, self._patience_seconds = self._patience_seconds, 0.0
+        try:
+            yield
+        finally:
+            self._patience_seconds = patience_seconds
 
     def another(self) -> Connection:
         """One of its own on the same spreadsheet as the same account, for requests at the same time."""

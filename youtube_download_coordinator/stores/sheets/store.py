@@ -16,7 +16,7 @@ from random import Random
 from typing import Any, TypeVar, cast
 
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import BadUrl, StoreError
+from youtube_download_coordinator.errors import BadUrl, StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Control, Lease, Row, Source, State, VideoTask
 from youtube_download_coordinator.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
@@ -284,12 +284,17 @@ class SheetsStore:
     def close(self) -> None:
         with self._turn:
             self._projections.flush()
-            for name in DATA_TABS:
-                self._projections.hurry_what_was_left(name)
-            if self._projections.has_strays:
-                for name in DATA_TABS:
-                    self._look(name, if_older_than_seconds=FRESH_SECONDS)
+            with self._connection.impatient(), suppress(StoreUnavailable):
+                self._mend()
             self._connection.close()
+
+    def _mend(self) -> None:
+        """Before this process ends: show what others have left behind, and put right what it wrote on a stranger's line."""
+        for name in DATA_TABS:
+            self._projections.hurry_what_was_left(name)
+        if self._projections.has_strays:
+            for name in DATA_TABS:
+                self._look(name, if_older_than_seconds=FRESH_SECONDS)
 
 
 def _ids_by_key(rows: Sequence[Row], given: dict[str, Known]) -> list[int | None]:
