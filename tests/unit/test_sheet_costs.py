@@ -7,6 +7,7 @@ the videos is not counted. docs/costs.md shows the numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from math import ceil
 
 import pytest
@@ -23,11 +24,11 @@ SLACK = 1.1
 
 @pytest.fixture
 def make_fleet() -> Iterator[Callable[..., Fleet]]:
-    fleets: list[Fleet] = []
+    fleets = ExitStack()  # the last one first: each puts back what the library took from `time` before it
 
     def make(videos: int, **options: int) -> Fleet:
         fleet = Fleet(videos, **options)
-        fleets.append(fleet)
+        fleets.callback(fleet.close)
         fleet.start(1, max_videos=1)  # somebody has worked here before: the spreadsheet is prepared
         fleet.run()
         fleet.recorded.clear()
@@ -35,9 +36,8 @@ def make_fleet() -> Iterator[Callable[..., Fleet]]:
         fleet.started_at.clear()
         return fleet
 
-    yield make
-    for fleet in fleets:
-        fleet.close()
+    with fleets:
+        yield make
 
 
 def requests_per_video(fleet: Fleet, each: int) -> float:
