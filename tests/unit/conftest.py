@@ -12,7 +12,7 @@ import imageio_ffmpeg
 import pytest
 
 from tests.clip_site import FEED, LIVE, Site
-from tests.faulty_store import FaultyStore
+from tests.faulty_store import ClockedStore, FaultyStore
 from tests.rows import Clock, make_queue
 from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.processors import Settings
@@ -24,6 +24,14 @@ def store() -> Iterator[FaultyStore]:
     store = FaultyStore()
     yield store
     store.close()
+
+
+@pytest.fixture
+def board() -> Iterator[ClockedStore]:
+    """What the processes of a machine share."""
+    board = ClockedStore()
+    yield board
+    board.close()
 
 
 @pytest.fixture

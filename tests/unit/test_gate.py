@@ -33,13 +33,6 @@ def store() -> Iterator[ClockedStore]:
 
 
 @pytest.fixture
-def board() -> Iterator[ClockedStore]:
-    board = ClockedStore()
-    yield board
-    board.close()
-
-
-@pytest.fixture
 def worker(store: ClockedStore, board: ClockedStore) -> Callable[..., Queue]:
     """A worker of a machine; those of host-a share a board."""
 

@@ -37,13 +37,6 @@ def store() -> Iterator[ClockedStore]:
 
 
 @pytest.fixture
-def board() -> Iterator[ClockedStore]:
-    board = ClockedStore()
-    yield board
-    board.close()
-
-
-@pytest.fixture
 def queue(store: ClockedStore) -> Queue:
     queue = make_queue(store)
     queue.add(VIDEO_TASKS, [new_video(number, key=f"yt:v:{number:011}") for number in range(12)])
