@@ -12,6 +12,7 @@ from uuid import UUID
 
 from httpx import HTTPError
 from prefect import runtime
+from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext, TaskRunContext
@@ -124,6 +125,16 @@ def in_one_line(flow_function: Callable[P, State[Any]]) -> Callable[P, State[Any
 def store_was_unavailable(task: Any, run: TaskRun, state: State[Any]) -> bool:
     """Whether a step that is safe to repeat is worth repeating: a person's mistake does not go away by itself."""
     return isinstance(state.data, StoreUnavailable)
+
+
+REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE: dict[str, Any] = {
+    "retries": len(RETRY_DELAYS_SECONDS),
+    "retry_delay_seconds": RETRY_DELAYS_SECONDS,
+    "retry_condition_fn": store_was_unavailable,
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+}
+"""Of a Prefect task around one step that is safe to repeat."""
 
 
 def never(task: Any, run: TaskRun, state: State[Any]) -> bool:

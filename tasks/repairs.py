@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
-from tasks.context import RETRY_DELAYS_SECONDS, opaque, store_was_unavailable
+from tasks.context import REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE, opaque
 from youtube_download_coordinator.queue import Queue, Recovered
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 
@@ -16,11 +15,7 @@ from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 @task(
     name="recover stalled",
     task_run_name="recover {what}",
-    retries=len(RETRY_DELAYS_SECONDS),
-    retry_delay_seconds=RETRY_DELAYS_SECONDS,
-    retry_condition_fn=store_was_unavailable,
-    cache_policy=NO_CACHE,
-    persist_result=False,
+    **REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE,
 )
 def recover(what: Literal["sources", "videos"], queue: Queue) -> Recovered:
     """Move on the stalled rows of a table. Safe to repeat: what was moved on is not stalled any more."""
@@ -45,11 +40,7 @@ def recover_all(queue: Queue) -> dict[str, int]:
 @task(
     name="requeue dead letters",
     task_run_name="requeue dead letters",
-    retries=len(RETRY_DELAYS_SECONDS),
-    retry_delay_seconds=RETRY_DELAYS_SECONDS,
-    retry_condition_fn=store_was_unavailable,
-    cache_policy=NO_CACHE,
-    persist_result=False,
+    **REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE,
 )
 def requeue(ids: Sequence[int] | None, queue: Queue) -> int:
     """Move dead letters back. Safe to repeat: a second try moves the rest; only its count would be of the rest."""

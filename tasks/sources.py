@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from tasks.context import RETRY_DELAYS_SECONDS, never, opaque, store_was_unavailable, value_of
+from tasks.context import REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE, never, opaque, value_of
 from tasks.events import source_expanded
 from youtube_download_coordinator import BadUrl, Config, Coordinator, Source, SourcesFileError
 from youtube_download_coordinator.coordinator import Client
@@ -26,11 +26,7 @@ from youtube_download_coordinator.survivor import Survivor
 @task(
     name="ingest sources",
     task_run_name="ingest {path}",
-    retries=len(RETRY_DELAYS_SECONDS),
-    retry_delay_seconds=RETRY_DELAYS_SECONDS,
-    retry_condition_fn=store_was_unavailable,
-    cache_policy=NO_CACHE,
-    persist_result=False,
+    **REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE,
 )
 def ingest(path: Path, queue: Queue, config: Config) -> Ingested | State[SourcesFileError]:
     """Insert the sources of a file. Safe to repeat: a source that is there is left alone."""
@@ -65,11 +61,7 @@ def expand_claimed(
 @task(
     name="add source",
     task_run_name="add {url}",
-    retries=len(RETRY_DELAYS_SECONDS),
-    retry_delay_seconds=RETRY_DELAYS_SECONDS,
-    retry_condition_fn=store_was_unavailable,
-    cache_policy=NO_CACHE,
-    persist_result=False,
+    **REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE,
 )
 def add(url: str, accent: str, source_type: str, client: Client) -> int | State[BadUrl]:
     """Add a source; its ID, also when it is known. Safe to repeat."""
