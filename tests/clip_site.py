@@ -14,7 +14,7 @@ import imageio_ffmpeg
 
 from tests import rows
 from youtube_download_coordinator.models import VideoTask
-from youtube_download_coordinator.processors import Settings
+from youtube_download_coordinator.processors.built_in import Settings
 
 LIVE = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nsegment.ts\n"
 FEED = """<rss><channel><title>feed</title>

@@ -22,10 +22,10 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, Sett
 from youtube_download_coordinator.cooldown import Pauses
 from youtube_download_coordinator.errors import BadFilter, ConfigError
 from youtube_download_coordinator.filters import Filters, checked
-from youtube_download_coordinator.layout import Template
 from youtube_download_coordinator.pace import Pace
+from youtube_download_coordinator.processors.layout import Template
 from youtube_download_coordinator.refresh import MAX_HOURS, refresh_hours
-from youtube_download_coordinator.yt_dlp_options import check_options, like
+from youtube_download_coordinator.youtube.yt_dlp_options import check_options, like
 
 YEAR_MINUTES = 366 * 24 * 60
 """No time is longer, so that adding one to a date never fails."""

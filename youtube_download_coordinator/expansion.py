@@ -25,12 +25,10 @@ from youtube_download_coordinator.gate import Closed
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.ingest import NO_LEASE
 from youtube_download_coordinator.models import IS_SOURCE, Done, Failure, Outcome, Source, Verdict, VideoTask, storable
-from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.queue import Claim, Queue, describe
-from youtube_download_coordinator.rescan import Rescan
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.worker import wait_to_begin
-from youtube_download_coordinator.youtube import (
+from youtube_download_coordinator.youtube.listing import (
     ENOUGH,
     GO_ON,
     Listed,
@@ -41,6 +39,8 @@ from youtube_download_coordinator.youtube import (
     ListedVideo,
     parse_item,
 )
+from youtube_download_coordinator.youtube.network import Network
+from youtube_download_coordinator.youtube.rescan import Rescan
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def list_in_child(source: Source, config: Config) -> Generator[Listed, None, Non
         "mix_max_videos": config.mix_max_videos,
         "filters": said_of(source, config.filters),
     }
-    target = "youtube_download_coordinator.youtube:list_in_child"
+    target = "youtube_download_coordinator.youtube.listing:list_in_child"
     deadline_seconds = config.listing_timeout.total_seconds()
     name = f"listing of {source.url}"
     with children.run(target, payload, deadline_seconds=deadline_seconds, name=name, answered=again) as child:

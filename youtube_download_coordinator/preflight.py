@@ -18,12 +18,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from youtube_download_coordinator.cookies import check_cookies
 from youtube_download_coordinator.doctor import Check, examine
 from youtube_download_coordinator.errors import PreflightError, UnfitError
-from youtube_download_coordinator.ffmpeg import find_ffmpeg
-from youtube_download_coordinator.files import check_free_disk, in_megabytes
 from youtube_download_coordinator.processing import BUILT_INS
+from youtube_download_coordinator.processors.ffmpeg import find_ffmpeg
+from youtube_download_coordinator.processors.files import check_free_disk, in_megabytes
+from youtube_download_coordinator.youtube.cookies import check_cookies
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config

@@ -1,7 +1,7 @@
 """Finding a processor, and running it on one video within a deadline. Whatever it does is recorded as what it is.
 
-A processor is a built-in (`download`, `audio`, `metadata`, `subtitles`: processors.py), or a callable of one parameter, which is
-named by its import path, `module:function`, or by the name that the distribution gave it which brought it (ENTRY_POINTS):
+A processor is a built-in (`download`, `audio`, `metadata`, `subtitles`: processors/built_in.py), or a callable of one parameter,
+which is named by its import path, `module:function`, or by the name that its distribution gave it (ENTRY_POINTS):
 
     def process(task: VideoTask) -> object      gets the row: its url, accent, type, title, extra
     def process(url: str) -> object             annotated `str`, or called `url` or `video_url`: gets the URL alone
@@ -119,7 +119,7 @@ def attempt_error_of(error: Exception) -> AttemptError:
         return UnfitError(str(error), reason="processor")
     if isinstance(error, MemoryError):
         return UnfitError(f"MemoryError: {error}", reason="memory")
-    from youtube_download_coordinator.verdicts import classify  # only those who fail need it
+    from youtube_download_coordinator.youtube.verdicts import classify  # only those who fail need it
 
     verdict = classify(error)
     if verdict.reason == "error" and verdict is not error:
@@ -169,7 +169,7 @@ def _log_traceback(error: Exception) -> None:
 
 def _worker_settings(config: Config) -> dict[str, Any]:
     """What the built-ins need to know, and nothing else: no address of a database goes into a child."""
-    from youtube_download_coordinator.network import Network
+    from youtube_download_coordinator.youtube.network import Network
 
     alike = (
         "output_template", "audio_codec", "audio_sample_rate_hz", "audio_mono", "subtitle_languages", "subtitle_kinds",
@@ -193,7 +193,7 @@ def _apply(spec: str, task: VideoTask, settings: Mapping[str, Any], emit: Emit) 
         )
     if spec not in BUILT_INS:
         return _call(processor, task, by_default="task")
-    from youtube_download_coordinator.processors import Settings
+    from youtube_download_coordinator.processors.built_in import Settings
 
     ours = Settings.from_json(settings)
     ours.network.guard_this_process()
@@ -273,7 +273,7 @@ def resolve_processor(spec: str) -> Processor:
     called is made an object. Raises ProcessorError, with one line that says what is wrong.
     """
     if spec in BUILT_INS:
-        return _attribute(importlib.import_module("youtube_download_coordinator.processors"), spec)
+        return _attribute(importlib.import_module("youtube_download_coordinator.processors.built_in"), spec)
     module_name, _, attribute = import_path(spec).partition(":")
     processor = _attribute(_module(module_name), attribute)
     if inspect.isclass(processor) and _takes(processor, 0) and hasattr(processor, "__call__"):  # noqa: B004  of its objects

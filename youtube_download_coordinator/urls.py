@@ -8,7 +8,8 @@
 | @handle, c/name, user/name, /name [/tab] | `yt:a:@handle[/tab]`, lower case | the same |
 | other sites, when they are allowed | `url:` and the address | the address |
 
-The channel behind an alias is known after one request only (youtube.py); `channel_of` then says what the alias stands for.
+The channel behind an alias is known after one request only (youtube/listing.py); `channel_of` then says what the alias
+stands for.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from youtube_download_coordinator.models import Row, State
 from youtube_download_coordinator.reasons import about
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.worker import Limits
-from youtube_download_coordinator.youtube import ListedVideo
+from youtube_download_coordinator.youtube.listing import ListedVideo
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

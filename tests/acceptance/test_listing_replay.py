@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import ROOT, Replay
-from youtube_download_coordinator.youtube import (
+from youtube_download_coordinator.youtube.listing import (
     Listed,
     ListedChannel,
     ListedSource,
@@ -27,7 +27,7 @@ LISTING_SECONDS = 100
 PROGRAM = """
 import json, sys
 from youtube_download_coordinator.errors import AttemptError
-from youtube_download_coordinator.youtube import list_in_child
+from youtube_download_coordinator.youtube.listing import list_in_child
 try:
     list_in_child(json.loads(sys.argv[1]), lambda message: print(json.dumps(message)))
 except AttemptError as error:

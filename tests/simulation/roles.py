@@ -25,7 +25,7 @@ from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASK
 from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.urls import source_target, video_target
 from youtube_download_coordinator.worker import Limits, Worker
-from youtube_download_coordinator.youtube import Listed, ListedTitle, ListedVideo
+from youtube_download_coordinator.youtube.listing import Listed, ListedTitle, ListedVideo
 
 if TYPE_CHECKING:
     from tests.simulation.chaos import Chaos

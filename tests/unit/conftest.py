@@ -14,9 +14,9 @@ import pytest
 from tests.clip_site import FEED, LIVE, Site
 from tests.faulty_store import ClockedStore, FaultyStore
 from tests.rows import Clock, make_queue
-from youtube_download_coordinator.network import Network
-from youtube_download_coordinator.processors import Settings
+from youtube_download_coordinator.processors.built_in import Settings
 from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.youtube.network import Network
 
 
 @pytest.fixture

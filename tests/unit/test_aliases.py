@@ -17,7 +17,7 @@ from youtube_download_coordinator.ingest import new_source
 from youtube_download_coordinator.models import Source, State
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS, Where
-from youtube_download_coordinator.youtube import Listed, ListedChannel, ListedTitle, ListedVideo
+from youtube_download_coordinator.youtube.listing import Listed, ListedChannel, ListedTitle, ListedVideo
 
 UC = "UCsXVk37bltHxD1rDPwtNM8Q"
 CHANNEL = f"https://www.youtube.com/channel/{UC}"

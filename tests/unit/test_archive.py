@@ -13,11 +13,11 @@ import pytest
 
 from tests import rows
 from tests.clip_site import Site, files, task
-from youtube_download_coordinator.archive import Archive, Product
 from youtube_download_coordinator.errors import LaterError, TransientError
-from youtube_download_coordinator.files import held_alone
 from youtube_download_coordinator.models import Done
-from youtube_download_coordinator.processors import Settings, audio, download, metadata
+from youtube_download_coordinator.processors.archive import Archive, Product
+from youtube_download_coordinator.processors.built_in import Settings, audio, download, metadata
+from youtube_download_coordinator.processors.files import held_alone
 
 PRODUCT = Product(kind="audio", name="audio-m4a", former_suffixes=("m4a",))
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from youtube_download_coordinator.cookies import check_cookies, read_cookies
 from youtube_download_coordinator.errors import UnfitError
+from youtube_download_coordinator.youtube.cookies import check_cookies, read_cookies
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 MONTH = timedelta(days=30)

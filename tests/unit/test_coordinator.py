@@ -22,7 +22,7 @@ from youtube_download_coordinator.models import Source, State, VideoTask
 from youtube_download_coordinator.queue import Claim
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.worker import Limits, Summary, Worker
-from youtube_download_coordinator.youtube import Listed, ListedVideo
+from youtube_download_coordinator.youtube.listing import Listed, ListedVideo
 
 CHANNEL = "https://www.youtube.com/channel/UC{:022}"
 PLAYLIST = "https://www.youtube.com/playlist?list=PLexample"

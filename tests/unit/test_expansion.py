@@ -29,7 +29,7 @@ from youtube_download_coordinator.ingest import NO_LEASE
 from youtube_download_coordinator.models import Source, State, Status, Verdict
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
-from youtube_download_coordinator.youtube import Listed, ListedSource, ListedTitle, ListedVideo
+from youtube_download_coordinator.youtube.listing import Listed, ListedSource, ListedTitle, ListedVideo
 
 CONFIG = Config(allow_other_sites=True)
 HANGS = "^(a|aa)+$"

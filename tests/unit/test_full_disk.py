@@ -13,9 +13,9 @@ from tests.clip_site import Site, task
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import UnfitError
 from youtube_download_coordinator.models import Failure, Verdict
-from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.processing import process_video
-from youtube_download_coordinator.processors import Settings, audio, download, metadata
+from youtube_download_coordinator.processors.built_in import Settings, audio, download, metadata
+from youtube_download_coordinator.youtube.network import Network
 
 SIZE_BYTES = 1 << 20
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests import rows
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError
-from youtube_download_coordinator.layout import FIELDS, NAME_MAX_BYTES, Template, file_stem, safe_name
 from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.processors.layout import FIELDS, NAME_MAX_BYTES, Template, file_stem, safe_name
 
 # -- names
 

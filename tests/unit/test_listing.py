@@ -21,8 +21,7 @@ from youtube_download_coordinator.errors import (
     ThrottledError,
     TransientError,
 )
-from youtube_download_coordinator.network import Network
-from youtube_download_coordinator.youtube import (
+from youtube_download_coordinator.youtube.listing import (
     Listed,
     ListedChannel,
     ListedPage,
@@ -33,6 +32,7 @@ from youtube_download_coordinator.youtube import (
     listing,
     parse_item,
 )
+from youtube_download_coordinator.youtube.network import Network
 
 YT = "https://www.youtube.com"
 UC = "UCs6nmQViDpUw0nuIx9c_WvA"

@@ -10,9 +10,9 @@ import pytest
 
 from tests.clip_site import Site, files, task
 from youtube_download_coordinator.errors import AttemptError
-from youtube_download_coordinator.network import Network
-from youtube_download_coordinator.processors import Settings, download, metadata
-from youtube_download_coordinator.youtube import ListedSource, ListedVideo, listing
+from youtube_download_coordinator.processors.built_in import Settings, download, metadata
+from youtube_download_coordinator.youtube.listing import ListedSource, ListedVideo, listing
+from youtube_download_coordinator.youtube.network import Network
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # yt-dlp leaves half a file open when a stream fails
 

@@ -16,9 +16,9 @@ from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError, TransientError, UnfitError
 from youtube_download_coordinator.expansion import list_in_child
 from youtube_download_coordinator.models import Failure, Verdict
-from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.processing import process_video
-from youtube_download_coordinator.verdicts import MessageKeeper
+from youtube_download_coordinator.youtube.network import Network
+from youtube_download_coordinator.youtube.verdicts import MessageKeeper
 
 SECRET = "hush-hush"
 

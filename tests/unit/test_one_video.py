@@ -8,7 +8,7 @@ import pytest
 
 from youtube_download_coordinator.errors import AttemptError, LaterError
 from youtube_download_coordinator.models import Verdict
-from youtube_download_coordinator.one_video import check_whole
+from youtube_download_coordinator.processors.one_video import check_whole
 
 
 def test_an_upcoming_video_says_when() -> None:

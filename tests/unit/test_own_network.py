@@ -18,13 +18,13 @@ from youtube_download_coordinator.errors import PermanentError
 from youtube_download_coordinator.expansion import list_in_child
 from youtube_download_coordinator.ingest import new_source
 from youtube_download_coordinator.models import Failure, Verdict
-from youtube_download_coordinator.own_network import is_public
 from youtube_download_coordinator.processing import process_video
+from youtube_download_coordinator.youtube.own_network import is_public
 
 OUTSIDE = "http://outside.example"
 GUARDED = """
 import subprocess, sys
-from youtube_download_coordinator.own_network import keep_out_of_own_network
+from youtube_download_coordinator.youtube.own_network import keep_out_of_own_network
 keep_out_of_own_network()
 subprocess.run(["true", sys.argv[1]])
 """

@@ -378,7 +378,7 @@ def user_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 
 def test_built_ins_are_known_by_name() -> None:
     for name in ("download", "audio", "metadata"):
-        assert resolve_processor(name).__module__ == "youtube_download_coordinator.processors"
+        assert resolve_processor(name).__module__ == "youtube_download_coordinator.processors.built_in"
 
 
 def test_a_module_of_the_working_directory_is_found(user_modules: Path) -> None:

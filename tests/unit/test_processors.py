@@ -14,14 +14,14 @@ import imageio_ffmpeg
 import pytest
 
 from tests.clip_site import Site, files, is_sidecar, streams, task, with_sidecar
-from youtube_download_coordinator import processors
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import AttemptError, LaterError, PermanentError, UnfitError
-from youtube_download_coordinator.layout import file_stem
 from youtube_download_coordinator.models import Done, Failure, Verdict
-from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.processing import process_video
-from youtube_download_coordinator.processors import Settings, audio, download, metadata
+from youtube_download_coordinator.processors import built_in
+from youtube_download_coordinator.processors.built_in import Settings, audio, download, metadata
+from youtube_download_coordinator.processors.layout import file_stem
+from youtube_download_coordinator.youtube.network import Network
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning"
@@ -190,7 +190,7 @@ def test_progress_is_told_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None
     now = [100.0]
     told: list[Any] = []
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    hook = processors._progress_hook(told.append)
+    hook = built_in._progress_hook(told.append)
     for step in range(25):
         now[0] = 100 + step / 10
         hook({"status": "downloading", "downloaded_bytes": step, "total_bytes_estimate": 24.5})

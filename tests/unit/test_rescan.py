@@ -19,8 +19,8 @@ from youtube_download_coordinator.ingest import new_source
 from youtube_download_coordinator.models import Source, State
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS, Change
-from youtube_download_coordinator.walk import PAGE_ENTRIES
-from youtube_download_coordinator.youtube import Listed, ListedPage, ListedTitle, ListedVideo
+from youtube_download_coordinator.youtube.listing import Listed, ListedPage, ListedTitle, ListedVideo
+from youtube_download_coordinator.youtube.walk import PAGE_ENTRIES
 
 CONFIG = Config()
 UC = "UCsXVk37bltHxD1rDPwtNM8Q"

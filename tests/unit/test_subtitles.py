@@ -8,7 +8,7 @@ import pytest
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError
-from youtube_download_coordinator.subtitles import choose
+from youtube_download_coordinator.processors.subtitles import choose
 
 
 def tracks(language: str, translated: bool = False) -> list[dict[str, str]]:

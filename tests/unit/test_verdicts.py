@@ -35,7 +35,7 @@ from youtube_download_coordinator.errors import (
     TransientError,
     UnfitError,
 )
-from youtube_download_coordinator.verdicts import KEPT_MESSAGES, MessageKeeper, classify
+from youtube_download_coordinator.youtube.verdicts import KEPT_MESSAGES, MessageKeeper, classify
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PLAYER_API = "https://www.youtube.com/youtubei/v1/player"
@@ -304,7 +304,7 @@ def test_the_keeper_keeps_the_last_warnings_and_passes_them_on(caplog: pytest.Lo
 
 def test_neither_verdicts_nor_youtube_load_yt_dlp() -> None:
     code = (
-        "import sys; from youtube_download_coordinator import verdicts, youtube, urls;"
+        "import sys; from youtube_download_coordinator.youtube import listing, verdicts;"
         "verdicts.classify(ValueError('x')); sys.exit('yt_dlp' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

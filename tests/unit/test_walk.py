@@ -12,10 +12,10 @@ import yt_dlp
 from tests.unit.test_listing import UC, YT, a_list, keys, tab, video
 from youtube_download_coordinator.errors import TransientError
 from youtube_download_coordinator.filters import Filters, VideoKind
-from youtube_download_coordinator.network import Network
 from youtube_download_coordinator.urls import source_target
-from youtube_download_coordinator.walk import PAGE_ENTRIES, candidate, is_newest_first, kind_of
-from youtube_download_coordinator.youtube import Listed, ListedPage, ListedVideo, list_in_child, listing
+from youtube_download_coordinator.youtube.listing import Listed, ListedPage, ListedVideo, list_in_child, listing
+from youtube_download_coordinator.youtube.network import Network
+from youtube_download_coordinator.youtube.walk import PAGE_ENTRIES, candidate, is_newest_first, kind_of
 
 CHANNEL = f"{YT}/channel/{UC}"
 PLAYLIST = f"{YT}/playlist?list=PLx12345"

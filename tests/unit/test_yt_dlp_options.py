@@ -9,7 +9,7 @@ from yt_dlp import YoutubeDL, parse_options
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError
-from youtube_download_coordinator.yt_dlp_options import ALLOWED, REFUSED
+from youtube_download_coordinator.youtube.yt_dlp_options import ALLOWED, REFUSED
 
 
 def test_options_are_taken_from_the_environment_as_json(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from youtube_download_coordinator.files import write_text
 from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.processors.files import write_text
 
 SUFFIX = ".json"
 OUR_COLUMNS = ("ID", "SourceID", "URL", "Accent", "Type", "Duration", "Title")

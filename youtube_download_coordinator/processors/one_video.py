@@ -9,7 +9,7 @@ from typing import Any
 
 from youtube_download_coordinator.errors import AttemptError, LaterError, PermanentError
 from youtube_download_coordinator.models import utc_text
-from youtube_download_coordinator.verdicts import classify
+from youtube_download_coordinator.youtube.verdicts import classify
 
 
 def one_video(info: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from youtube_download_coordinator.models import VideoTask
-from youtube_download_coordinator.youtube import ListedPage
+from youtube_download_coordinator.youtube.listing import ListedPage
 
 Known = Callable[[Collection[str]], set[str]]
 """Of these keys, those that have a row."""

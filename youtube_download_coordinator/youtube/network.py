@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from youtube_download_coordinator.cookies import read_cookies
 from youtube_download_coordinator.errors import UnfitError
-from youtube_download_coordinator.own_network import keep_out_of_own_network
-from youtube_download_coordinator.verdicts import MessageKeeper, without_logins
+from youtube_download_coordinator.youtube.cookies import read_cookies
+from youtube_download_coordinator.youtube.own_network import keep_out_of_own_network
+from youtube_download_coordinator.youtube.verdicts import MessageKeeper, without_logins
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config

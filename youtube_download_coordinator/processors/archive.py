@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from youtube_download_coordinator.files import make_folder, write_text
-from youtube_download_coordinator.layout import file_stem, key_digest, safe_name
 from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.processors.files import make_folder, write_text
+from youtube_download_coordinator.processors.layout import file_stem, key_digest, safe_name
 
 FOLDER = ".archive"
 
