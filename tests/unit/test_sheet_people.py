@@ -171,6 +171,25 @@ def test_a_copy_in_the_other_tab_is_set_apart(desk: SheetDesk, queue: Queue) -> 
     assert [(line["ID"], line["LastError"]) for line in desk.lines()] == [("2", "duplicate of 1")]
 
 
+def test_a_copy_that_a_move_carried_off_while_its_row_was_held_is_never_processed(
+    desk: SheetDesk, queue: Queue
+) -> None:
+    """It is not changed along with the row, so it still says held when the row is done."""
+    add(queue, 1)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    desk.person.insert_row(DEAD, 1, {name: text for name, text in desk.line(video_url(1)).items() if text})
+    queue.renew()
+    assert queue.settle([(claim, Done(result="ok"))])[0] is not None
+    desk.clock.advance(queue.video_policy.lease.total_seconds())
+    look_again(desk, queue)
+    look_again(desk, queue)
+    assert queue.claim(VIDEO_TASKS, 1) == []
+    assert sorted((line["ID"], line["Status"], line["LastError"]) for line in desk.lines()) == [
+        ("1", "done", ""),
+        ("2", "error", "duplicate of 1"),
+    ]
+
+
 def test_a_deleted_row_is_gone(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1, 2)
     desk.person.delete_row(VIDEOS, desk.row_of(video_url(1)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -178,15 +178,15 @@ class Adoption:
     def _twins_apart(self, group: str, ledger: Ledger, new: list[str]) -> Iterator[Json]:
         """Leave the lease to the line whose URL it is for; each other becomes a row of its own, or a duplicate."""
         for twins in self._twins(group):
-            rightful, *others = sorted(twins, key=self._rank)
+            newest = _newest(twins)
+            rightful, *others = sorted(twins, key=partial(self._rank, newest=newest))
             for line in others:
-                lease = line.word.lease
-                if lease and lease.state is State.HELD and line.mark.lease != rightful.mark.lease:
-                    continue  # somebody works on it: it is set apart when that has ended
+                if line.mark.lease != rightful.mark.lease and _is_worked_on(line, newest):
+                    continue  # it is set apart when that has ended
                 same_id = line.word.row_id == rightful.word.row_id
                 row_id, requests = self._book.take_ids(ledger, group, 1) if same_id else (line.word.row_id, [])
                 yield from requests
-                version = 0 if same_id or not lease else lease.version + 1
+                version = 0 if same_id else _version(line) + 1
                 new.append(self._apart(line, rightful, row_id, version, ledger))
                 log.warning("row %d was copied by hand: a copy is set apart as row %d", rightful.word.row_id, row_id)
                 yield find_replace(line.mark.lease, new[-1], self._book.tab(line.tab).area("Lease", line.position))
@@ -197,12 +197,12 @@ class Adoption:
             return self._new_word(line.tab, row_id, line.mark.url, "", ledger)
         return self._word(row_id, line.word.key, State.ERROR, f"{DUPLICATE}{rightful.word.row_id}", version)
 
-    def _rank(self, line: _Line) -> tuple[bool, bool, bool, int, int, bool, int]:
+    def _rank(self, line: _Line, newest: Mapping[int, int]) -> tuple[bool, bool, bool, bool, int, int, bool, int]:
         """The rightful one first."""
         lease = line.word.lease or Lease(nonce="")
         astray = (line.tab == DEAD_LETTERS.name) != (lease.state is State.DEAD)
-        held, done = lease.state is not State.HELD, lease.state is not State.DONE
-        return not self._is_for(line), held, done, line.word.row_id, -lease.version, astray, line.position
+        held, done, old = lease.state is not State.HELD, lease.state is not State.DONE, _is_old(line, newest)
+        return not self._is_for(line), old, held, done, line.word.row_id, -lease.version, astray, line.position
 
     def _is_for(self, line: _Line) -> bool:
         """Whether the line's URL is the one that its lease is for."""
@@ -212,6 +212,27 @@ class Adoption:
             return self._key(line.tab, line.mark.url) == line.word.key
         except BadUrl:
             return line.word.key == NO_KEY
+
+
+def _newest(lines: Iterable[_Line]) -> dict[int, int]:
+    """The highest version of each row."""
+    newest: dict[int, int] = {}
+    for line in lines:
+        newest[line.word.row_id] = max(newest.get(line.word.row_id, 0), _version(line))
+    return newest
+
+
+def _is_old(line: _Line, newest: Mapping[int, int]) -> bool:
+    """Whether the row went on on another line: whoever held it here holds it there, or no more."""
+    return _version(line) < newest[line.word.row_id]
+
+
+def _is_worked_on(line: _Line, newest: Mapping[int, int]) -> bool:
+    return line.word.lease is not None and line.word.lease.state is State.HELD and not _is_old(line, newest)
+
+
+def _version(line: _Line) -> int:
+    return line.word.lease.version if line.word.lease else 0
 
 
 def _counts(word: Word) -> bool:
