@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.sheets_api.accounts import Accounts
 from website.drawings import IMAGES, fingerprint
+from website.google_drawings import KEY_FILE, drawings
 from website.settings import document
 from youtube_download_coordinator.config import Config
 
@@ -64,3 +66,14 @@ def test_a_drawing_is_that_of_its_source(source: Path) -> None:
     assert drawn.startswith(fingerprint(source.read_text(encoding="utf-8"))), (
         "python -m website.drawings mermaid.min.js"
     )
+
+
+@pytest.mark.parametrize("name", drawings())
+def test_a_drawing_of_the_set_up_is_up_to_date(name: str) -> None:
+    assert (IMAGES / name).read_text(encoding="utf-8") == drawings()[name], "python -m website.google_drawings"
+
+
+def test_the_drawn_key_file_has_the_fields_of_one() -> None:
+    key = Accounts().add("worker").key_info("https://oauth2.googleapis.com/token")
+    assert {name for name, _ in KEY_FILE} <= key.keys()
+    assert dict(KEY_FILE)["private_key"] is None
