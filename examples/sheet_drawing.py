@@ -1,7 +1,8 @@
 """A tab of a spreadsheet as an HTML page, drawn from what the Sheets API gives of it (a `Sheet` with its grid data).
 
-It knows what the tab Dashboard uses: shown text, bold, to the right, widths, conditional colours by NUMBER_GREATER and TEXT_EQ,
-and a combo chart of columns and a line. A condition or a chart of another kind is an error, so that no picture leaves it out.
+It knows what our tabs use: shown text, bold, its colour, to the right, cut, widths, notes, lists to choose from, conditional
+colours by NUMBER_GREATER and TEXT_EQ, and a combo chart of columns and a line. A condition or a chart of another kind is an
+error, so that no picture leaves it out.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ STYLE = """
 body { margin: 0; background: white; color: black; font: 13px Arial, "Liberation Sans", sans-serif; }
 div { position: absolute; white-space: nowrap; overflow: hidden; box-sizing: border-box; padding: 3px 4px; }
 div.right { text-align: right; }
+div.noted { border-top: 7px solid #f4b400; border-left: 7px solid transparent; width: 0; height: 0; padding: 0; }
 svg { position: absolute; background: white; border: 1px solid #dadce0; }
 """
 
@@ -51,11 +53,12 @@ class _Grid:
         return number
 
 
-def drawn(tab: Json) -> Drawing:
-    """Everything of a tab that is filled. Raises ValueError for what is not known here."""
+def drawn(tab: Json, *, lines: bool = False) -> Drawing:
+    """Everything of a tab that is filled, and lines between the cells. Raises ValueError for what is not known here."""
     grid = _grid(tab["data"][0])
     width = max(len(row) for row in grid.rows)
     parts = [
+        *(_lines(grid, width) if lines else ()),
         *_cells(grid, tab.get("conditionalFormats", [])),
         *(_chart(grid, chart) for chart in tab.get("charts", [])),
     ]
@@ -74,11 +77,18 @@ def _grid(data: Json) -> _Grid:
 # --- cells -----------------------------------------------------------------------------------------------------------
 
 
+def _lines(grid: _Grid, width: int) -> Iterator[str]:
+    """Around every cell, as many columns as are filled."""
+    for row in range(len(grid.rows)):
+        for column in range(width):
+            yield _box(grid, row, column, column + 1, "border:solid #e1e1e1;border-width:0 1px 1px 0") + "</div>"
+
+
 def _cells(grid: _Grid, rules: Sequence[Json]) -> Iterator[str]:
     for row, cells in enumerate(grid.rows):
         for column, cell in enumerate(cells):
             if cell.get("formattedValue"):
-                yield _cell(grid, row, column, _background(grid, row, column, rules))
+                yield _cell(grid, row, column, _background(grid, row, column, rules)) + _marks(grid, row, column)
 
 
 def _cell(grid: _Grid, row: int, column: int, background: str) -> str:
@@ -86,12 +96,27 @@ def _cell(grid: _Grid, row: int, column: int, background: str) -> str:
     look = grid.cell(row, column).get("effectiveFormat", {})
     to_the_right = grid.number(row, column) is not None or look.get("horizontalAlignment") == "RIGHT"
     end = column + 1
-    while not to_the_right and end < len(grid.lefts) - 1 and not grid.text(row, end):
+    runs_on = not to_the_right and look.get("wrapStrategy") != "CLIP"
+    while runs_on and end < len(grid.lefts) - 1 and not grid.text(row, end):
         end += 1
     bold = look.get("textFormat", {}).get("bold")
     text = f"<b>{escape(grid.text(row, column))}</b>" if bold else escape(grid.text(row, column))
     colour = _box(grid, row, column, column + 1, f"background:{background}") + "</div>" if background else ""
-    return f"{colour}{_box(grid, row, column, end, kind='right' if to_the_right else '')}{text}</div>"
+    ink = f"color:{_colour(given)}" if (given := _ink(look)) else ""
+    return f"{colour}{_box(grid, row, column, end, ink, kind='right' if to_the_right else '')}{text}</div>"
+
+
+def _ink(look: Json) -> Json:
+    given: Json = look.get("textFormat", {}).get("foregroundColorStyle", {}).get("rgbColor", {})
+    return given
+
+
+def _marks(grid: _Grid, row: int, column: int) -> str:
+    """A corner for a note, and an arrow for a list to choose from."""
+    cell, right, top = grid.cell(row, column), grid.lefts[column + 1], grid.tops[row]
+    note = f"<div class='noted' style='left:{right - 7}px;top:{top}px'></div>" if "note" in cell else ""
+    has_list = cell.get("dataValidation", {}).get("condition", {}).get("type") == "ONE_OF_LIST"
+    return note + (f"<div style='left:{right - 20}px;top:{top}px'>▾</div>" if has_list else "")
 
 
 def _box(grid: _Grid, row: int, start: int, end: int, style: str = "", kind: str = "") -> str:

@@ -27,7 +27,7 @@ from examples.media_site import make_site, serving
 from examples.prefect_server import ROOT, YDC
 from examples.small_fleet import live
 from tests.rows import make_queue
-from tests.unit.sheets_setting import google
+from tests.unit.sheets_setting import Setting, google
 from youtube_download_coordinator.stores.sql import SqlStore
 
 COLUMNS, LINES = 100, 40
@@ -82,19 +82,19 @@ def _new(folder: Path) -> Path:
 
 def _take_run(page: Page, folder: Path) -> None:
     settings = {"YDC_ALLOW_OTHER_SITES": "true", "YDC_ALLOW_PRIVATE_ADDRESSES": "true"}  # the site is on this machine
-    with serving(make_site(folder / "site", TITLES), TITLES) as address, _terminal(folder, settings) as terminal:
+    with serving(make_site(folder / "site", TITLES), TITLES) as address, terminal(folder, settings) as shell:
         (folder / "sources.txt").write_text(f"{address}/feed.xml|Lagos|interview\n", encoding="utf-8")
-        terminal.type("ydc run --sources sources.txt --processor examples.own_function:formats --concurrency 1")
-        _draw(page, folder, "ydc-run", terminal.wait_for("· 3 done"))
-        terminal.wait_for_prompt()
+        shell.type("ydc run --sources sources.txt --processor examples.own_function:formats --concurrency 1")
+        draw(page, folder, "ydc-run", shell.wait_for("· 3 done"))
+        shell.wait_for_prompt()
 
 
 def _take_status(page: Page, folder: Path) -> None:
     url = f"sqlite:///{folder / 'coordinator.db'}"
     live(lambda machine: make_queue(SqlStore(url), f"{machine}/worker"), lambda: None)
-    with _terminal(folder, {}) as terminal:
-        terminal.type("ydc status")
-        _draw(page, folder, "ydc-status", terminal.wait_for_prompt())
+    with terminal(folder, {}) as shell:
+        shell.type("ydc status")
+        draw(page, folder, "ydc-status", shell.wait_for_prompt())
 
 
 def _take_doctor(page: Page, folder: Path) -> None:
@@ -102,15 +102,20 @@ def _take_doctor(page: Page, folder: Path) -> None:
         here.new_book(title="Speech corpus")
         here.run("init")
         here.book.share(here.account.email, "reader")
-        settings = {name: text for name, text in here.command()["env"].items() if name.startswith("YDC_")}
-        with _terminal(folder, {**settings, "YDC_CREDENTIALS_FILE": here.key_file.name}) as terminal:
-            terminal.type("ydc doctor --processor metadata")
-            _draw(page, folder, "ydc-doctor", terminal.wait_for_prompt())
+        with terminal(folder, settings_of(here)) as shell:
+            shell.type("ydc doctor --processor metadata")
+            draw(page, folder, "ydc-doctor", shell.wait_for_prompt())
+
+
+def settings_of(here: Setting) -> dict[str, str]:
+    """What leads `ydc` to a simulated spreadsheet, with the key file by its name alone."""
+    settings = {name: text for name, text in here.command()["env"].items() if name.startswith("YDC_")}
+    return settings | {"YDC_CREDENTIALS_FILE": here.key_file.name}
 
 
 @contextmanager
-def _terminal(folder: Path, settings: Mapping[str, str]) -> Iterator[Terminal]:
-    """A shell in the folder, at a terminal that ends after this."""
+def terminal(folder: Path, settings: Mapping[str, str], lines: int = LINES) -> Iterator[Terminal]:
+    """A shell in the folder, at a terminal of so many lines that ends after this."""
     tmux = [needed_program("tmux", package="tmux"), "-S", str(folder / "tmux"), "-f", os.devnull]
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("YDC_", "GOOGLE_", "TMUX"))}
     environment = kept | {
@@ -120,18 +125,19 @@ def _terminal(folder: Path, settings: Mapping[str, str]) -> Iterator[Terminal]:
         "PS1": PROMPT,
         **settings,
     }
-    size = ["-x", str(COLUMNS), "-y", str(LINES)]
-    shell = ["bash", "--norc", "--noprofile"]
-    subprocess.run([*tmux, "new-session", "-d", *size, *shell], cwd=folder, env=environment, check=True)
+    size = ["-x", str(COLUMNS), "-y", str(lines)]
+    bash = ["bash", "--norc", "--noprofile"]
+    subprocess.run([*tmux, "new-session", "-d", *size, *bash], cwd=folder, env=environment, check=True)
     try:
-        terminal = Terminal(tmux)
-        terminal.wait_for(r"\A\$\Z")  # what is typed before the prompt is there stands on the screen twice
-        yield terminal
+        shell = Terminal(tmux)
+        shell.wait_for(r"\A\$\Z")  # what is typed before the prompt is there stands on the screen twice
+        yield shell
     finally:
         subprocess.run([*tmux, "kill-server"], check=False)
 
 
-def _draw(page: Page, folder: Path, name: str, screen: str) -> None:
+def draw(page: Page, folder: Path, name: str, screen: str) -> None:
+    """Draw what `wait_for` gave, as docs/images/<name>.png."""
     console = Console(record=True, file=io.StringIO(), width=COLUMNS, soft_wrap=True)
     console.print(Text.from_ansi(screen))
     html = console.export_html(theme=SVG_EXPORT_THEME, code_format=PAGE, inline_styles=True)

@@ -38,6 +38,13 @@ def dead_links(page: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_belongs_to_a_line_of_a_list_is_indented_as_the_site_needs_it(page: Path) -> None:
+    """By four spaces: by fewer, GitHub shows a block in the list, and the site the source of one, with the list torn apart."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if re.match(r" {1,3}(```|!\[|[*-] |\d+\. |\|)", line)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_link_is_dead(page: Path) -> None:
     assert list(dead_links(page)) == []
 

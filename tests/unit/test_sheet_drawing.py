@@ -45,6 +45,27 @@ def test_a_cell_has_the_colour_of_the_rule_that_it_meets(kind: str, value: str, 
     assert [int(part.split("left:")[1].split("px")[0]) for part in coloured] == lefts
 
 
+def test_notes_lists_to_choose_from_and_the_colour_of_text_are_drawn() -> None:
+    with_marks = deepcopy(tab())
+    first, second, *_ = with_marks["data"][0]["rowData"][0]["values"]
+    second["note"] = "Set a Status"
+    second["dataValidation"] = {"condition": {"type": "ONE_OF_LIST"}}
+    first["effectiveFormat"] = {
+        "textFormat": {"foregroundColorStyle": {"rgbColor": {"red": 1.0}}},
+        "wrapStrategy": "CLIP",
+    }
+    marked, plain = drawn(with_marks).html, drawn(tab()).html
+    assert [marked.count(mark) - plain.count(mark) for mark in ("class='noted'", "▾", "color:rgb(255,0,0)")] == [
+        1,
+        1,
+        1,
+    ]
+
+
+def test_lines_stand_around_every_cell() -> None:
+    assert drawn(tab(), lines=True).html.count("border:solid") == drawn(tab()).html.count("border:solid") + 4
+
+
 def test_what_cannot_be_drawn_is_said() -> None:
     with pytest.raises(ValueError, match="a condition that cannot be drawn"):
         drawn(tab("CUSTOM_FORMULA"))
