@@ -20,7 +20,7 @@ from youtube_download_coordinator.expansion import Expansion, Listing, expand, e
 from youtube_download_coordinator.ingest import Ingested, ingest_file
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.store import SOURCES, Table
-from youtube_download_coordinator.survivor import Survivor
+from youtube_download_coordinator.survivors import Survivor
 
 
 @task(

@@ -38,7 +38,7 @@ from youtube_download_coordinator.processing import call_in_process, process_vid
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.report import Page
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS, Store, Where
-from youtube_download_coordinator.survivor import Survivor
+from youtube_download_coordinator.survivors import Survivor
 from youtube_download_coordinator.worker import (
     Attempt,
     Ending,

@@ -23,7 +23,7 @@ from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.processing import outcome_of_result
 from youtube_download_coordinator.queue import Claim, Queue, describe
 from youtube_download_coordinator.store import VIDEO_TASKS
-from youtube_download_coordinator.survivor import Survivor
+from youtube_download_coordinator.survivors import Survivor
 from youtube_download_coordinator.worker import DEADLINE_GRACE_SECONDS, Ending, ending_of, settle_one, wait_to_begin
 
 log = logging.getLogger(__name__)

@@ -1,124 +1,25 @@
-"""A small process that outlives a worker's, and gives back what it held when it could not do so itself.
+"""The process that outlives a worker's; survivors.py says what for.
 
-    with Survivor(queue, config) as attempts_run:
-        attempts_run([17, 18])      # whenever that changes: the IDs of the videos that attempts run on
-
-It sleeps in a read of its stdin, the *lifeline*. Our process holds the other end, and so does the supervisor of each of its
-children: its end proves that all of them are gone, whatever killed them. Then their rows are free for others, long before the
-leases end: without a count those that were only claimed; with one more failed attempt those that an attempt ran on, for it may
-have been what killed us. A worker that has given back everything itself dismisses its survivor.
-
-This file is run by its path and imports the library only when there is something to give back, so it is small until then.
+It is run by its path and imports the library only when there is something to give back, so it is small until then.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import pickle
 import signal
-import subprocess
 import sys
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-    from types import TracebackType
     from typing import Any
 
     from youtube_download_coordinator.config import Config
-    from youtube_download_coordinator.queue import Queue
 
-DISMISSED = b"dismissed\n"
 AGAIN_SECONDS = 1.0
 """The pause before an unavailable store is asked again."""
-END_SECONDS = 5.0
-"""What a dismissed survivor may take to end."""
-
-
-class Survivor:
-    """Begins with the first word of attempts. Where it cannot, what a killed worker held waits for its leases to end."""
-
-    def __init__(self, queue: Queue, config: Config) -> None:
-        self._queue = queue
-        self._config = config
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lifeline = -1
-        self._told: list[int] | None = None
-
-    def __enter__(self) -> Callable[[Collection[int]], None]:
-        return self.tell
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Dismiss it, unless there may be something left to give back: when we are gone, it will look.
-
-        By an attempt that nothing ends before this process, or by a claim that was on its way when we were interrupted.
-        """
-        interrupted = kind is not None and not issubclass(kind, Exception)
-        if interrupted or self._queue.held_rows:
-            self.tell([])
-        else:
-            self._dismiss()
-
-    def tell(self, ids: Collection[int]) -> None:
-        """Say which videos attempts run on now. None: no attempt is to blame if this process ends."""
-        if self._told is None:
-            self._start_or_say_why_not()
-        if self._told != sorted(ids):
-            self._told = sorted(ids)
-            self._write(json.dumps(self._told).encode() + b"\n")
-
-    def _start_or_say_why_not(self) -> None:
-        try:
-            self._start()
-        except OSError as error:
-            import logging
-
-            log = logging.getLogger(__name__)
-            log.warning("if this worker is killed, what it holds waits for its leases to end: %s", error)
-
-    def _start(self) -> None:
-        from youtube_download_coordinator import children
-
-        job = {"path": sys.path, "config": pickle.dumps(self._config).hex()}
-        command = [sys.executable, "-P", __file__, self._queue.worker]
-        reader, self._lifeline = os.pipe()
-        try:
-            # In a session of its own: Ctrl-C, and a signal to our whole group, is not for it.
-            self._process = subprocess.Popen(
-                command, stdin=reader, stdout=subprocess.DEVNULL, bufsize=0, start_new_session=True
-            )
-        finally:
-            os.close(reader)
-        _STARTED.append(self._process)
-        children.hold_open(self._lifeline)
-        self._write(json.dumps(job).encode() + b"\n")
-
-    def _dismiss(self) -> None:
-        if self._process is None:
-            return
-        from youtube_download_coordinator import children
-
-        self._write(DISMISSED)
-        children.let_go(self._lifeline)
-        try:
-            self._process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        _STARTED.remove(self._process)
-
-    def _write(self, line: bytes) -> None:
-        with contextlib.suppress(BrokenPipeError):  # somebody has killed it: the leases will do
-            os.write(self._lifeline, line)
-
-
-_STARTED: list[subprocess.Popen[bytes]] = []
-"""Those that are not dismissed: they outlive whoever started them in this process."""
 
 
 def main() -> None:
@@ -126,13 +27,13 @@ def main() -> None:
     # A stop of the whole service is for the others: they give back, or die, and then we have something to do, and end.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    job, attempted = sys.stdin.buffer.readline(), b"[]"
-    for line in iter(sys.stdin.buffer.readline, b""):
-        if line == DISMISSED:
+    said = map(json.loads, iter(sys.stdin.buffer.readline, b""))
+    job, attempted = next(said, None), []
+    for attempted in said:
+        if attempted is None:
             return
-        attempted = line
     if job:
-        _give_back(sys.argv[1], json.loads(job), json.loads(attempted))
+        _give_back(sys.argv[1], job, attempted)
 
 
 def _give_back(holder: str, job: dict[str, Any], attempted: list[int]) -> None:
