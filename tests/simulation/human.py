@@ -62,8 +62,16 @@ class Human:
             return ""
         at = self.random.randrange(1, len(rows) + 1)
         notes = {"Notes": f"typed {self.typed}"} if "Notes" in rows[0] else {}
-        self.person.insert_row(tab, at, {"URL": url, **notes})
-        return f"inserts line {at + 1} with the URL {url}"
+        brought = self._brought(rows)
+        self.person.insert_row(tab, at, {"URL": url, **notes, **brought})
+        return f"inserts line {at + 1} with the URL {url}{' and ' if brought else ''}{_told(brought)}"
+
+    def _brought(self, rows: Rows) -> dict[str, str]:
+        """What stands in the new row's cells of ours: an ID that no row has, one that another has, or none."""
+        standing = [str(row[0]) for row in rows[1:] if rows[0][0] == "ID" and row and row[0]]
+        ids = {0: str(500 + self.typed), 1: next(iter(standing), "")}
+        tries = {"RetryCount": str(self.typed % 5)} if "RetryCount" in rows[0] else {}
+        return {"ID": typed, **tries} if (typed := ids.get(self.typed % 3)) else {}
 
     def bare(self, tab: str, rows: Rows) -> str:
         number = 1001 + self.typed
@@ -116,6 +124,8 @@ class Human:
         url = str(dict(zip(rows[0], rows[line], strict=False)).get("URL", ""))
         self.chaos.oracle.freed |= {url, word.key if word else ""}
         self.person.delete_row(tab, line)
+        if word:
+            self.chaos.oracle.deleted(tab, word)
         return f"deletes line {line + 1} ({_lease(rows, line)})"
 
     def filter(self, tab: str, rows: Rows) -> str:
@@ -135,6 +145,10 @@ class Human:
             return ""
         self.person.move_row(tab, line, to)
         return f"drags line {line + 1} to before line {to + 1}"
+
+
+def _told(cells: dict[str, str]) -> str:
+    return " and ".join(f"{name} {text}" for name, text in cells.items())
 
 
 def _lease(rows: Rows, line: int) -> str:

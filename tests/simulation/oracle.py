@@ -78,6 +78,10 @@ class Oracle:
         self._own = self._own_cells()
         self._sources_notes |= {notes for kind, _, notes in self._own if kind == "s"}
 
+    def deleted(self, tab: str, word: Word) -> None:
+        """A person has deleted a row: another that brings its ID along may have it."""
+        self._states.pop((KINDS[tab], word.row_id), None)
+
     def _own_cells(self) -> Counter[tuple[str, str, str]]:
         return Counter(
             (KINDS[tab], line["URL"], line.get("Notes", "")) for tab, line in self.lines(*KINDS) if line.get("URL")

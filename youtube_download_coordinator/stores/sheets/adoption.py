@@ -1,9 +1,13 @@
 """Taking in what people add: rows without a lease, copies of rows, and adoptions that somebody left half done.
 
 A row without a lease gets the next ID and a draft word in a token batch, which copies what stood in its Lease cell to a slot in
-Control in the same instant. Was the cell empty, the draft becomes a row as its URL and its Status say; was there a lease, a
-sort has come between, and the lease is put back in the draft's place. Everything in here is a token batch, so that which keys
-are known is true at the instant of the change.
+Control in the same instant. Was the cell empty, the draft becomes a row as its URL, its Status and its RetryCount say; was there
+a lease, a sort has come between, and the lease is put back in the draft's place. Everything in here is a token batch, so that
+which keys and IDs are known is true at the instant of the change.
+
+A row keeps the ID that it brings along, so that the SourceID of a video still names its source, unless another row has it. It is
+only believed when the draft is settled, from the same look at the same line, and new IDs begin above all that are brought: no
+sort can give it to another row, and nobody can be first.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from youtube_download_coordinator.errors import BadUrl
@@ -21,6 +26,7 @@ from youtube_download_coordinator.stores.sheets.book import (
     DATA_TABS,
     GROUPS,
     Book,
+    Brought,
     Known,
     Ledger,
     NotNow,
@@ -62,7 +68,7 @@ class Adoption:
     def settle(self, name: str) -> None:
         """After a look at a tab: settle drafts, set copies apart, adopt rows without a lease."""
         for _ in range(SETTLE_ROUNDS):
-            if not (self.has_drafts or self._without_lease(name) or self._twins(group_of(name))):
+            if not (self.has_drafts or self._book.view(name).without_word() or self._twins(group_of(name))):
                 return
             new: list[str] = []
             try:
@@ -81,11 +87,13 @@ class Adoption:
         """Everything that is to be set right. `new`: the words that come of it."""
         new.clear()
         drafts = self.has_drafts
-        requests = [each for name in DATA_TABS for each in self._settled_drafts(name, ledger, new)]
+        taken = {group: self._ids(names, ledger) for group, names in GROUPS.items()} if drafts else {}
+        requests = [each for name in DATA_TABS for each in self._settled_drafts(name, ledger, taken, new)]
         requests += [each for group in GROUPS for each in self._twins_apart(group, ledger, new)]
         if not drafts:
             requests += next(
-                (self._drafts(name, ledger, at) for name in DATA_TABS if (at := self._without_lease(name))), []
+                (self._drafts(name, ledger, at) for name in DATA_TABS if (at := self._book.view(name).without_word())),
+                [],
             )
         if not requests:
             raise NotNow
@@ -93,13 +101,9 @@ class Adoption:
 
     # --- adopting ----------------------------------------------------------------------------------------------------
 
-    def _without_lease(self, name: str) -> list[int]:
-        marks = enumerate(self._book.view(name).marks)
-        return [at for at, mark in marks if at and mark.url.strip() and not (mark.lease and read_word(mark.lease))]
-
-    def _drafts(self, name: str, ledger: Ledger, without_lease: Sequence[int]) -> list[Json]:
+    def _drafts(self, name: str, ledger: Ledger, without_word: Sequence[int]) -> list[Json]:
         """Put drafts on lines without a lease, as many as there are slots for."""
-        positions = without_lease[:ADOPTION_SLOTS]
+        positions = without_word[:ADOPTION_SLOTS]
         tab, control = self._book.tab(name), self._book.tab(CONTROL)
         first, requests = self._book.take_ids(ledger, group_of(name), len(positions))
         requests += self._book.say(ledger, "adopting", first)
@@ -114,28 +118,43 @@ class Adoption:
 
     # --- drafts ------------------------------------------------------------------------------------------------------
 
-    def _settled_drafts(self, name: str, ledger: Ledger, new: list[str]) -> Iterator[Json]:
+    def _settled_drafts(
+        self, name: str, ledger: Ledger, taken: Mapping[str, set[int]], new: list[str]
+    ) -> Iterator[Json]:
         """Make every draft what it should be: a row, nothing, or the lease that it covered."""
         area, view = self._book.tab(name).area("Lease"), self._book.view(name)
         for at, word in view.words():
             if word.lease is None:
-                new.append(self._settled(name, word.row_id, view.marks[at], ledger))
+                brought = ledger.brought.get(name, {}).get(at, Brought())
+                new.append(self._settled(name, word.row_id, view.marks[at], brought, ledger, taken))
                 yield find_replace(view.marks[at].lease, new[-1], area)
 
-    def _settled(self, name: str, row_id: int, mark: Mark, ledger: Ledger) -> str:
+    def _settled(
+        self, name: str, row_id: int, mark: Mark, brought: Brought, ledger: Ledger, taken: Mapping[str, set[int]]
+    ) -> str:
         """What takes the draft's place."""
         slot = row_id - ledger.said.get("adopting", 0)
         covered = ledger.slots[slot] if 0 <= slot < len(ledger.slots) else ""
         if read_word(covered):
             return covered
-        # A Status beside a Shown of ours was written there by mistake, when a sort came between.
-        return (
-            self._new_word(name, row_id, mark.url, "" if mark.shown else mark.status, ledger)
-            if mark.url.strip()
-            else ""
-        )
+        if not mark.url.strip():
+            return ""
+        if mark.shown:  # what stands beside a Shown of ours was written there by mistake, when a sort came between
+            return self._new_word(name, row_id, mark.url, "", 0, ledger)
+        if brought.row_id and brought.row_id not in taken[group_of(name)]:
+            row_id = brought.row_id
+            taken[group_of(name)].add(row_id)
+        return self._new_word(name, row_id, mark.url, mark.status, brought.tries, ledger)
 
-    def _new_word(self, name: str, row_id: int, url: str, status: str, ledger: Ledger) -> str:
+    def _ids(self, names: Iterable[str], ledger: Ledger) -> set[int]:
+        """Every ID that a row has, or a draft, or a row whose word a draft covers."""
+        words = chain(
+            (word for name in names for _, word in self._book.view(name).words()),
+            (word for text in ledger.slots if (word := read_word(text))),
+        )
+        return {word.row_id for word in words}
+
+    def _new_word(self, name: str, row_id: int, url: str, status: str, tries: int, ledger: Ledger) -> str:
         """The first lease of a row that a person typed."""
         try:
             key = self._key(name, url)
@@ -146,10 +165,10 @@ class Adoption:
             return self._word(row_id, key, State.ERROR, f"{DUPLICATE}{twin}")
         state = _STATES.get(status.strip().lower(), State.PENDING)
         dead = name == DEAD_LETTERS.name and state is State.ERROR
-        return self._word(row_id, key, State.DEAD if dead else state, "")
+        return self._word(row_id, key, State.DEAD if dead else state, "", tries=tries)
 
-    def _word(self, row_id: int, key: str, state: State, detail: str, version: int = 0) -> str:
-        lease = Lease(version=version, state=state, detail=cut(detail), nonce=self._book.nonce())
+    def _word(self, row_id: int, key: str, state: State, detail: str, version: int = 0, tries: int = 0) -> str:
+        lease = Lease(version=version, state=state, tries=tries, detail=cut(detail), nonce=self._book.nonce())
         return write_word(VideoTask(id=row_id, key=key, url="", lease=lease))
 
     def _key(self, name: str, url: str) -> str:
@@ -194,7 +213,7 @@ class Adoption:
     def _apart(self, line: _Line, rightful: _Line, row_id: int, version: int, ledger: Ledger) -> str:
         """The word of a line that is not the rightful one: a row of its own if its URL is another."""
         if not self._is_for(line) and row_id != line.word.row_id:
-            return self._new_word(line.tab, row_id, line.mark.url, "", ledger)
+            return self._new_word(line.tab, row_id, line.mark.url, "", 0, ledger)
         return self._word(row_id, line.word.key, State.ERROR, f"{DUPLICATE}{rightful.word.row_id}", version)
 
     def _rank(self, line: _Line, newest: Mapping[int, int]) -> tuple[bool, bool, bool, bool, int, int, bool, int]:

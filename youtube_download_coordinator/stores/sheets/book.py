@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
 from youtube_download_coordinator.config import Config
@@ -35,6 +36,7 @@ from youtube_download_coordinator.stores.sheets.layout import (
     trusted,
     with_used_columns,
 )
+from youtube_download_coordinator.stores.sheets.rows import whole_number
 from youtube_download_coordinator.stores.sheets.views import LOOKED_AT, RANGES_MAX, ControlView, View, ranges
 from youtube_download_coordinator.stores.sheets.words import read_word
 
@@ -56,6 +58,11 @@ DATA_TABS = (SOURCES.name, VIDEO_TASKS.name, DEAD_LETTERS.name)
 GROUPS = {SOURCES.name: (SOURCES.name,), VIDEO_TASKS.name: (VIDEO_TASKS.name, DEAD_LETTERS.name)}
 """Tabs that share IDs and keys, under the name of the first."""
 NO_MORE: Mapping[str, Sequence[str]] = {}
+BROUGHT = ("ID", "RetryCount")
+"""The columns of which a row that is taken in keeps what stands there."""
+BROUGHT_ID_MAX = 10_000_000
+"""No spreadsheet has more cells: a greater number in an ID cell is none that counts rows."""
+BROUGHT_TRIES_MAX = 1000
 Columns = dict[str, list[list[list[str]]]]
 """By tab: the rows of each column that was read, as values.batchGet gives them."""
 
@@ -71,6 +78,19 @@ class Known(NamedTuple):
     nonce: str
 
 
+class Brought(NamedTuple):
+    """What a line without a lease has in the cells of BROUGHT."""
+
+    row_id: int | None = None
+    tries: int = 0
+
+    @classmethod
+    def read(cls, row_id: str, tries: str) -> Brought:
+        number = whole_number(row_id)
+        is_id = number is not None and 0 < number <= BROUGHT_ID_MAX
+        return cls(number if is_id else None, min(whole_number(tries) or 0, BROUGHT_TRIES_MAX))
+
+
 @dataclass(slots=True)
 class Ledger:
     """What was true when the token had this ID: valid as long as it has."""
@@ -83,6 +103,8 @@ class Ledger:
     """What the lines that are being adopted had in their Lease cells."""
     said: dict[str, int]
     """The numbers in Control."""
+    brought: Mapping[str, Mapping[int, Brought]]
+    """By tab and line: what rows bring along that are not taken in yet."""
     read_at: float
 
 
@@ -309,16 +331,36 @@ class Book:
 
     def _read_ledger_of(self, token: str) -> Ledger:
         read_at = self.outside.monotonic()
-        self._look(DATA_TABS)
+        brought = self._look_at_what_is_brought()
         said, slots = self.control.said(), self.control.column("Slot")
+        highest = {group: self._highest(names, brought) for group, names in GROUPS.items()}
         return Ledger(
             token=token,
-            next_ids={g: max(said.get(f"next {g}", 1), self._highest(names) + 1) for g, names in GROUPS.items()},
+            next_ids={group: max(said.get(f"next {group}", 1), highest[group] + 1) for group in GROUPS},
             keys={group: self._covered(names, slots) | self._keys(names) for group, names in GROUPS.items()},
             slots=slots,
             said=said,
+            brought=brought,
             read_at=read_at,
         )
+
+    def _look_at_what_is_brought(self) -> dict[str, dict[int, Brought]]:
+        """Look at every tab, and where rows are not taken in yet, with the same request, at what they bring along."""
+        if not self._to_be_taken_in():
+            self._look(DATA_TABS)
+        if not self._to_be_taken_in():
+            return {}
+        cells = self.look_beside(dict.fromkeys(DATA_TABS, BROUGHT))
+        lines = {name: list(zip_longest(*columns, fillvalue="")) for name, columns in cells.items()}
+        return {
+            name: {at: Brought.read(*lines[name][at - 1]) for at in positions if at <= len(lines[name])}
+            for name, positions in self._to_be_taken_in().items()
+        }
+
+    def _to_be_taken_in(self) -> dict[str, list[int]]:
+        """By tab: lines with a URL and no lease."""
+        found = {name: view.without_lease() for name, view in self.views.items()}
+        return {name: positions for name, positions in found.items() if positions}
 
     def _keys(self, names: Iterable[str]) -> dict[str, Known]:
         """Every key, with the row that has it; duplicates do not count."""
@@ -336,8 +378,10 @@ class Book:
         words = (read_word(text) for text in slots if text)
         return {word.key: Known(word.row_id, word.lease.nonce) for word in words if word and word.lease}
 
-    def _highest(self, names: Iterable[str]) -> int:
-        return max((word.row_id for name in names for _, word in self.view(name).words()), default=0)
+    def _highest(self, names: Iterable[str], brought: Mapping[str, Mapping[int, Brought]]) -> int:
+        """No new ID is one that a row has, or brings along."""
+        typed = (each.row_id or 0 for name in names for each in brought.get(name, {}).values())
+        return max(chain((word.row_id for name in names for _, word in self.view(name).words()), typed), default=0)
 
     def take_ids(self, ledger: Ledger, group: str, count: int) -> tuple[int, list[Json]]:
         """The first of that many new IDs, and the requests that let IDs go on behind them.

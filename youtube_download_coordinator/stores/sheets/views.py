@@ -95,6 +95,14 @@ class View:
         """Every word with its line; also drafts."""
         return ((at, word) for at, word in enumerate(self._words) if word is not None)
 
+    def without_word(self) -> list[int]:
+        """Lines that a person has typed and nobody has begun to take in: a URL, and no word of ours."""
+        return [at for at, mark in enumerate(self.marks) if at and self._words[at] is None and mark.url.strip()]
+
+    def without_lease(self) -> list[int]:
+        """Those, and the lines whose word is a draft."""
+        return sorted([*self.without_word(), *(at for at, word in self.words() if word.lease is None)])
+
     def position_of(self, row_id: int) -> int | None:
         return self._position.get(row_id)
 
