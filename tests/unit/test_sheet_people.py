@@ -10,6 +10,7 @@ import pytest
 from tests.rows import new_source
 from tests.seed_columns import SEED_SOURCE_COLUMNS, SEED_VIDEO_COLUMNS
 from tests.sheet import DEAD, SEED_TABS, SOURCE_TAB, VIDEOS, SheetDesk, sheet_desk, video_url
+from youtube_download_coordinator.coordinator import Client
 from youtube_download_coordinator.models import Done, Failure, Lease, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
@@ -351,6 +352,19 @@ def test_a_video_still_names_its_source_when_a_sheet_was_filled_before_us() -> N
         assert {line["ID"]: line["URL"] for line in desk.lines()} == {str(n): url for n, _, url, *_ in videos}
         add(queue, 1)
         assert int(desk.line(video_url(1))["ID"]) > 200
+
+
+def test_what_stands_there_and_is_not_taken_in_yet_is_not_added_again() -> None:
+    """A worker may list a source again before anybody has looked at the videos that were there."""
+    numbers = range(700)
+    videos = [[n + 1, 1, video_url(n), "done", 0] for n in numbers]
+    channel = "https://www.youtube.com/@somebody"
+    with sheet_desk(seed_sheet([[1, channel, "done"]], videos, []), rows=720) as desk:
+        queue = desk.queue()
+        add(queue, *numbers)
+        assert Client(desk.config, queue, on_change=lambda: None).add_source(channel) == 1
+        assert queue.counts(VIDEO_TASKS) == {State.DONE: 700}, "all of them are taken in with one look"
+        assert queue.counts(SOURCES) == {State.DONE: 1}
 
 
 def test_an_id_that_cannot_be_kept_is_given_anew() -> None:

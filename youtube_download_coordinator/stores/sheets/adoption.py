@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from youtube_download_coordinator.errors import BadUrl
 from youtube_download_coordinator.models import DUPLICATE, NO_KEY, Lease, State, VideoTask, cut
-from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES
+from youtube_download_coordinator.store import DEAD_LETTERS
 from youtube_download_coordinator.stores.sheets.book import (
     DATA_TABS,
     GROUPS,
@@ -38,12 +38,12 @@ from youtube_download_coordinator.stores.sheets.layout import ADOPTION_SLOTS, CO
 from youtube_download_coordinator.stores.sheets.projecting import Projections
 from youtube_download_coordinator.stores.sheets.views import Mark
 from youtube_download_coordinator.stores.sheets.words import Word, read_word, write_draft, write_word
-from youtube_download_coordinator.urls import source_target, video_target
 
 log = logging.getLogger(__name__)
 
-SETTLE_ROUNDS = 4
-"""Adopting takes two batches: the drafts, and what becomes of them. The rest waits for the next look."""
+SETTLE_ROUNDS, SETTLE_ROUNDS_MAX = 4, 24
+"""Adopting takes two batches: the drafts, and what becomes of them. Where more rows wait, they are taken in with the same look,
+as long as a worker that holds claims can wait for it; the rest with the next one."""
 
 _STATES = {"pending": State.PENDING, "in-progress": State.PENDING, "done": State.DONE, "error": State.ERROR}
 """What the Status of a row that was there before us means: nobody works on it now."""
@@ -67,7 +67,8 @@ class Adoption:
 
     def settle(self, name: str) -> None:
         """After a look at a tab: settle drafts, set copies apart, adopt rows without a lease."""
-        for _ in range(SETTLE_ROUNDS):
+        waiting = len(self._book.view(name).without_word())
+        for _ in range(min(SETTLE_ROUNDS + 2 * (waiting // ADOPTION_SLOTS), SETTLE_ROUNDS_MAX)):
             if not (self.has_drafts or self._book.view(name).without_word() or self._twins(group_of(name))):
                 return
             new: list[str] = []
@@ -103,8 +104,8 @@ class Adoption:
 
     def _drafts(self, name: str, ledger: Ledger, without_word: Sequence[int]) -> list[Json]:
         """Put drafts on lines without a lease, as many as there are slots for."""
-        positions = without_word[:ADOPTION_SLOTS]
         tab, control = self._book.tab(name), self._book.tab(CONTROL)
+        positions = without_word[: min(ADOPTION_SLOTS, control.grid_rows - 1)]
         first, requests = self._book.take_ids(ledger, group_of(name), len(positions))
         requests += self._book.say(ledger, "adopting", first)
         for index, at in enumerate(positions):
@@ -157,7 +158,7 @@ class Adoption:
     def _new_word(self, name: str, row_id: int, url: str, status: str, tries: int, ledger: Ledger) -> str:
         """The first lease of a row that a person typed."""
         try:
-            key = self._key(name, url)
+            key = self._book.key(name, url)
         except BadUrl as error:
             return self._word(row_id, NO_KEY, State.ERROR, f"bad-url: {error}")
         twin = ledger.keys[group_of(name)].setdefault(key, Known(row_id, "")).row_id
@@ -170,10 +171,6 @@ class Adoption:
     def _word(self, row_id: int, key: str, state: State, detail: str, version: int = 0, tries: int = 0) -> str:
         lease = Lease(version=version, state=state, tries=tries, detail=cut(detail), nonce=self._book.nonce())
         return write_word(VideoTask(id=row_id, key=key, url="", lease=lease))
-
-    def _key(self, name: str, url: str) -> str:
-        target = source_target if name == SOURCES.name else video_target
-        return target(url, allow_other_sites=self._book.config.allow_other_sites).key
 
     # --- copies ------------------------------------------------------------------------------------------------------
 
@@ -228,7 +225,7 @@ class Adoption:
         if line.word.key.startswith("url:"):
             return True
         try:
-            return self._key(line.tab, line.mark.url) == line.word.key
+            return self._book.key(line.tab, line.mark.url) == line.word.key
         except BadUrl:
             return line.word.key == NO_KEY
 

@@ -16,7 +16,7 @@ from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import StoreError, StoreUnavailable
+from youtube_download_coordinator.errors import BadUrl, StoreError, StoreUnavailable
 from youtube_download_coordinator.models import DUPLICATE
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.connection import AnswerLost, Connection, Json, Refused
@@ -39,6 +39,7 @@ from youtube_download_coordinator.stores.sheets.layout import (
 from youtube_download_coordinator.stores.sheets.rows import whole_number
 from youtube_download_coordinator.stores.sheets.views import LOOKED_AT, RANGES_MAX, ControlView, View, ranges
 from youtube_download_coordinator.stores.sheets.words import read_word
+from youtube_download_coordinator.urls import source_target, video_target
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,8 @@ class Ledger:
     """The numbers in Control."""
     brought: Mapping[str, Mapping[int, Brought]]
     """By tab and line: what rows bring along that are not taken in yet."""
+    typed: Mapping[str, set[str]]
+    """Their keys, by group: whoever would insert one finds it known."""
     read_at: float
 
 
@@ -341,6 +344,7 @@ class Book:
             slots=slots,
             said=said,
             brought=brought,
+            typed={group: self._typed(names) for group, names in GROUPS.items()},
             read_at=read_at,
         )
 
@@ -370,6 +374,23 @@ class Book:
             for word in words
             if word.lease and not word.lease.detail.startswith(DUPLICATE)
         }
+
+    def _typed(self, names: Iterable[str]) -> set[str]:
+        """The keys of lines that are not taken in yet."""
+        waiting = self._to_be_taken_in()
+        urls = ((name, self.view(name).marks[at].url) for name in names for at in waiting.get(name, ()))
+        return {key for name, url in urls if (key := self._typed_key(name, url))}
+
+    def _typed_key(self, name: str, url: str) -> str:
+        try:
+            return self.key(name, url)
+        except BadUrl:
+            return ""
+
+    def key(self, name: str, url: str) -> str:
+        """The key of a URL in a tab. Raises BadUrl."""
+        target = source_target if name == SOURCES.name else video_target
+        return target(url, allow_other_sites=self.config.allow_other_sites).key
 
     def _covered(self, names: Iterable[str], slots: Sequence[str]) -> dict[str, Known]:
         """The keys of rows whose words a draft covers at this moment: they are as known as all others."""

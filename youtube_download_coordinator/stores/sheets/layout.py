@@ -20,7 +20,7 @@ from youtube_download_coordinator.stores.sheets.connection import Connection, Js
 
 TEXT_MAX_CHARACTERS = 50_000
 """Google's limit for a cell."""
-ADOPTION_SLOTS = 50
+ADOPTION_SLOTS = 200
 """Rows without a lease that are taken in with one request."""
 ROWS_MIN = 2
 """A tab without a line below its header has nowhere to search."""

@@ -228,7 +228,7 @@ class SheetsStore:
             del given[key]
         new: dict[str, R] = {}
         for row in rows:
-            if row.key not in known:
+            if row.key not in known and row.key not in ledger.typed[group]:
                 new.setdefault(row.key, row)
         if not new:
             raise NotNow
