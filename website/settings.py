@@ -32,7 +32,8 @@ FIRST = """# Settings
 A setting is an argument of `Config(...)` by its name, or an environment variable: `YDC_` and its name in capitals. A file `.env`
 in the working directory may hold variables too. An argument goes before the environment, that before `.env`, that before the
 default. An empty variable counts as none. A value that cannot be used, and a name that is a misspelt setting
-(in `.env`, any unknown name with `YDC_`), stop a command with one line that names it.
+(in `.env`, any unknown name with `YDC_`), stop a command with one line that names it. Of other variables `YDC_...` that are no
+setting `ydc doctor` and `ydc run` tell.
 
 *Secret*: the value is repeated in no message. With Prefect, it belongs in the block: [Prefect](prefect.md#settings-and-secrets).
 `YDC_CHECKOUT` and `YDC_PREFECT_BLOCK` are of the flows alone, and explained there.

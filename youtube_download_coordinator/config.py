@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -20,12 +20,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
 from youtube_download_coordinator.cooldown import Pauses
-from youtube_download_coordinator.errors import BadFilter, ConfigError
+from youtube_download_coordinator.errors import BadFilter, ConfigError, like
 from youtube_download_coordinator.filters import Filters, checked
 from youtube_download_coordinator.pace import Pace
 from youtube_download_coordinator.processors.layout import Template
 from youtube_download_coordinator.refresh import MAX_HOURS, refresh_hours
-from youtube_download_coordinator.youtube.yt_dlp_options import check_options, like
+from youtube_download_coordinator.youtube.yt_dlp_options import check_options
 
 YEAR_MINUTES = 366 * 24 * 60
 """No time is longer, so that adding one to a date never fails."""
@@ -38,6 +38,8 @@ SECRETS = frozenset({"proxy", "yt_dlp_options", "service_account", "database_url
 """Settings whose values are not repeated in a message."""
 VARIABLES_OF_FLOWS = frozenset({"checkout", "prefect_block"})
 """Variables that no Config reads, though they are ours."""
+VARIABLES_OF_TESTS = ("test_", "chaos_", "bench_")
+"""So begin those of the project's own tests."""
 
 
 def _proxy(proxy: SecretStr) -> SecretStr:
@@ -355,13 +357,26 @@ def _check_variables(settings: type[Config]) -> None:
     may use the prefix: there only what looks like a setting is a mistake.
     """
     for names, is_ours_alone in ((DotEnvSettingsSource(settings).env_vars, True), (os.environ, False)):
-        for name in filter(lambda name: name.upper().startswith("YDC_"), names):
-            setting = name[len("YDC_") :].lower()
-            if setting in settings.model_fields or setting in VARIABLES_OF_FLOWS:
-                continue
-            meant = like(setting, settings.model_fields)
+        for name in _no_settings(settings, names):
+            meant = like(_setting(name), settings.model_fields)
             if meant or is_ours_alone:
                 raise ConfigError(f"there is no setting {name.upper()}{' (in .env)' * is_ours_alone}{meant}")
+
+
+def unknown_variables() -> list[str]:
+    """Variables of the environment that begin as ours do and are no setting: nothing of ours reads them."""
+    return sorted(
+        name for name in _no_settings(Config, os.environ) if not _setting(name).startswith(VARIABLES_OF_TESTS)
+    )
+
+
+def _no_settings(settings: type[Config], names: Iterable[str]) -> Iterator[str]:
+    ours = (name for name in names if name.upper().startswith("YDC_"))
+    return (name for name in ours if _setting(name) not in {*settings.model_fields, *VARIABLES_OF_FLOWS})
+
+
+def _setting(variable: str) -> str:
+    return variable[len("YDC_") :].lower()
 
 
 def _check_pauses(config: Config) -> None:

@@ -169,6 +169,11 @@ def _fingerprint(path: Path) -> tuple[int, int, int] | None:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
+def _said(name: str, there: Mapping[str, str]) -> str:
+    text = there.get(name.casefold(), "")
+    return f"{name} {text!r}" if text else f"no {name}"
+
+
 class Client:
     """The rows of the queue, for reading and adding by hand."""
 
@@ -185,19 +190,38 @@ class Client:
         `columns` are a person's own, by name: filters, RefreshHours (a sheet gets the column when it lacks it), or others that
         are there. Raises BadUrl; BadFilter; UserError for a column that cannot be set, or a source that is there with others.
         """
-        source = new_source(url, accent, source_type, allow_other_sites=self._config.allow_other_sites)
-        if columns:
-            source = with_columns(source, columns, self._queue.store)
-        row_id, is_new = self._queue.find_or_add(SOURCES, source)
-        self._on_change()
-        if columns and not is_new:
-            self._check_columns(row_id, source)
+        source = self._source(url, accent, source_type, columns or {})
+        row_id, is_new = self._find_or_add(source)
+        if not is_new:
+            self._check_columns(row_id, source.extra)
         return row_id
 
-    def _check_columns(self, row_id: int, wanted: Source) -> None:
-        for row in self._queue.rows(SOURCES, Where(ids=[row_id])):
-            if any(row.own(name) != text for name, text in wanted.extra.items()):
-                raise UserError(f"{row.url} is source {row_id} already; what stands in its columns is left as it is")
+    def find_or_add_source(
+        self, url: str, accent: str = "", source_type: str = "", columns: Mapping[str, str] | None = None
+    ) -> tuple[int, bool]:
+        """As `add_source`: its ID, and whether it is new. It is a UserError too if it is there with another accent or type."""
+        source = self._source(url, accent, source_type, columns or {})
+        row_id, is_new = self._find_or_add(source)
+        if not is_new:
+            said = {"Accent": source.accent, "Type": source.type}
+            self._check_columns(row_id, {name: text for name, text in said.items() if text} | dict(source.extra))
+        return row_id, is_new
+
+    def _source(self, url: str, accent: str, source_type: str, columns: Mapping[str, str]) -> Source:
+        source = new_source(url, accent, source_type, allow_other_sites=self._config.allow_other_sites)
+        return with_columns(source, columns, self._queue.store) if columns else source
+
+    def _find_or_add(self, source: Source) -> tuple[int, bool]:
+        found = self._queue.find_or_add(SOURCES, source)
+        self._on_change()
+        return found
+
+    def _check_columns(self, row_id: int, wanted: Mapping[str, str]) -> None:
+        for row in self._queue.rows(SOURCES, Where(ids=[row_id])) if wanted else ():
+            there = {name.strip().casefold(): str(text or "").strip() for name, text in row.columns().items()}
+            if others := [name for name, text in wanted.items() if there.get(name.casefold(), "") != text]:
+                said = " and ".join(_said(name, there) for name in others)
+                raise UserError(f"{row.url} is source {row_id} already, with {said}; that is left as it is")
 
     def get_sources(self) -> list[dict[str, object]]:
         """Every source, by column name."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
-from youtube_download_coordinator.errors import BadUrl, SourcesFileError, UserError
-from youtube_download_coordinator.filters import canonical, read_column
+from youtube_download_coordinator.errors import BadUrl, SourcesFileError, UserError, like
+from youtube_download_coordinator.filters import COLUMNS, canonical, read_column
 from youtube_download_coordinator.models import Lease, Source, storable
 from youtube_download_coordinator.queue import Queue, batches
 from youtube_download_coordinator.store import SOURCES, Store
@@ -50,7 +50,7 @@ def new_source(url: str, accent: str = "", type_: str = "", *, allow_other_sites
 def with_columns(source: Source, said: Mapping[str, str], store: Store) -> Source:
     """The source with texts in columns of a person's own, which are made in a sheet when they are filters or RefreshHours.
 
-    Raises BadFilter; UserError for a column that is not there and not ours to make.
+    Raises BadFilter; UserError for a column that is not there and not ours to make, or that is named nearly as one of ours.
     """
     there = store.own_columns(SOURCES)
     extra: dict[str, str] = {}
@@ -72,6 +72,8 @@ def _column(name: str, ours: str | None, there: Collection[str] | None) -> str:
         return written or ours or name
     if name.casefold() in {column.casefold() for column in (*Source.column_names(), "Lease", "Shown")} or not name:
         raise UserError(f"{name or 'a column without a name'} cannot be set: it is the coordinator's own")
+    if meant := like(name, COLUMNS):
+        raise UserError(f"there is no column {name}{meant}")
     if there is not None:
         raise UserError(f"there is no column {name} in the tab of the sources: add it there, or leave it out")
     return name

@@ -18,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from youtube_download_coordinator.config import unknown_variables
 from youtube_download_coordinator.doctor import Check, examine
 from youtube_download_coordinator.errors import PreflightError, UnfitError
 from youtube_download_coordinator.processing import BUILT_INS
@@ -41,6 +42,7 @@ NEEDS_FFMPEG = frozenset({"download", "audio"})
 
 def checks(config: Config, processor: str = "download") -> Iterator[Check]:
     """What a worker with this processor needs; a function of somebody's own needs neither ffmpeg nor room on this disk."""
+    yield Check("settings", check_variables, stops=False)
     yield Check("yt-dlp", check_yt_dlp, stops=False)
     if config.cookies_file:
         yield Check("cookies", partial(check_cookies, config.cookies_file))
@@ -60,6 +62,13 @@ def require(config: Config, processor: str) -> None:
     stopping = "; ".join(finding.text for finding in problems if finding.stops)
     if stopping:
         raise PreflightError(f"this machine cannot process videos yet: {stopping}")
+
+
+def check_variables() -> str:
+    """Whether each variable that is named as a setting is one: another does nothing, and nobody would see that."""
+    if unknown := unknown_variables():
+        raise UnfitError(f"there is no setting {', '.join(unknown)}: `docs/settings.md` has them all")
+    return "each variable YDC_... is one"
 
 
 def check_yt_dlp(today: date | None = None) -> str:

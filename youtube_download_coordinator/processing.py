@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, get_args
 
-from youtube_download_coordinator.errors import AttemptError, ProcessorError, UnfitError, UserError
+from youtube_download_coordinator.errors import AttemptError, ProcessorError, UnfitError, UserError, like
 from youtube_download_coordinator.models import (
     Done,
     Failure,
@@ -294,7 +294,7 @@ def import_path(spec: str) -> str:
     if not homes:
         names = [*BUILT_INS, *sorted(installed)]
         raise ProcessorError(
-            f"the processor “{spec}” is neither {', '.join(names)} nor module:function{_like(spec, names)}"
+            f"the processor “{spec}” is neither {', '.join(names)} nor module:function{like(spec, names, 3)}"
         )
     return homes[0]
 
@@ -379,13 +379,6 @@ def _attribute(module: ModuleType, path: str) -> Processor:
             found = getattr(found, name)
         except AttributeError as error:
             where = getattr(found, "__file__", None) or getattr(found, "__qualname__", type(found).__name__)
-            raise ProcessorError(f"there is no {name} in {where}{_like(name, dir(found))}") from error
+            raise ProcessorError(f"there is no {name} in {where}{like(name, dir(found), 3)}") from error
     processor: Processor = found
     return processor
-
-
-def _like(name: str, names: object) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, list(names) if isinstance(names, list | tuple) else [], n=3)
-    return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -18,8 +18,10 @@ import pytest
 from examples.media_site import make_site, serving
 from tests.rows import make_queue, new_video
 from tests.waiting import wait_until
+from youtube_download_coordinator.cli import app
 from youtube_download_coordinator.models import State, VideoTask
 from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.reasons import REASONS
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
 
@@ -140,10 +142,34 @@ def test_a_source_is_added_once_and_counted(ydc: Ydc) -> None:
     first, again = ydc("add", "https://youtu.be/UKwSQSFN4Nw", "pt-BR", "interview"), ydc("add", "UKwSQSFN4Nw")
     assert (first.returncode, again.returncode) == (0, 0)
     assert first.stdout.startswith("source 1: ")
-    assert again.stdout.startswith("source 1: ")
+    assert again.stdout == "source 1: UKwSQSFN4Nw (it was there already)\n"
     shown = ydc("status")
     assert shown.returncode == 0
     assert "sources\t1\t0\t0\t0\t0\n" in shown.stdout
+
+
+def test_a_column_of_ones_own_is_kept_and_named(ydc: Ydc, queue: Queue) -> None:
+    done = ydc("add", CHANNEL.format(1), "--set", "Frobnicate=3", "--set", "kinds=shorts", "--set", "Region=Bahia")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1:] == ["kept as columns of your own, which no worker heeds: Frobnicate, Region"]
+    (row,) = queue.rows(SOURCES)
+    assert row.extra == {"Frobnicate": "3", "Kinds": "shorts", "Region": "Bahia"}
+
+
+def test_a_source_that_is_there_with_another_accent_is_left_as_it_is_and_that_is_said(ydc: Ydc, queue: Queue) -> None:
+    ydc("add", CHANNEL.format(1), "--accent", "pt-BR")
+    assert ydc("add", CHANNEL.format(1), "--accent", "pt-BR").returncode == 0
+    done = ydc("add", CHANNEL.format(1), "--accent", "fr", "--type", "talk")
+    assert done.returncode == 2
+    assert one_line(done).endswith("is source 1 already, with Accent 'pt-BR' and no Type; that is left as it is")
+    assert [(row.accent, row.type) for row in queue.rows(SOURCES)] == [("pt-BR", "")]
+
+
+@pytest.mark.parametrize("name", [name for name in app if not name.startswith("-")])
+def test_the_help_of_each_command_has_an_example(ydc: Ydc, name: str) -> None:
+    done = ydc(name, "--help")
+    assert done.returncode == 0
+    assert f" ydc {name}" in done.stdout.partition("\n")[2]
 
 
 def test_a_file_of_sources_is_added_and_its_bad_lines_are_named(ydc: Ydc, folder: Path, queue: Queue) -> None:
@@ -247,6 +273,16 @@ def test_a_machine_that_lacks_something_claims_nothing(ydc: Ydc, queue: Queue) -
         (["run", "--nonsense"], {}, "Unknown option: --nonsense"),
         (["add", "https://example.org/feed.xml"], {}, "example.org is not YouTube; other sites need allow_other_sites"),
         (["add", "no address"], {}, "has a blank or a character in it that no address has"),
+        (["add"], {}, 'add needs URL, as in: ydc add "https://www.youtube.com/@handle"'),
+        (["show"], {}, "show needs ID, as in: ydc show 17"),
+        (["copy"], {}, "copy needs --to, as in: ydc copy --to sqlite:///queue.db"),
+        (["copy", "--to"], {}, 'Command "copy" parameter --to requires an argument.'),
+        (["add", "UKwSQSFN4Nw", "--set", "kind=shorts"], {}, "there is no column kind; did you mean Kinds?"),
+        (
+            ["add", "UKwSQSFN4Nw", "--set", "RefreshHour=6"],
+            {},
+            "there is no column RefreshHour; did you mean RefreshHours?",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_says_how_to_mend_it(
@@ -270,6 +306,19 @@ def test_without_a_network_each_source_says_so_and_stays_pending(ydc: Ydc, folde
     assert all(line.startswith("failed ") and "0 videos listed, 0 new; offline: " in line for line in lines)
     assert queue.counts(SOURCES) == {State.PENDING: 2}
     assert {row.retry_count for row in queue.rows(SOURCES)} == {0}
+    assert f"offline (2): {REASONS['offline'].do}\n" in done.stdout, "what can be done is said at the end"
+
+
+def test_a_variable_that_is_no_setting_is_named_once(ydc: Ydc) -> None:
+    unknown = {"frobnicate": 1, "xyz": 2}
+    for arguments, line in (
+        (["run"], "ydc: there is no setting YDC_FROBNICATE, YDC_XYZ: it does nothing"),
+        (["doctor"], "warning  settings: there is no setting YDC_FROBNICATE, YDC_XYZ: `docs/settings.md` has them all"),
+    ):
+        done = ydc(*arguments, **unknown)
+        assert (done.stdout + done.stderr).splitlines().count(line) == 1
+        assert "YDC_" not in done.stdout.replace(line, "")
+    assert "problems, 1 warning\n" in done.stdout
 
 
 AS_NOBODY = """

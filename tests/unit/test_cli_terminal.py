@@ -17,13 +17,14 @@ import pytest
 from tests.rows import make_queue, new_video
 from youtube_download_coordinator.cli.progress import Progress, span
 from youtube_download_coordinator.expansion import Expansion
-from youtube_download_coordinator.models import Lease, Source
+from youtube_download_coordinator.models import Failure, Lease, Source, Verdict
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
 from youtube_download_coordinator.worker import Attempt, Ending
 
 NASTY_TITLE = "\x1b]0;owned\x07[red]Title[/red]"
+RED = "\x1b[31m"
 SHOWN_TITLE = "�]0;owned�[red]Title[/red]"
 PROCESSOR = "def fine(url):\n    return 'fine'\n"
 
@@ -160,8 +161,24 @@ def test_a_terminal_obeys_nothing_in_a_log_or_a_traceback(folder: Path) -> None:
 
 
 def test_colours_are_left_out_where_they_are_not_wanted(folder: Path, queue: Queue) -> None:
-    assert "\x1b[32m" in at_a_terminal(folder, "status")
-    assert "\x1b[32m" not in at_a_terminal(folder, "status", NO_COLOR="1")
+    fail(queue)
+    assert RED in at_a_terminal(folder, "status")
+    assert RED not in at_a_terminal(folder, "status", NO_COLOR="1")
+
+
+def test_a_zero_catches_no_eye(folder: Path, queue: Queue) -> None:
+    said = at_a_terminal(folder, "status")
+    assert RED not in said
+    assert "\x1b[2m   0\x1b[0m" in said
+    fail(queue)
+    (line,) = [line for line in at_a_terminal(folder, "status").splitlines() if RED in line]
+    assert "dead letters" in line
+    assert f"{RED}   1\x1b[0m" in line
+
+
+def fail(queue: Queue) -> None:
+    private = Failure(verdict=Verdict.PERMANENT, reason="private", message="This video is private")
+    queue.settle([(claim, private) for claim in queue.claim(VIDEO_TASKS, 1)])
 
 
 def test_a_run_at_a_terminal_says_how_it_is_getting_on(folder: Path, queue: Queue) -> None:

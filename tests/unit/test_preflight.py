@@ -47,11 +47,11 @@ def give_deno(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> Non
 @pytest.mark.parametrize(
     ("processor", "names"),
     [
-        ("download", ["yt-dlp", "JavaScript", "disk", "ffmpeg"]),
-        ("audio", ["yt-dlp", "JavaScript", "disk", "ffmpeg"]),
-        ("metadata", ["yt-dlp", "JavaScript", "disk"]),
-        ("subtitles", ["yt-dlp", "JavaScript", "disk"]),
-        ("mine:transcribe", ["yt-dlp"]),
+        ("download", ["settings", "yt-dlp", "JavaScript", "disk", "ffmpeg"]),
+        ("audio", ["settings", "yt-dlp", "JavaScript", "disk", "ffmpeg"]),
+        ("metadata", ["settings", "yt-dlp", "JavaScript", "disk"]),
+        ("subtitles", ["settings", "yt-dlp", "JavaScript", "disk"]),
+        ("mine:transcribe", ["settings", "yt-dlp"]),
     ],
 )
 def test_only_what_the_processor_needs(config: Config, processor: str, names: list[str]) -> None:

@@ -14,7 +14,7 @@ import sys
 import traceback
 from typing import Annotated, NoReturn
 
-from cyclopts import CycloptsError, Parameter
+from cyclopts import CycloptsError, MissingArgumentError, Parameter
 
 from youtube_download_coordinator.cli import (
     copying,
@@ -71,6 +71,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     _write_whatever_the_locale()
     try:
         code = app.meta(arguments, result_action="return_value", print_error=False, exit_on_error=False)
+    except MissingArgumentError as error:
+        _stop(_what_is_missing(error), EXIT_MISTAKE)
     except CycloptsError as error:
         _stop(" ".join(str(error).split()), EXIT_MISTAKE)
     except UserError as error:
@@ -118,6 +120,16 @@ def _write_whatever_the_locale() -> None:
 
 def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _what_is_missing(error: MissingArgumentError) -> str:
+    """What a command cannot do without, and what it looks like: the first example of its help."""
+    argument, command = error.argument, error.target
+    if argument is None or argument.tokens or error.keyword:  # an option without its value
+        return " ".join(str(error).split())
+    lines = (line.strip() for line in (command.__doc__ or "").splitlines())
+    example = next((line for line in lines if line.startswith("ydc ")), "")
+    return f"{' '.join(error.command_chain or ())} needs {argument.name}{f', as in: {example}' if example else ''}"
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.models import Row
     from youtube_download_coordinator.queue import Queue
 
-OtherSites = Annotated[bool | None, Parameter(name="--allow-other-sites")]
-AsJson = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
+OtherSites = Annotated[bool | None, Parameter(name="--allow-other-sites", help="Take sources that are not YouTube's.")]
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="As one line of JSON.")]
+Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask.")]
+RowId = Annotated[int, Parameter(name="ID", help="What stands in the column ID.")]
 
 TableName = Literal["videos", "dead-letters", "sources"]
+Place = Annotated[TableName, Parameter(help="Where to look; a video is found among the dead letters too.")]
 TABLES: dict[TableName, Table[Any]] = {"videos": VIDEO_TASKS, "dead-letters": DEAD_LETTERS, "sources": SOURCES}
 
 

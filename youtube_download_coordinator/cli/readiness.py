@@ -59,14 +59,20 @@ def doctor(
     """
     from youtube_download_coordinator.doctor import examine
 
-    problems = 0
+    problems = warnings = 0
     with ExitStack() as stack:
         for finding in examine(checks(queue.config(), stack, processor)):
             say(f"{finding}")
             problems += finding.stops and not finding.ok
+            warnings += not finding.stops and not finding.ok
     say("")
-    say(f"{problems or 'no'} problem{'' if problems == 1 else 's'}")
+    told = [_count(problems, "problem"), *([_count(warnings, "warning")] if warnings else [])]
+    say(", ".join(told))
     return EXIT_FAILED if problems else 0
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
 def checks(config: Config, stack: ExitStack, processor: str = "download") -> list[Check]:

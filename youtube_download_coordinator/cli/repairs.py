@@ -14,8 +14,11 @@ from youtube_download_coordinator.cli.options import (
     TABLES,
     Filters,
     Flag,
+    Place,
     QueueOptions,
+    RowId,
     TableName,
+    Yes,
     say_none_fits,
     where_videos_may_be,
 )
@@ -31,11 +34,11 @@ Verb = Literal["retry", "skip"]
 
 @app.command(group=REPAIR)
 def retry(
-    *ids: int,
-    table: TableName = "videos",
+    *ids: RowId,
+    table: Place = "videos",
     filters: Filters = NO_FILTERS,
     all: Flag = False,
-    yes: Flag = False,
+    yes: Yes = False,
     queue: QueueOptions = AS_SET,
 ) -> int:
     """Have rows tried again, now.
@@ -51,14 +54,8 @@ def retry(
 
     Parameters
     ----------
-    ids
-        What stands in the column ID.
-    table
-        Where to look; a video is found among the dead letters too.
     all
         Every row there that is not done.
-    yes
-        Do not ask.
     """
     places = where_videos_may_be(table)
     wanted = _wanted(ids, filters, every=all)
@@ -69,10 +66,10 @@ def retry(
 
 @app.command(group=REPAIR)
 def requeue(
-    *ids: int,
+    *ids: RowId,
     filters: Filters = NO_FILTERS,
     all: Flag = False,
-    yes: Flag = False,
+    yes: Yes = False,
     queue: QueueOptions = AS_SET,
 ) -> int:
     """Give dead letters another chance.
@@ -87,22 +84,18 @@ def requeue(
 
     Parameters
     ----------
-    ids
-        What stands in the column ID.
     all
         Every dead letter.
-    yes
-        Do not ask.
     """
     return _have("retry", "tried again", ["dead-letters"], _wanted(ids, filters, every=all), queue, is_sure=yes)
 
 
 @app.command(group=REPAIR)
 def skip(
-    *ids: int,
-    table: TableName = "videos",
+    *ids: RowId,
+    table: Place = "videos",
     filters: Filters = NO_FILTERS,
-    yes: Flag = False,
+    yes: Yes = False,
     queue: QueueOptions = AS_SET,
 ) -> int:
     """Have rows count as done, though nobody processed them.
@@ -113,15 +106,6 @@ def skip(
     ydc skip 17 18
     ydc skip --source 3 --status pending
     ```
-
-    Parameters
-    ----------
-    ids
-        What stands in the column ID.
-    table
-        Where to look; a video is found among the dead letters too.
-    yes
-        Do not ask.
     """
     return _have("skip", "skipped", where_videos_may_be(table), _wanted(ids, filters), queue, is_sure=yes)
 

@@ -22,11 +22,6 @@ def report(*, json: AsJson = False, queue: QueueOptions = AS_SET) -> int:
     ydc report
     ydc report --json
     ```
-
-    Parameters
-    ----------
-    json
-        As one line of JSON.
     """
     from youtube_download_coordinator.overview import overview
     from youtube_download_coordinator.report import page

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Annotated, assert_never
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, assert_never
 
 from youtube_download_coordinator.cli.application import LOOK, app
 from youtube_download_coordinator.cli.options import (
@@ -15,7 +13,9 @@ from youtube_download_coordinator.cli.options import (
     TABLES,
     AsJson,
     Filters,
+    Place,
     QueueOptions,
+    RowId,
     TableName,
     say_none_fits,
     select,
@@ -94,9 +94,10 @@ def list_rows(
 
 @app.command(group=LOOK)
 def show(
-    row_id: Annotated[int, Parameter(name="ID")],
+    row_id: RowId,
+    /,
     *,
-    table: TableName = "videos",
+    table: Place = "videos",
     json: AsJson = False,
     queue: QueueOptions = AS_SET,
 ) -> int:
@@ -106,15 +107,6 @@ def show(
     ydc show 17
     ydc show 3 --table sources
     ```
-
-    Parameters
-    ----------
-    row_id
-        What stands in its column ID.
-    table
-        Where to look; a video is found among the dead letters too.
-    json
-        As one line of JSON.
     """
     ours = queue.coordinator().queue
     place, row = _find(ours, table, row_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.cli.progress import Progress
     from youtube_download_coordinator.coordinator import Coordinator
     from youtube_download_coordinator.expansion import Expansion
+    from youtube_download_coordinator.models import Failure
     from youtube_download_coordinator.worker import Attempt, Limits, Summary
 
 Sources = Annotated[Path | None, Parameter(name=["--sources", "-s"])]
@@ -56,10 +57,9 @@ def run(
         Claim none after this many minutes; what runs then is finished.
     concurrency
         Videos processed at a time.
-    allow_other_sites
-        Take sources that are not YouTube's.
     """
     from youtube_download_coordinator import preflight
+    from youtube_download_coordinator.config import unknown_variables
     from youtube_download_coordinator.processing import check_processor
     from youtube_download_coordinator.worker import Limits
 
@@ -69,6 +69,8 @@ def run(
         sources_file_path=sources, allow_other_sites=allow_other_sites, concurrency=concurrency
     )
     preflight.require(coordinator.config, processor)
+    if unknown := unknown_variables():
+        say(f"ydc: there is no setting {', '.join(unknown)}: it does nothing", problem=True)
     failed = tell_ingested(coordinator.ingest())
     limits = Limits(
         concurrency=coordinator.config.concurrency,
@@ -82,41 +84,43 @@ def run(
         raise
     say("")
     say(f"This run: {summary}.")
-    _tell_what_to_do(summary)
+    _tell_what_to_do(summary, unlisted)
     print_overview(coordinator.queue)
     return EXIT_FAILED if failed or unlisted or summary.failed or summary.stopped_by else 0
 
 
-def _tell_what_to_do(summary: Summary) -> None:
+def _tell_what_to_do(summary: Summary, unlisted: Sequence[Failure]) -> None:
     """Once for each reason, where a person can do something about it."""
     from youtube_download_coordinator.reasons import about
 
     met = Counter(attempt.task.lease.reason for attempt in summary.attempts if attempt.task.lease.reason)
+    met.update(failure.reason for failure in unlisted)
     for reason, count in met.most_common():
         if (known := about(reason)) and known.do:
             say(f"{reason} ({count}): {known.do}")
 
 
-def _work(coordinator: Coordinator, processor: str, limits: Limits) -> tuple[Summary, int]:
-    """Everything there is to do; what was done, and how many sources could not be listed to their end."""
+def _work(coordinator: Coordinator, processor: str, limits: Limits) -> tuple[Summary, list[Failure]]:
+    """Everything there is to do; what was done, and why sources could not be listed to their end."""
     from youtube_download_coordinator.cli.progress import Progress, redrawn
     from youtube_download_coordinator.worker import Summary
 
-    summary, unlisted = Summary(), 0
+    summary, unlisted = Summary(), []
     progress = Progress(coordinator.queue)
     with redrawn(progress):
         for left in coordinator.rounds(limits, summary):
-            unlisted += sum(_tell_expansion(each) for each in coordinator.expand(on_insert=progress.lists))
+            for expansion in coordinator.expand(on_insert=progress.lists):
+                _tell_expansion(expansion)
+                unlisted += [expansion.failure] if expansion.failure else []
             progress.processes()
             summary.add(coordinator.process(processor, left, on_attempt=_telling(progress)))
     return summary, unlisted
 
 
-def _tell_expansion(expansion: Expansion) -> int:
-    """Say what was listed; 1 when the source could not be listed to its end."""
+def _tell_expansion(expansion: Expansion) -> None:
+    """Say what was listed."""
     ending = "failed" if expansion.failure else "listed" if expansion.is_source is None else "alias"
     say(f"{ending:<8} {expansion}", problem=expansion.failure is not None)
-    return 1 if expansion.failure else 0
 
 
 def _telling(progress: Progress) -> Callable[[Attempt], None]:

@@ -11,6 +11,7 @@ from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
 from youtube_download_coordinator.cli.options import AS_SET, OtherSites, QueueOptions
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import UserError
+from youtube_download_coordinator.filters import canonical
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.ingest import Ingested
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 @app.command(group=WORK)
 def add(
-    source: str,
+    source: Annotated[str, Parameter(name="URL")],
+    /,
     accent: str = "",
     type: str = "",
     *,
@@ -44,16 +46,19 @@ def add(
     set
         COLUMN=TEXT, as often as needed: a column of your own, a filter (Kinds, MinDuration, MaxDuration, TitleMatch,
         FirstVideos, NewerThan), or RefreshHours.
-    allow_other_sites
-        Take sources that are not YouTube's.
     """
     if _is_file(source) and (accent or type or set):
         raise UserError(f"{source} is a file, whose lines say Accent and Type themselves: URL|Accent|Type")
     if _is_file(source):
         return import_sources(Path(source), allow_other_sites=allow_other_sites, queue=queue)
-    coordinator = queue.coordinator(allow_other_sites=allow_other_sites)
     columns = dict(map(_column_and_text, set or ()))
-    say(f"source {coordinator.client.add_source(source, accent, type, columns)}: {source}")
+    client = queue.coordinator(allow_other_sites=allow_other_sites).client
+    row_id, is_new = client.find_or_add_source(source, accent, type, columns)
+    say(f"source {row_id}: {source}{'' if is_new else ' (it was there already)'}")
+    if own := [name for name in columns if canonical(name) is None]:
+        say(
+            f"kept as {'a column' if len(own) == 1 else 'columns'} of your own, which no worker heeds: {', '.join(own)}"
+        )
     return 0
 
 
@@ -71,8 +76,6 @@ def import_sources(*files: Path, allow_other_sites: OtherSites = None, queue: Qu
     ----------
     files
         Text files; lines that begin with # and empty ones are passed over.
-    allow_other_sites
-        Take sources that are not YouTube's.
     """
     if not files:
         raise UserError("which file? ydc import sources.txt")

@@ -18,6 +18,7 @@ from youtube_download_coordinator.models import Control, State, utc_text
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     from youtube_download_coordinator.overview import Overview
     from youtube_download_coordinator.queue import Queue
@@ -137,10 +138,17 @@ def _count_table(found: Overview) -> Table:
     shown = Table(title="The queue", title_justify="left")
     shown.add_column("")
     for state in State:
-        shown.add_column(state.value, justify="right", style=STYLES.get(state.value, ""))
+        shown.add_column(state.value, justify="right")
     for name, counts in found.counts.items():
-        shown.add_row(name, *(f"{counts.get(state, 0):,}" for state in State))
+        shown.add_row(name, *(_number(counts.get(state, 0), STYLES.get(state.value, "")) for state in State))
     return shown
+
+
+def _number(count: int, style: str) -> Text:
+    """Nothing of what a colour tells of is nothing to look at."""
+    from rich.text import Text
+
+    return Text(f"{count:,}", style=style if count else "dim")
 
 
 def _reason_lines(found: Overview) -> Iterator[str]:

@@ -14,12 +14,12 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import PurePosixPath
 from string import Formatter
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from youtube_download_coordinator.errors import like
 from youtube_download_coordinator.models import VideoTask
 
 FIELDS = ("accent", "type", "channel", "channel_id", "id", "title", "source_id", "upload_date", "kind")
@@ -122,8 +122,7 @@ def _field(name: str, spec: str, conversion: str | None) -> Piece:
         return Piece(field=COLUMN, column=spec)
     if name in FIELDS and not spec and not conversion:
         return Piece(field=name)
-    close = get_close_matches(name, FIELDS, n=1)
-    meant = f"; did you mean {{{close[0]}}}?" if close else ""
+    meant = like(f"{{{name}}}", (f"{{{each}}}" for each in FIELDS))
     written = f"{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
     raise ValueError(
         f"there is no field {{{written}}}{meant} There are {', '.join(FIELDS)}, and {{column:Name}} for a column of your own"

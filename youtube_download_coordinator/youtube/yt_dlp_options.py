@@ -6,11 +6,12 @@ always those of its command line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter, ValidationError
+
+from youtube_download_coordinator.errors import like
 
 _Count = Annotated[StrictInt, Field(ge=0, le=100)]
 _Bytes = Annotated[StrictInt, Field(gt=0)]
@@ -137,9 +138,3 @@ def _problem(name: str, value: Any) -> str:
         message = problem["msg"].removeprefix("Value error, ")
         return f"{name}: {message[0].lower()}{message[1:]}"
     return ""
-
-
-def like(name: str, names: Iterable[str]) -> str:
-    """`; did you mean x?`, if one of the names looks like it."""
-    close = get_close_matches(name, list(names), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
