@@ -213,7 +213,7 @@ class _Expander:
         self.on_insert(self._result)
         with Heartbeat(self.queue):
             try:
-                if closed := wait_to_begin(self.queue.gate, source):
+                if closed := wait_to_begin(self.queue.gate, SOURCES, source):
                     return self._not_begun(closed)
                 log.info("%s: listing begins", describe(source))
                 with closing(listing(source, self.config)) as items:

@@ -84,6 +84,15 @@ class Gate:
             why = _told(f"{line.name}: {cooldown.word_of(line)}", line)
             return self._say(line, Closed(why=why, until=line.until, by_own_probe=mine))
 
+    def closed_to(self, table: Table[Any], row: Row) -> Closed | None:
+        """Why an attempt at a row that is held may not begin now: one that is not the probe waits for what comes of that."""
+        with self._turn:
+            closed = self.closed()
+            if closed is None and self._may_be_probed:
+                return Closed(why=f"{self.cooldown_name}: one row is tried first", until=None)
+            is_the_probe = closed is not None and closed.by_own_probe and self._probed == (table.name, row.id)
+            return None if is_the_probe else closed
+
     def admits(self, count: int) -> int:
         """How many of `count` rows may be claimed now: all, one as a probe, none."""
         with self._turn:

@@ -105,13 +105,22 @@ class HeldVideos:
 
     def _next(self) -> Claim[VideoTask] | None:
         while not self._stopped and (self._waiting or self._claim()):
+            if self._queue.gate.waits_for_a_probe:
+                self._claim_anew()
+                continue
             claim = self._waiting.pop(0)
             if self._queue.is_valid(claim):  # else it ran out in a suspended machine
-                self._stopped = wait_to_begin(self._queue.gate, claim.row) is not None
+                self._stopped = wait_to_begin(self._queue.gate, VIDEO_TASKS, claim.row) is not None
                 if not self._stopped:
                     return claim
             self._queue.release([claim])
         return None
+
+    def _claim_anew(self) -> None:
+        """A cooldown came and went: what waits since before would begin beside the probe."""
+        self._left += len(self._waiting)
+        self._queue.release(self._waiting)
+        self._waiting.clear()
 
     def _claim(self) -> bool:
         count = min(self.config.claim_batch_size, self._left)

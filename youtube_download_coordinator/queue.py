@@ -51,6 +51,8 @@ class Claim(Generic[R]):
     renew_until: float | None = None
     """On the monotonic clock: not renewed beyond (an attempt that takes too long loses its claim). None: no bound."""
     lost: bool = False
+    unsure: bool = False
+    """An outcome of it was sent and has no answer: it may be recorded. Until that is known nothing else is put in its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +140,8 @@ class Queue:
             if wanted <= 0:
                 break
             rows = self._due(table, wanted, except_ids)
+            if claims and self.gate.waits_for_a_probe:
+                break  # what is held already would begin beside the probe
             if rows:  # the gate once more: what was read for them may have shown that it closed
                 claims += self._hold(table, rows[: self.gate.admit(len(rows))])
             elif claims or recovered or not self.recover(table).total:
@@ -232,7 +236,7 @@ class Queue:
         """Record outcomes; the row as it is then, or None where the claim was lost and the outcome is dropped.
 
         `facts` are columns to change with it, such as a source's title. While the store is unavailable (StoreUnavailable)
-        the claims stay held, and the call may be repeated.
+        the claims stay held but are not renewed, and the call may be repeated.
         """
         for claim, outcome in results:
             self.gate.heard(claim.table, claim.row, outcome)
@@ -242,17 +246,27 @@ class Queue:
                 lifecycle.settle(claim.row, self._fresh(at), outcome, self._policy(claim.table))
                 for claim, outcome in results
             )
-            return self._end([(claim, replace(row, **facts)) for (claim, _), row in zip(results, settled, strict=True)])
+            steps = [(claim, replace(row, **facts)) for (claim, _), row in zip(results, settled, strict=True)]
+            try:
+                return self._end(steps)
+            except StoreUnavailable:
+                self._doubt([claim for claim, _ in steps])
+                raise
 
     def release(self, claims: Sequence[Claim[R]]) -> int:
         """Give back rows without counting an attempt; how many were still held.
 
-        When the store does not answer they are not renewed any more, so that their claims run out.
+        When the store does not answer they are not renewed any more, so that their claims run out. So do those of which an
+        outcome may be recorded.
         """
         self.forget(claims)
         with self._writing:
             at = self._at()
-            rows = self._end([(claim, lifecycle.release(claim.row, self._fresh(at))) for claim in claims])
+            for claim in claims:
+                if claim.unsure:
+                    self._let_go(claim)
+            sure = [claim for claim in claims if not claim.unsure]
+            rows = self._end([(claim, lifecycle.release(claim.row, self._fresh(at))) for claim in sure])
         for claim in claims:
             self.gate.heard(claim.table, claim.row, None)
         return sum(row is not None for row in rows)
@@ -261,6 +275,12 @@ class Queue:
         """Renew these no more."""
         for claim in claims:
             claim.renew_until = self.monotonic()
+
+    def _doubt(self, claims: Sequence[Claim[Any]]) -> None:
+        """Their outcomes may be recorded: a renewal or a release would undo that."""
+        self.forget(claims)
+        for claim in claims:
+            claim.unsure = True
 
     def release_all(self) -> int:
         """Give back everything that this worker holds."""

@@ -22,7 +22,7 @@ from youtube_download_coordinator.gate import Closed, Gate
 from youtube_download_coordinator.heartbeat import Heartbeat
 from youtube_download_coordinator.models import Done, Failure, Outcome, Row, State, Verdict, VideoTask, cut
 from youtube_download_coordinator.queue import Claim, Queue, describe
-from youtube_download_coordinator.store import VIDEO_TASKS
+from youtube_download_coordinator.store import VIDEO_TASKS, Table
 
 log = logging.getLogger(__name__)
 
@@ -229,19 +229,18 @@ class Worker:
         return None
 
     def _may_begin(self, row: VideoTask) -> bool:
-        if self._is_closed():
+        if closed := self.queue.gate.closed_to(VIDEO_TASKS, row):
+            self._stop(closed.why)
             return False
         seconds = self.queue.gate.seconds_until_begin(row)
         self._begins_at = self.monotonic() + seconds if seconds else None
         return self._begins_at is None
 
-    def _is_closed(self) -> bool:
-        """Whether the gate is closed; not by the one attempt that this worker makes to see whether it may open."""
+    def _stop_if_closed(self) -> None:
+        """Not where the gate is closed by the one attempt that this worker makes to see whether it may open."""
         closed = self.queue.gate.closed()
-        if closed is None or closed.by_own_probe:
-            return False
-        self._stop(closed.why)
-        return True
+        if closed and not closed.by_own_probe:
+            self._stop(closed.why)
 
     def _stop(self, why: str) -> None:
         """Begin nothing more: others may have at once what waits here."""
@@ -260,7 +259,7 @@ class Worker:
         self._claimed += len(claims)
         self._backlog += claims
         if not claims:
-            self._is_closed()  # then that is why
+            self._stop_if_closed()  # then that is why
         return bool(claims)
 
     def _is_over(self) -> bool:
@@ -323,7 +322,7 @@ class Worker:
         for (each, outcome), row in zip(results, rows, strict=True):
             self._note(each.claim.row, outcome, row, each.seconds)
         if self._summary.stopped_by and not self._summary.unfit:
-            self._is_closed()  # by the cooldown that this began: it says more
+            self._stop_if_closed()  # by the cooldown that this began: it says more
 
     def _note(self, task: VideoTask, outcome: Outcome, row: VideoTask | None, seconds: float) -> None:
         ending = ending_of(outcome, row)
@@ -410,9 +409,9 @@ def wait_for_the_store(queue: Queue, claims: Sequence[Claim[Any]], error: StoreU
     time.sleep(RECORD_AGAIN_SECONDS)
 
 
-def wait_to_begin(gate: Gate, row: Row) -> Closed | None:
+def wait_to_begin(gate: Gate, table: Table[Any], row: Row) -> Closed | None:
     """Wait until the machine's pace lets an attempt at the row begin; why not, when the gate closes meanwhile."""
-    while (closed := gate.closed()) is None or closed.by_own_probe:
+    while (closed := gate.closed_to(table, row)) is None:
         seconds = gate.seconds_until_begin(row)
         if not seconds:
             return None

@@ -218,6 +218,48 @@ def test_with_nothing_to_try_the_door_stays_as_it_was(worker: Callable[..., Queu
     assert len(two.claim(VIDEO_TASKS, 5)) == 1
 
 
+def test_what_is_held_since_before_a_cooldown_waits_for_the_probe(
+    worker: Callable[..., Queue], store: ClockedStore
+) -> None:
+    one, two = worker("host-a/1"), worker("host-a/2")
+    add(one)
+    held, *_ = one.claim(VIDEO_TASKS, 3)
+    throttle(two)
+    store.ahead = PAUSE
+    assert one.gate.closed() is None, "one row may be claimed, as the probe"
+    assert one.gate.closed_to(VIDEO_TASKS, held.row)
+    (probe,) = two.claim(VIDEO_TASKS, 3)
+    assert two.gate.closed_to(VIDEO_TASKS, probe.row) is None
+    assert two.gate.closed_to(VIDEO_TASKS, held.row)
+
+
+def test_a_claim_that_meets_a_cooldown_half_way_takes_no_probe(
+    worker: Callable[..., Queue], store: ClockedStore
+) -> None:
+    """Another was faster with half of what it wanted; meanwhile a cooldown began, and its pause passed."""
+    one, two = worker("host-a/1"), worker("host-a/2")
+    add(one, 2)
+
+    def another_is_faster(verb: str) -> bool:
+        if verb == "swap":
+            store.fails = it_is_throttled
+            claimed.append(two.claim_at_once(VIDEO_TASKS, 1))
+            add(two)
+        return False
+
+    def it_is_throttled(verb: str) -> bool:
+        if verb == "scan" and claimed and claimed[0]:
+            store.fails = lambda verb: False
+            two.gate.heard(VIDEO_TASKS, claimed[0].row, BOT_CHECK)
+            store.ahead = PAUSE
+        return False
+
+    claimed: list[Claim[VideoTask] | None] = []
+    store.fails = another_is_faster
+    assert [claim.row.id for claim in one.claim(VIDEO_TASKS, 5)] == [2]
+    assert line(one).value == "cooling", "what it holds is no probe, and it holds none that is"
+
+
 def test_a_prober_that_died_is_replaced_and_one_that_renews_is_not(
     worker: Callable[..., Queue], store: ClockedStore
 ) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faulty_store import FaultyStore
-from tests.rows import POLICY, Clock, make_queue, new_video
+from tests.faulty_store import ClockedStore, FaultyStore
+from tests.rows import POLICY, Clock, make_gate, make_queue, new_video
 from tests.waiting import wait_until
 from youtube_download_coordinator import Config, PermanentError, ThrottledError, VideoTask, children
 from youtube_download_coordinator import worker as worker_module
@@ -78,6 +78,23 @@ def test_throttling_ends_the_loop_and_costs_nothing(queue: Queue, config: Config
         assert [videos.finish(video, ThrottledError("slow down")) for video in videos] == [Ending.GIVEN_BACK]
     assert states(queue) == {State.PENDING: 8}
     assert {row.retry_count for row in rows(queue).values()} == {0}
+
+
+def test_what_was_claimed_before_a_cooldown_is_claimed_anew_as_its_probe(config: Config) -> None:
+    """It began and its time passed while the block was busy with one video."""
+    store = ClockedStore()
+    queue = make_queue(store)
+    queue.add(VIDEO_TASKS, [new_video(number) for number in range(8)])
+    held: list[int] = []
+    with HeldVideos(queue, config, 5) as videos:
+        for video in videos:
+            held.append(states(queue)[State.HELD])
+            if len(held) == 1:
+                make_gate(store, "host/other").heard(VIDEO_TASKS, video, ThrottledError("slow down").failure)
+                store.ahead = timedelta(seconds=901)
+            videos.finish(video)
+    assert held == [3, 1, 3, 2, 1], "of five the second alone, as the probe"
+    assert states(queue) == {State.DONE: 5, State.PENDING: 3}
 
 
 def test_a_store_that_is_away_for_a_moment_loses_no_result(queue: Queue, config: Config, store: FaultyStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -236,6 +237,24 @@ def test_control_comes_along_with_everything_that_is_asked(desk: SheetDesk) -> N
     assert queue.gate.closed()
     assert requests(desk) == before
     assert claims
+
+
+def test_an_answer_that_was_long_on_its_way_is_as_old_as_its_question(
+    desk: SheetDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, person = queue_of(desk), queue_of(desk, "b").gate
+    desk.clock.advance(31)
+    handle = desk.simulator.handle
+
+    def slow_once(*request: Any) -> Any:
+        monkeypatch.undo()
+        answer = handle(*request)
+        person.pause(None, "by hand")
+        desk.clock.advance(31)
+        return answer
+
+    monkeypatch.setattr(desk.simulator, "handle", slow_once)
+    assert queue.gate.closed(), "it was paused half a minute ago, after the first answer had been given"
 
 
 def test_a_closed_gate_costs_a_run_its_start_and_no_more(desk: SheetDesk) -> None:

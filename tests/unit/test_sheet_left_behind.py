@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from tests.rows import new_video
 from tests.sheet import SheetDesk, sheet_desk, video_url
+from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.ingest import NO_LEASE
 from youtube_download_coordinator.models import Done, Failure, Status, Verdict, VideoTask
+from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.projecting import LEFT_SECONDS, SHOW_SECONDS
 
@@ -41,6 +44,33 @@ def look_and_end(desk: SheetDesk) -> int:
     assert queue.claim(VIDEO_TASKS, 1) == []
     queue.store.close()
     return int(desk.simulator.stats(before)["writes"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda worker, claim: worker.renew(),
+        lambda worker, claim: worker.release([claim]),
+        lambda worker, claim: worker.settle([(claim, Done(result="a.m4a"))]),
+    ],
+    ids=["renewed", "given back", "recorded again"],
+)
+def test_a_result_without_an_answer_may_stand_and_is_not_undone(
+    desk: SheetDesk, change: Callable[[Queue, Claim[VideoTask]], Any]
+) -> None:
+    """Were the lease put back, or the row given back, its video would be processed again."""
+    worker = desk.queue("a")
+    worker.add(VIDEO_TASKS, [VideoTask(url=URL, key="yt:v:v0000000001", lease=NO_LEASE)])
+    (claim,) = worker.claim(VIDEO_TASKS, 1)
+    faults = desk.simulator.faults
+    faults.add("apply_then_reset", body="findReplace")
+    outage = faults.add("status", status=503, times=None)
+    with pytest.raises(StoreUnavailable):
+        worker.settle([(claim, Done(result="a.m4a"))])
+    assert " done " in desk.line(URL)["Lease"]
+    outage.times = 0
+    change(worker, claim)
+    assert " done " in desk.line(URL)["Lease"]
 
 
 @pytest.mark.usefixtures("shown_as_held")

@@ -137,8 +137,9 @@ class Book:
 
     def layout(self) -> Layout:
         if self._layout is None:
+            asked_at = self.outside.monotonic()
             self._layout = trusted(self.prepared())
-            self.control.take(self._layout.control)
+            self.control.take(self._layout.control, asked_at)
             self.views = {name: View(self._layout.tabs[name], self.outside.monotonic) for name in DATA_TABS}
             self._ledger = None
         return self._layout
@@ -222,6 +223,7 @@ class Book:
         for _ in range(LOOK_ROUNDS):
             headers = [f"{quoted(self.tab(name).title)}!1:1" for name in names]
             columns = [self.tab(name).a1(column) for name in names for column in wanted[name]]
+            asked_at = self.outside.monotonic()
             try:
                 *found, control = self.connection.values([*headers, *columns, quoted(self.tab(CONTROL).title)])
             except Refused as error:
@@ -229,7 +231,7 @@ class Book:
                 self.forget_layout()
                 continue
             if self._headers_hold([*names, CONTROL], [*found[: len(names)], control]):
-                self.control.take(control)
+                self.control.take(control, asked_at)
                 rest = iter(found[len(names) :])
                 return {name: [next(rest) for _ in wanted[name]] for name in names}
         raise StoreUnavailable("somebody is changing the columns of the spreadsheet")
@@ -240,7 +242,7 @@ class Book:
         spans = ranges(positions)
         lines: dict[int, list[str]] = {}
         for first in range(0, len(spans), RANGES_MAX):
-            part = spans[first : first + RANGES_MAX]
+            part, asked_at = spans[first : first + RANGES_MAX], self.outside.monotonic()
             try:
                 areas = [f"{quoted(tab.title)}!1:1", *(tab.whole_rows(*span) for span in part)]
                 *found, control = self.connection.values([*areas, quoted(self.tab(CONTROL).title)])
@@ -249,7 +251,7 @@ class Book:
                 return {}
             if not self._headers_hold([name, CONTROL], [found[0], control]):
                 return {}
-            self.control.take(control)
+            self.control.take(control, asked_at)
             for (start, end), rows in zip(part, found[1:], strict=True):
                 lines |= dict(zip(range(start, end), [*rows, *[[]] * (end - start - len(rows))], strict=True))
         return {position: lines[position] for position in positions}
@@ -269,9 +271,10 @@ class Book:
         control, seen = self.tab(CONTROL), len(self.control.rows) + 1
         last = max(seen, min(seen + SPARE_CONTROL_LINES, control.grid_rows))
         area = f"{quoted(control.title)}!A1:{letters(max(len(control.header) - 1, 0))}{last}"
+        asked_at = self.outside.monotonic()
         answer = self.connection.write(changes, show=[*show, area])
         if shown := shown_rows(answer, control.sheet_id):
-            self.control.take([shown.get(at, []) for at in range(max(shown) + 1)])
+            self.control.take([shown.get(at, []) for at in range(max(shown) + 1)], asked_at)
         return answer
 
     def append(self, name: str, line: Json) -> Json:

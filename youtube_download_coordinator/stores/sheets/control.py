@@ -26,6 +26,8 @@ Cells = tuple[str, ...]
 
 CONTROL_SECONDS = 30.0
 """What was seen of Control is asked for again after this long, when nothing else was asked meanwhile."""
+CONTROL_LOOKS = 4
+"""How often it is asked for because an answer took so long that it may say what was true before."""
 SET_ROUNDS = 5
 """How often a line is changed anew because a person has sorted the tab in that very moment."""
 SERIAL_EPOCH = datetime(1899, 12, 30, tzinfo=UTC)
@@ -44,8 +46,14 @@ class Controls:
     def controls(self, *, fresh: bool) -> list[Control]:
         """Every line of control."""
         self._book.layout()
-        if fresh or self._book.control.is_older_than(CONTROL_SECONDS):
+        if fresh:
             self._book.look_at_control()
+        for _ in range(CONTROL_LOOKS):
+            if not self._book.control.is_older_than(CONTROL_SECONDS):
+                break
+            self._book.look_at_control()  # again where the answer took longer than that
+        else:
+            raise StoreUnavailable("Google answers so slowly that what Control says now is not known")
         return [self.read(line) for line in self._book.control.lines() if line.is_steering]
 
     def read(self, line: ControlLine) -> Control:

@@ -195,11 +195,11 @@ class ControlView:
     """Those below the header."""
     seen_at: float = float("-inf")
 
-    def take(self, rows: Sequence[Sequence[str]]) -> None:
-        """Take in the tab, its header first."""
+    def take(self, rows: Sequence[Sequence[str]], asked_at: float) -> None:
+        """Take in the tab, its header first; it may be as old as when it was asked for."""
         self.header = header_of(CONTROL, rows[0] if rows else [])
         self.rows = [list(row) for row in rows[1:]]
-        self.seen_at = self.monotonic()
+        self.seen_at = asked_at
 
     def is_older_than(self, seconds: float) -> bool:
         return self.monotonic() - self.seen_at >= seconds
