@@ -107,8 +107,8 @@ def _run(minutes: float, seed: int, folder: Path) -> int:
         chaos.settle()
         wrong = chaos.wrong()
         _tell(chaos, read_journal(scene.journal), seed, time.monotonic() - began)
-    for line in wrong:
-        print(f"WRONG: {line}")
+        for line in wrong:
+            print(f"WRONG: {line}", flush=True)
     return 1 if wrong else 0
 
 
