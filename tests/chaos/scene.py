@@ -132,9 +132,9 @@ class Scene:
 
     def stop(self) -> None:
         """Have every worker end; Prefect's, which may wait for a server that was killed under it, at once."""
-        for process in self.processes(PREFECT):
+        for each in self.processes(PREFECT):
             with suppress(psutil.Error):
-                process.kill()
+                each.kill()
         for process in self.workers.values():
             process.send_signal(signal.SIGINT)
         for process in self.workers.values():
