@@ -44,8 +44,9 @@ audit: $(INSTALLED)  ## Ask the package index for known holes of what is install
 	$(BIN)/python -m pip freeze --exclude-editable | \
 		$(BIN)/pip-audit --requirement /dev/stdin --no-deps --disable-pip --strict $(AUDIT)
 
-bench: $(INSTALLED)  ## Speed and memory, compared in one run
-	$(BIN)/python -m benchmarks
+bench: $(INSTALLED)  ## Speed and memory, compared in one run, into docs/proof.md
+	$(BIN)/python -m pip install --quiet --group bench
+	.ci/with-postgresql $(BIN)/python -m benchmarks $(BENCH)
 
 chaos: $(INSTALLED)  ## Ten minutes of kills, freezes, full disks and dropped connections for real processes
 	$(BIN)/python -m tests.chaos --minutes 10

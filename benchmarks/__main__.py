@@ -1,23 +1,56 @@
-"""All of it, in one table. The exit code is 1 when a bar is missed."""
+"""`python -m benchmarks [NAME ...]`: measure all, or those; show them, and write them down for docs/proof.md (website/proof.py).
+
+The exit code is 1 when a bar is missed.
+"""
 
 from __future__ import annotations
 
+import argparse
+import os
+import platform
 import sys
 import time
+from dataclasses import asdict
+from importlib import import_module
 
-from benchmarks import audio, child, claims, flow, listing
 from benchmarks.figures import Figure, show
+from website import proof
+
+ALL = ("claims", "sheet", "listing", "child", "audio", "flow")
 
 
 def main() -> int:
     """Measure one after the other; nothing else should run meanwhile."""
-    figures: list[Figure] = []
-    for module in (claims, listing, child, audio, flow):
-        began = time.monotonic()
-        print(f"python -m {module.__name__} ...", end=" ", flush=True)
-        figures += module.measure()
-        print(f"{time.monotonic() - began:.0f} s")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    names = parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(ALL)}; all when none is named")
+    chosen = parser.parse_args().names
+    if unknown := sorted(set(chosen) - set(ALL)):
+        parser.error(
+            f"argument {names.metavar}: there is no benchmark {', '.join(unknown)}; there are {', '.join(ALL)}"
+        )
+    figures = [figure for name in ALL if name in (chosen or ALL) for figure in _measured(name)]
+    proof.write()
     return 1 if show(figures, "python -m benchmarks") else 0
+
+
+def _measured(name: str) -> list[Figure]:
+    print(f"python -m benchmarks.{name} ...", end=" ", flush=True)
+    began = time.monotonic()
+    figures: list[Figure] = import_module(f"benchmarks.{name}").measure()
+    seconds = time.monotonic() - began
+    print(f"{seconds:.0f} s")
+    if figures:
+        proof.remember(name, {**_circumstances(), "seconds": round(seconds), "figures": list(map(asdict, figures))})
+    return figures
+
+
+def _circumstances() -> dict[str, str | float]:
+    return {
+        "measured": time.strftime("%Y-%m-%d", time.gmtime()),
+        "python": platform.python_version(),
+        "cores": os.cpu_count() or 1,
+        "load": round(os.getloadavg()[0], 1),
+    }
 
 
 if __name__ == "__main__":

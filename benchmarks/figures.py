@@ -13,6 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where a figure stands in a plot of docs/proof.md: on which line of which plot, above what."""
+
+    plot: str
+    line: str
+    x: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """One line of the table. `ratio` is to what `beside` names."""
@@ -25,6 +34,7 @@ class Figure:
     bar: str = ""
     """What is asked for, in words; empty when nothing is."""
     met: bool = True
+    point: Point | None = None
 
 
 def show(figures: Iterable[Figure], command: str) -> int:
