@@ -2,7 +2,8 @@
 
 Why: requests are what Google counts, so a fleet must not need more of them for a video as it grows, nor as its sheet does.
 Counted by the simulated API on simulated time (tests/simulation/fleet.py): no seconds of this machine are in it, and the same is
-counted each time. Attempts take 10 s, 4 at a time, claims come in batches of 10, leases are 600 s; inserting the videos is not counted.
+counted each time. Attempts take 10 s, 4 at a time, claims come in batches of 10, leases are 600 s; inserting the videos is
+not counted.
 """
 
 from __future__ import annotations
