@@ -15,7 +15,8 @@ from tests.sheets_api import SheetsServer
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.store import Store
 from youtube_download_coordinator.stores.sheets import SheetsStore
-from youtube_download_coordinator.stores.sql import SqlStore, metadata
+from youtube_download_coordinator.stores.sql import SqlStore
+from youtube_download_coordinator.stores.sql_tables import metadata
 
 POSTGRESQL_URL = os.environ.get("YDC_TEST_POSTGRESQL_URL", "")
 """The URL of an empty database; without one the suite runs on SQLite alone."""

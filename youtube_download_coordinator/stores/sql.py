@@ -28,6 +28,7 @@ from sqlalchemy.pool import StaticPool
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Control, Lease, Row, Source, State, VideoTask
 from youtube_download_coordinator.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where, clash
+from youtube_download_coordinator.stores.sql_tables import EPOCH, bring_up_to_date, controls, sources, videos
 from youtube_download_coordinator.stores.sql_tally import tallied
 
 R = TypeVar("R", bound=Row)
@@ -41,82 +42,6 @@ CREATION_LOCK = 0x796463
 """PostgreSQL's number for the lock that creating the tables takes."""
 CONTROLS_LOCK = CREATION_LOCK + 1
 """And for the one that changing a line of control takes."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""`act_at` of a row that need not wait: an index orders it first, which NULL would not do everywhere."""
-
-
-class UtcDateTime(sa.TypeDecorator[datetime]):
-    """A moment in UTC; SQLite keeps it as text of fixed width, which sorts as time does."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        moment = value.astimezone(UTC) if value else None
-        return moment.replace(tzinfo=None) if moment and dialect.name == "sqlite" else moment
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
-
-
-metadata = sa.MetaData()
-
-
-def _row_columns() -> list[sa.Column[Any]]:
-    return [
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-        sa.Column("key", sa.Text, nullable=False, unique=True),
-        sa.Column("url", sa.Text, nullable=False),
-        sa.Column("accent", sa.Text, nullable=False),
-        sa.Column("type", sa.Text, nullable=False),
-        sa.Column("title", sa.Text, nullable=False),
-        sa.Column("extra", sa.Text, nullable=False),
-        sa.Column("claimed_by", sa.Text, nullable=False),
-        sa.Column("claimed_at", UtcDateTime),
-        sa.Column("version", sa.Integer, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("tries", sa.Integer, nullable=False),
-        # PENDING and DONE: not before; HELD: until; else the epoch. One index then answers who is due and who is stalled.
-        sa.Column("act_at", UtcDateTime, nullable=False),
-        sa.Column("holder", sa.Text, nullable=False),
-        sa.Column("detail", sa.Text, nullable=False),
-        sa.Column("nonce", sa.Text, nullable=False),
-    ]
-
-
-sources = sa.Table(
-    "sources",
-    metadata,
-    *_row_columns(),
-    sa.Column("videos", sa.Integer),
-    sa.Column("checked_at", UtcDateTime),
-    sa.Column("listed_with", sa.Text, nullable=False, server_default=""),
-    sa.Index("sources_due", "state", "act_at", "id"),
-    sqlite_autoincrement=True,
-)
-
-videos = sa.Table(
-    "videos",
-    metadata,
-    *_row_columns(),
-    sa.Column("place", sa.Text, nullable=False, doc="the name of the table of the contract that the row stands in"),
-    sa.Column("source_id", sa.BigInteger),
-    sa.Column("duration_seconds", sa.Integer),
-    sa.Index("videos_due", "place", "state", "act_at", "id"),
-    sqlite_autoincrement=True,
-)
-
-controls = sa.Table(
-    "controls",
-    metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
-    sa.Column("until", UtcDateTime),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("pause_seconds", sa.Integer, nullable=False),
-)
-
 
 _GO_ON_BEHIND = sa.text(
     "SELECT setval(sequence, greatest(:last, nextval(sequence))) FROM pg_get_serial_sequence(:table, 'id') AS sequence"
@@ -141,11 +66,8 @@ class SqlStore:
     def scan(self, table: Table[R], where: Where = EVERY_ROW, *, limit: int = 100) -> list[R]:
         if where.asked:
             return []  # nobody types into a database
-        sql = _sql_table(table)
-        order = [sql.c.id] if where.due is None else [sql.c.act_at, sql.c.id]
-        query = sa.select(sql).where(*_conditions(table, where)).order_by(*order).limit(limit)
         with self._reading() as connection:
-            return [_row(table, record) for record in connection.execute(query).mappings()]
+            return [_row(table, record) for record in connection.execute(_query(table, where, limit)).mappings()]
 
     def count(self, table: Table[R]) -> Mapping[State, int]:
         sql = _sql_table(table)
@@ -280,8 +202,7 @@ class SqlStore:
             with self._writing() as connection:
                 if connection.dialect.name == "postgresql":  # there two who create a table at once disturb each other
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CREATION_LOCK)))
-                metadata.create_all(connection)
-                _add_missing_columns(connection)
+                bring_up_to_date(connection)
         except StoreError as error:
             raise ConfigError(f"database_url={_shown(self._engine.url)}: {error}") from None
 
@@ -395,16 +316,6 @@ def _cause(error: SQLAlchemyError) -> str:
     return " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
 
 
-def _add_missing_columns(connection: sa.Connection) -> None:
-    """Bring tables up to date that an older version has made, which create_all leaves as they are."""
-    for table in metadata.sorted_tables:
-        there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in there:
-                definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-                connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
-
-
 def _sql_table(table: Table[Any]) -> sa.Table:
     return sources if table.row_type is Source else videos
 
@@ -418,9 +329,23 @@ def _same_lease(table: Table[Any], seen: Row) -> list[sa.ColumnElement[bool]]:
     return [*_place(table), c.id == seen.id, c.version == seen.lease.version, c.nonce == seen.lease.nonce]
 
 
+def _query(table: Table[Any], where: Where, limit: int) -> sa.Select[Any]:
+    c = _sql_table(table).c
+    order = [_id(c, where)] if where.due is None else [c.act_at, c.id]
+    return sa.select(_sql_table(table)).where(*_conditions(table, where)).order_by(*order).limit(limit)
+
+
+def _id(c: Any, where: Where) -> sa.ColumnElement[int]:
+    """The ID; where rows are named, in a form in which no database walks through a whole table by it to find a few."""
+    is_named = where.ids is not None or where.keys is not None
+    return c.id + 0 if is_named else c.id  # type: ignore[no-any-return]
+
+
 def _conditions(table: Table[Any], where: Where) -> list[sa.ColumnElement[bool]]:
     c = _sql_table(table).c
-    conditions = [*_place(table), c.id > where.after_id]
+    conditions = _place(table)
+    if where.after_id:
+        conditions.append(_id(c, where) > where.after_id)
     if where.state is not None:
         conditions.append(c.state == where.state.value)
     if where.due is not None:
@@ -468,12 +393,15 @@ def _all_values(table: Table[Any], row: Row) -> dict[str, Any]:
 
 
 def _row(table: Table[R], record: sa.RowMapping) -> R:
-    names = [
-        field.name for field in dataclasses.fields(table.row_type) if field.name not in {"lease", "extra", "asked"}
-    ]
-    return table.row_type(
-        lease=_lease(record), extra=json.loads(record["extra"]), **{name: record[name] for name in names}
-    )
+    values = {name: record[name] for name in _FIELDS[table.row_type]}
+    return table.row_type(lease=_lease(record), extra=json.loads(record["extra"]), **values)
+
+
+_FIELDS: dict[type[Row], list[str]] = {
+    kind: [field.name for field in dataclasses.fields(kind) if field.name not in {"lease", "extra", "asked"}]
+    for kind in (Source, VideoTask)
+}
+"""Those that are columns of their own."""
 
 
 def _lease(record: sa.RowMapping) -> Lease:
