@@ -174,7 +174,7 @@ class Queue:
         expires = before + self._lease_seconds(policy)
         claims = [Claim(table, change.new, expires) for change in self._won(table, changes)]
         with self._writing:
-            self._held += claims
+            self._held[:] = [claim for claim in self._held if not self._has_run_out(claim)] + claims
         return claims
 
     def claim_at_once(self, table: Table[R], row_id: int) -> Claim[R] | None:
@@ -228,7 +228,11 @@ class Queue:
     @property
     def held_rows(self) -> int:
         """How many rows this worker has neither settled nor given back. Waits for no request that is under way."""
-        return len(self._held)
+        return sum(not self._has_run_out(claim) for claim in list(self._held))
+
+    def _has_run_out(self, claim: Claim[Any]) -> bool:
+        """Whether a claim is over without a word: renewed no more, as the store did not answer when it was given back."""
+        return claim.renew_until is not None and max(claim.renew_until, claim.expires) <= self.monotonic()
 
     # --- settling ----------------------------------------------------------------------------------------------------
 
@@ -324,12 +328,10 @@ class Queue:
             won = self._won(table, changes)
             retried += sum(change.new.lease.state is State.PENDING for change in won)
             given_up += sum(change.new.lease.state is not State.PENDING for change in won)
-        heeded = self._heed(table)
-        if table.name == VIDEO_TASKS.name:
+        heeded, is_videos = self._heed(table), table.name == VIDEO_TASKS.name
+        if is_videos:
             heeded += self._heed(DEAD_LETTERS)
-            moved, due_again = self._tidy(), 0
-        else:
-            moved, due_again = 0, self._look_again()
+        moved, due_again = (self._tidy(), 0) if is_videos else (0, self._look_again())
         return Recovered(retried=retried, given_up=given_up, heeded=heeded, moved=moved, due_again=due_again)
 
     def _heed(self, table: Table[R]) -> int:

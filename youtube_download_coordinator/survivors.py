@@ -62,6 +62,8 @@ class Survivor:
         interrupted = kind is not None and not issubclass(kind, Exception)
         if interrupted or self._queue.held_rows:
             self.tell([])
+            if self._process is not None:
+                _LEFT[self._queue.worker] = (self._process, self._lifeline)
         else:
             self._dismiss()
 
@@ -74,10 +76,20 @@ class Survivor:
             self._write(self._told)
 
     def _start_or_say_why_not(self) -> None:
+        if self._take_up():
+            return
         try:
             self._start()
         except OSError as error:
             _log.warning("if this worker is killed, what it holds waits for its leases to end: %s", error)
+
+    def _take_up(self) -> bool:
+        """Go on with one that this worker has left before, if there is any: a worker that goes on for weeks needs one."""
+        process, lifeline = _LEFT.pop(self._queue.worker, (None, -1))
+        if process is None:
+            return False
+        self._process, self._lifeline = process, lifeline
+        return True
 
     def _start(self) -> None:
         job = {"path": sys.path, "config": pickle.dumps(self._config).hex()}
@@ -113,3 +125,5 @@ class Survivor:
 
 _STARTED: list[subprocess.Popen[bytes]] = []
 """Those that are not dismissed: they outlive whoever started them in this process."""
+_LEFT: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
+"""Of them, those whose `with` block has ended, by the worker: with the lifeline."""
