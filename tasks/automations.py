@@ -13,8 +13,10 @@ What people are told of, notifications.py has.
 from __future__ import annotations
 
 import argparse
+import sys
 from datetime import timedelta
 
+import httpx  # what Prefect's client is made of, and raises
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
@@ -85,10 +87,19 @@ def main() -> None:
         parser.error(
             f"--dead-letters and --within-minutes must be more than 0, --idle-minutes {IDLE_MINUTES_MIN} at least"
         )
+    address = get_current_settings().api.url
+    if not address:  # Prefect would start a server for this command alone, and throw it away
+        parser.error("no Prefect server is named: set PREFECT_API_URL")
     try:
-        told = _notifications(given)
+        _establish(given)
     except NoBlock as problem:
         parser.error(f"--notify={given.notify}: {problem}")
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:  # the last for a host whose name is none
+        sys.exit(f"the Prefect server at {address} does not do it: {problem}")
+
+
+def _establish(given: argparse.Namespace) -> None:
+    told = _notifications(given)  # first: it may find that there is no such block
     zombie = zombie_automation(given.silent_seconds)
     print(f"{establish(zombie)}: {zombie.name}")
     for automation in told:

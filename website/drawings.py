@@ -17,7 +17,13 @@ from pathlib import Path
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 CHROMIUM = ("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom")
-SETTINGS = {"startOnLoad": False, "htmlLabels": False, "flowchart": {"htmlLabels": False}, "fontFamily": "sans-serif"}
+SETTINGS = {
+    "startOnLoad": False,
+    "htmlLabels": False,
+    "flowchart": {"htmlLabels": False},
+    "themeVariables": {"edgeLabelBackground": "white"},
+    "fontFamily": "sans-serif",
+}
 """Labels as SVG text: HTML inside an image is not shown everywhere."""
 PAGE = """<!doctype html><meta charset="utf-8"><body><script src="{script}"></script><script>
 mermaid.initialize({settings});
@@ -47,6 +53,9 @@ def draw(source: str, mermaid: Path) -> str:
 def _on_white(svg: str) -> str:
     """An image of its own: with its namespace, at its own size, and readable on a dark page."""
     width, height = re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', svg).groups()  # type: ignore[union-attr]
+    svg = svg.replace(
+        ".edgeLabel rect{opacity:0.5;", ".edgeLabel rect{opacity:1;"
+    )  # else a line runs through its label
     svg = svg.replace("<br>", "<br/>").replace('width="100%"', f'width="{width}" height="{height}"', 1)
     return re.sub(r'style="max-width:[^"]*"', 'style="background: white"', svg, count=1)
 

@@ -69,9 +69,9 @@ def test_a_run_of_ours_that_falls_silent_has_crashed_and_no_other(tmp_path: Path
     assert (read(ended).state_name, read(somebody_elses).state_name) == ("CompletedWithErrors", "Running")
 
 
-def command(*options: str, heartbeat_seconds: int) -> subprocess.CompletedProcess[str]:
+def command(*options: str, heartbeat_seconds: int, address: str | None = None) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
-        "PREFECT_API_URL": str(get_current_settings().api.url),
+        "PREFECT_API_URL": str(get_current_settings().api.url) if address is None else address,
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(heartbeat_seconds),
     }
     return subprocess.run(
@@ -112,3 +112,21 @@ def test_a_silence_shorter_than_a_heartbeat_is_refused() -> None:
     refused = command("--silent-seconds", "60", heartbeat_seconds=60)
     assert refused.returncode == 2
     assert "--silent-seconds=60: it must be more than the 60 s between heartbeats" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("", "no Prefect server is named: set PREFECT_API_URL"),
+        ("http://127.0.0.1:9/api", "the Prefect server at http://127.0.0.1:9/api does not do it: "),
+        ("http://.../api", "the Prefect server at http://.../api does not do it: "),
+    ],
+)
+def test_a_server_that_does_not_answer_is_said_in_one_line(
+    address: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    refused = command(heartbeat_seconds=60, address=address)
+    assert refused.returncode != 0
+    assert said in refused.stderr.splitlines()[-1]
+    assert "Traceback" not in refused.stderr
