@@ -17,6 +17,7 @@ from benchmarks.figures import Figure, show
 from website import proof
 
 ALL = ("claims", "sheet", "listing", "child", "audio", "flow")
+"""A module of this package each, with `measure()`; its place on the page is in website/proof.py: TITLES, and AXES for plots."""
 
 
 def main() -> int:

@@ -26,8 +26,8 @@ TITLES = {
 }
 AXES = {
     "claims": ("Videos claimed and done a second", "rows in the table", "videos a second", True),
-    "requests": ("Requests a video, with start and end", "workers", "requests", False),
-    "bytes": ("What goes over the line", "rows in the tab", "MB, kB", True),
+    "workers": ("What a video costs on a sheet of 10,000 rows, with start and end", "workers", "requests, kB", True),
+    "rows": ("What a sheet's size costs", "rows in the tab", "requests, kB, MB", True),
     "quota": ("What Google's quota carries", "workers", "videos a minute", False),
 }
 """The plots: title, what x is, what y is, whether both grow by factors."""
