@@ -16,7 +16,7 @@ from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.store import Store
 from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.stores.sql import SqlStore
-from youtube_download_coordinator.stores.sql_tables import metadata
+from youtube_download_coordinator.stores.sql.tables import metadata
 
 POSTGRESQL_URL = os.environ.get("YDC_TEST_POSTGRESQL_URL", "")
 """The URL of an empty database; without one the suite runs on SQLite alone."""

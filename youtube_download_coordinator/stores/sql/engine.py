@@ -1,0 +1,106 @@
+"""Opening a database: what SQLite has to be told, and errors in one line."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import StaticPool
+
+from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
+
+BUSY_TIMEOUT_SECONDS = 60
+"""How long a process waits for another's short transaction on the SQLite file."""
+
+
+def open_engine(url: str) -> sa.Engine:
+    shown = "..."  # until we know where its password is
+    try:
+        parsed = sa.make_url(url)
+        shown = without_password(parsed)
+        options: dict[str, Any] = {"pool_pre_ping": True}
+        if parsed.get_backend_name() == "sqlite":
+            _check_folder(parsed)
+            options = {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}}
+        if is_memory(parsed):
+            options["poolclass"] = StaticPool
+        engine = sa.create_engine(parsed, **options)
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise ConfigError(f"database_url={shown}: {_why_no_engine(error)}") from None
+    if engine.dialect.name not in {"sqlite", "postgresql"}:
+        raise ConfigError(f"database_url={without_password(engine.url)}: only sqlite and postgresql are supported")
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _on_sqlite_connect)
+        sa.event.listen(engine, "begin", _on_sqlite_begin)
+    return engine
+
+
+def _why_no_engine(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"the driver {error.name} is not installed: pip install 'youtube-download-coordinator[postgresql]'"
+    return "this is no database URL; one looks like sqlite:///queue.db or postgresql+psycopg://user@host/name"
+
+
+def _check_folder(url: sa.URL) -> None:
+    folder = Path(url.database or ".").parent
+    if not is_memory(url) and not folder.is_dir():
+        raise ConfigError(
+            f"database_url={without_password(url)}: the folder {str(folder)!r} does not exist; make it, or name another"
+        )
+
+
+def is_memory(url: sa.URL) -> bool:
+    return url.get_backend_name() == "sqlite" and (url.database or ":memory:") == ":memory:"
+
+
+def without_password(url: sa.URL) -> str:
+    return url.render_as_string(hide_password=True)
+
+
+def _on_sqlite_connect(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver would begin transactions of its own, too late
+    cursor = connection.cursor()
+    _use_wal(cursor)
+    cursor.execute("PRAGMA synchronous=NORMAL")  # a power cut may undo the last moments, never tear the file
+    cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """Have readers not wait for the writer. When several processes open a new file at once, SQLite itself does not wait here."""
+    until = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _on_sqlite_begin(connection: sa.Connection) -> None:
+    # Asking for the write lock first: a transaction that reads and then wants it fails at once when another was faster.
+    reading = connection.get_execution_options().get("ydc_reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        raise StoreUnavailable(_cause(error)) from error
+    except SQLAlchemyError as error:
+        raise StoreError(_cause(error)) from error
+
+
+def _cause(error: SQLAlchemyError) -> str:
+    return " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
