@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -276,6 +277,20 @@ def test_a_machine_that_lacks_something_claims_nothing(ydc: Ydc, queue: Queue) -
         (["add"], {}, 'add needs URL, as in: ydc add "https://www.youtube.com/@handle"'),
         (["show"], {}, "show needs ID, as in: ydc show 17"),
         (["copy"], {}, "copy needs --to, as in: ydc copy --to sqlite:///queue.db"),
+        (["show", "1", "2"], {}, "show takes no '2': ydc show --help"),
+        (["show", "9" * 30], {}, "for ID. Must be <= 9223372036854775807."),
+        (["retry", "1", "9" * 30], {}, "for ID. Must be <= 9223372036854775807."),
+        (["retry", "--text", "", "--yes"], {}, "--text is empty: say which text, or leave it out"),
+        (["list", "--reason", ""], {}, "--reason is empty: say which reason, or leave it out"),
+        (["pause", "--minutes", "1e30"], {}, "--minutes=1e+30: no calendar goes so far"),
+        (["export", ""], {}, "'.' cannot be written: Is a directory"),
+        (
+            ["export", "x.xlsx"],
+            {},
+            "'x.xlsx' would be no such file: spreadsheet programs open CSV too, so name it x.csv",
+        ),
+        (["copy", "--to", ""], {}, "--to is empty: name the queue to copy to"),
+        (["copy", "--to", "x.db"], {}, "neither a database's URL nor a Google Sheet; a SQLite file is sqlite:///x.db"),
         (["copy", "--to"], {}, 'Command "copy" parameter --to requires an argument.'),
         (["add", "UKwSQSFN4Nw", "--set", "kind=shorts"], {}, "there is no column kind; did you mean Kinds?"),
         (
@@ -292,6 +307,25 @@ def test_a_mistake_is_one_line_that_says_how_to_mend_it(
     assert done.returncode == 2
     assert message in one_line(done)
     assert done.stdout == ""
+
+
+def test_doctor_finds_a_processor_that_cannot_be_called(ydc: Ydc) -> None:
+    done = ydc("doctor", "--processor", "nowhere:fine")
+    assert done.returncode == 1
+    assert "PROBLEM  processor: there is no module nowhere" in done.stdout
+    assert "ok       processor: mine:fine can be called\n" in ydc("doctor", "--processor", "mine:fine").stdout
+
+
+def test_a_file_without_a_source_says_so(ydc: Ydc, folder: Path) -> None:
+    path = sources(folder, "# none yet", "")
+    done = ydc("import", path)
+    assert (done.returncode, done.stdout) == (0, f"there is no source in {path}: a line each, URL|Accent|Type\n")
+
+
+def test_a_number_of_rows_may_be_as_great_as_one_likes(ydc: Ydc, queue: Queue) -> None:
+    add_videos(queue, 3)
+    done = ydc("list", "--limit", "9" * 30)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
 
 
 def test_without_a_network_each_source_says_so_and_stays_pending(ydc: Ydc, folder: Path, queue: Queue) -> None:
@@ -420,6 +454,22 @@ def test_an_interrupted_listing_gives_the_source_back_and_leaves_no_process(
     assert said.splitlines()[-1] == "ydc: interrupted; what was claimed has been given back"
     (source,) = queue.rows(SOURCES)
     assert (source.lease.state, source.retry_count) == (State.PENDING, 0)
+
+
+def test_what_nobody_reads_or_no_disk_takes_is_one_line(
+    folder: Path, environment: dict[str, str], queue: Queue
+) -> None:
+    add_videos(queue, 3000)
+    for output, said, code in (
+        ("| head -1", "ydc: nobody reads the output any more\n", 1),
+        (">/dev/full", "ydc: nothing can be written any more: No space left on device\n", 1),
+        (">&-", "", 0),
+    ):
+        line = f"set -o pipefail; {shlex.join(command('list', '--limit', 0))} {output}"
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=100
+        )
+        assert (done.stderr, done.returncode) == (said, code)
 
 
 def test_a_run_whose_output_nobody_reads_gives_its_claims_back(

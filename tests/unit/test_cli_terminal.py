@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -58,6 +59,19 @@ def boom():
     raise ZeroDivisionError("\\x1b]0;owned\\x07 of an error")
 
 cli.main(sys.argv[1:])
+"""
+
+INTERRUPTED_WHILE_IT_LOADS = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, *more):
+        if name == "youtube_download_coordinator.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+from youtube_download_coordinator.__main__ import main
+main()
 """
 
 
@@ -121,6 +135,10 @@ def test_a_fault_of_our_own_is_one_line_and_with_debug_a_traceback(folder: Path)
     assert said.splitlines()[-1].startswith("ydc: a fault of its own")
 
 
+def test_an_interruption_while_it_loads_ends_it_without_a_traceback(folder: Path) -> None:
+    assert ydc(folder, "status", code=INTERRUPTED_WHILE_IT_LOADS) == (-signal.SIGINT, "", "")
+
+
 def test_without_a_checkout_there_is_nothing_to_deploy(folder: Path) -> None:
     code, _, said = ydc(folder, "deploy")
     assert code == 2
@@ -174,6 +192,14 @@ def test_a_zero_catches_no_eye(folder: Path, queue: Queue) -> None:
     (line,) = [line for line in at_a_terminal(folder, "status").splitlines() if RED in line]
     assert "dead letters" in line
     assert f"{RED}   1\x1b[0m" in line
+
+
+def test_a_narrow_terminal_costs_no_number_and_no_title(folder: Path, queue: Queue) -> None:
+    queue.add(VIDEO_TASKS, [new_video(number) for number in range(2, 1300)])
+    said = at_a_terminal(folder, "status", COLUMNS="40", NO_COLOR="1")
+    assert re.search(r"^videos +1,299 ", said, flags=re.MULTILINE), said
+    listed = at_a_terminal(folder, "list", COLUMNS="40", NO_COLOR="1")
+    assert re.search("│ 1 +│ pending │ .+0;ow", listed), listed
 
 
 def fail(queue: Queue) -> None:

@@ -6,6 +6,7 @@ says how to mend; 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -14,7 +15,7 @@ import sys
 import traceback
 from typing import Annotated, NoReturn
 
-from cyclopts import CycloptsError, MissingArgumentError, Parameter
+from cyclopts import CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from youtube_download_coordinator.cli import (
     copying,
@@ -57,36 +58,52 @@ class Printable(logging.Formatter):
         return printable_lines(super().format(record))
 
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What the system says of a disk or a file that takes no more."""
 LIBRARY = logging.getLogger("youtube_download_coordinator")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; every error is one line on stderr."""
+    _take_streams_that_are_closed()
     log = logging.StreamHandler(sys.stderr)
     log.setFormatter(Printable())
     logging.basicConfig(level=logging.WARNING, handlers=[log])
     LIBRARY.setLevel(logging.ERROR)  # what matters is told below
     LIBRARY.getChild("gate").setLevel(logging.WARNING)  # but for why nothing happens
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     _write_whatever_the_locale()
     try:
         code = app.meta(arguments, result_action="return_value", print_error=False, exit_on_error=False)
-    except MissingArgumentError as error:
-        _stop(_what_is_missing(error), EXIT_MISTAKE)
-    except CycloptsError as error:
-        _stop(" ".join(str(error).split()), EXIT_MISTAKE)
-    except UserError as error:
-        _stop(f"{error}", EXIT_MISTAKE)
-    except CoordinatorError as error:
-        _stop(f"{type(error).__name__}: {error}", EXIT_FAILED)
-    except KeyboardInterrupt:
-        _stop("interrupted; what was claimed has been given back", EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python itself would complain when it ends
-        _stop("nobody reads the output any more; what was claimed has been given back", EXIT_FAILED)
-    except Exception as error:  # noqa: BLE001 - a traceback tells nothing to who has not written it
-        _stop(f"a fault of its own: {type(error).__name__}: {error}; --debug shows where, for a report", EXIT_FAILED)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a traceback tells nothing to who has not written it
+        if isinstance(error, OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would complain when it ends
+        said, code = _ending(error)
+        say(f"ydc: {said}", problem=True)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _ending(error: BaseException) -> tuple[str, int]:
+    """What is said of an error, in one line, and the exit code."""
+    notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+    match error:
+        case CycloptsError() | UserError():
+            return _mistake(error) if isinstance(error, CycloptsError) else f"{error}", EXIT_MISTAKE
+        case CoordinatorError():
+            return f"{type(error).__name__}: {error}", EXIT_FAILED
+        case KeyboardInterrupt():
+            return f"interrupted{notes}", EXIT_INTERRUPTED
+        case BrokenPipeError():
+            return f"nobody reads the output any more{notes}", EXIT_FAILED
+        case OSError() if error.errno in FULL:
+            return f"nothing can be written any more: {error.strerror}{notes}", EXIT_FAILED
+        case _:
+            return (
+                f"a fault of its own: {type(error).__name__}: {error}; --debug shows where, for a report",
+                EXIT_FAILED,
+            )
 
 
 @app.meta.default
@@ -118,20 +135,24 @@ def _write_whatever_the_locale() -> None:
             stream.reconfigure(errors="replace")
 
 
+def _take_streams_that_are_closed() -> None:
+    """Python has none where the shell has closed one (`ydc status >&-`)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+
+
 def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _what_is_missing(error: MissingArgumentError) -> str:
-    """What a command cannot do without, and what it looks like: the first example of its help."""
-    argument, command = error.argument, error.target
-    if argument is None or argument.tokens or error.keyword:  # an option without its value
-        return " ".join(str(error).split())
-    lines = (line.strip() for line in (command.__doc__ or "").splitlines())
-    example = next((line for line in lines if line.startswith("ydc ")), "")
-    return f"{' '.join(error.command_chain or ())} needs {argument.name}{f', as in: {example}' if example else ''}"
-
-
-def _stop(message: str, code: int) -> NoReturn:
-    say(f"ydc: {message}", problem=True)
-    sys.exit(code)
+def _mistake(error: CycloptsError) -> str:
+    """What is wrong with a command line."""
+    command = " ".join(error.command_chain or ())
+    if isinstance(error, UnusedCliTokensError):
+        return f"{command} takes no {' '.join(error.unused_tokens or ())!r}: ydc {command} --help"
+    if isinstance(error, MissingArgumentError) and error.argument and not (error.argument.tokens or error.keyword):
+        lines = (line.strip() for line in (error.target.__doc__ or "").splitlines())
+        example = next((line for line in lines if line.startswith("ydc ")), "")
+        return f"{command} needs {error.argument.name}{f', as in: {example}' if example else ''}"
+    return " ".join(str(error).split())

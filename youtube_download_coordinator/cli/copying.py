@@ -47,7 +47,11 @@ def copy(*, to: str, queue: QueueOptions = AS_SET) -> int:
 
 
 def _target(to: str, queue: QueueOptions) -> Config:
-    """A database has a scheme; an address of a sheet has one too."""
+    """A database has a scheme; an address of a sheet has one too. Raises UserError."""
+    if not to.strip():
+        raise UserError("--to is empty: name the queue to copy to, a database's URL or a Google Sheet")
+    if "://" not in to and ("/" in to or to.endswith((".db", ".sqlite", ".sqlite3"))):
+        raise UserError(f"--to {to} is neither a database's URL nor a Google Sheet; a SQLite file is sqlite:///{to}")
     is_database = "://" in to and "/spreadsheets/d/" not in to
     place = QueueOptions(
         spreadsheet_id=None if is_database else to,

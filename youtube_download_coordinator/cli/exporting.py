@@ -28,6 +28,7 @@ from youtube_download_coordinator.models import Row
 
 Format = Literal["csv", "jsonl"]
 TO_STDOUT = Path("-")
+WORKBOOKS = frozenset({".xlsx", ".xls", ".ods"})
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet program takes text that begins with one of these for a formula, which may fetch addresses and start programs."""
 
@@ -66,6 +67,10 @@ def export(
     raw
         CSV for a program that knows no formulas: every text as it is.
     """
+    if not format and file.suffix.lower() in WORKBOOKS:
+        raise UserError(
+            f"{str(file)!r} would be no such file: spreadsheet programs open CSV too, so name it {file.stem}.csv"
+        )
     ours = queue.coordinator().queue
     wanted = filters.selection()
 
@@ -119,6 +124,8 @@ def _opened(file: Path) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
+    if file.is_dir():
+        raise UserError(f"{str(file)!r} cannot be written: Is a directory")
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         with beside.open("w", encoding="utf-8", newline="") as out:

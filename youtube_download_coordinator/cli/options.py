@@ -8,10 +8,10 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from youtube_download_coordinator.cli.terminal import say
-from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.errors import ConfigError, UserError
 from youtube_download_coordinator.models import Status
 from youtube_download_coordinator.selection import Selection
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
@@ -26,7 +26,10 @@ Flag = Annotated[bool, Parameter(negative="")]
 OtherSites = Annotated[bool | None, Parameter(name="--allow-other-sites", help="Take sources that are not YouTube's.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="As one line of JSON.")]
 Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask.")]
-RowId = Annotated[int, Parameter(name="ID", help="What stands in the column ID.")]
+RowId = Annotated[
+    int,
+    Parameter(name="ID", help="What stands in the column ID.", validator=validators.Number(gte=1, lte=2**63 - 1)),
+]
 
 TableName = Literal["videos", "dead-letters", "sources"]
 Place = Annotated[TableName, Parameter(help="Where to look; a video is found among the dead letters too.")]
@@ -99,6 +102,9 @@ class Filters:
     """With this text in any column."""
 
     def selection(self, ids: tuple[int, ...] = ()) -> Selection:
+        """Raises UserError for an option that a script has left empty: it would fit nearly every row."""
+        if empty := [name for name in ("text", "reason") if getattr(self, name) == ""]:
+            raise UserError(f"--{empty[0]} is empty: say which {empty[0]}, or leave it out")
         return Selection(
             ids=ids or None,
             status=self.status,

@@ -81,7 +81,18 @@ def checks(config: Config, stack: ExitStack, processor: str = "download") -> lis
     from youtube_download_coordinator.doctor import Check
 
     queue = _sheet_checks(config, stack) if config.spreadsheet_id else [Check("database", _database_look(config))]
-    return [*queue, *preflight.checks(config, processor)]
+    return [*queue, *preflight.checks(config, processor), *_processor_checks(processor)]
+
+
+def _processor_checks(processor: str) -> list[Check]:
+    from youtube_download_coordinator.doctor import Check
+    from youtube_download_coordinator.processing import BUILT_INS, check_processor
+
+    def look() -> str:
+        check_processor(processor)
+        return f"{processor} can be called"
+
+    return [] if processor in BUILT_INS else [Check("processor", look)]
 
 
 def _sheet_checks(config: Config, stack: ExitStack) -> list[Check]:

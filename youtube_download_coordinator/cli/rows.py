@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, assert_never
@@ -22,6 +23,7 @@ from youtube_download_coordinator.cli.options import (
     where_videos_may_be,
 )
 from youtube_download_coordinator.cli.terminal import (
+    console,
     is_terminal,
     print_fields,
     print_lines,
@@ -79,12 +81,12 @@ def list_rows(
         say_none_fits(ours, where_videos_may_be(table), wanted)
         return 0
     rows = chain([first], rows)
-    shown = list(islice(rows, limit)) if limit else rows
+    shown = list(islice(rows, min(limit, sys.maxsize))) if limit else rows
     if json:
         for row in shown:
             say_json(row.columns())
     elif is_terminal():
-        print_table(_HEADERS, (_brief(row) for row in shown), texts=2)
+        _draw(shown)
     else:
         print_lines(_with_header(shown))
     if limit and next(rows, None):
@@ -159,6 +161,16 @@ def _what_is_next(row: Row, now: datetime, *, again: str) -> str:
 
 
 _HEADERS = ("ID", "Status", "Tries", "Accent", "Type", "Title or URL", "Result or error")
+
+
+NARROW_COLUMNS = 80
+"""On a terminal that has fewer, nothing would be left for titles beside what stands between."""
+
+
+def _draw(rows: Iterable[Row]) -> None:
+    places = [0, 1, 5, 6] if console().width < NARROW_COLUMNS else range(len(_HEADERS))
+    lines = (_brief(row) for row in rows)
+    print_table([_HEADERS[at] for at in places], ([line[at] for at in places] for line in lines), texts=2)
 
 
 def _brief(row: Row) -> tuple[object, ...]:

@@ -79,8 +79,9 @@ def run(
     )
     try:
         summary, unlisted = _work(coordinator, processor, limits)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OSError) as error:  # Ctrl-C, or nobody reads what it says
         coordinator.give_back()
+        error.add_note("what was claimed has been given back")
         raise
     say("")
     say(f"This run: {summary}.")

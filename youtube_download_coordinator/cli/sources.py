@@ -82,7 +82,10 @@ def import_sources(*files: Path, allow_other_sites: OtherSites = None, queue: Qu
     bad = 0
     for file in files:
         coordinator = queue.coordinator(sources_file_path=file, allow_other_sites=allow_other_sites)
-        bad += tell_ingested(coordinator.ingest())
+        ingested = coordinator.ingest()
+        bad += tell_ingested(ingested)
+        if not (ingested.added or ingested.known or ingested.bad):
+            say(f"there is no source in {file}: a line each, URL|Accent|Type")
     return EXIT_FAILED if bad else 0
 
 

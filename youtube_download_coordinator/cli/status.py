@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.overview import Overview
     from youtube_download_coordinator.queue import Queue
 
+NARROW_COLUMNS = 60
+"""On a terminal that has fewer, lines between the numbers would cost some of them."""
 REASONS_MAX = 5
 """Of a table's reasons, the most frequent; `ydc list` finds the rows of the others."""
 WATCH_SECONDS = {True: 30.0, False: 2.0}
@@ -136,9 +138,11 @@ def _count_table(found: Overview) -> Table:
     from rich.table import Table
 
     shown = Table(title="The queue", title_justify="left")
+    if console().width < NARROW_COLUMNS:
+        shown.box, shown.pad_edge, shown.padding = None, False, (0, 1, 0, 0)
     shown.add_column("")
     for state in State:
-        shown.add_column(state.value, justify="right")
+        shown.add_column(state.value, justify="right", no_wrap=True)
     for name, counts in found.counts.items():
         shown.add_row(name, *(_number(counts.get(state, 0), STYLES.get(state.value, "")) for state in State))
     return shown

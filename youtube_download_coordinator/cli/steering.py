@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from youtube_download_coordinator.cli.application import REPAIR, app
 from youtube_download_coordinator.cli.options import AS_SET, Flag, QueueOptions, check_positive
 from youtube_download_coordinator.cli.terminal import say
+from youtube_download_coordinator.errors import ConfigError
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.models import Control
@@ -31,7 +32,10 @@ def pause(*, minutes: float | None = None, reason: str = "", queue: QueueOptions
     """
     check_positive(minutes=minutes)
     coordinator = queue.coordinator()
-    until = coordinator.queue.store.now() + timedelta(minutes=minutes) if minutes else None
+    try:
+        until = coordinator.queue.store.now() + timedelta(minutes=minutes) if minutes else None
+    except OverflowError:
+        raise ConfigError(f"--minutes={minutes:g}: no calendar goes so far; without it, until `ydc resume`") from None
     _tell(coordinator.queue.gate.pause(until, reason or f"ydc pause on {_host(coordinator.queue.worker)}"), "")
     return 0
 
