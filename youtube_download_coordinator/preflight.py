@@ -68,7 +68,7 @@ def check_variables() -> str:
     """Whether each variable that is named as a setting is one: another does nothing, and nobody would see that."""
     if unknown := unknown_variables():
         raise UnfitError(f"there is no setting {', '.join(unknown)}: `docs/settings.md` has them all")
-    return "each variable YDC_... is one"
+    return "each variable YDC_... is a setting"
 
 
 def check_yt_dlp(today: date | None = None) -> str:
