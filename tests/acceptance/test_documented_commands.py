@@ -27,7 +27,7 @@ from youtube_download_coordinator.models import Failure, Verdict
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]  # a Prefect server may begin in it
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(
