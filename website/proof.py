@@ -25,12 +25,12 @@ TITLES = {
     "flow": "Prefect",
 }
 AXES = {
-    "claims": ("Videos claimed and done a second", "rows in the table", "videos a second", True),
+    "claims": ("Videos claimed and done a second", "rows in the table", "videos a second", False),
     "workers": ("What a video costs on a sheet of 10,000 rows, with start and end", "workers", "requests, kB", True),
     "rows": ("What a sheet's size costs", "rows in the tab", "requests, kB, MB", True),
     "quota": ("What Google's quota carries", "workers", "videos a minute", False),
 }
-"""The plots: title, what x is, what y is, whether both grow by factors."""
+"""The plots: title, what x is, which grows by factors, what y is, and whether it does too."""
 
 Benchmark = Mapping[str, Any]
 
@@ -90,7 +90,8 @@ def _table(figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         ratio = "" if figure["ratio"] is None else f"{figure['ratio']:.2f}"
         bar = figure["bar"] and f"{figure['bar']}: {'met' if figure['met'] else '**missed**'}"
         value = f"{figure['value']:,.2f}" if figure["value"] < 10 else f"{figure['value']:,.1f}"
-        yield f"| {figure['what']} | {value} {figure['unit']} | {figure['beside']} | {ratio} | {bar} |"
+        with_unit = f"{value} {figure['unit']}".rstrip()
+        yield f"| {figure['what']} | {with_unit} | {figure['beside']} | {ratio} | {bar} |"
 
 
 # -- the plots
@@ -126,20 +127,24 @@ def draw(name: str, lines: Lines) -> None:
     mpl.rcParams |= {"svg.hashsalt": name, "svg.fonttype": "none", "font.family": "sans-serif"}
     from matplotlib import pyplot
 
-    title, of_x, of_y, by_factors = AXES[name]
     figure, axes = pyplot.subplots(figsize=(7.2, 3.6), layout="constrained")
     for label, points in lines.items():
         axes.plot(*zip(*points, strict=True), marker="o", label=label)
-    axes.set(
-        title=title, xlabel=of_x, ylabel=of_y, **({"xscale": "log", "yscale": "log"} if by_factors else {"ylim": 0})
-    )
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.legend()
-    axes.grid(alpha=0.3)
+    _dress(axes, *AXES[name], {x for points in lines.values() for x, _ in points})
     path = path_of(name)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
     path.write_text(f"{path.read_text(encoding='utf-8')}{fingerprint(lines)}\n", encoding="utf-8")
+
+
+def _dress(axes: Any, title: str, of_x: str, of_y: str, by_factors: bool, measured_at: set[float]) -> None:
+    axes.set(title=title, xlabel=of_x, ylabel=of_y, xscale="log", **({"yscale": "log"} if by_factors else {"ylim": 0}))
+    axes.set_xticks(sorted(measured_at))
+    axes.minorticks_off()
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,.10g}")
+    axes.legend()
+    axes.grid(alpha=0.3)
 
 
 if __name__ == "__main__":
