@@ -7,11 +7,14 @@ from random import Random
 from typing import Any
 
 from tests.simulation import roles
+from tests.simulation.hosts import HOSTS
 from tests.simulation.human import ACTIONS, Human
-from tests.simulation.oracle import Oracle, Violation
+from tests.simulation.oracle import Oracle
 from tests.simulation.roles import WatchedQueue
+from tests.simulation.steering import Steering
 from tests.simulation.trouble import (
     CLOCK_ERRORS_SECONDS,
+    DELAYS_SECONDS,
     PAUSES_SECONDS,
     Chances,
     Name,
@@ -19,7 +22,8 @@ from tests.simulation.trouble import (
     Trouble,
     chances_of,
 )
-from tests.simulation.world import Process, World
+from tests.simulation.world import Process, Request, Violation, World
+from youtube_download_coordinator.stores.sql import SqlStore
 
 SEED_COLUMNS = ["ID", "SourceID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type", "Duration", "RetryCount"]
 TABS: dict[str, list[list[Any]]] = {
@@ -54,9 +58,13 @@ class Chaos:
         self.config = roles.config_for(self.world.book.spreadsheet_id)
         self._asker: Process | None = None
         self.oracle = Oracle(self)
-        self.human = Human(self)
+        self.human, self.steering = Human(self), Steering(self)
+        self.boards = {host: SqlStore("sqlite://") for host in HOSTS}
         self.world.before = self._before
         self.world.after = self._after
+        self.world.delays = self._delays
+        self.world.received = self.oracle.gates.received
+        self._sent = 0
 
     @property
     def requests(self) -> int:
@@ -77,6 +85,8 @@ class Chaos:
             self.oracle.check_the_end()
         finally:
             self.world.close()
+            for board in self.boards.values():
+                board.close()
 
     def _start(self) -> None:
         for number in range(self.chances.workers):
@@ -103,6 +113,7 @@ class Chaos:
     def _calm(self) -> None:
         self.quiet = self.trouble.is_over = True
         self.faults.release_late()
+        self.steering.let_all_go_on()
         self.world.note("from here on nothing goes wrong any more")
         self.oracle.look()
 
@@ -113,12 +124,28 @@ class Chaos:
         self._asker = process
         if random := self.trouble.strikes(self.requests, "person"):
             self.human.act(random)
+        if random := self.trouble.strikes(self.requests, "control"):
+            self.steering.act(random)
 
-    def _after(self) -> None:
+    def _delays(self, process: Process) -> tuple[float, float]:
+        """Before a request is sent: how much later than others it arrives, and how much later it is heard what came of it."""
+        self._sent += 1
+        random = self.trouble.strikes(self._sent, "slow")
+        if random is None:
+            return 0.0, 0.0
+        seconds = random.choice(DELAYS_SECONDS)
+        self.oracle.gates.troubled(process)
+        there = random.choice([0.0, seconds, random.uniform(0, seconds)])
+        self.world.note(
+            f"the network is slow: a request is on its way for {there:.0f} s, its answer for {seconds - there:.0f} s"
+        )
+        return there, seconds - there
+
+    def _after(self, request: Request) -> None:
         """After each request."""
         if self.faults.said:
             self.world.note(f"... {self.faults.said}")
-        self.oracle.look()
+        self.oracle.heard(request)
 
     def _disturb(self) -> None:
         """Kills, pauses and wrong clocks come to whole processes."""
@@ -140,6 +167,7 @@ class Chaos:
 
     def _kill(self, victim: Process) -> None:
         self.queues.pop(victim, None)
+        self.oracle.gates.troubled(victim)
         self.world.kill(victim)
         successor = f"{victim.name.partition('-')[0]}-{len(self.world.processes)}"
         self.world.note(f"{victim.name} is killed; {successor} takes its place")

@@ -2,7 +2,8 @@
 
 (1) two valid leases on one row, or a result taken from one who no longer holds it; (2) a row lost, or standing in two tabs once
 things are quiet; (3) two rows for one video or two sources for one URL; (4) a cell of a person's own column changed; (5) a row
-that nothing will ever move again.
+that nothing will ever move again. And (6) an attempt that is not counted, or made again before its pause is over (leases.py); (7)
+something begun while people or YouTube say stop (gates.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.gates import Gates
+from tests.simulation.leases import Steps
+from tests.simulation.world import Request, Violation
 from youtube_download_coordinator.models import Row, State, VideoTask, utc_text
 from youtube_download_coordinator.queue import Claim
 from youtube_download_coordinator.store import SOURCES, Table
@@ -29,10 +33,6 @@ Line = dict[str, str]
 _word = cache(read_word)
 
 
-class Violation(AssertionError):
-    """Something happened that must never happen."""
-
-
 class Oracle:
     """Sees everything, and forgets nothing."""
 
@@ -44,8 +44,11 @@ class Oracle:
         """Keys and URLs of rows with which a person did something that may make them run again."""
         self.over: set[int] = set()
         """Claims (by identity) whose holder has begun to end them: it works no more on them."""
+        self.unheard: set[int] = set()
+        """Those whose outcome was sent and had no answer: it may have been recorded, and the row claimed anew since."""
         self.kept: list[Claim[Any]] = []
         """Those claims, so that no other gets the identity of one."""
+        self.steps, self.gates = Steps(chaos), Gates(chaos)
         self.attempts = 0
         self._seen_version = -1
         self._states: dict[tuple[str, int], Word] = {}
@@ -89,9 +92,17 @@ class Oracle:
 
     # --- after each request ------------------------------------------------------------------------------------------
 
+    def heard(self, request: Request) -> None:
+        """A request was answered."""
+        self.steps.heard(request)
+        self.gates.answered(request)
+        self.look()
+
     def look(self) -> None:
         """See whether anything has happened that must never happen."""
         self._no_two_hold_one_row()
+        self.steps.look()
+        self.gates.look()
         if self.book.version == self._seen_version or "Lease" not in self.book.rows("Video Tasks")[0]:
             return
         self._seen_version = self.book.version
@@ -100,15 +111,12 @@ class Oracle:
 
     def _no_two_hold_one_row(self) -> None:
         holders: dict[tuple[str, str], str] = {}
-        for process, queue in self.chaos.queues.items():
-            for claim in list(queue._held):
-                if process.ended or id(claim) in self.over or not queue.is_valid(claim):
-                    continue
-                # A URL whose row a person has deleted or sent again may be worked on as another row.
-                key = str(claim.row.id) if self._is_free(claim.row) else claim.row.key
-                other = holders.setdefault((claim.table.name, key), process.name)
-                if other != process.name:
-                    raise Violation(f"(1) {other} and {process.name} hold {claim.table.name} {key} at the same time")
+        for process, _, claim in self.steps.held():
+            # A URL whose row a person has deleted or sent again may be worked on as another row.
+            key = str(claim.row.id) if self._is_free(claim.row) else claim.row.key
+            other = holders.setdefault((claim.table.name, key), process.name)
+            if other != process.name:
+                raise Violation(f"(1) {other} and {process.name} hold {claim.table.name} {key} at the same time")
 
     def _is_free(self, row: Row) -> bool:
         return row.key in self.freed or row.url in self.freed or row.id in self.asked
@@ -127,36 +135,53 @@ class Oracle:
         self._own = now
 
     def _nothing_is_undone(self) -> None:
-        found = {(KINDS[tab], word.row_id): word for tab, _, word in self.words(*KINDS)}
-        for name, word in found.items():
-            before = self._states.get(name)
+        for (kind, row_id), word in self._newest().items():
+            before = self._states.get((kind, row_id))
             if before and before != word:
-                self._is_a_step(before, word)
-        self._states |= found
+                self._is_a_step(kind, before, word)
+            self._states[kind, row_id] = word
 
-    def _is_a_step(self, before: Word, word: Word) -> None:
+    def _newest(self) -> dict[tuple[str, int], Word]:
+        """Every row's lease; where a person has copied a line, that of the line that went on."""
+        newest: dict[tuple[str, int], Word] = {}
+        for tab, _, word in self.words(*KINDS):
+            other = newest.get((KINDS[tab], word.row_id))
+            if other is None or _version(word) >= _version(other):
+                newest[KINDS[tab], word.row_id] = word
+        return newest
+
+    def _is_a_step(self, kind: str, before: Word, word: Word) -> None:
         if not before.lease or not word.lease:
             return
-        if word.lease.state is before.lease.state and word.lease.version == before.lease.version:
+        same_holder = word.lease.holder == before.lease.holder
+        if word.lease.state is before.lease.state and word.lease.version == before.lease.version and same_holder:
             return  # the same outcome, recorded once more by a holder who did not hear that it was
+        is_other = word.key != before.key and not word.lease.detail.startswith("duplicate")
+        if is_other:
+            raise Violation(f"(3) an ID is given again: {told(before)} for {before.key}, now for {word.key}")
         free = word.row_id in self.asked or word.lease.detail.startswith("duplicate")
         if before.lease.state is State.DONE and word.lease.state is not State.DONE and not free:
             raise Violation(f"(1) what was done is undone: {told(before)}, now {told(word)}")
+        if word.lease.version == before.lease.version and not self.steps.are_of_one(before, word):
+            raise Violation(f"(1) one lease became two: {told(before)} and {told(word)}")
         if word.lease.version < before.lease.version:
             raise Violation(f"(1) a lease went back: {told(before)}, now {told(word)}")
+        self.steps.step(kind, before, word)
 
     # --- what workers did --------------------------------------------------------------------------------------------
 
-    def begins(self, worker: str, row: Row) -> None:
-        """An attempt begins."""
+    def begins(self, worker: str, row: Row, timeout_seconds: float) -> None:
+        """An attempt begins at a video."""
         self.attempts += 1
         self.chaos.world.note(f"{worker} begins to process v{row.id} ({row.key})")
         if self._done[row.key] and not self._is_free(row):
             raise Violation(f"(1) {row.key} is processed again after it was done")
+        if not self._is_free(row):
+            self.steps.begins(worker, row, self._states.get(("v", row.id)), timeout_seconds)
 
     def ended(self, worker: str, claim: Claim[Any], row: Row | None, *, was_valid: bool) -> None:
         """A claim was ended by its holder; None: its outcome was refused."""
-        if row is None and was_valid:
+        if row is None and was_valid and id(claim) not in self.unheard:
             self._is_refused_for_a_reason(worker, claim)
         if isinstance(row, VideoTask) and row.lease.state is State.DONE:
             self._done[row.key] += 1
@@ -204,6 +229,7 @@ class Oracle:
                 raise Violation(f"(3) two rows: {twice_keys}")
             for tab, line, word in words:
                 self._is_shown(tab, line, word)
+        self.gates.check_the_end()
         if formulas := [each for each in self.book.formulas() if each[0] != "Control"]:
             raise Violation(f"(4) text became a formula: {formulas}")
         if self.chaos.world.simulator.answer_problems or self.chaos.world.simulator.misses:
@@ -229,6 +255,10 @@ def told(word: Word) -> str:
     """A lease as people say it."""
     lease = word.lease
     return f"v{word.row_id}.{lease.version} {lease.state} {lease.holder}".strip() if lease else f"v{word.row_id} draft"
+
+
+def _version(word: Word) -> int:
+    return word.lease.version if word.lease else 0
 
 
 def _listed(cells: Counter[tuple[str, str, str]]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.rows import make_gate
 from tests.simulation import threads
+from tests.simulation.hosts import host_of, worker_name
 from tests.simulation.human import source_url, video_url
 from tests.simulation.world import Process
 from youtube_download_coordinator.config import Config
@@ -42,6 +43,8 @@ POLICY = Policy(
 )
 PAUSES = Pauses(first_seconds=10, longest_seconds=40)
 ATTEMPT_SECONDS = (0.5, 45.0)
+HANGS, HANG_SECONDS = 0.04, (100.0, 400.0)
+"""So many attempts take so long, which may be longer than their deadline and a lease."""
 IDLE_SECONDS = (1.0, 20.0)
 """In trouble; four times as long when everything is quiet, and less is to be seen."""
 
@@ -49,8 +52,9 @@ IDLE_SECONDS = (1.0, 20.0)
 class WatchedQueue(Queue):
     """The library's queue; the oracle is told what it is asked and what it answers."""
 
-    __slots__ = ("chaos",)
+    __slots__ = ("chaos", "process")
     chaos: Chaos
+    process: Process
 
     def add(self, table: Table[R], rows: Iterable[R]) -> list[int | None]:
         given = list(rows)
@@ -58,11 +62,26 @@ class WatchedQueue(Queue):
         self.chaos.oracle.added(table, given)
         return ids
 
+    def settle(self, results: Sequence[tuple[Claim[R], Outcome]], **facts: Any) -> list[R | None]:
+        earliest = self.chaos.world.clock.now() - self.store.clock_error_seconds
+        began = self.chaos.world.clock.now()
+        rows = super().settle(results, **facts)
+        for (claim, outcome), row in zip(results, rows, strict=True):
+            if row is not None:
+                self.chaos.oracle.steps.settled(claim.row, outcome, row, earliest)
+                if isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED:
+                    self.chaos.oracle.gates.throttled(self.process, began)
+        return rows
+
     def _end(self, steps: Sequence[tuple[Claim[R], R]]) -> list[R | None]:
-        valid = [claim for claim, _ in steps if self.is_valid(claim)]
+        valid = [claim for claim, _ in steps if not claim.lost and self.monotonic() < claim.expires]
         self.chaos.oracle.over |= {id(claim) for claim, _ in steps}
         self.chaos.oracle.kept += [claim for claim, _ in steps]
-        rows = super()._end(steps)
+        try:
+            rows = super()._end(steps)
+        except StoreUnavailable:
+            self.chaos.oracle.unheard |= {id(claim) for claim, _ in steps}
+            raise
         for (claim, _), row in zip(steps, rows, strict=True):
             self.chaos.oracle.ended(self.worker, claim, row, was_valid=claim in valid)
         return rows
@@ -71,17 +90,20 @@ class WatchedQueue(Queue):
 def open_queue(chaos: Chaos, process: Process) -> WatchedQueue:
     """A worker's queue, as the coordinator puts it together."""
     store = insist(process, lambda: SheetsStore(chaos.config, process.outside()))
+    board = chaos.boards[host_of(process)]
     queue = WatchedQueue(
         store=store,
-        worker=f"host/{process.name}",
+        worker=worker_name(process),
         video_policy=POLICY,
         source_policy=replace(POLICY, max_retries=None),
         monotonic=process.monotonic,
         random=process.random,
-        gate=make_gate(store, f"host/{process.name}", pauses=PAUSES, _turn=threads.RLock()),
+        gate=make_gate(
+            store, worker_name(process), pauses=PAUSES, lease=POLICY.lease, board=board, _turn=threads.RLock()
+        ),
         _writing=threads.RLock(),  # type: ignore[arg-type]
     )
-    queue.chaos = chaos
+    queue.chaos, queue.process = chaos, process
     chaos.queues[process] = queue
     return queue
 
@@ -108,13 +130,14 @@ def work(chaos: Chaos, process: Process) -> None:
     queue = open_queue(chaos, process)
     insist(process, lambda: queue.add(VIDEO_TASKS, some_videos(chaos, process.random)))
     while not chaos.stopping:
-        attempts = Attempts(chaos, process, queue)
+        timeout = timedelta(seconds=process.random.choice([20, 90, 600]))
+        attempts = Attempts(chaos, process, queue, timeout.total_seconds())
         worker = Worker(
             queue=queue,
             submit=attempts.submit,
             limits=Limits(concurrency=process.random.randint(1, 3)),
             claim_batch_size=process.random.randint(1, 5),
-            attempt_timeout=timedelta(seconds=process.random.choice([90, 600])),
+            attempt_timeout=timeout,
             monotonic=process.monotonic,
             wait=attempts.wait,
         )
@@ -130,13 +153,14 @@ def expand(chaos: Chaos, process: Process) -> None:
     insist(process, lambda: queue.add(SOURCES, some_sources(chaos, process.random)))
     while not chaos.stopping:
         with suppress(StoreUnavailable):
-            expand_next(queue, chaos.config, lambda source, config: listing(chaos, process, source))
+            expand_next(queue, chaos.config, lambda source, config: listing(chaos, process, queue, source))
         idle(chaos, process)
     insist(process, queue.store.close)
 
 
-def listing(chaos: Chaos, process: Process, source: Source) -> Generator[Listed, None, None]:
+def listing(chaos: Chaos, process: Process, queue: WatchedQueue, source: Source) -> Generator[Listed, None, None]:
     """Videos as a listing gives them, one after the other; it may break off."""
+    chaos.oracle.gates.begins(process, queue, SOURCES, source)
     random = process.random
     yield ListedTitle(title=f"=title of {source.key}", channel_id="", expected=None)
     for number in random.sample(range(chaos.chances.videos), random.randint(1, min(4, chaos.chances.videos))):
@@ -188,17 +212,22 @@ def look_twice(chaos: Chaos, process: Process) -> None:
 
 
 class Attempts:
-    """Attempts that take simulated time, as those in processes of their own do."""
+    """Attempts that take simulated time; some hang, in threads of the worker's own, which nothing ends."""
 
-    def __init__(self, chaos: Chaos, process: Process, queue: WatchedQueue) -> None:
+    def __init__(self, chaos: Chaos, process: Process, queue: WatchedQueue, timeout_seconds: float) -> None:
         self._chaos, self._process, self._queue = chaos, process, queue
+        self._timeout_seconds = timeout_seconds
         self._ends: dict[Future[Outcome], float] = {}
 
     def submit(self, task: VideoTask) -> Future[Outcome]:
         """Begin one."""
-        self._chaos.oracle.begins(self._queue.worker, task)
+        self._chaos.oracle.begins(self._queue.worker, task, self._timeout_seconds)
+        self._chaos.oracle.gates.begins(self._process, self._queue, VIDEO_TASKS, task)
         future: Future[Outcome] = Future()
-        self._ends[future] = self._process.monotonic() + self._process.random.uniform(*ATTEMPT_SECONDS)
+        random = self._process.random
+        hangs = not self._chaos.quiet and random.random() < HANGS
+        seconds = random.uniform(*(HANG_SECONDS if hangs else ATTEMPT_SECONDS))
+        self._ends[future] = self._process.monotonic() + seconds
         return future
 
     def wait(self, futures: Iterable[Future[Outcome]], timeout: float | None) -> None:

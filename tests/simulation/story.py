@@ -12,6 +12,7 @@ from tests.simulation.world import Event, Request
 from youtube_download_coordinator.stores.sheets.words import read_word
 
 _SUBJECT = re.compile(r"v\d+(?=\.\d+ )|(?:yt|url):\S+")
+_WORKER = re.compile(r"host\d/")
 LINES_MAX = 60
 """The end of a story tells more than its beginning."""
 
@@ -36,7 +37,7 @@ def _words_of(events: Iterable[Event]) -> Iterator[Any]:
 
 def _lines(what: Request | str, subjects: set[str]) -> Iterator[str]:
     if isinstance(what, str):
-        if not what.startswith("host/") or any(subject in what for subject in subjects):
+        if not _WORKER.match(what) or any(subject in what for subject in subjects):
             yield what
     elif what.method == "POST":
         yield from _written(what, subjects)
@@ -44,7 +45,8 @@ def _lines(what: Request | str, subjects: set[str]) -> Iterator[str]:
 
 def _written(request: Request, subjects: set[str]) -> Iterator[str]:
     changes = json.loads(request.body)["requests"]
-    replies = json.loads(request.answer).get("replies", []) if request.status == 200 else []
+    understood = request.status == 200 and request.answer[:1] == b"{"
+    replies = json.loads(request.answer).get("replies", []) if understood else []
     heard = {0: "no answer", 200: "", 400: "refused, somebody was first"}.get(
         request.status, f"answered {request.status}"
     )

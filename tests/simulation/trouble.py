@@ -26,6 +26,9 @@ FAULTS: tuple[tuple[str, dict[str, Any], str, float], ...] = (
 )
 PAUSES_SECONDS = (20, 70, 200)
 """Some are longer than the lease."""
+OUTAGE_REQUESTS = (4, 10, 25)
+DELAYS_SECONDS = (3, 12, 30, 50)
+"""An answer that takes longer than a minute is a lost one to the library."""
 CLOCK_ERRORS_SECONDS = (-7200, -300, -90, 90, 300, 7200)
 
 Name = tuple[int, str]
@@ -41,6 +44,10 @@ class Chances:
     kill: float = 0.004
     pause: float = 0.004
     clock: float = 0.004
+    slow: float = 0.01
+    outage: float = 0.002
+    control: float = 0.02
+    """What a person types into Control."""
     workers: int = 3
     videos: int = 10
     sources: int = 3
@@ -50,7 +57,19 @@ class Chances:
     """What the person does not do."""
 
 
-NASTY = Chances(fault=0.08, person=0.2, kill=0.008, pause=0.008, clock=0.008, workers=4, videos=16, requests=500)
+NASTY = Chances(
+    fault=0.08,
+    person=0.2,
+    kill=0.008,
+    pause=0.008,
+    clock=0.008,
+    slow=0.02,
+    outage=0.005,
+    control=0.04,
+    workers=4,
+    videos=16,
+    requests=500,
+)
 
 
 def chances_of(seed: int, actions: Collection[str]) -> Chances:
@@ -67,6 +86,9 @@ def chances_of(seed: int, actions: Collection[str]) -> Chances:
         sources=random.choice([1, 2, 3]),
         requests=random.choice([40, 80, 120, 200]),
         forbidden=tuple(name for name in sorted(set(actions)) if random.random() < 0.25),
+        slow=random.choice([0, 0, 0.02, 0.06]),
+        outage=random.choice([0, 0, 0.01, 0.02]),
+        control=random.choice([0, 0, 0.03, 0.08]),
     )
 
 
@@ -96,14 +118,24 @@ class PlannedFaults(Faults):
         super().__init__()
         self._story = story
         self._number = 0
+        self._outage_random, self._outage_requests = Random(), 0
         self.said = ""
         """What went wrong with the last request, in words."""
 
     def choose(self, method: str, path: str, body: bytes) -> Fault | None:
         self._number += 1
         self.said = ""
-        random = self._story.strikes(self._number, "fault")
+        random = self._story.strikes(self._number, "fault") or self._outage()
         if random is None:
             return None
         ((action, options, self.said, _),) = random.choices(FAULTS, [weight for *_, weight in FAULTS])
         return Fault(action, **options)  # type: ignore[arg-type]
+
+    def _outage(self) -> Random | None:
+        """Now and then everything goes wrong for a while, one request after the other."""
+        if random := self._story.strikes(self._number, "outage"):
+            self._outage_random, self._outage_requests = random, random.choice(OUTAGE_REQUESTS)
+        if not self._outage_requests or self._story.is_over:
+            return None
+        self._outage_requests -= 1
+        return self._outage_random

@@ -40,6 +40,10 @@ class Killed(BaseException):
     """This process was killed: nothing of it runs any more."""
 
 
+class Violation(AssertionError):
+    """Something happened that must never happen."""
+
+
 class Deadlock(AssertionError):
     """Everybody waits for somebody else."""
 
@@ -125,7 +129,8 @@ class Process:
         self.frozen_until = 0.0
         self.random = Random(f"{world.seed} {name}")
         self._booted = world.clock.now() - self.random.uniform(0, 10**6)
-        self._rate = 1 + self.random.uniform(-DRIFT, DRIFT) / 2
+        self.rate = 1 + self.random.uniform(-DRIFT, DRIFT) / 2
+        """How many seconds its monotonic clock counts in one."""
         self.wall_error_seconds = 0.0
         """How wrong this machine's wall clock is. Nothing that decides about a lease may look at it."""
         account = world.simulator.accounts.add(f"account-{len(world.processes) % world.account_count}")
@@ -146,7 +151,7 @@ class Process:
 
     def monotonic(self) -> float:
         """Seconds since the machine was booted, by a clock that is a little too fast or too slow."""
-        return (self.world.clock.now() - self._booted) * self._rate
+        return (self.world.clock.now() - self._booted) * self.rate
 
     def wall(self) -> float:
         """Seconds since 1970, as this machine believes."""
@@ -177,7 +182,8 @@ class Process:
 
     def ask(self, method: str, path: str, query: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         """One request: its way there and its way back take time, in which others act."""
-        self.rest(self.world.latency())
+        there, back = self.world.delays(self)
+        self.rest(self.world.latency() + there)
         self.world.arrives(self)
         status, content = 0, b""
         try:
@@ -188,8 +194,10 @@ class Process:
         else:
             return status, headers, content
         finally:
-            self.world.answered(Request(self.name, method, path, query, body, status, content))
-            self.rest(self.world.latency())
+            request = Request(self.name, method, path, query, body, status, content)
+            self.world.answered(request)
+            self.rest(self.world.latency() + back)
+            self.world.received(self, request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +238,12 @@ class World:
         self.latency_seconds = (0.02, 0.3)
         self.before: Callable[[Process], None] = lambda process: None
         """Asked right before a request arrives: a person may act."""
-        self.after: Callable[[], None] = lambda: None
+        self.after: Callable[[Request], None] = lambda request: None
         """Asked when a request was answered: what must never happen?"""
+        self.received: Callable[[Process, Request], None] = lambda process, request: None
+        """Told when an answer has come to the one who asked."""
+        self.delays: Callable[[Process], tuple[float, float]] = lambda process: (0.0, 0.0)
+        """How many seconds more a request is on its way, and its answer on its way back."""
         self.events: list[Event] = []
         self.requests = 0
         self._hash = hashlib.sha256()
@@ -302,7 +314,7 @@ class World:
     def answered(self, request: Request) -> None:
         """Note a request, and look what it has done."""
         self.note(request)
-        self.after()
+        self.after(request)
 
     def note(self, what: Request | str) -> None:
         """Remember what happened. Two runs of one seed remember the same, to the last byte: see `trace`."""

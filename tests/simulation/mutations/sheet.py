@@ -1,29 +1,31 @@
-"""The code made worse on purpose, one promise at a time: a simulation that does not notice proves nothing.
-
-Each is a context manager that patches the real code in this process; its first line says what is wrong with it.
-"""
+"""What a spreadsheet needs, made worse: swaps, tokens, words, and what people see."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
 from unittest import mock
 
 from tests.simulation import threads
-from youtube_download_coordinator.models import Status
+from youtube_download_coordinator.models import Row, Status
 from youtube_download_coordinator.queue import Claim, Queue, _by_table
 from youtube_download_coordinator.store import Change
-from youtube_download_coordinator.stores.sheets import connection, layout, rows, views
-from youtube_download_coordinator.stores.sheets.book import Book, Ledger
+from youtube_download_coordinator.stores.sheets import connection, layout, projecting, rows, views
+from youtube_download_coordinator.stores.sheets.adoption import Adoption
+from youtube_download_coordinator.stores.sheets.book import GROUPS, Book, Ledger, NotNow
 from youtube_download_coordinator.stores.sheets.connection import Json
-from youtube_download_coordinator.stores.sheets.layout import TEXT_MAX_CHARACTERS, text_cell
+from youtube_download_coordinator.stores.sheets.layout import TEXT_MAX_CHARACTERS, Tab, text_cell
 from youtube_download_coordinator.stores.sheets.moving import Mover
+from youtube_download_coordinator.stores.sheets.projecting import Projections
 from youtube_download_coordinator.stores.sheets.rows import status_text
 from youtube_download_coordinator.stores.sheets.swapping import Swaps
+from youtube_download_coordinator.stores.sheets.views import Mark
 from youtube_download_coordinator.stores.sheets.words import Word, write_word
 
 SHEETS = "youtube_download_coordinator.stores.sheets."
@@ -207,25 +209,101 @@ def _write_cell(sheet_id: int, row: int, column: int, text: str) -> Json:
     return {"updateCells": {"start": start, "rows": [{"values": [text_cell(text)]}], "fields": "userEnteredValue"}}
 
 
-MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
-    mutation.__name__: mutation
-    for mutation in (
-        claim_by_write_and_verify,
-        swap_that_ignores_its_answer,
-        words_without_a_nonce,
-        status_read_without_shown,
-        row_deleted_apart_from_its_copy,
-        inserting_without_the_token,
-        renewal_beside_a_result,
-        local_clocks,
-        user_entered,
-        lost_answer_taken_for_a_failure,
-        rows_read_before_the_token,
-    )
-}
-"""By name."""
+@contextmanager
+def sent_words_are_forgotten() -> Iterator[None]:
+    """A word that was sent and never answered is not looked for when the row is changed the next time."""
+    with mock.patch.object(Swaps, "_may_stand", lambda self, change: [write_word(change.seen)]):
+        yield
 
 
-def sentence(name: str) -> str:
-    """What is wrong with a mutation."""
-    return str(MUTATIONS[name].__doc__).strip()
+@contextmanager
+def lost_without_a_look_at_the_other_tab() -> Iterator[None]:
+    """A row that its holder does not find is given up, though a move may have led it astray to the other tab."""
+    standing = Swaps._standing
+
+    def standing_here(self: Swaps, name: str) -> dict[str, Counter[str]]:
+        return {name: standing(self, name)[name]}
+
+    with mock.patch.object(Swaps, "_standing", standing_here):
+        yield
+
+
+@contextmanager
+def copies_are_left_alone() -> Iterator[None]:
+    """A row that a person has copied stays two rows with one ID."""
+    with mock.patch.object(Adoption, "_twins", return_value=[]):
+        yield
+
+
+@contextmanager
+def adoption_forgets_what_it_covered() -> Iterator[None]:
+    """A draft that a sort has put on a row becomes a row of its own: the lease that it covered is not put back."""
+    settled = Adoption._settled
+
+    def settled_blindly(self: Adoption, name: str, row_id: int, mark: Mark, ledger: Ledger) -> str:
+        return settled(self, name, row_id, mark, replace(ledger, slots=[]))
+
+    with mock.patch.object(Adoption, "_settled", settled_blindly):
+        yield
+
+
+@contextmanager
+def ids_are_given_again() -> Iterator[None]:
+    """The next ID is one more than the highest that stands there, so that of a deleted row is given again."""
+    read_ledger_of = Book._read_ledger_of
+
+    def without_control(self: Book, token: str) -> Ledger:
+        ledger = read_ledger_of(self, token)
+        ledger.next_ids = {group: self._highest(names) + 1 for group, names in GROUPS.items()}
+        return ledger
+
+    with mock.patch.object(Book, "_read_ledger_of", without_control):
+        yield
+
+
+@contextmanager
+def peoples_columns_are_written() -> Iterator[None]:
+    """What is written for people's eyes is the whole line, with their own columns as they were when it was read."""
+
+    def whole_line(tab: Tab, position: int, row: Row, *, rebuilt: bool) -> list[Json]:
+        return [*rows.projection(tab, position, row, rebuilt=rebuilt), *rows.write_cells(tab, position, row.extra)]
+
+    with mock.patch.object(projecting, "projection", whole_line):
+        yield
+
+
+@contextmanager
+def wrong_cells_are_left_wrong() -> Iterator[None]:
+    """Cells that do not show their lease are not rewritten by others, whatever became of who should have."""
+    with mock.patch.object(Projections, "repair"):
+        yield
+
+
+@contextmanager
+def dead_letters_moved_without_the_token() -> Iterator[None]:
+    """A row is moved by line as it was seen, without the token that says nobody has moved another meanwhile."""
+
+    def move(self: Mover, name: str, word: str, row_id: int, target: str) -> bool:
+        self._book.look([name, target], if_older_than_seconds=0)
+        try:
+            self._book.write(self._carry(name, word, target))
+        except NotNow:
+            return False
+        finally:
+            for changed in (name, target):
+                self._book.view(changed).forget_lines()
+        return True
+
+    with mock.patch.object(Mover, "move", move):
+        yield
+
+
+@contextmanager
+def clock_that_adds_the_answers_way() -> Iterator[None]:
+    """Google's clock is taken to be ahead of an answer by as long as it took, as a time server's would be."""
+
+    def now(self: connection._Clock, monotonic: float) -> datetime:
+        return self.date + timedelta(seconds=self.took_seconds + monotonic - self.received)
+
+    with mock.patch.object(connection._Clock, "now", now):
+        yield

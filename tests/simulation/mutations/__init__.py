@@ -1,0 +1,68 @@
+"""The code made worse on purpose, one promise at a time: a simulation that does not notice proves nothing.
+
+Each is a context manager that patches the real code in this process; its first line says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+
+from tests.simulation.mutations import gate, rules, sheet
+
+MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
+    mutation.__name__: mutation
+    for mutation in (
+        sheet.claim_by_write_and_verify,
+        sheet.swap_that_ignores_its_answer,
+        sheet.words_without_a_nonce,
+        sheet.status_read_without_shown,
+        sheet.row_deleted_apart_from_its_copy,
+        sheet.inserting_without_the_token,
+        sheet.renewal_beside_a_result,
+        sheet.local_clocks,
+        sheet.user_entered,
+        sheet.lost_answer_taken_for_a_failure,
+        sheet.rows_read_before_the_token,
+        sheet.sent_words_are_forgotten,
+        sheet.lost_without_a_look_at_the_other_tab,
+        sheet.copies_are_left_alone,
+        sheet.adoption_forgets_what_it_covered,
+        sheet.ids_are_given_again,
+        sheet.peoples_columns_are_written,
+        sheet.wrong_cells_are_left_wrong,
+        sheet.dead_letters_moved_without_the_token,
+        sheet.clock_that_adds_the_answers_way,
+        rules.lease_counted_from_the_answer,
+        rules.lease_without_the_clocks_error,
+        rules.begun_on_a_lease_that_ran_out,
+        rules.result_written_over_whoever_holds_it,
+        rules.taken_over_without_a_version,
+        rules.taken_over_a_little_early,
+        rules.recovered_attempts_are_not_counted,
+        rules.throttled_attempts_are_counted,
+        rules.no_backoff,
+        rules.claimed_before_the_pause_is_over,
+        rules.tried_for_ever,
+        rules.renewed_for_ever,
+        rules.status_heeded_while_held,
+        rules.renewed_while_its_result_may_stand,
+        gate.everybody_probes,
+        gate.probe_is_not_renewed,
+        gate.gate_asked_only_before_a_claim,
+        gate.claimed_before_a_cooldown_begun_after_it,
+        gate.throttled_worker_stops_alone,
+        gate.nonsense_goes_on,
+        gate.pause_ends_at_once,
+        gate.pause_of_the_fleet_overlooked,
+        gate.names_in_control_taken_literally,
+        gate.control_as_old_as_its_answer,
+        gate.control_written_without_a_look_where,
+    )
+}
+"""By name."""
+
+
+def sentence(name: str) -> str:
+    """What is wrong with a mutation."""
+    return str(MUTATIONS[name].__doc__).strip()

@@ -1,0 +1,130 @@
+"""What holds everybody back, made worse: the pause, the cooldown, the probe, and what a person writes into Control."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from unittest import mock
+
+from youtube_download_coordinator import cooldown
+from youtube_download_coordinator.cooldown import FLEET, Word
+from youtube_download_coordinator.gate import Gate
+from youtube_download_coordinator.models import Control
+from youtube_download_coordinator.stores.sheets.control import Controls, _Setting
+from youtube_download_coordinator.stores.sheets.views import ControlLine, ControlView
+from youtube_download_coordinator.worker import Worker
+
+
+@contextmanager
+def everybody_probes() -> Iterator[None]:
+    """Whoever has read that the pause is over probes, without a look at whether another does already."""
+
+    def probing(line: Control | None, now: datetime, who: str, lease: timedelta) -> Control | None:
+        until = cooldown._whole(now + lease)
+        return replace(line, value=Word.PROBING, until=until, reason=f"{who} tries one") if line else None
+
+    with mock.patch.object(cooldown, "probing", probing):
+        yield
+
+
+@contextmanager
+def probe_is_not_renewed() -> Iterator[None]:
+    """A probe whose attempt takes longer than a lease is given to another while it runs."""
+    with mock.patch.object(Gate, "hold_on"):
+        yield
+
+
+@contextmanager
+def gate_asked_only_before_a_claim() -> Iterator[None]:
+    """What was claimed is begun, whatever people and YouTube have said since."""
+    with mock.patch.object(Worker, "_may_begin", return_value=True):
+        yield
+
+
+@contextmanager
+def claimed_before_a_cooldown_begun_after_it() -> Iterator[None]:
+    """What waits since before a cooldown is begun when its pause is over, by every worker at once."""
+    with mock.patch.object(Gate, "waits_for_a_probe", new=False):
+        yield
+
+
+@contextmanager
+def throttled_worker_stops_alone() -> Iterator[None]:
+    """A throttled attempt stops its worker, and nobody else hears of it."""
+    with mock.patch.object(Gate, "_throttled"):
+        yield
+
+
+@contextmanager
+def nonsense_goes_on() -> Iterator[None]:
+    """A word in Control that is not understood is passed over, instead of being read as the safer."""
+
+    def is_paused(line: Control | None, now: datetime) -> bool:
+        known = line is not None and cooldown._folded(line) in cooldown._PAUSED
+        return known and line is not None and (line.until is None or line.until > now)
+
+    word_of = cooldown.word_of
+
+    def word(line: Control | None) -> Word:
+        return Word.CLEAR if line and not cooldown.is_understood(line) else word_of(line)
+
+    with mock.patch.object(cooldown, "is_paused", is_paused), mock.patch.object(cooldown, "word_of", word):
+        yield
+
+
+@contextmanager
+def pause_ends_at_once() -> Iterator[None]:
+    """A pause without an Until is read as one that is over."""
+    is_paused = cooldown.is_paused
+
+    def paused(line: Control | None, now: datetime) -> bool:
+        return line is not None and line.until is not None and is_paused(line, now)
+
+    with mock.patch.object(cooldown, "is_paused", paused):
+        yield
+
+
+@contextmanager
+def names_in_control_taken_literally() -> Iterator[None]:
+    """`Fleet` is another line than `fleet`."""
+    lines = ControlView.lines
+
+    def literally(self: ControlView) -> list[ControlLine]:
+        names = self.column("Name")
+        return [line._replace(name=name) for line, name in zip(lines(self), names, strict=True)]
+
+    with mock.patch.object(ControlView, "lines", literally):
+        yield
+
+
+@contextmanager
+def control_as_old_as_its_answer() -> Iterator[None]:
+    """What was seen of Control counts as new from when the answer came, however long that was on its way."""
+    take = ControlView.take
+
+    def taken(self: ControlView, rows: Sequence[Sequence[str]], asked_at: float) -> None:
+        take(self, rows, self.monotonic())
+
+    with mock.patch.object(ControlView, "take", taken):
+        yield
+
+
+@contextmanager
+def control_written_without_a_look_where() -> Iterator[None]:
+    """A line of Control is written by its place, and nobody looks whether a sort came between."""
+    with mock.patch.object(_Setting, "is_right", return_value=True):
+        yield
+
+
+@contextmanager
+def pause_of_the_fleet_overlooked() -> Iterator[None]:
+    """Only a machine's cooldown holds it back, not the fleet's line."""
+    controls = Controls.controls
+
+    def others(self: Controls, *, fresh: bool) -> list[Control]:
+        return [line for line in controls(self, fresh=fresh) if line.name != FLEET]
+
+    with mock.patch.object(Controls, "controls", others):
+        yield

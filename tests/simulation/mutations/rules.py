@@ -1,0 +1,227 @@
+"""The queue's and the worker's rules, made worse: who may do what to a row, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+from youtube_download_coordinator import lifecycle
+from youtube_download_coordinator.lifecycle import At, Policy
+from youtube_download_coordinator.models import Failure, Row, State, Status, Verdict, VideoTask
+from youtube_download_coordinator.queue import END_OF_TIME, Claim, Queue
+from youtube_download_coordinator.store import Change, Table, Where
+from youtube_download_coordinator.stores.sheets import rows as cells
+from youtube_download_coordinator.stores.sheets import views
+from youtube_download_coordinator.stores.sheets.rows import status_text
+from youtube_download_coordinator.stores.sheets.words import Word, version
+from youtube_download_coordinator.worker import Worker
+
+
+@contextmanager
+def lease_counted_from_the_answer() -> Iterator[None]:
+    """An owner counts its lease from when it heard that it has it, not from before it asked."""
+    hold, renew = Queue._hold, Queue._renew
+
+    def from_now(queue: Queue, table: Table[Any], claims: Sequence[Claim[Any]]) -> None:
+        for claim in claims:
+            claim.expires = queue.monotonic() + queue._lease_seconds(queue._policy(table))
+
+    def held(self: Queue, table: Table[Any], rows: Sequence[Any]) -> list[Claim[Any]]:
+        claims = hold(self, table, rows)
+        from_now(self, table, claims)
+        return claims
+
+    def renewed(self: Queue, table: Table[Any], claims: list[Claim[Any]], before: float) -> list[Claim[Any]]:
+        lost = renew(self, table, claims, before)
+        from_now(self, table, [claim for claim in claims if not claim.lost])
+        return lost
+
+    with mock.patch.object(Queue, "_hold", held), mock.patch.object(Queue, "_renew", renewed):
+        yield
+
+
+@contextmanager
+def lease_without_the_clocks_error() -> Iterator[None]:
+    """An owner counts on its whole lease, though its view of Google's clock may be behind."""
+    with mock.patch.object(Queue, "_lease_seconds", lambda self, policy: policy.lease.total_seconds()):
+        yield
+
+
+@contextmanager
+def begun_on_a_lease_that_ran_out() -> Iterator[None]:
+    """A worker does not look, before it begins with a video, whether its lease still holds."""
+    with mock.patch.object(Queue, "is_valid", return_value=True):
+        yield
+
+
+@contextmanager
+def result_written_over_whoever_holds_it() -> Iterator[None]:
+    """A result whose claim is lost is written over the row as it stands now."""
+    end = Queue._end
+
+    def insisting(self: Queue, steps: Sequence[tuple[Claim[Any], Any]]) -> list[Any]:
+        rows = end(self, steps)
+        return [row or over_it(self, claim, new) for row, (claim, new) in zip(rows, steps, strict=True)]
+
+    def over_it(queue: Queue, claim: Claim[Any], new: Any) -> Any:
+        for row in queue.store.scan(claim.table, Where(ids=[claim.row.id]), limit=1):
+            lease = replace(new.lease, version=row.lease.version + 1)
+            return next((each.new for each in queue._won(claim.table, [Change(row, replace(row, lease=lease))])), None)
+        return None
+
+    with mock.patch.object(Queue, "_end", insisting):
+        yield
+
+
+@contextmanager
+def taken_over_without_a_version() -> Iterator[None]:
+    """A claim also takes rows whose lease ran out, as they are: same version, no attempt counted."""
+    due, is_due, claim = Queue._due, lifecycle.is_due, lifecycle.claim
+
+    def due_or_stalled(self: Queue, table: Table[Any], count: int, except_ids: Collection[int]) -> list[Any]:
+        stalled = self.store.scan(table, Where(state=State.HELD, due=self.store.now()), limit=count)
+        return [*stalled, *due(self, table, count, except_ids)][:count]
+
+    def claimed(row: Any, at: At, holder: str, policy: Policy) -> Any:
+        if row.lease.state is State.PENDING:
+            return claim(row, at, holder, policy)
+        waiting = replace(row, lease=replace(row.lease, state=State.PENDING, version=row.lease.version - 1))
+        return claim(waiting, at, holder, policy)
+
+    with (
+        mock.patch.object(Queue, "_due", due_or_stalled),
+        mock.patch.object(lifecycle, "is_due", lambda row, now: is_due(row, now) or lifecycle.is_stalled(row, now)),
+        mock.patch.object(lifecycle, "claim", claimed),
+    ):
+        yield
+
+
+@contextmanager
+def taken_over_a_little_early() -> Iterator[None]:
+    """Rows are recovered when their lease is about to run out."""
+    matches, is_stalled, soon = views.matches, lifecycle.is_stalled, timedelta(seconds=5)
+
+    def matches_soon(where: Where, *given: Any) -> bool:
+        early = where.state is State.HELD and where.due is not None
+        return matches(replace(where, due=where.due + soon) if early and where.due else where, *given)
+
+    with (
+        mock.patch.object(views, "matches", matches_soon),
+        mock.patch.object(lifecycle, "is_stalled", lambda row, now: is_stalled(row, now + soon)),
+    ):
+        yield
+
+
+@contextmanager
+def recovered_attempts_are_not_counted() -> Iterator[None]:
+    """What a dead worker held is given back as if it had never been tried: a video that kills its worker is tried for ever."""
+    with mock.patch.object(lifecycle, "recover", lambda row, at, policy: lifecycle.release(row, at)):
+        yield
+
+
+@contextmanager
+def throttled_attempts_are_counted() -> Iterator[None]:
+    """An attempt that YouTube throttled counts as a failed one of its video."""
+    fail = lifecycle.fail
+
+    def counted(row: Any, at: At, failure: Failure, policy: Policy) -> Any:
+        throttled = failure.verdict is Verdict.THROTTLED
+        return fail(row, at, replace(failure, verdict=Verdict.RETRY) if throttled else failure, policy)
+
+    with mock.patch.object(lifecycle, "fail", counted):
+        yield
+
+
+@contextmanager
+def no_backoff() -> Iterator[None]:
+    """A failed attempt is made again at once."""
+    with mock.patch.object(lifecycle, "pause_seconds", return_value=0.0):
+        yield
+
+
+@contextmanager
+def claimed_before_the_pause_is_over() -> Iterator[None]:
+    """A claim takes rows that wait for their pause to be over."""
+
+    def waiting(self: Queue, table: Table[Any], count: int, except_ids: Collection[int]) -> list[Any]:
+        rows = self.store.scan(table, Where(state=State.PENDING, due=END_OF_TIME), limit=count + len(except_ids))
+        return [row for row in rows if row.id not in except_ids and not row.asked][:count]
+
+    with (
+        mock.patch.object(Queue, "_due", waiting),
+        mock.patch.object(lifecycle, "is_due", lambda row, now: row.lease.state is State.PENDING),
+    ):
+        yield
+
+
+@contextmanager
+def tried_for_ever() -> Iterator[None]:
+    """A video that failed often enough is tried again all the same."""
+    retry = lifecycle._retry_or_give_up
+
+    def retried(row: Any, at: At, failure: Failure, policy: Policy, max_tries: int | None) -> Any:
+        return retry(row, at, failure, policy, max_tries if max_tries == 1 else None)
+
+    with mock.patch.object(lifecycle, "_retry_or_give_up", retried):
+        yield
+
+
+@contextmanager
+def renewed_for_ever() -> Iterator[None]:
+    """A claim is renewed for as long as its attempt takes, also one that hangs."""
+    begin = Worker._begin
+
+    def begun(self: Worker, claim: Claim[VideoTask]) -> None:
+        begin(self, claim)
+        claim.renew_until = None
+
+    with mock.patch.object(Worker, "_begin", begun):
+        yield
+
+
+@contextmanager
+def status_heeded_while_held() -> Iterator[None]:
+    """What a person types into Status of a row that a worker holds is done at once."""
+
+    def asked(word: Word, status: str, shown: str) -> Status | None:
+        typed, lease = status.strip().lower(), word.lease
+        if lease is None or shown != version(word.row_id, lease) or typed == status_text(lease.state):
+            return None
+        return Status(typed) if typed in {Status.PENDING, Status.DONE, Status.ERROR} else None
+
+    heed = lifecycle.heed
+
+    def heeded(row: Row, at: At) -> Row | None:
+        if row.lease.state is State.HELD and row.asked is Status.PENDING:
+            return lifecycle.release(row, at)
+        return heed(row, at)
+
+    with (
+        mock.patch.object(cells, "asked", asked),
+        mock.patch.object(views, "asked", asked),
+        mock.patch.object(lifecycle, "heed", heeded),
+    ):
+        yield
+
+
+@contextmanager
+def renewed_while_its_result_may_stand() -> Iterator[None]:
+    """A claim whose result had no answer is renewed until it is recorded again: a lease in the place of what may be done."""
+
+    def settled(self: Queue, results: Sequence[tuple[Claim[Any], Any]], **facts: Any) -> list[Any]:
+        for claim, outcome in results:
+            self.gate.heard(claim.table, claim.row, outcome)
+        with self._writing:
+            at = self._at()
+            became = [
+                lifecycle.settle(claim.row, self._fresh(at), outcome, self._policy(claim.table))
+                for claim, outcome in results
+            ]
+            return self._end([(claim, replace(row, **facts)) for (claim, _), row in zip(results, became, strict=True)])
+
+    with mock.patch.object(Queue, "settle", settled):
+        yield

@@ -1,0 +1,95 @@
+"""A person who types into Control: pauses, lifts, cools down, sorts, deletes, and writes what nobody understands."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from tests.sheets_api import Person
+from tests.simulation.hosts import HOSTS
+
+if TYPE_CHECKING:
+    from tests.simulation.chaos import Chaos
+
+CONTROL = "Control"
+FLEET = "fleet"
+NAMES = (FLEET, FLEET, *(f"cooldown {host}" for host in HOSTS))
+WORDS = {
+    FLEET: ("paused", "Stop.", "PAUSED ", "no idea", "running", "Go on", ""),
+    "cooldown": ("cooling", "Cool down", "probing", "no idea", "clear", "Lifted", ""),
+}
+"""What is typed into Value."""
+UNTIL_SECONDS = (-30, 5, 20, 60)
+NO_TIMES = ("", "", "soon", "5/6/2026")
+ACTIONS = ("value", "value", "value", "until", "reason", "delete", "sort")
+
+
+class Steering:
+    """One person, who knows the lines `fleet` and `cooldown <host>` and leaves the others alone."""
+
+    def __init__(self, chaos: Chaos) -> None:
+        self._chaos = chaos
+        self._person = Person(chaos.world.book)
+        self._random = Random()
+
+    def act(self, random: Random) -> None:
+        """Do one thing."""
+        if not self._is_there:
+            return
+        self._random = random
+        action, name = random.choice(ACTIONS), random.choice(NAMES)
+        said = self._sort() if action == "sort" else self._at(name, action)
+        if said:
+            self._chaos.world.note(f"a person {said} in {CONTROL}")
+
+    def let_all_go_on(self) -> None:
+        """Who has paused the fleet lets it go on."""
+        if self._is_there and (at := self._row(FLEET)) is not None:
+            self._type(FLEET, at, "Value", "running")
+
+    @property
+    def _is_there(self) -> bool:
+        return self._chaos.world.book.contents.titled(CONTROL) is not None
+
+    def _sort(self) -> str:
+        column = self._random.choice(["Name", "Value", "Until"])
+        self._person.sort(CONTROL, column, descending=self._random.random() < 0.5)
+        self._chaos.oracle.gates.sorted()
+        return f"sorts the lines by {column}"
+
+    def _at(self, name: str, action: str) -> str:
+        at = self._row(name)
+        if at is None:
+            at = len(self._chaos.world.book.rows(CONTROL))
+            self._person.insert_row(CONTROL, at, {"Name": name.capitalize()})
+            action = "value"
+        if action == "delete":
+            self._person.delete_row(CONTROL, at)
+            self._chaos.oracle.gates.touched(name, None)
+            return f"deletes the line {name}"
+        column = action.capitalize()
+        text = {"value": self._word(name), "until": self._until(), "reason": "I said so"}[action]
+        self._type(name, at, column, text)
+        if action == "value" and self._random.random() < 0.5:
+            self._type(name, at, "Until", self._until())
+        return f"types {text!r} into {column} of {name}"
+
+    def _type(self, name: str, at: int, column: str, text: str) -> None:
+        self._person.edit(CONTROL, at, column, text)
+        self._chaos.oracle.gates.touched(name, text if column == "Value" else None)
+
+    def _word(self, name: str) -> str:
+        return self._random.choice(WORDS[name.partition(" ")[0]])
+
+    def _until(self) -> str:
+        if self._random.random() < 0.4:
+            return self._random.choice(NO_TIMES)
+        seconds = self._chaos.world.clock.now() + self._random.choice(UNTIL_SECONDS)
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+    def _row(self, name: str) -> int | None:
+        rows: list[list[Any]] = self._chaos.world.book.rows(CONTROL)
+        at = rows[0].index("Name")
+        names = [str(row[at]).strip().casefold() if len(row) > at else "" for row in rows]
+        return names.index(name) if name in names else None
