@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from random import Random
 from typing import Any
@@ -38,6 +39,10 @@ LOOK_SECONDS = 100
 REQUESTS_MAX = 50_000
 """A story that is longer goes round in circles."""
 
+OFTEN = 5
+"""So many times as likely is what people do right before a row is moved, or a line of Control is written."""
+_STEERS = re.compile(rb'"(cooling|probing|clear)"')
+
 Role = Callable[["Chaos", Process], None]
 """What a process does, until it ends."""
 
@@ -50,7 +55,7 @@ class Chaos:
         self.seed, self.chances = seed, chances or chances_of(seed, ACTIONS)
         self.trouble = Trouble(seed, self.chances, only)
         self.world = World(seed, TABS)
-        self.faults = PlannedFaults(self.trouble)
+        self.faults = PlannedFaults(self.trouble, lambda: self._asker)
         self.world.simulator.faults = self.faults
         self.queues: dict[Process, WatchedQueue] = {}
         self._roles: dict[Process, Role] = {}
@@ -119,12 +124,12 @@ class Chaos:
 
     # --- trouble -----------------------------------------------------------------------------------------------------
 
-    def _before(self, process: Process) -> None:
-        """Right before a request arrives."""
+    def _before(self, process: Process, body: bytes) -> None:
+        """Right before a request arrives; people like to be faster than what is written by line."""
         self._asker = process
-        if random := self.trouble.strikes(self.requests, "person"):
+        if random := self.trouble.strikes(self.requests, "person", OFTEN if b"deleteDimension" in body else 1):
             self.human.act(random)
-        if random := self.trouble.strikes(self.requests, "control"):
+        if random := self.trouble.strikes(self.requests, "control", OFTEN if _STEERS.search(body) else 1):
             self.steering.act(random)
 
     def _delays(self, process: Process) -> tuple[float, float]:

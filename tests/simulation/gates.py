@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from tests.simulation.hosts import host_of
+from tests.simulation.roles import LEASE_SECONDS
 from tests.simulation.world import Process, Request, Violation
 from youtube_download_coordinator.models import Row
 from youtube_download_coordinator.store import SOURCES, Table
@@ -159,7 +160,8 @@ class Gates:
             process: queue for process, queue in self._chaos.queues.items() if queue.gate._probe and not process.ended
         }
         begun = [process for process in probing if process not in self._probing]
-        self._probing = {process: self._probing.get(process, self.now) for process in probing}
+        # The line was written when the answer began its way back.
+        self._probing = {process: self._probing.get(process, self._known[process][-1][1]) for process in probing}
         for process in begun:
             for other in probing:
                 if (
@@ -178,9 +180,23 @@ class Gates:
         if until is not None and until > self.now:
             return True
         is_well = max(self._troubled.get(process, 0.0), process.frozen_until) < self.now - LATE_SECONDS
+        return is_well and queue.gate._probed in self._renewed_rows(process)
+
+    def _renewed_rows(self, process: Process) -> set[tuple[str, int]]:
         held = (claim for owner, _, claim in self._chaos.oracle.steps.held() if owner is process)
-        rows = {(claim.table.name, claim.row.id) for claim in held if _is_renewed(claim, process)}
-        return is_well and queue.gate._probed in rows
+        return {(claim.table.name, claim.row.id) for claim in held if _is_renewed(claim, process)}
+
+    def renewed(self, process: Process, queue: WatchedQueue, began: float) -> None:
+        """A worker has renewed what it holds; `began`: since when. With its row the probe is renewed, too."""
+        probe, rows = queue.gate._probe, self._renewed_rows(process)
+        line = self._read().get(_cooldown(process), Said())
+        until = _seconds(probe.line.until) if probe and queue.gate._probed in rows else None
+        if (
+            until is not None
+            and until == line.until
+            and until < began + LEASE_SECONDS - queue.store.clock_error_seconds
+        ):
+            raise Violation(f"(7) {process.name} renews its row, but not its probe: {line}")
 
     # --- at the end ----------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,25 @@ from youtube_download_coordinator.stores.sheets.words import read_word
 if TYPE_CHECKING:
     from tests.simulation.chaos import Chaos
 
-ACTIONS = ("sort", "sort", "bare", "known", "junk", "blank", "copy", "edit", "say", "delete", "filter", "hide", "move")
-STATUSES = ("pending", "done", "error", "in-progress", "", "Pending ", "whatever")
+ACTIONS = (
+    "sort",
+    "sort",
+    "say",
+    "bare",
+    "known",
+    "junk",
+    "blank",
+    "copy",
+    "edit",
+    "say",
+    "delete",
+    "filter",
+    "hide",
+    "move",
+)
+STATUSES = ("pending", "pending", "pending", "done", "error", "in-progress", "", "Pending ", "whatever")
+SAY_WHILE_HELD = 0.6
+"""So often what is typed into Status is about a row that a worker holds, if there is one."""
 TABS = ("Video Tasks", "Video Tasks", "Video Tasks", "Dead-Letter Queue", "Sources")
 
 Rows = list[list[Any]]
@@ -109,6 +126,9 @@ class Human:
         if not line:
             return ""
         text = self.random.choice(STATUSES)
+        held = [at for at in range(1, len(rows)) if " held " in _lease(rows, at)]
+        if held and self.random.random() < SAY_WHILE_HELD:
+            line = self.random.choice(held)
         word = read_word(_lease(rows, line))
         if word:
             self.chaos.oracle.asked.add(word.row_id)

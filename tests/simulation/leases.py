@@ -55,6 +55,10 @@ class Steps:
         """Whether one process asked for all of these: it did not hear that the first was applied when it asked for the next."""
         return len({self._authors.get(word, "nobody") for word in words}) == 1
 
+    def is_by(self, worker: str, word: Word) -> bool:
+        """Whether this worker asked for the word."""
+        return self._authors.get(word) == _process_of(worker)
+
     # --- what workers believe ------------------------------------------------------------------------------------------
 
     def held(self) -> Iterator[tuple[Process, WatchedQueue, Claim[Row]]]:

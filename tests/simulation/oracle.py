@@ -181,18 +181,23 @@ class Oracle:
 
     def ended(self, worker: str, claim: Claim[Any], row: Row | None, *, was_valid: bool) -> None:
         """A claim was ended by its holder; None: its outcome was refused."""
-        if row is None and was_valid and id(claim) not in self.unheard:
-            self._is_refused_for_a_reason(worker, claim)
+        if row is None and (was_valid or id(claim) in self.unheard):
+            self.lost(worker, claim)
         if isinstance(row, VideoTask) and row.lease.state is State.DONE:
             self._done[row.key] += 1
             if self._done[row.key] > 1 and not self._is_free(row):
                 raise Violation(f"(1) {row.key} has two results")
 
-    def _is_refused_for_a_reason(self, worker: str, claim: Claim[Any]) -> None:
+    def lost(self, worker: str, claim: Claim[Any]) -> None:
+        """A worker was told that somebody else has its row."""
         kind = "s" if claim.table.name == SOURCES.name else "v"
         word = self._states.get((kind, claim.row.id))
-        if word and word.lease and word.lease.holder == worker and not self._is_free(claim.row):
-            raise Violation(f"(1) the result of {worker} is refused, which holds the row: {told(word)}")
+        if word is None or word.lease is None or self._is_free(claim.row):
+            return
+        # Much later versions are those of another claim, perhaps by the same worker.
+        is_its_own = word.lease.version <= claim.row.lease.version + 1 and self.steps.is_by(worker, word)
+        if is_its_own and word.lease.state in {State.HELD, State.DONE}:
+            raise Violation(f"(1) {worker} is told that it has lost the row which stands there: {told(word)}")
 
     def added(self, table: Table[Any], rows: Iterable[Row]) -> None:
         """Rows were inserted, or are known: they must be there."""

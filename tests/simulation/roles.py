@@ -42,7 +42,8 @@ POLICY = Policy(
     backoff_max=timedelta(seconds=20),
 )
 PAUSES = Pauses(first_seconds=10, longest_seconds=40)
-ATTEMPT_SECONDS = (0.5, 45.0)
+FINAL = (Verdict.RETRY, Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT)
+"""What leads to an end, sooner or later."""
 HANGS, HANG_SECONDS = 0.04, (100.0, 400.0)
 """So many attempts take so long, which may be longer than their deadline and a lease."""
 IDLE_SECONDS = (1.0, 20.0)
@@ -61,6 +62,14 @@ class WatchedQueue(Queue):
         ids = super().add(table, given)
         self.chaos.oracle.added(table, given)
         return ids
+
+    def renew(self) -> list[Claim[Any]]:
+        began = self.chaos.world.clock.now()
+        lost = super().renew()
+        self.chaos.oracle.gates.renewed(self.process, self, began)
+        for claim in lost:
+            self.chaos.oracle.lost(self.worker, claim)
+        return lost
 
     def settle(self, results: Sequence[tuple[Claim[R], Outcome]], **facts: Any) -> list[R | None]:
         earliest = self.chaos.world.clock.now() - self.store.clock_error_seconds
@@ -226,7 +235,7 @@ class Attempts:
         future: Future[Outcome] = Future()
         random = self._process.random
         hangs = not self._chaos.quiet and random.random() < HANGS
-        seconds = random.uniform(*(HANG_SECONDS if hangs else ATTEMPT_SECONDS))
+        seconds = random.uniform(*(HANG_SECONDS if hangs else (0.5, self._chaos.chances.attempt_seconds)))
         self._ends[future] = self._process.monotonic() + seconds
         return future
 
@@ -242,9 +251,9 @@ class Attempts:
 
 def outcome(chaos: Chaos, random: Random) -> Outcome:
     """What comes of an attempt: mostly the same text, as a file's path is the same whoever downloads it."""
-    if chaos.quiet or random.random() < 0.7:
+    if random.random() >= chaos.chances.failure:
         return Done(result="=1+1")
-    verdict = random.choice([Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT, Verdict.LATER, Verdict.THROTTLED])
+    verdict = random.choice(FINAL if chaos.quiet else (*FINAL, Verdict.LATER, Verdict.THROTTLED))
     return Failure(verdict=verdict, reason="=boom", message="it\nbroke")
 
 

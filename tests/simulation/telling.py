@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tests.simulation.chaos import Chaos
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.trouble import Chances, Name
-from tests.simulation.world import Deadlock, Event
+from tests.simulation.world import Event, Violation
 
 STORIES_PER_JOB = 5
 
@@ -41,7 +41,7 @@ def tell(
         wrong = ""
         try:
             chaos.run()
-        except (AssertionError, Deadlock) as error:
+        except (Violation, AssertionError) as error:
             wrong = str(error)
         except Exception as error:
             where = "".join(traceback.format_tb(error.__traceback__)[-3:])

@@ -5,7 +5,7 @@ So a story can be told again with less trouble (`only`), and everything that is 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -26,7 +26,8 @@ FAULTS: tuple[tuple[str, dict[str, Any], str, float], ...] = (
 )
 PAUSES_SECONDS = (20, 70, 200)
 """Some are longer than the lease."""
-OUTAGE_REQUESTS = (4, 10, 25)
+OUTAGE_REQUESTS = (3, 8, 16)
+"""So many requests of one process go wrong, one after the other."""
 DELAYS_SECONDS = (3, 12, 30, 50)
 """An answer that takes longer than a minute is a lost one to the library."""
 CLOCK_ERRORS_SECONDS = (-7200, -300, -90, 90, 300, 7200)
@@ -48,6 +49,10 @@ class Chances:
     outage: float = 0.002
     control: float = 0.02
     """What a person types into Control."""
+    failure: float = 0.3
+    """Per attempt; it goes on when all else is over, as videos fail everywhere."""
+    attempt_seconds: float = 45
+    """How long one takes at the most."""
     workers: int = 3
     videos: int = 10
     sources: int = 3
@@ -82,13 +87,15 @@ def chances_of(seed: int, actions: Collection[str]) -> Chances:
         pause=random.choice([0, 0.005, 0.015]),
         clock=random.choice([0, 0.01]),
         workers=random.choice([2, 2, 3, 4]),
-        videos=random.choice([3, 6, 10, 16]),
+        videos=random.choice([3, 6, 10, 20]),
         sources=random.choice([1, 2, 3]),
-        requests=random.choice([40, 80, 120, 200]),
+        requests=random.choice([60, 120, 200, 400]),
         forbidden=tuple(name for name in sorted(set(actions)) if random.random() < 0.25),
         slow=random.choice([0, 0, 0.02, 0.06]),
-        outage=random.choice([0, 0, 0.01, 0.02]),
+        outage=random.choice([0, 0.02, 0.04]),
         control=random.choice([0, 0, 0.03, 0.08]),
+        failure=random.choice([0.1, 0.3, 0.7]),
+        attempt_seconds=random.choice([10, 45, 45, 120]),
     )
 
 
@@ -101,10 +108,10 @@ class Trouble:
         self.is_over = False
         self.happened: list[Name] = []
 
-    def strikes(self, number: int, kind: str) -> Random | None:
-        """Whether something of a kind goes wrong before a request; the randomness that says how."""
+    def strikes(self, number: int, kind: str, times: int = 1) -> Random | None:
+        """Whether something of a kind goes wrong before a request; the randomness that says how. `times`: so much more likely."""
         random = Random(f"{self._seed} {kind} {number}")
-        likely: float = getattr(self._chances, kind)
+        likely: float = times * getattr(self._chances, kind)
         if self.is_over or random.random() >= likely or (self._only is not None and (number, kind) not in self._only):
             return None
         self.happened.append((number, kind))
@@ -114,11 +121,14 @@ class Trouble:
 class PlannedFaults(Faults):
     """The simulated API's faults, as a story wants them."""
 
-    def __init__(self, story: Trouble) -> None:
+    def __init__(self, story: Trouble, asker: Callable[[], object]) -> None:
+        """`asker`: whose request it is."""
         super().__init__()
+        self._asker = asker
         self._story = story
         self._number = 0
-        self._outage_random, self._outage_requests = Random(), 0
+        self._cut_off: dict[object, list[Random]] = {}
+        """Whose network is cut: how each of their next requests goes wrong."""
         self.said = ""
         """What went wrong with the last request, in words."""
 
@@ -132,10 +142,8 @@ class PlannedFaults(Faults):
         return Fault(action, **options)  # type: ignore[arg-type]
 
     def _outage(self) -> Random | None:
-        """Now and then everything goes wrong for a while, one request after the other."""
+        """Now and then all that a process asks goes wrong for a while."""
         if random := self._story.strikes(self._number, "outage"):
-            self._outage_random, self._outage_requests = random, random.choice(OUTAGE_REQUESTS)
-        if not self._outage_requests or self._story.is_over:
-            return None
-        self._outage_requests -= 1
-        return self._outage_random
+            self._cut_off[self._asker()] = [random] * random.choice(OUTAGE_REQUESTS)
+        left = self._cut_off.get(self._asker())
+        return left.pop() if left and not self._story.is_over else None

@@ -40,8 +40,8 @@ class Killed(BaseException):
     """This process was killed: nothing of it runs any more."""
 
 
-class Violation(AssertionError):
-    """Something happened that must never happen."""
+class Violation(BaseException):
+    """Something happened that must never happen. No code of the library that goes on after any Exception swallows it."""
 
 
 class Deadlock(AssertionError):
@@ -184,7 +184,7 @@ class Process:
         """One request: its way there and its way back take time, in which others act."""
         there, back = self.world.delays(self)
         self.rest(self.world.latency() + there)
-        self.world.arrives(self)
+        self.world.arrives(self, body)
         status, content = 0, b""
         try:
             authorization = {"Authorization": f"Bearer {self._token}"}
@@ -236,7 +236,7 @@ class World:
         self.processes: list[Process] = []
         self.actors: list[Actor] = []
         self.latency_seconds = (0.02, 0.3)
-        self.before: Callable[[Process], None] = lambda process: None
+        self.before: Callable[[Process, bytes], None] = lambda process, body: None
         """Asked right before a request arrives: a person may act."""
         self.after: Callable[[Request], None] = lambda request: None
         """Asked when a request was answered: what must never happen?"""
@@ -306,10 +306,10 @@ class World:
         """How long a request is on its way."""
         return self.random.uniform(*self.latency_seconds)
 
-    def arrives(self, process: Process) -> None:
+    def arrives(self, process: Process, body: bytes) -> None:
         """A request comes in."""
         self.requests += 1
-        self.before(process)
+        self.before(process, body)
 
     def answered(self, request: Request) -> None:
         """Note a request, and look what it has done."""

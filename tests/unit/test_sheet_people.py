@@ -191,6 +191,17 @@ def test_a_copy_that_a_move_carried_off_while_its_row_was_held_is_never_processe
     ]
 
 
+def test_a_row_that_a_move_carried_off_is_found_by_its_holder(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    desk.person.insert_row(DEAD, 1, {name: text for name, text in desk.line(video_url(1)).items() if text})
+    desk.person.delete_row(VIDEOS, 1)
+    assert queue.settle([(claim, Done(result="ok"))])[0] is not None
+    look_again(desk, queue)
+    assert desk.line(video_url(1))["Status"] == "done"
+    assert desk.lines(DEAD) == []
+
+
 def test_a_deleted_row_is_gone(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1, 2)
     desk.person.delete_row(VIDEOS, desk.row_of(video_url(1)))
@@ -266,6 +277,17 @@ def test_what_is_typed_while_a_row_is_held_is_ignored(desk: SheetDesk, queue: Qu
     assert queue.settle([(claim, Done(result="ok"))])[0] is not None
     desk.show()
     assert desk.line(video_url(1))["Status"] == "done"
+
+
+def test_what_is_typed_on_a_row_that_shows_its_holder_is_ignored_by_everybody(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    desk.show()
+    desk.type_status(video_url(1), "pending")
+    other = desk.queue("other")
+    other.recover(VIDEO_TASKS)
+    assert other.claim(VIDEO_TASKS, 1) == []
+    assert queue.settle([(claim, Done(result="ok"))])[0] is not None
 
 
 def test_pending_in_the_dead_letters_requeues(desk: SheetDesk, queue: Queue) -> None:

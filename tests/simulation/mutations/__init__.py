@@ -25,13 +25,11 @@ MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         sheet.lost_answer_taken_for_a_failure,
         sheet.rows_read_before_the_token,
         sheet.sent_words_are_forgotten,
-        sheet.lost_without_a_look_at_the_other_tab,
         sheet.copies_are_left_alone,
         sheet.adoption_forgets_what_it_covered,
         sheet.ids_are_given_again,
         sheet.peoples_columns_are_written,
         sheet.wrong_cells_are_left_wrong,
-        sheet.dead_letters_moved_without_the_token,
         sheet.clock_that_adds_the_answers_way,
         rules.lease_counted_from_the_answer,
         rules.lease_without_the_clocks_error,
@@ -45,7 +43,6 @@ MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         rules.claimed_before_the_pause_is_over,
         rules.tried_for_ever,
         rules.renewed_for_ever,
-        rules.status_heeded_while_held,
         rules.renewed_while_its_result_may_stand,
         gate.everybody_probes,
         gate.probe_is_not_renewed,
@@ -56,8 +53,6 @@ MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         gate.pause_ends_at_once,
         gate.pause_of_the_fleet_overlooked,
         gate.names_in_control_taken_literally,
-        gate.control_as_old_as_its_answer,
-        gate.control_written_without_a_look_where,
     )
 }
 """By name."""

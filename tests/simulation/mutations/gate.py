@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from unittest import mock
 
 from youtube_download_coordinator import cooldown
 from youtube_download_coordinator.cooldown import FLEET, Word
-from youtube_download_coordinator.gate import Gate
-from youtube_download_coordinator.models import Control
-from youtube_download_coordinator.stores.sheets.control import Controls, _Setting
+from youtube_download_coordinator.gate import Closed, Gate
+from youtube_download_coordinator.models import Control, Row
+from youtube_download_coordinator.store import Table
+from youtube_download_coordinator.stores.sheets.control import Controls
 from youtube_download_coordinator.stores.sheets.views import ControlLine, ControlView
 from youtube_download_coordinator.worker import Worker
 
@@ -46,7 +48,12 @@ def gate_asked_only_before_a_claim() -> Iterator[None]:
 @contextmanager
 def claimed_before_a_cooldown_begun_after_it() -> Iterator[None]:
     """What waits since before a cooldown is begun when its pause is over, by every worker at once."""
-    with mock.patch.object(Gate, "waits_for_a_probe", new=False):
+
+    def closed_to(self: Gate, table: Table[Any], row: Row) -> Closed | None:
+        closed = self.closed()
+        return None if closed and closed.by_own_probe else closed
+
+    with mock.patch.object(Gate, "waits_for_a_probe", new=False), mock.patch.object(Gate, "closed_to", closed_to):
         yield
 
 
@@ -96,25 +103,6 @@ def names_in_control_taken_literally() -> Iterator[None]:
         return [line._replace(name=name) for line, name in zip(lines(self), names, strict=True)]
 
     with mock.patch.object(ControlView, "lines", literally):
-        yield
-
-
-@contextmanager
-def control_as_old_as_its_answer() -> Iterator[None]:
-    """What was seen of Control counts as new from when the answer came, however long that was on its way."""
-    take = ControlView.take
-
-    def taken(self: ControlView, rows: Sequence[Sequence[str]], asked_at: float) -> None:
-        take(self, rows, self.monotonic())
-
-    with mock.patch.object(ControlView, "take", taken):
-        yield
-
-
-@contextmanager
-def control_written_without_a_look_where() -> Iterator[None]:
-    """A line of Control is written by its place, and nobody looks whether a sort came between."""
-    with mock.patch.object(_Setting, "is_right", return_value=True):
         yield
 
 

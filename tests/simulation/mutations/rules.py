@@ -11,13 +11,10 @@ from unittest import mock
 
 from youtube_download_coordinator import lifecycle
 from youtube_download_coordinator.lifecycle import At, Policy
-from youtube_download_coordinator.models import Failure, Row, State, Status, Verdict, VideoTask
+from youtube_download_coordinator.models import Failure, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import END_OF_TIME, Claim, Queue
 from youtube_download_coordinator.store import Change, Table, Where
-from youtube_download_coordinator.stores.sheets import rows as cells
-from youtube_download_coordinator.stores.sheets import views
-from youtube_download_coordinator.stores.sheets.rows import status_text
-from youtube_download_coordinator.stores.sheets.words import Word, version
+from youtube_download_coordinator.stores.sheets import store, views
 from youtube_download_coordinator.worker import Worker
 
 
@@ -111,6 +108,7 @@ def taken_over_a_little_early() -> Iterator[None]:
 
     with (
         mock.patch.object(views, "matches", matches_soon),
+        mock.patch.object(store, "matches", matches_soon),
         mock.patch.object(lifecycle, "is_stalled", lambda row, now: is_stalled(row, now + soon)),
     ):
         yield
@@ -180,31 +178,6 @@ def renewed_for_ever() -> Iterator[None]:
         claim.renew_until = None
 
     with mock.patch.object(Worker, "_begin", begun):
-        yield
-
-
-@contextmanager
-def status_heeded_while_held() -> Iterator[None]:
-    """What a person types into Status of a row that a worker holds is done at once."""
-
-    def asked(word: Word, status: str, shown: str) -> Status | None:
-        typed, lease = status.strip().lower(), word.lease
-        if lease is None or shown != version(word.row_id, lease) or typed == status_text(lease.state):
-            return None
-        return Status(typed) if typed in {Status.PENDING, Status.DONE, Status.ERROR} else None
-
-    heed = lifecycle.heed
-
-    def heeded(row: Row, at: At) -> Row | None:
-        if row.lease.state is State.HELD and row.asked is Status.PENDING:
-            return lifecycle.release(row, at)
-        return heed(row, at)
-
-    with (
-        mock.patch.object(cells, "asked", asked),
-        mock.patch.object(views, "asked", asked),
-        mock.patch.object(lifecycle, "heed", heeded),
-    ):
         yield
 
 

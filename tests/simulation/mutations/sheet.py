@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -18,14 +17,13 @@ from youtube_download_coordinator.queue import Claim, Queue, _by_table
 from youtube_download_coordinator.store import Change
 from youtube_download_coordinator.stores.sheets import connection, layout, projecting, rows, views
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
-from youtube_download_coordinator.stores.sheets.book import GROUPS, Book, Ledger, NotNow
+from youtube_download_coordinator.stores.sheets.book import GROUPS, Book, Ledger
 from youtube_download_coordinator.stores.sheets.connection import Json
 from youtube_download_coordinator.stores.sheets.layout import TEXT_MAX_CHARACTERS, Tab, text_cell
 from youtube_download_coordinator.stores.sheets.moving import Mover
 from youtube_download_coordinator.stores.sheets.projecting import Projections
 from youtube_download_coordinator.stores.sheets.rows import status_text
 from youtube_download_coordinator.stores.sheets.swapping import Swaps
-from youtube_download_coordinator.stores.sheets.views import Mark
 from youtube_download_coordinator.stores.sheets.words import Word, write_word
 
 SHEETS = "youtube_download_coordinator.stores.sheets."
@@ -217,18 +215,6 @@ def sent_words_are_forgotten() -> Iterator[None]:
 
 
 @contextmanager
-def lost_without_a_look_at_the_other_tab() -> Iterator[None]:
-    """A row that its holder does not find is given up, though a move may have led it astray to the other tab."""
-    standing = Swaps._standing
-
-    def standing_here(self: Swaps, name: str) -> dict[str, Counter[str]]:
-        return {name: standing(self, name)[name]}
-
-    with mock.patch.object(Swaps, "_standing", standing_here):
-        yield
-
-
-@contextmanager
 def copies_are_left_alone() -> Iterator[None]:
     """A row that a person has copied stays two rows with one ID."""
     with mock.patch.object(Adoption, "_twins", return_value=[]):
@@ -238,10 +224,11 @@ def copies_are_left_alone() -> Iterator[None]:
 @contextmanager
 def adoption_forgets_what_it_covered() -> Iterator[None]:
     """A draft that a sort has put on a row becomes a row of its own: the lease that it covered is not put back."""
-    settled = Adoption._settled
+    settled: Any = Adoption._settled
 
-    def settled_blindly(self: Adoption, name: str, row_id: int, mark: Mark, ledger: Ledger) -> str:
-        return settled(self, name, row_id, mark, replace(ledger, slots=[]))
+    def settled_blindly(self: Adoption, *given: Any) -> str:
+        word: str = settled(self, *(replace(each, slots=[]) if isinstance(each, Ledger) else each for each in given))
+        return word
 
     with mock.patch.object(Adoption, "_settled", settled_blindly):
         yield
@@ -254,7 +241,7 @@ def ids_are_given_again() -> Iterator[None]:
 
     def without_control(self: Book, token: str) -> Ledger:
         ledger = read_ledger_of(self, token)
-        ledger.next_ids = {group: self._highest(names) + 1 for group, names in GROUPS.items()}
+        ledger.next_ids = {group: self._highest(names, ledger.brought) + 1 for group, names in GROUPS.items()}
         return ledger
 
     with mock.patch.object(Book, "_read_ledger_of", without_control):
@@ -276,25 +263,6 @@ def peoples_columns_are_written() -> Iterator[None]:
 def wrong_cells_are_left_wrong() -> Iterator[None]:
     """Cells that do not show their lease are not rewritten by others, whatever became of who should have."""
     with mock.patch.object(Projections, "repair"):
-        yield
-
-
-@contextmanager
-def dead_letters_moved_without_the_token() -> Iterator[None]:
-    """A row is moved by line as it was seen, without the token that says nobody has moved another meanwhile."""
-
-    def move(self: Mover, name: str, word: str, row_id: int, target: str) -> bool:
-        self._book.look([name, target], if_older_than_seconds=0)
-        try:
-            self._book.write(self._carry(name, word, target))
-        except NotNow:
-            return False
-        finally:
-            for changed in (name, target):
-                self._book.view(changed).forget_lines()
-        return True
-
-    with mock.patch.object(Mover, "move", move):
         yield
 
 
