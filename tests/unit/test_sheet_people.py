@@ -299,6 +299,15 @@ def test_pending_in_the_dead_letters_requeues(desk: SheetDesk, queue: Queue) -> 
     assert desk.lines(DEAD) == []
 
 
+def test_done_in_the_dead_letters_skips(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    finish(desk, queue, BROKEN)
+    desk.type_status(video_url(1), "done", DEAD)
+    look_again(desk, queue)
+    assert desk.lines(DEAD) == []
+    assert desk.line(video_url(1))["Status"] == "done"
+
+
 def test_a_status_that_means_nothing_is_put_right(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1, 2)
     finish(desk, queue)
