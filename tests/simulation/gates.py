@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.simulation.roles import WatchedQueue
 
 CONTROL, FLEET = "Control", "fleet"
-GO_ON = {FLEET: {"", "running", "go on"}, "cooldown": {"", "clear", "lifted", "running"}}
+GO_ON = {FLEET: {"", "running", "go on", "clear"}, "cooldown": {"", "clear", "lifted", "running"}}
 """Everything else holds back: what nobody understands, too."""
 LIBRARYS_WORDS = {"", "clear", "cooling", "probing"}
 KNOWN_SECONDS = 30.5

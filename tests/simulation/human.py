@@ -28,6 +28,7 @@ ACTIONS = (
     "move",
 )
 STATUSES = ("pending", "pending", "pending", "done", "error", "in-progress", "", "Pending ", "whatever")
+DELETE_LAST = 0.5
 SAY_WHILE_HELD = 0.6
 """So often what is typed into Status is about a row that a worker holds, if there is one."""
 TABS = ("Video Tasks", "Video Tasks", "Video Tasks", "Dead-Letter Queue", "Sources")
@@ -88,7 +89,12 @@ class Human:
         standing = [str(row[0]) for row in rows[1:] if rows[0][0] == "ID" and row and row[0]]
         ids = {0: str(500 + self.typed), 1: next(iter(standing), "")}
         tries = {"RetryCount": str(self.typed % 5)} if "RetryCount" in rows[0] else {}
-        return {"ID": typed, **tries} if (typed := ids.get(self.typed % 3)) else {}
+        typed = ids.get(self.typed % 3)
+        if not typed:
+            return {}
+        if typed in standing:
+            self.chaos.oracle.brought.add(int(typed))
+        return {"ID": typed, **tries}
 
     def bare(self, tab: str, rows: Rows) -> str:
         number = 1001 + self.typed
@@ -137,7 +143,9 @@ class Human:
         return f"types {text!r} into Status of line {line + 1} ({_lease(rows, line)})"
 
     def delete(self, tab: str, rows: Rows) -> str:
-        line = self._line(rows)
+        """Often what was added last, whose ID nobody must get after that."""
+        last = max(range(len(rows)), key=lambda at: word.row_id if (word := read_word(_lease(rows, at))) else 0)
+        line = last if self.random.random() < DELETE_LAST else self._line(rows)
         if not line or self.random.random() >= 0.4:
             return ""
         word = read_word(_lease(rows, line))

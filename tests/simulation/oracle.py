@@ -42,6 +42,8 @@ class Oracle:
         """IDs in whose Status a person typed something: what is done may be undone."""
         self.freed: set[str] = set()
         """Keys and URLs of rows with which a person did something that may make them run again."""
+        self.brought: set[int] = set()
+        """IDs of rows that a person has typed beside another URL: if that row is deleted then, the other gets it."""
         self.over: set[int] = set()
         """Claims (by identity) whose holder has begun to end them: it works no more on them."""
         self.unheard: set[int] = set()
@@ -157,7 +159,7 @@ class Oracle:
         if word.lease.state is before.lease.state and word.lease.version == before.lease.version and same_holder:
             return  # the same outcome, recorded once more by a holder who did not hear that it was
         is_other = word.key != before.key and not word.lease.detail.startswith("duplicate")
-        if is_other:
+        if is_other and word.row_id not in self.brought:
             raise Violation(f"(3) an ID is given again: {told(before)} for {before.key}, now for {word.key}")
         free = word.row_id in self.asked or word.lease.detail.startswith("duplicate")
         if before.lease.state is State.DONE and word.lease.state is not State.DONE and not free:

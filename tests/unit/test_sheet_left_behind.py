@@ -73,6 +73,22 @@ def test_a_result_without_an_answer_may_stand_and_is_not_undone(
     assert " done " in desk.line(URL)["Lease"]
 
 
+def test_what_was_sent_without_an_answer_is_known_as_ones_own(desk: SheetDesk) -> None:
+    worker = desk.queue("a")
+    worker.add(VIDEO_TASKS, [VideoTask(url=URL, key="yt:v:v0000000001", lease=NO_LEASE)])
+    (claim,) = worker.claim(VIDEO_TASKS, 1)
+    faults = desk.simulator.faults
+    for ask in (worker.renew, lambda: worker.settle([(claim, Done(result="a.m4a"))])):
+        faults.add("apply_then_reset", body="findReplace")
+        outage = faults.add("status", status=503, times=None)
+        with pytest.raises(StoreUnavailable):
+            ask()
+        outage.times = 0
+        if ask == worker.renew:
+            assert worker.renew() == []
+    assert worker.settle([(claim, Done(result="a.m4a"))])[0] is not None
+
+
 @pytest.mark.usefixtures("shown_as_held")
 def test_what_was_left_long_ago_is_shown_by_a_run_that_ends_at_once(desk: SheetDesk) -> None:
     desk.clock.advance(LEFT_SECONDS)

@@ -17,7 +17,7 @@ from youtube_download_coordinator.queue import Claim, Queue, _by_table
 from youtube_download_coordinator.store import Change
 from youtube_download_coordinator.stores.sheets import connection, layout, projecting, rows, views
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
-from youtube_download_coordinator.stores.sheets.book import GROUPS, Book, Ledger
+from youtube_download_coordinator.stores.sheets.book import Book, Ledger
 from youtube_download_coordinator.stores.sheets.connection import Json
 from youtube_download_coordinator.stores.sheets.layout import TEXT_MAX_CHARACTERS, Tab, text_cell
 from youtube_download_coordinator.stores.sheets.moving import Mover
@@ -208,13 +208,6 @@ def _write_cell(sheet_id: int, row: int, column: int, text: str) -> Json:
 
 
 @contextmanager
-def sent_words_are_forgotten() -> Iterator[None]:
-    """A word that was sent and never answered is not looked for when the row is changed the next time."""
-    with mock.patch.object(Swaps, "_may_stand", lambda self, change: [write_word(change.seen)]):
-        yield
-
-
-@contextmanager
 def copies_are_left_alone() -> Iterator[None]:
     """A row that a person has copied stays two rows with one ID."""
     with mock.patch.object(Adoption, "_twins", return_value=[]):
@@ -231,20 +224,6 @@ def adoption_forgets_what_it_covered() -> Iterator[None]:
         return word
 
     with mock.patch.object(Adoption, "_settled", settled_blindly):
-        yield
-
-
-@contextmanager
-def ids_are_given_again() -> Iterator[None]:
-    """The next ID is one more than the highest that stands there, so that of a deleted row is given again."""
-    read_ledger_of = Book._read_ledger_of
-
-    def without_control(self: Book, token: str) -> Ledger:
-        ledger = read_ledger_of(self, token)
-        ledger.next_ids = {group: self._highest(names, ledger.brought) + 1 for group, names in GROUPS.items()}
-        return ledger
-
-    with mock.patch.object(Book, "_read_ledger_of", without_control):
         yield
 
 
