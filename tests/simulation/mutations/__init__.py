@@ -41,7 +41,6 @@ MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         rules.claimed_before_the_pause_is_over,
         rules.tried_for_ever,
         rules.renewed_for_ever,
-        rules.renewed_while_its_result_may_stand,
         gate.everybody_probes,
         gate.probe_is_not_renewed,
         gate.gate_asked_only_before_a_claim,

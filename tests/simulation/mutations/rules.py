@@ -179,22 +179,3 @@ def renewed_for_ever() -> Iterator[None]:
 
     with mock.patch.object(Worker, "_begin", begun):
         yield
-
-
-@contextmanager
-def renewed_while_its_result_may_stand() -> Iterator[None]:
-    """A claim whose result had no answer is renewed until it is recorded again: a lease in the place of what may be done."""
-
-    def settled(self: Queue, results: Sequence[tuple[Claim[Any], Any]], **facts: Any) -> list[Any]:
-        for claim, outcome in results:
-            self.gate.heard(claim.table, claim.row, outcome)
-        with self._writing:
-            at = self._at()
-            became = [
-                lifecycle.settle(claim.row, self._fresh(at), outcome, self._policy(claim.table))
-                for claim, outcome in results
-            ]
-            return self._end([(claim, replace(row, **facts)) for (claim, _), row in zip(results, became, strict=True)])
-
-    with mock.patch.object(Queue, "settle", settled):
-        yield
