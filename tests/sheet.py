@@ -42,6 +42,10 @@ class SheetDesk:
         self.person = Person(self.book)
         self.config = Config(spreadsheet_id=self.book.spreadsheet_id, sheets_patience_seconds=30)
         self.later: list[Callable[[], None]] = []
+        self.request_seconds = 0.0
+        """How long Google takes for an answer."""
+        self.thinking_seconds = 0.0
+        """How long we take from one look at the clock to the next."""
 
     def store(self, name: str = "worker") -> SheetsStore:
         """A worker's store, as an account of its own."""
@@ -53,7 +57,7 @@ class SheetDesk:
         self.book.share(account.email)
         ask = self._asking(account)
         return Outside(
-            monotonic=self.clock.now,
+            monotonic=self._monotonic,
             sleep=self.clock.advance,
             later=lambda seconds, work: self.later.append(work),
             randomness=Random(name),
@@ -66,10 +70,15 @@ class SheetDesk:
         queue.monotonic = self.clock.now
         return queue
 
+    def _monotonic(self) -> float:
+        self.clock.advance(self.thinking_seconds)
+        return self.clock.now()
+
     def _asking(self, account: Account) -> Callable[[str, str, str, bytes], tuple[int, dict[str, str], bytes]]:
         token = self.simulator.accounts.token(account, self.clock.now() + 10**9)
 
         def ask(method: str, path: str, query: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+            self.clock.advance(self.request_seconds)
             try:
                 return self.simulator.handle(method, path, query, {"Authorization": f"Bearer {token}"}, body)
             except NoAnswer as error:

@@ -13,7 +13,7 @@ from math import ceil
 import pytest
 
 from tests.sheet import sheet_desk
-from tests.simulation.fleet import LEASE_SECONDS, VIDEO_SECONDS, Fleet
+from tests.simulation.fleet import LEASE_SECONDS, VIDEO_SECONDS, Fleet, sheet_with
 from youtube_download_coordinator.heartbeat import BEATS_PER_LEASE
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets import SheetsStore
@@ -68,6 +68,26 @@ def test_an_idle_worker_asks_twice_a_minute() -> None:
             assert queue.claim(VIDEO_TASKS, 10) == []
             assert queue.claim(SOURCES, 1) == []
         assert desk.simulator.stats()["requests"] - before <= 10 * SLACK
+
+
+def test_moving_on_what_stalled_looks_once_however_long_a_look_takes() -> None:
+    """It asks for rows of eight kinds. On 250,000 rows Google needs seconds for a look, and so do we to understand it."""
+    with sheet_desk(sheet_with(30)) as desk:
+        queue = desk.queue()
+        desk.request_seconds, desk.thinking_seconds = 20.0, 0.2
+        before = desk.simulator.stats()["requests"]
+        queue.recover(VIDEO_TASKS)
+        assert desk.simulator.stats()["requests"] - before == 1
+
+
+def test_reading_all_rows_looks_through_the_sheet_once() -> None:
+    """As `ydc export` does: a look, and the lines of each page, in 40 ranges at the most."""
+    with sheet_desk(sheet_with(3500), rows=3600) as desk:
+        queue = desk.queue()
+        desk.request_seconds = 2.0
+        before = desk.simulator.stats()["requests"]
+        assert len(list(queue.rows(VIDEO_TASKS))) == 3500
+        assert desk.simulator.stats()["requests"] - before == 1 + 4
 
 
 def test_batches_of_ten_cost_less_than_half_a_request_a_video(make_fleet: Callable[..., Fleet]) -> None:

@@ -212,9 +212,12 @@ class Book:
 
     def _look(self, names: Sequence[str], beside: Mapping[str, Sequence[str]] = NO_MORE) -> Columns:
         """Look at tabs and at Control, now; what was read beside the telling columns."""
+        began = self.outside.monotonic()
         found = self._columns({name: (*LOOKED_AT, *beside.get(name, ())) for name in names})
         for name, columns in found.items():
             self.views[name].take(columns[: len(LOOKED_AT)])
+        for name in found:
+            self.views[name].took_seconds = self.outside.monotonic() - began
         return {name: columns[len(LOOKED_AT) :] for name, columns in found.items()}
 
     def _columns(self, wanted: Mapping[str, Sequence[str]]) -> Columns:

@@ -80,7 +80,8 @@ class SheetsStore:
         with self._turn:
             if where.state is State.PENDING and where.due is not None:
                 return self._scan_due(table, where, where.due, limit)
-            seconds = FRESH_SECONDS
+            # The next page goes on from the look that the first one took, as long as a claim would.
+            seconds = self._book.view(table.name).stale_seconds if where.after_id else FRESH_SECONDS
             for _ in range(CLAIM_LOOKS):
                 self._look(table.name, if_older_than_seconds=seconds)
                 positions = self._book.view(table.name).matching(where)[:limit]

@@ -26,6 +26,8 @@ NEAR_ROWS = 5
 """Lines that are this near to each other are read as one range."""
 SPARE_SECONDS = 60.0
 """A line that was read and not claimed may be claimed this much later without being read again: the swap decides anyway."""
+HOLDS_MAX_SECONDS = 30.0
+"""A look that took long holds for as long again, up to this: of 250,000 rows each takes seconds."""
 RANGES_MAX = 40
 """In one request, whose address must not grow too long."""
 
@@ -54,6 +56,8 @@ class View:
     monotonic: Callable[[], float]
     marks: list[Mark] = field(default_factory=list)
     looked_at: float | None = None
+    took_seconds: float = 0.0
+    """How long that look has taken."""
     _words: list[Word | None] = field(default_factory=list)
     """What the marks say, read once."""
     _due: list[tuple[datetime, int]] = field(default_factory=list)
@@ -86,10 +90,15 @@ class View:
     @property
     def is_stale(self) -> bool:
         """Whether it is time to look through the whole tab again."""
-        return self.looked_at is None or self.monotonic() - self.looked_at >= len(self.marks) / ROWS_PER_SECOND
+        return self.looked_at is None or self.monotonic() - self.looked_at >= self.stale_seconds
+
+    @property
+    def stale_seconds(self) -> float:
+        return len(self.marks) / ROWS_PER_SECOND
 
     def is_older_than(self, seconds: float) -> bool:
-        return self.looked_at is None or self._is_doubtful or self.monotonic() - self.looked_at >= seconds
+        holds = max(seconds, min(self.took_seconds, HOLDS_MAX_SECONDS)) if seconds else 0.0
+        return self.looked_at is None or self._is_doubtful or self.monotonic() - self.looked_at >= holds
 
     def words(self) -> Iterator[tuple[int, Word]]:
         """Every word with its line; also drafts."""
