@@ -16,7 +16,7 @@ from importlib import import_module
 from benchmarks.figures import Figure, show
 from website import proof
 
-ALL = ("claims", "sheet", "listing", "child", "audio", "flow")
+ALL = ("claims", "sheet", "spreadsheets", "listing", "child", "audio", "flow")
 """A module of this package each, with `measure()`; its place on the page is in website/proof.py: TITLES, and AXES for plots."""
 
 

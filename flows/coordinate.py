@@ -66,7 +66,7 @@ def _prepare(ours: Coordinator, sources_file: Path | None) -> Steps:
     if path := sources_file or ours.config.sources_file_path:
         ingested = take_in(path, ours.queue, ours.config)
         report_ingested(ingested)
-        steps.append(("ingest sources", finished(str(ingested), failed=bool(ingested.bad))))
+        steps.append(("ingest sources", finished(str(ingested), failed=ingested.failed)))
     recovered = in_words(recover_all(ours.queue))
     return [*steps, ("recover stalled", finished(recovered or "nothing was stalled", failed=False))]
 

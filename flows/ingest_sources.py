@@ -27,4 +27,4 @@ def ingest_sources(sources_file: SourcesFile = None) -> State[Any]:
         return skipped("no sources file: give sources_file, or set YDC_SOURCES_FILE_PATH on the worker")
     ingested = take_in(path, ours.queue, ours.config)
     report_ingested(ingested)
-    return finished(str(ingested), failed=bool(ingested.bad), data=ingested)
+    return finished(str(ingested), failed=ingested.failed, data=ingested)

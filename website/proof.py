@@ -19,6 +19,7 @@ END = "<!-- the end of what make bench measured -->"
 TITLES = {
     "claims": "Claims in a database",
     "sheet": "A Google Sheet",
+    "spreadsheets": "More than one spreadsheet",
     "listing": "Listing",
     "child": "A process for each attempt",
     "audio": "The processor audio",

@@ -9,7 +9,8 @@
     │   ├── ProcessorError        the processor cannot be found or called
     │   └── PreflightError        this machine lacks something: ffmpeg, room on the disk, cookies that hold
     ├── StoreError                the queue's storage failed for good
-    │   └── StoreUnavailable      it may work again: try later
+    │   ├── StoreUnavailable      it may work again: try later
+    │   └── StoreFull             it takes no more rows; what stands in it goes on
     ├── ClaimLost                 somebody else holds the row now
     └── AttemptError              one attempt at a row failed; its verdict says what becomes of the row
         ├── TransientError        retry      an attempt is counted, then backoff, then the dead letters
@@ -70,6 +71,10 @@ class StoreError(CoordinatorError):
 
 class StoreUnavailable(StoreError):
     """The queue's storage does not answer now; it may later."""
+
+
+class StoreFull(StoreError):
+    """The queue's storage has no room for more rows. Nothing was changed; the rows that stand in it can be worked on."""
 
 
 class ClaimLost(CoordinatorError):

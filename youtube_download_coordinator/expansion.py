@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
@@ -15,8 +15,10 @@ from youtube_download_coordinator.errors import (
     AttemptError,
     BadFilter,
     BadUrl,
+    LaterError,
     PermanentError,
     StoreError,
+    StoreFull,
     TransientError,
     attempt_error,
 )
@@ -52,6 +54,8 @@ BATCH_SECONDS = 5.0
 DEADLINE_GRACE_SECONDS = 30
 UNFIT_SOURCES = 1000
 """So many times a run says that this machine cannot list a source (no network)."""
+FULL = "queue-full"
+"""The reason of a source whose videos the store has no room for."""
 DURATION_MAX_SECONDS = 2**31 - 1
 """What fits in a column of the database; another site may say anything."""
 
@@ -127,7 +131,7 @@ def expand_sources(
     expand_one: Expand | None = None,
     max_seconds: float | None = None,
 ) -> Iterator[Expansion]:
-    """Expand every source that is due, one after the other; stops when the time is up or YouTube throttles.
+    """Expand every source that is due, one after the other; stops when the time is up, YouTube throttles or the store is full.
 
     None is looked at twice: a queue whose sources are due again sooner than all of them are listed would never come to an end.
     When it is this machine that cannot list a source (there is no network), that is said for each, once, and a site that
@@ -148,8 +152,13 @@ def expand_sources(
         elif failure.verdict is Verdict.UNFIT:
             tried.add(source.id)
             unfit[_host(source)] = failure
-        if (failure and failure.verdict is Verdict.THROTTLED) or len(tried) >= UNFIT_SOURCES:
+        if (failure and _ends_the_run(failure)) or len(tried) >= UNFIT_SOURCES:
             return
+
+
+def _ends_the_run(failure: Failure) -> bool:
+    """Whether any other source would fare the same."""
+    return failure.verdict is Verdict.THROTTLED or failure.reason == FULL
 
 
 def _host(source: Source) -> str | None:
@@ -183,6 +192,15 @@ def expand(
     `on_insert` is told how far it is: when it begins, and whenever videos were inserted.
     """
     return _Expander(queue, config, claim, on_insert).expand(listing)
+
+
+@contextmanager
+def _full_is_no_fault_of_the_source() -> Iterator[None]:
+    """No attempt is counted: it is listed again later, and all of it, as nothing says that it is known."""
+    try:
+        yield
+    except StoreFull as error:
+        raise LaterError(str(error), reason=FULL) from error
 
 
 @dataclass(slots=True)
@@ -240,23 +258,31 @@ class _Expander:
     def _list(self, items: Iterator[Listed]) -> Outcome:
         """Insert what is listed; what came before an error is kept."""
         try:
-            self._begin()
-            for item in items:
-                self._take(item)
-                if self.claim.lost:
-                    break
-            else:
-                self._end()
+            with _full_is_no_fault_of_the_source():
+                self._begin()
+                for item in items:
+                    self._take(item)
+                    if self.claim.lost:
+                        break
+                else:
+                    self._end()
         except AttemptError as error:
             self._result.failure = error.failure
         except BadUrl as error:
             self._result.failure = PermanentError(str(error), reason="bad-url").failure
         except BadFilter as error:
             self._result.failure = PermanentError(str(error), reason="bad-filter").failure
-        self._insert()
+        self._insert_the_rest()
         if self._result.failure:
             return self._result.failure
         return Done() if self._result.is_source is None else Done(result=f"{IS_SOURCE}{self._result.is_source}")
+
+    def _insert_the_rest(self) -> None:
+        try:
+            with _full_is_no_fault_of_the_source():
+                self._insert()
+        except LaterError as error:
+            self._result.failure = error.failure
 
     def _begin(self) -> None:
         """Raises BadFilter."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
-from youtube_download_coordinator.errors import BadUrl, SourcesFileError, UserError, like
+from youtube_download_coordinator.errors import BadUrl, SourcesFileError, StoreFull, UserError, like
 from youtube_download_coordinator.filters import COLUMNS, canonical, read_column
 from youtube_download_coordinator.models import Lease, Source, storable
 from youtube_download_coordinator.queue import Queue, batches
@@ -33,11 +33,19 @@ class Ingested:
     added: int = 0
     known: int = 0
     bad: int = 0
+    full: bool = False
+    """The store had no room for the rest of them."""
     problems: list[str] = field(default_factory=list)
     """One line each, with the line's number; the first of them."""
 
+    @property
+    def failed(self) -> bool:
+        """Whether any line of the file is not in the queue now."""
+        return self.full or self.bad > 0
+
     def __str__(self) -> str:
-        return f"{self.added} new, {self.known} known already, {self.bad} not understood"
+        rest = ", and no room for the rest" if self.full else ""
+        return f"{self.added} new, {self.known} known already, {self.bad} not understood{rest}"
 
 
 def new_source(url: str, accent: str = "", type_: str = "", *, allow_other_sites: bool = False) -> Source:
@@ -80,12 +88,19 @@ def _column(name: str, ours: str | None, there: Collection[str] | None) -> str:
 
 
 def ingest_file(queue: Queue, path: Path, *, allow_other_sites: bool = False) -> Ingested:
-    """Insert the sources of a file that are not known yet. Raises SourcesFileError when it cannot be read."""
+    """Insert the sources of a file that are not known yet. Raises SourcesFileError when it cannot be read.
+
+    That the store is full is one of its problems: those who process what is there need not stop for it.
+    """
     result = Ingested()
-    for batch in batches(_sources(path, allow_other_sites, result)):
-        ids = queue.add(SOURCES, batch)
-        result.added += sum(row_id is not None for row_id in ids)
-        result.known += sum(row_id is None for row_id in ids)
+    try:
+        for batch in batches(_sources(path, allow_other_sites, result)):
+            ids = queue.add(SOURCES, batch)
+            result.added += sum(row_id is not None for row_id in ids)
+            result.known += sum(row_id is None for row_id in ids)
+    except StoreFull as error:
+        result.full = True
+        result.problems.append(f"{path}: {error}")
     return result
 
 

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from youtube_download_coordinator import lifecycle
-from youtube_download_coordinator.errors import StoreUnavailable
+from youtube_download_coordinator.errors import StoreFull, StoreUnavailable
 from youtube_download_coordinator.gate import Gate
 from youtube_download_coordinator.lifecycle import At, Policy
 from youtube_download_coordinator.models import Lease, Outcome, Row, Source, State, Status, VideoTask
@@ -293,9 +293,8 @@ class Queue:
 
     def _end(self, steps: Sequence[tuple[Claim[R], R]]) -> list[R | None]:
         """Swap each claimed row for what it becomes, and let go of it."""
-        won: set[int] = set()
+        new, won = {id(claim): row for claim, row in steps}, set[int]()
         for table, claims in _by_table([claim for claim, _ in steps if not claim.lost]):
-            new = {id(claim): row for claim, row in steps}
             outcomes = self.store.swap(table, [Change(claim.row, new[id(claim)]) for claim in claims])
             won |= {id(claim) for claim, outcome in zip(claims, outcomes, strict=True) if outcome is Swap.WON}
         for claim, _ in steps:
@@ -307,7 +306,8 @@ class Queue:
             if isinstance(row, VideoTask) and row.lease.state is State.DONE:
                 self.on_ending(row)
         try:
-            self._bury([row for row in rows if isinstance(row, VideoTask) and row.lease.state is State.DEAD])
+            dead = [row for row in rows if isinstance(row, VideoTask) and row.lease.state is State.DEAD]
+            self._carry(dead, VIDEO_TASKS, DEAD_LETTERS)
         except StoreUnavailable as error:  # the outcome is recorded; whoever recovers next carries the row on
             log.warning("a dead row waits for its move to the dead letters: %s", error)
         return rows
@@ -328,10 +328,9 @@ class Queue:
             won = self._won(table, changes)
             retried += sum(change.new.lease.state is State.PENDING for change in won)
             given_up += sum(change.new.lease.state is not State.PENDING for change in won)
-        heeded, is_videos = self._heed(table), table.name == VIDEO_TASKS.name
-        if is_videos:
-            heeded += self._heed(DEAD_LETTERS)
-        moved, due_again = (self._tidy(), 0) if is_videos else (0, self._look_again())
+        are_videos = table.name == VIDEO_TASKS.name
+        heeded = self._heed(table) + (self._heed(DEAD_LETTERS) if are_videos else 0)
+        moved, due_again = (self._tidy(), 0) if are_videos else (0, self._look_again())
         return Recovered(retried=retried, given_up=given_up, heeded=heeded, moved=moved, due_again=due_again)
 
     def _heed(self, table: Table[R]) -> int:
@@ -358,19 +357,23 @@ class Queue:
         """Carry dead rows to the dead letters and revived ones back: whoever began it may have been killed between."""
         dead = self._standing(VIDEO_TASKS, State.DEAD)
         revived = [row for state in State if state is not State.DEAD for row in self._standing(DEAD_LETTERS, state)]
-        return self._bury(dead) + self._revive(revived)
+        return self._carry(dead, VIDEO_TASKS, DEAD_LETTERS) + self._carry(revived, DEAD_LETTERS, VIDEO_TASKS)
 
     def _standing(self, table: Table[R], state: State) -> list[R]:
         return [row for rows in self._pages(table, lambda: Where(state=state)) for row in rows]
 
-    def _bury(self, rows: Sequence[VideoTask]) -> int:
-        buried = [row for row in rows if self.store.move(VIDEO_TASKS, row, DEAD_LETTERS)]
-        for row in buried:
-            self.on_ending(row)
-        return len(buried)
-
-    def _revive(self, rows: Sequence[VideoTask]) -> int:
-        return sum(self.store.move(DEAD_LETTERS, row, VIDEO_TASKS) for row in rows)
+    def _carry(self, rows: Sequence[VideoTask], source: Table[VideoTask], target: Table[VideoTask]) -> int:
+        """Move rows; how many. Where there is no room they wait for somebody who recovers: what they are is recorded."""
+        moved = 0
+        try:
+            for row in rows:
+                if self.store.move(source, row, target):
+                    moved += 1
+                    if target is DEAD_LETTERS:
+                        self.on_ending(row)
+        except StoreFull as error:
+            log.warning("rows wait for their move to the %s: %s", target.name, error)
+        return moved
 
     def release_holder(self, holder: str, attempted: Collection[int] = ()) -> int:
         """Give back what another worker held that is known to be gone; how many rows.
@@ -378,7 +381,7 @@ class Queue:
         It died in the attempts at the videos with the IDs `attempted`: one is counted for each, as it may be to blame.
         """
         videos = self._release_holder(VIDEO_TASKS, holder, attempted)
-        self._bury([row for row in videos if row.lease.state is State.DEAD])
+        self._carry([row for row in videos if row.lease.state is State.DEAD], VIDEO_TASKS, DEAD_LETTERS)
         return len(self._release_holder(SOURCES, holder)) + len(videos)
 
     def _release_holder(self, table: Table[R], holder: str, attempted: Collection[int] = ()) -> list[R]:
@@ -425,7 +428,8 @@ class Queue:
             answers += Counter({Answer.CHANGED: len(won), Answer.MISSED: len(changes) - len(won)})
             answers.update(Answer.HELD if row.lease.state is State.HELD else Answer.ALREADY for row in left)
             if table.name == DEAD_LETTERS.name:
-                self._revive([change.new for change in won if isinstance(change.new, VideoTask)])
+                revived = (change.new for change in won)
+                self._carry([row for row in revived if isinstance(row, VideoTask)], DEAD_LETTERS, VIDEO_TASKS)
         return answers
 
     # --- looking -----------------------------------------------------------------------------------------------------

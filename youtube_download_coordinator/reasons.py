@@ -90,6 +90,9 @@ REASONS: dict[str, Reason] = {
     "processing": Reason(Verdict.LATER, "YouTube is still processing it."),
     "busy": Reason(Verdict.LATER, "Another process is making the same file: one that was frozen woke up beside its successor."),
     # sources
+    "queue-full": Reason(Verdict.LATER, "The spreadsheet has no room for this source's videos; it is tried again each hour.",
+        "`ydc doctor` says how full it is, and docs/beyond-one-sheet.md what to do.",
+        "`ydc doctor` says how full the sheet is"),
     "no-such-source": Reason(f"{Verdict.PERMANENT}, or {Verdict.GONE} where YouTube is vague",
         "The playlist, the channel or its tab does not exist.", "Correct the URL.", ""),
     "nothing-listed": Reason(Verdict.RETRY, "The source listed nothing although it should: often an age-restricted channel.",

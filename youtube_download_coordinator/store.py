@@ -99,7 +99,8 @@ def clash(row: Row) -> StoreError:
 class Store(Protocol):
     """Where the queue lives. Safe to call from several threads, processes and machines at once.
 
-    Every verb raises StoreUnavailable when the backend does not answer now, StoreError when trying again will not help.
+    Every verb raises StoreUnavailable when the backend does not answer now, StoreError when trying again will not help;
+    `insert`, `restore`, `move` and `add_columns` raise StoreFull when there is no room. What raised has changed nothing then.
     """
 
     def scan(self, table: Table[R], where: Where = EVERY_ROW, *, limit: int = 100) -> list[R]:

@@ -44,7 +44,7 @@ def test_every_reason_is_explained() -> None:
 
 def test_nothing_else_is() -> None:
     """A reason that nothing produces any more would mislead."""
-    elsewhere = {"by-hand", "duplicate", "http-NNN", "error", "http-403"}
+    elsewhere = {"by-hand", "duplicate", "http-NNN", "error", "http-403", "queue-full"}
     assert sorted(set(REASONS) - set(produced()) - elsewhere) == []
 
 

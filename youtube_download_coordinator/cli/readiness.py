@@ -107,6 +107,7 @@ def _sheet_checks(config: Config, stack: ExitStack) -> list[Check]:
         Check("editing", checkup.editing, needs="sharing"),
         Check("clock", checkup.clock, needs="sharing"),
         Check("tabs", checkup.tabs, needs="sharing"),
+        Check("room", checkup.room, needs="tabs", stops=False),
         Check("guarantees", checkup.guarantees, needs="editing"),
     ]
 

@@ -104,9 +104,9 @@ def _is_file(text: str) -> bool:
 
 
 def tell_ingested(ingested: Ingested) -> int:
-    """Say what became of the file; how many of its lines were not understood."""
+    """Say what became of the file; how many of its lines were not understood, and one more if the rest had no room."""
     for problem in ingested.problems:
         say(problem, problem=True)
-    if ingested.added or ingested.known or ingested.bad:
+    if ingested.added or ingested.known or ingested.failed:
         say(f"sources: {ingested}")
-    return ingested.bad
+    return ingested.bad + ingested.full

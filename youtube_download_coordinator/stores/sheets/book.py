@@ -19,7 +19,7 @@ from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import BadUrl, StoreError, StoreUnavailable
 from youtube_download_coordinator.models import DUPLICATE
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
-from youtube_download_coordinator.stores.sheets.connection import AnswerLost, Connection, Json, Refused
+from youtube_download_coordinator.stores.sheets.connection import AnswerLost, Connection, Json, Refused, SpreadsheetFull
 from youtube_download_coordinator.stores.sheets.layout import (
     CONTROL,
     Layout,
@@ -164,6 +164,8 @@ class Book:
         control = layout.tabs[CONTROL].sheet_id if CONTROL in layout.tabs else sheet_ids[CONTROL]
         try:
             self.connection.write([*changes, *next_token(layout.token, control, self.nonce())])
+        except SpreadsheetFull:
+            raise
         except (Refused, AnswerLost) as error:
             return str(error)  # somebody was first, or it may have been applied: look again
         return ""
@@ -290,7 +292,9 @@ class Book:
         """Make a change of rows from what is true at a token. `build` is asked again each time that somebody was first.
 
         Returns Google's answer; nothing where the answer was lost and the batch turned out to be applied. `build` may raise
-        NotNow. `by_line`: the change names lines, which have to be looked at behind the token; keys are known from before.
+        NotNow. Raises StoreFull where there is no room.
+
+        `by_line`: the change names lines, which have to be looked at behind the token; keys are known from before.
         """
         ledger = self.read_ledger() if by_line else self._recent_ledger()
         mistakes = 0
@@ -300,6 +304,8 @@ class Book:
             self._ledger = None
             try:
                 answer = self.write([*token, *changes])
+            except SpreadsheetFull:  # the token was ours: nobody was first
+                raise
             except (Refused, AnswerLost) as error:
                 # Refused: somebody was first, or a line is gone. Lost: applied, never, or later: then it is refused.
                 log.info("a change of rows is made anew: %s", error)

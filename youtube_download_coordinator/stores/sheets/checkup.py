@@ -11,6 +11,7 @@ from youtube_download_coordinator.stores.sheets.connection import Connection, Sh
 from youtube_download_coordinator.stores.sheets.guarantees import Outcome, Proof, keep, prove_all
 from youtube_download_coordinator.stores.sheets.layout import Layout, read_layout, titles
 from youtube_download_coordinator.stores.sheets.preparing import lost_columns
+from youtube_download_coordinator.stores.sheets.room import read_room
 from youtube_download_coordinator.stores.sheets.signing import credentials
 
 PATIENCE_SECONDS = 75.0
@@ -98,6 +99,12 @@ class Checkup:
                 " run `ydc init`"
             )
         return "the tabs and their columns are there"
+
+    def room(self) -> Iterator[tuple[bool, str]]:
+        """How many more videos fit."""
+        found = read_room(self._connection, self._config)
+        advice = ". Move the queue to a database (`ydc copy`), or begin another spreadsheet: docs/beyond-one-sheet.md"
+        yield not found.is_nearly_full, f"{found}{advice if found.is_nearly_full else ''}"
 
     def guarantees(self) -> Iterator[tuple[bool, str]]:
         """What the claim rests on holds on this very spreadsheet; kept in its Control tab."""

@@ -10,6 +10,7 @@ import copy
 import logging
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from google.auth.exceptions import GoogleAuthError
 from gspread.exceptions import APIError
 
 from youtube_download_coordinator.config import Config, id_of_spreadsheet
-from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
+from youtube_download_coordinator.errors import ConfigError, StoreError, StoreFull, StoreUnavailable
 from youtube_download_coordinator.stores.sheets.signing import credentials
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ MIN_CLOCK_ERROR_SECONDS = 2.0
 DRIFT = 1e-4
 """How much faster than true a machine's clock may run. Ours goes so much slower, and so is never ahead of Google's."""
 
+_OVER_THE_LIMIT = re.compile(r"above the limit of [\d,.]+ cells")
+"""Google's words, as people have met them with each limit that there was: 2, 5 and 10 million cells."""
+
 Json = dict[str, Any]
 
 
@@ -50,6 +54,10 @@ class AnswerLost(StoreUnavailable):
 
 class Refused(StoreError):
     """Google refused a request (400): nothing of it was applied."""
+
+
+class SpreadsheetFull(Refused, StoreFull):
+    """Google refused a request because the spreadsheet would have more cells than it allows."""
 
 
 def boot_seconds() -> float:
@@ -237,7 +245,7 @@ class Connection:
         status = error.response.status_code
         message = _message(error)
         if status == 400:
-            return Refused(message)
+            return SpreadsheetFull(_full(message)) if _OVER_THE_LIMIT.search(message) else Refused(message)
         if status == 429:
             return StoreUnavailable(f"the quota is used up ({message})")
         if status in TRANSIENT:
@@ -281,6 +289,14 @@ class SheetRefused(ConfigError, APIError):
 def _message(error: APIError) -> str:
     details = error.error if isinstance(error.error, dict) else {}
     return " ".join(str(details.get("message") or error.response.reason).split())[:300]
+
+
+def _full(message: str) -> str:
+    return (
+        "the spreadsheet is full, and nothing was added; what stands in it is processed all the same. Delete tabs, columns or"
+        " rows that nobody needs, or `ydc copy` it to a database: docs/beyond-one-sheet.md"
+        f" ({message})"
+    )
 
 
 def _lost(error: Exception, method: str) -> StoreUnavailable:

@@ -1,0 +1,181 @@
+"""What one spreadsheet holds, what several carry, and what it would cost to archive done rows.
+
+Why: Google allows 10,000,000 cells in a spreadsheet, and a user may list two million videos. Whole fleets are simulated
+(tests/simulation/fleet.py), each worker on one of several spreadsheets, under Google's quota: 60 reads and 60 writes a minute for
+each account, 300 of each for the project, whatever the spreadsheet. Counted on simulated time: the same is counted each time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil
+
+from benchmarks.figures import Figure, alone
+from tests.sheet import SheetDesk, sheet_desk
+from tests.simulation.fleet import Fleet, sheet_with
+from tests.simulation.world import Process
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.store import VIDEO_TASKS
+from youtube_download_coordinator.stores.sheets.book import Book, Ledger
+from youtube_download_coordinator.stores.sheets.connection import Connection, Json
+from youtube_download_coordinator.stores.sheets.layout import COLUMNS
+from youtube_download_coordinator.stores.sheets.room import read_room
+
+OWN_COLUMNS = (0, 2, 5)
+"""Columns of people's own among the videos."""
+BY_HAND_COLUMNS = 26
+"""Of a tab that a person has made."""
+CARRIED_BY = ((1, 1, 16), (2, 1, 16), (4, 1, 16), (1, 2, 32), (2, 2, 32), (4, 2, 32), (1, 5, 64), (4, 5, 64))
+"""Spreadsheets, accounts and workers."""
+WANTED_OF_ONE = 24
+"""Videos that a worker does in a minute when nothing holds it up."""
+SECONDS, WARMING_SECONDS = 180, 60
+ARCHIVED, AT_ONCE = 100_000, 5_000
+"""Rows, and how many with one batch."""
+
+
+def measure() -> list[Figure]:
+    logging.getLogger("youtube_download_coordinator").setLevel(logging.ERROR)  # thousands of waits for the quota
+    return [*_capacity(), *_carried(), *_archived()]
+
+
+# --- how many videos fit ---------------------------------------------------------------------------------------------
+
+
+def _capacity() -> Iterator[Figure]:
+    """As `ydc doctor` counts it on a new spreadsheet, which has an empty tab of Google's beside ours."""
+    for own in OWN_COLUMNS:
+        yield _fitting(len(COLUMNS[VIDEO_TASKS.name]) + own, f"{own or 'no'} columns of one's own")
+    yield _fitting(BY_HAND_COLUMNS, f"a tab made by hand, of {BY_HAND_COLUMNS} columns")
+
+
+def _fitting(columns: int, what: str) -> Figure:
+    with sheet_desk({"Sheet1": []}, rows=1000) as desk:
+        connection = Connection(desk.config, desk.outside())
+        Book(desk.config, connection).prepared()
+        with desk.book.edit() as draft:
+            tab = next(sheet for sheet in draft.sheets if sheet.title == "Video Tasks")
+            tab.set_grid(columnCount=columns)
+        room = read_room(connection, desk.config)
+    return Figure(what=f"videos that fit into a spreadsheet, {what}", value=room.videos + room.rows - 1, unit="videos")
+
+
+# --- several spreadsheets --------------------------------------------------------------------------------------------
+
+
+class Fleets(Fleet):
+    """A fleet for each of several spreadsheets; all of them with the same accounts, in one project of Google's."""
+
+    def __init__(self, books: int, accounts: int, workers: int) -> None:
+        videos = workers * 100 // books
+        super().__init__(videos, accounts=accounts)
+        create, tabs = self.world.simulator.create_spreadsheet, sheet_with(videos)
+        self.books = [self.world.book, *(create(tabs, rows=videos + 10, columns=20) for _ in range(books - 1))]
+        for number in range(accounts):
+            for book in self.books:
+                book.share(self.world.simulator.accounts.add(f"account-{number}").email)
+
+    def queue(self, process: Process) -> Queue:
+        """Of the spreadsheet that this worker was set up for."""
+        self.world.book = self.books[int(process.name[1:]) % len(self.books)]
+        return super().queue(process)
+
+
+@contextmanager
+def _fleets(books: int, accounts: int, workers: int) -> Iterator[Fleets]:
+    """On spreadsheets that somebody has worked on before."""
+    fleets = Fleets(books, accounts, workers)
+    try:
+        fleets.start(books, max_videos=1)
+        fleets.run()
+        fleets.recorded.clear()
+        fleets.world.simulator.quota.set()
+        yield fleets
+    finally:
+        fleets.close()
+
+
+def _carried() -> Iterator[Figure]:
+    for books, accounts, workers in CARRIED_BY:
+        with _fleets(books, accounts, workers) as fleets:
+            began, first = fleets.world.clock.now() + WARMING_SECONDS, fleets.requests
+            fleets.start(workers, seconds=SECONDS)
+            fleets.run()
+            minutes = (SECONDS - WARMING_SECONDS) / 60
+            done = sum(began <= at < began + 60 * minutes for at in fleets.recorded)
+            stats, videos = fleets.world.simulator.stats(first), len(fleets.recorded)
+        where = f"{_counted(books, 'spreadsheet')}, {_counted(accounts, 'account')}, {workers} workers"
+        wanted = workers * WANTED_OF_ONE
+        yield Figure(
+            what=f"carried by Google's quota, {where}",
+            value=done / minutes,
+            unit="videos a minute",
+            beside=f"wanted: {wanted:,}",
+            ratio=done / minutes / wanted,
+        )
+        sent = stats["bytes_in"] + stats["bytes_out"]
+        yield Figure(
+            what=f"requests a video, refused ones too, {where}", value=stats["requests"] / videos, unit="requests"
+        )
+        yield Figure(what=f"sent and received for a video, looks too, {where}", value=sent / videos / 1000, unit="kB")
+
+
+# --- archiving: a plan ----------------------------------------------------------------------------------------------
+
+
+def _archived() -> Iterator[Figure]:
+    """The batches of the plan in docs/beyond-one-sheet.md. No command sends them: see there why."""
+    tabs = sheet_with(ARCHIVED)
+    with sheet_desk({**tabs, "Archive": [["Lease"]]}, rows=ARCHIVED + 1) as desk:
+        _narrow(desk)
+        before, book = _cells(desk), Book(desk.config, Connection(desk.config, desk.outside()))
+        book.layout()
+        first = desk.simulator.stats()["last"]
+        for _ in range(ceil(ARCHIVED / AT_ONCE)):
+            book.token_batch(lambda ledger: _archiving(desk, book, ledger))
+        stats, won = desk.simulator.stats(first), before - _cells(desk)
+    what = f"{ARCHIVED:,} done rows that stand together"
+    yield Figure(what=f"a plan: archiving {what}, {AT_ONCE:,} at once", value=stats["requests"], unit="requests")
+    sent = stats["bytes_in"] + stats["bytes_out"]
+    yield Figure(what=f"a plan: archiving {what}, sent and received", value=sent / 1e6, unit="MB")
+    fit = won / len(COLUMNS[VIDEO_TASKS.name])
+    yield Figure(what=f"a plan: room won by archiving {what}", value=fit, unit="more videos")
+
+
+def _narrow(desk: SheetDesk) -> None:
+    with desk.book.edit() as draft:
+        for sheet in draft.sheets:
+            width = 1 if sheet.title == "Archive" else len(sheet.values.row(0, 0, 20))
+            rows = ARCHIVED + 1 if sheet.title == "Video Tasks" else 2
+            sheet.set_grid(columnCount=max(width, 1), rowCount=rows)
+
+
+def _archiving(desk: SheetDesk, book: Book, ledger: Ledger) -> list[Json]:
+    """Copy the words of the first lines to the archive, and delete the lines."""
+    tab, archive = book.tab(VIDEO_TASKS.name), desk.book.tab("Archive")
+    lines, at = {"startRowIndex": 1, "endRowIndex": 1 + AT_ONCE}, archive.rows
+    lease = tab.column("Lease")
+    source = {"sheetId": tab.sheet_id, **lines, "startColumnIndex": lease, "endColumnIndex": lease + 1}
+    there = {"startRowIndex": at, "endRowIndex": at + AT_ONCE, "startColumnIndex": 0, "endColumnIndex": 1}
+    target = {"sheetId": archive.sheet_id, **there}
+    gone = {"sheetId": tab.sheet_id, "dimension": "ROWS", "startIndex": 1, "endIndex": 1 + AT_ONCE}
+    return [
+        {"appendDimension": {"sheetId": archive.sheet_id, "dimension": "ROWS", "length": AT_ONCE}},
+        {"copyPaste": {"source": source, "destination": target, "pasteType": "PASTE_VALUES"}},
+        {"appendDimension": {"sheetId": tab.sheet_id, "dimension": "ROWS", "length": 1}},
+        {"deleteDimension": {"range": gone}},
+    ]
+
+
+def _cells(desk: SheetDesk) -> int:
+    return sum(sheet.rows * sheet.columns for sheet in desk.book.contents.sheets)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number > 1)}"
+
+
+if __name__ == "__main__":
+    alone("benchmarks.spreadsheets", measure)
