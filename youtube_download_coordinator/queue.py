@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Row)
+T = TypeVar("T")
 
 INSERT_BATCH_ROWS = 500
 """Rows that one insertion carries: few enough that nobody waits long behind it."""
@@ -319,8 +320,7 @@ class Queue:
 
     def recover(self, table: Table[R]) -> Recovered:
         """Move on every row whose claim ran out, that stands in the wrong table, or that is to be looked at again."""
-        policy = self._policy(table)
-        retried = given_up = 0
+        policy, retried, given_up = self._policy(table), 0, 0
         for rows in self._pages(table, lambda: Where(state=State.HELD, due=self.store.now())):
             at = self._at()
             stalled = [row for row in rows if lifecycle.is_stalled(row, at.now)]
@@ -483,14 +483,10 @@ class Queue:
         return f"{self.random.getrandbits(32):08x}"
 
 
-T = TypeVar("T")
-
-
 def batches(items: Iterable[T], size: int = INSERT_BATCH_ROWS) -> Iterator[list[T]]:
     """Lists of at most `size` items, made as the items come."""
     rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch
+    return iter(lambda: list(islice(rest, size)), [])
 
 
 def describe(row: Row) -> str:

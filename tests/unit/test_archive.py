@@ -14,10 +14,12 @@ import pytest
 from tests import rows
 from tests.clip_site import Site, files, task
 from youtube_download_coordinator.errors import LaterError, TransientError
-from youtube_download_coordinator.models import Done
+from youtube_download_coordinator.models import Done, State
 from youtube_download_coordinator.processors.archive import Archive, Product
 from youtube_download_coordinator.processors.built_in import Settings, audio, download, metadata
 from youtube_download_coordinator.processors.files import held_alone
+from youtube_download_coordinator.store import VIDEO_TASKS
+from youtube_download_coordinator.stores.sql import SqlStore
 
 PRODUCT = Product(kind="audio", name="audio-m4a", former_suffixes=("m4a",))
 
@@ -35,6 +37,22 @@ def test_a_file_that_a_person_deletes_is_fetched_again(site: Site, settings: Set
     assert audio(task(site), settings) == Done(result=str(path))
     assert site.log
     assert path.is_file()
+
+
+def test_a_video_that_two_queues_list_is_processed_in_each_and_fetched_once(site: Site, settings: Settings) -> None:
+    """Two spreadsheets know nothing of each other; a folder that both write into does."""
+    asked = []
+    for number in (1, 2):
+        queue = rows.make_queue(SqlStore("sqlite://"), f"host/{number}")
+        queue.add(VIDEO_TASKS, [task(site)])
+        (claim,) = queue.claim(VIDEO_TASKS, 1)
+        site.log.clear()
+        (row,) = queue.settle([(claim, audio(claim.row, settings))])
+        assert row is not None
+        assert (row.lease.state, Path(row.result).is_file()) == (State.DONE, True)
+        asked.append(bool(site.log))
+        queue.store.close()
+    assert asked == [True, False]
 
 
 def test_a_file_of_another_layout_is_found(site: Site, settings: Settings) -> None:
