@@ -27,12 +27,12 @@ OWN_COLUMNS = (0, 2, 5)
 """Columns of people's own among the videos."""
 BY_HAND_COLUMNS = 26
 """Of a tab that a person has made."""
-CARRIED_BY = ((1, 1, 16), (2, 1, 16), (4, 1, 16), (1, 2, 32), (2, 2, 32), (4, 2, 32), (1, 5, 64), (4, 5, 64))
+CARRIED_BY = ((1, 1, 16), (2, 1, 16), (4, 1, 16), (1, 2, 32), (2, 2, 32), (2, 5, 64))
 """Spreadsheets, accounts and workers."""
 WANTED_OF_ONE = 24
 """Videos that a worker does in a minute when nothing holds it up."""
 SECONDS, WARMING_SECONDS = 180, 60
-ARCHIVED, AT_ONCE = 100_000, 5_000
+ARCHIVED, AT_ONCE = 10_000, 5_000
 """Rows, and how many with one batch."""
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.sheet import DEAD, SOURCE_TAB, VIDEOS, SheetDesk, sheet_desk, video_url
 from tests.sheets_api import Spreadsheet
-from tests.sheets_api.grid import CELL_LIMIT
+from tests.sheets_api.grid import CELL_LIMIT, Contents, Sheet
 from tests.unit.sheets_setting import Setting, findings, google
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import PermanentError, StoreFull
@@ -37,6 +37,10 @@ def desk() -> Iterator[SheetDesk]:
         yield here
 
 
+def tab_of(draft: Contents, title: str) -> Sheet:
+    return next(sheet for sheet in draft.sheets if sheet.title == title)
+
+
 def cells(book: Spreadsheet) -> int:
     return sum(sheet.rows * sheet.columns for sheet in book.contents.sheets)
 
@@ -45,7 +49,7 @@ def fill(book: Spreadsheet, room_cells: int = 0) -> None:
     """A person adds a tab that leaves room for so many cells, and takes empty lines at the end of ours away."""
     with book.edit() as draft:
         for title in (SOURCE_TAB, VIDEOS, DEAD):
-            sheet = draft.sheets[[each.title for each in draft.sheets].index(title)]
+            sheet = tab_of(draft, title)
             sheet.set_grid(rowCount=max(sheet.values.height, 2))
     book.add_sheet(NOTES, [], row_count=CELL_LIMIT - cells(book) - room_cells, column_count=1)
 
@@ -53,7 +57,7 @@ def fill(book: Spreadsheet, room_cells: int = 0) -> None:
 def make_room(book: Spreadsheet) -> None:
     """The person deletes that tab."""
     with book.edit() as draft:
-        draft.sheets.remove(draft.titled(NOTES))
+        draft.sheets.remove(tab_of(draft, NOTES))
 
 
 def a_video(number: int) -> VideoTask:
@@ -206,7 +210,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
 def test_a_command_says_it_in_one_line(here: Setting) -> None:
     fill(here.book)
     with here.book.edit() as draft:  # no line is left in the sources either
-        draft.titled(SOURCE_TAB).values.put(1, 1, "https://www.youtube.com/watch?v=UKwSQSFN4Nw")
+        tab_of(draft, SOURCE_TAB).values.put(1, 1, "https://www.youtube.com/watch?v=UKwSQSFN4Nw")
     done = here.run("add", CHANNEL.format(1))
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
@@ -231,7 +235,7 @@ def test_doctor_warns_from_four_fifths_on_and_its_number_is_right(here: Setting)
     init_width = here.book.tab(VIDEOS).columns
     fill(here.book, room_cells=7 * init_width + 3)
     with here.book.edit() as draft:
-        draft.titled(VIDEOS).set_grid(rowCount=4)  # and three empty lines; one takes what fill has left of 2
+        tab_of(draft, VIDEOS).set_grid(rowCount=4)  # and three empty lines; one takes what fill has left of 2
     ok, text = room(here)
     assert not ok
     assert text.startswith("100% of Google's 10,000,000 cells are taken; ")
@@ -249,13 +253,13 @@ def test_doctor_names_columns_that_nobody_uses(here: Setting) -> None:
     """A tab that a person made has 26 columns, and all of them count."""
     width = here.book.tab(VIDEOS).columns
     with here.book.edit() as draft:
-        draft.titled(VIDEOS).set_grid(rowCount=100_000, columnCount=26)
+        tab_of(draft, VIDEOS).set_grid(rowCount=100_000, columnCount=26)
     ok, text = room(here)
     assert ok
     gain = int(text.partition("(")[2].partition(" more")[0].replace(",", ""))
     before = int(text.partition("; ")[2].partition(" more")[0].replace(",", ""))
     with here.book.edit() as draft:
-        draft.titled(VIDEOS).set_grid(columnCount=width)
+        tab_of(draft, VIDEOS).set_grid(columnCount=width)
     after = int(room(here)[1].partition("; ")[2].partition(" more")[0].replace(",", ""))
     assert after == before + gain
 
