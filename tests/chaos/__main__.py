@@ -1,8 +1,9 @@
 """Kill, freeze, starve and cut off a fleet of real processes, then look whether a video was lost or made twice.
 
-Three `ydc run` and a worker of Prefect's share a sheet (the simulated API, over HTTP). A seed decides what happens next; the
-machine decides what the fleet is doing then, so a seed does not tell the same story twice (the simulation's seeds do). What is
-judged is not what the queue says of itself: the processor writes a journal, and the sheet is read as a person reads it.
+Three `ydc run` and a worker of Prefect's share a queue: a sheet (the simulated API, over HTTP), an SQLite file, or a database on
+the PostgreSQL server that YDC_TEST_POSTGRESQL_URL names, which loses its tables. A seed decides what happens next; the machine
+decides what the fleet is doing then, so a seed does not tell the same story twice (the simulation's seeds do). What is judged is
+not what the queue says of itself: the processor writes a journal, and the rows are read as a person reads them.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 from cyclopts import App
 
 from tests.chaos.evidence import Attempt, by_key, read_journal, wrong_attempts, wrong_lines
 from tests.chaos.scene import Scene
+from tests.chaos.stores import PLACES
 from tests.chaos.trouble import Troubles
 from tests.simulation.fleet import video
 from youtube_download_coordinator.config import Config
@@ -26,6 +29,8 @@ from youtube_download_coordinator.coordinator import Coordinator
 from youtube_download_coordinator.store import VIDEO_TASKS
 
 app = App(name="python -m tests.chaos", help=__doc__)
+
+Store = Literal["sheet", "sqlite", "postgresql"]
 
 BACKLOG_VIDEOS = 30
 """With fewer that are not done, more are added."""
@@ -42,13 +47,7 @@ class Chaos:
     def __init__(self, scene: Scene, random: Random) -> None:
         self._scene, self._random = scene, random
         self.troubles = Troubles(scene, random, scene.keep_working)
-        self._queue = Coordinator(
-            Config(
-                spreadsheet_id=scene.book.spreadsheet_id,
-                credentials_file=scene.key_file,
-                sheets_api_url=scene.sheets.address,
-            )
-        ).queue
+        self._queue = Coordinator(Config(**scene.place.settings)).queue
         self.added: list[str] = []
 
     def rage(self, seconds: float) -> None:
@@ -77,30 +76,34 @@ class Chaos:
         attempts = read_journal(self._scene.journal)
         return [
             *wrong_attempts(attempts, self.troubles.happened),
-            *wrong_lines(self._scene.lines(), self.added, attempts),
+            *wrong_lines(self._scene.place.lines(), self.added, attempts),
         ]
 
 
 @app.default
-def run(*, minutes: float = 10, seed: int = 1, folder: Path | None = None) -> int:
+def run(
+    *, store: Store = "sheet", minutes: float = 10, seed: int = 1, prefect: bool = True, folder: Path | None = None
+) -> int:
     """Let it rage for so long; 1 when something went wrong.
 
     Parameters
     ----------
+    prefect
+        Whether Prefect's server and worker are there too; they take a minute to begin.
     folder
         Where journal and logs are to stay; else they go when it is over.
     """
     if folder:
         folder.mkdir(parents=True)
-        return _run(minutes, seed, folder.absolute())
+        return _run(store, minutes, seed, prefect, folder.absolute())
     with tempfile.TemporaryDirectory(prefix="ydc-chaos-") as made:
-        return _run(minutes, seed, Path(made))
+        return _run(store, minutes, seed, prefect, Path(made))
 
 
-def _run(minutes: float, seed: int, folder: Path) -> int:
+def _run(store: Store, minutes: float, seed: int, prefect: bool, folder: Path) -> int:
     began = time.monotonic()
     with ExitStack() as stack:
-        scene = Scene(folder, stack)
+        scene = Scene(folder, stack, PLACES[store](folder, stack), prefect=prefect)
         print(f"the fleet works after {time.monotonic() - began:.0f} s", flush=True)
         chaos = Chaos(scene, Random(seed))
         chaos.rage(minutes * 60)

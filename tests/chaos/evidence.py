@@ -1,4 +1,4 @@
-"""What must be true of the journal of attempts, and of the lines of the sheet, whatever was done to the fleet.
+"""What must be true of the journal of attempts, and of the rows of the queue, whatever was done to the fleet.
 
 A video may run again for a reason alone: its first attempt failed, or its worker was killed or frozen, or the queue could not be
 reached, before that attempt's result was recorded. Two attempts at once need more: only a frozen worker, which cannot know that
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,14 @@ class Trouble:
 
     kind: str
     worker: str
-    """EVERYBODY, where it was the network or a server."""
+    """EVERYBODY, where it was the network or a database; a name without its number is all that had it."""
     began: float
     ended: float
 
     def explains(self, worker: str, since: float, until: float) -> bool:
-        return self.worker in (worker, EVERYBODY) and self.began <= until and self.ended >= since
+        return (
+            self.worker in (worker, worker.partition("-")[0], EVERYBODY) and self.began <= until and self.ended >= since
+        )
 
 
 @dataclass(slots=True)
@@ -39,28 +41,32 @@ class Attempt:
     key: str
     worker: str
     began: float
+    claimed: float = field(kw_only=True)
+    """Its worker may have been frozen between the two: then another has had the video before it began."""
     failed: float | None = None
     ended: float | None = None
 
 
-STOPS = frozenset(("kill", "freeze", "server"))
-"""Of a worker or of all there is to it; `network` only hinders a worker that runs."""
+STOPS = frozenset(("kill", "freeze", "server", "flows"))
+"""A worker, or all there is to it."""
+HINDERS = frozenset(("network", "crash", "disconnect", "lock", "full"))
+"""Keep a worker that runs from its queue."""
 
 
 def read_journal(path: Path) -> list[Attempt]:
-    """Every attempt, by its beginning."""
+    """Every attempt, by its claim."""
     attempts: dict[str, Attempt] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         event = json.loads(line)
         if event["event"] == "began":
-            attempts[event["attempt"]] = Attempt(event["key"], event["worker"], event["at"])
+            attempts[event["attempt"]] = Attempt(event["key"], event["worker"], event["at"], claimed=event["claimed"])
         else:
             setattr(attempts[event["attempt"]], event["event"], event["at"])
-    return sorted(attempts.values(), key=lambda attempt: attempt.began)
+    return sorted(attempts.values(), key=lambda attempt: (attempt.claimed, attempt.began))
 
 
 def wrong_attempts(attempts: Iterable[Attempt], troubles: Sequence[Trouble]) -> Iterator[str]:
-    """Every attempt after another of the same video that nothing explains."""
+    """Every attempt after another of the same video, in the order of their claims, that nothing explains."""
     for key, tries in by_key(attempts).items():
         for first, second in combinations(tries, 2):
             if not is_explained(first, second, troubles):
@@ -80,14 +86,14 @@ def is_explained(first: Attempt, second: Attempt, troubles: Sequence[Trouble]) -
         return True
     at_once = (first.failed or first.ended or first.began) > second.began
     return any(
-        trouble.explains(first.worker, first.began, second.began)
+        trouble.explains(first.worker, first.claimed, second.began)
         for trouble in troubles
-        if trouble.kind in STOPS or (trouble.kind == "network" and not at_once)
+        if trouble.kind in STOPS or (trouble.kind in HINDERS and not at_once)
     )
 
 
 def wrong_lines(lines: Sequence[Mapping[str, Any]], keys: Iterable[str], attempts: Iterable[Attempt]) -> Iterator[str]:
-    """What is wrong with the sheet: each video must stand there once, done, by an attempt that came to its end."""
+    """What is wrong with the queue: each video must stand there once, done, by an attempt that came to its end."""
     found = Counter(key_of(line) for line in lines)
     wanted = set(keys)
     finished = {attempt.key for attempt in attempts if attempt.ended is not None}

@@ -39,7 +39,16 @@ def work(task: VideoTask) -> str:
 
 def _note(attempt: str, task: VideoTask, event: str) -> None:
     """One line with one write, so that no kill leaves half of one. The clock is the same for all processes of a machine."""
-    fields = {"attempt": attempt, "key": task.key, "worker": os.environ[WORKER], "event": event, "at": time.monotonic()}
+    assert task.claimed_at
+    now = time.monotonic()
+    fields = {
+        "attempt": attempt,
+        "key": task.key,
+        "worker": os.environ[WORKER],
+        "event": event,
+        "at": now,
+        "claimed": now - (time.time() - task.claimed_at.timestamp()),
+    }
     journal = os.open(os.environ[JOURNAL], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         os.write(journal, json.dumps(fields).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""The processes of the chaos: a simulated Google, a Prefect server with a worker of its own, and `ydc run` three times."""
+"""The processes of the chaos: a store, a Prefect server with a worker of its own, and `ydc run` three times."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from examples.prefect_server import ROOT, YDC, PrefectServer, serving, started
+from tests.chaos.disks import small_disk
 from tests.chaos.evidence import key_of
 from tests.chaos.processor import DISK, JOURNAL, WORKER
-from tests.sheets_api import SheetsServer
+from tests.chaos.stores import Place
 
 PROCESSOR = "tests.chaos.processor:work"
 WORKERS = 3
@@ -34,39 +33,36 @@ STOP_SECONDS = 60
 class Scene:
     """All of it. `on_disk` says whether there is a small file system to fill, which only root can make."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.folder, self._stack = folder, stack
-        self.sheets = stack.enter_context(SheetsServer())
-        account = self.sheets.simulator.accounts.add("fleet")
-        self.key_file = account.write_key_file(folder / "key.json", self.sheets.simulator.token_uri)
-        self.book = self.sheets.simulator.create_spreadsheet({"Sheet1": []}, (account,))
+    def __init__(self, folder: Path, stack: ExitStack, place: Place, *, prefect: bool = True) -> None:
+        self.folder, self._stack, self.place = folder, stack, place
         self.disk = folder / "disk"
         self.disk.mkdir()
-        self.on_disk = stack.enter_context(small_disk(self.disk))
+        self.on_disk = stack.enter_context(small_disk(self.disk, DISK_BYTES))
         self.journal = folder / "journal"
         self._generation = 0
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self._ended_at: dict[str, float] = {}
         self._flow_at = float("-inf")
-        subprocess.run([YDC, "init"], env=self.environment("init"), cwd=folder, check=True, capture_output=True)
-        self.server = self._prefect()
+        if "spreadsheet_id" in place.settings:
+            subprocess.run([YDC, "init"], env=self.environment("init"), cwd=folder, check=True, capture_output=True)
+        self.has_prefect = prefect
+        if prefect:
+            self.server = stack.enter_context(serving(folder))
+            self.server.deploy()
+            self._start_prefect_worker()
 
-    def _prefect(self) -> PrefectServer:
-        server = self._stack.enter_context(serving(self.folder))
-        server.deploy()
-        self._stack.enter_context(
-            server.worker("--limit", "1", environment={**self.environment(PREFECT), **server.environment})
-        )
-        return server
+    def _start_prefect_worker(self) -> None:
+        self._generation += 1
+        self.prefect_worker = f"{PREFECT}-{self._generation}"
+        environment = {**self.environment(self.prefect_worker), **self.server.environment}
+        self._prefect_process = self._stack.enter_context(self.server.worker("--limit", "1", environment=environment))
 
     def environment(self, worker: str) -> dict[str, str]:
         """Of a worker, and of everything that it starts."""
         return os.environ | {
             "PYTHONPATH": str(ROOT),
             "XDG_STATE_HOME": str(self.folder / "state"),
-            "YDC_SPREADSHEET_ID": self.book.spreadsheet_id,
-            "YDC_CREDENTIALS_FILE": str(self.key_file),
-            "YDC_SHEETS_API_URL": self.sheets.address,
+            **{f"YDC_{name.upper()}": value for name, value in self.place.settings.items()},
             "YDC_SHEETS_PATIENCE_SECONDS": "120",
             "YDC_STALLED_TASK_TIMEOUT_MINUTES": str(LEASE_SECONDS / 60),
             "YDC_MAX_RETRIES": "1000",
@@ -93,7 +89,7 @@ class Scene:
             place = f"machine{number}"
             if place not in running and time.monotonic() - self._ended_at.get(place, 0) > BEGIN_AGAIN_SECONDS:
                 self._start(place)
-        if time.monotonic() - self._flow_at > FLOW_EVERY_SECONDS:
+        if self.has_prefect and time.monotonic() - self._flow_at > FLOW_EVERY_SECONDS:
             self._flow_at = time.monotonic()
             self._begin_flow()
 
@@ -122,13 +118,24 @@ class Scene:
             self.server.ask(f"/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})
 
     def processes(self, worker: str) -> list[psutil.Process]:
-        """A worker, its processors, and whoever looks after them."""
+        """A worker, its processors, and whoever looks after them; all of its generations, where it is named without one."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if process.environ().get(WORKER) == worker:
+                environment = process.environ()
+                name = environment.get(WORKER, "")
+                ours = environment.get(JOURNAL) == str(self.journal)
+                if ours and worker in (name, name.partition("-")[0]):
                     found.append(process)
         return found
+
+    def is_at_work(self, worker: str) -> bool:
+        """Whether anything of it is left but its survivor, which gives back its claims."""
+        for each in self.processes(worker):
+            with suppress(psutil.Error):
+                if each.status() != psutil.STATUS_ZOMBIE and not any("survivor" in part for part in each.cmdline()):
+                    return True
+        return False
 
     def stop(self) -> None:
         """Have every worker end; Prefect's, which may wait for a server that was killed under it, at once."""
@@ -143,7 +150,18 @@ class Scene:
             process.kill()
             process.wait()
 
-    # -- the server
+    # -- Prefect
+
+    def replace_prefect_worker(self, *, with_flows: bool) -> None:
+        """Kill Prefect's worker, and the flows that it has begun, and start another; what those had begun is left behind."""
+        killed = [self._prefect_process.pid]
+        if with_flows:
+            killed += [each.pid for each in self.processes(self.prefect_worker) if _is_prefect(each)]
+        for pid in killed:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._prefect_process.wait()
+        self._start_prefect_worker()
 
     def kill_server(self) -> None:
         self.server.process.kill()
@@ -155,28 +173,14 @@ class Scene:
             self.server.environment, self._stack.enter_context(started(self.folder, self.server.environment))
         )
 
-    # -- the sheet, as a person sees it
-
-    def lines(self) -> list[Mapping[str, Any]]:
-        """The videos of both tabs."""
-        found: list[Mapping[str, Any]] = []
-        for tab in ("Video Tasks", "Dead-Letter Queue"):
-            header, *rows = self.book.rows(tab)
-            lines = (dict(zip(map(str, header), row, strict=False)) for row in rows)
-            found += [line | {"Status": line.get("Status", "")} for line in lines if line.get("URL")]
-        return found
+    # -- the queue, as a person sees it
 
     def unfinished(self) -> list[str]:
-        return [key_of(line) for line in self.lines() if line["Status"] != "done"]
+        return [key_of(line) for line in self.place.lines() if line["Status"] != "done"]
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[bool]:
-    """A file system of DISK_BYTES there, if we may make one."""
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
-    mounted = os.geteuid() == 0 and subprocess.run(command, check=False).returncode == 0
-    try:
-        yield mounted
-    finally:
-        if mounted:
-            subprocess.run(["umount", "-l", str(folder)], check=True)
+def _is_prefect(process: psutil.Process) -> bool:
+    """Whether it is a worker or a flow of Prefect's, and no processor."""
+    with suppress(psutil.Error):
+        return "prefect" in " ".join(process.cmdline()[:3])
+    return False

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.chaos.evidence import EVERYBODY, Attempt, Trouble, wrong_attempts, wrong_lines
 
-DONE = Attempt("yt:v:a", "one", began=10, ended=12)
-OVERLAPS = Attempt("yt:v:a", "two", began=11, ended=13)
-AFTER = Attempt("yt:v:a", "two", began=20, ended=21)
+DONE = Attempt("yt:v:a", "one", claimed=9, began=10, ended=12)
+OVERLAPS = Attempt("yt:v:a", "two", claimed=10.9, began=11, ended=13)
+AFTER = Attempt("yt:v:a", "two", claimed=19, began=20, ended=21)
 
 
 def wrong(first: Attempt, second: Attempt, *troubles: Trouble) -> int:
@@ -29,20 +31,35 @@ def test_one_after_a_kill_or_a_freeze_is_none(kind: str, second: Attempt) -> Non
     assert wrong(DONE, second, Trouble(kind, "one", 10.5, 10.6)) == 0
 
 
-def test_a_network_that_drops_lets_nobody_work_beside_another() -> None:
-    drop = Trouble("network", EVERYBODY, 10.5, 12.5)
+def test_one_that_was_frozen_before_it_began_comes_after_its_successor() -> None:
+    frozen = Attempt("yt:v:a", "one", claimed=9, began=21, ended=22)
+    assert wrong(frozen, AFTER) == 1
+    assert wrong(frozen, AFTER, Trouble("freeze", "one", 9.5, 18)) == 0
+    assert wrong(frozen, AFTER, Trouble("freeze", "two", 9.5, 18)) == 1
+
+
+def test_what_was_done_to_all_generations_of_a_worker_was_done_to_each() -> None:
+    first = replace(DONE, worker="prefect-3")
+    assert wrong(first, AFTER, Trouble("server", "prefect", 10.5, 11)) == 0
+    assert wrong(first, AFTER, Trouble("flows", "prefect-3", 10.5, 11)) == 0
+    assert wrong(first, AFTER, Trouble("flows", "prefect-4", 10.5, 11)) == 1
+
+
+@pytest.mark.parametrize("kind", ["network", "crash", "disconnect", "lock", "full"])
+def test_a_network_that_drops_lets_nobody_work_beside_another(kind: str) -> None:
+    drop = Trouble(kind, EVERYBODY, 10.5, 12.5)
     assert wrong(DONE, AFTER, drop) == 0, "its result could not be recorded"
     assert wrong(DONE, OVERLAPS, drop) == 1
 
 
 def test_a_failed_attempt_is_made_again_after_it() -> None:
-    failed = Attempt("yt:v:a", "one", began=10, failed=12)
+    failed = Attempt("yt:v:a", "one", claimed=9, began=10, failed=12)
     assert wrong(failed, AFTER) == 0
     assert wrong(failed, OVERLAPS) == 1
 
 
 def test_one_that_vanished_needs_a_reason() -> None:
-    vanished = Attempt("yt:v:a", "one", began=10)
+    vanished = Attempt("yt:v:a", "one", claimed=9, began=10)
     assert wrong(vanished, AFTER) == 1
     assert wrong(vanished, AFTER, Trouble("kill", "one", 11, 11)) == 0
 
@@ -53,7 +70,7 @@ def test_what_is_wrong_with_the_sheet_is_seen() -> None:
 
     lines = [line("a"), line("b"), line("b"), line("d"), line("e", "pending"), line("f")]
     keys = [f"yt:v:{name}" for name in "abcef"]
-    attempts = [Attempt(key, "one", 0, ended=1) for key in keys if key != "yt:v:f"]
+    attempts = [Attempt(key, "one", 0, claimed=0, ended=1) for key in keys if key != "yt:v:f"]
     assert sorted(wrong_lines(lines, keys, attempts)) == [
         "yt:v:b stands there 2 times",
         "yt:v:c is lost",

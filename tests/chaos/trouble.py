@@ -5,26 +5,24 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from random import Random
 
 import psutil
 
+from tests.chaos.disks import fill
 from tests.chaos.evidence import EVERYBODY, Trouble
 from tests.chaos.scene import LEASE_SECONDS, PREFECT, Scene
 
-PAGE_BYTES = 1 << 12
 FREEZE_SECONDS = LEASE_SECONDS * 1.5
-DROP_SECONDS = 6.0
+GONE_SECONDS = 20.0
+"""For what a killed worker had begun to end."""
 FULL_SECONDS = 5.0
 SERVER_DOWN_SECONDS = 5.0
-NETWORKS = {
-    "refuses": ("reset", {}),
-    "answers 503": ("status", {"status": 503}),
-    "answers 429": ("status", {"status": 429}),
-    "loses answers": ("apply_then_reset", {}),
-    "hangs": ("slow", {}),
-}
+WEIGHTS: dict[str, float] = {"kill": 4, "freeze": 2, "disk": 2, "server": 1, "flows": 2}
+"""How often each happens; what hinders everybody to come to the store, together, HINDRANCE_WEIGHT."""
+PREFECTS = frozenset(("server", "flows"))
+HINDRANCE_WEIGHT = 4
 
 
 class Troubles:
@@ -36,17 +34,28 @@ class Troubles:
 
     def happen(self) -> Trouble | None:
         """Do the next thing; None when there is nobody to do it to."""
+        kind = self._choose()
         names = sorted(self._scene.workers)
-        kind = self._random.choices(["kill", "freeze", "network", "disk", "server"], [4, 2, 4, 2, 1])[0]
         if (kind in ("kill", "freeze") and not names) or (kind == "disk" and not self._scene.on_disk):
             return None
-        worker = self._random.choice(names) if kind in ("kill", "freeze") else EVERYBODY
+        worker = self._random.choice(names) if kind in ("kill", "freeze") else _WHOSE.get(kind, EVERYBODY)
+        worker = self._scene.prefect_worker if kind == "flows" else worker
         began = time.monotonic()
-        with _DOING[kind](self, worker) as seconds:
+        with self._doing(kind, worker) as seconds:
             self.wait(seconds)
-        trouble = Trouble(kind, PREFECT if kind == "server" else worker, began, time.monotonic())
+        trouble = Trouble(kind, worker, began, time.monotonic())
         self.happened.append(trouble)
         return trouble
+
+    def _choose(self) -> str:
+        hindrances = sorted(self._scene.place.hindrances)
+        weights = {kind: weight for kind, weight in WEIGHTS.items() if self._scene.has_prefect or kind not in PREFECTS}
+        weights |= {kind: HINDRANCE_WEIGHT / len(hindrances) for kind in hindrances}
+        return self._random.choices(list(weights), list(weights.values()))[0]
+
+    def _doing(self, kind: str, worker: str) -> AbstractContextManager[float]:
+        hindrance = self._scene.place.hindrances.get(kind)
+        return hindrance(self._random) if hindrance else _DOING[kind](self, worker)
 
     def wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -58,6 +67,7 @@ class Troubles:
     def _kill(self, worker: str) -> Iterator[float]:
         """SIGKILL, as the kernel does when there is no memory left; its processors and its claims are left behind."""
         self._scene.workers[worker].kill()
+        self._wait_until_gone(worker)
         yield 0
 
     @contextmanager
@@ -71,25 +81,24 @@ class Troubles:
             _send(frozen, signal.SIGCONT)
 
     @contextmanager
-    def _network(self, _: str) -> Iterator[float]:
-        faults = self._scene.sheets.simulator.faults
-        action, options = NETWORKS[self._random.choice(sorted(NETWORKS))]
-        faults.add(action, times=None, path="/v4/", **options)  # type: ignore[arg-type]
-        try:
-            yield DROP_SECONDS
-        finally:
-            faults.clear()
+    def _disk(self, _: str) -> Iterator[float]:
+        with fill(self._scene.disk):
+            yield FULL_SECONDS
 
     @contextmanager
-    def _disk(self, _: str) -> Iterator[float]:
-        filler = self._scene.disk / "filler"
-        with suppress(OSError), filler.open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(PAGE_BYTES))
-        try:
-            yield FULL_SECONDS
-        finally:
-            filler.unlink()
+    def _flows(self, worker: str) -> Iterator[float]:
+        """SIGKILL to Prefect's worker; half of the time to the flows that it has begun, too."""
+        with_flows = self._random.random() < 0.5
+        self._scene.replace_prefect_worker(with_flows=with_flows)
+        if with_flows:
+            self._wait_until_gone(worker)
+        yield 0
+
+    def _wait_until_gone(self, worker: str) -> None:
+        """A processor that has just been started may begin before its supervisor has ended it."""
+        until = time.monotonic() + GONE_SECONDS
+        while self._scene.is_at_work(worker) and time.monotonic() < until:
+            self.wait(0.2)
 
     @contextmanager
     def _server(self, _: str) -> Iterator[float]:
@@ -103,10 +112,11 @@ class Troubles:
 _DOING = {
     "kill": Troubles._kill,
     "freeze": Troubles._freeze,
-    "network": Troubles._network,
     "disk": Troubles._disk,
     "server": Troubles._server,
+    "flows": Troubles._flows,
 }
+_WHOSE = {"server": PREFECT}
 
 
 def _send(processes: list[psutil.Process], number: int) -> None:

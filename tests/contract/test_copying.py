@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.rows import make_queue, new_source, new_video
 from tests.sheet import SheetDesk, sheet_desk
 from youtube_download_coordinator.copying import NotCopied, copy_queue
 from youtube_download_coordinator.errors import StoreUnavailable
-from youtube_download_coordinator.models import Control, Done, Failure, State, Verdict
+from youtube_download_coordinator.models import Control, Done, Failure, Row, Source, State, Verdict
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
 
@@ -71,6 +72,35 @@ def test_every_row_arrives_as_it_is(queues: tuple[Queue, Queue]) -> None:
     assert (listed.title, listed.videos) == ("=A channel", VIDEOS)
     assert [row.extra for row in target.rows(VIDEO_TASKS)] == [row.extra for row in source.rows(VIDEO_TASKS)]
     assert {row.extra.get("Gender", "") for row in target.rows(VIDEO_TASKS)} == {"f", ""}
+
+
+@pytest.mark.skipif(not POSTGRESQL_URL, reason="needs YDC_TEST_POSTGRESQL_URL")
+def test_a_queue_goes_from_the_sheet_to_sqlite_to_postgresql_and_back(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        queues = []
+        for number, name in enumerate(("sheets", "sqlite-file", "postgresql", "sheets")):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            store = BACKENDS[name](folder, stack)()
+            stack.callback(store.close)
+            queues.append(make_queue(store, f"host/{name}"))
+        fill(queues[0])
+        for source, target in pairwise(queues):
+            assert copy_queue(source, target).rows == {"sources": 3, "video_tasks": VIDEOS - 1, "dead_letters": 1}
+        for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS):
+            before, *after = (told(queue, table) for queue in queues)
+            assert after == [before] * 3
+
+
+def told(queue: Queue, table: Table[Any]) -> list[Row]:
+    return [in_seconds(row) for row in queue.rows(table)]
+
+
+def in_seconds(row: Row) -> Row:
+    """A row with its moments as exactly as a sheet keeps them."""
+    names = ("claimed_at", "checked_at") if isinstance(row, Source) else ("claimed_at",)
+    moments = {name: moment.replace(microsecond=0) for name in names if (moment := getattr(row, name))}
+    return replace(row, **moments)
 
 
 def test_a_fleet_that_is_paused_stays_so(queues: tuple[Queue, Queue]) -> None:
