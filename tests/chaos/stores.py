@@ -157,8 +157,14 @@ class OnPostgresql(OnDatabase):
         yield 0
 
 
+def _postgresql_url() -> str:
+    if url := os.environ.get("YDC_TEST_POSTGRESQL_URL"):
+        return url
+    raise SystemExit("YDC_TEST_POSTGRESQL_URL names no server: .ci/with-postgresql starts one for a command")
+
+
 PLACES: Mapping[str, Callable[[Path, ExitStack], Place]] = {
     "sheet": OnSheet,
     "sqlite": OnSqlite,
-    "postgresql": lambda _, stack: OnPostgresql(os.environ["YDC_TEST_POSTGRESQL_URL"], stack),
+    "postgresql": lambda _, stack: OnPostgresql(_postgresql_url(), stack),
 }
