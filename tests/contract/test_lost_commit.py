@@ -20,8 +20,8 @@ from youtube_download_coordinator import lifecycle
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.store import DEAD_LETTERS, VIDEO_TASKS, Change, Swap
-from youtube_download_coordinator.stores.sql import SqlStore
-from youtube_download_coordinator.stores.sql.tables import metadata
+from youtube_download_coordinator.stores.sql import SqlStore, engine
+from youtube_download_coordinator.stores.sql.tables import metadata, videos
 
 pytestmark = pytest.mark.skipif(not POSTGRESQL_URL, reason="needs PostgreSQL: .ci/postgresql")
 SOCKET = ".s.PGSQL.5432"
@@ -122,3 +122,22 @@ def test_a_claim_whose_commit_was_applied_is_held(line: Line, store: SqlStore) -
         line.breaks = "behind"
         claims = queue.claim(VIDEO_TASKS, 2)
     assert sorted(claim.row.id for claim in claims) == [1, 2]
+
+
+def test_a_machine_that_sleeps_in_a_transaction_keeps_nobody_waiting(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the lock of a row; PostgreSQL ends it, so that the others' swap of the row is won."""
+    monkeypatch.setattr(engine, "IDLE_IN_TRANSACTION_SECONDS", 1)
+    (row, _) = store.scan(VIDEO_TASKS)
+    sleeper = SqlStore(POSTGRESQL_URL)
+
+    def sleep() -> None:
+        with sleeper._writing() as asleep:
+            asleep.execute(sa.update(videos).where(videos.c.id == row.id).values(title="half done"))
+            assert store.swap(VIDEO_TASKS, [held(store, row)]) == [Swap.WON]
+
+    with pytest.raises(StoreUnavailable):
+        sleep()
+    sleeper.close()
+    assert store.scan(VIDEO_TASKS)[0].title == row.title

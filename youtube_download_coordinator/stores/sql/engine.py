@@ -19,6 +19,9 @@ from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUn
 BUSY_TIMEOUT_SECONDS = 60
 """How long a process waits for another's short transaction on the SQLite file."""
 
+IDLE_IN_TRANSACTION_SECONDS = 20
+"""After which PostgreSQL ends a transaction that asks nothing more: its machine sleeps, and others wait for its rows."""
+
 
 def open_engine(url: str) -> sa.Engine:
     shown = "..."  # until we know where its password is
@@ -39,6 +42,8 @@ def open_engine(url: str) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _on_sqlite_connect)
         sa.event.listen(engine, "begin", _on_sqlite_begin)
+    else:
+        sa.event.listen(engine, "connect", _on_postgresql_connect)
     return engine
 
 
@@ -62,6 +67,13 @@ def is_memory(url: sa.URL) -> bool:
 
 def without_password(url: sa.URL) -> str:
     return url.render_as_string(hide_password=True)
+
+
+def _on_postgresql_connect(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_SECONDS}s'")
+    cursor.close()
+    connection.commit()
 
 
 def _on_sqlite_connect(connection: Any, _record: object) -> None:
@@ -99,6 +111,8 @@ def translated() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         raise StoreUnavailable(_cause(error)) from error
     except SQLAlchemyError as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:  # whatever the server called it, it hung up
+            raise StoreUnavailable(_cause(error)) from error
         raise StoreError(_cause(error)) from error
 
 
