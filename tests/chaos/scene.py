@@ -26,6 +26,7 @@ LEASE_SECONDS = 18
 DISK_BYTES = 4 << 20
 BEGIN_AGAIN_SECONDS = 2.0
 """Before a worker that has ended is started again, as an init system would."""
+PREFECT_BEGINS_SECONDS = 10.0
 FLOW_EVERY_SECONDS = 45.0
 STOP_SECONDS = 60
 
@@ -53,6 +54,7 @@ class Scene:
 
     def _start_prefect_worker(self) -> None:
         self._generation += 1
+        self._prefect_started_at = time.monotonic()
         self.prefect_worker = f"{PREFECT}-{self._generation}"
         environment = {**self.environment(self.prefect_worker), **self.server.environment}
         self._prefect_process = self._stack.enter_context(self.server.worker("--limit", "1", environment=environment))
@@ -89,7 +91,17 @@ class Scene:
             place = f"machine{number}"
             if place not in running and time.monotonic() - self._ended_at.get(place, 0) > BEGIN_AGAIN_SECONDS:
                 self._start(place)
-        if self.has_prefect and time.monotonic() - self._flow_at > FLOW_EVERY_SECONDS:
+        if self.has_prefect:
+            self._keep_prefect_working()
+
+    def _keep_prefect_working(self) -> None:
+        """Its worker ends by itself when it begins while the server is down."""
+        if (
+            self._prefect_process.poll() is not None
+            and time.monotonic() - self._prefect_started_at > PREFECT_BEGINS_SECONDS
+        ):
+            self._start_prefect_worker()
+        if time.monotonic() - self._flow_at > FLOW_EVERY_SECONDS:
             self._flow_at = time.monotonic()
             self._begin_flow()
 
