@@ -18,7 +18,7 @@ from tests.contract.conftest import POSTGRESQL_URL
 from tests.rows import POLICY, make_queue, new_video
 from youtube_download_coordinator import lifecycle
 from youtube_download_coordinator.errors import StoreUnavailable
-from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.models import Done, State, VideoTask
 from youtube_download_coordinator.store import DEAD_LETTERS, VIDEO_TASKS, Change, Swap
 from youtube_download_coordinator.stores.sql import SqlStore, engine
 from youtube_download_coordinator.stores.sql.tables import metadata, videos
@@ -28,13 +28,14 @@ SOCKET = ".s.PGSQL.5432"
 
 
 class Line(socketserver.ThreadingUnixStreamServer):
-    """A line to PostgreSQL that can break before, or behind, the next COMMIT."""
+    """A line to PostgreSQL that can break before, or behind, the next COMMIT; and behind it for good."""
 
     def __init__(self, folder: Path) -> None:
         url = sa.make_url(POSTGRESQL_URL)
         self.there = f"{url.query['host']}/{SOCKET}"
         self.url = url.update_query_dict({"host": str(folder)}).render_as_string(hide_password=False)
         self.breaks = ""
+        self.is_down = False
         super().__init__(str(folder / SOCKET), _Carrier)
 
 
@@ -44,6 +45,8 @@ class _Carrier(socketserver.BaseRequestHandler):
     server: Line
 
     def handle(self) -> None:
+        if self.server.is_down:
+            return
         client: socket.socket = self.request
         with socket.socket(socket.AF_UNIX) as there:
             there.connect(self.server.there)
@@ -60,8 +63,8 @@ class _Carrier(socketserver.BaseRequestHandler):
         how = self.server.breaks
         if not how or b"COMMIT" not in data:
             return False
-        self.server.breaks = ""
-        if how == "behind":
+        self.server.breaks, self.server.is_down = "", how == "for good"
+        if how != "before":
             there.sendall(data)
             there.recv(1 << 16)
         return True
@@ -107,6 +110,20 @@ def test_a_swap_whose_commit_was_not_applied_may_be_repeated(line: Line, store: 
         store.swap(VIDEO_TASKS, [held(store, row)])
     assert store.scan(VIDEO_TASKS)[0].lease == row.lease
     assert store.swap(VIDEO_TASKS, [held(store, row)]) == [Swap.WON]
+
+
+def test_what_was_applied_is_known_as_ones_own_when_the_database_answers_again(line: Line, store: SqlStore) -> None:
+    queue = make_queue(store)
+    claims = queue.claim(VIDEO_TASKS, 2)
+    for ask in (queue.renew, lambda: queue.settle([(claim, Done(result="a.m4a")) for claim in claims])):
+        line.breaks = "for good"
+        with pytest.raises(StoreUnavailable):
+            ask()
+        line.is_down = False
+        if ask == queue.renew:
+            assert queue.renew() == []
+    assert store.count(VIDEO_TASKS) == {State.DONE: 2}
+    assert None not in queue.settle([(claim, Done(result="a.m4a")) for claim in claims])
 
 
 def test_a_move_whose_commit_was_applied_is_known(line: Line, store: SqlStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -25,9 +26,11 @@ def place_of(table: Table[Any]) -> list[sa.ColumnElement[bool]]:
     return [] if table.row_type is Source else [videos.c.place == table.name]
 
 
-def same_lease(table: Table[Any], seen: Row) -> list[sa.ColumnElement[bool]]:
+def same_lease(table: Table[Any], seen: Row, sent: Sequence[Lease] = ()) -> list[sa.ColumnElement[bool]]:
+    """The row has the lease that was seen, or one of those that were sent in its place."""
     c = sql_table(table).c
-    return [*place_of(table), c.id == seen.id, c.version == seen.lease.version, c.nonce == seen.lease.nonce]
+    leases = [sa.and_(c.version == lease.version, c.nonce == lease.nonce) for lease in (seen.lease, *sent)]
+    return [*place_of(table), c.id == seen.id, sa.or_(*leases)]
 
 
 def query_of(table: Table[Any], where: Where, limit: int) -> sa.Select[Any]:

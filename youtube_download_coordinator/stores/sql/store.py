@@ -37,6 +37,7 @@ from youtube_download_coordinator.stores.sql.tables import bring_up_to_date, con
 from youtube_download_coordinator.stores.sql.tallying import tallied
 
 R = TypeVar("R", bound=Row)
+_Seen = tuple[str, int, int, str]
 
 KEYS_PER_QUERY = 500
 """SQLite takes 32,766 parameters in a statement at most."""
@@ -62,6 +63,8 @@ class SqlStore:
         self._engine = open_engine(url)
         # An in-memory database is one connection: its transactions come one after the other.
         self._turn: AbstractContextManager[Any] = threading.RLock() if is_memory(self._engine.url) else nullcontext()
+        self._sent: dict[_Seen, list[Lease]] = {}
+        """Leases sent in the place of one that was seen without ever an answer: one of them may stand there."""
         self._prepare()
         _opened.add(self)
 
@@ -89,12 +92,17 @@ class SqlStore:
 
     def swap(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
         try:
-            return self._swap(table, changes)
+            outcomes = self._swap(table, changes)
         except StoreUnavailable:
+            for change in changes:
+                self._sent.setdefault(_seen(table, change.seen), []).append(change.new.lease)
             there = self._there(table, [change.new for change in changes])
             if not any(there):
                 raise
-            return [Swap.WON if won else Swap.LOST for won in there]
+            outcomes = [Swap.WON if won else Swap.LOST for won in there]
+        for change in changes:
+            self._sent.pop(_seen(table, change.seen), None)
+        return outcomes
 
     def _swap(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
         outcomes = dict.fromkeys(range(len(changes)), Swap.LOST)
@@ -112,13 +120,17 @@ class SqlStore:
         if self._engine.dialect.name == "sqlite":
             return [False] * len(rows)  # no line is between us: what failed was not applied
         c = sql_table(table).c
-        query = sa.select(c.id, c.version, c.nonce).where(*place_of(table), c.id.in_([row.id for row in rows]))
+        ids = [row.id for row in rows]
+        query = (
+            sa.select(c.id, c.version, c.nonce).where(*place_of(table), c.id.in_(ids)).order_by(c.id)
+        )  # as in a swap
         with self._writing() as connection:
             found = {(row_id, version, nonce) for row_id, version, nonce in connection.execute(query.with_for_update())}
         return [(row.id, row.lease.version, row.lease.nonce) in found for row in rows]
 
     def _swap_one(self, connection: sa.Connection, table: Table[R], change: Change[R]) -> Swap:
-        update = sa.update(sql_table(table)).where(*same_lease(table, change.seen)).values(changing_values(change.new))
+        same = same_lease(table, change.seen, self._sent.get(_seen(table, change.seen), ()))
+        update = sa.update(sql_table(table)).where(*same).values(changing_values(change.new))
         return Swap.WON if connection.execute(update).rowcount == 1 else Swap.LOST
 
     def insert(self, table: Table[R], rows: Sequence[R]) -> list[int | None]:
@@ -255,6 +267,11 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def _seen(table: Table[Any], row: Row) -> _Seen:
+    """A row's lease as it was seen: no other has this name."""
+    return table.name, row.id, row.lease.version, row.lease.nonce
 
 
 def _as_datetime(value: Any) -> datetime:
