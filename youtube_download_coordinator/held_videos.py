@@ -118,8 +118,8 @@ class HeldVideos:
 
     def _claim_anew(self) -> None:
         """A cooldown came and went: what waits since before would begin beside the probe."""
-        self._left += len(self._waiting)
         self._queue.release(self._waiting)
+        self._left += len(self._waiting)
         self._waiting.clear()
 
     def _claim(self) -> bool:

@@ -310,10 +310,10 @@ class Worker:
 
     def _record(self) -> None:
         """Record everything that has ended with one request. It is asked again for as long as the claims may hold."""
-        stopped = [each for each in self._ended if each.outcome is None]
         results = [(each, each.outcome) for each in self._ended if each.outcome is not None]
         try:
-            self.queue.release([each.claim for each in stopped])
+            self.queue.release([each.claim for each in self._ended if each.outcome is None])
+            self._ended = [each for each, _ in results]  # what is given back is not given back again
             rows = self.queue.settle([(each.claim, outcome) for each, outcome in results])
         except StoreUnavailable as error:
             wait_for_the_store(self.queue, [each.claim for each in self._ended], error)

@@ -222,6 +222,22 @@ def test_an_attempt_that_was_stopped_is_given_back(queue: Queue) -> None:
     assert {row.retry_count for row in queue.rows(VIDEO_TASKS)} == {0}
 
 
+def test_nothing_is_given_back_twice(queue: Queue, store: FaultyStore, caplog: pytest.LogCaptureFixture) -> None:
+    """When a result beside it has to wait."""
+    add(queue, 2)
+    swaps = iter([False, False, True])  # the claim, what is given back, and then the result
+
+    def process(task: VideoTask) -> Outcome:
+        if task.id == 1:
+            raise children.Stopped("somebody ended it")
+        return Done()
+
+    store.fails = lambda verb: verb == "swap" and next(swaps, False)
+    assert make_worker(queue, at_once(process), concurrency=2, max_videos=2).run().endings == {Ending.DONE: 1}
+    assert "trying again" in caplog.text
+    assert "lost" not in caplog.text
+
+
 def test_an_attempt_that_breaks_down_itself_stops_the_worker_and_costs_nothing(
     queue: Queue, caplog: pytest.LogCaptureFixture
 ) -> None:
