@@ -105,7 +105,7 @@ class Ledger:
     said: dict[str, int]
     """The numbers in Control."""
     brought: Mapping[str, Mapping[int, Brought]]
-    """By tab and line: what rows bring along that are not taken in yet."""
+    """By tab and line: what each row brings along that is not taken in yet."""
     typed: Mapping[str, set[str]]
     """Their keys, by group: whoever would insert one finds it known."""
     read_at: float
@@ -356,7 +356,7 @@ class Book:
             slots=slots,
             said=said,
             brought=brought,
-            typed={group: self._typed(names) for group, names in GROUPS.items()},
+            typed={group: self._typed(names, brought) for group, names in GROUPS.items()},
             read_at=read_at,
         )
 
@@ -364,12 +364,12 @@ class Book:
         """Look at every tab, and where rows are not taken in yet, with the same request, at what they bring along."""
         if not self._to_be_taken_in():
             self._look(DATA_TABS)
-        if not self._to_be_taken_in():
-            return {}
+            if not self._to_be_taken_in():
+                return {}
         cells = self.look_beside(dict.fromkeys(DATA_TABS, BROUGHT))
         lines = {name: list(zip_longest(*columns, fillvalue="")) for name, columns in cells.items()}
         return {
-            name: {at: Brought.read(*lines[name][at - 1]) for at in positions if at <= len(lines[name])}
+            name: {at: Brought.read(*lines[name][at - 1]) if at <= len(lines[name]) else Brought() for at in positions}
             for name, positions in self._to_be_taken_in().items()
         }
 
@@ -387,10 +387,9 @@ class Book:
             if word.lease and not word.lease.detail.startswith(DUPLICATE)
         }
 
-    def _typed(self, names: Iterable[str]) -> set[str]:
+    def _typed(self, names: Iterable[str], brought: Mapping[str, Mapping[int, Brought]]) -> set[str]:
         """The keys of lines that are not taken in yet."""
-        waiting = self._to_be_taken_in()
-        urls = ((name, self.view(name).marks[at].url) for name in names for at in waiting.get(name, ()))
+        urls = ((name, self.view(name).marks[at].url) for name in names for at in brought.get(name, ()))
         return {key for name, url in urls if (key := self._typed_key(name, url))}
 
     def _typed_key(self, name: str, url: str) -> str:
