@@ -15,7 +15,9 @@ from tests.seed_columns import SEED_SOURCE_COLUMNS, SEED_VIDEO_COLUMNS
 from tests.sheets_api import Account, ManualClock, NoAnswer, Person, Simulator
 from tests.simulation.world import Client
 from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.models import Done, Lease, Outcome, VideoTask
 from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets import SheetsStore, connection
 from youtube_download_coordinator.stores.sheets.connection import Outside
 from youtube_download_coordinator.stores.sheets.projecting import SHOW_SECONDS
@@ -30,6 +32,11 @@ SEED_TABS: Mapping[str, list[list[Any]]] = {
 
 def video_url(number: int) -> str:
     return f"https://www.youtube.com/watch?v=v{number:010}"
+
+
+def a_video(number: int, **fields: Any) -> VideoTask:
+    """The video of that URL, before it is inserted."""
+    return VideoTask(url=video_url(number), key=f"yt:v:v{number:010}", lease=Lease(nonce=""), **fields)
 
 
 class SheetDesk:
@@ -106,6 +113,23 @@ class SheetDesk:
     def type_status(self, url: str, text: str, tab: str = VIDEOS) -> None:
         """What a person says through Status."""
         self.person.edit(tab, self.row_of(url, tab), "Status", text)
+
+    def finish(self, queue: Queue, outcome: Outcome = Done(result="ok")) -> None:  # noqa: B008  it is frozen
+        """Process everything that is due, a moment later."""
+        self.clock.advance(2)
+        while claims := queue.claim(VIDEO_TASKS, 4):
+            queue.settle([(claim, outcome) for claim in claims])
+        self.show()
+
+    def look_again(self, queue: Queue) -> None:
+        """A minute later somebody recovers."""
+        self.clock.advance(61)
+        queue.recover(SOURCES)
+        queue.recover(VIDEO_TASKS)
+        self.clock.advance(61)
+        for each in (SOURCES, VIDEO_TASKS, DEAD_LETTERS):
+            queue.counts(each)
+        self.show()
 
     def show(self) -> None:
         """Let everything that was put off happen."""

@@ -1,4 +1,4 @@
-"""A queue in memory that can be made to fail, and the media site, for the tests of processors."""
+"""A queue in memory that can be made to fail, one on a sheet, and the media site, for the tests of processors."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from tests.clip_site import FEED, LIVE, Site
 from tests.faulty_store import ClockedStore, FaultyStore
 from tests.rows import Clock, make_queue
+from tests.sheet import SheetDesk, sheet_desk
 from youtube_download_coordinator.processors.built_in import Settings
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.youtube.network import Network
@@ -42,6 +43,12 @@ def clock() -> Clock:
 @pytest.fixture
 def queue(store: FaultyStore) -> Queue:
     return make_queue(store)
+
+
+@pytest.fixture
+def desk() -> Iterator[SheetDesk]:
+    with sheet_desk() as desk:
+        yield desk
 
 
 @pytest.fixture(scope="session")

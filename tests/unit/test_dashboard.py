@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,12 +19,6 @@ from youtube_download_coordinator.stores.sheets.connection import Connection
 from youtube_download_coordinator.stores.sheets.dashboard import GRID_ROWS, SHEET_ID, show_dashboard
 
 NASTY = '=IMPORTXML("http://example.org","//a")'
-
-
-@pytest.fixture
-def desk() -> Iterator[SheetDesk]:
-    with sheet_desk() as desk:
-        yield desk
 
 
 def lived_in(desk: SheetDesk) -> Page:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sheet import DEAD, SOURCE_TAB, VIDEOS, SheetDesk, sheet_desk, video_url
+from tests.sheet import DEAD, SOURCE_TAB, VIDEOS, SheetDesk, a_video, video_url
 from tests.sheets_api import Spreadsheet
 from tests.sheets_api.grid import CELL_LIMIT, Contents, Sheet
 from tests.unit.sheets_setting import Setting, findings, google
@@ -16,25 +16,18 @@ from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import PermanentError, StoreFull
 from youtube_download_coordinator.expansion import FULL, Expansion, Listing, expand_next, expand_sources
 from youtube_download_coordinator.ingest import ingest_file, new_source
-from youtube_download_coordinator.models import Done, Lease, State, VideoTask
+from youtube_download_coordinator.models import Done, State
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.stores.sheets.layout import COLUMNS
 from youtube_download_coordinator.stores.sheets.preparing import init_spreadsheet
 from youtube_download_coordinator.stores.sheets.room import CELLS_MAX
-from youtube_download_coordinator.urls import video_target
 from youtube_download_coordinator.youtube.listing import ListedVideo
 
 NOTES = "Notes"
 CHANNEL = "https://www.youtube.com/channel/UC{:022}"
 CONFIG = Config()
-
-
-@pytest.fixture
-def desk() -> Iterator[SheetDesk]:
-    with sheet_desk() as here:
-        yield here
 
 
 def tab_of(draft: Contents, title: str) -> Sheet:
@@ -60,13 +53,9 @@ def make_room(book: Spreadsheet) -> None:
         draft.sheets.remove(tab_of(draft, NOTES))
 
 
-def a_video(number: int) -> VideoTask:
-    return VideoTask(url=video_url(number), key=video_target(video_url(number)).key, lease=Lease(nonce=""))
-
-
 def listing(videos: int) -> Listing:
     def listed(source: object, config: object) -> Iterator[ListedVideo]:
-        yield from (ListedVideo(video_url(n), video_target(video_url(n)).key, f"Video {n}", 60) for n in range(videos))
+        yield from (ListedVideo(video_url(n), a_video(n).key, f"Video {n}", 60) for n in range(videos))
 
     return listed  # type: ignore[return-value]
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.rows import make_gate
-from tests.sheet import SheetDesk, sheet_desk, video_url
-from youtube_download_coordinator.models import Control, Done, Failure, Lease, Verdict, VideoTask, utc_text
+from tests.sheet import SheetDesk, a_video
+from youtube_download_coordinator.models import Control, Done, Failure, Verdict, utc_text
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets import SheetsStore
@@ -19,12 +19,6 @@ from youtube_download_coordinator.stores.sql import SqlStore
 CONTROL = "Control"
 NAME = "cooldown host"
 BOT_CHECK = Failure(verdict=Verdict.THROTTLED, reason="bot-check", message="=1+1 are you a robot?")
-
-
-@pytest.fixture
-def desk() -> Iterator[SheetDesk]:
-    with sheet_desk() as desk:
-        yield desk
 
 
 @pytest.fixture
@@ -41,10 +35,7 @@ def queue_of(desk: SheetDesk, name: str = "a", board: SqlStore | None = None) ->
 
 
 def add(queue: Queue, count: int = 20) -> None:
-    rows = (
-        VideoTask(url=video_url(n), key=f"yt:v:v{n:010}", title=f"{n}", lease=Lease(nonce="")) for n in range(count)
-    )
-    queue.add(VIDEO_TASKS, rows)
+    queue.add(VIDEO_TASKS, (a_video(number, title=f"{number}") for number in range(count)))
 
 
 def row_of(desk: SheetDesk, name: str) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.rows import new_video
-from tests.sheet import SheetDesk, sheet_desk, video_url
+from tests.sheet import SheetDesk, a_video, video_url
 from youtube_download_coordinator.errors import StoreUnavailable
-from youtube_download_coordinator.ingest import NO_LEASE
 from youtube_download_coordinator.models import Done, Failure, Status, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.store import VIDEO_TASKS
@@ -20,16 +19,10 @@ URL = video_url(1)
 
 
 @pytest.fixture
-def desk() -> Iterator[SheetDesk]:
-    with sheet_desk() as desk:
-        yield desk
-
-
-@pytest.fixture
 def shown_as_held(desk: SheetDesk) -> None:
     """A video whose worker was killed between its result and the writing of its cells."""
     worker = desk.queue("killed")
-    worker.add(VIDEO_TASKS, [VideoTask(url=URL, key="yt:v:v0000000001", lease=NO_LEASE)])
+    worker.add(VIDEO_TASKS, [a_video(1)])
     (claim,) = worker.claim(VIDEO_TASKS, 1)
     desk.show()
     worker.settle([(claim, Done(result="a.m4a"))])
@@ -60,7 +53,7 @@ def test_a_result_without_an_answer_may_stand_and_is_not_undone(
 ) -> None:
     """Were the lease put back, or the row given back, its video would be processed again."""
     worker = desk.queue("a")
-    worker.add(VIDEO_TASKS, [VideoTask(url=URL, key="yt:v:v0000000001", lease=NO_LEASE)])
+    worker.add(VIDEO_TASKS, [a_video(1)])
     (claim,) = worker.claim(VIDEO_TASKS, 1)
     faults = desk.simulator.faults
     faults.add("apply_then_reset", body="findReplace")
@@ -75,7 +68,7 @@ def test_a_result_without_an_answer_may_stand_and_is_not_undone(
 
 def test_what_was_sent_without_an_answer_is_known_as_ones_own(desk: SheetDesk) -> None:
     worker = desk.queue("a")
-    worker.add(VIDEO_TASKS, [VideoTask(url=URL, key="yt:v:v0000000001", lease=NO_LEASE)])
+    worker.add(VIDEO_TASKS, [a_video(1)])
     (claim,) = worker.claim(VIDEO_TASKS, 1)
     faults = desk.simulator.faults
     for ask in (worker.renew, lambda: worker.settle([(claim, Done(result="a.m4a"))])):

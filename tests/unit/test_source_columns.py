@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.sheet import SOURCE_TAB, SheetDesk, sheet_desk
+from tests.sheet import SOURCE_TAB, SheetDesk
 from youtube_download_coordinator import Config, Coordinator
 from youtube_download_coordinator.cli import app
 from youtube_download_coordinator.coordinator import Client
@@ -16,12 +15,6 @@ from youtube_download_coordinator.queue import Queue
 
 UC = "UCsXVk37bltHxD1rDPwtNM8Q"
 CHANNEL = f"https://www.youtube.com/channel/{UC}"
-
-
-@pytest.fixture
-def desk() -> Iterator[SheetDesk]:
-    with sheet_desk() as desk:
-        yield desk
 
 
 def client_of(queue: Queue, desk: SheetDesk) -> Client:
