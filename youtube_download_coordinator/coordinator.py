@@ -270,7 +270,7 @@ class Coordinator:
         claims = self.queue.claim(VIDEO_TASKS, 1)
         while not claims and (expansion := expand_next(self.queue, self.config)):
             claims = self.queue.claim(VIDEO_TASKS, 1)
-            if expansion.throttled:
+            if expansion.stops:
                 break
         return claims
 

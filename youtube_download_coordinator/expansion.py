@@ -83,8 +83,11 @@ class Expansion:
     seconds: float = 0.0
 
     @property
-    def throttled(self) -> bool:
-        return self.failure is not None and self.failure.verdict in {Verdict.THROTTLED, Verdict.UNFIT}
+    def stops(self) -> bool:
+        """Whether another source would fare the same on this machine now."""
+        if self.failure is None:
+            return False
+        return self.failure.verdict in {Verdict.THROTTLED, Verdict.UNFIT} or self.failure.reason == FULL
 
     def __str__(self) -> str:
         name = self.source.name
@@ -152,13 +155,10 @@ def expand_sources(
         elif failure.verdict is Verdict.UNFIT:
             tried.add(source.id)
             unfit[_host(source)] = failure
-        if (failure and _ends_the_run(failure)) or len(tried) >= UNFIT_SOURCES:
+        elif expansion.stops:
             return
-
-
-def _ends_the_run(failure: Failure) -> bool:
-    """Whether any other source would fare the same."""
-    return failure.verdict is Verdict.THROTTLED or failure.reason == FULL
+        if len(tried) >= UNFIT_SOURCES:
+            return
 
 
 def _host(source: Source) -> str | None:

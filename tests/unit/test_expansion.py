@@ -297,7 +297,7 @@ def test_when_youtube_throttles_no_other_source_is_asked_for(queue: Queue) -> No
         add(queue, name)
     expansions = list(expand_sources(queue, CONFIG, lists(then=ThrottledError("HTTP Error 429"))))
     assert len(expansions) == 1
-    assert expansions[0].throttled
+    assert expansions[0].stops
     assert queue.counts(SOURCES) == {State.PENDING: 3}
 
 

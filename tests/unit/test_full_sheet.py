@@ -143,7 +143,7 @@ def test_a_source_without_room_for_its_videos_is_listed_again_when_there_is_some
 
     said = expand(queue, 50)
     assert said.failure is not None
-    assert said.failure.reason == FULL
+    assert (said.failure.reason, said.stops) == (FULL, True)
     source = next(queue.rows(SOURCES))
     assert (source.lease.state, source.lease.tries, source.listed_with) == (State.PENDING, 0, "")
     assert source.last_error.startswith("queue-full: the spreadsheet is full")
