@@ -187,15 +187,16 @@ class Gates:
         return {(claim.table.name, claim.row.id) for claim in held if _is_renewed(claim, process)}
 
     def renewed(self, process: Process, queue: WatchedQueue, began: float) -> None:
-        """A worker has renewed what it holds; `began`: since when. With its row the probe is renewed, too."""
-        probe, rows = queue.gate._probe, self._renewed_rows(process)
-        line = self._read().get(_cooldown(process), Said())
+        """A worker has renewed what it holds; `began`: since when. With its row the probe is renewed, too.
+
+        Not where a person has said something else meanwhile: then nothing of the probe is left in the line.
+        """
+        probe, rows, name = queue.gate._probe, self._renewed_rows(process), _cooldown(process)
+        line = self._read().get(name, Said())
         until = _seconds(probe.line.until) if probe and queue.gate._probed in rows else None
-        if (
-            until is not None
-            and until == line.until
-            and until < began + LEASE_SECONDS - queue.store.clock_error_seconds
-        ):
+        if until is None or until != line.until or line.value.casefold() != "probing":
+            return
+        if until < began + LEASE_SECONDS - queue.store.clock_error_seconds and self._touched.get(name, 0.0) < began:
             raise Violation(f"(7) {process.name} renews its row, but not its probe: {line}")
 
     # --- at the end ----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -308,6 +309,43 @@ def test_a_person_lifts_a_cooldown(worker: Callable[..., Queue], store: ClockedS
     before = throttle(queue)
     store.set_control(before.name, lambda line: Control(name=before.name, value=typed, until=before.until))
     assert len(queue.claim(VIDEO_TASKS, 5)) == 5
+
+
+@pytest.mark.parametrize(("typed", "others"), [("Lifted", 5), ("", 5), ("Cool down", 0), ("no idea", 0)])
+@pytest.mark.parametrize("outcome", [Done(), PRIVATE, None])
+def test_what_a_person_says_while_a_probe_runs_stands(
+    worker: Callable[..., Queue], store: ClockedStore, typed: str, others: int, outcome: Outcome | None
+) -> None:
+    """Its Until still stands there: nothing of the probe is left to renew, nor to be ended by what comes of it."""
+    one, two = worker(), worker("host-a/2")
+    add(one)
+    throttle(one)
+    store.ahead += PAUSE
+    (claim,) = one.claim(VIDEO_TASKS, 5)
+    store.set_control(line(one).name, lambda line: replace(line, value=typed) if line else None)
+    said = line(one)
+    store.ahead += timedelta(minutes=8)
+    one.renew()
+    assert line(one) == said
+    assert len(two.claim(VIDEO_TASKS, 5)) == others
+    if outcome is None:
+        one.release([claim])
+    else:
+        one.settle([(claim, outcome)])
+    assert line(one) == said
+
+
+def test_a_video_that_is_throttled_begins_anew_the_cooldown_that_a_person_lifted(
+    worker: Callable[..., Queue], store: ClockedStore
+) -> None:
+    queue = worker()
+    add(queue)
+    throttle(queue)
+    store.ahead += PAUSE
+    (claim,) = queue.claim(VIDEO_TASKS, 5)
+    store.set_control(line(queue).name, lambda line: replace(line, value="") if line else None)
+    queue.settle([(claim, BOT_CHECK)])
+    assert line(queue).value == "cooling"
 
 
 def test_a_person_sets_one_with_and_without_an_end(worker: Callable[..., Queue], store: ClockedStore) -> None:
