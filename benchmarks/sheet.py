@@ -59,10 +59,10 @@ def _by_workers() -> Iterator[Figure]:
             before = fleet.requests
             fleet.start(workers, max_videos=EACH)
             fleet.run()
-            cost = _cost(fleet, before, len(fleet.recorded))
-        what = f"a video, {_counted(workers, 'worker')}, {ROWS:,} rows, with start and end"
-        yield _requests(what, cost.requests, Point("workers", "requests", workers))
-        yield Figure(what=f"bytes of {what}", value=cost.kilobytes, unit="kB", point=Point("workers", "kB", workers))
+            each = cost(fleet, before, len(fleet.recorded))
+        what = f"a video, {counted(workers, 'worker')}, {ROWS:,} rows, with start and end"
+        yield _requests(what, each.requests, Point("workers", "requests", workers))
+        yield Figure(what=f"bytes of {what}", value=each.kilobytes, unit="kB", point=Point("workers", "kB", workers))
 
 
 def _by_rows() -> Iterator[Figure]:
@@ -104,9 +104,9 @@ def _between_looks(fleet: Fleet) -> tuple[Cost, Cost]:
     while len(fleet.begun) < 15:
         fleet.world.step()
     begun, at = len(fleet.begun), fleet.requests
-    look = _cost(fleet, at_first)
+    look = cost(fleet, at_first)
     fleet.run()
-    return look, _cost(fleet, at, len(fleet.begun) - begun)
+    return look, cost(fleet, at, len(fleet.begun) - begun)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Cost:
     kilobytes: float
 
 
-def _cost(fleet: Fleet, since: int, videos: int = 1) -> Cost:
+def cost(fleet: Fleet, since: int, videos: int = 1) -> Cost:
     """Of the requests and their answers from number `since` on."""
     stats = fleet.world.simulator.stats(since)
     return Cost(stats["requests"] / videos, (stats["bytes_in"] + stats["bytes_out"]) / 1000 / videos)
@@ -131,25 +131,26 @@ def _carried() -> Iterator[Figure]:
             fleet.start(workers, seconds=CARRIED_SECONDS)
             fleet.run()
             statuses = fleet.world.simulator.stats(before)["by_status"]
-            carried = _rate(fleet.recorded, began, began + CARRIED_SECONDS - WARMING_SECONDS)
+            carried = rate(fleet.recorded, began, began + CARRIED_SECONDS - WARMING_SECONDS)
             taken = statuses["200"] / len(fleet.recorded)
         wanted = workers * VIDEOS_A_MINUTE
         yield Figure(
-            what=f"carried by Google's quota, {_counted(workers, 'worker')}, {_counted(accounts, 'account')}",
+            what=f"carried by Google's quota, {counted(workers, 'worker')}, {counted(accounts, 'account')}",
             value=carried,
             unit="videos a minute",
             beside=f"wanted: {wanted:,}; {statuses.get('429', 0):,} requests refused, {taken:.2f} taken a video",
             ratio=carried / wanted,
-            point=Point("quota", _counted(accounts, "account"), workers),
+            point=Point("quota", counted(accounts, "account"), workers),
         )
 
 
-def _rate(moments: Sequence[float], begin: float, end: float) -> float:
+def rate(moments: Sequence[float], begin: float, end: float) -> float:
     """How many a minute."""
     return sum(begin <= moment < end for moment in moments) / (end - begin) * 60
 
 
-def _counted(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """`1 worker`, `2 workers`."""
     return f"{number} {what}{'s' * (number > 1)}"
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from math import ceil
 
 from benchmarks.figures import Figure, alone
+from benchmarks.sheet import VIDEOS_A_MINUTE, WARMING_SECONDS, cost, counted, rate
 from tests.sheet import SheetDesk, sheet_desk
 from tests.simulation.fleet import Fleet, sheet_with
 from tests.simulation.world import Process
@@ -29,9 +30,7 @@ BY_HAND_COLUMNS = 26
 """Of a tab that a person has made."""
 CARRIED_BY = ((1, 1, 16), (2, 1, 16), (4, 1, 16), (1, 2, 32), (2, 2, 32), (2, 5, 64))
 """Spreadsheets, accounts and workers."""
-WANTED_OF_ONE = 24
-"""Videos that a worker does in a minute when nothing holds it up."""
-SECONDS, WARMING_SECONDS = 180, 60
+SECONDS = 180
 ARCHIVED, AT_ONCE = 10_000, 5_000
 """Rows, and how many with one batch."""
 
@@ -103,23 +102,19 @@ def _carried() -> Iterator[Figure]:
             began, first = fleets.world.clock.now() + WARMING_SECONDS, fleets.requests
             fleets.start(workers, seconds=SECONDS)
             fleets.run()
-            minutes = (SECONDS - WARMING_SECONDS) / 60
-            done = sum(began <= at < began + 60 * minutes for at in fleets.recorded)
-            stats, videos = fleets.world.simulator.stats(first), len(fleets.recorded)
-        where = f"{_counted(books, 'spreadsheet')}, {_counted(accounts, 'account')}, {workers} workers"
-        wanted = workers * WANTED_OF_ONE
+            carried = rate(fleets.recorded, began, began + SECONDS - WARMING_SECONDS)
+            each = cost(fleets, first, len(fleets.recorded))
+        where = f"{counted(books, 'spreadsheet')}, {counted(accounts, 'account')}, {workers} workers"
+        wanted = workers * VIDEOS_A_MINUTE
         yield Figure(
             what=f"carried by Google's quota, {where}",
-            value=done / minutes,
+            value=carried,
             unit="videos a minute",
             beside=f"wanted: {wanted:,}",
-            ratio=done / minutes / wanted,
+            ratio=carried / wanted,
         )
-        sent = stats["bytes_in"] + stats["bytes_out"]
-        yield Figure(
-            what=f"requests a video, refused ones too, {where}", value=stats["requests"] / videos, unit="requests"
-        )
-        yield Figure(what=f"sent and received for a video, looks too, {where}", value=sent / videos / 1000, unit="kB")
+        yield Figure(what=f"requests a video, refused ones too, {where}", value=each.requests, unit="requests")
+        yield Figure(what=f"sent and received for a video, looks too, {where}", value=each.kilobytes, unit="kB")
 
 
 # --- archiving: a plan ----------------------------------------------------------------------------------------------
@@ -171,10 +166,6 @@ def _archiving(desk: SheetDesk, book: Book, ledger: Ledger) -> list[Json]:
 
 def _cells(desk: SheetDesk) -> int:
     return sum(sheet.rows * sheet.columns for sheet in desk.book.contents.sheets)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number > 1)}"
 
 
 if __name__ == "__main__":
