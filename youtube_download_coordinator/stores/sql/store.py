@@ -64,7 +64,7 @@ class SqlStore:
         # An in-memory database is one connection: its transactions come one after the other.
         self._turn: AbstractContextManager[Any] = threading.RLock() if is_memory(self._engine.url) else nullcontext()
         self._sent: dict[_Seen, list[Lease]] = {}
-        """Leases sent in the place of one that was seen without ever an answer: one of them may stand there."""
+        """Leases sent in the place of one that was seen, and nobody could say whether they were applied."""
         self._prepare()
         _opened.add(self)
 
@@ -94,9 +94,7 @@ class SqlStore:
         try:
             outcomes = self._swap(table, changes)
         except StoreUnavailable:
-            for change in changes:
-                self._sent.setdefault(_seen(table, change.seen), []).append(change.new.lease)
-            there = self._there(table, [change.new for change in changes])
+            there = self._applied(table, changes)
             if not any(there):
                 raise
             outcomes = [Swap.WON if won else Swap.LOST for won in there]
@@ -111,6 +109,15 @@ class SqlStore:
             for index in sorted(outcomes, key=lambda index: changes[index].seen.id):
                 outcomes[index] = self._swap_one(connection, table, changes[index])
         return list(outcomes.values())
+
+    def _applied(self, table: Table[R], changes: Sequence[Change[R]]) -> list[bool]:
+        """Which changes were applied whose answer was lost. Where nobody can say now, what was sent is remembered."""
+        try:
+            return self._there(table, [change.new for change in changes])
+        except StoreUnavailable:
+            for change in changes:
+                self._sent.setdefault(_seen(table, change.seen), []).append(change.new.lease)
+            raise
 
     def _there(self, table: Table[Any], rows: Sequence[Row]) -> list[bool]:
         """After an answer that was lost on the way: which rows stand in the table with just this lease, so that it was applied.
