@@ -7,6 +7,7 @@ import pytest
 from tests.rows import new_source
 from tests.seed_columns import SEED_VIDEO_COLUMNS
 from tests.sheet import DEAD, SOURCE_TAB, VIDEOS, SheetDesk, a_video, video_url
+from tests.sheets_api.faults import Action
 from youtube_download_coordinator.models import Done, Failure, State, Verdict
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
@@ -116,6 +117,29 @@ def test_a_copied_row_becomes_a_duplicate_and_is_processed_once(desk: SheetDesk,
     assert sorted((line["ID"], line["Status"], line["LastError"]) for line in desk.lines()) == [
         ("1", "done", ""),
         ("2", "error", "duplicate of 1"),
+    ]
+
+
+@pytest.mark.parametrize("fault", [None, "reset", "apply_then_reset"])
+def test_a_row_whose_copy_is_read_beside_it_is_claimed_once(
+    desk: SheetDesk, queue: Queue, fault: Action | None
+) -> None:
+    """Also when the claim's answer is lost: each of the two would be found to stand there as one's own."""
+    add(queue, 1, 2)
+    desk.look_again(queue)
+    desk.person.duplicate_row(VIDEOS, 1)
+    if fault:
+        desk.simulator.faults.add(fault, body="findReplace")
+    (claim,) = queue.claim(VIDEO_TASKS, 2)
+    assert claim.row.url == video_url(1)
+    assert queue.renew() == []
+    assert queue.settle([(claim, Done(result="ok"))])[0] is not None
+    desk.finish(queue)
+    desk.look_again(queue)
+    assert sorted((line["URL"], line["Status"], line["LastError"]) for line in desk.lines()) == [
+        (video_url(1), "done", ""),
+        (video_url(1), "error", "duplicate of 1"),
+        (video_url(2), "done", ""),
     ]
 
 

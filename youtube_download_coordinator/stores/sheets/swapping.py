@@ -39,7 +39,20 @@ class Swaps:
         """Words sent in the place of a word without ever an answer: one of them may stand there, or may come to."""
 
     def swap(self, name: str, changes: Sequence[Change[Any]]) -> list[int]:
-        """How many lines each change has changed: 0 is lost, more than 1 says that somebody has copied the row."""
+        """How many lines each change has changed: 0 is lost, more than 1 says that somebody has copied the row.
+
+        Of several that saw one word (a copy was read beside its row) only the first is made: without an answer each would be
+        taken for the one that stands there.
+        """
+        counts = [0] * len(changes)
+        first: dict[str, int] = {}
+        for at, change in enumerate(changes):
+            first.setdefault(write_word(change.seen), at)
+        for at, count in zip(first.values(), self._swap(name, [changes[at] for at in first.values()]), strict=True):
+            counts[at] = count
+        return counts
+
+    def _swap(self, name: str, changes: Sequence[Change[Any]]) -> list[int]:
         try:
             counts = self._send(name, changes)
             unsure = [at for at, count in enumerate(counts) if not count and changes[at].seen.lease.state is State.HELD]
