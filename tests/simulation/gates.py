@@ -17,7 +17,7 @@ from tests.simulation.hosts import host_of
 from tests.simulation.roles import LEASE_SECONDS
 from tests.simulation.world import Process, Request, Violation
 from youtube_download_coordinator.models import Row
-from youtube_download_coordinator.store import SOURCES, Table
+from youtube_download_coordinator.store import Table
 
 if TYPE_CHECKING:
     from tests.simulation.chaos import Chaos
@@ -125,11 +125,9 @@ class Gates:
             raise Violation(
                 f"(7) {queue.worker} begins with v{row.id}, and last looked at Control {self.now - at:.1f} s ago"
             )
+        # Half a minute: what it was told since may have come to another thread, or while it waited for its turn to begin.
         known = self._known[process]
-        if table.name == SOURCES.name:  # between the look and the listing other requests are made
-            known = [each for each, later in pairwise(known) if later[0] > self.now - KNOWN_SECONDS] + known[-1:]
-        else:
-            known = known[-1:]
+        known = [each for each, later in pairwise(known) if later[0] > self.now - KNOWN_SECONDS] + known[-1:]
         wrong = [self._closed(process, queue, (table.name, row.id), said) for _, _, said in known]
         if all(wrong):
             raise Violation(f"(7) {queue.worker} begins with v{row.id} while {wrong[-1]}")
@@ -173,8 +171,8 @@ class Gates:
 
     def _still_probes(self, process: Process, queue: WatchedQueue) -> bool:
         """Whether a probe still counts: by what stands in Control, or because its worker is well and works on its row."""
-        if self._touched.get(_cooldown(process), 0.0) >= self._probing[process]:
-            return False  # a person has ended it
+        if self._touched.get(_cooldown(process), 0.0) >= self._probing[process] - LATE_SECONDS:
+            return False  # a person has ended it, perhaps before its worker knew that its line was written
         probe = queue.gate._probe
         until = _seconds(probe.line.until) if probe else None
         if until is not None and until > self.now:
@@ -235,6 +233,8 @@ def _until(cell: Any) -> float | None:
         return round((float(cell) - DAYS_BEFORE_1970) * 86400)
     if re.fullmatch(r"\d{4}-\d\d-\d\d[T ][\d:]+Z?", str(cell)):
         return datetime.fromisoformat(str(cell).rstrip("Z") + "+00:00").timestamp()
+    if re.fullmatch(r"\d+/\d\d/\d{4} [\d:]+", str(cell)):  # as Sheets shows it; the 21st is no month
+        return datetime.strptime(f"{cell} +0000", "%m/%d/%Y %H:%M:%S %z").timestamp()
     return None
 
 
