@@ -277,7 +277,7 @@ class Coordinator:
     def _process_here(self, claim: Claim[VideoTask], processor: Callable[[Any], Any]) -> bool:
         with Heartbeat(self.queue):
             try:
-                if wait_to_begin(self.queue.gate, VIDEO_TASKS, claim.row):
+                if wait_to_begin(self.queue.gate, VIDEO_TASKS, claim.row) or not self.queue.is_valid(claim):
                     self._release(claim)
                     return False
                 claim.renew_until = self.queue.monotonic() + self.config.attempt_timeout.total_seconds()

@@ -111,7 +111,7 @@ class HeldVideos:
             claim = self._waiting.pop(0)
             if self._queue.is_valid(claim):  # else it ran out in a suspended machine
                 self._stopped = wait_to_begin(self._queue.gate, VIDEO_TASKS, claim.row) is not None
-                if not self._stopped:
+                if not self._stopped and self._queue.is_valid(claim):  # still: the store may have been away
                     return claim
             self._queue.release([claim])
         return None

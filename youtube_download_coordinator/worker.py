@@ -211,7 +211,7 @@ class Worker:
         self._backlog.popleft()  # only now: until then it is given back from there
 
     def _next(self) -> Claim[VideoTask] | None:
-        """The first of the backlog that is valid and may begin now. One that ran out there (a suspended machine) is not begun.
+        """The first of the backlog that is valid and may begin now. One that ran out there is not begun.
 
         None, too, when this worker is to stop: what is left in the backlog is given back.
         """
@@ -221,9 +221,12 @@ class Worker:
                 self._claimed -= len(self._backlog)
                 self._give_back_backlog()
                 continue
-            if self.queue.is_valid(self._backlog[0]):
-                return self._backlog[0] if self._may_begin(self._backlog[0].row) else None
-            self.queue.release([self._backlog[0]])
+            claim = self._backlog[0]
+            if self.queue.is_valid(claim) and not self._may_begin(claim.row):
+                return None
+            if self.queue.is_valid(claim):  # still: the gate may have waited for a store that was away
+                return claim
+            self.queue.release([claim])
             self._backlog.popleft()
             self._claimed -= 1
         return None

@@ -17,7 +17,7 @@ from tests.simulation.hosts import host_of
 from tests.simulation.roles import LEASE_SECONDS
 from tests.simulation.world import Process, Request, Violation
 from youtube_download_coordinator.models import Row
-from youtube_download_coordinator.store import Table
+from youtube_download_coordinator.store import SOURCES, Table
 
 if TYPE_CHECKING:
     from tests.simulation.chaos import Chaos
@@ -125,9 +125,11 @@ class Gates:
             raise Violation(
                 f"(7) {queue.worker} begins with v{row.id}, and last looked at Control {self.now - at:.1f} s ago"
             )
-        # Half a minute: what it was told since may have come to another thread, or while it waited for its turn to begin.
         known = self._known[process]
-        known = [each for each, later in pairwise(known) if later[0] > self.now - KNOWN_SECONDS] + known[-1:]
+        if table.name == SOURCES.name:  # between the look and the listing other requests are made
+            known = [each for each, later in pairwise(known) if later[0] > self.now - KNOWN_SECONDS] + known[-1:]
+        else:
+            known = known[-1:]
         wrong = [self._closed(process, queue, (table.name, row.id), said) for _, _, said in known]
         if all(wrong):
             raise Violation(f"(7) {queue.worker} begins with v{row.id} while {wrong[-1]}")

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.faulty_store import ClockedStore
-from tests.rows import make_gate, make_queue, new_video
+from tests.faulty_store import ClockedStore, FaultyStore
+from tests.rows import Clock, make_gate, make_queue, new_video
 from tests.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator
 from youtube_download_coordinator import coordinator as coordinator_module
@@ -205,6 +205,32 @@ def rounds(coordinator: Coordinator, outcomes: list[Outcome], max_seconds: float
     for _ in coordinator.rounds(limits, summary):
         summary.add(worker(coordinator.queue, lambda task: outcomes.pop(0) if outcomes else Done()).run())
     return summary
+
+
+@pytest.mark.parametrize("asked", range(1, 7))
+def test_a_claim_that_runs_out_while_the_gate_waits_for_the_store_is_not_begun(asked: int) -> None:
+    """The store answers after ten minutes, whichever question it is."""
+    store, clock = FaultyStore(), Clock()
+    queue = make_queue(store, clock=clock)
+    queue.add(VIDEO_TASKS, [new_video(1)])
+    questions = 0
+
+    def answers_late(verb: str) -> bool:
+        nonlocal questions
+        if verb == "now" and queue.held_rows:
+            questions += 1
+            clock.seconds += 601 if questions == asked else 0
+        return False
+
+    def process(task: VideoTask) -> Outcome:
+        was_late = clock.seconds > 1600
+        assert task.lease.version == (3 if was_late else 1), "given back, and claimed anew"
+        store.fails = lambda verb: False
+        return Done()
+
+    store.fails = answers_late
+    assert worker(queue, process).run().endings == {Ending.DONE: 1}
+    store.close()
 
 
 def test_a_run_waits_for_the_end_of_a_cooldown_and_goes_on_by_probing(ours: tuple[Coordinator, ClockedStore]) -> None:
