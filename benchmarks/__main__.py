@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...]`: measure all, or those; show them, and write them down for docs/proof.md (website/proof.py).
+"""`python -m benchmarks [NAME ...]`: measure all, or those; show them, and write them down for docs/proof.md (tools/docs).
 
 The exit code is 1 when a bar is missed.
 """
@@ -14,10 +14,10 @@ from dataclasses import asdict
 from importlib import import_module
 
 from benchmarks.figures import Figure, show
-from website import proof
+from tools.docs import proof_page as proof
 
 ALL = ("claims", "sheet", "spreadsheets", "listing", "child", "audio", "flow")
-"""A module of this package each, with `measure()`; its place on the page is in website/proof.py: TITLES, and AXES for plots."""
+"""A module of this package each, with `measure()`; its place on the page is in tools/docs/proof_page.py: TITLES, and AXES for plots."""
 
 
 def main() -> int:

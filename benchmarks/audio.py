@@ -22,10 +22,10 @@ import imageio_ffmpeg
 
 from benchmarks.figures import Figure, alone, answer, start
 from benchmarks.youtube_replay import PORT, PROGRAM, replay
-from tests.rows import new_video
+from tests.support.rows import new_video
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.models import Done
-from youtube_download_coordinator.processing import process_video
+from youtube_download_coordinator.workers.run_processor import process_video
 
 PLAYLIST = "https://www.youtube.com/playlist?list=PLXJg25X-OulsVsnvZ7RVtSDW-id9_RzAO"
 VIDEOS = 8

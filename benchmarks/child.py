@@ -9,10 +9,10 @@ import json
 import time
 
 from benchmarks.figures import Figure, alone, median
-from tests.rows import new_video
+from tests.support.rows import new_video
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.models import Done
-from youtube_download_coordinator.processing import process_video
+from youtube_download_coordinator.workers.run_processor import process_video
 
 ATTEMPTS = 30
 

@@ -20,10 +20,10 @@ from tempfile import TemporaryDirectory
 import sqlalchemy as sa
 
 from benchmarks.figures import Figure, Point, alone, answer, median, start
-from tests.rows import make_queue, new_video
+from tests.support.rows import make_queue, new_video
 from youtube_download_coordinator.models import Done
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.store import VIDEO_TASKS
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
 
 VIDEOS = 800

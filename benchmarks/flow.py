@@ -18,12 +18,12 @@ from tempfile import TemporaryDirectory
 import psutil
 
 from benchmarks.figures import Figure, alone, answer, peak_megabytes, start
-from examples.prefect_server import PrefectServer, serving
-from tests.rows import new_video
+from tests.support.prefect_server import PrefectServer, serving
+from tests.support.rows import new_video
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.coordinator import Coordinator
-from youtube_download_coordinator.store import VIDEO_TASKS
-from youtube_download_coordinator.worker import Limits
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.workers.worker import Limits
 
 PROCESSOR = "benchmarks.nothing:process"
 WARMING, VIDEOS = 5, 1000

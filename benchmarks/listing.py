@@ -18,14 +18,15 @@ from tempfile import TemporaryDirectory
 from benchmarks.figures import Figure, alone, answer, peak_megabytes, start
 from benchmarks.youtube_replay import PROGRAM, replay
 from examples.media_site import serving
-from tests.rows import make_queue
+from tests.support.rows import make_queue
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.expansion import expand_next
-from youtube_download_coordinator.ingest import NO_LEASE
 from youtube_download_coordinator.models import Source
-from youtube_download_coordinator.queue import Queue, R
-from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS, Table
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.queue import R
+from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS, Table
+from youtube_download_coordinator.sources.sources_file import NO_LEASE
 from youtube_download_coordinator.stores.sql import SqlStore
+from youtube_download_coordinator.workers.expansion import expand_next
 
 ENTRIES = 10_000
 LEAST_RATIO = 0.8

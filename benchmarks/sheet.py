@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from benchmarks.figures import Figure, Point, alone
 from tests.simulation.fleet import Fleet
-from youtube_download_coordinator.store import VIDEO_TASKS
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.layout import COLUMNS
 
 EACH = 40

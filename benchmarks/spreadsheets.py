@@ -14,15 +14,15 @@ from math import ceil
 
 from benchmarks.figures import Figure, alone
 from benchmarks.sheet import VIDEOS_A_MINUTE, WARMING_SECONDS, cost, counted, rate
-from tests.sheet import SheetDesk, sheet_desk
 from tests.simulation.fleet import Fleet, sheet_with
 from tests.simulation.world import Process
+from tests.support.sheet import SheetDesk, sheet_desk
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.store import VIDEO_TASKS
-from youtube_download_coordinator.stores.sheets.book import Book, Ledger
-from youtube_download_coordinator.stores.sheets.connection import Connection, Json
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.stores.sheets.api import Connection, Json
 from youtube_download_coordinator.stores.sheets.layout import COLUMNS
-from youtube_download_coordinator.stores.sheets.room import read_room
+from youtube_download_coordinator.stores.sheets.setup.capacity import read_room
+from youtube_download_coordinator.stores.sheets.spreadsheet import Book, Ledger
 
 OWN_COLUMNS = (0, 2, 5)
 """Columns of people's own among the videos."""

@@ -18,9 +18,10 @@ from tasks.repairs import recover_all
 from tasks.reports import COMPLETED_WITH_ERRORS, finished, in_words, report_ingested, report_steps
 from tasks.sources import something_is_due, take_in
 from tasks.videos import check_unless_imported
-from youtube_download_coordinator import Coordinator, preflight
-from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
-from youtube_download_coordinator.worker import Limits, Summary
+from youtube_download_coordinator import Coordinator
+from youtube_download_coordinator.operations import preflight
+from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.workers.worker import Limits, Summary
 
 Steps = list[tuple[str, State[Any]]]
 

@@ -12,7 +12,7 @@ from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor
 from tasks.progress import Progress
 from tasks.reports import finished, report_videos, skipped
 from tasks.videos import submit_with
-from youtube_download_coordinator.worker import Limits
+from youtube_download_coordinator.workers.worker import Limits
 
 
 @flow(name="process-videos", flow_run_name=f"process videos on {host()}: {{processor}}", persist_result=False)

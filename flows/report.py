@@ -10,8 +10,8 @@ from prefect.client.schemas.objects import State
 from tasks.context import coordinator, in_one_line
 from tasks.events import fleet_idle
 from tasks.reports import finished, report_overview
-from youtube_download_coordinator.overview import overview
-from youtube_download_coordinator.report import page
+from youtube_download_coordinator.operations.overview import overview
+from youtube_download_coordinator.operations.summary import page
 
 
 @flow(name="report", flow_run_name="report", persist_result=False)

@@ -21,10 +21,10 @@ from tasks.context import coordinator
 from tasks.videos import may_go_away
 from youtube_download_coordinator import VideoTask
 from youtube_download_coordinator.errors import ClaimLost, attempt_error
-from youtube_download_coordinator.held_videos import HeldVideos
 from youtube_download_coordinator.models import Failure
-from youtube_download_coordinator.processing import process_video as process_in_child
-from youtube_download_coordinator.worker import Ending
+from youtube_download_coordinator.workers.claim_block import HeldVideos
+from youtube_download_coordinator.workers.run_processor import process_video as process_in_child
+from youtube_download_coordinator.workers.worker import Ending
 
 _open: list[HeldVideos] = []
 

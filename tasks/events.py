@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from prefect.events import emit_event
 
-from youtube_download_coordinator.expansion import Expansion
 from youtube_download_coordinator.models import Control, Row, State, VideoTask, cut, utc_text
-from youtube_download_coordinator.overview import Overview
+from youtube_download_coordinator.operations.overview import Overview
+from youtube_download_coordinator.workers.expansion import Expansion
 
 PREFIX = "youtube-coordinator"
 VIDEO_DONE = f"{PREFIX}.video.done"

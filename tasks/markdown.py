@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from youtube_download_coordinator.models import cut
-from youtube_download_coordinator.report import Page
-from youtube_download_coordinator.worker import Summary
+from youtube_download_coordinator.operations.summary import Page
+from youtube_download_coordinator.workers.worker import Summary
 
 TEXT_MAX_CHARACTERS = 120
 LAST_ATTEMPTS = 20

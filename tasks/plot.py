@@ -9,7 +9,7 @@ import base64
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as ET
 
-from youtube_download_coordinator.overview import Day
+from youtube_download_coordinator.operations.overview import Day
 
 WIDTH, HEIGHT = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 60, 60, 40, 30

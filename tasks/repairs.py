@@ -8,8 +8,9 @@ from typing import Literal
 from prefect import task
 
 from tasks.context import REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE, opaque
-from youtube_download_coordinator.queue import Queue, Recovered
-from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.queue import Recovered
+from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 
 
 @task(

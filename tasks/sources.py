@@ -16,11 +16,11 @@ from tasks.context import REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE, never, opaque
 from tasks.events import source_expanded
 from youtube_download_coordinator import BadUrl, Config, Coordinator, Source, SourcesFileError
 from youtube_download_coordinator.coordinator import Client
-from youtube_download_coordinator.expansion import Expansion, Listing, expand, expand_sources, list_in_child
-from youtube_download_coordinator.ingest import Ingested, ingest_file
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.store import SOURCES, Table
-from youtube_download_coordinator.survivors import Survivor
+from youtube_download_coordinator.queue.store import SOURCES, Table
+from youtube_download_coordinator.sources.sources_file import Ingested, ingest_file
+from youtube_download_coordinator.workers.expansion import Expansion, Listing, expand, expand_sources, list_in_child
+from youtube_download_coordinator.workers.reaper import Survivor
 
 
 @task(

@@ -17,17 +17,18 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Cancelled, Failed
 
 from tasks.context import never, opaque, value_of
-from youtube_download_coordinator import AttemptError, Config, TransientError, VideoTask, preflight
-from youtube_download_coordinator.children import Stopped
+from youtube_download_coordinator import AttemptError, Config, TransientError, VideoTask
 from youtube_download_coordinator.models import Failure, Outcome, Verdict
-from youtube_download_coordinator.processing import (
+from youtube_download_coordinator.operations import preflight
+from youtube_download_coordinator.processes.parent import Stopped
+from youtube_download_coordinator.workers.run_processor import (
     argument_of,
     call_in_process,
     check_processor,
     process_video,
     resolve_processor,
 )
-from youtube_download_coordinator.worker import Submit, Unendable
+from youtube_download_coordinator.workers.worker import Submit, Unendable
 
 FAILED_VERDICTS = {Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT}
 

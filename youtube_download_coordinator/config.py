@@ -19,13 +19,13 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
-from youtube_download_coordinator.cooldown import Pauses
 from youtube_download_coordinator.errors import BadFilter, ConfigError, like
-from youtube_download_coordinator.filters import Filters, checked
-from youtube_download_coordinator.pace import Pace
-from youtube_download_coordinator.processors.layout import Template
-from youtube_download_coordinator.refresh import MAX_HOURS, refresh_hours
-from youtube_download_coordinator.youtube.yt_dlp_options import check_options
+from youtube_download_coordinator.processors.output_paths import Template
+from youtube_download_coordinator.queue.cooldown import Pauses
+from youtube_download_coordinator.queue.rate_limit import Pace
+from youtube_download_coordinator.queue.refresh import MAX_HOURS, refresh_hours
+from youtube_download_coordinator.sources.filters import Filters, checked
+from youtube_download_coordinator.youtube.options import check_options
 
 YEAR_MINUTES = 366 * 24 * 60
 """No time is longer, so that adding one to a date never fails."""

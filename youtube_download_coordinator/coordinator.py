@@ -23,23 +23,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from youtube_download_coordinator import children
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.cooldown import cooldown_name
 from youtube_download_coordinator.errors import ConfigError, SourcesFileError, StoreError, UserError
-from youtube_download_coordinator.expansion import Expansion, expand, expand_next, expand_sources
-from youtube_download_coordinator.gate import Closed, Gate
-from youtube_download_coordinator.heartbeat import Heartbeat
-from youtube_download_coordinator.held_videos import HeldVideos
-from youtube_download_coordinator.ingest import Ingested, ingest_file, new_source, with_columns
-from youtube_download_coordinator.lifecycle import Policy
 from youtube_download_coordinator.models import Outcome, Source, VideoTask
-from youtube_download_coordinator.processing import call_in_process, process_video
+from youtube_download_coordinator.operations.summary import Page
+from youtube_download_coordinator.processes import parent as children
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.report import Page
-from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS, Store, Where
-from youtube_download_coordinator.survivors import Survivor
-from youtube_download_coordinator.worker import (
+from youtube_download_coordinator.queue.admission import Closed, Gate
+from youtube_download_coordinator.queue.cooldown import cooldown_name
+from youtube_download_coordinator.queue.lifecycle import Policy
+from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS, Store, Where
+from youtube_download_coordinator.sources.sources_file import Ingested, ingest_file, new_source, with_columns
+from youtube_download_coordinator.workers.claim_block import HeldVideos
+from youtube_download_coordinator.workers.expansion import Expansion, expand, expand_next, expand_sources
+from youtube_download_coordinator.workers.heartbeat import Heartbeat
+from youtube_download_coordinator.workers.reaper import Survivor
+from youtube_download_coordinator.workers.run_processor import call_in_process, process_video
+from youtube_download_coordinator.workers.worker import (
     Attempt,
     Ending,
     Limits,

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from examples.prefect_server import PrefectServer, serving
+from tests.support.prefect_server import PrefectServer, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("YDC_TEST_SHARED") or ROOT.parent / "shared")

@@ -22,20 +22,20 @@ from urllib.error import HTTPError
 
 import psutil
 
-from examples.prefect_server import POOL, PrefectServer, serving
-from tests import rows
-from tests.sample_processors import READY_FOLDER, TOLD
-from tests.waiting import any_alive, wait_until
+from tests.support import rows
+from tests.support.prefect_server import POOL, PrefectServer, serving
+from tests.support.sample_processors import READY_FOLDER, TOLD
+from tests.support.waiting import any_alive, wait_until
 from youtube_download_coordinator import Config, Coordinator
 from youtube_download_coordinator.models import State
-from youtube_download_coordinator.store import VIDEO_TASKS
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 VIDEOS = 3
 CONCURRENCY = 2
 LEASE_SECONDS = 30
-HANGS = "tests.sample_processors:hangs_with_a_child"
-TASK_HANGS = "tests.sample_tasks:hangs"
-WAITS = "tests.sample_processors:ends_when_it_is_told"
+HANGS = "tests.support.sample_processors:hangs_with_a_child"
+TASK_HANGS = "tests.support.sample_tasks:hangs"
+WAITS = "tests.support.sample_processors:ends_when_it_is_told"
 START_SECONDS = 120
 END_SECONDS = 200
 UNCOUNTED, ATTEMPTS, ALL = [0, 0, 0], [0, 1, 1], [1, 1, 1]

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import Replay
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 from youtube_download_coordinator.models import Lease, State, VideoTask
-from youtube_download_coordinator.store import DEAD_LETTERS, VIDEO_TASKS
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]

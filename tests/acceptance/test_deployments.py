@@ -12,15 +12,15 @@ import pytest
 import yaml
 
 from examples.media_site import make_site, serving
-from examples.prefect_server import POOL, PrefectServer
 from tasks import automations
 from tasks.context import host
-from tests.rows import new_video
-from tests.sample_processors import READY_FOLDER
-from tests.waiting import wait_until
+from tests.support.prefect_server import POOL, PrefectServer
+from tests.support.rows import new_video
+from tests.support.sample_processors import READY_FOLDER
+from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator
 from youtube_download_coordinator.models import State
-from youtube_download_coordinator.store import VIDEO_TASKS
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
@@ -76,7 +76,7 @@ def test_a_deployed_run_processes_every_video(prefect_server: PrefectServer, fol
     rows = ours.client.get_video_tasks()
     assert {row["Title"]: row["Status"] for row in rows} == dict.fromkeys(TITLES, "done")
     assert all(Path(str(row["Result"])).stat().st_size for row in rows)
-    listed = messages(prefect_server, "youtube_download_coordinator.expansion")
+    listed = messages(prefect_server, "youtube_download_coordinator.workers.expansion")
     assert listed.count(f"A small media site: {len(TITLES)} videos listed, {len(TITLES)} new") == 1
 
 
@@ -96,7 +96,7 @@ def test_when_a_workers_flows_are_ended_they_give_back_what_they_hold(
     ours = Coordinator(Config(database_url=f"sqlite:///{folder / 'queue.db'}"))
     ours.queue.add(VIDEO_TASKS, [new_video(77)])
     (video,) = [row for row in ours.queue.rows(VIDEO_TASKS) if row.lease.state is State.PENDING]
-    hangs = "processor=tests.sample_processors:hangs_with_a_child"
+    hangs = "processor=tests.support.sample_processors:hangs_with_a_child"
     prefect_server.prefect("deployment", "run", "process-videos/process-videos", "--param", hangs)
     wait_until((folder / str(video.id)).exists, BEGUN_SECONDS)
     subprocess.run([sys.executable, ROOT / "deploy" / "end_flows.py", str(worker.pid)], check=True)

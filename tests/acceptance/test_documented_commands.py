@@ -20,11 +20,11 @@ from textwrap import dedent
 import pytest
 
 from examples.media_site import make_site, serving
-from examples.prefect_server import PrefectServer
-from tests.rows import make_queue, new_source, new_video
-from tests.sheets_api import SheetsServer, Spreadsheet
+from tests.fake_google import SheetsServer, Spreadsheet
+from tests.support.prefect_server import PrefectServer
+from tests.support.rows import make_queue, new_source, new_video
 from youtube_download_coordinator.models import Failure, Verdict
-from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]  # a Prefect server may begin in it

@@ -14,12 +14,12 @@ import imageio_ffmpeg
 import psutil
 import pytest
 
-from tests import rows
 from tests.acceptance.conftest import Replay, serve
-from tests.waiting import any_alive, wait_until
+from tests.support import rows
+from tests.support.waiting import any_alive, wait_until
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.models import Done, Failure, Verdict, VideoTask
-from youtube_download_coordinator.processing import process_video
+from youtube_download_coordinator.workers.run_processor import process_video
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -31,7 +31,7 @@ ONE_VIDEO = """
 import json, sys
 from tests.acceptance.test_download_replay import video
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.processing import process_video
+from youtube_download_coordinator.workers.run_processor import process_video
 print(process_video("audio", video("UKwSQSFN4Nw"), Config(output_dir=sys.argv[1])))
 """
 

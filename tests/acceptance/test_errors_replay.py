@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from tests import rows
 from tests.acceptance.conftest import Replay
+from tests.support import rows
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.coordinator import Coordinator
-from youtube_download_coordinator.expansion import list_in_child
-from youtube_download_coordinator.ingest import new_source
 from youtube_download_coordinator.models import Row, State
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.reasons import about
-from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
-from youtube_download_coordinator.worker import Limits
+from youtube_download_coordinator.sources.sources_file import new_source
+from youtube_download_coordinator.workers.expansion import list_in_child
+from youtube_download_coordinator.workers.worker import Limits
 from youtube_download_coordinator.youtube.listing import ListedVideo
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -142,7 +142,7 @@ def test_what_yt_dlp_says_to_a_processor_of_ones_own_is_understood(
     (blocked,) = listed_videos(ours)[:1]
     replay.faults(player(blocked, "botcheck"))
     add(ours, "8VajtrESJzA", "rwcfPqbAx-0", "don-t-exist", blocked)
-    ours.process(f"tests.sample_processors:{processor}", Limits(concurrency=1))
+    ours.process(f"tests.support.sample_processors:{processor}", Limits(concurrency=1))
     found = {name: (row.lease.reason, row.lease.state, row.retry_count) for name, row in all_videos(ours).items()}
     assert found == {
         "8VajtrESJzA": ("private", DEAD, 1),

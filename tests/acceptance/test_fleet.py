@@ -26,10 +26,10 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
 
 from examples.media_site import make_site, serving
-from examples.prefect_server import PrefectServer
 from tests.acceptance.conftest import REPLAY_PROGRAM, Replay
-from tests.sheets_api import SheetsServer, Spreadsheet
-from tests.waiting import wait_until
+from tests.fake_google import SheetsServer, Spreadsheet
+from tests.support.prefect_server import PrefectServer
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

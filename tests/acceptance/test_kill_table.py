@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from examples.prefect_server import PrefectServer
 from tests.acceptance.kill_table import EVENTS, LEASE_SECONDS, Event, see, server_for_kills
+from tests.support.prefect_server import PrefectServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 

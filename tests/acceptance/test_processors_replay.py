@@ -11,11 +11,11 @@ from typing import Any
 import mutagen
 import pytest
 
-from tests import rows
 from tests.acceptance.conftest import Replay
+from tests.support import rows
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.models import Done, Failure, Outcome, Verdict
-from youtube_download_coordinator.processing import process_video
+from youtube_download_coordinator.workers.run_processor import process_video
 
 pytestmark = pytest.mark.slow
 

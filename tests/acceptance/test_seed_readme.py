@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from examples.media_site import make_site, serving
-from tests.seed_columns import SEED_SOURCE_COLUMNS, SEED_VIDEO_COLUMNS
-from tests.sheets_api import SheetsServer, Spreadsheet
+from tests.fake_google import SheetsServer, Spreadsheet
+from tests.support.seed_columns import SEED_SOURCE_COLUMNS, SEED_VIDEO_COLUMNS
 
 TITLES = ("One", "=SUM(1;2)", "12:30", "Vier")
 

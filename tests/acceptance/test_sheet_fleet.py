@@ -14,16 +14,16 @@ import pytest
 
 from examples.media_site import serving
 from tests.contract.test_many_processes import Fleet
-from tests.seed_columns import SEED_VIDEO_COLUMNS
-from tests.sheets_api import Person, SheetsServer, Simulator, Spreadsheet
+from tests.fake_google import Person, SheetsServer, Simulator, Spreadsheet
 from tests.simulation.fleet import video
-from tests.waiting import wait_until
+from tests.support.seed_columns import SEED_VIDEO_COLUMNS
+from tests.support.waiting import wait_until
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.coordinator import Coordinator
-from youtube_download_coordinator.ingest import new_source
 from youtube_download_coordinator.models import State
-from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
-from youtube_download_coordinator.stores.sheets.words import read_word
+from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.sources.sources_file import new_source
+from youtube_download_coordinator.stores.sheets.lease_codec import read_word
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -26,7 +26,7 @@ from tests.chaos.trouble import Troubles
 from tests.simulation.fleet import video
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.coordinator import Coordinator
-from youtube_download_coordinator.store import VIDEO_TASKS
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 app = App(name="python -m tests.chaos", help=__doc__)
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import psutil
 
-from examples.prefect_server import ROOT, YDC, PrefectServer, serving, started
 from tests.chaos.disks import small_disk
 from tests.chaos.evidence import key_of
 from tests.chaos.processor import DISK, JOURNAL, WORKER
 from tests.chaos.stores import Place
+from tests.support.prefect_server import ROOT, YDC, PrefectServer, serving, started
 
 PROCESSOR = "tests.chaos.processor:work"
 WORKERS = 3

@@ -16,7 +16,7 @@ import psutil
 import sqlalchemy as sa
 
 from tests.chaos.disks import fill, small_disk
-from tests.sheets_api import SheetsServer
+from tests.fake_google import SheetsServer
 from youtube_download_coordinator.stores.sql.tables import metadata
 
 Lines = list[Mapping[str, Any]]

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.seed_columns import SEED_VIDEO_COLUMNS
-from tests.sheets_api import SheetsServer
+from tests.fake_google import SheetsServer
+from tests.support.seed_columns import SEED_VIDEO_COLUMNS
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.store import Store
+from youtube_download_coordinator.queue.store import Store
 from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.stores.sql import SqlStore
 from youtube_download_coordinator.stores.sql.tables import metadata

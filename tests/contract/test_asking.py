@@ -7,13 +7,12 @@ from dataclasses import replace
 import pytest
 
 from tests.contract.test_queue import NO_WAIT, PRIVATE, RETRY, claim_one, filled
-from tests.rows import POLICY, make_queue, new_source, new_video
-from youtube_download_coordinator import lifecycle
-from youtube_download_coordinator.lifecycle import At
+from tests.support.rows import POLICY, make_queue, new_source, new_video
 from youtube_download_coordinator.models import Done, State, Status, VideoTask
-from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.selection import Answer, Selection
-from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store
+from youtube_download_coordinator.queue import Queue, lifecycle
+from youtube_download_coordinator.queue.lifecycle import At
+from youtube_download_coordinator.queue.selection import Answer, Selection
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store
 
 
 def settled(store: Store) -> Queue:

@@ -1,4 +1,4 @@
-"""The lines of control, bullet by bullet (youtube_download_coordinator/store.py), on every backend."""
+"""The lines of control, bullet by bullet (youtube_download_coordinator/queue/store.py), on every backend."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from youtube_download_coordinator.models import Control
-from youtube_download_coordinator.store import Store
+from youtube_download_coordinator.queue.store import Store
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 FULL = Control(

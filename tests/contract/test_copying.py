@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from tests.contract.conftest import BACKENDS, POSTGRESQL_URL
-from tests.faulty_store import FaultyStore
-from tests.rows import make_queue, new_source, new_video
-from tests.sheet import SheetDesk, sheet_desk
-from youtube_download_coordinator.copying import NotCopied, copy_queue
+from tests.support.faulty_store import FaultyStore
+from tests.support.rows import make_queue, new_source, new_video
+from tests.support.sheet import SheetDesk, sheet_desk
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.models import Control, Done, Failure, Row, Source, State, Verdict
+from youtube_download_coordinator.operations.copy_queue import NotCopied, copy_queue
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
 
 VIDEOS = 12
 DEAD, RETRIED = Failure(verdict=Verdict.PERMANENT, reason="private"), Failure(verdict=Verdict.RETRY, reason="http-503")

@@ -9,9 +9,9 @@ import textwrap
 
 FORKING = """
     import os, sys
-    from tests.rows import new_video
+    from tests.support.rows import new_video
     from youtube_download_coordinator import Config, Coordinator
-    from youtube_download_coordinator.store import VIDEO_TASKS
+    from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
     coordinator = Coordinator(Config(claim_jitter_seconds=0, idle_poll_seconds=0))
     coordinator.queue.add(VIDEO_TASKS, [new_video(number) for number in range(60)])

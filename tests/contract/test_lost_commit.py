@@ -15,11 +15,11 @@ import pytest
 import sqlalchemy as sa
 
 from tests.contract.conftest import POSTGRESQL_URL
-from tests.rows import POLICY, make_queue, new_video
-from youtube_download_coordinator import lifecycle
+from tests.support.rows import POLICY, make_queue, new_video
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.models import Done, State, VideoTask
-from youtube_download_coordinator.store import DEAD_LETTERS, VIDEO_TASKS, Change, Swap
+from youtube_download_coordinator.queue import lifecycle
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS, Change, Swap
 from youtube_download_coordinator.stores.sql import SqlStore, engine
 from youtube_download_coordinator.stores.sql.tables import metadata, videos
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import pytest
 
-from tests.rows import new_video
-from tests.waiting import wait_until
+from tests.support.rows import new_video
+from tests.support.waiting import wait_until
 from youtube_download_coordinator import coordinator as coordinator_module
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.coordinator import Coordinator
 from youtube_download_coordinator.models import State
-from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 
 PROCESSES = 8
 VIDEOS = 600
@@ -45,7 +45,7 @@ class Attempt:
 
 
 class Fleet:
-    """Processes of tests/claiming_worker.py on one queue, and their logs."""
+    """Processes of tests/support/claiming_worker.py on one queue, and their logs."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str], stack: ExitStack) -> None:
         self._folder = folder
@@ -56,7 +56,14 @@ class Fleet:
     def start(self, *arguments: str) -> None:
         """Start one more; it waits for the others."""
         job, *options = arguments
-        command = [sys.executable, "-m", "tests.claiming_worker", job, str(self._log(len(self.processes))), *options]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.support.claiming_worker",
+            job,
+            str(self._log(len(self.processes))),
+            *options,
+        ]
         pipe = subprocess.PIPE
         process = subprocess.Popen(
             command, env=self._environment, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True

@@ -7,12 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from tests.rows import POLICY, Clock, make_queue, new_source, new_video
-from tests.waiting import wait_until
-from youtube_download_coordinator import lifecycle
+from tests.support.rows import POLICY, Clock, make_queue, new_source, new_video
+from tests.support.waiting import wait_until
 from youtube_download_coordinator.models import Done, Failure, Outcome, State, Status, Verdict, VideoTask
-from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Store, Where
+from youtube_download_coordinator.queue import Claim, Queue, lifecycle
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Store, Where
 
 RETRY = Failure(verdict=Verdict.RETRY, reason="http-503", message="Service Unavailable")
 GONE = Failure(verdict=Verdict.GONE, reason="gone", message="Video unavailable")
@@ -260,7 +259,7 @@ def test_what_a_listing_learned_is_recorded_with_its_outcome(store: Store) -> No
 
 
 def test_pauses_double_up_to_the_longest(store: Store) -> None:
-    from youtube_download_coordinator.lifecycle import pause_seconds
+    from youtube_download_coordinator.queue.lifecycle import pause_seconds
 
     assert [pause_seconds(tries, 0.0, POLICY) for tries in (1, 2, 3, 9, 99)] == [60, 120, 240, 3600, 3600]
     assert pause_seconds(1, 0.999, POLICY) == pytest.approx(30, abs=0.1)

@@ -1,4 +1,4 @@
-"""`restore`, bullet by bullet (youtube_download_coordinator/store.py), on every backend."""
+"""`restore`, bullet by bullet (youtube_download_coordinator/queue/store.py), on every backend."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.rows import new_source, new_video
+from tests.support.rows import new_source, new_video
 from youtube_download_coordinator.errors import StoreError
 from youtube_download_coordinator.models import Lease, State, VideoTask
-from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store, Swap
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store, Swap
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 

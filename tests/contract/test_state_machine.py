@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
-from tests.rows import new_video
+from tests.support.rows import new_video
 from youtube_download_coordinator.models import Lease, State, VideoTask
-from youtube_download_coordinator.store import DEAD_LETTERS, VIDEO_TASKS, Change, R, Store, Swap, Table
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS, Change, R, Store, Swap, Table
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 NO_SHRINKING = settings(max_examples=200, deadline=None, database=None, phases=[Phase.generate])

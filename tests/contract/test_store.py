@@ -1,4 +1,4 @@
-"""The Store contract, bullet by bullet (youtube_download_coordinator/store.py), on every backend."""
+"""The Store contract, bullet by bullet (youtube_download_coordinator/queue/store.py), on every backend."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ from typing import Any
 
 import pytest
 
-from tests.rows import new_source, new_video
+from tests.support.rows import new_source, new_video
 from youtube_download_coordinator.models import NEVER, SKIPPED, Lease, State, VideoTask
-from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store, Swap, Tally, Where
+from youtube_download_coordinator.queue.store import (
+    DEAD_LETTERS,
+    SOURCES,
+    VIDEO_TASKS,
+    Change,
+    Store,
+    Swap,
+    Tally,
+    Where,
+)
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

@@ -14,9 +14,9 @@ from prefect.settings import (
 from prefect.testing.utilities import prefect_test_harness
 
 from examples.media_site import make_site, serving
-from tests import rows
+from tests.support import rows
 from youtube_download_coordinator import Config, Coordinator
-from youtube_download_coordinator.store import VIDEO_TASKS
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 SERVER_SECONDS = 120
 TITLES = ("A reading from Recife", "Market talk, Chennai")

@@ -24,7 +24,7 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventOrder, Eve
 
 from youtube_download_coordinator import Coordinator
 from youtube_download_coordinator.models import VideoTask
-from youtube_download_coordinator.store import DEAD_LETTERS, VIDEO_TASKS
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
 
 NEWEST_FIRST = FlowRunSort.EXPECTED_START_TIME_DESC
 

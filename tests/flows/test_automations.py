@@ -20,7 +20,7 @@ from prefect.states import Completed, Running
 
 from tasks.automations import HEARTBEAT, NAME, TAG, establish, zombie_automation
 from tasks.notifications import COOLDOWN, IDLE, SURGE
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 NAMES = (NAME, SURGE, COOLDOWN, IDLE)
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,10 +13,10 @@ from flows.process_videos import process_videos
 from flows.recover_stalled import recover_stalled
 from tasks.blocks import YoutubeCoordinator, settings_of_this_worker
 from tests.flows import seen
-from tests.rows import new_video
-from tests.waiting import wait_until
+from tests.support.rows import new_video
+from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, ConfigError, Coordinator
-from youtube_download_coordinator.store import VIDEO_TASKS
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 SECRET = "s3cr3t-and-nobody-reads-it"
 KEY = {"type": "service_account", "client_email": "worker@example.org", "private_key": SECRET}
@@ -39,7 +39,7 @@ def test_flows_take_their_settings_from_the_block(queue_url: str) -> None:
     ours = Coordinator(Config(database_url=queue_url))
     ours.queue.add(VIDEO_TASKS, [new_video(1)])
     save(settings={"concurrency": 1}, secret_settings={"database_url": queue_url})
-    state = process_videos("tests.sample_processors:does_nothing", return_state=True)
+    state = process_videos("tests.support.sample_processors:does_nothing", return_state=True)
     assert (state.message, seen.statuses(ours)) == ("1 done", ["done"])
 
 

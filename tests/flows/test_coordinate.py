@@ -10,10 +10,10 @@ from flows.coordinate import coordinate
 from tasks.context import host
 from tests.flows import seen
 from tests.flows.conftest import TITLES, AddVideos
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator
 
-NOTHING = "tests.sample_processors:does_nothing"
+NOTHING = "tests.support.sample_processors:does_nothing"
 
 
 def test_from_a_sources_file_to_the_audio_of_every_video(ours: Coordinator, sources_file: Path, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_videos_that_failed_are_tried_again_until_they_are_dead(
 ) -> None:
     add_videos(1)
     monkeypatch.setenv("YDC_RETRY_BACKOFF_SECONDS", "0.1")
-    state = coordinate("tests.sample_processors:fails", return_state=True)
+    state = coordinate("tests.support.sample_processors:fails", return_state=True)
     assert (state.name, state.message) == ("CompletedWithErrors", "2 retry, 1 dead")
     assert [dead.retry_count for dead in seen.dead_letters(ours)] == [3]
 
@@ -59,20 +59,20 @@ def test_max_videos_counts_over_all_rounds(
 ) -> None:
     add_videos(1)
     monkeypatch.setenv("YDC_RETRY_BACKOFF_SECONDS", "0.1")
-    state = coordinate("tests.sample_processors:fails", max_videos=2, return_state=True)
+    state = coordinate("tests.support.sample_processors:fails", max_videos=2, return_state=True)
     assert state.message == "2 retry"
 
 
 def test_it_does_not_wait_beyond_its_minutes(ours: Coordinator, add_videos: AddVideos) -> None:
     """The failed video is due again in half a minute at the earliest."""
     add_videos(1)
-    state = coordinate("tests.sample_processors:fails", max_minutes=0.45, return_state=True)
+    state = coordinate("tests.support.sample_processors:fails", max_minutes=0.45, return_state=True)
     assert state.message == "1 retry"
 
 
 def test_a_cooldown_that_lasts_longer_than_its_time_ends_it(ours: Coordinator, add_videos: AddVideos) -> None:
     add_videos(2)
-    state = coordinate("tests.sample_processors:is_throttled", concurrency=1, max_minutes=5, return_state=True)
+    state = coordinate("tests.support.sample_processors:is_throttled", concurrency=1, max_minutes=5, return_state=True)
     assert state.name == "CompletedWithErrors"
     assert (state.message or "").startswith("1 given back; stopped: cooldown ")
     assert (state.message or "").endswith("bot-check: Sign in to confirm")

@@ -19,18 +19,18 @@ from flows.ingest_sources import ingest_sources
 from flows.process_videos import process_videos
 from flows.recover_stalled import recover_stalled
 from flows.report import report
-from tests.rows import new_video
-from tests.sheets_api import SheetsServer, Simulator
+from tests.fake_google import SheetsServer, Simulator
+from tests.support.rows import new_video
 from youtube_download_coordinator import Config, Coordinator
 from youtube_download_coordinator import coordinator as library
 from youtube_download_coordinator.models import Done
-from youtube_download_coordinator.overview import overview
-from youtube_download_coordinator.report import page
-from youtube_download_coordinator.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.operations.overview import overview
+from youtube_download_coordinator.operations.summary import page
+from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 
 LIMIT = 6
 """A start, the tabs, their headers, a look through them and what the run asks for first; and two more."""
-NOTHING = "tests.sample_processors:does_nothing"
+NOTHING = "tests.support.sample_processors:does_nothing"
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from flows.process_videos import process_videos
 from flows.recover_stalled import recover_stalled
 from tests.flows import seen
 from tests.flows.conftest import AddVideos
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator
 
-HERE = "tests.sample_processors"
+HERE = "tests.support.sample_processors"
 
 
 def lines_of(state: State[Any]) -> list[str]:
@@ -36,7 +36,7 @@ def lines_of(state: State[Any]) -> list[str]:
         (f"{HERE}:nothing", "there is no nothing in "),
         (f"{HERE}:a_number", f"the processor {HERE}:a_number is a int, which cannot be called"),
         (f"{HERE}:takes_three", f"the processor {HERE}:takes_three is called with one argument, the video, but takes "),
-        ("tests.sample_tasks:takes_three", "is called with one argument, the video, but takes "),
+        ("tests.support.sample_tasks:takes_three", "is called with one argument, the video, but takes "),
         (
             "audi",
             "the processor “audi” is neither download, audio, metadata, subtitles nor module:function; did you mean audio?",

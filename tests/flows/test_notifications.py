@@ -24,9 +24,9 @@ from tasks.events import COOLDOWN_OPENED, DEAD_LETTERED, PREFIX
 from tasks.notifications import COOLDOWN, IDLE, SURGE, NoBlock, find_block, notifications
 from tests.flows import seen
 from tests.flows.conftest import AddVideos
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator
-from youtube_download_coordinator.store import VIDEO_TASKS
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 TYPE = "custom-webhook"
 

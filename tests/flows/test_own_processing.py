@@ -14,7 +14,7 @@ from flows.process_videos import process_videos
 from tasks.claims import claim_videos, finish, process_video
 from tests.flows import seen
 from tests.flows.conftest import TITLES, AddVideos
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator, PermanentError, UnfitError
 from youtube_download_coordinator.errors import ClaimLost
 from youtube_download_coordinator.models import VideoTask
@@ -64,7 +64,7 @@ def test_a_processors_error_reaches_the_flow_and_goes_where_it_belongs(
         with claim_videos() as videos:
             for video in videos:
                 try:
-                    process_video(video, "tests.sample_processors:refuses")
+                    process_video(video, "tests.support.sample_processors:refuses")
                 except PermanentError as error:
                     finish(video, error)
 
@@ -79,7 +79,7 @@ def test_a_flow_that_fails_fails_one_attempt_and_holds_nothing(ours: Coordinator
     def forgets_to_catch() -> None:
         with claim_videos() as videos:
             for video in videos:
-                process_video(video, "tests.sample_processors:fails")
+                process_video(video, "tests.support.sample_processors:fails")
 
     assert forgets_to_catch(return_state=True).is_failed()
     assert seen.statuses(ours) == ["pending"] * 3
@@ -93,7 +93,7 @@ def test_a_task_of_ones_own_is_called_and_not_named(ours: Coordinator, add_video
     def names_it() -> None:
         with claim_videos() as videos:
             for video in videos:
-                process_video(video, "tests.sample_tasks:spells")
+                process_video(video, "tests.support.sample_tasks:spells")
 
     with pytest.raises(UnfitError, match="spells is a Prefect task: only flows run it"):
         names_it()
@@ -106,7 +106,7 @@ def test_many_at_a_time(ours: Coordinator, add_videos: AddVideos) -> None:
     @flow
     def together() -> None:
         with claim_videos() as videos:
-            spelt = "tests.sample_processors:spells"
+            spelt = "tests.support.sample_processors:spells"
             for video, run in [(video, process_video.submit(video, spelt)) for video in videos]:
                 finish(video, run.result())
 

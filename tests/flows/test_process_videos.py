@@ -8,14 +8,14 @@ import pytest
 
 from flows.process_videos import process_videos
 from tasks.context import host
-from tests import sample_tasks
 from tests.flows import seen
 from tests.flows.conftest import AddVideos
-from tests.waiting import wait_until
+from tests.support import sample_tasks
+from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator
 
-FUNCTIONS = "tests.sample_processors"
-TASKS = "tests.sample_tasks"
+FUNCTIONS = "tests.support.sample_processors"
+TASKS = "tests.support.sample_tasks"
 LETTERS = json.dumps({"letters": len("https://example.org/video-00001")}, separators=(",", ":"))
 
 

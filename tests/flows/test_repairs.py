@@ -7,9 +7,9 @@ from flows.recover_stalled import recover_stalled
 from flows.requeue_dead_letters import requeue_dead_letters
 from tests.flows import seen
 from tests.flows.conftest import AddVideos
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator
-from youtube_download_coordinator.store import VIDEO_TASKS
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 
 def test_what_a_dead_worker_held_is_pending_again(ours: Coordinator, add_videos: AddVideos) -> None:
@@ -32,7 +32,7 @@ def test_what_is_held_is_left_alone(ours: Coordinator, add_videos: AddVideos) ->
 
 def test_dead_letters_get_all_their_attempts_again(ours: Coordinator, add_videos: AddVideos) -> None:
     add_videos(3)
-    process_videos("tests.sample_processors:refuses")
+    process_videos("tests.support.sample_processors:refuses")
     state = requeue_dead_letters([1, 3], return_state=True)
     assert state.message == "2 dead letters requeued"
     assert seen.table(state, "requeued-dead-letters") == [{"requeued": 2}]

@@ -19,17 +19,17 @@ from flows.recover_stalled import recover_stalled
 from flows.report import report
 from tasks import plot, progress
 from tasks.context import host
-from tests import sample_tasks
 from tests.flows import seen
 from tests.flows.conftest import TITLES, AddVideos
-from tests.rows import new_video
-from tests.waiting import wait_until
+from tests.support import sample_tasks
+from tests.support.rows import new_video
+from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator
-from youtube_download_coordinator.lifecycle import is_stalled
-from youtube_download_coordinator.overview import DAYS
-from youtube_download_coordinator.store import VIDEO_TASKS
+from youtube_download_coordinator.operations.overview import DAYS
+from youtube_download_coordinator.queue.lifecycle import is_stalled
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
-FUNCTIONS = "tests.sample_processors"
+FUNCTIONS = "tests.support.sample_processors"
 NASTY = "[click](javascript:alert(1)) | <b>bold</b>"
 
 

@@ -11,9 +11,9 @@ from flows.expand_sources import expand_sources
 from flows.ingest_sources import ingest_sources
 from tests.flows import seen
 from tests.flows.conftest import TITLES
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator
-from youtube_download_coordinator.store import SOURCES
+from youtube_download_coordinator.queue.store import SOURCES
 
 
 def test_a_file_is_taken_in(ours: Coordinator, sources_file: Path, media_site: str) -> None:

@@ -18,14 +18,14 @@ from prefect.settings import get_current_settings
 
 from tests.flows import seen
 from tests.flows.conftest import AddVideos
-from tests.sample_processors import READY_FOLDER
-from tests.waiting import any_alive, wait_until
+from tests.support.sample_processors import READY_FOLDER
+from tests.support.waiting import any_alive, wait_until
 from youtube_download_coordinator import Coordinator
 
 ROOT = Path(__file__).resolve().parents[2]
-BY_FUNCTION = "process_videos('tests.sample_processors:hangs_with_a_child', concurrency=2)"
-BY_TASK = "process_videos('tests.sample_tasks:hangs', concurrency=2)"
-OF_ONES_OWN = "tests.sample_tasks.a_flow_of_ones_own()"
+BY_FUNCTION = "process_videos('tests.support.sample_processors:hangs_with_a_child', concurrency=2)"
+BY_TASK = "process_videos('tests.support.sample_tasks:hangs', concurrency=2)"
+OF_ONES_OWN = "tests.support.sample_tasks.a_flow_of_ones_own()"
 
 Running = Callable[[str], "subprocess.Popen[bytes]"]
 

@@ -9,17 +9,17 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from tests.rows import make_gate
 from tests.simulation import threads
 from tests.simulation.world import Process, World
+from tests.support.rows import make_gate
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.lifecycle import Policy
 from youtube_download_coordinator.models import Done, Lease, Outcome, VideoTask
 from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.lifecycle import Policy
 from youtube_download_coordinator.stores.sheets import SheetsStore
+from youtube_download_coordinator.stores.sheets.cells import row_values
 from youtube_download_coordinator.stores.sheets.layout import COLUMNS
-from youtube_download_coordinator.stores.sheets.rows import row_values
-from youtube_download_coordinator.worker import Limits, Worker
+from youtube_download_coordinator.workers.worker import Limits, Worker
 
 VIDEO_SECONDS = 10.0
 LEASE_SECONDS = 600.0

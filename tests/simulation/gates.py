@@ -17,7 +17,7 @@ from tests.simulation.hosts import host_of
 from tests.simulation.roles import LEASE_SECONDS
 from tests.simulation.world import Process, Request, Violation
 from youtube_download_coordinator.models import Row
-from youtube_download_coordinator.store import SOURCES, Table
+from youtube_download_coordinator.queue.store import SOURCES, Table
 
 if TYPE_CHECKING:
     from tests.simulation.chaos import Chaos

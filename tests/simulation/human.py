@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from tests.sheets_api import Person
-from youtube_download_coordinator.stores.sheets.words import read_word
+from tests.fake_google import Person
+from youtube_download_coordinator.stores.sheets.lease_codec import read_word
 
 if TYPE_CHECKING:
     from tests.simulation.chaos import Chaos

@@ -18,9 +18,9 @@ from tests.simulation.leases import Steps
 from tests.simulation.world import Request, Violation
 from youtube_download_coordinator.models import Row, State, VideoTask, utc_text
 from youtube_download_coordinator.queue import Claim
-from youtube_download_coordinator.store import SOURCES, Table
-from youtube_download_coordinator.stores.sheets.rows import status_text
-from youtube_download_coordinator.stores.sheets.words import Word, read_word, version
+from youtube_download_coordinator.queue.store import SOURCES, Table
+from youtube_download_coordinator.stores.sheets.cells import status_text
+from youtube_download_coordinator.stores.sheets.lease_codec import Word, read_word, version
 
 if TYPE_CHECKING:
     from tests.simulation.chaos import Chaos

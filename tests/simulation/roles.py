@@ -10,22 +10,22 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tests.rows import make_gate
 from tests.simulation import threads
 from tests.simulation.hosts import host_of, worker_name
 from tests.simulation.human import source_url, video_url
 from tests.simulation.world import Process
+from tests.support.rows import make_gate
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.cooldown import Pauses
 from youtube_download_coordinator.errors import StoreUnavailable, TransientError
-from youtube_download_coordinator.expansion import expand_next
-from youtube_download_coordinator.lifecycle import Policy
 from youtube_download_coordinator.models import Done, Failure, Lease, Outcome, Row, Source, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
+from youtube_download_coordinator.queue.cooldown import Pauses
+from youtube_download_coordinator.queue.lifecycle import Policy
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
+from youtube_download_coordinator.sources.urls import source_target, video_target
 from youtube_download_coordinator.stores.sheets import SheetsStore
-from youtube_download_coordinator.urls import source_target, video_target
-from youtube_download_coordinator.worker import Limits, Worker
+from youtube_download_coordinator.workers.expansion import expand_next
+from youtube_download_coordinator.workers.worker import Limits, Worker
 from youtube_download_coordinator.youtube.listing import Listed, ListedTitle, ListedVideo
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from tests.sheets_api import Person
+from tests.fake_google import Person
 from tests.simulation.hosts import HOSTS
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.simulation.oracle import told
 from tests.simulation.world import Event, Request
-from youtube_download_coordinator.stores.sheets.words import read_word
+from youtube_download_coordinator.stores.sheets.lease_codec import read_word
 
 _SUBJECT = re.compile(r"v\d+(?=\.\d+ )|(?:yt|url):\S+")
 _WORKER = re.compile(r"host\d/")

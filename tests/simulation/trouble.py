@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from tests.sheets_api import Fault
-from tests.sheets_api.faults import Faults
+from tests.fake_google import Fault
+from tests.fake_google.faults import Faults
 
 FAULTS: tuple[tuple[str, dict[str, Any], str, float], ...] = (
     ("status", {"status": 429}, "429, the quota is used up", 1),

@@ -21,11 +21,13 @@ import gspread
 import requests
 from gspread.exceptions import APIError
 
-from tests.sheets_api import ManualClock, NoAnswer, Simulator, Spreadsheet
+from tests.fake_google import ManualClock, NoAnswer, Simulator, Spreadsheet
 from tests.simulation import threads
-from youtube_download_coordinator import expansion, heartbeat, queue, worker
-from youtube_download_coordinator.stores.sheets import book, connection
-from youtube_download_coordinator.stores.sheets.connection import DRIFT, Outside
+from youtube_download_coordinator.queue import queue
+from youtube_download_coordinator.stores.sheets import api as connection
+from youtube_download_coordinator.stores.sheets import spreadsheet as book
+from youtube_download_coordinator.stores.sheets.api import DRIFT, Outside
+from youtube_download_coordinator.workers import expansion, heartbeat, worker
 
 PATH = "https://sheets.googleapis.com"
 NEVER = float("inf")

@@ -11,10 +11,10 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from tests.clip_site import FEED, LIVE, Site
-from tests.faulty_store import ClockedStore, FaultyStore
-from tests.rows import Clock, make_queue
-from tests.sheet import SheetDesk, sheet_desk
+from tests.support.clip_site import FEED, LIVE, Site
+from tests.support.faulty_store import ClockedStore, FaultyStore
+from tests.support.rows import Clock, make_queue
+from tests.support.sheet import SheetDesk, sheet_desk
 from youtube_download_coordinator.processors.built_in import Settings
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.youtube.network import Network

@@ -11,17 +11,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.faulty_store import FaultyStore
-from tests.rows import make_queue, new_video
-from tests.waiting import wait_until
-from youtube_download_coordinator import Config, Coordinator, PermanentError, ThrottledError, expansion
+from tests.support.faulty_store import FaultyStore
+from tests.support.rows import make_queue, new_video
+from tests.support.waiting import wait_until
+from youtube_download_coordinator import Config, Coordinator, PermanentError, ThrottledError
 from youtube_download_coordinator import coordinator as coordinator_module
-from youtube_download_coordinator import worker as worker_module
 from youtube_download_coordinator.errors import LaterError, SourcesFileError, StoreUnavailable
 from youtube_download_coordinator.models import Source, State, VideoTask
 from youtube_download_coordinator.queue import Claim
-from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
-from youtube_download_coordinator.worker import Limits, Summary, Worker
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.workers import expansion
+from youtube_download_coordinator.workers import worker as worker_module
+from youtube_download_coordinator.workers.worker import Limits, Summary, Worker
 from youtube_download_coordinator.youtube.listing import Listed, ListedVideo
 
 CHANNEL = "https://www.youtube.com/channel/UC{:022}"
@@ -443,7 +444,7 @@ def test_an_attempt_submitted_in_the_moment_of_an_interruption_is_ended(
     monkeypatch.setattr(Worker, "_begin", begin)
     add(coordinator)
     with pytest.raises(KeyboardInterrupt):
-        coordinator.process("tests.bad_processors:sleeps", Limits(concurrency=2))
+        coordinator.process("tests.support.bad_processors:sleeps", Limits(concurrency=2))
     assert (only_row(coordinator).lease.state, only_row(coordinator).retry_count) == (State.PENDING, 0)
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("video")] == []
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 import youtube_download_coordinator
-from tests.rows import POLICY, new_video
-from youtube_download_coordinator import lifecycle
+from tests.support.rows import POLICY, new_video
 from youtube_download_coordinator.errors import AttemptError
 from youtube_download_coordinator.models import DETAIL_MAX_CHARACTERS, Failure, State, Verdict
+from youtube_download_coordinator.queue import lifecycle
 from youtube_download_coordinator.reasons import ADVICE_MAX_CHARACTERS, HAPPENS, REASONS, about, advice, document
-from youtube_download_coordinator.youtube import verdicts
+from youtube_download_coordinator.youtube import error_rules as verdicts
 
 LIBRARY = Path(youtube_download_coordinator.__file__).parent
 

@@ -18,6 +18,7 @@ from typing import Annotated, NoReturn
 from cyclopts import CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from youtube_download_coordinator.cli import (
+    adding,
     copying,
     deploying,
     exporting,
@@ -26,7 +27,6 @@ from youtube_download_coordinator.cli import (
     report,
     rows,
     running,
-    sources,
     status,
     steering,
 )
@@ -35,6 +35,7 @@ from youtube_download_coordinator.cli.terminal import printable_lines, say
 from youtube_download_coordinator.errors import CoordinatorError, UserError
 
 __all__ = [
+    "adding",
     "app",
     "copying",
     "deploying",
@@ -45,7 +46,6 @@ __all__ = [
     "report",
     "rows",
     "running",
-    "sources",
     "status",
     "steering",
 ]

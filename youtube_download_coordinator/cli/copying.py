@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.cli.application import WORK, app
-from youtube_download_coordinator.cli.options import AS_SET, QueueOptions
+from youtube_download_coordinator.cli.queue_options import AS_SET, QueueOptions
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import UserError
 
@@ -34,7 +34,7 @@ def copy(*, to: str, queue: QueueOptions = AS_SET) -> int:
         A database's URL, or a Google Sheet: its ID, or its address. It is empty, or has a part of this queue already.
     """
     from youtube_download_coordinator.coordinator import open_queue
-    from youtube_download_coordinator.copying import copy_queue
+    from youtube_download_coordinator.operations.copy_queue import copy_queue
 
     config, target = queue.config(), _target(to, queue)
     if _queue_named(config) == _queue_named(target):

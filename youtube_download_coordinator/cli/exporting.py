@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TextIO
 from cyclopts import Parameter
 
 from youtube_download_coordinator.cli.application import LOOK, app
-from youtube_download_coordinator.cli.options import (
+from youtube_download_coordinator.cli.queue_options import (
     AS_SET,
     NO_FILTERS,
     Filters,

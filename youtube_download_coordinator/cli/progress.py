@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.cli.terminal import console, is_terminal, printable
 from youtube_download_coordinator.models import State
-from youtube_download_coordinator.store import VIDEO_TASKS
-from youtube_download_coordinator.worker import FAILED, Attempt, Ending
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.workers.worker import FAILED, Attempt, Ending
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from youtube_download_coordinator.expansion import Expansion
     from youtube_download_coordinator.queue import Queue
+    from youtube_download_coordinator.workers.expansion import Expansion
 
 COUNT_AGAIN_SECONDS = 60.0
 """Other machines work on the queue too, and people add to it; on a sheet counting is a request."""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
-from youtube_download_coordinator.cli.options import AS_SET, QueueOptions
+from youtube_download_coordinator.cli.queue_options import AS_SET, QueueOptions
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import ConfigError
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
-    from youtube_download_coordinator.doctor import Check
+    from youtube_download_coordinator.operations.doctor import Check
 
 
 @app.command(group=WORK)
@@ -28,7 +28,7 @@ def init(*, queue: QueueOptions = AS_SET) -> int:
     ydc init --spreadsheet-id 1AbC...xyz --credentials-file service-account.json
     ```
     """
-    from youtube_download_coordinator.stores.sheets.preparing import init_spreadsheet
+    from youtube_download_coordinator.stores.sheets.setup.init import init_spreadsheet
 
     config = queue.config()
     if not config.spreadsheet_id:
@@ -57,7 +57,7 @@ def doctor(
     processor
         What the workers are to do: download (which needs everything), audio, metadata, subtitles, or module:function.
     """
-    from youtube_download_coordinator.doctor import examine
+    from youtube_download_coordinator.operations.doctor import examine
 
     problems = warnings = 0
     with ExitStack() as stack:
@@ -77,16 +77,16 @@ def _count(number: int, what: str) -> str:
 
 def checks(config: Config, stack: ExitStack, processor: str = "download") -> list[Check]:
     """What `ydc doctor` looks at: the queue, then this machine."""
-    from youtube_download_coordinator import preflight
-    from youtube_download_coordinator.doctor import Check
+    from youtube_download_coordinator.operations import preflight
+    from youtube_download_coordinator.operations.doctor import Check
 
     queue = _sheet_checks(config, stack) if config.spreadsheet_id else [Check("database", _database_look(config))]
     return [*queue, *preflight.checks(config, processor), *_processor_checks(processor)]
 
 
 def _processor_checks(processor: str) -> list[Check]:
-    from youtube_download_coordinator.doctor import Check
-    from youtube_download_coordinator.processing import BUILT_INS, check_processor
+    from youtube_download_coordinator.operations.doctor import Check
+    from youtube_download_coordinator.workers.run_processor import BUILT_INS, check_processor
 
     def look() -> str:
         check_processor(processor)
@@ -96,8 +96,8 @@ def _processor_checks(processor: str) -> list[Check]:
 
 
 def _sheet_checks(config: Config, stack: ExitStack) -> list[Check]:
-    from youtube_download_coordinator.doctor import Check
-    from youtube_download_coordinator.stores.sheets.checkup import Checkup
+    from youtube_download_coordinator.operations.doctor import Check
+    from youtube_download_coordinator.stores.sheets.setup.checks import Checkup
 
     checkup = Checkup(config)
     stack.callback(checkup.close)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from youtube_download_coordinator.cli.application import EXIT_FAILED, REPAIR, app
-from youtube_download_coordinator.cli.options import (
+from youtube_download_coordinator.cli.queue_options import (
     AS_SET,
     NO_FILTERS,
     TABLES,
@@ -24,7 +24,7 @@ from youtube_download_coordinator.cli.options import (
 )
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import UserError
-from youtube_download_coordinator.selection import Answer, Selection
+from youtube_download_coordinator.queue.selection import Answer, Selection
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.queue import Queue

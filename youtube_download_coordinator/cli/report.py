@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.cli.application import LOOK, app
-from youtube_download_coordinator.cli.options import AS_SET, AsJson, QueueOptions
+from youtube_download_coordinator.cli.queue_options import AS_SET, AsJson, QueueOptions
 from youtube_download_coordinator.cli.terminal import is_terminal, print_lines, print_section, say, say_json
 
 if TYPE_CHECKING:
-    from youtube_download_coordinator.report import Cell, Page, Section
+    from youtube_download_coordinator.operations.summary import Cell, Page, Section
 
 
 @app.command(group=LOOK)
@@ -23,8 +23,8 @@ def report(*, json: AsJson = False, queue: QueueOptions = AS_SET) -> int:
     ydc report --json
     ```
     """
-    from youtube_download_coordinator.overview import overview
-    from youtube_download_coordinator.report import page
+    from youtube_download_coordinator.operations.overview import overview
+    from youtube_download_coordinator.operations.summary import page
 
     coordinator = queue.coordinator()
     found = page(overview(coordinator.queue))

@@ -8,7 +8,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, assert_never
 
 from youtube_download_coordinator.cli.application import LOOK, app
-from youtube_download_coordinator.cli.options import (
+from youtube_download_coordinator.cli.queue_options import (
     AS_SET,
     NO_FILTERS,
     TABLES,
@@ -32,10 +32,10 @@ from youtube_download_coordinator.cli.terminal import (
     say_json,
 )
 from youtube_download_coordinator.errors import UserError
-from youtube_download_coordinator.lifecycle import is_due, is_stalled
 from youtube_download_coordinator.models import Row, State, utc_text
+from youtube_download_coordinator.queue.lifecycle import is_due, is_stalled
+from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.reasons import about
-from youtube_download_coordinator.selection import Selection
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from youtube_download_coordinator.cli.adding import tell_ingested
 from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
-from youtube_download_coordinator.cli.options import AS_SET, OtherSites, QueueOptions, check_positive
-from youtube_download_coordinator.cli.sources import tell_ingested
+from youtube_download_coordinator.cli.queue_options import AS_SET, OtherSites, QueueOptions, check_positive
 from youtube_download_coordinator.cli.status import print_overview
 from youtube_download_coordinator.cli.terminal import say
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.cli.progress import Progress
     from youtube_download_coordinator.coordinator import Coordinator
-    from youtube_download_coordinator.expansion import Expansion
     from youtube_download_coordinator.models import Failure
-    from youtube_download_coordinator.worker import Attempt, Limits, Summary
+    from youtube_download_coordinator.workers.expansion import Expansion
+    from youtube_download_coordinator.workers.worker import Attempt, Limits, Summary
 
 Sources = Annotated[Path | None, Parameter(name=["--sources", "-s"])]
 
@@ -58,10 +58,10 @@ def run(
     concurrency
         Videos processed at a time.
     """
-    from youtube_download_coordinator import preflight
     from youtube_download_coordinator.config import unknown_variables
-    from youtube_download_coordinator.processing import check_processor
-    from youtube_download_coordinator.worker import Limits
+    from youtube_download_coordinator.operations import preflight
+    from youtube_download_coordinator.workers.run_processor import check_processor
+    from youtube_download_coordinator.workers.worker import Limits
 
     check_positive(max_videos=max_videos, max_minutes=max_minutes)
     check_processor(processor)
@@ -104,7 +104,7 @@ def _tell_what_to_do(summary: Summary, unlisted: Sequence[Failure]) -> None:
 def _work(coordinator: Coordinator, processor: str, limits: Limits) -> tuple[Summary, list[Failure]]:
     """Everything there is to do; what was done, and why sources could not be listed to their end."""
     from youtube_download_coordinator.cli.progress import Progress, redrawn
-    from youtube_download_coordinator.worker import Summary
+    from youtube_download_coordinator.workers.worker import Summary
 
     summary, unlisted = Summary(), []
     progress = Progress(coordinator.queue)

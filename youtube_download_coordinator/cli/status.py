@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from youtube_download_coordinator.cli.application import LOOK, app
-from youtube_download_coordinator.cli.options import AS_SET, AsJson, Flag, QueueOptions, check_positive
+from youtube_download_coordinator.cli.queue_options import AS_SET, AsJson, Flag, QueueOptions, check_positive
 from youtube_download_coordinator.cli.terminal import STYLES, console, is_terminal, print_lines, printable, say_json
-from youtube_download_coordinator.cooldown import in_words
 from youtube_download_coordinator.models import Control, State, utc_text
+from youtube_download_coordinator.queue.cooldown import in_words
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    from youtube_download_coordinator.overview import Overview
+    from youtube_download_coordinator.operations.overview import Overview
     from youtube_download_coordinator.queue import Queue
 
 NARROW_COLUMNS = 60
@@ -79,7 +79,7 @@ def print_overview(queue: Queue) -> None:
 
 
 def look(queue: Queue) -> Overview:
-    from youtube_download_coordinator.overview import overview
+    from youtube_download_coordinator.operations.overview import overview
 
     return overview(queue)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.cli.application import REPAIR, app
-from youtube_download_coordinator.cli.options import AS_SET, Flag, QueueOptions, check_positive
+from youtube_download_coordinator.cli.queue_options import AS_SET, Flag, QueueOptions, check_positive
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import ConfigError
 
@@ -67,6 +67,6 @@ def _host(worker: str) -> str:
 
 
 def _tell(line: Control | None, otherwise: str) -> None:
-    from youtube_download_coordinator.cooldown import in_words
+    from youtube_download_coordinator.queue.cooldown import in_words
 
     say(in_words(line) if line else otherwise)

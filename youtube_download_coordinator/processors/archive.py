@@ -16,7 +16,7 @@ from typing import Any
 
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.processors.files import make_folder, write_text
-from youtube_download_coordinator.processors.layout import file_stem, key_digest, safe_name
+from youtube_download_coordinator.processors.output_paths import file_stem, key_digest, safe_name
 
 FOLDER = ".archive"
 

@@ -20,14 +20,14 @@ from typing import Any
 from youtube_download_coordinator.errors import AttemptError, GoneError, PermanentError, TransientError
 from youtube_download_coordinator.models import Done, VideoTask
 from youtube_download_coordinator.processors.archive import Archive, Product
+from youtube_download_coordinator.processors.availability import check_whole, one_video
 from youtube_download_coordinator.processors.ffmpeg import find_ffmpeg
 from youtube_download_coordinator.processors.files import check_free_disk, held_alone, make_folder, move_into_place
-from youtube_download_coordinator.processors.layout import Template, file_stem, safe_name
-from youtube_download_coordinator.processors.one_video import check_whole, one_video
+from youtube_download_coordinator.processors.output_paths import Template, file_stem, safe_name
 from youtube_download_coordinator.processors.sidecar import video_task_columns, write_sidecar, yt_dlp_version
 from youtube_download_coordinator.processors.subtitles import Choice, choose
+from youtube_download_coordinator.youtube.error_rules import MessageKeeper, classify
 from youtube_download_coordinator.youtube.network import Network
-from youtube_download_coordinator.youtube.verdicts import MessageKeeper, classify
 
 RETRIES = 3
 """Of one request for media or one fragment, inside an attempt. Further attempts are counted in the row."""

@@ -23,11 +23,18 @@ from youtube_download_coordinator.errors import (
     TransientError,
     UnfitError,
 )
-from youtube_download_coordinator.filters import Filters, VideoKind
-from youtube_download_coordinator.urls import Kind, Target, channel_of, source_target, video_target
+from youtube_download_coordinator.sources.filters import Filters, VideoKind
+from youtube_download_coordinator.sources.urls import Kind, Target, channel_of, source_target, video_target
+from youtube_download_coordinator.youtube.error_rules import MessageKeeper, classify
+from youtube_download_coordinator.youtube.list_reader import (
+    PAGE_ENTRIES,
+    Walk,
+    candidate,
+    is_newest_first,
+    kind_of,
+    whole,
+)
 from youtube_download_coordinator.youtube.network import Network
-from youtube_download_coordinator.youtube.verdicts import MessageKeeper, classify
-from youtube_download_coordinator.youtube.walk import PAGE_ENTRIES, Walk, candidate, is_newest_first, kind_of, whole
 
 _log = logging.getLogger(__name__)
 

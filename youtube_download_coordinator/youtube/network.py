@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from youtube_download_coordinator.errors import UnfitError
 from youtube_download_coordinator.youtube.cookies import read_cookies
-from youtube_download_coordinator.youtube.own_network import keep_out_of_own_network
-from youtube_download_coordinator.youtube.verdicts import MessageKeeper, without_logins
+from youtube_download_coordinator.youtube.error_rules import MessageKeeper, without_logins
+from youtube_download_coordinator.youtube.ssrf_guard import keep_out_of_own_network
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config

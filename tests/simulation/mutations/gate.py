@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 
-from youtube_download_coordinator import cooldown
-from youtube_download_coordinator.cooldown import FLEET, Word
-from youtube_download_coordinator.gate import Closed, Gate
 from youtube_download_coordinator.models import Control, Row
-from youtube_download_coordinator.store import Table
-from youtube_download_coordinator.stores.sheets.control import Controls
-from youtube_download_coordinator.stores.sheets.views import ControlLine, ControlView
-from youtube_download_coordinator.worker import Worker
+from youtube_download_coordinator.queue import cooldown
+from youtube_download_coordinator.queue.admission import Closed, Gate
+from youtube_download_coordinator.queue.cooldown import FLEET, Word
+from youtube_download_coordinator.queue.store import Table
+from youtube_download_coordinator.stores.sheets.control_tab import Controls
+from youtube_download_coordinator.stores.sheets.snapshot import ControlLine, ControlView
+from youtube_download_coordinator.workers.worker import Worker
 
 
 @contextmanager

@@ -9,13 +9,14 @@ from datetime import timedelta
 from typing import Any
 from unittest import mock
 
-from youtube_download_coordinator import lifecycle
-from youtube_download_coordinator.lifecycle import At, Policy
 from youtube_download_coordinator.models import Failure, State, Verdict, VideoTask
-from youtube_download_coordinator.queue import END_OF_TIME, Claim, Queue
-from youtube_download_coordinator.store import Change, Table, Where
-from youtube_download_coordinator.stores.sheets import store, views
-from youtube_download_coordinator.worker import Worker
+from youtube_download_coordinator.queue import Claim, Queue, lifecycle
+from youtube_download_coordinator.queue.lifecycle import At, Policy
+from youtube_download_coordinator.queue.queue import END_OF_TIME
+from youtube_download_coordinator.queue.store import Change, Table, Where
+from youtube_download_coordinator.stores.sheets import snapshot as views
+from youtube_download_coordinator.stores.sheets import store
+from youtube_download_coordinator.workers.worker import Worker
 
 
 @contextmanager

@@ -13,18 +13,23 @@ from unittest import mock
 
 from tests.simulation import threads
 from youtube_download_coordinator.models import Row, Status
-from youtube_download_coordinator.queue import Claim, Queue, _by_table
-from youtube_download_coordinator.store import Change
-from youtube_download_coordinator.stores.sheets import connection, layout, projecting, rows, views
+from youtube_download_coordinator.queue import Claim, Queue
+from youtube_download_coordinator.queue.queue import _by_table
+from youtube_download_coordinator.queue.store import Change
+from youtube_download_coordinator.stores.sheets import api as connection
+from youtube_download_coordinator.stores.sheets import cells as rows
+from youtube_download_coordinator.stores.sheets import layout
+from youtube_download_coordinator.stores.sheets import projection as projecting
+from youtube_download_coordinator.stores.sheets import snapshot as views
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
-from youtube_download_coordinator.stores.sheets.book import Book, Ledger
-from youtube_download_coordinator.stores.sheets.connection import Json
+from youtube_download_coordinator.stores.sheets.api import Json
+from youtube_download_coordinator.stores.sheets.cells import status_text
+from youtube_download_coordinator.stores.sheets.compare_and_swap import Swaps
 from youtube_download_coordinator.stores.sheets.layout import TEXT_MAX_CHARACTERS, Tab, text_cell
-from youtube_download_coordinator.stores.sheets.moving import Mover
-from youtube_download_coordinator.stores.sheets.projecting import Projections
-from youtube_download_coordinator.stores.sheets.rows import status_text
-from youtube_download_coordinator.stores.sheets.swapping import Swaps
-from youtube_download_coordinator.stores.sheets.words import Word, write_word
+from youtube_download_coordinator.stores.sheets.lease_codec import Word, write_word
+from youtube_download_coordinator.stores.sheets.projection import Projections
+from youtube_download_coordinator.stores.sheets.row_moves import Mover
+from youtube_download_coordinator.stores.sheets.spreadsheet import Book, Ledger
 
 SHEETS = "youtube_download_coordinator.stores.sheets."
 

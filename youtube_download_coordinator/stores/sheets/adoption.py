@@ -21,8 +21,13 @@ from typing import NamedTuple
 
 from youtube_download_coordinator.errors import BadUrl
 from youtube_download_coordinator.models import DUPLICATE, NO_KEY, Lease, State, VideoTask, cut
-from youtube_download_coordinator.store import DEAD_LETTERS
-from youtube_download_coordinator.stores.sheets.book import (
+from youtube_download_coordinator.queue.store import DEAD_LETTERS
+from youtube_download_coordinator.stores.sheets.api import Json
+from youtube_download_coordinator.stores.sheets.layout import ADOPTION_SLOTS, CONTROL, text_cell
+from youtube_download_coordinator.stores.sheets.lease_codec import Word, read_word, write_draft, write_word
+from youtube_download_coordinator.stores.sheets.projection import Projections
+from youtube_download_coordinator.stores.sheets.snapshot import Mark
+from youtube_download_coordinator.stores.sheets.spreadsheet import (
     DATA_TABS,
     GROUPS,
     Book,
@@ -33,11 +38,6 @@ from youtube_download_coordinator.stores.sheets.book import (
     find_replace,
     group_of,
 )
-from youtube_download_coordinator.stores.sheets.connection import Json
-from youtube_download_coordinator.stores.sheets.layout import ADOPTION_SLOTS, CONTROL, text_cell
-from youtube_download_coordinator.stores.sheets.projecting import Projections
-from youtube_download_coordinator.stores.sheets.views import Mark
-from youtube_download_coordinator.stores.sheets.words import Word, read_word, write_draft, write_word
 
 log = logging.getLogger(__name__)
 

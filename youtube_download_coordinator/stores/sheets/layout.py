@@ -15,8 +15,8 @@ from typing import Any
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError
-from youtube_download_coordinator.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
-from youtube_download_coordinator.stores.sheets.connection import Connection, Json
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.stores.sheets.api import Connection, Json
 
 TEXT_MAX_CHARACTERS = 50_000
 """Google's limit for a cell."""

@@ -18,9 +18,19 @@ from typing import Any, TypeVar, cast
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import BadUrl, StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Control, Lease, Row, Source, State, VideoTask
-from youtube_download_coordinator.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where
+from youtube_download_coordinator.queue.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where
+from youtube_download_coordinator.sources.urls import source_target, video_target
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
-from youtube_download_coordinator.stores.sheets.book import (
+from youtube_download_coordinator.stores.sheets.api import Connection, Json, Outside
+from youtube_download_coordinator.stores.sheets.cells import read_row, row_cells
+from youtube_download_coordinator.stores.sheets.compare_and_swap import Swaps
+from youtube_download_coordinator.stores.sheets.control_tab import Controls
+from youtube_download_coordinator.stores.sheets.lease_codec import write_word
+from youtube_download_coordinator.stores.sheets.projection import Projections
+from youtube_download_coordinator.stores.sheets.row_moves import Mover
+from youtube_download_coordinator.stores.sheets.row_restore import restore
+from youtube_download_coordinator.stores.sheets.snapshot import LOOKED_AT, Mark, act_at, matches
+from youtube_download_coordinator.stores.sheets.spreadsheet import (
     DATA_TABS,
     FRESH_SECONDS,
     Book,
@@ -29,17 +39,7 @@ from youtube_download_coordinator.stores.sheets.book import (
     NotNow,
     group_of,
 )
-from youtube_download_coordinator.stores.sheets.connection import Connection, Json, Outside
-from youtube_download_coordinator.stores.sheets.control import Controls
-from youtube_download_coordinator.stores.sheets.moving import Mover
-from youtube_download_coordinator.stores.sheets.projecting import Projections
-from youtube_download_coordinator.stores.sheets.restoring import restore
-from youtube_download_coordinator.stores.sheets.rows import read_row, row_cells
-from youtube_download_coordinator.stores.sheets.swapping import Swaps
-from youtube_download_coordinator.stores.sheets.tallying import BESIDE, tallied
-from youtube_download_coordinator.stores.sheets.views import LOOKED_AT, Mark, act_at, matches
-from youtube_download_coordinator.stores.sheets.words import write_word
-from youtube_download_coordinator.urls import source_target, video_target
+from youtube_download_coordinator.stores.sheets.tab_counts import BESIDE, tallied
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Control, Lease, Row, State, VideoTask
-from youtube_download_coordinator.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where, clash
+from youtube_download_coordinator.queue.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where, clash
+from youtube_download_coordinator.stores.sql.counts import tallied
 from youtube_download_coordinator.stores.sql.engine import is_memory, open_engine, translated, without_password
-from youtube_download_coordinator.stores.sql.rows import (
+from youtube_download_coordinator.stores.sql.records import (
     LEASE_COLUMNS,
     all_values,
     changing_values,
@@ -34,7 +35,6 @@ from youtube_download_coordinator.stores.sql.rows import (
     sql_table,
 )
 from youtube_download_coordinator.stores.sql.tables import bring_up_to_date, controls, videos
-from youtube_download_coordinator.stores.sql.tallying import tallied
 
 R = TypeVar("R", bound=Row)
 _Seen = tuple[str, int, int, str]

@@ -1,0 +1,491 @@
+"""`ydc` as a person runs it, in a process of its own. What goes wrong is one clear line, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import pytest
+
+from examples.media_site import make_site, serving
+from tests.support.rows import make_queue, new_video
+from tests.support.waiting import wait_until
+from youtube_download_coordinator.cli import app
+from youtube_download_coordinator.models import State, VideoTask
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.reasons import REASONS
+from youtube_download_coordinator.stores.sql import SqlStore
+
+CHANNEL = "https://www.youtube.com/channel/UC{:022}"
+MARK = "YDC_TEST_MARK"
+NO_VARIABLES: Mapping[str, str] = {}
+PROCESSORS = """
+import pathlib, time
+
+NUMBER = 7
+
+def fine(url):
+    return f"saw {url}"
+
+def three(a, b, c):
+    pass
+
+def hangs(url):
+    pathlib.Path("begun").touch()
+    time.sleep(600)
+
+def refuses(url):
+    raise ValueError("not today")
+"""
+
+Ydc = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The working directory of each command."""
+    (tmp_path / "mine.py").write_text(PROCESSORS)
+    return tmp_path
+
+
+@pytest.fixture
+def environment(folder: Path) -> dict[str, str]:
+    """No settings of the machine's own; every process that is started can be found again."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("YDC_")}
+    return kept | {MARK: str(folder), "COLUMNS": "200", "PYTHONPATH": str(Path.cwd())}
+
+
+@pytest.fixture
+def ydc(folder: Path, environment: dict[str, str]) -> Ydc:
+    """Run `ydc` with these arguments; settings by keyword."""
+
+    def run(
+        *arguments: object, variables: Mapping[str, str] = NO_VARIABLES, **settings: object
+    ) -> subprocess.CompletedProcess[str]:
+        more = {**variables} | {f"YDC_{name.upper()}": str(value) for name, value in settings.items()}
+        return subprocess.run(
+            command(*arguments),
+            cwd=folder,
+            env=environment | more,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+
+    return run
+
+
+@pytest.fixture
+def queue(folder: Path) -> Iterator[Queue]:
+    """The queue that the commands work on, as the test sees it."""
+    store = SqlStore(f"sqlite:///{folder}/coordinator.db")
+    yield make_queue(store)
+    store.close()
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "youtube_download_coordinator", *map(str, arguments)]
+
+
+def sources(folder: Path, *lines: str) -> Path:
+    path = folder / "sources.txt"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def add_videos(queue: Queue, count: int) -> None:
+    queue.add(VIDEO_TASKS, [new_video(number) for number in range(count)])
+
+
+def videos(queue: Queue) -> list[VideoTask]:
+    return list(queue.rows(VIDEO_TASKS))
+
+
+def left_running(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(MARK) == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """What was said on stderr, which must be one line of ours."""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ydc: ")
+    assert "Traceback" not in done.stdout + done.stderr
+    return line
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------
+
+
+def test_help_names_the_commands(ydc: Ydc) -> None:
+    done = ydc("--help")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in ("run", "add", "status"))
+    assert "--max-minutes" in ydc("run", "--help").stdout
+
+
+def test_a_source_is_added_once_and_counted(ydc: Ydc) -> None:
+    first, again = ydc("add", "https://youtu.be/UKwSQSFN4Nw", "pt-BR", "interview"), ydc("add", "UKwSQSFN4Nw")
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert first.stdout.startswith("source 1: ")
+    assert again.stdout == "source 1: UKwSQSFN4Nw (it was there already)\n"
+    shown = ydc("status")
+    assert shown.returncode == 0
+    assert "sources\t1\t0\t0\t0\t0\n" in shown.stdout
+
+
+def test_a_column_of_ones_own_is_kept_and_named(ydc: Ydc, queue: Queue) -> None:
+    done = ydc("add", CHANNEL.format(1), "--set", "Frobnicate=3", "--set", "kinds=shorts", "--set", "Region=Bahia")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1:] == ["kept as columns of your own, which no worker heeds: Frobnicate, Region"]
+    (row,) = queue.rows(SOURCES)
+    assert row.extra == {"Frobnicate": "3", "Kinds": "shorts", "Region": "Bahia"}
+
+
+def test_a_source_that_is_there_with_another_accent_is_left_as_it_is_and_that_is_said(ydc: Ydc, queue: Queue) -> None:
+    ydc("add", CHANNEL.format(1), "--accent", "pt-BR")
+    assert ydc("add", CHANNEL.format(1), "--accent", "pt-BR").returncode == 0
+    done = ydc("add", CHANNEL.format(1), "--accent", "fr", "--type", "talk")
+    assert done.returncode == 2
+    assert one_line(done).endswith("is source 1 already, with Accent 'pt-BR' and no Type; that is left as it is")
+    assert [(row.accent, row.type) for row in queue.rows(SOURCES)] == [("pt-BR", "")]
+
+
+@pytest.mark.parametrize("name", [name for name in app if not name.startswith("-")])
+def test_the_help_of_each_command_has_an_example(ydc: Ydc, name: str) -> None:
+    done = ydc(name, "--help")
+    assert done.returncode == 0
+    assert f" ydc {name}" in done.stdout.partition("\n")[2]
+
+
+def test_a_file_of_sources_is_added_and_its_bad_lines_are_named(ydc: Ydc, folder: Path, queue: Queue) -> None:
+    path = sources(folder, CHANNEL.format(1), "# comment", "no address", f"{CHANNEL.format(2)}|a|b")
+    done = ydc("add", path)
+    assert done.returncode == 1
+    assert done.stdout == "sources: 2 new, 0 known already, 1 not understood\n"
+    (problem,) = done.stderr.splitlines()
+    assert problem.startswith(f"{path}, line 3: ")
+    assert queue.counts(SOURCES) == {State.PENDING: 2}
+
+
+def test_a_long_address_is_an_address(ydc: Ydc) -> None:
+    assert ydc("add", f"https://www.youtube.com/watch?v=UKwSQSFN4Nw&pp={'x' * 500}").returncode == 0
+
+
+def test_the_whole_job_on_a_site_of_ones_own(ydc: Ydc, folder: Path, queue: Queue) -> None:
+    titles = ["One & only", "=SUM(1;2)"]
+    site = make_site(folder / "site", titles)
+    with serving(site, titles) as address:
+        arguments = ("run", "--sources", sources(folder, f"{address}/feed.xml|demo|talk"), "--allow-other-sites")
+        done = ydc(*arguments, allow_private_addresses=True)
+        again = ydc(*arguments, allow_private_addresses=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "listed   A small media site: 2 videos listed, 2 new\n" in done.stdout
+    assert "This run: 2 done." in done.stdout
+    rows = videos(queue)
+    assert {(row.title, row.accent, row.type, row.lease.state) for row in rows} == {
+        (title, "demo", "talk", State.DONE) for title in titles
+    }
+    assert all(Path(row.result).is_file() and Path(row.result).suffix == ".m4a" for row in rows)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "0 new, 1 known already" in again.stdout
+    assert "This run: no videos." in again.stdout
+
+
+def test_a_processor_of_ones_own_is_found_in_the_working_directory(ydc: Ydc, queue: Queue) -> None:
+    add_videos(queue, 3)
+    done = ydc("run", "--processor", "mine:fine", "--max-videos", 2)
+    assert done.returncode == 0
+    assert "This run: 2 done." in done.stdout
+    assert {row.result for row in videos(queue)} >= {""}
+    assert queue.counts(VIDEO_TASKS) == {State.DONE: 2, State.PENDING: 1}
+
+
+def test_videos_that_fail_are_told_and_the_exit_code_says_so(ydc: Ydc, queue: Queue) -> None:
+    add_videos(queue, 1)
+    done = ydc("run", "--processor", "mine:refuses", max_retries=1)
+    assert done.returncode == 1
+    assert "ValueError: not today" in done.stdout
+    assert "This run: 1 dead." in done.stdout
+
+
+# --- mistakes --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("processor", "message"),
+    [
+        ("nowhere:fine", "there is no module nowhere"),
+        ("mine:nothing", "there is no nothing in"),
+        ("mine:NUMBER", "is a int, which cannot be called"),
+        ("mine:three", "is called with one argument, the video, but takes (a, b, c)"),
+        ("fine", "is neither download, audio, metadata, subtitles nor module:function"),
+    ],
+)
+def test_a_processor_that_cannot_be_used_is_said_before_anything_is_done(
+    ydc: Ydc, folder: Path, queue: Queue, processor: str, message: str
+) -> None:
+    add_videos(queue, 1)
+    done = ydc("run", "--processor", processor, "--sources", sources(folder, CHANNEL.format(1)))
+    assert done.returncode == 2
+    assert message in one_line(done)
+    assert queue.counts(VIDEO_TASKS) == {State.PENDING: 1}
+
+
+def test_a_machine_that_lacks_something_claims_nothing(ydc: Ydc, queue: Queue) -> None:
+    add_videos(queue, 1)
+    done = ydc("run", min_free_disk_bytes=10**18)
+    assert done.returncode == 2
+    assert one_line(done).startswith("ydc: this machine cannot process videos yet: ")
+    assert "must be (YDC_MIN_FREE_DISK_BYTES)" in one_line(done)
+    assert queue.counts(VIDEO_TASKS) == {State.PENDING: 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "message"),
+    [
+        (["run", "--sources", "nowhere.txt"], {}, "the sources file 'nowhere.txt' cannot be read: No such file"),
+        (["run", "--sources", "."], {}, "the sources file '.' cannot be read: Is a directory"),
+        (["status", "--database-url", "sqlite:///mine.py"], {}, "sqlite:///mine.py: file is not a database"),
+        (["status", "--database-url", "sqlite:///no/q.db"], {}, "the folder 'no' does not exist"),
+        (["status", "--database-url", "sqlite:///."], {}, "unable to open database file"),
+        (["status", "--database-url", "queue.db"], {}, "this is no database URL"),
+        (["run"], {"max_retries": 0}, "max_retries='0': input should be greater than or equal to 1"),
+        (["run"], {"attempt_timeout_minutes": -1}, "attempt_timeout_minutes='-1': input should be greater than 0"),
+        (["run", "--concurrency", "0"], {}, "concurrency=0: input should be greater than or equal to 1"),
+        (["run", "--concurrency", "few"], {}, 'unable to convert "few" into int'),
+        (["run", "--max-videos=-1"], {}, "--max-videos=-1: it must be greater than 0"),
+        (["run", "--max-minutes=0"], {}, "--max-minutes=0.0: it must be greater than 0"),
+        (["run", "--nonsense"], {}, "Unknown option: --nonsense"),
+        (["add", "https://example.org/feed.xml"], {}, "example.org is not YouTube; other sites need allow_other_sites"),
+        (["add", "no address"], {}, "has a blank or a character in it that no address has"),
+        (["add"], {}, 'add needs URL, as in: ydc add "https://www.youtube.com/@handle"'),
+        (["show"], {}, "show needs ID, as in: ydc show 17"),
+        (["copy"], {}, "copy needs --to, as in: ydc copy --to sqlite:///queue.db"),
+        (["show", "1", "2"], {}, "show takes no '2': ydc show --help"),
+        (["show", "9" * 30], {}, "for ID. Must be <= 9223372036854775807."),
+        (["retry", "1", "9" * 30], {}, "for ID. Must be <= 9223372036854775807."),
+        (["retry", "--text", "", "--yes"], {}, "--text is empty: say which text, or leave it out"),
+        (["list", "--reason", ""], {}, "--reason is empty: say which reason, or leave it out"),
+        (["pause", "--minutes", "1e30"], {}, "--minutes=1e+30: no calendar goes so far"),
+        (["export", ""], {}, "'.' cannot be written: Is a directory"),
+        (
+            ["export", "x.xlsx"],
+            {},
+            "'x.xlsx' would be no such file: spreadsheet programs open CSV too, so name it x.csv",
+        ),
+        (["copy", "--to", ""], {}, "--to is empty: name the queue to copy to"),
+        (["copy", "--to", "x.db"], {}, "neither a database's URL nor a Google Sheet; a SQLite file is sqlite:///x.db"),
+        (["copy", "--to"], {}, 'Command "copy" parameter --to requires an argument.'),
+        (["add", "UKwSQSFN4Nw", "--set", "kind=shorts"], {}, "there is no column kind; did you mean Kinds?"),
+        (
+            ["add", "UKwSQSFN4Nw", "--set", "RefreshHour=6"],
+            {},
+            "there is no column RefreshHour; did you mean RefreshHours?",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_how_to_mend_it(
+    ydc: Ydc, arguments: list[str], settings: dict[str, object], message: str
+) -> None:
+    done = ydc(*arguments, **settings)
+    assert done.returncode == 2
+    assert message in one_line(done)
+    assert done.stdout == ""
+
+
+def test_doctor_finds_a_processor_that_cannot_be_called(ydc: Ydc) -> None:
+    done = ydc("doctor", "--processor", "nowhere:fine")
+    assert done.returncode == 1
+    assert "PROBLEM  processor: there is no module nowhere" in done.stdout
+    assert "ok       processor: mine:fine can be called\n" in ydc("doctor", "--processor", "mine:fine").stdout
+
+
+def test_a_file_without_a_source_says_so(ydc: Ydc, folder: Path) -> None:
+    path = sources(folder, "# none yet", "")
+    done = ydc("import", path)
+    assert (done.returncode, done.stdout) == (0, f"there is no source in {path}: a line each, URL|Accent|Type\n")
+
+
+def test_a_number_of_rows_may_be_as_great_as_one_likes(ydc: Ydc, queue: Queue) -> None:
+    add_videos(queue, 3)
+    done = ydc("list", "--limit", "9" * 30)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
+
+
+def test_without_a_network_each_source_says_so_and_stays_pending(ydc: Ydc, folder: Path, queue: Queue) -> None:
+    urls = [CHANNEL.format(number) for number in range(2)]
+    with closing(socket.socket()) as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens there
+        proxy = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        done = ydc("run", "--sources", sources(folder, *urls), variables={"https_proxy": proxy, "no_proxy": ""})
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert sorted(line.split()[1].rstrip(":") for line in lines) == urls
+    assert all(line.startswith("failed ") and "0 videos listed, 0 new; offline: " in line for line in lines)
+    assert queue.counts(SOURCES) == {State.PENDING: 2}
+    assert {row.retry_count for row in queue.rows(SOURCES)} == {0}
+    assert f"offline (2): {REASONS['offline'].do}\n" in done.stdout, "what can be done is said at the end"
+
+
+def test_a_variable_that_is_no_setting_is_named_once(ydc: Ydc) -> None:
+    unknown = {"frobnicate": 1, "xyz": 2}
+    for arguments, line in (
+        (["run"], "ydc: there is no setting YDC_FROBNICATE, YDC_XYZ: it does nothing"),
+        (["doctor"], "warning  settings: there is no setting YDC_FROBNICATE, YDC_XYZ: `docs/settings.md` has them all"),
+    ):
+        done = ydc(*arguments, **unknown)
+        assert (done.stdout + done.stderr).splitlines().count(line) == 1
+        assert "YDC_" not in done.stdout.replace(line, "")
+    assert "problems, 1 warning\n" in done.stdout
+
+
+AS_NOBODY = """
+import os
+from youtube_download_coordinator import Config, Coordinator, cli
+from youtube_download_coordinator.stores import sql
+
+if os.geteuid() == 0:  # nothing is read-only to root
+    os.setuid(65534)
+cli.main(["status"])
+"""
+
+
+def test_a_database_that_may_only_be_read_is_said_in_one_line(environment: dict[str, str]) -> None:
+    with TemporaryDirectory() as name:
+        path = Path(name) / "queue.db"
+        SqlStore(f"sqlite:///{path}").close()
+        path.chmod(0o444)
+        Path(name).chmod(0o555)
+        more = {"YDC_DATABASE_URL": f"sqlite:///{path}"}
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY],
+            cwd=name,
+            env=environment | more,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        Path(name).chmod(0o755)
+    assert done.returncode == 2
+    assert "attempt to write a readonly database" in one_line(done)
+
+
+def test_a_full_disk_is_said_in_one_line_and_nothing_is_lost(
+    ydc: Ydc, folder: Path, environment: dict[str, str], queue: Queue
+) -> None:
+    path = sources(folder, *(CHANNEL.format(number) for number in range(3000)))
+    limited = ["sh", "-c", 'ulimit -f 600; exec "$@"', "sh", *command("add", path)]
+    done = subprocess.run(limited, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "disk" in one_line(done)
+    kept = sum(queue.counts(SOURCES).values())
+    assert kept < 3000
+    assert ydc("add", path).stdout == f"sources: {3000 - kept} new, {kept} known already, 0 not understood\n"
+
+
+# --- interruptions ---------------------------------------------------------------------------------------------------
+
+
+def interrupt(
+    folder: Path, environment: dict[str, str], number: int, begun: Callable[[], object], *arguments: str
+) -> str:
+    """Start `ydc`, send it a signal once it has begun, and look how it ends; what it said."""
+    process = subprocess.Popen(
+        command(*arguments), cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        wait_until(lambda: begun() or process.poll() is not None)
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, said
+    wait_until(lambda: left_running(folder) == [])
+    return said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_run_gives_its_claims_back_and_leaves_no_process(
+    folder: Path, environment: dict[str, str], queue: Queue, number: int
+) -> None:
+    add_videos(queue, 20)
+    arguments = ("run", "--processor", "mine:hangs", "--concurrency", "3")
+    said = interrupt(folder, environment, number, (folder / "begun").exists, *arguments)
+    assert said.splitlines()[-1] == "ydc: interrupted; what was claimed has been given back"
+    assert "Traceback" not in said
+    assert queue.counts(VIDEO_TASKS) == {State.PENDING: 20}
+    assert {row.retry_count for row in videos(queue)} == {0}
+
+
+def test_an_interrupted_listing_gives_the_source_back_and_leaves_no_process(
+    folder: Path, environment: dict[str, str], queue: Queue
+) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        silent.setblocking(False)  # it takes a connection, and never says anything
+        path = sources(folder, f"http://127.0.0.1:{silent.getsockname()[1]}/feed.xml")
+        connections: list[socket.socket] = []
+
+        def asked() -> bool:
+            with suppress(BlockingIOError):
+                connections.append(silent.accept()[0])
+            return bool(connections)
+
+        here = environment | {"YDC_ALLOW_PRIVATE_ADDRESSES": "true"}
+        said = interrupt(folder, here, signal.SIGTERM, asked, "run", "--sources", str(path), "--allow-other-sites")
+        for connection in connections:
+            connection.close()
+    assert said.splitlines()[-1] == "ydc: interrupted; what was claimed has been given back"
+    (source,) = queue.rows(SOURCES)
+    assert (source.lease.state, source.retry_count) == (State.PENDING, 0)
+
+
+def test_what_nobody_reads_or_no_disk_takes_is_one_line(
+    folder: Path, environment: dict[str, str], queue: Queue
+) -> None:
+    add_videos(queue, 3000)
+    for output, said, code in (
+        ("| head -1", "ydc: nobody reads the output any more\n", 1),
+        (">/dev/full", "ydc: nothing can be written any more: No space left on device\n", 1),
+        (">&-", "", 0),
+    ):
+        line = f"set -o pipefail; {shlex.join(command('list', '--limit', 0))} {output}"
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=100
+        )
+        assert (done.stderr, done.returncode) == (said, code)
+
+
+def test_a_run_whose_output_nobody_reads_gives_its_claims_back(
+    folder: Path, environment: dict[str, str], queue: Queue
+) -> None:
+    add_videos(queue, 30)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        command("run", "--processor", "mine:fine"), cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    said = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 1
+    assert said == "ydc: nobody reads the output any more; what was claimed has been given back\n"
+    assert State.HELD not in queue.counts(VIDEO_TASKS)
+    wait_until(lambda: left_running(folder) == [])

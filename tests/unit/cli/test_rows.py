@@ -1,0 +1,286 @@
+"""The commands that look at rows and ask for them, as `ydc` runs them, in this process: list, show, retry, export, status."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.rows import POLICY, make_queue, new_source, new_video
+from youtube_download_coordinator.cli import app
+from youtube_download_coordinator.cli.exporting import no_formula
+from youtube_download_coordinator.cli.terminal import printable
+from youtube_download_coordinator.errors import UserError
+from youtube_download_coordinator.models import Done, Failure, State, Verdict, VideoTask
+from youtube_download_coordinator.queue import Claim, Queue
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.stores.sql import SqlStore
+
+PRIVATE = Failure(verdict=Verdict.PERMANENT, reason="private", message="This video is private")
+BUSY = Failure(verdict=Verdict.RETRY, reason="http-503", message="Service Unavailable")
+TITLES = ["One", "=SUM(1;2)", "\x1b]0;owned\x07[red]Three[/red]", "Four, \N{SNOWMAN}", "Five"]
+NASTY = "�]0;owned�[red]Three[/red]"
+
+Ydc = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+    """Five videos with the IDs 1 to 5: done, waiting, dead, held, pending; and a source."""
+    monkeypatch.setenv("YDC_DATABASE_URL", f"sqlite:///{tmp_path}/queue.db")
+    store = SqlStore(f"sqlite:///{tmp_path}/queue.db")
+    queue = make_queue(store, policy=POLICY)
+    queue.add(SOURCES, [new_source(1)])
+    queue.add(VIDEO_TASKS, [new_video(n, title=title, accent="pt-BR" * (n < 2)) for n, title in enumerate(TITLES)])
+    done, waiting, dead, _held = (held(queue, row_id) for row_id in (1, 2, 3, 4))
+    queue.settle([(done, Done(result="x.m4a")), (waiting, BUSY), (dead, PRIVATE)])
+    yield queue
+    store.close()
+
+
+def held(queue: Queue, row_id: int) -> Claim[VideoTask]:
+    claim = queue.claim_at_once(VIDEO_TASKS, row_id)
+    assert claim
+    return claim
+
+
+@pytest.fixture
+def ydc(queue: Queue, capfd: pytest.CaptureFixture[str]) -> Ydc:
+    """Run a command; its exit code, and what it said."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = app(map(str, arguments), result_action="return_value", print_error=False, exit_on_error=False)
+        said = capfd.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def listed(said: str) -> list[int]:
+    return [json.loads(line)["ID"] for line in said.splitlines()]
+
+
+def states(queue: Queue) -> dict[int, State]:
+    return {row.id: row.lease.state for table in (VIDEO_TASKS, DEAD_LETTERS) for row in queue.rows(table)}
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ids"),
+    [
+        ([], [1, 2, 4, 5, 3]),
+        (["--status", "pending"], [2, 5]),
+        (["--status", "in-progress"], [4]),
+        (["--accent", "PT-br"], [1, 2]),
+        (["--reason", "http-503"], [2]),
+        (["--table", "dead-letters", "--reason", "private"], [3]),
+        (["--text", "sum(", "--status", "pending"], [2]),
+        (["--table", "sources"], [1]),
+        (["--limit", "2"], [1, 2]),
+        (["--limit", "0"], [1, 2, 4, 5, 3]),
+        (["--status", "error"], [3]),
+    ],
+)
+def test_rows_are_listed_by_what_they_have(ydc: Ydc, arguments: list[str], ids: list[int]) -> None:
+    code, out, err = ydc("list", "--json", *arguments)
+    assert (code, listed(out)) == (0, ids)
+    assert ("there are more rows than these 2" in err) is (arguments == ["--limit", "2"])
+
+
+def test_a_program_reads_every_column_parted_by_tabs(ydc: Ydc) -> None:
+    _, out, _ = ydc("list")
+    header, first, *_ = [line.split("\t") for line in out.splitlines()]
+    row = dict(zip(header, first, strict=True))
+    assert (row["ID"], row["Status"], row["Title"], row["Result"]) == ("1", "done", "One", "x.m4a")
+
+
+def test_where_nothing_fits_it_is_said_where_something_would(ydc: Ydc, queue: Queue) -> None:
+    source = queue.claim_at_once(SOURCES, 1)
+    assert source
+    queue.settle([(source, PRIVATE)])
+    said = "ydc: no row of videos or dead-letters fits; of sources 1 would: ydc list --table sources\n"
+    assert ydc("list", "--reason", "private")[2] == ""
+    assert ydc("skip", 3)[0] == 0
+    assert ydc("list", "--reason", "private") == (0, "", said)
+    assert ydc("retry", "--reason", "private", "--yes") == (0, "0 tried again\n", said)
+    assert ydc("list", "--reason", "nothing") == (0, "", "ydc: no row of videos or dead-letters fits\n")
+
+
+@pytest.mark.parametrize("arguments", [["list", "--table", "dead-letters"], ["show", "3"], ["show", "3", "--json"]])
+def test_nothing_in_a_title_reaches_a_terminal_as_a_control(ydc: Ydc, arguments: list[str]) -> None:
+    _, out, _ = ydc(*arguments)
+    assert "\x1b" not in out
+    assert "\x07" not in out
+    assert NASTY in out or "\\u001b]0;owned\\u0007[red]" in out
+
+
+@given(st.text())
+def test_printable_text_is_one_line_that_no_terminal_obeys(text: str) -> None:
+    shown = printable(text)
+    assert len(shown) == len(text)
+    assert all(each.isprintable() or each in "\u200c\u200d" for each in shown)
+
+
+@pytest.mark.parametrize(
+    ("row_id", "what_can_be_done"),
+    [
+        (1, "It is done. To do it once more: ydc retry 1"),
+        (2, "now: ydc retry 2"),
+        (3, "private: The video or the playlist is private."),
+        (3, "It failed for good. Once the reason is mended: ydc retry 3"),
+        (4, "host/a holds it until "),
+        (5, "It waits for a worker: ydc run is one."),
+    ],
+)
+def test_a_row_is_shown_with_what_can_be_done_about_it(ydc: Ydc, row_id: int, what_can_be_done: str) -> None:
+    code, out, _ = ydc("show", row_id)
+    assert code == 0
+    assert f"ID\t{row_id}\n" in out
+    assert what_can_be_done in out
+
+
+def test_a_row_that_is_not_there_is_said(ydc: Ydc) -> None:
+    with pytest.raises(UserError, match="there is no row 77 in videos or dead-letters"):
+        ydc("show", 77)
+
+
+def test_the_status_says_what_failed_and_who_holds_what(ydc: Ydc) -> None:
+    _, out, _ = ydc("status", "--json")
+    found = json.loads(out)
+    assert found["counts"]["videos"] == {"done": 1, "held": 1, "pending": 2}
+    assert found["reasons"]["dead letters"] == {"private": 1}
+    assert found["holders"] == {"host/a": 1}
+    _, plain, _ = ydc("status")
+    assert "videos\t2\t1\t1\t0\t0\n" in plain
+    assert "held\thost/a\t1\n" in plain
+
+
+def test_a_queue_that_is_named_counts_more_than_a_sheet_in_the_environment(
+    ydc: Ydc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YDC_SPREADSHEET_ID", "1AbC")
+    url = f"sqlite:///{tmp_path}/queue.db"
+    assert ydc("list", "--json", "--database-url", url)[0] == 0
+    with pytest.raises(UserError, match="name two queues"):
+        ydc("list", "--database-url", url, "--spreadsheet-id", "1AbC")
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_tried_again_by_id_wherever_they_stand(ydc: Ydc, queue: Queue) -> None:
+    assert ydc("retry", 1, 2, 3) == (0, "3 tried again\n", "")
+    assert states(queue) == {n: State.HELD if n == 4 else State.PENDING for n in range(1, 6)}
+    assert {row.not_before for row in queue.rows(VIDEO_TASKS) if row.id != 4} == {None}
+
+
+def test_what_could_not_be_done_for_an_id_is_said_and_the_exit_code_says_so(ydc: Ydc, queue: Queue) -> None:
+    code, out, err = ydc("retry", 4, 5, 77)
+    assert (code, out) == (1, "0 tried again\n1 left as they are: they were so already\n")
+    assert err.splitlines() == ["1 left alone: a worker holds them", "ydc: there is no row 77 that this fits"]
+    assert states(queue)[4] is State.HELD
+
+
+def test_a_filter_leaves_what_is_done_unless_it_says_so(ydc: Ydc, queue: Queue) -> None:
+    assert ydc("retry", "--accent", "pt-BR", "--yes")[1] == "1 tried again\n"
+    assert states(queue)[1] is State.DONE
+    assert ydc("retry", "--accent", "pt-BR", "--status", "done", "--yes")[1] == "1 tried again\n"
+    assert states(queue)[1] is State.PENDING
+
+
+def test_dead_letters_are_requeued(ydc: Ydc, queue: Queue) -> None:
+    assert ydc("requeue", "--reason", "http-503", "--yes")[1] == "0 tried again\n"
+    assert ydc("requeue", "--all", "--yes")[1] == "1 tried again\n"
+    assert states(queue)[3] is State.PENDING
+
+
+def test_rows_are_skipped(ydc: Ydc, queue: Queue) -> None:
+    assert ydc("skip", 3, 5)[:2] == (0, "2 skipped\n")
+    assert {row.id: row.result for row in queue.rows(VIDEO_TASKS)}[3] == "skipped by hand"
+
+
+@pytest.mark.parametrize("command", ["retry", "requeue", "skip"])
+def test_nothing_is_changed_when_it_is_not_said_which_rows(ydc: Ydc, queue: Queue, command: str) -> None:
+    before = states(queue)
+    with pytest.raises(UserError, match="which rows"):
+        ydc(command)
+    assert states(queue) == before
+
+
+def test_a_filter_is_not_acted_on_where_nobody_can_be_asked(
+    ydc: Ydc, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    with pytest.raises(UserError, match="2 rows are to be tried again"):
+        ydc("retry", "--text", "http", "--status", "pending")
+    assert states(queue)[3] is State.DEAD
+
+
+@pytest.mark.parametrize(("answer", "is_changed"), [("y", True), ("yes", True), ("", False), ("n", False)])
+def test_a_person_is_asked_first(
+    ydc: Ydc, queue: Queue, monkeypatch: pytest.MonkeyPatch, answer: str, is_changed: bool
+) -> None:
+    terminal = io.StringIO(f"{answer}\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    if is_changed:
+        assert ydc("requeue", "--reason", "private")[1] == "1 tried again\n"
+    else:
+        with pytest.raises(UserError, match="nothing was changed"):
+            ydc("requeue", "--reason", "private")
+    assert (states(queue)[3] is State.PENDING) is is_changed
+
+
+# --- exporting -------------------------------------------------------------------------------------------------------
+
+
+def test_a_table_is_exported_whole(ydc: Ydc, tmp_path: Path) -> None:
+    path = tmp_path / "videos.csv"
+    assert ydc("export", path)[:2] == (0, f"5 rows in {path}\n")
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    assert [row["Title"] for row in rows] == ["One", "'=SUM(1;2)", "Four, \N{SNOWMAN}", "Five", TITLES[2]]
+    assert rows[0]["Result"] == "x.m4a"
+    assert list(tmp_path.glob(".videos*")) == []
+
+
+def test_titles_are_exact_for_a_program(ydc: Ydc, tmp_path: Path) -> None:
+    raw, lines = tmp_path / "raw.csv", tmp_path / "dead.jsonl"
+    ydc("export", raw, "--raw", "--status", "pending")
+    assert [row["Title"] for row in csv.DictReader(raw.read_text(encoding="utf-8").splitlines())] == [
+        "=SUM(1;2)",
+        "Five",
+    ]
+    ydc("export", lines, "--table", "dead-letters")
+    (row,) = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
+    assert (row["Title"], row["LastError"]) == (TITLES[2], "private: This video is private")
+
+
+def test_people_s_own_columns_are_exported(ydc: Ydc, queue: Queue) -> None:
+    queue.add(VIDEO_TASKS, [new_video(9, extra={"Gender": "f"})])
+    rows = list(csv.DictReader(io.StringIO(ydc("export")[1])))
+    assert [row["Gender"] for row in rows] == ["", "", "", "", "f", ""]
+
+
+def test_a_file_that_cannot_be_written_keeps_what_it_was(ydc: Ydc, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot be written: No such file or directory"):
+        ydc("export", tmp_path / "nowhere" / "videos.csv")
+    folder = tmp_path / "folder.csv"
+    folder.mkdir()
+    with pytest.raises(UserError, match="cannot be written: Is a directory"):
+        ydc("export", folder)
+    assert list(tmp_path.glob(".folder*")) == []
+
+
+@given(st.text())
+def test_no_text_is_left_that_a_spreadsheet_takes_for_a_formula(text: str) -> None:
+    safe = no_formula(text)
+    assert not safe.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert safe.removeprefix("'") == text.removeprefix("'")

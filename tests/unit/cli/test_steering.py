@@ -1,0 +1,72 @@
+"""`ydc pause` and `ydc resume`, and that `ydc status` says who is held back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.rows import new_video
+from youtube_download_coordinator import Config, Coordinator
+from youtube_download_coordinator.cli import app
+from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.models import Failure, Verdict
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
+
+Ydc = Callable[..., str]
+
+
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+    """A worker of this machine."""
+    monkeypatch.setenv("YDC_DATABASE_URL", f"sqlite:///{tmp_path}/queue.db")
+    queue = Coordinator(Config()).queue
+    queue.add(VIDEO_TASKS, [new_video(number) for number in range(3)])
+    yield queue
+    queue.store.close()
+
+
+@pytest.fixture
+def ydc(queue: Queue, capfd: pytest.CaptureFixture[str]) -> Ydc:
+    def run(*arguments: str) -> str:
+        assert app(arguments, result_action="return_value", print_error=False, exit_on_error=False) == 0
+        return capfd.readouterr().out
+
+    return run
+
+
+def test_a_fleet_is_paused_and_goes_on(queue: Queue, ydc: Ydc) -> None:
+    assert ydc("pause", "--reason", "sorting") == "fleet: paused (sorting)\n"
+    assert queue.claim(VIDEO_TASKS, 1) == []
+    assert "fleet: running" in ydc("resume")
+    assert len(queue.claim(VIDEO_TASKS, 1)) == 1
+    assert ydc("resume") == "the fleet was not paused\n"
+
+
+def test_a_pause_may_have_an_end(queue: Queue, ydc: Ydc) -> None:
+    assert ydc("pause", "--minutes", "90").startswith("fleet: paused until 2")
+    closed = queue.gate.closed()
+    assert closed
+    assert closed.until
+    assert timedelta(minutes=89) < closed.until - queue.store.now() < timedelta(minutes=91)
+
+
+def test_a_pause_without_length_is_refused(ydc: Ydc) -> None:
+    with pytest.raises(ConfigError, match="--minutes=0"):
+        ydc("pause", "--minutes", "0")
+
+
+def test_a_cooldown_is_shown_and_lifted(queue: Queue, ydc: Ydc) -> None:
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    queue.settle([(claim, Failure(verdict=Verdict.THROTTLED, reason="bot-check", message="=1+1"))])
+    shown = json.loads(ydc("status", "--json"))["controls"]
+    assert shown["fleet"]["value"] == "running"
+    assert shown[queue.gate.cooldown_name]["value"] == "cooling"
+    assert shown[queue.gate.cooldown_name]["reason"].endswith("bot-check: =1+1")
+    assert "cooling" in ydc("status")
+    assert ydc("resume", "--cooldown").splitlines()[1].startswith(f"{queue.gate.cooldown_name}: clear")
+    assert len(queue.claim(VIDEO_TASKS, 3)) == 3

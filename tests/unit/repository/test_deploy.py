@@ -1,0 +1,204 @@
+"""The fleet's files for systemd and for containers: what they start exists, and takes what they say. Nothing is started here.
+
+Where `systemd-analyze` and Docker's compose are installed they read the files too; neither needs a running systemd or engine.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.cli._app import _app as prefect_cli
+from prefect.settings import Settings
+from prefect.settings.legacy import _get_valid_setting_names
+
+from youtube_download_coordinator.cli import app as ydc_cli
+from youtube_download_coordinator.config import Config
+
+ROOT = Path(__file__).resolve().parents[3]
+DEPLOY = ROOT / "deploy"
+HOME = "/opt/youtube-download-coordinator/"
+"""Where the units expect a checkout with its .venv."""
+UNITS = sorted(DEPLOY.glob("*.service"))
+EXAMPLES = sorted(DEPLOY.glob("*.env.example"))
+COMPOSE = ROOT / "compose.yaml"
+
+Values = dict[str, list[str]]
+
+
+def read_unit(path: Path) -> dict[str, Values]:
+    """Sections and their settings, each with every value it was given: systemd's own rule."""
+    sections: dict[str, Values] = {}
+    section: Values = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            section = sections.setdefault(line.strip("[]"), {})
+        elif line and line[0] not in "#;":
+            name, found, value = line.partition("=")
+            assert found, line
+            section.setdefault(name, []).append(value)
+    return sections
+
+
+def read_settings(path: Path) -> dict[str, str]:
+    """What an example sets, also the lines that are commented out."""
+    lines = (line.removeprefix("#") for line in path.read_text(encoding="utf-8").splitlines())
+    return {name: value for name, found, value in (line.partition("=") for line in lines) if found and name.isupper()}
+
+
+def check_prefect_takes(words: list[str]) -> None:
+    """Raises what Prefect's command line would say to a wrong word."""
+    prefect_cli.parse_args(words, print_error=False, exit_on_error=False)
+
+
+def check_settings_exist(names: Iterable[str]) -> None:
+    ours = {f"YDC_{name.upper()}" for name in Config.model_fields} | {"YDC_CHECKOUT"}  # the latter is prefect.yaml's
+    assert set(names) <= ours | _get_valid_setting_names(Settings)
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_there_is_a_unit_for_the_server_and_one_for_workers() -> None:
+    assert [unit.name for unit in UNITS] == ["prefect-server.service", "youtube-coordinator-worker@.service"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_what_a_unit_starts_is_there_and_takes_its_words(unit: Path) -> None:
+    service = read_unit(unit)["Service"]
+    (start,) = service["ExecStart"]
+    program, *words = shlex.split(start.replace("%H", "host").replace("%i", "1"))
+    assert program == f"{HOME}.venv/bin/prefect"
+    check_prefect_takes(words)
+    for command in service.get("ExecStop", []):
+        python, script, pid = shlex.split(command)
+        assert (python, pid) == (f"{HOME}.venv/bin/python", "$MAINPID")
+        assert (ROOT / script.removeprefix(HOME)).is_file()
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_sets_what_exists_and_takes_the_rest_from_a_file(unit: Path) -> None:
+    service = read_unit(unit)["Service"]
+    check_settings_exist(setting.partition("=")[0] for setting in service["Environment"])
+    (file,) = service["EnvironmentFile"]
+    assert DEPLOY / f"{Path(file).name}.example" in EXAMPLES
+
+
+def test_a_worker_is_stopped_after_its_flows_and_then_alone() -> None:
+    service = read_unit(UNITS[1])["Service"]
+    assert [service[name] for name in ("KillMode", "KillSignal")] == [["mixed"], ["SIGTERM"]]
+    grace = re.search(r"^GRACE_SECONDS = (\d+)$", (DEPLOY / "end_flows.py").read_text(encoding="utf-8"), re.M)
+    assert grace
+    assert int(grace[1]) < int(service["TimeoutStopSec"][0])
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_an_example_names_settings_that_exist(example: Path) -> None:
+    settings = read_settings(example)
+    assert settings
+    check_settings_exist(settings)
+
+
+def test_the_workers_example_is_a_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in read_settings(DEPLOY / "worker.env.example").items():
+        monkeypatch.setenv(name, value)
+    assert Config().output_dir == Path("/var/lib/youtube-coordinator/media")
+
+
+def test_containers_start_what_prefect_takes(compose: dict[str, Any]) -> None:
+    script = compose["services"]["server"]["command"][-1]
+    (server,) = re.findall(r"exec prefect (.*)$", script)
+    check_prefect_takes(shlex.split(server))
+    (default,) = re.findall(r"^CMD (\[.*\])$", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), re.M)
+    check_prefect_takes(yaml.safe_load(default)[1:])
+    ydc, *words = compose["services"]["deployments"]["command"]
+    assert ydc == "ydc"
+    ydc_cli.parse_args(words, print_error=False, exit_on_error=False)
+
+
+def test_containers_set_what_exists(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        ours = [name for name in service.get("environment", {}) if not name.startswith("POSTGRES_")]
+        check_settings_exist(ours)
+
+
+def test_no_secret_is_in_the_files() -> None:
+    settings = {name: value for example in EXAMPLES for name, value in read_settings(example).items()}
+    text = COMPOSE.read_text(encoding="utf-8")
+    assert settings["PREFECT_API_AUTH_STRING"] not in text
+    for name, value in re.findall(r"(\w*PASSWORD\w*)(?:: |=)(\S+)", text):
+        assert "/run/secrets/" in value or value == '"$$(cat', (name, value)
+
+
+def test_containers_depend_on_what_is_there(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        assert set(service.get("depends_on", {})) <= set(compose["services"])
+        assert set(service.get("secrets", [])) <= set(compose["secrets"])
+        assert {volume.partition(":")[0] for volume in service.get("volumes", [])} <= set(compose["volumes"])
+    assert compose["services"]["worker"]["deploy"]["replicas"] == 2
+
+
+def test_the_image_gets_files_that_exist_and_no_others() -> None:
+    dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    copied = {
+        source.rstrip("/")
+        for line in re.findall(r"^COPY --chown=\w+ (.*) \S+$", dockerfile, re.M)
+        for source in line.split()
+    }
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert "*" in ignored
+    assert {line.strip("!/") for line in ignored if line.startswith("!")} == copied
+    assert all((ROOT / source).exists() for source in copied)
+
+
+def test_git_and_the_image_never_get_secrets(compose: dict[str, Any]) -> None:
+    files = [secret["file"] for secret in compose["secrets"].values()] + [compose["services"]["worker"]["env_file"]]
+    for file in files:
+        ignored = subprocess.run(["git", "check-ignore", "--quiet", file], cwd=ROOT, check=False)
+        assert ignored.returncode == 0, file
+
+
+def test_systemd_reads_the_units(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if not analyze:
+        pytest.skip("systemd-analyze is not installed: the units were read by our own parser alone")
+    for unit in UNITS:
+        text = unit.read_text(encoding="utf-8").replace(HOME, f"{ROOT}/")
+        (tmp_path / unit.name).write_text(text, encoding="utf-8")
+    names = [str(tmp_path / unit.name.replace("@.", "@1.")) for unit in UNITS]
+    read = subprocess.run([analyze, "verify", "--man=no", *names], capture_output=True, text=True, check=False)
+    assert [line for line in read.stderr.splitlines() if str(tmp_path) in line] == []
+    assert read.returncode == 0, read.stderr
+
+
+def test_docker_reads_compose_yaml(tmp_path: Path) -> None:
+    command = compose_command()
+    if not command:
+        pytest.skip("Docker's compose is not installed: compose.yaml was read as YAML alone")
+    for name in ("compose.yaml", "deploy/Dockerfile"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copy(DEPLOY / "worker.env.example", tmp_path / "deploy" / "worker.env")
+    read = subprocess.run([*command, "config", "--quiet"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (read.returncode, read.stderr) == (0, "")
+
+
+def compose_command() -> list[str]:
+    """Compose as Docker's plug-in, or by itself; nothing where there is neither."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]):
+            version = subprocess.run([*command, "version", "--short"], capture_output=True, text=True, check=False)
+            if version.returncode == 0 and version.stdout.lstrip("v")[:1] not in {"", "1"}:
+                return command
+    return []

@@ -1,0 +1,226 @@
+"""A sources file as people write it: every good line is taken, every bad one named with its number."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import psutil
+import pytest
+
+from tests.support.rows import make_queue
+from youtube_download_coordinator.errors import BadUrl, SourcesFileError
+from youtube_download_coordinator.models import Source
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.store import SOURCES
+from youtube_download_coordinator.sources.sources_file import (
+    LINE_MAX_CHARACTERS,
+    PROBLEMS_KEPT,
+    Ingested,
+    ingest_file,
+    new_source,
+)
+from youtube_download_coordinator.stores.sql import SqlStore
+
+CHANNEL = "https://www.youtube.com/channel/UC{:022}"
+A, B, C = (CHANNEL.format(number) for number in range(3))
+
+
+@pytest.fixture
+def queue() -> Iterator[Queue]:
+    store = SqlStore("sqlite://")
+    yield make_queue(store)
+    store.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "sources.txt"
+
+
+def ingest(queue: Queue, path: Path, content: str | bytes, *, allow_other_sites: bool = False) -> Ingested:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return ingest_file(queue, path, allow_other_sites=allow_other_sites)
+
+
+def rows(queue: Queue) -> list[Source]:
+    return list(queue.rows(SOURCES))
+
+
+def urls(queue: Queue) -> list[str]:
+    return [row.url for row in rows(queue)]
+
+
+def test_a_line_is_a_source_with_its_accent_and_type(queue: Queue, path: Path) -> None:
+    result = ingest(queue, path, f"{A}|pt-BR|interview\n{B}|Nigerian\n{C}\n")
+    assert (result.added, result.known, result.bad) == (3, 0, 0)
+    assert [(row.url, row.accent, row.type) for row in rows(queue)] == [
+        (A, "pt-BR", "interview"),
+        (B, "Nigerian", ""),
+        (C, "", ""),
+    ]
+
+
+def test_empty_lines_comments_and_a_header_are_passed_over(queue: Queue, path: Path) -> None:
+    result = ingest(queue, path, f"URL|Accent|Type\n\n   \n# {B}\n\t# also\n{A}\n")
+    assert (result.added, result.bad) == (1, 0)
+
+
+def test_a_bad_line_in_the_middle_is_named_and_costs_the_others_nothing(queue: Queue, path: Path) -> None:
+    result = ingest(queue, path, f"{A}\n# a comment\nno address\n{B}\n")
+    assert (result.added, result.bad) == (2, 1)
+    (problem,) = result.problems
+    assert problem.startswith(f"{path}, line 3: ")
+    assert "no address" in problem
+    assert "\n" not in problem
+    assert urls(queue) == [A, B]
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n"])
+def test_any_line_end_will_do(queue: Queue, path: Path, end: str) -> None:
+    result = ingest(queue, path, f"{A}|x|y{end}bad{end}{B}|x|y{end}")
+    assert (result.added, result.bad) == (2, 1)
+    assert "line 2" in result.problems[0]
+    assert [row.type for row in rows(queue)] == ["y", "y"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_what_other_systems_editors_write_is_read(queue: Queue, path: Path, encoding: str) -> None:
+    mark = "\ufeff" if encoding[-2:] in {"le", "be"} else ""
+    result = ingest(queue, path, f"{mark}{A}|São Paulo|x\n".encode(encoding))
+    assert (result.added, result.bad) == (1, 0)
+    assert [row.accent for row in rows(queue)] == ["São Paulo"]
+
+
+def test_a_line_that_is_no_utf_8_is_named_and_costs_the_others_nothing(queue: Queue, path: Path) -> None:
+    result = ingest(queue, path, f"{A}|ok\n".encode() + f"{B}|São Paulo\n".encode("latin-1") + f"{C}|ok\n".encode())
+    assert (result.added, result.bad) == (2, 1)
+    assert result.problems == [f"{path}, line 2: not UTF-8 text; save the file as UTF-8"]
+
+
+def test_tabs_and_blanks_around_fields_are_dropped(queue: Queue, path: Path) -> None:
+    ingest(queue, path, f"\t {A} \t|  West African\t| talk show  \n")
+    assert [(row.url, row.accent, row.type) for row in rows(queue)] == [(A, "West African", "talk show")]
+
+
+def test_a_line_of_tabs_instead_of_bars_is_named(queue: Queue, path: Path) -> None:
+    assert ingest(queue, path, f"{A}\tpt-BR\tinterview\n").bad == 1
+
+
+@pytest.mark.parametrize(("fields", "bad"), [("|a|b", 0), ("|a|b|", 1), ("|a|b|c", 1), ("|||||", 1), ("||", 0)])
+def test_more_than_three_fields_are_refused(queue: Queue, path: Path, fields: str, bad: int) -> None:
+    result = ingest(queue, path, f"{A}{fields}\n")
+    assert result.bad == bad
+    assert all("a line is URL|Accent|Type" in problem for problem in result.problems)
+
+
+def test_a_missing_url_is_named(queue: Queue, path: Path) -> None:
+    assert "line 1: empty" in ingest(queue, path, "|pt-BR|interview\n").problems[0]
+
+
+def test_the_same_source_in_another_form_is_known(queue: Queue, path: Path) -> None:
+    result = ingest(
+        queue,
+        path,
+        "https://www.youtube.com/watch?v=UKwSQSFN4Nw\nhttp://youtu.be/UKwSQSFN4Nw?t=3\nUKwSQSFN4Nw|first|wins\n"
+        "https://m.youtube.com/@Kurzgesagt\nyoutube.com/@kurzgesagt/\n",
+    )
+    assert (result.added, result.known, result.bad) == (2, 3, 0)
+
+
+def test_what_is_not_youtube_is_refused_unless_it_is_allowed(queue: Queue, path: Path) -> None:
+    refused = ingest(queue, path, "https://example.org/feed.xml\n")
+    assert refused.bad == 1
+    assert "YDC_ALLOW_OTHER_SITES" in refused.problems[0]
+    assert ingest(queue, path, "https://example.org/feed.xml\n", allow_other_sites=True).added == 1
+
+
+def test_what_is_no_address_of_a_page_is_never_taken(queue: Queue, path: Path) -> None:
+    content = "file:///etc/passwd\njavascript:alert(1)\nhttps://user:secret@www.youtube.com/@x\n"
+    result = ingest(queue, path, content, allow_other_sites=True)
+    assert (result.added, result.bad) == (0, 3)
+    assert "secret" not in " ".join(result.problems)
+
+
+def test_a_file_of_another_kind_is_a_bad_line_each_and_no_flood(queue: Queue, path: Path) -> None:
+    result = ingest(queue, path, Random(1).randbytes(500_000))
+    assert result.added == 0
+    assert result.bad > PROBLEMS_KEPT
+    assert len(result.problems) == PROBLEMS_KEPT
+    assert all(problem.isprintable() and len(problem) < 500 for problem in result.problems)
+
+
+@pytest.mark.parametrize("extra", [1, 2, 3, 10**7])
+def test_an_endless_line_is_named(queue: Queue, path: Path, extra: int) -> None:
+    result = ingest(queue, path, f"{A}\n{'x' * (LINE_MAX_CHARACTERS + extra)}\n{B}\nbad\n")
+    assert (result.added, result.bad) == (2, 2)
+    assert result.problems[0] == f"{path}, line 2: more than 10000 characters; a line is URL|Accent|Type"
+    assert "line 4" in result.problems[1]
+
+
+def test_half_of_an_address_is_never_taken(queue: Queue, path: Path) -> None:
+    assert ingest(queue, path, " " * (LINE_MAX_CHARACTERS - 40) + A).bad == 1
+
+
+def test_nothing_is_lost_by_a_nul(queue: Queue, path: Path) -> None:
+    ingest(queue, path, f"{A}|a\0b|c\n")
+    assert [row.accent for row in rows(queue)] == ["ab"]
+
+
+def test_an_argument_that_is_no_text_can_be_kept(queue: Queue) -> None:
+    queue.add(SOURCES, [new_source(A, os.fsdecode(b"caf\xe9"))])
+    assert [row.accent for row in rows(queue)] == ["caf?"]
+
+
+def test_an_empty_file_is_fine(queue: Queue, path: Path) -> None:
+    assert str(ingest(queue, path, "")) == "0 new, 0 known already, 0 not understood"
+
+
+def test_a_last_line_without_an_end_counts(queue: Queue, path: Path) -> None:
+    assert ingest(queue, path, f"{A}\n{B}").added == 2
+
+
+def test_a_missing_file_is_said_in_one_line(queue: Queue, path: Path) -> None:
+    with pytest.raises(SourcesFileError, match=r"^the sources file '.*sources\.txt' cannot be read: No such file"):
+        ingest_file(queue, path)
+
+
+def test_a_directory_is_said_in_one_line(queue: Queue, tmp_path: Path) -> None:
+    with pytest.raises(SourcesFileError, match=r"cannot be read: Is a directory$"):
+        ingest_file(queue, tmp_path)
+
+
+def test_a_file_that_changes_between_runs_adds_what_is_new_and_takes_nothing_away(queue: Queue, path: Path) -> None:
+    assert ingest(queue, path, f"{A}\n{B}\n").added == 2
+    again = ingest(queue, path, f"{B}|edited|later\n{C}\n")
+    assert (again.added, again.known) == (1, 1)
+    assert [(row.url, row.accent) for row in rows(queue)] == [(A, ""), (B, ""), (C, "")]
+
+
+def test_new_source_says_what_is_wrong_with_a_url() -> None:
+    with pytest.raises(BadUrl, match="front page"):
+        new_source("https://www.youtube.com/")
+
+
+@pytest.mark.timeout(600)  # ten seconds, unless other tests keep the machine busy
+def test_a_hundred_thousand_lines_are_taken_batch_by_batch(
+    tmp_path: Path, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    with path.open("w") as file:
+        for number in range(1, 100_001):
+            file.write("no address\n" if number == 50_001 else f"{CHANNEL.format(number)}|accent|type\n")
+    store = SqlStore(f"sqlite:///{tmp_path}/queue.db")
+    queue = make_queue(store)
+    process = psutil.Process()
+    before = process.memory_info().rss
+    result = ingest_file(queue, path)
+    grown = process.memory_info().rss - before
+    assert (result.added, result.known, result.bad) == (99_999, 0, 1)
+    assert "line 50001" in result.problems[0]
+    assert sum(queue.counts(SOURCES).values()) == 99_999
+    assert grown < 30 * 2**20
+    store.close()

@@ -1,0 +1,113 @@
+"""A sheet that was filled before us, as the first implementation left it: what stands there is taken in as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.rows import new_source
+from tests.support.seed_columns import SEED_SOURCE_COLUMNS, SEED_VIDEO_COLUMNS
+from tests.support.sheet import DEAD, SEED_TABS, SOURCE_TAB, VIDEOS, a_video, sheet_desk, video_url
+from youtube_download_coordinator.coordinator import Client
+from youtube_download_coordinator.models import Failure, State, Verdict
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
+
+
+def test_a_sheet_filled_before_us_is_taken_in_as_its_status_says() -> None:
+    said = {1: "done", 2: "pending", 3: "in-progress", 4: "error", 5: "", 6: "DONE"}
+    rows = [[n, 1, video_url(n), status, "old-host", "", "pt-BR", "", "", 0] for n, status in said.items()]
+    tabs: dict[str, list[list[Any]]] = {
+        **SEED_TABS,
+        VIDEOS: [SEED_VIDEO_COLUMNS, *rows],
+        DEAD: [SEED_VIDEO_COLUMNS, [9, 1, video_url(9), "error"]],
+    }
+    with sheet_desk(tabs) as desk:
+        queue = desk.queue()
+        assert queue.counts(VIDEO_TASKS) == {State.DONE: 2, State.PENDING: 3, State.ERROR: 1}
+        assert queue.counts(DEAD_LETTERS) == {State.DEAD: 1}
+        assert {claim.row.url for claim in queue.claim(VIDEO_TASKS, 9)} == {video_url(2), video_url(3), video_url(5)}
+        assert {line["Accent"] for line in desk.lines()} == {"pt-BR"}
+
+
+def seed_sheet(sources: list[list[Any]], videos: list[list[Any]], dead: list[list[Any]]) -> dict[str, list[list[Any]]]:
+    """As the first implementation left it: ID, URL, Status of sources; ID, SourceID, URL, Status, RetryCount of videos."""
+    tasks = [
+        [
+            SEED_VIDEO_COLUMNS,
+            *([n, source, url, status, "", "", "", "", "", tries] for n, source, url, status, tries in rows),
+        ]
+        for rows in (videos, dead)
+    ]
+    return {SOURCE_TAB: [SEED_SOURCE_COLUMNS, *sources], VIDEOS: tasks[0], DEAD: tasks[1]}
+
+
+def test_a_video_still_names_its_source_when_a_sheet_was_filled_before_us() -> None:
+    channels = [[n, f"https://www.youtube.com/@{name}", "done"] for n, name in ((31, "thirty-one"), (7, "seven"))]
+    videos = [[n, 7 if n % 2 else 31, video_url(n), "done", 0] for n in range(200, 80, -1)]
+    dead = [[42, 7, video_url(42), "error", 3]]
+    with sheet_desk(seed_sheet(channels, videos, dead), rows=200) as desk:
+        queue = desk.queue()
+        queue.add(SOURCES, [new_source(1)])  # before anybody has looked at what is there
+        for _ in range(3):
+            assert queue.counts(VIDEO_TASKS)
+            desk.clock.advance(2)
+        desk.look_again(queue)
+        sources = {row.id: row.url for row in queue.rows(SOURCES)}
+        assert sources == {
+            7: "https://www.youtube.com/@seven",
+            31: "https://www.youtube.com/@thirty-one",
+            32: new_source(1).url,
+        }
+        assert {row.id: row.source_id for row in queue.rows(VIDEO_TASKS)} == {n: source for n, source, *_ in videos}
+        (row,) = queue.rows(DEAD_LETTERS)
+        assert (row.id, row.source_id, row.retry_count) == (42, 7, 3)
+        assert {line["ID"]: line["URL"] for line in desk.lines()} == {str(n): url for n, _, url, *_ in videos}
+        queue.add(VIDEO_TASKS, [a_video(1)])
+        assert int(desk.line(video_url(1))["ID"]) > 200
+
+
+def test_what_stands_there_and_is_not_taken_in_yet_is_not_added_again() -> None:
+    """A worker may list a source again before anybody has looked at the videos that were there."""
+    numbers = range(700)
+    videos = [[n + 1, 1, video_url(n), "done", 0] for n in numbers]
+    channel = "https://www.youtube.com/@somebody"
+    with sheet_desk(seed_sheet([[1, channel, "done"]], videos, []), rows=720) as desk:
+        queue = desk.queue()
+        queue.add(VIDEO_TASKS, [a_video(number) for number in numbers])
+        assert Client(desk.config, queue, on_change=lambda: None).add_source(channel) == 1
+        assert queue.counts(VIDEO_TASKS) == {State.DONE: 700}, "all of them are taken in with one look"
+        assert queue.counts(SOURCES) == {State.DONE: 1}
+
+
+def test_an_id_that_cannot_be_kept_is_given_anew() -> None:
+    typed = [7, 7, "seven", "", -1, 0, "1e3", 20_000_000]
+    videos = [[text, 1, video_url(n), "done", 0] for n, text in enumerate(typed)]
+    with sheet_desk(seed_sheet([], videos, [[7, 1, video_url(99), "error", 0]])) as desk:
+        queue = desk.queue()
+        assert queue.counts(VIDEO_TASKS) == {State.DONE: len(typed)}
+        assert queue.counts(DEAD_LETTERS) == {State.DEAD: 1}
+        desk.look_again(queue)
+        ids = {line["URL"]: int(line["ID"]) for line in (*desk.lines(), *desk.lines(DEAD))}
+        assert ids[video_url(0)] == 7
+        assert len(set(ids.values())) == len(ids)
+        assert {row_id for url, row_id in ids.items() if url != video_url(0)} <= set(range(8, 30))
+
+
+def test_what_was_tried_before_us_counts() -> None:
+    said = {
+        1: ("pending", 2),
+        2: ("in-progress", 1),
+        3: ("pending", 9),
+        4: ("error", 2),
+        5: ("pending", "many"),
+        6: ("pending", ""),
+    }
+    videos = [[n, 1, video_url(n), status, tries] for n, (status, tries) in said.items()]
+    with sheet_desk(seed_sheet([], videos, [])) as desk:
+        queue = desk.queue()
+        failed = Failure(verdict=Verdict.RETRY, reason="network", message="refused")
+        queue.settle([(claim, failed) for claim in queue.claim(VIDEO_TASKS, 9)])
+        desk.look_again(queue)
+        assert {row.id: row.retry_count for row in queue.rows(VIDEO_TASKS)} == {2: 2, 4: 2, 5: 1, 6: 1}
+        assert {row.id: row.retry_count for row in queue.rows(DEAD_LETTERS)} == {1: 3, 3: 10}, (
+            "each was tried once more"
+        )

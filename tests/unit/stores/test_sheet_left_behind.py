@@ -1,0 +1,123 @@
+"""Cells that are not right yet: a killed worker left them behind, or lines moved while a worker owed them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.rows import new_video
+from tests.support.sheet import SheetDesk, a_video, video_url
+from youtube_download_coordinator.errors import StoreUnavailable
+from youtube_download_coordinator.models import Done, Failure, Status, Verdict, VideoTask
+from youtube_download_coordinator.queue import Claim, Queue
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.stores.sheets.projection import LEFT_SECONDS, SHOW_SECONDS
+
+URL = video_url(1)
+
+
+@pytest.fixture
+def shown_as_held(desk: SheetDesk) -> None:
+    """A video whose worker was killed between its result and the writing of its cells."""
+    worker = desk.queue("killed")
+    worker.add(VIDEO_TASKS, [a_video(1)])
+    (claim,) = worker.claim(VIDEO_TASKS, 1)
+    desk.show()
+    worker.settle([(claim, Done(result="a.m4a"))])
+    desk.later.clear()
+    assert desk.line(URL)["Status"] == Status.IN_PROGRESS
+
+
+def look_and_end(desk: SheetDesk) -> int:
+    """A run with nothing to do; how many requests it writes."""
+    before = desk.simulator.stats()["last"]
+    queue = desk.queue("a run")
+    assert queue.claim(VIDEO_TASKS, 1) == []
+    queue.store.close()
+    return int(desk.simulator.stats(before)["writes"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda worker, claim: worker.renew(),
+        lambda worker, claim: worker.release([claim]),
+        lambda worker, claim: worker.settle([(claim, Done(result="a.m4a"))]),
+    ],
+    ids=["renewed", "given back", "recorded again"],
+)
+def test_a_result_without_an_answer_may_stand_and_is_not_undone(
+    desk: SheetDesk, change: Callable[[Queue, Claim[VideoTask]], Any]
+) -> None:
+    """Were the lease put back, or the row given back, its video would be processed again."""
+    worker = desk.queue("a")
+    worker.add(VIDEO_TASKS, [a_video(1)])
+    (claim,) = worker.claim(VIDEO_TASKS, 1)
+    faults = desk.simulator.faults
+    faults.add("apply_then_reset", body="findReplace")
+    outage = faults.add("status", status=503, times=None)
+    with pytest.raises(StoreUnavailable):
+        worker.settle([(claim, Done(result="a.m4a"))])
+    assert " done " in desk.line(URL)["Lease"]
+    outage.times = 0
+    change(worker, claim)
+    assert " done " in desk.line(URL)["Lease"]
+
+
+def test_what_was_sent_without_an_answer_is_known_as_ones_own(desk: SheetDesk) -> None:
+    worker = desk.queue("a")
+    worker.add(VIDEO_TASKS, [a_video(1)])
+    (claim,) = worker.claim(VIDEO_TASKS, 1)
+    faults = desk.simulator.faults
+    for ask in (worker.renew, lambda: worker.settle([(claim, Done(result="a.m4a"))])):
+        faults.add("apply_then_reset", body="findReplace")
+        outage = faults.add("status", status=503, times=None)
+        with pytest.raises(StoreUnavailable):
+            ask()
+        outage.times = 0
+        if ask == worker.renew:
+            assert worker.renew() == []
+    assert worker.settle([(claim, Done(result="a.m4a"))])[0] is not None
+
+
+@pytest.mark.usefixtures("shown_as_held")
+def test_what_was_left_long_ago_is_shown_by_a_run_that_ends_at_once(desk: SheetDesk) -> None:
+    desk.clock.advance(LEFT_SECONDS)
+    assert look_and_end(desk) == 1
+    line = desk.line(URL)
+    assert (line["Status"], line["Result"]) == (Status.DONE, "a.m4a")
+    assert look_and_end(desk) == 0
+
+
+@pytest.mark.usefixtures("shown_as_held")
+def test_what_may_be_written_any_moment_is_left_to_whoever_owes_it(desk: SheetDesk) -> None:
+    desk.clock.advance(SHOW_SECONDS)
+    assert look_and_end(desk) == 0
+    assert desk.line(URL)["Status"] == Status.IN_PROGRESS
+
+
+@pytest.mark.usefixtures("shown_as_held")
+def test_a_process_that_ends_does_not_wait_for_google_to_mend_what_others_left(desk: SheetDesk) -> None:
+    desk.clock.advance(LEFT_SECONDS)
+    store = desk.store("a run")
+    store.count(VIDEO_TASKS)
+    desk.simulator.faults.add("status", status=503, times=None, path="/v4/")
+    began = desk.clock.now()
+    store.close()
+    assert desk.clock.now() == began
+
+
+def test_lines_that_moved_up_do_not_keep_a_worker_from_showing_what_it_owes(desk: SheetDesk) -> None:
+    """Another worker's video went to the dead letters; this one does not look at the sheet before it shows its own."""
+    other, owing = desk.queue("other"), desk.queue("owing")
+    other.add(VIDEO_TASKS, [new_video(number) for number in range(1, 8)])
+    first, *rest = sorted(other.claim(VIDEO_TASKS, 7), key=lambda claim: claim.row.id)
+    other.release(rest)
+    done = owing.claim(VIDEO_TASKS, 2)
+    owing.settle([(claim, Done(result="a.m4a")) for claim in done])
+    other.settle([(first, Failure(verdict=Verdict.PERMANENT, reason="private"))])
+    desk.show()
+    for claim in done:
+        assert desk.line(claim.row.url)["Status"] == Status.DONE

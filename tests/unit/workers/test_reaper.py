@@ -1,0 +1,146 @@
+"""What a worker held that is killed is given back by the process that outlives it, and no sooner than all is quiet."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.rows import make_queue, new_video
+from tests.support.sample_processors import READY_FOLDER
+from tests.support.waiting import any_alive, wait_until
+from youtube_download_coordinator.models import State, VideoTask
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.stores.sql import SqlStore
+
+HANGS = "tests.support.sample_processors:hangs_with_a_child"
+ROOT = Path(__file__).resolve().parents[3]
+
+Start = Callable[..., psutil.Process]
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Iterator[Queue]:
+    """Another worker's view of the queue, with three videos that are due."""
+    store = SqlStore(f"sqlite:///{tmp_path / 'coordinator.db'}")
+    queue = make_queue(store, "another/host")
+    queue.add(VIDEO_TASKS, [new_video(number) for number in (1, 2, 3)])
+    yield queue
+    store.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path, queue: Queue) -> Iterator[Start]:
+    """Start `ydc run`, two videos at a time; it has begun with both, and holds the third."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(processor: str = HANGS, **settings: object) -> psutil.Process:
+        environment = os.environ | {READY_FOLDER: str(tmp_path), "PYTHONPATH": str(ROOT)}
+        environment |= {f"YDC_{name.upper()}": str(value) for name, value in settings.items()}
+        command = [sys.executable, "-m", "youtube_download_coordinator", "run", "--concurrency", "2", "-p", processor]
+        processes.append(subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL))
+        wait_until(lambda: sum((tmp_path / str(number)).exists() for number in (1, 2, 3)) == 2)
+        return psutil.Process(processes[-1].pid)
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def survivor_of(process: psutil.Process) -> psutil.Process:
+    (survivor,) = [each for each in process.children() if "survivor.py" in " ".join(each.cmdline())]
+    return survivor
+
+
+def kill(process: psutil.Process) -> list[psutil.Process]:
+    """SIGKILL, which nothing can catch; what ran below it, but for its survivor."""
+    survivor = survivor_of(process)
+    below = [each for each in process.children(recursive=True) if each != survivor]
+    process.kill()
+    process.wait()
+    return below
+
+
+def videos(queue: Queue) -> list[VideoTask]:
+    return list(queue.rows(VIDEO_TASKS))
+
+
+def is_free(queue: Queue) -> bool:
+    return queue.counts(VIDEO_TASKS) == {State.PENDING: 3}
+
+
+def test_what_a_killed_worker_held_is_free_as_soon_as_nothing_works_on_it(queue: Queue, start: Start) -> None:
+    """Long before its lease of 15 minutes ends. An attempt counts where there was one."""
+    process = start()
+    survivor = survivor_of(process)
+    below = kill(process)
+    wait_until(lambda: is_free(queue))
+    assert not any_alive(below), "somebody else may claim a video that is still being processed"
+    assert sorted(video.retry_count for video in videos(queue)) == [0, 1, 1]
+    assert {video.lease.reason for video in videos(queue)} == {"", "killed"}
+    wait_until(lambda: not any_alive([survivor]))
+
+
+def test_a_stop_of_everything_is_not_for_the_survivor(queue: Queue, start: Start) -> None:
+    process = start()
+    survivor = survivor_of(process)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        survivor.send_signal(number)
+    kill(process)
+    wait_until(lambda: is_free(queue))
+
+
+def test_without_a_survivor_the_lease_has_to_end(queue: Queue, start: Start) -> None:
+    process = start()
+    survivor = survivor_of(process)
+    below = process.children(recursive=True)
+    survivor.kill()
+    process.kill()
+    wait_until(lambda: not any_alive(below))
+    assert queue.counts(VIDEO_TASKS) == {State.HELD: 3}
+
+
+def test_a_store_that_does_not_answer_is_asked_again(tmp_path: Path, queue: Queue, start: Start) -> None:
+    process = start()
+    database = tmp_path / "coordinator.db"
+    hidden = database.rename(tmp_path / "hidden.db")
+    database.mkdir()
+    survivor = survivor_of(process)
+    below = kill(process)
+    wait_until(lambda: not any_alive(below))
+    wait_until(lambda: survivor.cpu_times().user > 0.2)  # it has loaded the library, and asks
+    assert any_alive([survivor])
+    database.rmdir()
+    hidden.rename(database)
+    wait_until(lambda: is_free(queue))
+
+
+def test_a_worker_that_ends_well_leaves_none(tmp_path: Path, queue: Queue) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "youtube_download_coordinator",
+        "run",
+        "-p",
+        "tests.support.sample_processors:does_nothing",
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "YDC_TEST_MARK": str(tmp_path)}
+    )
+    assert done.returncode == 0
+    assert [each for each in psutil.process_iter() if carries(each, str(tmp_path))] == []
+
+
+def carries(process: psutil.Process, mark: str) -> bool:
+    try:
+        return process.environ().get("YDC_TEST_MARK") == mark
+    except psutil.Error:
+        return False

@@ -1,0 +1,133 @@
+"""Other sites than YouTube lead no worker into its own network, unless its operator says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import rows
+from tests.support.clip_site import Site
+from tests.unit.youtube.test_network import SECRET, Proxy, proxy  # noqa: F401  a fixture
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.errors import PermanentError
+from youtube_download_coordinator.models import Failure, Verdict
+from youtube_download_coordinator.sources.sources_file import new_source
+from youtube_download_coordinator.workers.expansion import list_in_child
+from youtube_download_coordinator.workers.run_processor import process_video
+from youtube_download_coordinator.youtube.ssrf_guard import is_public
+
+OUTSIDE = "http://outside.example"
+GUARDED = """
+import subprocess, sys
+from youtube_download_coordinator.youtube.ssrf_guard import keep_out_of_own_network
+keep_out_of_own_network()
+subprocess.run(["true", sys.argv[1]])
+"""
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.8.9.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "::1",
+        "::", "fe80::1", "fe80::1%eth0", "fd00:ec2::254", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1",
+        "2002:7f00:1::", "224.0.0.1", "ff02::1", "255.255.255.255", "localhost", "metadata.google.internal", "",
+    ],
+)  # fmt: skip
+def test_what_is_no_public_address(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "142.250.74.110", "2a00:1450:4001::200e", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+)
+def test_what_is_public(address: str) -> None:
+    assert is_public(address)
+
+
+def closed(tmp_path: Path, **settings: object) -> Config:
+    return Config(output_dir=tmp_path / "media", allow_other_sites=True, allow_private_addresses=False, **settings)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1"])
+@pytest.mark.parametrize("processor", ["metadata", "download"])
+def test_no_video_of_another_site_is_asked_for_in_the_own_network(
+    site: Site, tmp_path: Path, host: str, processor: str
+) -> None:
+    """Also not by a name, and by no other spelling."""
+    url = f"http://{host}:{site.server_address[1]}/clip.mp4"
+    outcome = process_video(processor, rows.new_video(1, url=url, key=f"url:{url}"), closed(tmp_path))
+    assert isinstance(outcome, Failure)
+    assert (outcome.verdict, outcome.reason) == (Verdict.PERMANENT, "own-network"), outcome
+    assert "YDC_ALLOW_PRIVATE_ADDRESSES" in outcome.message
+    assert site.log == []
+
+
+def test_no_source_is_listed_there(site: Site, tmp_path: Path) -> None:
+    source = new_source(f"{site.url}/feed.rss", allow_other_sites=True)
+    with pytest.raises(PermanentError) as caught:
+        list(list_in_child(source, closed(tmp_path)))
+    assert caught.value.reason == "own-network"
+    assert site.log == []
+
+
+def test_whoever_allows_it_reaches_it(site: Site, tmp_path: Path) -> None:
+    source = new_source(f"{site.url}/feed.rss", allow_other_sites=True)
+    listed = list(list_in_child(source, Config(allow_other_sites=True, allow_private_addresses=True)))
+    assert len(listed) == 3
+    assert site.log
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A host of the internet, OUTSIDE; the way to it is a proxy that the environment names."""
+    server = Site({})
+    monkeypatch.setenv("http_proxy", server.url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_no_redirect_leads_there(outside: Site, site: Site, tmp_path: Path) -> None:
+    outside.redirects[f"{OUTSIDE}/clip.mp4"] = f"{site.url}/clip.mp4"
+    url = f"{OUTSIDE}/clip.mp4"
+    outcome = process_video("download", rows.new_video(1, url=url, key=f"url:{url}"), closed(tmp_path))
+    assert isinstance(outcome, Failure)
+    assert outcome.reason == "own-network"
+    assert (len(outside.log) > 0, site.log) == (True, [])
+
+
+def test_no_page_leads_there(outside: Site, site: Site, tmp_path: Path) -> None:
+    page = f"<html><title>x</title><video src='{site.url}/clip.mp4'></video></html>"
+    outside.files[f"{OUTSIDE}/page.html"] = ("text/html", page.encode())
+    url = f"{OUTSIDE}/page.html"
+    outcome = process_video("download", rows.new_video(1, url=url, key=f"url:{url}"), closed(tmp_path))
+    assert isinstance(outcome, Failure)
+    assert outcome.reason == "own-network", outcome
+    assert (len(outside.log) > 0, site.log) == (True, [])
+
+
+def test_a_proxy_may_be_there(proxy: Proxy, tmp_path: Path) -> None:  # noqa: F811  the fixture
+    """It decides itself what it asks for."""
+    address = f"http://me:{SECRET}@127.0.0.1:{proxy.server_address[1]}"
+    config = closed(tmp_path, proxy=address, yt_dlp_options={"extractor_retries": 0})
+    outcome = process_video("metadata", rows.new_video(1, url=OUTSIDE, key=f"url:{OUTSIDE}"), config)
+    assert isinstance(outcome, Failure)
+    assert outcome.reason != "own-network"
+    assert proxy.asked[0][0].startswith(OUTSIDE)
+
+
+@pytest.mark.parametrize(("word", "starts"), [("http://127.0.0.1/live.m3u8", False), ("purl=http://a.example/", True)])
+def test_no_program_is_started_that_would_fetch_unwatched(word: str, starts: bool) -> None:
+    """yt-dlp has ffmpeg fetch some streams."""
+    done = subprocess.run([sys.executable, "-c", GUARDED, word], capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is starts, done.stderr
+    assert ("only another program could fetch this stream" in done.stderr) is not starts

@@ -1,0 +1,152 @@
+"""The figures of docs/proof.md: what `make bench` measured (docs/figures.json) as tables between two marks, and as plots.
+
+`python -m tools.docs.proof_page` makes them again of what was measured; the rest of the page is written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parents[2] / "docs"
+MEASURED = DOCS / "figures.json"
+PAGE = DOCS / "proof.md"
+BEGIN = "<!-- what make bench measured: made by python -m tools.docs.proof_page, not by hand -->"
+END = "<!-- the end of what make bench measured -->"
+TITLES = {
+    "claims": "Claims in a database",
+    "sheet": "A Google Sheet",
+    "spreadsheets": "More than one spreadsheet",
+    "listing": "Listing",
+    "child": "A process for each attempt",
+    "audio": "The processor audio",
+    "flow": "Prefect",
+}
+AXES = {
+    "claims": ("Videos claimed and done a second", "rows in the table", "videos a second", False),
+    "workers": ("What a video costs on a sheet of 10,000 rows, with start and end", "workers", "requests, kB", True),
+    "rows": ("What a sheet's size costs", "rows in the tab", "requests, kB, MB", True),
+    "quota": ("What Google's quota carries", "workers", "videos a minute", False),
+}
+"""The plots: title, what x is, which grows by factors, what y is, and whether it does too."""
+
+Benchmark = Mapping[str, Any]
+
+
+def remember(name: str, benchmark: Benchmark) -> None:
+    """Keep what a benchmark measured, in the place of what it measured before."""
+    known = measured() if MEASURED.exists() else {}
+    MEASURED.write_text(json.dumps({**known, name: benchmark}, indent=1) + "\n", encoding="utf-8")
+
+
+def measured() -> dict[str, Benchmark]:
+    found: dict[str, Benchmark] = json.loads(MEASURED.read_text(encoding="utf-8"))
+    return found
+
+
+def write() -> None:
+    """Bring the page and its plots up to date."""
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, lines in plots().items():
+        draw(name, lines)
+
+
+# -- the page
+
+
+def page(text: str) -> str:
+    """The page with the figures as they were measured. Raises ValueError when a mark is missing."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{PAGE} has no lines {BEGIN} and {END}")
+    return "\n".join([before + BEGIN, *_sections(), END + after])
+
+
+def _sections() -> Iterator[str]:
+    found = measured()
+    for name, title in TITLES.items():
+        if benchmark := found.get(name):
+            yield from ("", f"### {title}", "", _circumstances(name, benchmark), "")
+            yield from _table(benchmark["figures"])
+            for plot in dict.fromkeys(figure["point"]["plot"] for figure in benchmark["figures"] if figure["point"]):
+                yield from ("", f"![{AXES[plot][0]}, by {AXES[plot][1]}](images/{path_of(plot).name})")
+    yield ""
+
+
+def _circumstances(name: str, benchmark: Benchmark) -> str:
+    return (
+        f"`python -m benchmarks {name}` on {benchmark['measured']}: Python {benchmark['python']}, {benchmark['cores']} cores, "
+        f"load {benchmark['load']} at the end, {benchmark['seconds']} s."
+    )
+
+
+def _table(figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield "| | figure | beside | ratio | bar |"
+    yield "| --- | ---: | --- | ---: | --- |"
+    for figure in figures:
+        ratio = "" if figure["ratio"] is None else f"{figure['ratio']:.2f}"
+        bar = figure["bar"] and f"{figure['bar']}: {'met' if figure['met'] else '**missed**'}"
+        value = f"{figure['value']:,.2f}" if figure["value"] < 10 else f"{figure['value']:,.1f}"
+        with_unit = f"{value} {figure['unit']}".rstrip()
+        yield f"| {figure['what']} | {with_unit} | {figure['beside']} | {ratio} | {bar} |"
+
+
+# -- the plots
+
+Lines = dict[str, list[tuple[float, float]]]
+
+
+def plots() -> dict[str, Lines]:
+    """The points of each plot, by its lines."""
+    found: dict[str, Lines] = {}
+    for benchmark in measured().values():
+        for figure in benchmark["figures"]:
+            if point := figure["point"]:
+                line = found.setdefault(point["plot"], {}).setdefault(point["line"], [])
+                line.append((point["x"], figure["value"]))
+    return found
+
+
+def path_of(plot: str) -> Path:
+    return DOCS / "images" / f"bench-{plot}.svg"
+
+
+def fingerprint(lines: Lines) -> str:
+    """What an SVG says of the points that it was drawn from."""
+    return f"<!-- drawn from {sha256(json.dumps(lines).encode()).hexdigest()} -->"
+
+
+def draw(name: str, lines: Lines) -> None:
+    """Write a plot as SVG. Needs matplotlib: the dependency group `bench`."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams |= {"svg.hashsalt": name, "svg.fonttype": "none", "font.family": "sans-serif"}
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7.2, 3.6), layout="constrained")
+    for label, points in lines.items():
+        axes.plot(*zip(*points, strict=True), marker="o", label=label)
+    _dress(axes, *AXES[name], {x for points in lines.values() for x, _ in points})
+    path = path_of(name)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+    path.write_text(f"{path.read_text(encoding='utf-8')}{fingerprint(lines)}\n", encoding="utf-8")
+
+
+def _dress(axes: Any, title: str, of_x: str, of_y: str, by_factors: bool, measured_at: set[float]) -> None:
+    axes.set(title=title, xlabel=of_x, ylabel=of_y, xscale="log", **({"yscale": "log"} if by_factors else {"ylim": 0}))
+    axes.set_xticks(sorted(measured_at))
+    axes.minorticks_off()
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,.10g}")
+    axes.legend()
+    axes.grid(alpha=0.3)
+
+
+if __name__ == "__main__":
+    write()

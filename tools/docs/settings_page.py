@@ -1,0 +1,116 @@
+"""The page of settings, made of Config: `python -m tools.docs.settings_page > docs/settings.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from youtube_download_coordinator.config import SECRETS, Config
+
+SECTIONS = {
+    "spreadsheet_id": "A Google Sheet as the queue",
+    "database_url": "A database as the queue",
+    "sources_file_path": "The sources file",
+    "max_retries": "Attempts and leases",
+    "cooldown_minutes": "YouTube's limits",
+    "claim_batch_size": "How much at a time",
+    "output_dir": "Files",
+    "audio_codec": "The processors",
+    "refresh_after_hours": "Looking again, and filters",
+    "proxy": "How YouTube is asked",
+}
+"""The field that each section begins with; fields stand in the order of Config."""
+TYPES = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path", SecretStr: "text"}
+FIRST = """# Settings
+
+A setting is an argument of `Config(...)` by its name, or an environment variable: `YDC_` and its name in capitals. A file `.env`
+in the working directory may hold variables too. An argument goes before the environment, that before `.env`, that before the
+default. An empty variable counts as none. A value that cannot be used, and a name that is a misspelt setting
+(in `.env`, any unknown name with `YDC_`), stop a command with one line that names it. Of other variables `YDC_...` that are no
+setting `ydc doctor` and `ydc run` tell.
+
+*Secret*: the value is repeated in no message. With Prefect, it belongs in the block: [Prefect](prefect.md#settings-and-secrets).
+`YDC_CHECKOUT` and `YDC_PREFECT_BLOCK` are of the flows alone, and explained there.
+
+Made of `Config` by `python -m tools.docs.settings_page`."""
+
+
+def document() -> str:
+    """docs/settings.md. Raises ValueError when a section begins with a field that is none."""
+    if unknown := SECTIONS.keys() - Config.model_fields.keys():
+        raise ValueError(f"Config has no {', '.join(sorted(unknown))}")
+    return "\n".join((FIRST, *_rows())) + "\n"
+
+
+def _rows() -> Iterator[str]:
+    for name, field in Config.model_fields.items():
+        if name in SECTIONS:
+            yield from (
+                "",
+                f"## {SECTIONS[name]}",
+                "",
+                "| variable | type | default | meaning |",
+                "| --- | --- | --- | --- |",
+            )
+        yield f'| <span id="{name}">`YDC_{name.upper()}`</span> | {_type(name, field)} | {_default(field)} | {_meaning(field)} |'
+
+
+def _meaning(field: FieldInfo) -> str:
+    return _in_a_cell(" ".join((field.description or "").split()))
+
+
+def _in_a_cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _type(name: str, field: FieldInfo) -> str:
+    limits = [limit for each in field.metadata if (limit := _limit(each))]
+    words = ", ".join((_words(field.annotation), *limits))
+    return f"{words}; *secret*" if name in SECRETS else words
+
+
+def _words(annotation: Any) -> str:
+    """A type as a person would say it who writes a value into the environment."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        limits = [limit for each in arguments[1:] for limit in _limits_within(each)]
+        return ", ".join((_words(arguments[0]), *limits))
+    if origin in (Union, UnionType):
+        return _words(next(each for each in arguments if each is not NoneType))
+    if origin is Literal:
+        return " ".join(f"`{choice}`" for choice in arguments)
+    if origin is tuple:
+        return "a list, with commas"
+    return "JSON" if origin is dict else TYPES[annotation]
+
+
+def _limits_within(metadata: Any) -> Iterator[str]:
+    for each in getattr(metadata, "metadata", (metadata,)):
+        if limit := _limit(each):
+            yield limit
+
+
+def _limit(constraint: Any) -> str:
+    for attribute, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most")):
+        if (number := getattr(constraint, attribute, None)) is not None:
+            return f"{words} {number:,}"
+    return ""
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is PydanticUndefined or value in (None, "", {}):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{','.join(value) if isinstance(value, tuple) else value}`"
+
+
+if __name__ == "__main__":
+    print(document(), end="")

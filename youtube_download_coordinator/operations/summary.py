@@ -1,0 +1,89 @@
+"""An overview as a page of tables: what the sheet's tab, Prefect's artifact and `ydc report` all show, each in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from youtube_download_coordinator.models import Control, State, utc_text
+from youtube_download_coordinator.operations.overview import Overview
+from youtube_download_coordinator.queue.cooldown import Word
+from youtube_download_coordinator.reasons import advice
+
+ROWS_MAX = 25
+"""Of a table: a page for people. The rest is counted in one row more."""
+UNNAMED = "(none)"
+"""The accent or the type of videos that have none."""
+
+Cell = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table. What is in it may come from YouTube, or from whoever writes into the queue: data, never anything else."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The whole report."""
+
+    at: str
+    """When the queue was looked at, in UTC."""
+    sections: Sequence[Section]
+    days: Section
+    """Videos and hours for each of the last days, the first one first."""
+
+
+def page(found: Overview) -> Page:
+    """Everything that an overview says."""
+    sections = [
+        Section("Fleet", ("Line", "State", "Until", "Why"), [_control(line) for line in found.controls]),
+        _by_state("Rows", "In", found.counts),
+        _waiting(found),
+        Section("Why rows failed", ("Reason", "In", "What to do", "Rows"), _cut(_reasons(found), 3)),
+        Section("Who holds what", ("Worker", "Rows"), _cut(list(found.holders.items()), 1)),
+        _by_state("Videos by accent", "Accent", found.accents),
+        _by_state("Videos by type", "Type", found.types),
+    ]
+    days = [(f"{day}", videos, round(seconds / 3600, 1)) for day, videos, seconds in found.days]
+    return Page(utc_text(found.at), sections, Section("Done each day", ("Day", "Videos", "Hours"), days))
+
+
+def _control(line: Control) -> Sequence[Cell]:
+    return line.name, line.value or Word.CLEAR.value, utc_text(line.until), line.reason
+
+
+def _by_state(title: str, what: str, counts: Mapping[str, Mapping[State, int]]) -> Section:
+    rows: list[Sequence[Cell]] = [
+        (name or UNNAMED, *(states.get(state, 0) for state in State), sum(states.values()))
+        for name, states in counts.items()
+    ]
+    return Section(title, (what, *(state.value for state in State), "all"), _cut(rows, 1))
+
+
+def _waiting(found: Overview) -> Section:
+    oldest = found.oldest
+    rows = [(oldest.name, f"{oldest.id}", utc_text(oldest.not_before))] if oldest else []
+    return Section("Waits longest", ("Video", "ID", "Since"), rows)
+
+
+def _reasons(found: Overview) -> list[Sequence[Cell]]:
+    failed = [(number, where, reason) for where, counts in found.reasons.items() for reason, number in counts.items()]
+    return [(reason, where, advice(reason), number) for number, where, reason in sorted(failed, reverse=True)]
+
+
+def _cut(rows: Sequence[Sequence[Cell]], texts: int) -> list[Sequence[Cell]]:
+    """The first ROWS_MAX rows; of the others, that there are so many and what their numbers come to."""
+    kept, others = list(rows[:ROWS_MAX]), rows[ROWS_MAX:]
+    if others:
+        sums = (sum(number for number in column if isinstance(number, int)) for column in _columns(others, texts))
+        kept.append((f"{len(others)} others", *[""] * (texts - 1), *sums))
+    return kept
+
+
+def _columns(rows: Sequence[Sequence[Cell]], first: int) -> Iterable[Sequence[Cell]]:
+    return zip(*(row[first:] for row in rows), strict=True)

@@ -1,0 +1,7 @@
+"""The rules of the queue: pure decisions above the verbs of a Store."""
+
+from __future__ import annotations
+
+from youtube_download_coordinator.queue.queue import Claim, Queue
+
+__all__ = ["Claim", "Queue"]

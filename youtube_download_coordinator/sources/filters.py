@@ -1,0 +1,257 @@
+"""Which of a source's videos become rows: what a person says in columns of Sources, or for all sources in settings. Pure.
+
+A list tells little of a video before anybody has opened it (`Candidate`). A filter keeps what it cannot judge: a short has no
+duration, most lists have no dates. Only its kind is always known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from youtube_download_coordinator.errors import BadFilter, PermanentError
+from youtube_download_coordinator.models import Source
+from youtube_download_coordinator.queue.refresh import REFRESH_HOURS, refresh_hours
+
+if TYPE_CHECKING:
+    import regex
+
+TITLE_MATCH_SECONDS = 1.0
+"""For one title. Anybody may write a TitleMatch, and some need longer than the universe has."""
+
+
+class VideoKind(StrEnum):
+    """What `Kinds` names."""
+
+    VIDEOS = "videos"
+    SHORTS = "shorts"
+    STREAMS = "streams"
+    """Running, finished and coming live streams."""
+    MEMBERS = "members"
+    """Videos that only paying members of a channel may see, whatever else they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What a list says of a video."""
+
+    kind: VideoKind = VideoKind.VIDEOS
+    title: str = ""
+    duration_seconds: int | None = None
+    published: datetime | None = None
+    """Approximate: YouTube says "3 weeks ago"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """All filters of one source."""
+
+    kinds: frozenset[VideoKind] = frozenset(VideoKind) - {VideoKind.MEMBERS}
+    min_duration_seconds: float | None = None
+    max_duration_seconds: float | None = None
+    title_match: regex.Pattern[str] | None = None
+    first_videos: int | None = None
+    """Of a list that is read for the first time, no more than this many; of a channel's tabs the newest of each."""
+    newer_than: datetime | timedelta | None = None
+
+    @classmethod
+    def of(cls, source: Source, defaults: Mapping[str, str]) -> Filters:
+        """What holds for a source. Raises BadFilter, also for a RefreshHours that cannot be read."""
+        if hours := source.own(REFRESH_HOURS):
+            read_column(REFRESH_HOURS, hours)
+        return cls.read(said_of(source, defaults))
+
+    @classmethod
+    def read(cls, said: Mapping[str, str]) -> Filters:
+        """The filters that columns say, by their names; what is empty or missing does not filter. Raises BadFilter."""
+        filters = cls(**{_FIELDS[column]: read_column(column, text) for column, text in said.items() if text})
+        least, most = filters.min_duration_seconds, filters.max_duration_seconds
+        if least is not None and most is not None and least > most:
+            raise BadFilter(f"MinDuration ({least:g} s) is more than MaxDuration ({most:g} s): no video would be left")
+        return filters
+
+    @property
+    def text(self) -> str:
+        """One line that is the same for the same filters: what a source was listed with."""
+        said = {
+            "Kinds": ",".join(kind for kind in VideoKind if kind in self.kinds),
+            "MinDuration": _number_text(self.min_duration_seconds),
+            "MaxDuration": _number_text(self.max_duration_seconds),
+            "TitleMatch": self.title_match.pattern if self.title_match else "",
+            "FirstVideos": _number_text(self.first_videos),
+            "NewerThan": _time_text(self.newer_than),
+        }
+        return " ".join(f"{column}={text}" for column, text in said.items() if text)
+
+    def since(self, now: datetime) -> datetime | None:
+        """The oldest moment that NewerThan lets through."""
+        return now - self.newer_than if isinstance(self.newer_than, timedelta) else self.newer_than
+
+    def leaves_out(self, video: Candidate, *, kinds: frozenset[VideoKind], since: datetime | None) -> bool:
+        """Whether a video gets no row. `kinds`: those of this list, which may be one by its very name."""
+        return (
+            video.kind not in kinds
+            or self._duration_is_wrong(video.duration_seconds)
+            or self._title_is_wrong(video.title)
+            or is_too_old(video, since)
+        )
+
+    def _title_is_wrong(self, title: str) -> bool:
+        if self.title_match is None:
+            return False
+        try:
+            return not self.title_match.search(title, timeout=TITLE_MATCH_SECONDS)
+        except TimeoutError:
+            raise PermanentError(
+                f"TitleMatch: {self.title_match.pattern!r} takes more than {TITLE_MATCH_SECONDS} s for one title:"
+                " write it without a repetition inside a repetition",
+                reason="bad-filter",
+            ) from None
+
+    def _duration_is_wrong(self, seconds: int | None) -> bool:
+        if seconds is None:
+            return False
+        least, most = self.min_duration_seconds, self.max_duration_seconds
+        return (least is not None and seconds < least) or (most is not None and seconds > most)
+
+
+def is_too_old(video: Candidate, since: datetime | None) -> bool:
+    return since is not None and video.published is not None and video.published < since
+
+
+# -- what a person writes
+
+OFF = frozenset(("off", "any"))
+"""Said in a column, it lifts the setting's filter for this source."""
+_MAX_SECONDS = 366 * 86400
+_UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)? ?(?:d|h|m|s|hours?|min|minutes?|sec|seconds?) ?)+")
+_UNIT_DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
+_AGE = re.compile(r"(\d{1,5}) ?(d|days?|w|weeks?|months?|y|years?)")
+
+
+def read_column(column: str, text: str) -> Any:
+    """What a text in one of our columns means. Raises BadFilter, in a line that names the column and what may be written."""
+    try:
+        return COLUMNS[column](text.strip())
+    except ValueError as error:
+        raise BadFilter(f"{column}: {error}") from None
+
+
+def checked(column: str, said: object) -> str:
+    """The text as it is, when it can be read. Raises BadFilter."""
+    text = str(said).strip()
+    if text:
+        read_column(column, text)
+    return text
+
+
+def said_of(source: Source, defaults: Mapping[str, str]) -> dict[str, str]:
+    """What holds for a source by column: its own cell, else the setting."""
+    return {column: source.own(column) or defaults.get(column, "") for column in _FIELDS}
+
+
+def canonical(name: str) -> str | None:
+    """One of our columns by a name that may be written in capitals or not."""
+    return next((column for column in COLUMNS if column.casefold() == name.strip().casefold()), None)
+
+
+def _seconds(text: str) -> float | None:
+    """`90`, `90s`, `5m`, `1h30m`, `1:02:03`; None for off."""
+    plain = text.lower()
+    if plain in OFF:
+        return None
+    seconds = -1.0
+    if re.fullmatch(r"\d+(?:\.\d+)?", plain):
+        seconds = float(plain)
+    elif re.fullmatch(r"(?:\d+:)?\d{1,2}:\d{2}", plain):
+        seconds = float(sum(int(part) * 60**power for power, part in enumerate(reversed(plain.split(":")))))
+    elif _DURATION.fullmatch(plain):
+        seconds = sum(float(n) * _UNIT_SECONDS[unit] for n, unit in re.findall(r"(\d+(?:\.\d+)?) ?([a-z])", plain))
+    if not 0 <= seconds <= _MAX_SECONDS:
+        raise ValueError(f"{text!r} is no duration; write seconds, 90s, 5m, 1:02:03, or off")
+    return seconds or None
+
+
+def _pattern(text: str) -> regex.Pattern[str] | None:
+    """A regular expression that is looked for anywhere in a title, whatever its capitals."""
+    if text.lower() in OFF:
+        return None
+    import regex  # 30 ms, which only those who use it pay
+
+    try:
+        return regex.compile(text, regex.IGNORECASE)
+    except (regex.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"{text!r} is no regular expression: {error}") from None
+
+
+def _kinds(text: str) -> frozenset[VideoKind]:
+    """`videos, shorts`; one of them may stand in the singular, and `live` for streams."""
+    words = [word for word in re.split(r"[\s,;+]+", text.lower()) if word]
+    if words in (["all"], ["any"]):
+        return frozenset(VideoKind)
+    names = {name: kind for kind in VideoKind for name in (kind.value, kind.value.removesuffix("s"))} | {
+        "live": VideoKind.STREAMS
+    }
+    unknown = [word for word in words if word not in names]
+    if unknown or not words:
+        raise ValueError(f"{text!r} has a kind that is none of {', '.join(VideoKind)}, or all")
+    return frozenset(names[word] for word in words)
+
+
+def _first(text: str) -> int | None:
+    """A number of videos; None for off."""
+    if text.lower() in OFF:
+        return None
+    if not re.fullmatch(r"[1-9]\d{0,8}", text):
+        raise ValueError(f"{text!r} is no number of videos from 1 on; write 100, or off")
+    return int(text)
+
+
+def _age(text: str) -> datetime | timedelta | None:
+    """`2026-01-31` or `30 days`; None for off."""
+    if text.lower() in OFF:
+        return None
+    if found := _AGE.fullmatch(text.lower()):
+        return timedelta(days=min(int(found[1]) * _UNIT_DAYS[found[2][0]], 36500))
+    try:
+        day = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is neither a date nor an age; write 2026-01-31, 30 days, 6 months, or off"
+        ) from None
+    return day if day.tzinfo else day.replace(tzinfo=UTC)
+
+
+_FIELDS = {
+    "Kinds": "kinds",
+    "MinDuration": "min_duration_seconds",
+    "MaxDuration": "max_duration_seconds",
+    "TitleMatch": "title_match",
+    "FirstVideos": "first_videos",
+    "NewerThan": "newer_than",
+}
+COLUMNS: Mapping[str, Callable[[str], Any]] = {
+    "Kinds": _kinds,
+    "MinDuration": _seconds,
+    "MaxDuration": _seconds,
+    "TitleMatch": _pattern,
+    "FirstVideos": _first,
+    "NewerThan": _age,
+    REFRESH_HOURS: refresh_hours,
+}
+"""Every column of Sources that a person may add for us, and how it is read."""
+
+
+def _number_text(number: float | None) -> str:
+    return "" if number is None else f"{number:.15g}"
+
+
+def _time_text(moment: datetime | timedelta | None) -> str:
+    if isinstance(moment, timedelta):
+        return f"{moment.days} days"
+    return moment.isoformat() if moment else ""

@@ -1,0 +1,149 @@
+"""Sources from a text file: a line each, `URL|Accent|Type`; Accent and Type may be left out.
+
+Empty lines, lines that begin with `#` and a header line `URL|Accent|Type` are passed over. A line that does not parse is
+named with its number and costs the other lines nothing.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TextIO
+
+from youtube_download_coordinator.errors import BadUrl, SourcesFileError, StoreFull, UserError, like
+from youtube_download_coordinator.models import Lease, Source, storable
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.queue import batches
+from youtube_download_coordinator.queue.store import SOURCES, Store
+from youtube_download_coordinator.sources.filters import COLUMNS, canonical, read_column
+from youtube_download_coordinator.sources.urls import source_target
+
+NO_LEASE = Lease(nonce="")
+"""Stands in a row until the queue inserts it."""
+LINE_MAX_CHARACTERS = 10_000
+PROBLEMS_KEPT = 1000
+"""A file of another kind has a problem in every line; the rest of them is only counted."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Ingested:
+    """What became of a file's lines."""
+
+    added: int = 0
+    known: int = 0
+    bad: int = 0
+    full: bool = False
+    """The store had no room for the rest of them."""
+    problems: list[str] = field(default_factory=list)
+    """One line each, with the line's number; the first of them."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether any line of the file is not in the queue now."""
+        return self.full or self.bad > 0
+
+    def __str__(self) -> str:
+        rest = ", and no room for the rest" if self.full else ""
+        return f"{self.added} new, {self.known} known already, {self.bad} not understood{rest}"
+
+
+def new_source(url: str, accent: str = "", type_: str = "", *, allow_other_sites: bool = False) -> Source:
+    """A source to insert. Raises BadUrl."""
+    target = source_target(url, allow_other_sites=allow_other_sites)
+    accent, type_ = storable(accent).strip(), storable(type_).strip()
+    return Source(url=target.url, key=target.key, accent=accent, type=type_, lease=NO_LEASE)
+
+
+def with_columns(source: Source, said: Mapping[str, str], store: Store) -> Source:
+    """The source with texts in columns of a person's own, which are made in a sheet when they are filters or RefreshHours.
+
+    Raises BadFilter; UserError for a column that is not there and not ours to make, or that is named nearly as one of ours.
+    """
+    there = store.own_columns(SOURCES)
+    extra: dict[str, str] = {}
+    for name, text in said.items():
+        column = canonical(name)
+        if column and text.strip():
+            read_column(column, text)
+        extra[_column(name, column, there)] = storable(text).strip()
+    if missing := [column for column in extra if there is not None and column not in there]:
+        store.add_columns(SOURCES, missing)
+    return replace(source, extra=extra)
+
+
+def _column(name: str, ours: str | None, there: Collection[str] | None) -> str:
+    """The name of a column as it is written where there are columns."""
+    name = storable(name).strip()
+    written = next((each for each in there or () if each.strip().casefold() == name.casefold()), None)
+    if written or ours:
+        return written or ours or name
+    if name.casefold() in {column.casefold() for column in (*Source.column_names(), "Lease", "Shown")} or not name:
+        raise UserError(f"{name or 'a column without a name'} cannot be set: it is the coordinator's own")
+    if meant := like(name, COLUMNS):
+        raise UserError(f"there is no column {name}{meant}")
+    if there is not None:
+        raise UserError(f"there is no column {name} in the tab of the sources: add it there, or leave it out")
+    return name
+
+
+def ingest_file(queue: Queue, path: Path, *, allow_other_sites: bool = False) -> Ingested:
+    """Insert the sources of a file that are not known yet. Raises SourcesFileError when it cannot be read.
+
+    That the store is full is one of its problems: those who process what is there need not stop for it.
+    """
+    result = Ingested()
+    try:
+        for batch in batches(_sources(path, allow_other_sites, result)):
+            ids = queue.add(SOURCES, batch)
+            result.added += sum(row_id is not None for row_id in ids)
+            result.known += sum(row_id is None for row_id in ids)
+    except StoreFull as error:
+        result.full = True
+        result.problems.append(f"{path}: {error}")
+    return result
+
+
+def _sources(path: Path, allow_other_sites: bool, result: Ingested) -> Iterator[Source]:
+    for number, line in _lines(path):
+        if not line or line.startswith("#") or line.lower() == "url|accent|type":
+            continue
+        try:
+            yield _source(line, allow_other_sites)
+        except (BadUrl, UnicodeError) as problem:
+            result.bad += 1
+            if result.bad <= PROBLEMS_KEPT:
+                result.problems.append(f"{path}, line {number}: {problem}")
+
+
+def _source(line: str, allow_other_sites: bool) -> Source:
+    if len(line) > LINE_MAX_CHARACTERS:
+        raise BadUrl(f"more than {LINE_MAX_CHARACTERS} characters; a line is URL|Accent|Type")
+    if "\ufffd" in line:
+        raise BadUrl("not UTF-8 text; save the file as UTF-8")
+    fields = [part.strip() for part in line.split("|")]
+    if len(fields) > 3:
+        raise BadUrl(f"{len(fields)} fields; a line is URL|Accent|Type")
+    return new_source(*fields, allow_other_sites=allow_other_sites)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines without their ends. Undecodable bytes show as U+FFFD, so that one bad line costs no other."""
+    try:
+        with path.open("rb") as file:
+            encoding = "utf-16" if file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} else "utf-8-sig"
+        with path.open(encoding=encoding, errors="replace") as text:
+            yield from _numbered(text)
+    except OSError as error:
+        raise SourcesFileError(f"the sources file {str(path)!r} cannot be read: {error.strerror}") from None
+
+
+def _numbered(text: TextIO) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers. Of one that is too long only the beginning, so that no file fills the memory."""
+    number, goes_on = 1, False
+    while part := text.readline(LINE_MAX_CHARACTERS + 2):
+        if not goes_on:
+            yield number, part if len(part) > LINE_MAX_CHARACTERS + 1 else part.strip()
+        goes_on = not part.endswith("\n")
+        number += not goes_on

@@ -1,0 +1,311 @@
+"""The one way to Google: gspread's client with timeouts, patience, errors that say what to do, and Google's clock.
+
+Two kinds of failure matter above all: a request that was surely not applied is sent again for a while; a write whose answer was
+lost may have been applied, or may be applied later, and is the caller's to resolve (AnswerLost).
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import gspread
+import requests
+from google.auth.exceptions import GoogleAuthError
+from gspread.exceptions import APIError
+
+from youtube_download_coordinator.config import Config, id_of_spreadsheet
+from youtube_download_coordinator.errors import ConfigError, StoreError, StoreFull, StoreUnavailable
+from youtube_download_coordinator.stores.sheets.credentials import credentials
+
+log = logging.getLogger(__name__)
+
+GOOGLE = "https://sheets.googleapis.com"
+TIMEOUT_SECONDS = (10.0, 60.0)
+"""To connect, and of silence while an answer is awaited."""
+PAUSE_SECONDS, PAUSE_MAX_SECONDS = 1.0, 64.0
+"""The first pause after a failure and the longest; Google's own advice is truncated exponential backoff with jitter."""
+TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+MIN_CLOCK_ERROR_SECONDS = 2.0
+"""The Date header is cut to whole seconds, and an answer takes a while: Google's clock may be ahead of ours by this much."""
+DRIFT = 1e-4
+"""How much faster than true a machine's clock may run. Ours goes so much slower, and so is never ahead of Google's."""
+
+_OVER_THE_LIMIT = re.compile(r"above the limit of [\d,.]+ cells")
+"""Google's words, as people have met them with each limit that there was: 2, 5 and 10 million cells."""
+
+Json = dict[str, Any]
+
+
+class AnswerLost(StoreUnavailable):
+    """A write was sent and no answer came: it may have been applied, or may be later."""
+
+
+class Refused(StoreError):
+    """Google refused a request (400): nothing of it was applied."""
+
+
+class SpreadsheetFull(Refused, StoreFull):
+    """Google refused a request because the spreadsheet would have more cells than it allows."""
+
+
+def boot_seconds() -> float:
+    """Seconds that also pass while the machine is suspended, where the system counts them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def call_later(seconds: float, work: Callable[[], None]) -> None:
+    """Do something in a thread of its own, unless the process has ended by then."""
+    timer = threading.Timer(seconds, work)
+    timer.daemon = True
+    timer.start()
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the store takes from the machine that it runs on. A simulation gives its own."""
+
+    monotonic: Callable[[], float] = boot_seconds
+    sleep: Callable[[float], object] = time.sleep
+    later: Callable[[float, Callable[[], None]], None] = call_later
+    randomness: random.Random = field(default_factory=random.SystemRandom)  # forks would share the state of another
+    client: Callable[[Any], gspread.HTTPClient] = gspread.HTTPClient
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """What one answer said about the time."""
+
+    date: datetime
+    received: float
+    took_seconds: float
+
+    def now(self, monotonic: float) -> datetime:
+        """The time now, never ahead of Google's."""
+        return self.date + timedelta(seconds=(monotonic - self.received) * (1 - DRIFT))
+
+    def error_seconds(self, monotonic: float) -> float:
+        """How far behind Google's it may be: a cut second, the answer's way, two clocks that drift apart."""
+        return 1 + self.took_seconds + 2 * DRIFT * (monotonic - self.received)
+
+
+class Connection:
+    """One spreadsheet, as one account. Safe to use from several threads: requests go one after the other.
+
+    Raises ConfigError for what a person can mend, StoreUnavailable when Google did not answer for `patience_seconds`.
+    """
+
+    def __init__(self, config: Config, outside: Outside | None = None) -> None:
+        self.outside = outside or Outside()
+        self.spreadsheet_id = id_of_spreadsheet(config.spreadsheet_id or "")
+        self._config = config
+        self._base = f"{config.sheets_api_url}/v4/spreadsheets/{self.spreadsheet_id}"
+        self._patience_seconds = config.sheets_patience_seconds
+        self._turn = threading.RLock()
+        self._credentials = credentials(config)
+        self._client: gspread.HTTPClient | None = None
+        self._process = 0
+        """A fork must not use the sockets of its parent."""
+        self._clock: _Clock | None = None
+        self.requests = 0
+        """Sent so far; each is one unit of the quota."""
+
+    @property
+    def account(self) -> str:
+        """The address to share the spreadsheet with."""
+        return getattr(self._credentials, "service_account_email", "") or "the account that is signed in"
+
+    def now(self) -> datetime:
+        """Google's clock, by the last answers. Never ahead of it; behind by `clock_error_seconds` at the most."""
+        if self._clock is None:
+            self.properties("spreadsheetId")  # every answer says what time it is
+        if self._clock is None:
+            raise StoreError(
+                "Google's answers have no Date header: some proxy takes it away, and no lease can be counted"
+            )
+        return self._clock.now(self.outside.monotonic())
+
+    @property
+    def clock_error_seconds(self) -> float:
+        found = self._clock.error_seconds(self.outside.monotonic()) if self._clock else 0.0
+        return max(MIN_CLOCK_ERROR_SECONDS, found)
+
+    def properties(self, fields: str, ranges: Sequence[str] = ()) -> Json:
+        """spreadsheets.get: what a field mask names."""
+        return self._read("", {"fields": fields, "ranges": list(ranges)})
+
+    def values(self, ranges: Sequence[str]) -> list[list[list[str]]]:
+        """values.batchGet: the rows of each range, as text, without what is empty at their ends."""
+        answer = self._read("/values:batchGet", {"ranges": list(ranges), "majorDimension": "ROWS"})
+        found = [each.get("values", []) for each in answer.get("valueRanges", [])]
+        return [[[str(cell) for cell in row] for row in rows] for rows in found]
+
+    def write(self, changes: Sequence[Json], *, show: Sequence[str] = ()) -> Json:
+        """batchUpdate: all of it or nothing. The answer's replies, and the Lease cells of the ranges in `show`.
+
+        Raises Refused, AnswerLost.
+        """
+        body: Json = {"requests": list(changes)}
+        fields = "replies"
+        if show:
+            body |= {"includeSpreadsheetInResponse": True, "responseRanges": list(show)}
+            fields += ",updatedSpreadsheet.sheets(properties.sheetId,data(startRow,startColumn,rowData.values.userEnteredValue))"
+        return self._ask("POST", ":batchUpdate", {"fields": fields}, body)
+
+    def pause(self, seconds: float) -> None:
+        """Let others pass."""
+        self.outside.sleep(seconds)
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """What is asked in here is asked once: it is not worth waiting for."""
+        patience_seconds, self._patience_seconds = self._patience_seconds, 0.0
+        try:
+            yield
+        finally:
+            self._patience_seconds = patience_seconds
+
+    def another(self) -> Connection:
+        """One of its own on the same spreadsheet as the same account, for requests at the same time."""
+        twin = copy.copy(self)
+        twin._turn, twin._client = threading.RLock(), None
+        return twin
+
+    def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        with self._turn:
+            if self._client is not None:
+                self._client.session.close()
+                getattr(self._client.session, "_auth_request_session", self._client.session).close()
+                self._client = None
+
+    def _read(self, path: str, params: Mapping[str, Any]) -> Json:
+        return self._ask("GET", path, params, None)
+
+    def _ask(self, method: str, path: str, params: Mapping[str, Any], body: Json | None) -> Json:
+        """Send until there is an answer, or patience ends. A write without an answer is not sent again from here."""
+        began, pause = self.outside.monotonic(), PAUSE_SECONDS
+        while True:
+            try:
+                return self._send(method, path, params, body)
+            except AnswerLost:
+                raise
+            except StoreUnavailable as error:
+                pause_now = self.outside.randomness.uniform(pause / 2, pause)
+                if self.outside.monotonic() - began + pause_now > self._patience_seconds:
+                    raise
+                log.warning("Google Sheets: %s; asking again in %.1f s", error, pause_now)
+                self.outside.sleep(pause_now)
+                pause = min(2 * pause, PAUSE_MAX_SECONDS)
+
+    def _send(self, method: str, path: str, params: Mapping[str, Any], body: Json | None) -> Json:
+        with self._turn:
+            self.requests += 1
+            sent = self.outside.monotonic()
+            try:
+                response = self._http().request(method, self._base + path, params=dict(params), json=body)
+                answer: Json = response.json()
+            except APIError as error:
+                raise self._meaning(error, method) from error
+            except GoogleAuthError as error:
+                raise _sign_in_problem(error) from error
+            except (requests.RequestException, ValueError) as error:
+                # A body that is no JSON may hide a write that was applied, as a broken connection may.
+                raise _lost(error, method) from error
+            self._take_time(response, sent)
+            return answer
+
+    def _http(self) -> gspread.HTTPClient:
+        if self._client is None or self._process != os.getpid():
+            self._process = os.getpid()
+            self._client = self.outside.client(self._credentials)
+            self._client.set_timeout(TIMEOUT_SECONDS)
+        return self._client
+
+    def _take_time(self, response: requests.Response, sent: float) -> None:
+        """Date is cut to seconds, so it never is ahead; of two answers the one that says later is nearer to the truth."""
+        if header := response.headers.get("Date"):
+            received = self.outside.monotonic()
+            clock = _Clock(parsedate_to_datetime(header).astimezone(UTC), received, received - sent)
+            if self._clock is None or clock.date > self._clock.now(received):
+                self._clock = clock
+
+    def _meaning(self, error: APIError, method: str) -> Exception:
+        status = error.response.status_code
+        message = _message(error)
+        if status == 400:
+            return SpreadsheetFull(_full(message)) if _OVER_THE_LIMIT.search(message) else Refused(message)
+        if status == 429:
+            return StoreUnavailable(f"the quota is used up ({message})")
+        if status in TRANSIENT:
+            return StoreUnavailable(f"{status} {message}") if method == "GET" else AnswerLost(f"{status} {message}")
+        return self._users_problem(error, status, message)
+
+    def _users_problem(self, error: APIError, status: int, message: str) -> Exception:
+        where = f"the spreadsheet {self.spreadsheet_id}"
+        if status == 404:
+            return SheetNotFound(
+                f"{where} was not found: check spreadsheet_id, and share it with {self.account}", error
+            )
+        if "SERVICE_DISABLED" in str(error.error):
+            return SheetRefused(f"the Google Sheets API is not enabled in the account's project: {message}", error)
+        if status == 403:
+            problem = f"{where} is not shared with {self.account} as an editor: share it with that address"
+            return SheetRefused(f"{problem} ({message})", error)
+        if status == 401:
+            return SheetRefused(f"Google does not accept the credentials of {self.account}: {message}", error)
+        return StoreError(f"Google Sheets answered {status}: {message}")
+
+
+class SheetNotFound(ConfigError, gspread.SpreadsheetNotFound):
+    """There is no such spreadsheet, or it is not shared with us."""
+
+    def __init__(self, message: str, error: APIError) -> None:
+        Exception.__init__(self, message)
+        self.response = error.response
+
+
+class SheetRefused(ConfigError, APIError):
+    """Google does not let this account use the spreadsheet."""
+
+    def __init__(self, message: str, error: APIError) -> None:
+        Exception.__init__(self, message)
+        self.response, self.error, self.code = error.response, error.error, error.code
+
+    __str__ = Exception.__str__
+
+
+def _message(error: APIError) -> str:
+    details = error.error if isinstance(error.error, dict) else {}
+    return " ".join(str(details.get("message") or error.response.reason).split())[:300]
+
+
+def _full(message: str) -> str:
+    return (
+        "the spreadsheet is full, and nothing was added; what stands in it is processed all the same. Delete tabs, columns or"
+        " rows that nobody needs, or `ydc copy` it to a database: docs/beyond-one-sheet.md"
+        f" ({message})"
+    )
+
+
+def _lost(error: Exception, method: str) -> StoreUnavailable:
+    text = f"no answer ({type(error).__name__})"
+    return StoreUnavailable(text) if method == "GET" else AnswerLost(text)
+
+
+def _sign_in_problem(error: GoogleAuthError) -> Exception:
+    text = " ".join(str(error.args[0] if error.args else error).split())[:200]
+    if getattr(error, "retryable", True) and "invalid_grant" not in text:
+        return StoreUnavailable(f"signing in: {text}")
+    return ConfigError(f"Google does not accept the credentials (or this machine's clock is wrong): {text}")

@@ -1,0 +1,56 @@
+"""Rows counted by a database, in one pass over a table and without reading one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from youtube_download_coordinator.models import SKIPPED, State
+from youtube_download_coordinator.queue.store import TALLIED_REASONS, Tally
+
+
+def tallied(
+    connection: sa.Connection, table: sa.Table, place: Sequence[sa.ColumnElement[bool]], since: date
+) -> list[Tally]:
+    """The tallies of the rows of a table for which `place` holds."""
+    c, dialect = table.c, connection.dialect.name
+    seconds = c.duration_seconds if "duration_seconds" in c else sa.literal(0)
+    groups: list[Any] = [c.state, _reason(c, dialect), _holder(c), c.accent, c.type, _day(table, dialect, since)]
+    total = sa.func.coalesce(sa.func.sum(seconds), 0)
+    named = [group.label(f"group_{at}") for at, group in enumerate(groups)]
+    # By their labels: PostgreSQL does not take an expression with a parameter for the same one twice.
+    query = sa.select(sa.func.count(), total, *named).where(*place).group_by(*(sa.text(each.name) for each in named))
+    return [_tally(*record) for record in connection.execute(query)]
+
+
+def _tally(rows: int, seconds: int, state: str, *rest: Any) -> Tally:
+    reason, holder, accent, kind, day = rest
+    known = date.fromisoformat(day) if day else None
+    return Tally(rows, State(state), reason, holder, accent, kind, known, int(seconds))
+
+
+def _reason(c: Any, dialect: str) -> sa.ColumnElement[str]:
+    """What `Lease.reason` is."""
+    ended = c.detail + ":"
+    colon = sa.func.strpos(ended, ":") if dialect == "postgresql" else sa.func.instr(ended, ":")
+    return sa.case((c.state.in_([*TALLIED_REASONS]), sa.func.substr(c.detail, 1, colon - 1)), else_="")
+
+
+def _holder(c: Any) -> sa.ColumnElement[str]:
+    return sa.case((c.state == State.HELD, c.holder), else_="")
+
+
+def _day(table: sa.Table, dialect: str, since: date) -> sa.ColumnElement[str]:
+    """As ISO-8601 text, which is compared as days are; nothing where no video was processed."""
+    c = table.c
+    if "duration_seconds" not in c:
+        return sa.literal("")
+    if dialect == "postgresql":
+        day: sa.ColumnElement[str] = sa.func.to_char(sa.func.timezone("UTC", c.claimed_at), "YYYY-MM-DD")
+    else:
+        day = sa.func.substr(sa.type_coerce(c.claimed_at, sa.Text), 1, 10)
+    is_known = sa.and_(c.state == State.DONE, c.detail != SKIPPED, day >= since.isoformat())
+    return sa.case((is_known, day), else_="")

@@ -1,0 +1,123 @@
+"""Rows to and from records, and the conditions that find them. A lease is real columns here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from youtube_download_coordinator.models import Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.queue.store import Table, Where
+from youtube_download_coordinator.stores.sql.tables import EPOCH, sources, videos
+
+R = TypeVar("R", bound=Row)
+
+LEASE_COLUMNS = ("version", "state", "tries", "act_at", "holder", "detail", "nonce")
+
+
+def sql_table(table: Table[Any]) -> sa.Table:
+    return sources if table.row_type is Source else videos
+
+
+def place_of(table: Table[Any]) -> list[sa.ColumnElement[bool]]:
+    return [] if table.row_type is Source else [videos.c.place == table.name]
+
+
+def same_lease(table: Table[Any], seen: Row, sent: Sequence[Lease] = ()) -> list[sa.ColumnElement[bool]]:
+    """The row has the lease that was seen, or one of those that were sent in its place."""
+    c = sql_table(table).c
+    leases = [sa.and_(c.version == lease.version, c.nonce == lease.nonce) for lease in (seen.lease, *sent)]
+    return [*place_of(table), c.id == seen.id, sa.or_(*leases)]
+
+
+def query_of(table: Table[Any], where: Where, limit: int) -> sa.Select[Any]:
+    c = sql_table(table).c
+    order = [_id(c, where)] if where.due is None else [c.act_at, c.id]
+    return sa.select(sql_table(table)).where(*_conditions(table, where)).order_by(*order).limit(limit)
+
+
+def _id(c: Any, where: Where) -> sa.ColumnElement[int]:
+    """The ID; where rows are named, in a form in which no database walks through a whole table by it to find a few."""
+    is_named = where.ids is not None or where.keys is not None
+    return c.id + 0 if is_named else c.id  # type: ignore[no-any-return]
+
+
+def _conditions(table: Table[Any], where: Where) -> list[sa.ColumnElement[bool]]:
+    c = sql_table(table).c
+    conditions = place_of(table)
+    if where.after_id:
+        conditions.append(_id(c, where) > where.after_id)
+    if where.state is not None:
+        conditions.append(c.state == where.state.value)
+    if where.due is not None:
+        conditions.append(c.act_at <= where.due)
+    if where.holder:
+        conditions.append(c.holder == where.holder)
+    if where.ids is not None:
+        conditions.append(c.id.in_(where.ids))
+    if where.keys is not None:
+        conditions.append(c.key.in_(where.keys))
+    return conditions
+
+
+def changing_values(row: Row) -> dict[str, Any]:
+    """The columns that a swap writes: the lease, and what it shows or what was learned with it."""
+    lease = row.lease
+    values = {
+        "title": row.title,
+        "claimed_by": row.claimed_by,
+        "claimed_at": row.claimed_at,
+        "version": lease.version,
+        "state": lease.state.value,
+        "tries": lease.tries,
+        "act_at": lease.not_before or lease.until or EPOCH,
+        "holder": lease.holder,
+        "detail": lease.detail,
+        "nonce": lease.nonce,
+    }
+    if isinstance(row, Source):
+        values |= {"videos": row.videos, "checked_at": row.checked_at, "listed_with": row.listed_with}
+    return values
+
+
+def all_values(table: Table[Any], row: Row) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "key": row.key,
+        "url": row.url,
+        "accent": row.accent,
+        "type": row.type,
+        "extra": json.dumps(dict(row.extra), ensure_ascii=False),
+    }
+    if isinstance(row, VideoTask):
+        values |= {"place": table.name, "source_id": row.source_id, "duration_seconds": row.duration_seconds}
+    return values | changing_values(row)
+
+
+def row_of(table: Table[R], record: sa.RowMapping) -> R:
+    values = {name: record[name] for name in _FIELDS[table.row_type]}
+    return table.row_type(lease=lease_of(record), extra=json.loads(record["extra"]), **values)
+
+
+_FIELDS: dict[type[Row], list[str]] = {
+    kind: [field.name for field in dataclasses.fields(kind) if field.name not in {"lease", "extra", "asked"}]
+    for kind in (Source, VideoTask)
+}
+"""Those that are columns of their own."""
+
+
+def lease_of(record: sa.RowMapping) -> Lease:
+    state = State(record["state"])
+    act_at = None if record["act_at"] == EPOCH else record["act_at"]
+    return Lease(
+        version=record["version"],
+        state=state,
+        tries=record["tries"],
+        not_before=act_at if state is not State.HELD else None,
+        holder=record["holder"],
+        until=act_at if state is State.HELD else None,
+        detail=record["detail"],
+        nonce=record["nonce"],
+    )

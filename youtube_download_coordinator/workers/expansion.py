@@ -1,0 +1,401 @@
+"""Expanding a source: one row for each of its videos, inserted while the rest is still being listed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.errors import (
+    AttemptError,
+    BadFilter,
+    BadUrl,
+    LaterError,
+    PermanentError,
+    StoreError,
+    StoreFull,
+    TransientError,
+    attempt_error,
+)
+from youtube_download_coordinator.models import IS_SOURCE, Done, Failure, Outcome, Source, Verdict, VideoTask, storable
+from youtube_download_coordinator.processes import parent as children
+from youtube_download_coordinator.queue import Claim, Queue
+from youtube_download_coordinator.queue.admission import Closed
+from youtube_download_coordinator.queue.queue import describe
+from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.sources.filters import Filters, canonical, said_of
+from youtube_download_coordinator.sources.sources_file import NO_LEASE
+from youtube_download_coordinator.workers.heartbeat import Heartbeat
+from youtube_download_coordinator.workers.rescan import Rescan
+from youtube_download_coordinator.workers.worker import wait_to_begin
+from youtube_download_coordinator.youtube.listing import (
+    ENOUGH,
+    GO_ON,
+    Listed,
+    ListedChannel,
+    ListedPage,
+    ListedSource,
+    ListedTitle,
+    ListedVideo,
+    parse_item,
+)
+from youtube_download_coordinator.youtube.network import Network
+
+log = logging.getLogger(__name__)
+
+FIRST_BATCH_VIDEOS = 20
+"""Inserted as soon as they are there, so that workers can begin."""
+BATCH_VIDEOS = 500
+BATCH_SECONDS = 5.0
+"""A slow listing inserts what it has at least this often (when the next entry comes)."""
+DEADLINE_GRACE_SECONDS = 30
+UNFIT_SOURCES = 1000
+"""So many times a run says that this machine cannot list a source (no network)."""
+FULL = "queue-full"
+"""The reason of a source whose videos the store has no room for."""
+DURATION_MAX_SECONDS = 2**31 - 1
+"""What fits in a column of the database; another site may say anything."""
+
+Listing = Callable[[Source, Config], Generator[Listed, None, None]]
+Expand = Callable[[Queue, Config, Claim[Source], Listing], "Expansion"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Expansion:
+    """What came of expanding one source."""
+
+    source: Source
+    listed: int = 0
+    """Distinct videos that were listed."""
+    new: int = 0
+    """Of them, those that had no row yet."""
+    new_sources: int = 0
+    """Playlists found inside, which became sources of their own."""
+    left_out: int = 0
+    """Videos that no filter let through."""
+    is_source: int | None = None
+    """It is an alias: the ID of the source that it stands for, which is listed in its place."""
+    failure: Failure | None = None
+    """Why it could not be listed to its end; what was listed is kept."""
+    seconds: float = 0.0
+
+    @property
+    def stops(self) -> bool:
+        """Whether another source would fare the same on this machine now."""
+        if self.failure is None:
+            return False
+        return self.failure.verdict in {Verdict.THROTTLED, Verdict.UNFIT} or self.failure.reason == FULL
+
+    def __str__(self) -> str:
+        name = self.source.name
+        left_out = f", {self.left_out} left out by filters" if self.left_out else ""
+        listed = f"{self.listed} videos listed, {self.new} new{left_out}"
+        text = f"{name}: {listed if self.is_source is None else f'{IS_SOURCE}{self.is_source}'}"
+        return f"{text}; {self.failure}" if self.failure else text
+
+
+def list_in_child(source: Source, config: Config) -> Generator[Listed, None, None]:
+    """List a source in a process of its own, within a deadline that bites.
+
+    Raises BadFilter, or the AttemptError of what failed.
+    """
+    again = is_listed_with(source, Filters.of(source, config.filters))
+    payload = {
+        "url": source.url,
+        "network": Network.of(config).to_json(),
+        "mix_max_videos": config.mix_max_videos,
+        "filters": said_of(source, config.filters),
+    }
+    target = "youtube_download_coordinator.youtube.listing:list_in_child"
+    deadline_seconds = config.listing_timeout.total_seconds()
+    name = f"listing of {source.url}"
+    with children.run(target, payload, deadline_seconds=deadline_seconds, name=name, answered=again) as child:
+        for message in child:
+            item = parse_item(message)
+            if isinstance(item, ListedPage) and item.asks:
+                item = replace(item, answer=lambda more: child.answer(GO_ON if more else ENOUGH))
+            yield item
+        child.result()
+
+
+def is_listed_with(source: Source, filters: Filters) -> bool:
+    """Whether a source was listed with these filters before, so that only what is new is looked for."""
+    return source.listed_with == filters.text
+
+
+def expand_sources(
+    queue: Queue,
+    config: Config,
+    listing: Listing = list_in_child,
+    *,
+    expand_one: Expand | None = None,
+    max_seconds: float | None = None,
+) -> Iterator[Expansion]:
+    """Expand every source that is due, one after the other; stops when the time is up, YouTube throttles or the store is full.
+
+    None is looked at twice: a queue whose sources are due again sooner than all of them are listed would never come to an end.
+    When it is this machine that cannot list a source (there is no network), that is said for each, once, and a site that
+    was not reached is not asked again: the others may be somewhere else. `expand_one` may do it in a Prefect task.
+    """
+    ends_at = time.monotonic() + max_seconds if max_seconds is not None else float("inf")
+    done: set[int] = set()
+    tried: set[int] = set()
+    unfit: dict[str | None, Failure] = {}
+    while time.monotonic() < ends_at and (claims := queue.claim(SOURCES, 1, except_ids=tried | done)):
+        source = claims[0].row
+        known = unfit.get(_host(source))
+        expansion = (expand_one or expand)(queue, config, claims[0], _as_before(known) if known else listing)
+        yield expansion
+        failure = expansion.failure
+        if not failure:
+            done.add(source.id)
+        elif failure.verdict is Verdict.UNFIT:
+            tried.add(source.id)
+            unfit[_host(source)] = failure
+        elif expansion.stops:
+            return
+        if len(tried) >= UNFIT_SOURCES:
+            return
+
+
+def _host(source: Source) -> str | None:
+    return urlsplit(source.url).hostname
+
+
+def _as_before(failure: Failure) -> Listing:
+    def listing(source: Source, config: Config) -> Generator[Listed, None, None]:
+        raise attempt_error(failure)
+        yield
+
+    return listing
+
+
+def expand_next(queue: Queue, config: Config, listing: Listing = list_in_child) -> Expansion | None:
+    """Claim a source and expand it; None when none is due."""
+    claims = queue.claim(SOURCES, 1)
+    return expand(queue, config, claims[0], listing) if claims else None
+
+
+def expand(
+    queue: Queue,
+    config: Config,
+    claim: Claim[Source],
+    listing: Listing = list_in_child,
+    *,
+    on_insert: Callable[[Expansion], None] = lambda expansion: None,
+) -> Expansion:
+    """Expand a source that is claimed; it is given back when that is interrupted.
+
+    `on_insert` is told how far it is: when it begins, and whenever videos were inserted.
+    """
+    return _Expander(queue, config, claim, on_insert).expand(listing)
+
+
+@contextmanager
+def _full_is_no_fault_of_the_source() -> Iterator[None]:
+    """No attempt is counted: it is listed again later, and all of it, as nothing says that it is known."""
+    try:
+        yield
+    except StoreFull as error:
+        raise LaterError(str(error), reason=FULL) from error
+
+
+@dataclass(slots=True)
+class _Expander:
+    queue: Queue
+    config: Config
+    claim: Claim[Source]
+    on_insert: Callable[[Expansion], None]
+    _videos: list[VideoTask] = field(default_factory=list)
+    _extra: Mapping[str, str] = field(init=False)
+    _filters: Filters = field(default_factory=Filters)
+    _rescan: Rescan | None = None
+    _expected: int | None = None
+    _inserted: int = 0
+    _inserted_at: float = 0.0
+    _title: str = ""
+    _result: Expansion = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._extra = self.claim.row.extra
+
+    def expand(self, listing: Listing) -> Expansion:
+        began = self._inserted_at = time.monotonic()
+        source = self.claim.row
+        self._result = Expansion(source=source)
+        limit = self.config.listing_timeout.total_seconds() + DEADLINE_GRACE_SECONDS
+        self.claim.renew_until = self.queue.monotonic() + limit
+        self.on_insert(self._result)
+        with Heartbeat(self.queue):
+            try:
+                if closed := wait_to_begin(self.queue.gate, SOURCES, source):
+                    return self._not_begun(closed)
+                log.info("%s: listing begins", describe(source))
+                with closing(listing(source, self.config)) as items:
+                    outcome = self._list(items)
+                self._settle(outcome)
+            except BaseException:
+                self._release()
+                raise
+        self._result.seconds = time.monotonic() - began
+        log.log(logging.WARNING if self._result.failure else logging.INFO, "%s", self._result)
+        return self._result
+
+    def _not_begun(self, closed: Closed) -> Expansion:
+        self._release()
+        self._result.failure = Failure(verdict=Verdict.THROTTLED, reason="closed", message=closed.why)
+        return self._result
+
+    def _release(self) -> None:
+        try:
+            self.queue.release([self.claim])
+        except StoreError as error:  # what interrupted us matters more
+            log.error("%s cannot be given back, its claim will run out: %s", describe(self.claim.row), error)  # noqa: TRY400
+
+    def _list(self, items: Iterator[Listed]) -> Outcome:
+        """Insert what is listed; what came before an error is kept."""
+        try:
+            with _full_is_no_fault_of_the_source():
+                self._begin()
+                for item in items:
+                    self._take(item)
+                    if self.claim.lost:
+                        break
+                else:
+                    self._end()
+        except AttemptError as error:
+            self._result.failure = error.failure
+        except BadUrl as error:
+            self._result.failure = PermanentError(str(error), reason="bad-url").failure
+        except BadFilter as error:
+            self._result.failure = PermanentError(str(error), reason="bad-filter").failure
+        self._insert_the_rest()
+        if self._result.failure:
+            return self._result.failure
+        return Done() if self._result.is_source is None else Done(result=f"{IS_SOURCE}{self._result.is_source}")
+
+    def _insert_the_rest(self) -> None:
+        try:
+            with _full_is_no_fault_of_the_source():
+                self._insert()
+        except LaterError as error:
+            self._result.failure = error.failure
+
+    def _begin(self) -> None:
+        """Raises BadFilter."""
+        source = self.claim.row
+        self._filters = Filters.of(source, self.config.filters)
+        if self.queue.store.own_columns(VIDEO_TASKS) is None:  # nobody has put a column for filters there
+            self._extra = {name: text for name, text in source.extra.items() if not canonical(name)}
+        if is_listed_with(source, self._filters):
+            self._rescan = Rescan(known=self.queue.known_videos, is_capped=self._filters.first_videos is not None)
+
+    def _end(self) -> None:
+        """The listing has come to its end. Raises TransientError when nothing came of a source that had videos."""
+        if self._rescan:
+            self._videos += self._rescan.rest()
+        result, had = self._result, self.claim.row.videos
+        anything = result.listed or result.left_out or result.new_sources or result.is_source
+        if had and not anything and self._expected != 0:
+            raise TransientError(f"it listed nothing, though {had} of its videos are known", reason="nothing-listed")
+
+    def _take(self, item: Listed) -> None:
+        match item:
+            case ListedVideo():
+                self._result.listed += 1
+                if self._rescan:
+                    self._rescan.take(self._video(item))
+                else:
+                    self._stream([self._video(item)])
+            case ListedPage():
+                self._result.left_out += item.left_out
+                if self._rescan:
+                    self._stream(self._rescan.end_of_page(item))
+            case ListedSource():
+                self._add_source(item)
+            case ListedTitle():
+                self._title, self._expected = storable(item.title), item.expected
+            case ListedChannel():
+                self._title = storable(item.title)
+                self._result.is_source, _ = self.queue.find_or_add(SOURCES, self._source(item))
+
+    def _video(self, item: ListedVideo) -> VideoTask:
+        """A row with the source's own columns: what a person said about the source holds for its videos."""
+        source = self.claim.row
+        return VideoTask(
+            url=item.url,
+            key=item.key,
+            title=storable(item.title),
+            duration_seconds=item.duration_seconds and min(item.duration_seconds, DURATION_MAX_SECONDS),
+            source_id=source.id,
+            accent=source.accent,
+            type=source.type,
+            extra=self._extra,
+            lease=NO_LEASE,
+        )
+
+    def _stream(self, videos: Sequence[VideoTask]) -> None:
+        """Insert the first ones soon, so that workers can begin, and then in batches."""
+        self._videos += videos
+        first = not self._inserted and len(self._videos) >= FIRST_BATCH_VIDEOS
+        slow = time.monotonic() - self._inserted_at >= BATCH_SECONDS
+        if first or slow or len(self._videos) >= BATCH_VIDEOS:
+            self._insert()
+
+    def _insert(self) -> None:
+        ids = self.queue.add(VIDEO_TASKS, self._videos)
+        self._inserted += len(ids)
+        self._result.new += sum(row_id is not None for row_id in ids)
+        self._videos.clear()
+        self._inserted_at = time.monotonic()
+        self.on_insert(self._result)
+
+    def _known_videos(self) -> int | None:
+        """How many distinct videos are known of the source. Where a look has stopped early, those that it found are more."""
+        result, before = self._result, self.claim.row.videos
+        if self._rescan and (self._rescan.stopped_early or result.failure):
+            return (before or 0) + result.new
+        nothing_listed = result.is_source is not None or (result.failure and not result.listed)
+        return before if nothing_listed else result.listed
+
+    def _listed_with(self) -> str:
+        """With which filters all of the source is known now. What a listing left half done is known with none."""
+        result, before = self._result, self.claim.row.listed_with
+        if result.failure is None:
+            return self._filters.text if result.is_source is None else ""
+        return before if self._rescan or not result.listed else ""
+
+    def _add_source(self, item: ListedSource) -> None:
+        self._result.new_sources += sum(id_ is not None for id_ in self.queue.add(SOURCES, [self._source(item)]))
+
+    def _source(self, item: ListedSource | ListedChannel) -> Source:
+        """A source found in this one, or in its place: with what a person said of this one."""
+        own = self.claim.row
+        return Source(
+            url=item.url,
+            key=item.key,
+            title=storable(item.title),
+            accent=own.accent,
+            type=own.type,
+            extra=own.extra,
+            lease=NO_LEASE,
+        )
+
+    def _settle(self, outcome: Outcome) -> None:
+        result, before = self._result, self.claim.row
+        facts = {
+            "title": self._title or before.title,
+            "videos": self._known_videos(),
+            "checked_at": self.queue.store.now(),
+            "listed_with": self._listed_with(),
+        }
+        (row,) = self.queue.settle([(self.claim, outcome)], **facts)
+        result.source = row or result.source
+        if row is None:
+            result.failure = Failure(
+                verdict=Verdict.RETRY, reason="lost", message="somebody else lists this source now"
+            )

@@ -1,0 +1,117 @@
+"""Reading one list: what kind of videos it holds, in which order, and page by page what the filters leave of it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from youtube_download_coordinator.sources.filters import Candidate, Filters, VideoKind, is_too_old
+from youtube_download_coordinator.sources.urls import Target
+
+PAGE_ENTRIES = 30
+"""A page of a channel's tab. So many without anything new, or all of them too old, and the rest of a list that is newest first is
+not asked for: fewer, and a few old videos that were made public again would hide new ones below them."""
+
+_TAB_KINDS = {
+    "videos": VideoKind.VIDEOS,
+    "shorts": VideoKind.SHORTS,
+    "streams": VideoKind.STREAMS,
+}
+_UPLOADS = re.compile(r"yt:p:UU(?P<kind>LF|SH|LV|MO)?[A-Za-z0-9_-]{22}")
+"""The list of all that a channel has uploaded, or of one kind of it."""
+_UPLOAD_KINDS = {"LF": VideoKind.VIDEOS, "SH": VideoKind.SHORTS, "LV": VideoKind.STREAMS, "MO": VideoKind.MEMBERS}
+_STREAMED = frozenset(("is_live", "is_upcoming", "was_live", "post_live"))
+
+
+@dataclass(slots=True)
+class Page:
+    """A page of a list, as far as it was read."""
+
+    entries: int = 0
+    """All of them: also repeats and private ones."""
+    judged: int = 0
+    left_out: int = 0
+    too_old: int = 0
+
+    @property
+    def is_too_old(self) -> bool:
+        return 0 < self.judged == self.too_old
+
+
+@dataclass(slots=True, kw_only=True)
+class Walk:
+    """One list that is being read."""
+
+    kind: VideoKind | None
+    """Of all its videos, when its address says so."""
+    newest_first: bool
+    most: int | None
+    """So many videos are wanted of it; None: all."""
+    page: Page = field(default_factory=Page)
+    _kept: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.most is not None and self._kept >= self.most
+
+    def turn(self) -> Page:
+        """Begin a new page; the old one."""
+        page, self.page = self.page, Page()
+        return page
+
+    def lets_through(
+        self, video: Candidate, filters: Filters, kinds: frozenset[VideoKind], since: datetime | None
+    ) -> bool:
+        """Whether a video gets a row; counts it."""
+        out = filters.leaves_out(video, kinds=kinds, since=since)
+        self.page.judged += 1
+        self.page.left_out += out
+        self.page.too_old += is_too_old(video, since)
+        self._kept += not out
+        return not out
+
+
+def is_newest_first(where: Target) -> bool:
+    """Whether a list begins with what was uploaded last. A playlist stands as its owner has ordered it."""
+    return where.tab in _TAB_KINDS or _UPLOADS.fullmatch(where.key) is not None
+
+
+def kind_of(where: Target) -> VideoKind | None:
+    """The one kind of videos that a list holds, if its address says so."""
+    uploads = _UPLOADS.fullmatch(where.key)
+    return _UPLOAD_KINDS.get(uploads["kind"]) if uploads else _TAB_KINDS.get(where.tab)
+
+
+def whole(number: Any) -> int | None:
+    """A number of yt-dlp's, without what is behind the point; None for everything else."""
+    return int(number) if isinstance(number, int | float) and number >= 0 else None
+
+
+def candidate(entry: Mapping[str, Any], kind: VideoKind | None) -> Candidate:
+    """What an entry says of its video. `kind`: of the list that it stands in."""
+    return Candidate(
+        kind=_kind(entry, kind),
+        title=entry.get("title") or "",
+        duration_seconds=whole(entry.get("duration")),
+        published=_published(entry),
+    )
+
+
+def _kind(entry: Mapping[str, Any], kind: VideoKind | None) -> VideoKind:
+    if entry.get("availability") == "subscriber_only":
+        return VideoKind.MEMBERS
+    if kind:
+        return kind
+    if "/shorts/" in str(entry.get("url")):
+        return VideoKind.SHORTS
+    return VideoKind.STREAMS if entry.get("live_status") in _STREAMED else VideoKind.VIDEOS
+
+
+def _published(entry: Mapping[str, Any]) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(entry["timestamp"], UTC)
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return None
