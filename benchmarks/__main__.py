@@ -17,7 +17,7 @@ from benchmarks.figures import Figure, show
 from tools.docs import proof_page as proof
 
 ALL = ("claims", "sheet", "spreadsheets", "listing", "child", "audio", "flow")
-"""A module of this package each, with `measure()`; its place on the page is in tools/docs/proof_page.py: TITLES, and AXES for plots."""
+"""A module of this package each, with `measure()`; its place on the page is in tools/docs/proof_page.py."""
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ from prefect.utilities.annotations import quote
 from tasks.blocks import settings_of_this_worker
 from tasks.events import cooldown_opened, video_ended
 from youtube_download_coordinator import Coordinator, CoordinatorError, StoreUnavailable, UserError
-from youtube_download_coordinator.coordinator import worker_name
+from youtube_download_coordinator.wiring import worker_name
 
 P = ParamSpec("P")
 T = TypeVar("T")

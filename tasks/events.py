@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from prefect.events import emit_event
 
-from youtube_download_coordinator.models import Control, Row, State, VideoTask, cut, utc_text
+from youtube_download_coordinator.models import Control, Row, State, VideoTask
 from youtube_download_coordinator.operations.overview import Overview
+from youtube_download_coordinator.text import format_utc, truncate
 from youtube_download_coordinator.workers.expansion import Expansion
 
 PREFIX = "youtube-coordinator"
@@ -49,7 +50,7 @@ def video_ended(task: VideoTask) -> None:
 def cooldown_opened(line: Control) -> None:
     """YouTube throttles, and nobody of the machine, or of the fleet, claims for a while: also when it goes on."""
     name = {"prefect.resource.id": f"{PREFIX}.{line.name.replace(' ', '.')}", "prefect.resource.name": line.name}
-    payload = {"until": utc_text(line.until), "reason": line.reason, "next_pause_seconds": line.pause_seconds}
+    payload = {"until": format_utc(line.until), "reason": line.reason, "next_pause_seconds": line.pause_seconds}
     emit_event(COOLDOWN_OPENED, name, payload=payload)
 
 
@@ -60,7 +61,9 @@ def fleet_idle(found: Overview) -> None:
 
 
 def _emit(event: str, kind: str, row: Row, labels: dict[str, str], payload: dict[str, object]) -> None:
-    name = {"prefect.resource.id": f"{PREFIX}.{kind}.{row.id}", "prefect.resource.name": cut(row.name)}
+    name = {"prefect.resource.id": f"{PREFIX}.{kind}.{row.id}", "prefect.resource.name": truncate(row.name)}
     about = {"id": row.id, "key": row.key, "url": row.url, "title": row.title, "accent": row.accent, "type": row.type}
-    cut_short = {what: cut(value) if isinstance(value, str) else value for what, value in (about | payload).items()}
+    cut_short = {
+        what: truncate(value) if isinstance(value, str) else value for what, value in (about | payload).items()
+    }
     emit_event(event, name | labels, payload=cut_short)

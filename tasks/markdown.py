@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from youtube_download_coordinator.models import cut
-from youtube_download_coordinator.operations.summary import Page
+from youtube_download_coordinator.models import Page
+from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.workers.worker import Summary
 
 TEXT_MAX_CHARACTERS = 120
@@ -20,7 +20,7 @@ _SPEAKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@/])")
 
 def plain(text: object) -> str:
     """One line that is shown as it is."""
-    return _SPEAKS.sub(r"\\\1", cut(str(text), TEXT_MAX_CHARACTERS))
+    return _SPEAKS.sub(r"\\\1", truncate(str(text), TEXT_MAX_CHARACTERS))
 
 
 def inert(text: str) -> str:

@@ -12,9 +12,9 @@ from prefect.states import Completed
 from tasks.context import unless_prefect_is_away
 from tasks.markdown import inert, page_in_markdown
 from tasks.plot import plot
+from youtube_download_coordinator.models import Page
 from youtube_download_coordinator.models import State as RowState
 from youtube_download_coordinator.operations.overview import Overview
-from youtube_download_coordinator.operations.summary import Page
 from youtube_download_coordinator.sources.sources_file import Ingested
 from youtube_download_coordinator.workers.expansion import Expansion
 from youtube_download_coordinator.workers.worker import Summary

@@ -13,19 +13,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
-from youtube_download_coordinator.errors import BadFilter, ConfigError, like
+from youtube_download_coordinator.errors import BadFilter, ConfigError
 from youtube_download_coordinator.processors.output_paths import Template
 from youtube_download_coordinator.queue.cooldown import Pauses
 from youtube_download_coordinator.queue.rate_limit import Pace
 from youtube_download_coordinator.queue.refresh import MAX_HOURS, refresh_hours
 from youtube_download_coordinator.sources.filters import Filters, checked
+from youtube_download_coordinator.text import did_you_mean
 from youtube_download_coordinator.youtube.options import check_options
+
+if TYPE_CHECKING:
+    from youtube_download_coordinator.youtube.network import Network
 
 YEAR_MINUTES = 366 * 24 * 60
 """No time is longer, so that adding one to a date never fails."""
@@ -49,7 +53,9 @@ def _proxy(proxy: SecretStr) -> SecretStr:
     except ValueError:
         well = False
     if not well:
-        raise ValueError(f"it must be an address like http://user:password@host:port ({', '.join(PROXY_SCHEMES)})")
+        raise ValueError(
+            f"it must be an address like http://user:password@host:port ({', '.join(PROXY_SCHEMES)})"
+        )
     return proxy
 
 
@@ -270,7 +276,9 @@ class Config(BaseSettings):
     def __init__(self, **values: Any) -> None:
         unknown = [name for name in values if name not in type(self).model_fields and not name.startswith("_")]
         if unknown:
-            raise ConfigError(f"there is no setting {', '.join(unknown)}{like(unknown[0], type(self).model_fields)}")
+            raise ConfigError(
+                f"there is no setting {', '.join(unknown)}{did_you_mean(unknown[0], type(self).model_fields)}"
+            )
         try:
             _check_variables(type(self))
             super().__init__(**values)
@@ -325,6 +333,20 @@ class Config(BaseSettings):
         return timedelta(minutes=self.attempt_timeout_minutes)
 
     @property
+    def network(self) -> Network:
+        """Return how yt-dlp reaches YouTube and other sites."""
+        from youtube_download_coordinator.youtube.network import Network  # brings yt-dlp's helpers; settings need none
+
+        return Network(
+            allow_other_sites=self.allow_other_sites,
+            allow_private_addresses=self.allow_private_addresses,
+            proxy=self.proxy.get_secret_value() if self.proxy else "",
+            cookies_file=str(self.cookies_file.absolute()) if self.cookies_file else "",
+            rate_limit_bytes_per_second=self.rate_limit_bytes_per_second,
+            yt_dlp_options=self.yt_dlp_options,
+        )
+
+    @property
     def filters(self) -> dict[str, str]:
         """What is set for all sources, by the name of the column that goes before."""
         return {
@@ -358,7 +380,7 @@ def _check_variables(settings: type[Config]) -> None:
     """
     for names, is_ours_alone in ((DotEnvSettingsSource(settings).env_vars, True), (os.environ, False)):
         for name in _no_settings(settings, names):
-            meant = like(_setting(name), settings.model_fields)
+            meant = did_you_mean(_setting(name), settings.model_fields)
             if meant or is_ours_alone:
                 raise ConfigError(f"there is no setting {name.upper()}{' (in .env)' * is_ours_alone}{meant}")
 

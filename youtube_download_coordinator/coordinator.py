@@ -7,33 +7,27 @@ while True:
 
 from __future__ import annotations
 
-import atexit
 import logging
 import random
-import re
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import ConfigError, SourcesFileError, StoreError, UserError
-from youtube_download_coordinator.models import Outcome, Source, VideoTask
-from youtube_download_coordinator.operations.summary import Page
+from youtube_download_coordinator.errors import SourcesFileError, StoreError, UserError
+from youtube_download_coordinator.models import Outcome, Page, Source, VideoTask
+from youtube_download_coordinator.operations.summary import show_dashboard
 from youtube_download_coordinator.processes import parent as children
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.queue.admission import Closed, Gate
-from youtube_download_coordinator.queue.cooldown import cooldown_name
-from youtube_download_coordinator.queue.lifecycle import Policy
-from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS, Store, Where
+from youtube_download_coordinator.queue.admission import Closed
+from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS, Where
 from youtube_download_coordinator.sources.sources_file import Ingested, ingest_file, new_source, with_columns
+from youtube_download_coordinator.wiring import open_queue
 from youtube_download_coordinator.workers.claim_block import HeldVideos
 from youtube_download_coordinator.workers.expansion import Expansion, expand, expand_next, expand_sources
 from youtube_download_coordinator.workers.heartbeat import Heartbeat
@@ -53,111 +47,8 @@ from youtube_download_coordinator.workers.worker import (
 
 log = logging.getLogger(__name__)
 
-BOARD = "machine.db"
-"""The file in `state_dir`."""
 PAUSE_LOOK_SECONDS = 1.0
 """While a run waits for a cooldown or a pause to end, it looks again whether it has; at most every `idle_poll_seconds`."""
-
-_stores: dict[tuple[object, ...], Store] = {}
-_stores_lock = threading.Lock()
-
-
-def open_store(config: Config) -> Store:
-    """The store that the settings name; one for the whole process, however often this is called."""
-    sheet = (config.spreadsheet_id, config.sheets_api_url, config.credentials_file, config.service_account)
-    name = sheet if config.spreadsheet_id else (config.database_url,)
-    return _opened(name, lambda: _new_store(config))
-
-
-def open_board(config: Config) -> Store:
-    """What this machine's processes share, whatever their queue. Raises ConfigError when its folder cannot be written."""
-    return _opened((BOARD, config.state_dir), lambda: _new_board(config.state_dir))
-
-
-def _opened(name: tuple[object, ...], new: Callable[[], Store]) -> Store:
-    with _stores_lock:
-        if name not in _stores:
-            _stores[name] = new()
-        return _stores[name]
-
-
-@atexit.register
-def _close_stores() -> None:
-    """Show people the last changes: a sheet's cells are written a little later than its leases."""
-    for store in _stores.values():
-        try:
-            store.close()
-        except StoreError as error:
-            log.warning("the queue does not show the last changes yet: %s", error)
-
-
-def _new_store(config: Config) -> Store:
-    if config.spreadsheet_id:
-        from youtube_download_coordinator.stores.sheets import SheetsStore
-
-        return SheetsStore(config)
-    from youtube_download_coordinator.stores.sql import SqlStore
-
-    return SqlStore(config.database_url)
-
-
-def _new_board(folder: Path) -> Store:
-    from youtube_download_coordinator.stores.sql import SqlStore
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return SqlStore(f"sqlite:///{folder / BOARD}")
-    except (OSError, ConfigError) as error:
-        what = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
-        raise ConfigError(f"state_dir={str(folder)!r} cannot be written ({what}): name another folder") from None
-
-
-def open_queue(config: Config, run: str = "") -> Queue:
-    """A worker's view of the queue; `run` stands in ClaimedBy after the host's name, for people.
-
-    No two queues have one name: a run that Prefect starts again after a crash must not be taken for the one that died.
-    """
-    policy = Policy(
-        lease=config.lease,
-        max_retries=config.max_retries,
-        backoff=timedelta(seconds=config.retry_backoff_seconds),
-        backoff_max=timedelta(seconds=config.retry_backoff_max_seconds),
-    )
-    randomness = random.SystemRandom()  # forked processes would share the state of another
-    own_name = f"{randomness.getrandbits(32):08x}"
-    store, worker = open_store(config), worker_name(f"{run}.{own_name}" if run else own_name)
-    return Queue(
-        store=store,
-        worker=worker,
-        video_policy=policy,
-        # A source that does not answer today may tomorrow: its listing is tried for ever, at longer and longer intervals.
-        source_policy=replace(policy, max_retries=None, refresh=config.refresh),
-        monotonic=_monotonic,
-        random=randomness,
-        gate=_gate(config, store, worker),
-    )
-
-
-def _gate(config: Config, store: Store, worker: str) -> Gate:
-    return Gate(
-        store=store,
-        worker=worker,
-        cooldown_name=cooldown_name(config.cooldown_scope, worker.partition("/")[0]),
-        pauses=config.pauses,
-        lease=config.lease,
-        board=open_board(config),
-        pace=config.pace,
-    )
-
-
-def worker_name(run: str) -> str:
-    """`host/run`, in characters that are safe in every cell and log."""
-    return f"{re.sub('[^A-Za-z0-9.-]', '-', socket.gethostname())}/{run}"
-
-
-def _monotonic() -> float:
-    """Seconds that also pass while the machine is suspended, where the system counts them."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def _fingerprint(path: Path) -> tuple[int, int, int] | None:
@@ -368,10 +259,7 @@ class Coordinator:
 
         Raises StoreError when it cannot be written; ConfigError for what a person can mend.
         """
-        if self.config.spreadsheet_id:
-            from youtube_download_coordinator.stores.sheets import show_dashboard
-
-            show_dashboard(self.config, page)
+        show_dashboard(self.config, page)
 
     def rounds(self, limits: Limits, summary: Summary) -> Iterator[Limits]:
         """What is left of the limits, for one round of expanding and processing after another, until nothing is left.

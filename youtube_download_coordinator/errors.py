@@ -25,9 +25,7 @@ A processor of your own may raise any AttemptError; everything else that it rais
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
-from difflib import get_close_matches
 from typing import ClassVar
 
 from youtube_download_coordinator.models import Failure, Verdict
@@ -140,13 +138,6 @@ class UnfitError(AttemptError):
 
     verdict = Verdict.UNFIT
     default_reason = "unfit"
-
-
-def like(name: str, names: Iterable[str], most: int = 1) -> str:
-    """What a message ends with: `; did you mean x?`, if some of the names look like it, whatever their capitals."""
-    small = {each.casefold(): each for each in names}
-    close = [small[each] for each in get_close_matches(name.casefold(), small, n=most)]
-    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 _BY_VERDICT: dict[Verdict, type[AttemptError]] = {

@@ -6,16 +6,11 @@ everything else is what was inserted, or shows people what the lease says.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
-
-DETAIL_MAX_CHARACTERS = 300
-"""A result or a reason is cut to this length: a spreadsheet's cell is no place for a traceback."""
-
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """Not before this: not at all. The first day of the last year, so that no time zone of a database leads beyond."""
@@ -28,6 +23,11 @@ NO_KEY = "none"
 """The key of a line that a person typed and whose URL is none of ours: many have it, and it is an ERROR."""
 DUPLICATE = "duplicate of "
 """Begins the detail of a row that is an ERROR because another has its URL."""
+
+
+def is_mix(key: str) -> bool:
+    """Return whether a key is that of a mix: a list that YouTube makes up as one listens, without an end."""
+    return key.startswith("yt:p:RD") and not key.startswith("yt:p:RDCLAK5uy_")
 
 
 class State(StrEnum):
@@ -236,58 +236,27 @@ class Control:
     """How long the next pause is; 0: not said."""
 
 
-def cut(text: str, max_characters: int = DETAIL_MAX_CHARACTERS) -> str:
-    """One line of at most that many characters, an ellipsis showing that some are missing."""
-    line = " ".join(text.split())
-    return line if len(line) <= max_characters else line[: max_characters - 1] + "…"
+Cell = str | int | float
 
 
-def storable(text: str) -> str:
-    """Without what a database refuses, NUL and halves of characters (a file name that is no UTF-8 has them), and without what
-    some terminal or log viewer may obey: control characters but for tabs and ends of lines."""
-    return _CONTROLS.sub("", text.encode("utf-8", "replace").decode())
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table. What is in it may come from YouTube, or from whoever writes into the queue: data, never anything else."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
 
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The whole report."""
 
-
-def utc_text(moment: datetime | None) -> str:
-    """ISO-8601 in UTC with a Z, to the second; nothing for no moment."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
-
-
-_WRITTEN_MOMENT = re.compile(
-    r"(?P<first>\d{1,4})(?P<sign>[-/.])(?P<second>\d{1,2})(?P=sign)(?P<third>\d{1,4})"
-    r"(?:(?:T|,? +)(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<seconds>\d{2})(?:\.\d+)?)? ?(?P<half>[AP]M)?)?"
-    r" ?(?P<zone>Z|UTC|GMT)?"
-)
-
-
-def moment_of(text: str) -> datetime | None:
-    """A moment that a person wrote, or a spreadsheet in its own way: `2026-11-25 8:30`, `25.11.2026`, `11/25/2026 8:30 PM`.
-
-    Without a zone it means UTC. None when it is no moment, or could be two (`5/6/2026`).
-    """
-    written = " ".join(text.split()).upper()
-    found = _WRITTEN_MOMENT.fullmatch(written)
-    try:
-        moment = _moment_in_parts(found) if found else datetime.fromisoformat(written)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _moment_in_parts(found: re.Match[str]) -> datetime:
-    first, second, third = (int(found[part]) for part in ("first", "second", "third"))
-    orders = [(first, second, third)] if first > 31 else [(third, second, first), (third, first, second)]
-    if found["sign"] == ".":
-        orders = orders[:1]
-    possible = {order for order in orders if 1 <= order[1] <= 12 and 1 <= order[2] <= 31 and order[0] > 31}
-    hour = int(found["hour"] or 0)
-    if found["half"]:
-        hour = hour % 12 + (12 if found["half"] == "PM" else 0)
-    (date,) = possible  # ValueError, as what else is no date
-    return datetime(*date, hour, int(found["minute"] or 0), int(found["seconds"] or 0), tzinfo=UTC)
+    at: str
+    """When the queue was looked at, in UTC."""
+    sections: Sequence[Section]
+    days: Section
+    """Videos and hours for each of the last days, the first one first."""
 
 
 _MOMENTS = ("claimed_at", "not_before", "until")

@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.rows import new_video
 from tests.support.waiting import wait_until
-from youtube_download_coordinator import coordinator as coordinator_module
+from youtube_download_coordinator import wiring
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.coordinator import Coordinator
 from youtube_download_coordinator.models import State
@@ -138,7 +138,7 @@ def coordinator(shared_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
     """The test's own view of the same queue."""
     for name, value in shared_settings.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(coordinator_module, "_stores", {})  # those of another test may be gone
+    monkeypatch.setattr(wiring, "_stores", {})  # those of another test may be gone
     ours = Coordinator(Config())
     yield ours
     ours.queue.store.close()

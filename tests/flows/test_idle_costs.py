@@ -21,8 +21,7 @@ from flows.recover_stalled import recover_stalled
 from flows.report import report
 from tests.fake_google import SheetsServer, Simulator
 from tests.support.rows import new_video
-from youtube_download_coordinator import Config, Coordinator
-from youtube_download_coordinator import coordinator as library
+from youtube_download_coordinator import Config, Coordinator, wiring
 from youtube_download_coordinator.models import Done
 from youtube_download_coordinator.operations.overview import overview
 from youtube_download_coordinator.operations.summary import page
@@ -47,7 +46,7 @@ def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
         monkeypatch.setenv("YDC_CREDENTIALS_FILE", str(key))
         monkeypatch.setenv("YDC_SHEETS_API_URL", server.address)
         monkeypatch.setenv("YDC_SOURCES_FILE_PATH", str(tmp_path / "sources.txt"))
-        monkeypatch.setattr(library, "_stores", {})
+        monkeypatch.setattr(wiring, "_stores", {})
         ours = Coordinator(Config())
         ours.ingest()
         ours.queue.add(VIDEO_TASKS, [new_video(number) for number in range(3)])
@@ -72,9 +71,9 @@ def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
 def test_a_run_with_nothing_to_do_costs_few_requests(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch, run: Callable[..., State[Any]], requests: int
 ) -> None:
-    monkeypatch.setattr(library, "_stores", {})  # a run is a process of its own
+    monkeypatch.setattr(wiring, "_stores", {})  # a run is a process of its own
     before = simulator.stats()["requests"]
     assert run(return_state=True).is_completed()
-    library._close_stores()
+    wiring._close_stores()
     # A look holds for a second (FRESH_SECONDS), so on a busy machine a run may look once more.
     assert requests <= simulator.stats()["requests"] - before <= min(requests + 1, LIMIT)

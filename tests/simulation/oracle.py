@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from tests.simulation.gates import Gates
 from tests.simulation.leases import Steps
 from tests.simulation.world import Request, Violation
-from youtube_download_coordinator.models import Row, State, VideoTask, utc_text
+from youtube_download_coordinator.models import Row, State, VideoTask
 from youtube_download_coordinator.queue import Claim
 from youtube_download_coordinator.queue.store import SOURCES, Table
 from youtube_download_coordinator.stores.sheets.cells import status_text
 from youtube_download_coordinator.stores.sheets.lease_codec import Word, read_word, version
+from youtube_download_coordinator.text import format_utc
 
 if TYPE_CHECKING:
     from tests.simulation.chaos import Chaos
@@ -251,7 +252,7 @@ class Oracle:
             "Status": status_text(lease.state),
             "Shown": version(word.row_id, lease),
             "RetryCount": str(lease.tries),
-            "NotBefore": utc_text(Row(url="", key="", lease=lease).not_before),
+            "NotBefore": format_utc(Row(url="", key="", lease=lease).not_before),
             "LastError": "" if done else lease.detail,
         } | ({} if tab == "Sources" else {"Result": lease.detail if done else ""})
         if wrong := {name: (line.get(name, ""), text) for name, text in expected.items() if line.get(name, "") != text}:

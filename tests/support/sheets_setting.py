@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.fake_google import Account, SheetsServer, Simulator, Spreadsheet
-from youtube_download_coordinator.cli import readiness
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.operations import preflight
-from youtube_download_coordinator.operations.doctor import Finding, examine
+from youtube_download_coordinator.operations import doctor, preflight
+from youtube_download_coordinator.operations.examine import Finding, examine
 
 PROJECT = str(Path(__file__).parents[2])
 SEED_SOURCES = ["ID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type"]
@@ -100,7 +99,7 @@ def findings(here: Setting, **settings: Any) -> list[Finding]:
     with ExitStack() as stack:
         config = here.config(**settings)
         machine = {check.name for check in preflight.checks(config)}
-        return list(examine(check for check in readiness.checks(config, stack) if check.name not in machine))
+        return list(examine(check for check in doctor.checks(config, stack) if check.name not in machine))
 
 
 def problems(here: Setting, **settings: Any) -> dict[str, str]:

@@ -14,7 +14,7 @@ import pytest
 from tests.support.faulty_store import FaultyStore
 from tests.support.rows import make_queue, new_video
 from tests.support.waiting import wait_until
-from youtube_download_coordinator import Config, Coordinator, PermanentError, ThrottledError
+from youtube_download_coordinator import Config, Coordinator, PermanentError, ThrottledError, wiring
 from youtube_download_coordinator import coordinator as coordinator_module
 from youtube_download_coordinator.errors import LaterError, SourcesFileError, StoreUnavailable
 from youtube_download_coordinator.models import Source, State, VideoTask
@@ -62,8 +62,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 @pytest.fixture
 def store(config: Config, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyStore]:
     store = FaultyStore(config.database_url)
-    monkeypatch.setattr(coordinator_module, "_stores", {})
-    monkeypatch.setattr(coordinator_module, "_new_store", lambda config: store)
+    monkeypatch.setattr(wiring, "_stores", {})
+    monkeypatch.setattr(wiring, "_new_store", lambda config: store)
     yield store
     store.close()
 

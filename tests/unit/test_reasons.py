@@ -13,9 +13,10 @@ import pytest
 import youtube_download_coordinator
 from tests.support.rows import POLICY, new_video
 from youtube_download_coordinator.errors import AttemptError
-from youtube_download_coordinator.models import DETAIL_MAX_CHARACTERS, Failure, State, Verdict
+from youtube_download_coordinator.models import Failure, State, Verdict
 from youtube_download_coordinator.queue import lifecycle
 from youtube_download_coordinator.reasons import ADVICE_MAX_CHARACTERS, HAPPENS, REASONS, about, advice, document
+from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS
 from youtube_download_coordinator.youtube import error_rules as verdicts
 
 LIBRARY = Path(youtube_download_coordinator.__file__).parent

@@ -33,8 +33,8 @@ def copy(*, to: str, queue: QueueOptions = AS_SET) -> int:
     to
         A database's URL, or a Google Sheet: its ID, or its address. It is empty, or has a part of this queue already.
     """
-    from youtube_download_coordinator.coordinator import open_queue
     from youtube_download_coordinator.operations.copy_queue import copy_queue
+    from youtube_download_coordinator.wiring import open_queue
 
     config, target = queue.config(), _target(to, queue)
     if _queue_named(config) == _queue_named(target):

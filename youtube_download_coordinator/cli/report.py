@@ -11,7 +11,7 @@ from youtube_download_coordinator.cli.queue_options import AS_SET, AsJson, Queue
 from youtube_download_coordinator.cli.terminal import is_terminal, print_lines, print_section, say, say_json
 
 if TYPE_CHECKING:
-    from youtube_download_coordinator.operations.summary import Cell, Page, Section
+    from youtube_download_coordinator.models import Cell, Page, Section
 
 
 @app.command(group=LOOK)

@@ -32,10 +32,11 @@ from youtube_download_coordinator.cli.terminal import (
     say_json,
 )
 from youtube_download_coordinator.errors import UserError
-from youtube_download_coordinator.models import Row, State, utc_text
+from youtube_download_coordinator.models import Row, State
 from youtube_download_coordinator.queue.lifecycle import is_due, is_stalled
 from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.reasons import about
+from youtube_download_coordinator.text import format_utc
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -147,11 +148,11 @@ def _what_is_next(row: Row, now: datetime, *, again: str) -> str:
         case State.PENDING if is_due(row, now):
             return "It waits for a worker: ydc run is one."
         case State.PENDING:
-            return f"It waits until {utc_text(lease.not_before)}; now: {again}"
+            return f"It waits until {format_utc(lease.not_before)}; now: {again}"
         case State.HELD if is_stalled(row, now):
             return f"{lease.holder} did not renew its claim; the next worker moves it on, or: {again}"
         case State.HELD:
-            return f"{lease.holder} holds it until {utc_text(lease.until)}, and renews that while it works. It is left alone."
+            return f"{lease.holder} holds it until {format_utc(lease.until)}, and renews that while it works. It is left alone."
         case State.DONE:
             return f"It is done. To do it once more: {again}"
         case State.ERROR | State.DEAD:

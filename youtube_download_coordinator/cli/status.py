@@ -12,8 +12,9 @@ from cyclopts import Parameter
 from youtube_download_coordinator.cli.application import LOOK, app
 from youtube_download_coordinator.cli.queue_options import AS_SET, AsJson, Flag, QueueOptions, check_positive
 from youtube_download_coordinator.cli.terminal import STYLES, console, is_terminal, print_lines, printable, say_json
-from youtube_download_coordinator.models import Control, State, utc_text
+from youtube_download_coordinator.models import Control, State
 from youtube_download_coordinator.queue.cooldown import in_words
+from youtube_download_coordinator.text import format_utc
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -111,7 +112,7 @@ def _in_json(found: Overview) -> dict[str, Any]:
 
 
 def _fields(line: Control) -> dict[str, str]:
-    return {"value": line.value, "until": utc_text(line.until), "reason": line.reason}
+    return {"value": line.value, "until": format_utc(line.until), "reason": line.reason}
 
 
 def _lines(found: Overview) -> Iterator[Iterable[object]]:

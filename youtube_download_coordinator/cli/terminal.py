@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from youtube_download_coordinator.models import utc_text
+from youtube_download_coordinator.text import format_utc
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +60,7 @@ def cell(value: object) -> str:
 
 
 def _plain(value: object) -> object:
-    return utc_text(value) if isinstance(value, datetime) else str(value)
+    return format_utc(value) if isinstance(value, datetime) else str(value)
 
 
 def is_terminal() -> bool:

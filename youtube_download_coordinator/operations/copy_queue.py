@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from youtube_download_coordinator.errors import UserError
-from youtube_download_coordinator.models import DUPLICATE, NO_KEY, Row, Source, State, utc_text
+from youtube_download_coordinator.models import DUPLICATE, NO_KEY, Row, Source, State
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.queue import batches
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Store, Table
+from youtube_download_coordinator.text import format_utc
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def _check_nobody_works(source: Queue) -> None:
     held = [lease for table in TABLES for lease in source.store.leases(table, State.HELD)]
     if held:
         holders = sorted({lease.holder for lease in held})
-        until = utc_text(max(lease.until for lease in held if lease.until))
+        until = format_utc(max(lease.until for lease in held if lease.until))
         raise NotCopied(
             f"{len(held)} rows are held by {', '.join(holders[:3])}{' and others' if len(holders) > 3 else ''}: stop the workers "
             f"first (what they hold runs out by {until}), and copy then"

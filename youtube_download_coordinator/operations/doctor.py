@@ -1,59 +1,56 @@
-"""`ydc doctor`: checks one after the other, a line each. One that fails does not stop the others, but those that need it."""
+"""What `ydc doctor` checks: the queue first, then this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-from youtube_download_coordinator.errors import CoordinatorError
+from youtube_download_coordinator.operations import preflight
+from youtube_download_coordinator.operations.examine import Check
+from youtube_download_coordinator.workers.run_processor import BUILT_INS, check_processor
 
-Look = Callable[[], "str | Iterable[tuple[bool, str]]"]
-"""Says what it found: a text, or several with whether each is well. Raises CoordinatorError, which says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A look, and the name of the check without which it makes no sense."""
-
-    name: str
-    look: Look
-    needs: str = ""
-    stops: bool = True
-    """Whether no worker can work when it fails; else it is a warning."""
+if TYPE_CHECKING:
+    from youtube_download_coordinator.config import Config
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report."""
-
-    name: str
-    ok: bool
-    text: str
-    stops: bool = True
-
-    def __str__(self) -> str:
-        word = "ok" if self.ok else "PROBLEM" if self.stops else "warning"
-        return f"{word:<8} {self.name}: {self.text}"
+def checks(config: Config, stack: ExitStack, processor: str = "download") -> list[Check]:
+    """What `ydc doctor` looks at: the queue, then this machine."""
+    queue = _sheet_checks(config, stack) if config.spreadsheet_id else [Check("database", _database_look(config))]
+    return [*queue, *preflight.checks(config, processor), *_processor_checks(processor)]
 
 
-def examine(checks: Iterable[Check]) -> Iterator[Finding]:
-    """Make every check that makes sense; findings come as they are made."""
-    failed: set[str] = set()
-    for check in checks:
-        if check.needs in failed:
-            failed.add(check.name)
-            continue
-        for finding in _look(check):
-            if not finding.ok:
-                failed.add(check.name)
-            yield finding
+def _processor_checks(processor: str) -> list[Check]:
+    def look() -> str:
+        check_processor(processor)
+        return f"{processor} can be called"
+
+    return [] if processor in BUILT_INS else [Check("processor", look)]
 
 
-def _look(check: Check) -> Iterator[Finding]:
-    try:
-        found = check.look()
-        texts = [(True, found)] if isinstance(found, str) else found
-        for ok, text in texts:
-            yield Finding(check.name, ok, text, check.stops)
-    except CoordinatorError as error:
-        yield Finding(check.name, False, " ".join(str(error).split()), check.stops)
+def _sheet_checks(config: Config, stack: ExitStack) -> list[Check]:
+    from youtube_download_coordinator.stores.sheets.setup.checks import Checkup
+
+    checkup = Checkup(config)
+    stack.callback(checkup.close)
+    return [
+        Check("credentials", checkup.credentials),
+        Check("sharing", checkup.sharing, needs="credentials"),
+        Check("editing", checkup.editing, needs="sharing"),
+        Check("clock", checkup.clock, needs="sharing"),
+        Check("tabs", checkup.tabs, needs="sharing"),
+        Check("room", checkup.room, needs="tabs", stops=False),
+        Check("guarantees", checkup.guarantees, needs="editing"),
+    ]
+
+
+def _database_look(config: Config) -> Callable[[], str]:
+    def look() -> str:
+        from youtube_download_coordinator.stores.sql import SqlStore
+
+        SqlStore(config.database_url).close()
+        return (
+            f"{config.database_url.partition(':')[0]} opens (there is no spreadsheet_id)"  # a URL may hold a password
+        )
+
+    return look

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.config import unknown_variables
 from youtube_download_coordinator.errors import PreflightError, UnfitError
-from youtube_download_coordinator.operations.doctor import Check, examine
+from youtube_download_coordinator.operations.examine import Check, examine
 from youtube_download_coordinator.processors.ffmpeg import find_ffmpeg
 from youtube_download_coordinator.processors.files import check_free_disk, in_megabytes
 from youtube_download_coordinator.workers.run_processor import BUILT_INS

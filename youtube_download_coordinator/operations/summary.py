@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from youtube_download_coordinator.models import Control, State, utc_text
+from youtube_download_coordinator.models import Cell, Control, Page, Section, State
 from youtube_download_coordinator.operations.overview import Overview
 from youtube_download_coordinator.queue.cooldown import Word
 from youtube_download_coordinator.reasons import advice
+from youtube_download_coordinator.text import format_utc
+
+if TYPE_CHECKING:
+    from youtube_download_coordinator.config import Config
 
 ROWS_MAX = 25
 """Of a table: a page for people. The rest is counted in one row more."""
 UNNAMED = "(none)"
 """The accent or the type of videos that have none."""
-
-Cell = str | int | float
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One table. What is in it may come from YouTube, or from whoever writes into the queue: data, never anything else."""
-
-    title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The whole report."""
-
-    at: str
-    """When the queue was looked at, in UTC."""
-    sections: Sequence[Section]
-    days: Section
-    """Videos and hours for each of the last days, the first one first."""
 
 
 def page(found: Overview) -> Page:
@@ -50,11 +32,11 @@ def page(found: Overview) -> Page:
         _by_state("Videos by type", "Type", found.types),
     ]
     days = [(f"{day}", videos, round(seconds / 3600, 1)) for day, videos, seconds in found.days]
-    return Page(utc_text(found.at), sections, Section("Done each day", ("Day", "Videos", "Hours"), days))
+    return Page(format_utc(found.at), sections, Section("Done each day", ("Day", "Videos", "Hours"), days))
 
 
 def _control(line: Control) -> Sequence[Cell]:
-    return line.name, line.value or Word.CLEAR.value, utc_text(line.until), line.reason
+    return line.name, line.value or Word.CLEAR.value, format_utc(line.until), line.reason
 
 
 def _by_state(title: str, what: str, counts: Mapping[str, Mapping[State, int]]) -> Section:
@@ -67,7 +49,7 @@ def _by_state(title: str, what: str, counts: Mapping[str, Mapping[State, int]]) 
 
 def _waiting(found: Overview) -> Section:
     oldest = found.oldest
-    rows = [(oldest.name, f"{oldest.id}", utc_text(oldest.not_before))] if oldest else []
+    rows = [(oldest.name, f"{oldest.id}", format_utc(oldest.not_before))] if oldest else []
     return Section("Waits longest", ("Video", "ID", "Since"), rows)
 
 
@@ -87,3 +69,14 @@ def _cut(rows: Sequence[Sequence[Cell]], texts: int) -> list[Sequence[Cell]]:
 
 def _columns(rows: Sequence[Sequence[Cell]], first: int) -> Iterable[Sequence[Cell]]:
     return zip(*(row[first:] for row in rows), strict=True)
+
+
+def show_dashboard(config: Config, page: Page) -> None:
+    """Write a report into the sheet's Dashboard tab; do nothing where the queue is a database.
+
+    Raises StoreError when the tab cannot be written, ConfigError when a person has to change something first.
+    """
+    if config.spreadsheet_id:
+        from youtube_download_coordinator.stores.sheets import show_dashboard as write_tab
+
+        write_tab(config, page)

@@ -31,14 +31,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
-from youtube_download_coordinator.errors import (
-    CoordinatorError,
-    TransientError,
-    UnfitError,
-    attempt_error,
-)
-from youtube_download_coordinator.models import Failure, Verdict, storable
+from youtube_download_coordinator.errors import CoordinatorError, TransientError, UnfitError, attempt_error
+from youtube_download_coordinator.models import Failure, Verdict
 from youtube_download_coordinator.processes import supervisor as _child
+from youtube_download_coordinator.text import sanitize
 
 _log = logging.getLogger(__name__)
 
@@ -407,7 +403,7 @@ def _failure(fields: Any) -> Failure:
         return Failure(
             verdict=Verdict(fields["verdict"]),
             reason=str(fields["reason"]),
-            message=storable(str(fields["message"])),
+            message=sanitize(str(fields["message"])),
             not_before=datetime.fromisoformat(moment) if moment else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError):

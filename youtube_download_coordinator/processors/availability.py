@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from youtube_download_coordinator.errors import AttemptError, LaterError, PermanentError
-from youtube_download_coordinator.models import utc_text
+from youtube_download_coordinator.text import format_utc
 from youtube_download_coordinator.youtube.error_rules import classify
 
 
@@ -31,7 +31,7 @@ def check_whole(info: Mapping[str, Any], messages: Sequence[str]) -> None:
     status, begins = info.get("live_status"), info.get("release_timestamp")
     if status == "is_upcoming" and begins:
         not_before = datetime.fromtimestamp(begins, UTC)
-        raise LaterError(f"begins at {utc_text(not_before)}", reason="upcoming", not_before=not_before)
+        raise LaterError(f"begins at {format_utc(not_before)}", reason="upcoming", not_before=not_before)
     if status in _LATER:
         said = _why_no_formats(messages)  # it may say when
         raise said if isinstance(said, LaterError) else LaterError(_LATER[status][1], reason=_LATER[status][0])

@@ -19,8 +19,8 @@ from string import Formatter
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from youtube_download_coordinator.errors import like
 from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.text import did_you_mean
 
 FIELDS = ("accent", "type", "channel", "channel_id", "id", "title", "source_id", "upload_date", "kind")
 COLUMN = "column"
@@ -122,7 +122,7 @@ def _field(name: str, spec: str, conversion: str | None) -> Piece:
         return Piece(field=COLUMN, column=spec)
     if name in FIELDS and not spec and not conversion:
         return Piece(field=name)
-    meant = like(f"{{{name}}}", (f"{{{each}}}" for each in FIELDS))
+    meant = did_you_mean(f"{{{name}}}", (f"{{{each}}}" for each in FIELDS))
     written = f"{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
     raise ValueError(
         f"there is no field {{{written}}}{meant} There are {', '.join(FIELDS)}, and {{column:Name}} for a column of your own"

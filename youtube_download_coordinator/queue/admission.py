@@ -15,11 +15,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
-from youtube_download_coordinator.models import Control, Done, Failure, Outcome, Row, Verdict, utc_text
+from youtube_download_coordinator.models import Control, Done, Failure, Outcome, Row, Verdict
 from youtube_download_coordinator.queue import cooldown
 from youtube_download_coordinator.queue.cooldown import FLEET, Pauses, Probe
 from youtube_download_coordinator.queue.rate_limit import PACE, Pace
 from youtube_download_coordinator.queue.store import SetControl, Store, Table
+from youtube_download_coordinator.text import format_utc
 
 log = logging.getLogger(__name__)
 
@@ -341,5 +342,5 @@ def _asked_youtube(outcome: Outcome | None) -> bool:
 
 
 def _told(what: str, line: Control) -> str:
-    until = f" until {utc_text(line.until)}" if line.until else ""
+    until = f" until {format_utc(line.until)}" if line.until else ""
     return f"{what}{until}{f': {line.reason}' if line.reason else ''}"

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from youtube_download_coordinator.models import Control, cut, utc_text
+from youtube_download_coordinator.models import Control
+from youtube_download_coordinator.text import format_utc, truncate
 
 FLEET = "fleet"
 """The name of the line that pauses everybody."""
@@ -135,7 +136,7 @@ def probing(line: Control | None, now: datetime, who: str, lease: timedelta) -> 
     """The pause has passed: one worker tries one row, for one lease."""
     if line is None or not may_be_probed(line, now):
         return None
-    reason = cut(f"{who} tries one; before: {line.reason.rpartition('; before: ')[2]}")
+    reason = truncate(f"{who} tries one; before: {line.reason.rpartition('; before: ')[2]}")
     return replace(line, value=Word.PROBING, until=_whole(now + lease), reason=reason)
 
 
@@ -170,27 +171,27 @@ def given_back(line: Control | None, probe: Probe) -> Control | None:
 def paused(line: Control | None, until: datetime | None, reason: str) -> Control:
     """The fleet stops, until then or until somebody lets it go on."""
     end = _whole(until) if until else None
-    return replace(line or Control(name=FLEET), value=Word.PAUSED, until=end, reason=cut(reason))
+    return replace(line or Control(name=FLEET), value=Word.PAUSED, until=end, reason=truncate(reason))
 
 
 def resumed(line: Control | None, reason: str) -> Control | None:
     """The fleet goes on."""
     if line is None or _folded(line) in _RUNNING:
         return None
-    return replace(line, value=Word.RUNNING, until=None, reason=cut(reason))
+    return replace(line, value=Word.RUNNING, until=None, reason=truncate(reason))
 
 
 def lifted(line: Control | None, reason: str) -> Control | None:
     """A person ends a cooldown; how long the next one is stays known."""
     if line is None or word_of(line) is Word.CLEAR:
         return None
-    return replace(line, value=Word.CLEAR, until=None, reason=cut(reason))
+    return replace(line, value=Word.CLEAR, until=None, reason=truncate(reason))
 
 
 def in_words(line: Control) -> str:
     """A line for a terminal: what it says, until when, why."""
-    until = f" until {utc_text(line.until)}" if line.until else ""
-    reason = f" ({cut(line.reason)})" if line.reason else ""
+    until = f" until {format_utc(line.until)}" if line.until else ""
+    reason = f" ({truncate(line.reason)})" if line.reason else ""
     return f"{line.name}: {line.value or Word.CLEAR}{until}{reason}"
 
 
@@ -203,7 +204,7 @@ def shown(lines: Sequence[Control]) -> list[Control]:
 
 def _cooling(line: Control, now: datetime, seconds: int, why: str) -> Control:
     until = _whole(now + timedelta(seconds=seconds))
-    return replace(line, value=Word.COOLING, until=until, reason=cut(why), pause_seconds=seconds)
+    return replace(line, value=Word.COOLING, until=until, reason=truncate(why), pause_seconds=seconds)
 
 
 def _whole(moment: datetime) -> datetime:

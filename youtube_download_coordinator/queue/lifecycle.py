@@ -20,7 +20,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar, assert_never
 
 from youtube_download_coordinator.models import (
-    DETAIL_MAX_CHARACTERS,
     SKIPPED,
     Done,
     Failure,
@@ -32,11 +31,10 @@ from youtube_download_coordinator.models import (
     Status,
     Verdict,
     VideoTask,
-    cut,
-    utc_text,
 )
 from youtube_download_coordinator.queue.refresh import next_look
 from youtube_download_coordinator.reasons import advice
+from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, format_utc, truncate
 
 R = TypeVar("R", bound=Row)
 
@@ -107,7 +105,7 @@ def settle(row: R, at: At, outcome: Outcome, policy: Policy) -> R:
 def complete(row: R, at: At, result: str, policy: Policy) -> R:
     """HELD: done, with its result; a source, until it is looked at again."""
     _require(row.lease.state is State.HELD, row, "complete")
-    done = _next(row, at, State.DONE, detail=cut(result))
+    done = _next(row, at, State.DONE, detail=truncate(result))
     if not isinstance(done, Source):
         return done
     when = next_look(replace(done, checked_at=at.now), at.now, policy.refresh)
@@ -153,7 +151,7 @@ def release(row: R, at: At) -> R:
 def recover(row: R, at: At, policy: Policy) -> R:
     """Stalled: one try more is counted, and it may be claimed again at once."""
     _require(is_stalled(row, at.now), row, "recover")
-    message = f"{row.lease.holder} did not renew its claim, which ran out at {utc_text(row.lease.until)}"
+    message = f"{row.lease.holder} did not renew its claim, which ran out at {format_utc(row.lease.until)}"
     return _retry_at_once(row, at, Failure(verdict=Verdict.RETRY, reason="stalled", message=message), policy)
 
 
@@ -209,7 +207,7 @@ def pause_seconds(tries: int, jitter: float, policy: Policy) -> float:
 
 def _said(failure: Failure) -> str:
     """The reason, what was said, and what a person can do about it, if there is room."""
-    text = cut(str(failure))
+    text = truncate(str(failure))
     more = advice(failure.reason)
     if not more or len(text) + len(more) + len(_ADVICE) > DETAIL_MAX_CHARACTERS:
         return text

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from youtube_download_coordinator.models import IS_SOURCE, NEVER, SKIPPED, Source
-from youtube_download_coordinator.sources.urls import is_mix
+from youtube_download_coordinator.models import IS_SOURCE, NEVER, SKIPPED, Source, is_mix
 
 REFRESH_HOURS = "RefreshHours"
 """The column of Sources in which a person says for one source what `refresh_after_hours` says for all."""

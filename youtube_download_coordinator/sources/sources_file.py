@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
-from youtube_download_coordinator.errors import BadUrl, SourcesFileError, StoreFull, UserError, like
-from youtube_download_coordinator.models import Lease, Source, storable
+from youtube_download_coordinator.errors import BadUrl, SourcesFileError, StoreFull, UserError
+from youtube_download_coordinator.models import Lease, Source
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.queue import batches
 from youtube_download_coordinator.queue.store import SOURCES, Store
 from youtube_download_coordinator.sources.filters import COLUMNS, canonical, read_column
 from youtube_download_coordinator.sources.urls import source_target
+from youtube_download_coordinator.text import did_you_mean, sanitize
 
 NO_LEASE = Lease(nonce="")
 """Stands in a row until the queue inserts it."""
@@ -52,7 +53,7 @@ class Ingested:
 def new_source(url: str, accent: str = "", type_: str = "", *, allow_other_sites: bool = False) -> Source:
     """A source to insert. Raises BadUrl."""
     target = source_target(url, allow_other_sites=allow_other_sites)
-    accent, type_ = storable(accent).strip(), storable(type_).strip()
+    accent, type_ = sanitize(accent).strip(), sanitize(type_).strip()
     return Source(url=target.url, key=target.key, accent=accent, type=type_, lease=NO_LEASE)
 
 
@@ -67,7 +68,7 @@ def with_columns(source: Source, said: Mapping[str, str], store: Store) -> Sourc
         column = canonical(name)
         if column and text.strip():
             read_column(column, text)
-        extra[_column(name, column, there)] = storable(text).strip()
+        extra[_column(name, column, there)] = sanitize(text).strip()
     if missing := [column for column in extra if there is not None and column not in there]:
         store.add_columns(SOURCES, missing)
     return replace(source, extra=extra)
@@ -75,13 +76,13 @@ def with_columns(source: Source, said: Mapping[str, str], store: Store) -> Sourc
 
 def _column(name: str, ours: str | None, there: Collection[str] | None) -> str:
     """The name of a column as it is written where there are columns."""
-    name = storable(name).strip()
+    name = sanitize(name).strip()
     written = next((each for each in there or () if each.strip().casefold() == name.casefold()), None)
     if written or ours:
         return written or ours or name
     if name.casefold() in {column.casefold() for column in (*Source.column_names(), "Lease", "Shown")} or not name:
         raise UserError(f"{name or 'a column without a name'} cannot be set: it is the coordinator's own")
-    if meant := like(name, COLUMNS):
+    if meant := did_you_mean(name, COLUMNS):
         raise UserError(f"there is no column {name}{meant}")
     if there is not None:
         raise UserError(f"there is no column {name} in the tab of the sources: add it there, or leave it out")

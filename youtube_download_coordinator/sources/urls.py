@@ -22,7 +22,8 @@ from enum import StrEnum
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from youtube_download_coordinator.errors import BadUrl
-from youtube_download_coordinator.models import cut
+from youtube_download_coordinator.models import is_mix
+from youtube_download_coordinator.text import truncate
 
 MAX_CHARACTERS = 8000
 """Of an address; longer ones are a mistake."""
@@ -88,11 +89,6 @@ def video_target(text: str, *, allow_other_sites: bool = False) -> Target:
     return target
 
 
-def is_mix(key: str) -> bool:
-    """Whether a key is a mix's."""
-    return key.startswith("yt:p:RD") and not key.startswith("yt:p:RDCLAK5uy_")
-
-
 def channel_of(alias: Target, channel_id: str) -> Target | None:
     """What an alias stands for, when YouTube has said its channel's ID; None when that is none."""
     return _channel(channel_id, alias.tab) if _CHANNEL_ID.match(channel_id) else None
@@ -128,7 +124,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?!\d+(?:[/?#]|$))")
 
 def _shown(text: str) -> str:
     """The text as a message repeats it: one short line, also when it cannot be printed."""
-    return ascii(cut(text, 120)) if not text.isprintable() else f"“{cut(text, 120)}”"
+    return ascii(truncate(text, 120)) if not text.isprintable() else f"“{truncate(text, 120)}”"
 
 
 def _clean(text: str) -> str:
@@ -155,7 +151,7 @@ def _split(clean: str) -> SplitResult:
         split = urlsplit(f"{scheme[1].lower() if scheme else 'https'}://{rest}")
         port = split.port
     except ValueError as error:
-        raise BadUrl(f"{_shown(clean)} is no address: {cut(str(error), 80)}") from None
+        raise BadUrl(f"{_shown(clean)} is no address: {truncate(str(error), 80)}") from None
     if port == 0:
         raise BadUrl(f"{_shown(clean)} is no address: there is no port 0")
     _check_host(clean, split)

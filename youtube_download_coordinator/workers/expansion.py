@@ -21,7 +21,7 @@ from youtube_download_coordinator.errors import (
     TransientError,
     attempt_error,
 )
-from youtube_download_coordinator.models import IS_SOURCE, Done, Failure, Outcome, Source, Verdict, VideoTask, storable
+from youtube_download_coordinator.models import IS_SOURCE, Done, Failure, Outcome, Source, Verdict, VideoTask
 from youtube_download_coordinator.processes import parent as children
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.admission import Closed
@@ -29,6 +29,7 @@ from youtube_download_coordinator.queue.queue import describe
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.sources.filters import Filters, canonical, said_of
 from youtube_download_coordinator.sources.sources_file import NO_LEASE
+from youtube_download_coordinator.text import sanitize
 from youtube_download_coordinator.workers.heartbeat import Heartbeat
 from youtube_download_coordinator.workers.rescan import Rescan
 from youtube_download_coordinator.workers.worker import wait_to_begin
@@ -43,7 +44,6 @@ from youtube_download_coordinator.youtube.listing import (
     ListedVideo,
     parse_item,
 )
-from youtube_download_coordinator.youtube.network import Network
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def list_in_child(source: Source, config: Config) -> Generator[Listed, None, Non
     again = is_listed_with(source, Filters.of(source, config.filters))
     payload = {
         "url": source.url,
-        "network": Network.of(config).to_json(),
+        "network": config.network.to_json(),
         "mix_max_videos": config.mix_max_videos,
         "filters": said_of(source, config.filters),
     }
@@ -318,9 +318,9 @@ class _Expander:
             case ListedSource():
                 self._add_source(item)
             case ListedTitle():
-                self._title, self._expected = storable(item.title), item.expected
+                self._title, self._expected = sanitize(item.title), item.expected
             case ListedChannel():
-                self._title = storable(item.title)
+                self._title = sanitize(item.title)
                 self._result.is_source, _ = self.queue.find_or_add(SOURCES, self._source(item))
 
     def _video(self, item: ListedVideo) -> VideoTask:
@@ -329,7 +329,7 @@ class _Expander:
         return VideoTask(
             url=item.url,
             key=item.key,
-            title=storable(item.title),
+            title=sanitize(item.title),
             duration_seconds=item.duration_seconds and min(item.duration_seconds, DURATION_MAX_SECONDS),
             source_id=source.id,
             accent=source.accent,
@@ -378,7 +378,7 @@ class _Expander:
         return Source(
             url=item.url,
             key=item.key,
-            title=storable(item.title),
+            title=sanitize(item.title),
             accent=own.accent,
             type=own.type,
             extra=own.extra,

@@ -41,8 +41,8 @@ def _give_back(holder: str, job: dict[str, Any], attempted: list[int]) -> None:
     sys.path[:] = job["path"]
     config: Config = pickle.loads(bytes.fromhex(job["config"]))  # noqa: S301  from the process that started us
     signal.alarm(round(config.lease.total_seconds()) + 1)
-    from youtube_download_coordinator.coordinator import open_queue
     from youtube_download_coordinator.errors import StoreUnavailable
+    from youtube_download_coordinator.wiring import open_queue
 
     queue = open_queue(config)
     while True:

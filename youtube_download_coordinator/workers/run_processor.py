@@ -24,17 +24,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, get_args
 
-from youtube_download_coordinator.errors import AttemptError, ProcessorError, UnfitError, UserError, like
+from youtube_download_coordinator.errors import AttemptError, ProcessorError, UnfitError, UserError
 from youtube_download_coordinator.models import (
     Done,
     Failure,
     Outcome,
     VideoTask,
-    cut,
-    storable,
     video_task_from_json,
     video_task_to_json,
 )
+from youtube_download_coordinator.text import did_you_mean, sanitize, truncate
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
@@ -110,7 +109,7 @@ def _answer(value: object) -> dict[str, Any]:
     """What a processor returned, as JSON: the arguments of `_done`. It may also have returned a Done itself."""
     text, not_json = as_text(value.result if isinstance(value, Done) else value)
     asked_youtube = value.asked_youtube if isinstance(value, Done) else True
-    return {"text": cut(text), "not_json": not_json, "asked_youtube": asked_youtube}
+    return {"text": truncate(text), "not_json": not_json, "asked_youtube": asked_youtube}
 
 
 def attempt_error_of(error: Exception) -> AttemptError:
@@ -151,13 +150,13 @@ def _done(text: str, not_json: str, asked_youtube: bool) -> Done:
         import logging
 
         log = logging.getLogger(__name__)
-        log.warning("the processor returned a %s, which is no JSON; its text is kept: %s", not_json, cut(text))
-    return Done(result=cut(storable(text)), asked_youtube=asked_youtube)
+        log.warning("the processor returned a %s, which is no JSON; its text is kept: %s", not_json, truncate(text))
+    return Done(result=truncate(sanitize(text)), asked_youtube=asked_youtube)
 
 
 def _storable_failure(failure: Failure) -> Failure:
-    reason = cut(storable(failure.reason), REASON_MAX_CHARACTERS) or "error"
-    message = cut(storable(failure.message))
+    reason = truncate(sanitize(failure.reason), REASON_MAX_CHARACTERS) or "error"
+    message = truncate(sanitize(failure.message))
     return Failure(verdict=failure.verdict, reason=reason, message=message, not_before=failure.not_before)
 
 
@@ -169,7 +168,6 @@ def _log_traceback(error: Exception) -> None:
 
 def _worker_settings(config: Config) -> dict[str, Any]:
     """What the built-ins need to know, and nothing else: no address of a database goes into a child."""
-    from youtube_download_coordinator.youtube.network import Network
 
     alike = (
         "output_template", "audio_codec", "audio_sample_rate_hz", "audio_mono", "subtitle_languages", "subtitle_kinds",
@@ -177,7 +175,7 @@ def _worker_settings(config: Config) -> dict[str, Any]:
     )  # fmt: skip
     return {
         "output_dir": str(config.output_dir.absolute()),
-        "network": Network.of(config).to_json(),
+        "network": config.network.to_json(),
         **{name: getattr(config, name) for name in alike},
     }
 
@@ -294,7 +292,7 @@ def import_path(spec: str) -> str:
     if not homes:
         names = [*BUILT_INS, *sorted(installed)]
         raise ProcessorError(
-            f"the processor “{spec}” is neither {', '.join(names)} nor module:function{like(spec, names, 3)}"
+            f"the processor “{spec}” is neither {', '.join(names)} nor module:function{did_you_mean(spec, names, 3)}"
         )
     return homes[0]
 
@@ -343,7 +341,7 @@ def _made(kind: Processor, spec: str) -> Processor:
         made: Processor = kind()
     except Exception as error:
         raise ProcessorError(
-            f"the processor {spec} cannot be made: {type(error).__name__}: {cut(str(error))}"
+            f"the processor {spec} cannot be made: {type(error).__name__}: {truncate(str(error))}"
         ) from error
     return made
 
@@ -361,7 +359,7 @@ def _module(name: str) -> ModuleType:
     except SystemExit as error:
         raise ProcessorError(f"{name} cannot be imported: it calls sys.exit({error.code!r})") from error
     except Exception as error:
-        raise ProcessorError(f"{name} cannot be imported: {type(error).__name__}: {cut(str(error))}") from error
+        raise ProcessorError(f"{name} cannot be imported: {type(error).__name__}: {truncate(str(error))}") from error
 
 
 def _add_working_directory() -> None:
@@ -379,6 +377,6 @@ def _attribute(module: ModuleType, path: str) -> Processor:
             found = getattr(found, name)
         except AttributeError as error:
             where = getattr(found, "__file__", None) or getattr(found, "__qualname__", type(found).__name__)
-            raise ProcessorError(f"there is no {name} in {where}{like(name, dir(found), 3)}") from error
+            raise ProcessorError(f"there is no {name} in {where}{did_you_mean(name, dir(found), 3)}") from error
     processor: Processor = found
     return processor

@@ -17,12 +17,13 @@ from enum import StrEnum
 from typing import Any
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable, UnfitError
-from youtube_download_coordinator.models import Done, Failure, Outcome, Row, State, Verdict, VideoTask, cut
+from youtube_download_coordinator.models import Done, Failure, Outcome, Row, State, Verdict, VideoTask
 from youtube_download_coordinator.processes import parent as children
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.admission import Closed, Gate
 from youtube_download_coordinator.queue.queue import describe
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Table
+from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.workers.heartbeat import Heartbeat
 
 log = logging.getLogger(__name__)
@@ -289,7 +290,7 @@ class Worker:
             self._ended.append(_Ended(claim, outcome, now - began, now))
             if isinstance(outcome, Failure) and outcome.verdict in NOT_TO_BLAME:  # also while it cannot be recorded
                 self._summary.unfit = outcome.verdict is Verdict.UNFIT
-                self._stop(cut(str(outcome)))
+                self._stop(truncate(str(outcome)))
         self._attempts_run(self._ids_running)
 
     @property

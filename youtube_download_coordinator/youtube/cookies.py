@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from youtube_download_coordinator.errors import UnfitError
-from youtube_download_coordinator.models import utc_text
 from youtube_download_coordinator.reasons import COOKIES_HOW_TO
+from youtube_download_coordinator.text import format_utc
 
 FIELDS = 7
 HTTP_ONLY = "#HttpOnly_"
@@ -53,8 +53,8 @@ def check_cookies(path: Path, now: datetime | None = None) -> str:
         return f"{path} has cookies of youtube.com but no login: YouTube sees a guest"
     ends = min((cookie.expires for cookie in login if cookie.expires), default=None)
     if ends and ends <= (now or datetime.now(UTC)):  # noqa: TID251  nothing about a lease
-        raise UnfitError(f"the login in {path} expired at {utc_text(ends)}: {COOKIES_HOW_TO}", reason="cookies")
-    return f"{path} has a login of YouTube's" + (f" until {utc_text(ends)}" if ends else "")
+        raise UnfitError(f"the login in {path} expired at {format_utc(ends)}: {COOKIES_HOW_TO}", reason="cookies")
+    return f"{path} has a login of YouTube's" + (f" until {format_utc(ends)}" if ends else "")
 
 
 def _login(cookies: list[Cookie]) -> Iterator[Cookie]:

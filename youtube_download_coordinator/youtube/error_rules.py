@@ -24,7 +24,7 @@ from youtube_download_coordinator.errors import (
     TransientError,
     UnfitError,
 )
-from youtube_download_coordinator.models import cut
+from youtube_download_coordinator.text import truncate
 
 _log = logging.getLogger("youtube_download_coordinator.yt_dlp")
 
@@ -148,14 +148,14 @@ def classify(error: BaseException, messages: Sequence[str] = (), *, now: datetim
         if isinstance(link, AttemptError):
             return link
     text = " / ".join(dict.fromkeys(_plain(str(link)) for link in chain))
-    message = cut(without_logins(_short(str(error))) or type(error).__name__)
+    message = truncate(without_logins(_short(str(error))) or type(error).__name__)
     said = [_plain(message) for message in messages]
     if unfit := _machine_is_unfit(chain, text, said):
         return UnfitError(message, reason=unfit)
     if _from_yt_dlp(chain, text):
         kind, reason = _stale(said, *_verdict(chain, text, said))
     else:
-        message = cut(without_logins(f"{type(error).__name__}: {error}"))
+        message = truncate(without_logins(f"{type(error).__name__}: {error}"))
         kind, reason = _throttled_by(said) or (TransientError, _plain_reason(chain))
     return kind(message, reason=reason, not_before=_not_before(text, now) if kind is LaterError else None)
 

@@ -9,15 +9,12 @@ import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from youtube_download_coordinator.errors import UnfitError
 from youtube_download_coordinator.youtube.cookies import read_cookies
 from youtube_download_coordinator.youtube.error_rules import MessageKeeper, without_logins
 from youtube_download_coordinator.youtube.ssrf_guard import keep_out_of_own_network
-
-if TYPE_CHECKING:
-    from youtube_download_coordinator.config import Config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,17 +29,6 @@ class Network:
     cookies_file: str = ""
     rate_limit_bytes_per_second: int | None = None
     yt_dlp_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    @classmethod
-    def of(cls, config: Config) -> Network:
-        return cls(
-            allow_other_sites=config.allow_other_sites,
-            allow_private_addresses=config.allow_private_addresses,
-            proxy=config.proxy.get_secret_value() if config.proxy else "",
-            cookies_file=str(config.cookies_file.absolute()) if config.cookies_file else "",
-            rate_limit_bytes_per_second=config.rate_limit_bytes_per_second,
-            yt_dlp_options=config.yt_dlp_options,
-        )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

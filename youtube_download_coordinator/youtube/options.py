@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter, ValidationError
 
-from youtube_download_coordinator.errors import like
+from youtube_download_coordinator.text import did_you_mean
 
 _Count = Annotated[StrictInt, Field(ge=0, le=100)]
 _Bytes = Annotated[StrictInt, Field(gt=0)]
@@ -130,7 +130,7 @@ def _problem(name: str, value: Any) -> str:
     if name in REFUSED:
         return f"{name} cannot be set: {REFUSED[name]}"
     if name not in ALLOWED:
-        return f"yt-dlp has no option {name} that can be set here{like(name.lstrip('-').replace('-', '_'), ALLOWED)}"
+        return f"yt-dlp has no option {name} that can be set here{did_you_mean(name.lstrip('-').replace('-', '_'), ALLOWED)}"
     try:
         TypeAdapter(ALLOWED[name]).validate_python(value)
     except ValidationError as error:

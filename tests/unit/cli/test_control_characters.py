@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.support.rows import new_video
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.models import Done, storable
+from youtube_download_coordinator.models import Done
+from youtube_download_coordinator.text import sanitize
 from youtube_download_coordinator.workers.run_processor import process_video
 
 
@@ -24,4 +25,4 @@ def test_nothing_in_a_result_is_a_control() -> None:
 
 @given(st.text())
 def test_what_is_stored_has_no_control_characters(text: str) -> None:
-    assert storable(text) == without_controls(text)
+    assert sanitize(text) == without_controls(text)

@@ -14,10 +14,10 @@ import pytest
 
 from tests.support.sheets_setting import Setting, findings, google, names_of, problems
 from youtube_download_coordinator.errors import StoreUnavailable
-from youtube_download_coordinator.operations.doctor import Check, examine
+from youtube_download_coordinator.operations.examine import Check, examine
 from youtube_download_coordinator.queue.store import SOURCES
 from youtube_download_coordinator.stores.sheets import SheetsStore
-from youtube_download_coordinator.stores.sheets.setup.init import init_spreadsheet
+from youtube_download_coordinator.stores.sheets.setup.prepare import init_spreadsheet
 
 Json = dict[str, Any]
 PROMISES = 7

@@ -10,9 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from youtube_download_coordinator.models import Control, moment_of
+from youtube_download_coordinator.models import Control
 from youtube_download_coordinator.queue import cooldown
 from youtube_download_coordinator.queue.cooldown import Pauses, Probe, Word
+from youtube_download_coordinator.text import parse_time
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 NAME = "cooldown host-a"
@@ -69,7 +70,7 @@ def test_without_a_line_nothing_holds_anybody_back() -> None:
 )  # fmt: skip
 def test_a_moment_as_people_and_sheets_write_it(text: str, moment: str | None) -> None:
     expected = datetime.fromisoformat(f"2026-11-25T{moment}:00+00:00") if moment else None
-    assert moment_of(text) == expected
+    assert parse_time(text) == expected
 
 
 # --- its life --------------------------------------------------------------------------------------------------------

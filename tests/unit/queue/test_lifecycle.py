@@ -11,17 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.rows import POLICY, new_source, new_video
-from youtube_download_coordinator.models import (
-    DETAIL_MAX_CHARACTERS,
-    Done,
-    Failure,
-    Lease,
-    Row,
-    Source,
-    State,
-    Verdict,
-    VideoTask,
-)
+from youtube_download_coordinator.models import Done, Failure, Lease, Row, Source, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import lifecycle
 from youtube_download_coordinator.queue.lifecycle import (
     At,
@@ -31,6 +21,7 @@ from youtube_download_coordinator.queue.lifecycle import (
     may_be_looked_at_again,
     pause_seconds,
 )
+from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)

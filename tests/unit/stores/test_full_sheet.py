@@ -21,7 +21,7 @@ from youtube_download_coordinator.sources.sources_file import ingest_file, new_s
 from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.stores.sheets.layout import COLUMNS
 from youtube_download_coordinator.stores.sheets.setup.capacity import CELLS_MAX
-from youtube_download_coordinator.stores.sheets.setup.init import init_spreadsheet
+from youtube_download_coordinator.stores.sheets.setup.prepare import init_spreadsheet
 from youtube_download_coordinator.workers.expansion import FULL, Expansion, Listing, expand_next, expand_sources
 from youtube_download_coordinator.youtube.listing import ListedVideo
 

@@ -22,7 +22,7 @@ from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.stores.sheets.setup import guarantees
 from youtube_download_coordinator.stores.sheets.setup.checks import Checkup
-from youtube_download_coordinator.stores.sheets.setup.init import init_spreadsheet
+from youtube_download_coordinator.stores.sheets.setup.prepare import init_spreadsheet
 
 Json = dict[str, Any]
 

@@ -10,11 +10,12 @@ import pytest
 
 from tests.support.rows import make_gate
 from tests.support.sheet import SheetDesk, a_video
-from youtube_download_coordinator.models import Control, Done, Failure, Verdict, utc_text
+from youtube_download_coordinator.models import Control, Done, Failure, Verdict
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.stores.sql import SqlStore
+from youtube_download_coordinator.text import format_utc
 
 CONTROL = "Control"
 NAME = "cooldown host"
@@ -192,7 +193,7 @@ def test_nothing_stays_on_a_strangers_line(desk: SheetDesk, times: int) -> None:
     assert store.set_control(NAME, lambda line: new) == new
     assert sorts.left == 0
     assert {line["Name"]: line for line in desk.lines(CONTROL) if line["Name"] != NAME} == before
-    assert (shown(desk)["Value"], shown(desk)["Until"]) == ("cooling", utc_text(new.until))
+    assert (shown(desk)["Value"], shown(desk)["Until"]) == ("cooling", format_utc(new.until))
     assert set(store.controls(fresh=True)) == {new, *others}
 
 

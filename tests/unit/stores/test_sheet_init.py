@@ -14,7 +14,7 @@ from youtube_download_coordinator.errors import ConfigError, StoreError
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.stores.sheets.layout import COLUMNS
-from youtube_download_coordinator.stores.sheets.setup.init import init_spreadsheet
+from youtube_download_coordinator.stores.sheets.setup.prepare import init_spreadsheet
 
 TABS = {
     "Sources": COLUMNS["sources"],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from tasks.markdown import JOINER, TEXT_MAX_CHARACTERS, inert, plain, table
-from youtube_download_coordinator.models import cut
+from youtube_download_coordinator.text import truncate
 
 RENDERER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
@@ -25,7 +25,7 @@ RENDERER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethro
 @example("\\")
 @example("x" * 200)
 def test_a_text_is_shown_as_it_is(text: str) -> None:
-    shown = escape(cut(text, TEXT_MAX_CHARACTERS), quote=False).replace('"', "&quot;")
+    shown = escape(truncate(text, TEXT_MAX_CHARACTERS), quote=False).replace('"', "&quot;")
     assert RENDERER.render(plain(text)).strip() == (f"<p>{shown}</p>" if shown else "")
 
 

@@ -23,7 +23,6 @@ from tests.support import bad_processors, rows
 from youtube_download_coordinator import errors
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.models import (
-    DETAIL_MAX_CHARACTERS,
     Done,
     Failure,
     Outcome,
@@ -33,6 +32,7 @@ from youtube_download_coordinator.models import (
     video_task_from_json,
     video_task_to_json,
 )
+from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS
 from youtube_download_coordinator.workers.run_processor import (
     as_text,
     call_in_process,

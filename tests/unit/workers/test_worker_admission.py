@@ -15,7 +15,7 @@ import pytest
 from tests.support.faulty_store import ClockedStore, FaultyStore
 from tests.support.rows import Clock, make_gate, make_queue, new_video
 from tests.support.waiting import wait_until
-from youtube_download_coordinator import Config, Coordinator
+from youtube_download_coordinator import Config, Coordinator, wiring
 from youtube_download_coordinator import coordinator as coordinator_module
 from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.models import Done, Failure, Outcome, State, Verdict, VideoTask
@@ -185,8 +185,8 @@ def test_a_closing_gate_ends_the_wait(queue: Queue, board: ClockedStore) -> None
 def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Coordinator, ClockedStore]]:
     """A coordinator whose time only passes while it sleeps."""
     store = ClockedStore()
-    monkeypatch.setattr(coordinator_module, "_stores", {})
-    monkeypatch.setattr(coordinator_module, "_new_store", lambda config: store)
+    monkeypatch.setattr(wiring, "_stores", {})
+    monkeypatch.setattr(wiring, "_new_store", lambda config: store)
     clock = SimpleNamespace(now=0.0)
 
     def sleep(seconds: float) -> None:

@@ -86,7 +86,7 @@ def test_a_listing_asks_through_the_proxy_too(proxy: Proxy) -> None:
 
 def test_a_proxy_is_not_shown(proxy: Proxy) -> None:
     config = through(proxy)
-    assert SECRET not in f"{config!r}{config}{config.model_dump()}{Network.of(config)!r}"
+    assert SECRET not in f"{config!r}{config}{config.model_dump()}{config.network!r}"
 
 
 @pytest.mark.parametrize(

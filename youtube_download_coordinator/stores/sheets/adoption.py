@@ -20,7 +20,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from youtube_download_coordinator.errors import BadUrl
-from youtube_download_coordinator.models import DUPLICATE, NO_KEY, Lease, State, VideoTask, cut
+from youtube_download_coordinator.models import DUPLICATE, NO_KEY, Lease, State, VideoTask
 from youtube_download_coordinator.queue.store import DEAD_LETTERS
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.layout import ADOPTION_SLOTS, CONTROL, text_cell
@@ -38,6 +38,7 @@ from youtube_download_coordinator.stores.sheets.spreadsheet import (
     find_replace,
     group_of,
 )
+from youtube_download_coordinator.text import truncate
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +170,7 @@ class Adoption:
         return self._word(row_id, key, State.DEAD if dead else state, "", tries=tries)
 
     def _word(self, row_id: int, key: str, state: State, detail: str, version: int = 0, tries: int = 0) -> str:
-        lease = Lease(version=version, state=state, tries=tries, detail=cut(detail), nonce=self._book.nonce())
+        lease = Lease(version=version, state=state, tries=tries, detail=truncate(detail), nonce=self._book.nonce())
         return write_word(VideoTask(id=row_id, key=key, url="", lease=lease))
 
     # --- copies ------------------------------------------------------------------------------------------------------

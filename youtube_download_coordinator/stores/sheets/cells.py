@@ -7,11 +7,12 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, TypeVar
 
-from youtube_download_coordinator.models import STATUS, Row, Source, State, Status, moment_of, utc_text
+from youtube_download_coordinator.models import STATUS, Row, Source, State, Status
 from youtube_download_coordinator.queue.store import Table
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.layout import Tab, text_cell
 from youtube_download_coordinator.stores.sheets.lease_codec import Word, read_word, version, write_word
+from youtube_download_coordinator.text import format_utc, parse_time
 
 R = TypeVar("R", bound=Row)
 
@@ -39,7 +40,7 @@ def read_row(table: Table[R], tab: Tab, cells: Sequence[str]) -> R | None:
         type=values["Type"],
         title=values["Title"],
         claimed_by=values["ClaimedBy"],
-        claimed_at=moment_of(values["ClaimedAt"]),
+        claimed_at=parse_time(values["ClaimedAt"]),
         extra={name: values[name] for name in tab.own if values[name]},
         asked=asked(word, values["Status"], values["Shown"]),
         **{name: read(values[column]) for name, (column, read) in kind.items()},
@@ -119,7 +120,7 @@ def _runs(columns: Mapping[int, Json]) -> Iterator[tuple[int, list[Json]]]:
 
 def _text(value: object) -> str:
     if isinstance(value, datetime):
-        return utc_text(value)
+        return format_utc(value)
     if isinstance(value, Enum):
         return str(value.value)
     return "" if value is None else str(value)
@@ -137,6 +138,6 @@ _VIDEO_FIELDS: dict[str, tuple[str, _Read]] = {
 }
 _SOURCE_FIELDS: dict[str, tuple[str, _Read]] = {
     "videos": ("Videos", whole_number),
-    "checked_at": ("CheckedAt", moment_of),
+    "checked_at": ("CheckedAt", parse_time),
     "listed_with": ("ListedWith", str),
 }

@@ -11,13 +11,14 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from youtube_download_coordinator.errors import StoreUnavailable
-from youtube_download_coordinator.models import Control, moment_of, utc_text
+from youtube_download_coordinator.models import Control
 from youtube_download_coordinator.queue.store import SetControl
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.cells import write_cells
 from youtube_download_coordinator.stores.sheets.layout import CONTROL
 from youtube_download_coordinator.stores.sheets.snapshot import STEERING, ControlLine
 from youtube_download_coordinator.stores.sheets.spreadsheet import Book, Ledger, NotNow, control_line
+from youtube_download_coordinator.text import format_utc, parse_time
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Controls:
         )
 
     def _until(self, name: str, text: str) -> datetime | None:
-        moment = _serial(text) or moment_of(text)
+        moment = _serial(text) or parse_time(text)
         if text.strip() and moment is None and text not in self._not_understood:
             self._not_understood.add(text)
             log.warning("Control, %r: Until %r is no time, so none counts: write 2026-11-25 14:30 (UTC)", name, text)
@@ -166,7 +167,7 @@ class _Setting:
 
 
 def _cells(control: Control) -> Cells:
-    return (control.value, utc_text(control.until), control.reason)
+    return (control.value, format_utc(control.until), control.reason)
 
 
 def _pause_of(name: str) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date
 from typing import NamedTuple
 
-from youtube_download_coordinator.models import SKIPPED, Lease, State, moment_of
+from youtube_download_coordinator.models import SKIPPED, Lease, State
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, TALLIED_REASONS, VIDEO_TASKS, Tally
 from youtube_download_coordinator.stores.sheets.cells import whole_number
 from youtube_download_coordinator.stores.sheets.snapshot import View
+from youtube_download_coordinator.text import parse_time
 
 BESIDE: Mapping[str, Sequence[str]] = {
     SOURCES.name: ("Accent", "Type"),
@@ -61,6 +62,6 @@ def _kind(lease: Lease, cells: _Beside, since: date) -> Tally:
 def _day(lease: Lease, claimed_at: str, since: date) -> date | None:
     if lease.state is not State.DONE or lease.detail == SKIPPED or not claimed_at:
         return None
-    moment = moment_of(claimed_at)
+    moment = parse_time(claimed_at)
     day = moment.astimezone(UTC).date() if moment else None
     return day if day and day >= since else None

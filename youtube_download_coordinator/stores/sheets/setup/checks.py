@@ -12,7 +12,7 @@ from youtube_download_coordinator.stores.sheets.credentials import credentials
 from youtube_download_coordinator.stores.sheets.layout import Layout, read_layout, titles
 from youtube_download_coordinator.stores.sheets.setup.capacity import read_room
 from youtube_download_coordinator.stores.sheets.setup.guarantees import Outcome, Proof, keep, prove_all
-from youtube_download_coordinator.stores.sheets.setup.init import lost_columns
+from youtube_download_coordinator.stores.sheets.setup.prepare import lost_columns
 
 PATIENCE_SECONDS = 75.0
 """Somebody waits at the terminal; but the quota of a minute may have to be waited for."""

@@ -8,17 +8,13 @@ that workers read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import StoreError
-from youtube_download_coordinator.models import STATUS, State, Status
+from youtube_download_coordinator.models import STATUS, Cell, Page, Section, State, Status
 from youtube_download_coordinator.stores.sheets.api import AnswerLost, Connection, Json, Outside, Refused
 from youtube_download_coordinator.stores.sheets.layout import folded, text_cell
 from youtube_download_coordinator.stores.sheets.setup.formatting import COLOURS
-
-if TYPE_CHECKING:
-    from youtube_download_coordinator.operations.summary import Cell, Page, Section
 
 TITLE = "Dashboard"
 SHEET_ID = 796_463_001

@@ -14,7 +14,6 @@ from enum import Enum
 from typing import NamedTuple
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
-from youtube_download_coordinator.models import utc_text
 from youtube_download_coordinator.stores.sheets.api import Connection, Json, Refused
 from youtube_download_coordinator.stores.sheets.layout import (
     COLUMNS,
@@ -27,6 +26,7 @@ from youtube_download_coordinator.stores.sheets.layout import (
 )
 from youtube_download_coordinator.stores.sheets.setup.scratch_tab import Scratch, scratch_tab
 from youtube_download_coordinator.stores.sheets.spreadsheet import control_line, find_replace
+from youtube_download_coordinator.text import format_utc
 
 RIVALS = 8
 RACES = 2
@@ -223,7 +223,7 @@ def keep(connection: Connection, layout: Layout, proofs: Sequence[Proof]) -> Non
     control = layout.tabs.get("control")
     if control is None and not failed:
         return  # nothing to take back
-    moment = utc_text(connection.now().replace(microsecond=0))
+    moment = format_utc(connection.now().replace(microsecond=0))
     values = {
         "Name": GUARANTEES,
         "Value": f"failed: {', '.join(failed)}" if failed else "ok",
