@@ -114,7 +114,7 @@ def _expand(url: str, database: str) -> None:
     queue = _Watched(
         store=template.store, worker="host/a", video_policy=template.video_policy,
         source_policy=template.source_policy, monotonic=time.monotonic, random=template.random,
-        gate=template.gate,
+        admission=template.admission,
     )  # fmt: skip
     queue.add(SOURCES, [Source(url=url, key=f"url:{url}", lease=NO_LEASE)])
     began = time.monotonic()

@@ -21,8 +21,8 @@ from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.api import Connection, Json
 from youtube_download_coordinator.stores.sheets.layout import COLUMNS
-from youtube_download_coordinator.stores.sheets.setup.capacity import read_room
-from youtube_download_coordinator.stores.sheets.spreadsheet import Book, Ledger
+from youtube_download_coordinator.stores.sheets.setup.capacity import read_capacity
+from youtube_download_coordinator.stores.sheets.spreadsheet import RowIndex, Spreadsheet
 
 OWN_COLUMNS = (0, 2, 5)
 """Columns of people's own among the videos."""
@@ -53,11 +53,11 @@ def _capacity() -> Iterator[Figure]:
 def _fitting(columns: int, what: str) -> Figure:
     with sheet_desk({"Sheet1": []}, rows=1000) as desk:
         connection = Connection(desk.config, desk.outside())
-        Book(desk.config, connection).prepared()
+        Spreadsheet(desk.config, connection).prepared()
         with desk.book.edit() as draft:
             tab = next(sheet for sheet in draft.sheets if sheet.title == "Video Tasks")
             tab.set_grid(columnCount=columns)
-        room = read_room(connection, desk.config)
+        room = read_capacity(connection, desk.config)
     return Figure(what=f"videos that fit into a spreadsheet, {what}", value=room.videos + room.rows - 1, unit="videos")
 
 
@@ -125,11 +125,11 @@ def _archived() -> Iterator[Figure]:
     tabs = sheet_with(ARCHIVED)
     with sheet_desk({**tabs, "Archive": [["Lease"]]}, rows=ARCHIVED + 1) as desk:
         _narrow(desk)
-        before, book = _cells(desk), Book(desk.config, Connection(desk.config, desk.outside()))
+        before, book = _cells(desk), Spreadsheet(desk.config, Connection(desk.config, desk.outside()))
         book.layout()
         first = desk.simulator.stats()["last"]
         for _ in range(ceil(ARCHIVED / AT_ONCE)):
-            book.token_batch(lambda ledger: _archiving(desk, book, ledger))
+            book.guarded_batch(lambda ledger: _archiving(desk, book, ledger))
         stats, won = desk.simulator.stats(first), before - _cells(desk)
     what = f"{ARCHIVED:,} done rows that stand together"
     yield Figure(what=f"a plan: archiving {what}, {AT_ONCE:,} at once", value=stats["requests"], unit="requests")
@@ -147,7 +147,7 @@ def _narrow(desk: SheetDesk) -> None:
             sheet.set_grid(columnCount=max(width, 1), rowCount=rows)
 
 
-def _archiving(desk: SheetDesk, book: Book, ledger: Ledger) -> list[Json]:
+def _archiving(desk: SheetDesk, book: Spreadsheet, ledger: RowIndex) -> list[Json]:
     """Copy the words of the first lines to the archive, and delete the lines."""
     tab, archive = book.tab(VIDEO_TASKS.name), desk.book.tab("Archive")
     lines, at = {"startRowIndex": 1, "endRowIndex": 1 + AT_ONCE}, archive.rows

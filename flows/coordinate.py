@@ -12,11 +12,11 @@ from prefect.states import Failed
 
 from flows.expand_sources import expand_sources
 from flows.process_videos import process_videos
-from tasks.context import coordinator, host, in_one_line, value_of
+from tasks.context import coordinator, fail_with_message, host, value_of
 from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor, SourcesFile
 from tasks.repairs import recover_all
-from tasks.reports import COMPLETED_WITH_ERRORS, finished, in_words, report_ingested, report_steps
-from tasks.sources import something_is_due, take_in
+from tasks.reports import COMPLETED_WITH_ERRORS, describe_counts, finished, report_ingested, report_steps
+from tasks.sources import import_sources, something_is_due
 from tasks.videos import check_unless_imported
 from youtube_download_coordinator import Coordinator
 from youtube_download_coordinator.operations import preflight
@@ -27,7 +27,7 @@ Steps = list[tuple[str, State[Any]]]
 
 
 @flow(name="coordinate", flow_run_name=f"coordinate on {host()}: {{processor}}", persist_result=False)
-@in_one_line
+@fail_with_message
 def coordinate(
     processor: Processor = "audio",
     sources_file: SourcesFile = None,
@@ -65,10 +65,10 @@ def _prepare(ours: Coordinator, sources_file: Path | None) -> Steps:
     """Take in the sources, and move on what stalled. Tasks and no flows of their own: a Prefect flow takes a second at least."""
     steps: Steps = []
     if path := sources_file or ours.config.sources_file_path:
-        ingested = take_in(path, ours.queue, ours.config)
+        ingested = import_sources(path, ours.queue, ours.config)
         report_ingested(ingested)
         steps.append(("ingest sources", finished(str(ingested), failed=ingested.failed)))
-    recovered = in_words(recover_all(ours.queue))
+    recovered = describe_counts(recover_all(ours.queue))
     return [*steps, ("recover stalled", finished(recovered or "nothing was stalled", failed=False))]
 
 

@@ -7,14 +7,14 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import coordinator, in_one_line
+from tasks.context import coordinator, fail_with_message
 from tasks.forms import SourcesFile
 from tasks.reports import finished, report_ingested, skipped
-from tasks.sources import take_in
+from tasks.sources import import_sources
 
 
 @flow(name="ingest-sources", flow_run_name="ingest sources", persist_result=False)
-@in_one_line
+@fail_with_message
 def ingest_sources(sources_file: SourcesFile = None) -> State[Any]:
     """Insert the sources of a text file that are not known yet.
 
@@ -25,6 +25,6 @@ def ingest_sources(sources_file: SourcesFile = None) -> State[Any]:
     path = sources_file or ours.config.sources_file_path
     if path is None:
         return skipped("no sources file: give sources_file, or set YDC_SOURCES_FILE_PATH on the worker")
-    ingested = take_in(path, ours.queue, ours.config)
+    ingested = import_sources(path, ours.queue, ours.config)
     report_ingested(ingested)
     return finished(str(ingested), failed=ingested.failed, data=ingested)

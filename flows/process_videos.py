@@ -7,7 +7,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import coordinator, host, in_one_line, rename_run
+from tasks.context import coordinator, fail_with_message, host, rename_run
 from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor
 from tasks.progress import Progress
 from tasks.reports import finished, report_videos, skipped
@@ -16,7 +16,7 @@ from youtube_download_coordinator.workers.worker import Limits
 
 
 @flow(name="process-videos", flow_run_name=f"process videos on {host()}: {{processor}}", persist_result=False)
-@in_one_line
+@fail_with_message
 def process_videos(
     processor: Processor = "audio",
     max_videos: MaxVideos = None,

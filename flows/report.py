@@ -7,7 +7,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import coordinator, in_one_line
+from tasks.context import coordinator, fail_with_message
 from tasks.events import fleet_idle
 from tasks.reports import finished, report_overview
 from youtube_download_coordinator.operations.overview import overview
@@ -15,7 +15,7 @@ from youtube_download_coordinator.operations.summary import page
 
 
 @flow(name="report", flow_run_name="report", persist_result=False)
-@in_one_line
+@fail_with_message
 def report() -> State[Any]:
     """Count the rows in each state and the reasons of failures, and say who holds what; the sheet's tab Dashboard says it too."""
     ours = coordinator()

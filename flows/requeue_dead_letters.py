@@ -7,14 +7,14 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import coordinator, in_one_line, opaque
+from tasks.context import coordinator, fail_with_message, opaque
 from tasks.forms import RowIds
 from tasks.repairs import requeue
 from tasks.reports import finished, report_counts
 
 
 @flow(name="requeue-dead-letters", flow_run_name="requeue dead letters", persist_result=False)
-@in_one_line
+@fail_with_message
 def requeue_dead_letters(ids: RowIds = None) -> State[Any]:
     """Move dead letters back to the video tasks, with all their attempts.
 

@@ -22,15 +22,15 @@ from tasks.videos import may_go_away
 from youtube_download_coordinator import VideoTask
 from youtube_download_coordinator.errors import ClaimLost, attempt_error
 from youtube_download_coordinator.models import Failure
-from youtube_download_coordinator.workers.claim_block import HeldVideos
+from youtube_download_coordinator.workers.claim_block import ClaimBlock
 from youtube_download_coordinator.workers.run_processor import process_video as process_in_child
-from youtube_download_coordinator.workers.worker import Ending
+from youtube_download_coordinator.workers.worker import AttemptResult
 
-_open: list[HeldVideos] = []
+_open: list[ClaimBlock] = []
 
 
 @contextmanager
-def claim_videos(max_videos: int = 10) -> Iterator[HeldVideos]:
+def claim_videos(max_videos: int = 10) -> Iterator[ClaimBlock]:
     """Videos that are due, to be gone through in the block: claimed a few at a time, held until they are finished.
 
     An error that leaves the block is a failed attempt at the video that the loop is at; what else is not finished by then is
@@ -71,7 +71,7 @@ def process_video(video: VideoTask, processor: str = "audio") -> str:
     return outcome.result
 
 
-def finish(video: VideoTask, result: object = None) -> Ending:
+def finish(video: VideoTask, result: object = None) -> AttemptResult:
     """Record what came of a claimed video: its result, or the exception that it failed with; what became of the row.
 
     No Prefect task: a video is one task run, and there is nothing here that Prefect could try again better.
@@ -79,7 +79,7 @@ def finish(video: VideoTask, result: object = None) -> Ending:
     return _holding(video).finish(video, result)
 
 
-def _holding(video: VideoTask) -> HeldVideos:
+def _holding(video: VideoTask) -> ClaimBlock:
     for videos in reversed(_open):
         if videos.holds(video):
             return videos

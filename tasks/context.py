@@ -78,8 +78,8 @@ def coordinator() -> Coordinator:
     No setting comes from a parameter, which Prefect would store in clear.
     """
     ours = Coordinator(settings_of_this_worker(), run=str(runtime.flow_run.id or ""))
-    ours.queue.on_ending = video_ended
-    ours.queue.gate.on_cooldown = cooldown_opened
+    ours.queue.on_attempt_end = video_ended
+    ours.queue.admission.on_cooldown = cooldown_opened
     return ours
 
 
@@ -105,7 +105,7 @@ def unless_prefect_is_away(what: str) -> Iterator[None]:
         get_run_logger().warning("Prefect's server did not take %s: %s", what, error)
 
 
-def in_one_line(flow_function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
+def fail_with_message(flow_function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
     """End the flow as failed, with the line that says what to mend, where an error of ours would show as a traceback."""
 
     @wraps(flow_function)
@@ -137,7 +137,7 @@ REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE: dict[str, Any] = {
 """Of a Prefect task around one step that is safe to repeat."""
 
 
-def never(task: Any, run: TaskRun, state: State[Any]) -> bool:
+def no_prefect_retry(task: Any, run: TaskRun, state: State[Any]) -> bool:
     """Never repeat a task.
 
     With `retries=1`, and not with none: Prefect logs a failed state that a task returns after its last retry together with the

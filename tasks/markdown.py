@@ -45,7 +45,7 @@ def videos_in_markdown(summary: Summary, about: str, seconds: float, sheet_url: 
     """What a worker has done so far, as a page: the counts, the pace, and the last attempts."""
     pace = f", {summary.attempted / seconds * 60:.1f} videos a minute" if seconds else ""
     last = list(summary.attempts)[-LAST_ATTEMPTS:]
-    rows = [(each.task.name, each.ending, f"{each.seconds:.1f}", each.detail) for each in reversed(last)]
+    rows = [(each.task.name, each.result, f"{each.seconds:.1f}", each.detail) for each in reversed(last)]
     parts = [
         f"# {plain(summary)}\n",
         f"{plain(about)}{pace}.\n",

@@ -49,7 +49,7 @@ class Progress:
     def attempt_ended(self, attempt: Attempt) -> None:
         """Take in what has ended."""
         with self._turn:
-            self._so_far.endings[attempt.ending] += 1
+            self._so_far.results[attempt.result] += 1
             self._so_far.attempts.append(attempt)
             self._changed = True
 

@@ -9,7 +9,7 @@ from prefect import task
 
 from tasks.context import REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE, opaque
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.queue.queue import Recovered
+from youtube_download_coordinator.queue.queue import RecoveryReport
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 
 
@@ -18,7 +18,7 @@ from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
     task_run_name="recover {what}",
     **REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE,
 )
-def recover(what: Literal["sources", "videos"], queue: Queue) -> Recovered:
+def recover(what: Literal["sources", "videos"], queue: Queue) -> RecoveryReport:
     """Move on the stalled rows of a table. Safe to repeat: what was moved on is not stalled any more."""
     return queue.recover(SOURCES) if what == "sources" else queue.recover(VIDEO_TASKS)
 
@@ -32,7 +32,7 @@ def recover_all(queue: Queue) -> dict[str, int]:
         "videos retried": videos.retried,
         "videos given up": videos.given_up,
         "sources due again": sources.due_again,
-        "asked for by people": sources.heeded + videos.heeded,
+        "asked for by people": sources.requests_applied + videos.requests_applied,
         "rows moved": videos.moved,
         "sources to be looked at again": sources.due_again,
     }

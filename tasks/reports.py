@@ -53,7 +53,7 @@ def report_videos(summary: Summary) -> None:
     rows = [
         {
             "video": attempt.task.name,
-            "outcome": attempt.ending.value,
+            "outcome": attempt.result.value,
             "seconds": round(attempt.seconds, 1),
             "result or error": attempt.detail,
         }
@@ -96,7 +96,7 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: inert(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
-def in_words(counts: Mapping[str, int]) -> str:
+def describe_counts(counts: Mapping[str, int]) -> str:
     """The numbers that are not zero."""
     return ", ".join(f"{number} {what}" for what, number in counts.items() if number)
 

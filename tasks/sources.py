@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from tasks.context import REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE, never, opaque, value_of
+from tasks.context import REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE, no_prefect_retry, opaque, value_of
 from tasks.events import source_expanded
 from youtube_download_coordinator import BadUrl, Config, Coordinator, Source, SourcesFileError
 from youtube_download_coordinator.coordinator import Client
@@ -20,7 +20,7 @@ from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.store import SOURCES, Table
 from youtube_download_coordinator.sources.sources_file import Ingested, ingest_file
 from youtube_download_coordinator.workers.expansion import Expansion, Listing, expand, expand_sources, list_in_child
-from youtube_download_coordinator.workers.reaper import Survivor
+from youtube_download_coordinator.workers.reaper import ClaimReaper
 
 
 @task(
@@ -36,7 +36,7 @@ def ingest(path: Path, queue: Queue, config: Config) -> Ingested | State[Sources
         return Failed(message=str(error), data=error)
 
 
-def take_in(path: Path, queue: Queue, config: Config) -> Ingested:
+def import_sources(path: Path, queue: Queue, config: Config) -> Ingested:
     """Insert the sources of a file that are new. Raises SourcesFileError."""
     ingested: Ingested = value_of(ingest(path, opaque(queue), opaque(config), return_state=True))
     return ingested
@@ -46,7 +46,7 @@ def take_in(path: Path, queue: Queue, config: Config) -> Ingested:
     name="expand source",
     task_run_name="expand {name}",
     retries=1,
-    retry_condition_fn=never,
+    retry_condition_fn=no_prefect_retry,
     cache_policy=NO_CACHE,
     persist_result=False,
 )
@@ -71,7 +71,7 @@ def add(url: str, accent: str, source_type: str, client: Client) -> int | State[
         return Failed(message=str(error), data=error)
 
 
-def expand_asked_for(ours: Coordinator, url: str, accent: str, source_type: str) -> Expansion | None:
+def expand_on_demand(ours: Coordinator, url: str, accent: str, source_type: str) -> Expansion | None:
     """Add a source unless it is known, and list it now; None while another worker does. Raises BadUrl."""
     source_id: int = value_of(add(url, accent, source_type, opaque(ours.client), return_state=True))
     with _giving_back(ours.queue, ours.config):
@@ -82,7 +82,7 @@ def expand_asked_for(ours: Coordinator, url: str, accent: str, source_type: str)
 
 
 def _expand_now(ours: Coordinator, source_id: int) -> Expansion | None:
-    claim = ours.queue.claim_at_once(SOURCES, source_id)
+    claim = ours.queue.claim_now(SOURCES, source_id)
     return _expand_in_a_task(ours.queue, ours.config, claim, list_in_child) if claim else None
 
 
@@ -95,7 +95,7 @@ def expand_due(queue: Queue, config: Config, max_seconds: float | None = None) -
 @contextmanager
 def _giving_back(queue: Queue, config: Config) -> Iterator[None]:
     """Give back a claimed source whatever ends the block, be it a kill."""
-    with Survivor(queue, config) as attempts_run:
+    with ClaimReaper(queue, config) as attempts_run:
         attempts_run([])
         try:
             yield

@@ -16,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Cancelled, Failed
 
-from tasks.context import never, opaque, value_of
+from tasks.context import no_prefect_retry, opaque, value_of
 from youtube_download_coordinator import AttemptError, Config, TransientError, VideoTask
 from youtube_download_coordinator.models import Failure, Outcome, Verdict
 from youtube_download_coordinator.operations import preflight
@@ -28,7 +28,7 @@ from youtube_download_coordinator.workers.run_processor import (
     process_video,
     resolve_processor,
 )
-from youtube_download_coordinator.workers.worker import Submit, Unendable
+from youtube_download_coordinator.workers.worker import Submit, UncancellableFuture
 
 FAILED_VERDICTS = {Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT}
 
@@ -37,7 +37,7 @@ FAILED_VERDICTS = {Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT}
     name="process video",
     task_run_name="{title}",
     retries=1,
-    retry_condition_fn=never,
+    retry_condition_fn=no_prefect_retry,
     cache_policy=NO_CACHE,
     persist_result=False,
 )
@@ -98,7 +98,7 @@ def _with_a_task_of_the_users(user_task: Task[..., Any], config: Config) -> Subm
     retry = user_task.retry_condition_fn or may_go_away
 
     def submit(video: VideoTask) -> Future[Outcome]:
-        outcome = Unendable()
+        outcome = UncancellableFuture()
         named = user_task.with_options(
             task_run_name=user_task.task_run_name or (lambda: video.name), retry_condition_fn=retry
         )

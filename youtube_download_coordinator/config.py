@@ -22,7 +22,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, Sett
 from youtube_download_coordinator.errors import BadFilter, ConfigError
 from youtube_download_coordinator.processors.output_paths import Template
 from youtube_download_coordinator.queue.cooldown import Pauses
-from youtube_download_coordinator.queue.rate_limit import Pace
+from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.refresh import MAX_HOURS, refresh_hours
 from youtube_download_coordinator.sources.filters import Filters, checked
 from youtube_download_coordinator.text import did_you_mean
@@ -53,9 +53,7 @@ def _proxy(proxy: SecretStr) -> SecretStr:
     except ValueError:
         well = False
     if not well:
-        raise ValueError(
-            f"it must be an address like http://user:password@host:port ({', '.join(PROXY_SCHEMES)})"
-        )
+        raise ValueError(f"it must be an address like http://user:password@host:port ({', '.join(PROXY_SCHEMES)})")
     return proxy
 
 
@@ -322,11 +320,11 @@ class Config(BaseSettings):
         return Pauses(first_seconds=first, longest_seconds=longest)
 
     @property
-    def pace(self) -> Pace | None:
+    def rate_limit(self) -> RateLimit | None:
         """How fast this machine may go; None: as fast as it can."""
         by_default = ACCOUNT_VIDEOS_PER_HOUR if self.cookies_file else GUEST_VIDEOS_PER_HOUR
         limit = by_default if self.videos_per_hour is None else self.videos_per_hour
-        return Pace(limit) if limit else None
+        return RateLimit(limit) if limit else None
 
     @property
     def attempt_timeout(self) -> timedelta:

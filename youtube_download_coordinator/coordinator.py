@@ -24,23 +24,23 @@ from youtube_download_coordinator.models import Outcome, Page, Source, VideoTask
 from youtube_download_coordinator.operations.summary import show_dashboard
 from youtube_download_coordinator.processes import parent as children
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.queue.admission import Closed
+from youtube_download_coordinator.queue.admission import Blocked
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS, Where
 from youtube_download_coordinator.sources.sources_file import Ingested, ingest_file, new_source, with_columns
 from youtube_download_coordinator.wiring import open_queue
-from youtube_download_coordinator.workers.claim_block import HeldVideos
+from youtube_download_coordinator.workers.claim_block import ClaimBlock
 from youtube_download_coordinator.workers.expansion import Expansion, expand, expand_next, expand_sources
 from youtube_download_coordinator.workers.heartbeat import Heartbeat
-from youtube_download_coordinator.workers.reaper import Survivor
+from youtube_download_coordinator.workers.reaper import ClaimReaper
 from youtube_download_coordinator.workers.run_processor import call_in_process, process_video
 from youtube_download_coordinator.workers.worker import (
     Attempt,
-    Ending,
+    AttemptResult,
     Limits,
     Submit,
     Summary,
     Worker,
-    ending_of,
+    attempt_result,
     settle_one,
     wait_to_begin,
 )
@@ -60,7 +60,7 @@ def _fingerprint(path: Path) -> tuple[int, int, int] | None:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def _said(name: str, there: Mapping[str, str]) -> str:
+def _describe_column(name: str, there: Mapping[str, str]) -> str:
     text = there.get(name.casefold(), "")
     return f"{name} {text!r}" if text else f"no {name}"
 
@@ -111,7 +111,7 @@ class Client:
         for row in self._queue.rows(SOURCES, Where(ids=[row_id])) if wanted else ():
             there = {name.strip().casefold(): str(text or "").strip() for name, text in row.columns().items()}
             if others := [name for name, text in wanted.items() if there.get(name.casefold(), "") != text]:
-                said = " and ".join(_said(name, there) for name in others)
+                said = " and ".join(_describe_column(name, there) for name in others)
                 raise UserError(f"{row.url} is source {row_id} already, with {said}; that is left as it is")
 
     def get_sources(self) -> list[dict[str, object]]:
@@ -168,7 +168,7 @@ class Coordinator:
     def _process_here(self, claim: Claim[VideoTask], processor: Callable[[Any], Any]) -> bool:
         with Heartbeat(self.queue):
             try:
-                if wait_to_begin(self.queue.gate, VIDEO_TASKS, claim.row) or not self.queue.is_valid(claim):
+                if wait_to_begin(self.queue.admission, VIDEO_TASKS, claim.row) or not self.queue.is_valid(claim):
                     self._release(claim)
                     return False
                 claim.renew_until = self.queue.monotonic() + self.config.attempt_timeout.total_seconds()
@@ -177,7 +177,7 @@ class Coordinator:
             except BaseException:
                 self._release(claim)
                 raise
-        given_back = ending_of(outcome, row) is Ending.GIVEN_BACK
+        given_back = attempt_result(outcome, row) is AttemptResult.GIVEN_BACK
         if given_back:
             log.warning("no claims for %g s: %s", self.config.idle_poll_seconds, outcome)
             self._asks_again_at = time.monotonic() + self.config.idle_poll_seconds
@@ -221,7 +221,7 @@ class Coordinator:
 
     def expand(self, *, on_insert: Callable[[Expansion], None] = lambda expansion: None) -> Iterator[Expansion]:
         """Expand every source that is due; `on_insert` is told how far the listing of each is."""
-        with Survivor(self.queue, self.config) as attempts_run:
+        with ClaimReaper(self.queue, self.config) as attempts_run:
             attempts_run([])
             yield from expand_sources(self.queue, self.config, expand_one=partial(expand, on_insert=on_insert))
 
@@ -243,12 +243,12 @@ class Coordinator:
             claim_batch_size=self.config.claim_batch_size,
             attempt_timeout=self.config.attempt_timeout,
             on_attempt=on_attempt,
-            survivor=Survivor(self.queue, self.config),
+            reaper=ClaimReaper(self.queue, self.config),
         )
 
-    def claim_videos(self, max_videos: int) -> HeldVideos:
+    def claim_videos(self, max_videos: int) -> ClaimBlock:
         """Videos for code that goes through them itself; held as long as the `with` block runs."""
-        return HeldVideos(self.queue, self.config, max_videos)
+        return ClaimBlock(self.queue, self.config, max_videos)
 
     def give_back(self) -> int:
         """Give back everything that this run holds, also what was claimed in the moment of an interruption; how many rows."""
@@ -273,7 +273,7 @@ class Coordinator:
             left = limits.less(summary.attempted, time.monotonic() - began)
             if summary.unfit or left.reached:
                 return
-            if closed := self.queue.gate.closed():
+            if closed := self.queue.admission.blocked():
                 if not self._something_waits(left) or not self._opens_within(closed, left.max_seconds):
                     return
                 continue
@@ -293,7 +293,7 @@ class Coordinator:
         waits = video_seconds is not None and video_seconds <= self._longest_wait(left)
         return waits or (source is not None and source <= self.queue.store.now())
 
-    def _opens_within(self, closed: Closed | None, max_seconds: float | None) -> bool:
+    def _opens_within(self, closed: Blocked | None, max_seconds: float | None) -> bool:
         """Wait until the gate opens; False, at once where that is known, when it does not within that time."""
         ends_at = None if max_seconds is None else time.monotonic() + max_seconds
         if closed:
@@ -306,7 +306,7 @@ class Coordinator:
                 return False
             pieces = (seconds, left, max(self.config.idle_poll_seconds, PAUSE_LOOK_SECONDS))
             time.sleep(min(piece for piece in pieces if piece is not None))
-            closed = self.queue.gate.closed()
+            closed = self.queue.admission.blocked()
         return True
 
     def _seconds_until_due(self) -> float | None:

@@ -106,7 +106,7 @@ class Row:
     """A person's own columns by name, copied from a source to its videos."""
     claimed_by: str = ""
     claimed_at: datetime | None = None
-    asked: Status | None = None
+    requested_status: Status | None = None
     """What a person typed into Status and nobody has heeded yet; only a sheet has people in it."""
     lease: Lease
 
@@ -144,7 +144,7 @@ class Row:
     def not_before(self) -> datetime | None:
         return self.lease.not_before if self.lease.not_before != NEVER else None
 
-    def own(self, name: str) -> str:
+    def custom_column(self, name: str) -> str:
         """What stands in a column of a person's own, whose name may be written in capitals or not."""
         said = (text for column, text in self.extra.items() if column.strip().casefold() == name.casefold())
         return next(said, "").strip()

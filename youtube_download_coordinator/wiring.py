@@ -17,14 +17,14 @@ from pathlib import Path
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError, StoreError
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.queue.admission import Gate
+from youtube_download_coordinator.queue.admission import Admission
 from youtube_download_coordinator.queue.cooldown import cooldown_name
-from youtube_download_coordinator.queue.lifecycle import Policy
+from youtube_download_coordinator.queue.lifecycle import RetryPolicy
 from youtube_download_coordinator.queue.store import Store
 
 log = logging.getLogger(__name__)
 
-BOARD = "machine.db"
+MACHINE_FILE = "machine.db"
 """The file in `state_dir`."""
 
 _stores: dict[tuple[object, ...], Store] = {}
@@ -35,15 +35,15 @@ def open_store(config: Config) -> Store:
     """The store that the settings name; one for the whole process, however often this is called."""
     sheet = (config.spreadsheet_id, config.sheets_api_url, config.credentials_file, config.service_account)
     name = sheet if config.spreadsheet_id else (config.database_url,)
-    return _opened(name, lambda: _new_store(config))
+    return _open_once(name, lambda: _new_store(config))
 
 
-def open_board(config: Config) -> Store:
+def open_machine_state(config: Config) -> Store:
     """What this machine's processes share, whatever their queue. Raises ConfigError when its folder cannot be written."""
-    return _opened((BOARD, config.state_dir), lambda: _new_board(config.state_dir))
+    return _open_once((MACHINE_FILE, config.state_dir), lambda: _new_machine_state(config.state_dir))
 
 
-def _opened(name: tuple[object, ...], new: Callable[[], Store]) -> Store:
+def _open_once(name: tuple[object, ...], new: Callable[[], Store]) -> Store:
     with _stores_lock:
         if name not in _stores:
             _stores[name] = new()
@@ -70,12 +70,12 @@ def _new_store(config: Config) -> Store:
     return SqlStore(config.database_url)
 
 
-def _new_board(folder: Path) -> Store:
+def _new_machine_state(folder: Path) -> Store:
     from youtube_download_coordinator.stores.sql import SqlStore
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return SqlStore(f"sqlite:///{folder / BOARD}")
+        return SqlStore(f"sqlite:///{folder / MACHINE_FILE}")
     except (OSError, ConfigError) as error:
         what = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
         raise ConfigError(f"state_dir={str(folder)!r} cannot be written ({what}): name another folder") from None
@@ -86,7 +86,7 @@ def open_queue(config: Config, run: str = "") -> Queue:
 
     No two queues have one name: a run that Prefect starts again after a crash must not be taken for the one that died.
     """
-    policy = Policy(
+    policy = RetryPolicy(
         lease=config.lease,
         max_retries=config.max_retries,
         backoff=timedelta(seconds=config.retry_backoff_seconds),
@@ -103,19 +103,19 @@ def open_queue(config: Config, run: str = "") -> Queue:
         source_policy=replace(policy, max_retries=None, refresh=config.refresh),
         monotonic=_monotonic,
         random=randomness,
-        gate=_gate(config, store, worker),
+        admission=_admission(config, store, worker),
     )
 
 
-def _gate(config: Config, store: Store, worker: str) -> Gate:
-    return Gate(
+def _admission(config: Config, store: Store, worker: str) -> Admission:
+    return Admission(
         store=store,
         worker=worker,
         cooldown_name=cooldown_name(config.cooldown_scope, worker.partition("/")[0]),
         pauses=config.pauses,
         lease=config.lease,
-        board=open_board(config),
-        pace=config.pace,
+        machine_state=open_machine_state(config),
+        rate_limit=config.rate_limit,
     )
 
 

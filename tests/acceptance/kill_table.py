@@ -208,7 +208,7 @@ def scene(server: PrefectServer, folder: Path, event: Event) -> Iterator[Scene]:
         run_id = start(server, event)
         wait_until(lambda: begun(folder) == CONCURRENCY, START_SECONDS)
         flow = process_of(run_id)
-        (survivor,) = [each for each in flow.children() if "survivor.py" in " ".join(each.cmdline())]
+        (survivor,) = [each for each in flow.children() if "reaper_main.py" in " ".join(each.cmdline())]
         processors = [each for each in flow.children(recursive=True) if each != survivor]
         yield Scene(server, worker, run_id, flow, survivor, processors, ours, folder)
 

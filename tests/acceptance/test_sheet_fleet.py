@@ -23,7 +23,7 @@ from youtube_download_coordinator.coordinator import Coordinator
 from youtube_download_coordinator.models import State
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.sources.sources_file import new_source
-from youtube_download_coordinator.stores.sheets.lease_codec import read_word
+from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -104,7 +104,7 @@ class Scene:
         elif action == "edit":
             person.edit("Video Tasks", line, "Gender", f"own {self.random.random()}")
         elif line < len(rows):
-            word = read_word(str(dict(zip(rows[0], rows[line], strict=False)).get("Lease", "")))
+            word = decode_lease(str(dict(zip(rows[0], rows[line], strict=False)).get("Lease", "")))
             self.copied.add(word.key if word else "")
             person.duplicate_row("Video Tasks", line)
 

@@ -145,7 +145,7 @@ class Scene:
         """Whether anything of it is left but its survivor, which gives back its claims."""
         for each in self.processes(worker):
             with suppress(psutil.Error):
-                if each.status() != psutil.STATUS_ZOMBIE and not any("survivor" in part for part in each.cmdline()):
+                if each.status() != psutil.STATUS_ZOMBIE and not any("reaper_main" in part for part in each.cmdline()):
                     return True
         return False
 

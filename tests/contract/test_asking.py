@@ -10,8 +10,8 @@ from tests.contract.test_queue import NO_WAIT, PRIVATE, RETRY, claim_one, filled
 from tests.support.rows import POLICY, make_queue, new_source, new_video
 from youtube_download_coordinator.models import Done, State, Status, VideoTask
 from youtube_download_coordinator.queue import Queue, lifecycle
-from youtube_download_coordinator.queue.lifecycle import At
-from youtube_download_coordinator.queue.selection import Answer, Selection
+from youtube_download_coordinator.queue.lifecycle import Moment
+from youtube_download_coordinator.queue.selection import ChangeResult, Selection
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store
 
 
@@ -30,8 +30,12 @@ def states(store: Store) -> dict[State, int]:
 
 def test_everything_is_tried_again_but_for_what_a_worker_holds_or_what_waits_for_one_already(store: Store) -> None:
     queue = settled(store)
-    assert queue.retry(VIDEO_TASKS, Selection()) == {Answer.CHANGED: 2, Answer.HELD: 1, Answer.ALREADY: 1}
-    assert queue.retry(DEAD_LETTERS, Selection()) == {Answer.CHANGED: 1}
+    assert queue.retry(VIDEO_TASKS, Selection()) == {
+        ChangeResult.CHANGED: 2,
+        ChangeResult.HELD: 1,
+        ChangeResult.ALREADY: 1,
+    }
+    assert queue.retry(DEAD_LETTERS, Selection()) == {ChangeResult.CHANGED: 1}
     assert states(store) == {State.PENDING: 4, State.HELD: 1}
     assert store.count(DEAD_LETTERS) == {}
     assert len(make_queue(store, "host/b").claim(VIDEO_TASKS, 10)) == 4
@@ -39,8 +43,12 @@ def test_everything_is_tried_again_but_for_what_a_worker_holds_or_what_waits_for
 
 def test_what_is_skipped_counts_as_done_and_comes_back_from_the_dead_letters(store: Store) -> None:
     queue = settled(store)
-    assert queue.skip(VIDEO_TASKS, Selection()) == {Answer.CHANGED: 2, Answer.HELD: 1, Answer.ALREADY: 1}
-    assert queue.skip(DEAD_LETTERS, Selection()) == {Answer.CHANGED: 1}
+    assert queue.skip(VIDEO_TASKS, Selection()) == {
+        ChangeResult.CHANGED: 2,
+        ChangeResult.HELD: 1,
+        ChangeResult.ALREADY: 1,
+    }
+    assert queue.skip(DEAD_LETTERS, Selection()) == {ChangeResult.CHANGED: 1}
     assert states(store) == {State.DONE: 4, State.HELD: 1}
     assert make_queue(store, "host/b").claim(VIDEO_TASKS, 10) == []
 
@@ -49,8 +57,8 @@ def test_a_worker_keeps_what_it_holds_whatever_is_asked(store: Store) -> None:
     queue = filled(store, 1, POLICY)
     claim = claim_one(queue)
     other = make_queue(store, "host/b")
-    assert other.retry(VIDEO_TASKS, Selection(ids=[claim.row.id])) == {Answer.HELD: 1}
-    assert other.skip(VIDEO_TASKS, Selection(ids=[claim.row.id])) == {Answer.HELD: 1}
+    assert other.retry(VIDEO_TASKS, Selection(ids=[claim.row.id])) == {ChangeResult.HELD: 1}
+    assert other.skip(VIDEO_TASKS, Selection(ids=[claim.row.id])) == {ChangeResult.HELD: 1}
     assert queue.settle([(claim, Done())]) != [None]
 
 
@@ -60,7 +68,7 @@ def test_what_somebody_else_changes_at_that_moment_is_said(store: Store, monkeyp
     claim_one(queue)
     other = make_queue(store, "host/b")
     monkeypatch.setattr(Queue, "select", lambda *_: iter(seen))  # as a scan of a moment ago
-    assert other.skip(VIDEO_TASKS, Selection()) == {Answer.MISSED: 1}
+    assert other.skip(VIDEO_TASKS, Selection()) == {ChangeResult.MISSED: 1}
     assert states(store) == {State.HELD: 1}
 
 
@@ -68,7 +76,7 @@ def test_a_source_is_listed_again_when_somebody_asks(store: Store) -> None:
     queue = make_queue(store)
     queue.add(SOURCES, [new_source(1)])
     queue.settle([(claim, Done()) for claim in queue.claim(SOURCES, 1)])
-    assert queue.retry(SOURCES, Selection(status=Status.DONE)) == {Answer.CHANGED: 1}
+    assert queue.retry(SOURCES, Selection(status=Status.DONE)) == {ChangeResult.CHANGED: 1}
     assert len(queue.claim(SOURCES, 1)) == 1
 
 
@@ -103,6 +111,8 @@ def test_a_selection_finds_what_fits_in_every_way(store: Store, selection: Selec
 def keep_away(queue: Queue) -> None:
     """The first video, as a person does by typing `error` into its Status."""
     first: VideoTask = next(queue.rows(VIDEO_TASKS))
-    new = lifecycle.heed(replace(first, asked=Status.ERROR), At(now=queue.store.now(), nonce="k"))
+    new = lifecycle.apply_request(
+        replace(first, requested_status=Status.ERROR), Moment(now=queue.store.now(), nonce="k")
+    )
     assert new
     queue.store.swap(VIDEO_TASKS, [Change(first, new)])

@@ -92,7 +92,9 @@ def store(line: Line) -> Iterator[SqlStore]:
 
 
 def held(store: SqlStore, row: VideoTask) -> Change[VideoTask]:
-    return Change(row, lifecycle.claim(row, lifecycle.At(now=store.now(), nonce="mine", jitter=0.5), "host/a", POLICY))
+    return Change(
+        row, lifecycle.claim(row, lifecycle.Moment(now=store.now(), nonce="mine", jitter=0.5), "host/a", POLICY)
+    )
 
 
 def test_a_swap_whose_commit_was_applied_is_won(line: Line, store: SqlStore) -> None:

@@ -103,7 +103,7 @@ def test_what_is_not_the_videos_fault_costs_no_attempt(store: Store, verdict: Ve
     queue = filled(store, 1)
     queue.settle([(claim_one(queue), Failure(verdict=verdict, reason="http-429"))])
     assert (only_row(store).status, only_row(store).retry_count) == (Status.PENDING, 0)
-    queue.gate.lift("by a test")
+    queue.admission.lift("by a test")
     assert claim_one(queue).row.last_error == "http-429"
 
 
@@ -259,10 +259,10 @@ def test_what_a_listing_learned_is_recorded_with_its_outcome(store: Store) -> No
 
 
 def test_pauses_double_up_to_the_longest(store: Store) -> None:
-    from youtube_download_coordinator.queue.lifecycle import pause_seconds
+    from youtube_download_coordinator.queue.lifecycle import backoff_seconds
 
-    assert [pause_seconds(tries, 0.0, POLICY) for tries in (1, 2, 3, 9, 99)] == [60, 120, 240, 3600, 3600]
-    assert pause_seconds(1, 0.999, POLICY) == pytest.approx(30, abs=0.1)
+    assert [backoff_seconds(tries, 0.0, POLICY) for tries in (1, 2, 3, 9, 99)] == [60, 120, 240, 3600, 3600]
+    assert backoff_seconds(1, 0.999, POLICY) == pytest.approx(30, abs=0.1)
 
 
 def test_every_row_is_read_page_by_page(store: Store) -> None:
@@ -277,7 +277,7 @@ def test_a_row_that_waits_is_claimed_at_once_when_somebody_asks_for_it(store: St
     queue = filled(store, 2, POLICY)
     queue.settle([(claim_one(queue), RETRY)])
     (waiting,) = [row for row in store.scan(VIDEO_TASKS) if row.not_before]
-    claim = queue.claim_at_once(VIDEO_TASKS, waiting.id)
+    claim = queue.claim_now(VIDEO_TASKS, waiting.id)
     assert claim
     assert (claim.row.id, claim.row.retry_count, claim.row.claimed_by) == (waiting.id, 1, "host/a")
     assert queue.settle([(claim, Done())]) != [None]
@@ -287,24 +287,24 @@ def test_so_is_one_that_is_done_and_it_is_as_new(store: Store) -> None:
     queue = filled(store, 1)
     queue.settle([(claim_one(queue), RETRY)])
     queue.settle([(claim_one(queue), Done())])
-    claim = queue.claim_at_once(VIDEO_TASKS, only_row(store).id)
+    claim = queue.claim_now(VIDEO_TASKS, only_row(store).id)
     assert claim
     assert claim.row.retry_count == 0
 
 
 def test_what_another_worker_holds_stays_with_it_until_its_lease_has_run_out(store: Store) -> None:
     held = claim_one(filled(store, 1))
-    assert make_queue(store, "host/b").claim_at_once(VIDEO_TASKS, held.row.id) is None
+    assert make_queue(store, "host/b").claim_now(VIDEO_TASKS, held.row.id) is None
     stalled = claim_one(filled(store, 2, SHORT_LEASE))
     asking = make_queue(store, "host/b")
     wait_until(lambda: lifecycle.is_stalled(stalled.row, store.now()))
-    claim = asking.claim_at_once(VIDEO_TASKS, stalled.row.id)
+    claim = asking.claim_now(VIDEO_TASKS, stalled.row.id)
     assert claim
     assert (claim.row.claimed_by, claim.row.retry_count) == ("host/b", 1)
 
 
 def test_a_row_that_does_not_exist_is_not_claimed(store: Store) -> None:
-    assert filled(store, 1).claim_at_once(VIDEO_TASKS, 10_000) is None
+    assert filled(store, 1).claim_now(VIDEO_TASKS, 10_000) is None
 
 
 # --- told ------------------------------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ def test_a_row_that_does_not_exist_is_not_claimed(store: Store) -> None:
 def test_each_video_that_ended_is_told_once(store: Store) -> None:
     told: list[tuple[State, str]] = []
     queue = filled(store, 4)
-    queue.on_ending = lambda task: told.append((task.lease.state, task.lease.detail))
+    queue.on_attempt_end = lambda task: told.append((task.lease.state, task.lease.detail))
     outcomes: list[Outcome] = [PRIVATE, RETRY, Done(result="x"), PRIVATE]
     queue.settle(list(zip(queue.claim(VIDEO_TASKS, 4), outcomes, strict=True)))
     private = (State.DEAD, "private: This video is private")
@@ -325,7 +325,7 @@ def test_each_video_that_ended_is_told_once(store: Store) -> None:
 def test_an_outcome_that_came_too_late_is_not_told(store: Store) -> None:
     told: list[VideoTask] = []
     queue = filled(store, 1)
-    queue.on_ending = told.append
+    queue.on_attempt_end = told.append
     claim = claim_one(queue)
     make_queue(store, "host/b").release_holder("host/a")
     assert queue.settle([(claim, Done())]) == [None]

@@ -376,7 +376,7 @@ def test_a_row_is_moved_once(store: Store) -> None:
 def test_a_column_that_was_added_keeps_what_is_in_it(store: Store) -> None:
     store.add_columns(SOURCES, ["Kinds", "RefreshHours"])
     store.add_columns(SOURCES, ["RefreshHours"])
-    columns = store.own_columns(SOURCES)
+    columns = store.custom_columns(SOURCES)
     assert columns is None or sorted(columns) == ["Kinds", "RefreshHours"]
     store.insert(SOURCES, [new_source(1, extra={"Kinds": "shorts", "RefreshHours": "6"})])
     assert store.scan(SOURCES)[0].extra == {"Kinds": "shorts", "RefreshHours": "6"}

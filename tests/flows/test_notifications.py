@@ -111,9 +111,9 @@ def test_a_report_tells_of_a_fleet_that_does_not_work_and_of_no_other(ours: Coor
     ours.queue.claim(VIDEO_TASKS, 1)
     busy = report(return_state=True)
     ours.queue.release_all()
-    ours.queue.gate.pause(None, "we sort the sheet")
+    ours.queue.admission.pause(None, "we sort the sheet")
     paused = report(return_state=True)
-    idle = report(return_state=True) if ours.queue.gate.resume("us") else state
+    idle = report(return_state=True) if ours.queue.admission.resume("us") else state
     wait_until(lambda: len(seen.events(idle)) == 1)  # events come in order: those of the others would be there
     assert (seen.events(busy), seen.events(paused)) == ([], [])
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from tests.simulation import threads
 from tests.simulation.world import Process, World
-from tests.support.rows import make_gate
+from tests.support.rows import make_admission
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.models import Done, Lease, Outcome, VideoTask
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.queue.lifecycle import Policy
+from youtube_download_coordinator.queue.lifecycle import RetryPolicy
 from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.stores.sheets.cells import row_values
 from youtube_download_coordinator.stores.sheets.layout import COLUMNS
@@ -23,7 +23,7 @@ from youtube_download_coordinator.workers.worker import Limits, Worker
 
 VIDEO_SECONDS = 10.0
 LEASE_SECONDS = 600.0
-POLICY = Policy(
+POLICY = RetryPolicy(
     lease=timedelta(seconds=LEASE_SECONDS),
     max_retries=3,
     backoff=timedelta(seconds=60),
@@ -86,7 +86,7 @@ class Fleet:
         store, worker = SheetsStore(config, process.outside()), f"host/{process.name}"
         return Queue(
             store=store, worker=worker, video_policy=POLICY, source_policy=POLICY, monotonic=self.world.clock.now,
-            random=Random(process.name), gate=make_gate(store, worker, _turn=threads.RLock()),
+            random=Random(process.name), admission=make_admission(store, worker, _lock=threads.RLock()),
             _writing=threads.RLock(),  # type: ignore[arg-type]
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from tests.fake_google import Person
-from youtube_download_coordinator.stores.sheets.lease_codec import read_word
+from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease
 
 if TYPE_CHECKING:
     from tests.simulation.chaos import Chaos
@@ -135,7 +135,7 @@ class Human:
         held = [at for at in range(1, len(rows)) if " held " in _lease(rows, at)]
         if held and self.random.random() < SAY_WHILE_HELD:
             line = self.random.choice(held)
-        word = read_word(_lease(rows, line))
+        word = decode_lease(_lease(rows, line))
         if word:
             self.chaos.oracle.asked.add(word.row_id)
             self.chaos.oracle.freed.add(word.key)
@@ -144,11 +144,11 @@ class Human:
 
     def delete(self, tab: str, rows: Rows) -> str:
         """Often what was added last, whose ID nobody must get after that."""
-        last = max(range(len(rows)), key=lambda at: word.row_id if (word := read_word(_lease(rows, at))) else 0)
+        last = max(range(len(rows)), key=lambda at: word.row_id if (word := decode_lease(_lease(rows, at))) else 0)
         line = last if self.random.random() < DELETE_LAST else self._line(rows)
         if not line or self.random.random() >= 0.4:
             return ""
-        word = read_word(_lease(rows, line))
+        word = decode_lease(_lease(rows, line))
         url = str(dict(zip(rows[0], rows[line], strict=False)).get("URL", ""))
         self.chaos.oracle.freed |= {url, word.key if word else ""}
         self.person.delete_row(tab, line)

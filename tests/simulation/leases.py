@@ -14,7 +14,7 @@ from tests.simulation.roles import LEASE_SECONDS, POLICY
 from tests.simulation.world import Process, Request, Violation
 from youtube_download_coordinator.models import Done, Failure, Lease, Outcome, Row, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim
-from youtube_download_coordinator.stores.sheets.lease_codec import Word, read_word
+from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, decode_lease
 from youtube_download_coordinator.workers.worker import DEADLINE_GRACE_SECONDS
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ EXACT_SECONDS = 0.01
 """A lease is written to the millisecond, and two clocks drift apart by a few in its time."""
 DEADLINE_EXACT_SECONDS = 1.0
 
-_word = cache(read_word)
+_word = cache(decode_lease)
 
 
 class Steps:
@@ -33,7 +33,7 @@ class Steps:
 
     def __init__(self, chaos: Chaos) -> None:
         self._chaos = chaos
-        self._authors: dict[Word, str] = {}
+        self._authors: dict[EncodedLease, str] = {}
         """Which process has ever asked for a word: it may be applied later, while another asks."""
         self._deadlines: dict[tuple[str, int], float] = {}
         """By the row at which an attempt has begun: when that has to end, by the server's clock."""
@@ -51,11 +51,11 @@ class Steps:
             if word and word.lease:
                 self._authors.setdefault(word, request.process)
 
-    def are_of_one(self, *words: Word) -> bool:
+    def are_of_one(self, *words: EncodedLease) -> bool:
         """Whether one process asked for all of these: it did not hear that the first was applied when it asked for the next."""
         return len({self._authors.get(word, "nobody") for word in words}) == 1
 
-    def is_by(self, worker: str, word: Word) -> bool:
+    def is_by(self, worker: str, word: EncodedLease) -> bool:
         """Whether this worker asked for the word."""
         return self._authors.get(word) == _process_of(worker)
 
@@ -80,7 +80,7 @@ class Steps:
                     f"(1) {queue.worker} believes to hold {what} for {too_long:.2f} s longer than its lease says"
                 )
 
-    def begins(self, worker: str, row: Row, standing: Word | None, timeout_seconds: float) -> None:
+    def begins(self, worker: str, row: Row, standing: EncodedLease | None, timeout_seconds: float) -> None:
         """An attempt begins, which may take so long."""
         self._deadlines["v", row.id] = self.now + timeout_seconds + DEADLINE_GRACE_SECONDS
         lease = standing.lease if standing else None
@@ -89,7 +89,7 @@ class Steps:
 
     # --- steps ---------------------------------------------------------------------------------------------------------
 
-    def step(self, kind: str, before: Word, word: Word) -> None:
+    def step(self, kind: str, before: EncodedLease, word: EncodedLease) -> None:
         """A lease has changed."""
         old, new, author = before.lease, word.lease, self._authors.get(word)
         if old is None or new is None or author is None or new.version != old.version + 1:
@@ -104,7 +104,7 @@ class Steps:
         if wrong:
             raise Violation(f"{wrong}: v{word.row_id}.{old.version} {old} became {new}")
 
-    def _claimed(self, kind: str, word: Word, old: Lease, new: Lease, author: str) -> str:
+    def _claimed(self, kind: str, word: EncodedLease, old: Lease, new: Lease, author: str) -> str:
         if old.state is State.HELD:
             wrong = self._renewed(kind, word, old, new)
         else:
@@ -121,7 +121,7 @@ class Steps:
             return "(1) claimed, though it does not wait"
         return "(6) claimed before its pause is over" if _seconds(old.not_before) > self.now else ""
 
-    def _renewed(self, kind: str, word: Word, old: Lease, new: Lease) -> str:
+    def _renewed(self, kind: str, word: EncodedLease, old: Lease, new: Lease) -> str:
         if old.holder != new.holder:
             return "(1) taken over without an attempt counted"
         deadline = self._deadlines.get((kind, word.row_id))

@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.gates import Gates
+from tests.simulation.admissions import Gates
 from tests.simulation.leases import Steps
 from tests.simulation.world import Request, Violation
 from youtube_download_coordinator.models import Row, State, VideoTask
 from youtube_download_coordinator.queue import Claim
 from youtube_download_coordinator.queue.store import SOURCES, Table
 from youtube_download_coordinator.stores.sheets.cells import status_text
-from youtube_download_coordinator.stores.sheets.lease_codec import Word, read_word, version
+from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, decode_lease, version_text
 from youtube_download_coordinator.text import format_utc
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ KINDS = {"Sources": "s", "Video Tasks": "v", "Dead-Letter Queue": "v"}
 
 Line = dict[str, str]
 
-_word = cache(read_word)
+_word = cache(decode_lease)
 
 
 class Oracle:
@@ -54,7 +54,7 @@ class Oracle:
         self.steps, self.gates = Steps(chaos), Gates(chaos)
         self.attempts = 0
         self._seen_version = -1
-        self._states: dict[tuple[str, int], Word] = {}
+        self._states: dict[tuple[str, int], EncodedLease] = {}
         self._own: Counter[tuple[str, str, str]] = Counter()
         self._inserted: set[tuple[str, str, str]] = set()
         self._sources_notes: set[str] = set()
@@ -72,7 +72,7 @@ class Oracle:
             for row in rows:
                 yield tab, {name: str(cell) for name, cell in zip(names, [*row, *blank], strict=False) if name}
 
-    def words(self, *tabs: str) -> Iterator[tuple[str, Line, Word]]:
+    def words(self, *tabs: str) -> Iterator[tuple[str, Line, EncodedLease]]:
         """Every line that has a lease."""
         for tab, line in self.lines(*tabs):
             word = _word(line.get("Lease", ""))
@@ -84,7 +84,7 @@ class Oracle:
         self._own = self._own_cells()
         self._sources_notes |= {notes for kind, _, notes in self._own if kind == "s"}
 
-    def deleted(self, tab: str, word: Word) -> None:
+    def deleted(self, tab: str, word: EncodedLease) -> None:
         """A person has deleted a row: another that brings its ID along may have it."""
         self._states.pop((KINDS[tab], word.row_id), None)
 
@@ -144,16 +144,16 @@ class Oracle:
                 self._is_a_step(kind, before, word)
             self._states[kind, row_id] = word
 
-    def _newest(self) -> dict[tuple[str, int], Word]:
+    def _newest(self) -> dict[tuple[str, int], EncodedLease]:
         """Every row's lease; where a person has copied a line, that of the line that went on."""
-        newest: dict[tuple[str, int], Word] = {}
+        newest: dict[tuple[str, int], EncodedLease] = {}
         for tab, _, word in self.words(*KINDS):
             other = newest.get((KINDS[tab], word.row_id))
             if other is None or _version(word) >= _version(other):
                 newest[KINDS[tab], word.row_id] = word
         return newest
 
-    def _is_a_step(self, kind: str, before: Word, word: Word) -> None:
+    def _is_a_step(self, kind: str, before: EncodedLease, word: EncodedLease) -> None:
         if not before.lease or not word.lease:
             return
         same_holder = word.lease.holder == before.lease.holder
@@ -243,14 +243,14 @@ class Oracle:
         if self.chaos.world.simulator.answer_problems or self.chaos.world.simulator.misses:
             raise Violation(f"{self.chaos.world.simulator.answer_problems} {self.chaos.world.simulator.misses}")
 
-    def _is_shown(self, tab: str, line: Line, word: Word) -> None:
+    def _is_shown(self, tab: str, line: Line, word: EncodedLease) -> None:
         lease = word.lease
         assert lease is not None
         done = lease.state is State.DONE
         expected = {
             "ID": str(word.row_id),
             "Status": status_text(lease.state),
-            "Shown": version(word.row_id, lease),
+            "Shown": version_text(word.row_id, lease),
             "RetryCount": str(lease.tries),
             "NotBefore": format_utc(Row(url="", key="", lease=lease).not_before),
             "LastError": "" if done else lease.detail,
@@ -259,13 +259,13 @@ class Oracle:
             raise Violation(f"(5) shown wrong in {tab} for ever: {wrong} of {line}")
 
 
-def told(word: Word) -> str:
+def told(word: EncodedLease) -> str:
     """A lease as people say it."""
     lease = word.lease
     return f"v{word.row_id}.{lease.version} {lease.state} {lease.holder}".strip() if lease else f"v{word.row_id} draft"
 
 
-def _version(word: Word) -> int:
+def _version(word: EncodedLease) -> int:
     return word.lease.version if word.lease else 0
 
 
@@ -273,7 +273,7 @@ def _listed(cells: Counter[tuple[str, str, str]]) -> str:
     return ", ".join(f"{kind} {url} {notes!r}" for kind, url, notes in cells) or "nothing"
 
 
-def _is_astray(tab: str, word: Word) -> bool:
+def _is_astray(tab: str, word: EncodedLease) -> bool:
     return (
         tab in VIDEO_TABS
         and word.lease is not None
@@ -281,9 +281,9 @@ def _is_astray(tab: str, word: Word) -> bool:
     )
 
 
-def _is_duplicate(word: Word) -> bool:
+def _is_duplicate(word: EncodedLease) -> bool:
     return word.lease is not None and word.lease.detail.startswith("duplicate of")
 
 
-def _is_final(word: Word) -> bool:
+def _is_final(word: EncodedLease) -> bool:
     return word.lease is not None and word.lease.state in {State.DONE, State.ERROR, State.DEAD}

@@ -14,13 +14,13 @@ from tests.simulation import threads
 from tests.simulation.hosts import host_of, worker_name
 from tests.simulation.human import source_url, video_url
 from tests.simulation.world import Process
-from tests.support.rows import make_gate
+from tests.support.rows import make_admission
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import StoreUnavailable, TransientError
 from youtube_download_coordinator.models import Done, Failure, Lease, Outcome, Row, Source, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.cooldown import Pauses
-from youtube_download_coordinator.queue.lifecycle import Policy
+from youtube_download_coordinator.queue.lifecycle import RetryPolicy
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
 from youtube_download_coordinator.sources.urls import source_target, video_target
 from youtube_download_coordinator.stores.sheets import SheetsStore
@@ -35,7 +35,7 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Row)
 
 LEASE_SECONDS = 60
-POLICY = Policy(
+POLICY = RetryPolicy(
     lease=timedelta(seconds=LEASE_SECONDS),
     max_retries=3,
     backoff=timedelta(seconds=4),
@@ -107,8 +107,8 @@ def open_queue(chaos: Chaos, process: Process) -> WatchedQueue:
         source_policy=replace(POLICY, max_retries=None),
         monotonic=process.monotonic,
         random=process.random,
-        gate=make_gate(
-            store, worker_name(process), pauses=PAUSES, lease=POLICY.lease, board=board, _turn=threads.RLock()
+        admission=make_admission(
+            store, worker_name(process), pauses=PAUSES, lease=POLICY.lease, board=board, _lock=threads.RLock()
         ),
         _writing=threads.RLock(),  # type: ignore[arg-type]
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.simulation.oracle import told
 from tests.simulation.world import Event, Request
-from youtube_download_coordinator.stores.sheets.lease_codec import read_word
+from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease
 
 _SUBJECT = re.compile(r"v\d+(?=\.\d+ )|(?:yt|url):\S+")
 _WORKER = re.compile(r"host\d/")
@@ -31,7 +31,7 @@ def _words_of(events: Iterable[Event]) -> Iterator[Any]:
     for event in events:
         if isinstance(event.what, Request) and event.what.method == "POST":
             for text in re.findall(rb'"(v\d+\.\d+ [^"]*)"', event.what.body):
-                if (word := read_word(text.decode())) is not None:
+                if (word := decode_lease(text.decode())) is not None:
                     yield word
 
 
@@ -61,7 +61,7 @@ def _written(request: Request, subjects: set[str]) -> Iterator[str]:
 
 
 def _lease(text: str) -> str:
-    word = read_word(text)
+    word = decode_lease(text)
     return told(word) if word else text
 
 
@@ -81,4 +81,4 @@ def _summary(changes: Sequence[dict[str, Any]]) -> str:
 
 def _has_lease(row: dict[str, Any]) -> bool:
     texts = [cell.get("userEnteredValue", {}).get("stringValue", "") for cell in row["values"]]
-    return any(read_word(text) is not None for text in texts)
+    return any(decode_lease(text) is not None for text in texts)

@@ -26,7 +26,7 @@ from tests.simulation import threads
 from youtube_download_coordinator.queue import queue
 from youtube_download_coordinator.stores.sheets import api as connection
 from youtube_download_coordinator.stores.sheets import spreadsheet as book
-from youtube_download_coordinator.stores.sheets.api import DRIFT, Outside
+from youtube_download_coordinator.stores.sheets.api import DRIFT, Environment
 from youtube_download_coordinator.workers import expansion, heartbeat, worker
 
 PATH = "https://sheets.googleapis.com"
@@ -172,9 +172,9 @@ class Process:
 
         self.thread("timer", wait_and_work)
 
-    def outside(self) -> Outside:
+    def outside(self) -> Environment:
         """What its store takes from outside."""
-        return Outside(
+        return Environment(
             monotonic=self.monotonic,
             sleep=self.rest,
             later=self.later,

@@ -87,7 +87,7 @@ class Claiming:
             return self._left is not None and self._left < 0
 
     def _recorded(self, attempt: Attempt) -> None:
-        self._log.write("recorded", id=attempt.task.id, ending=attempt.ending)
+        self._log.write("recorded", id=attempt.task.id, ending=attempt.result)
 
     def _now(self) -> str:
         return self._store.now().isoformat()

@@ -9,12 +9,12 @@ from typing import Any
 
 from youtube_download_coordinator.models import Lease, Source, VideoTask
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.queue.admission import Gate
+from youtube_download_coordinator.queue.admission import Admission
 from youtube_download_coordinator.queue.cooldown import Pauses, cooldown_name
-from youtube_download_coordinator.queue.lifecycle import Policy
+from youtube_download_coordinator.queue.lifecycle import RetryPolicy
 from youtube_download_coordinator.queue.store import Store
 
-POLICY = Policy(
+POLICY = RetryPolicy(
     lease=timedelta(minutes=10), max_retries=3, backoff=timedelta(seconds=60), backoff_max=timedelta(seconds=3600)
 )
 
@@ -44,18 +44,18 @@ class Clock:
 PAUSES = Pauses(first_seconds=900, longest_seconds=21_600)
 
 
-def make_gate(store: Store, worker: str = "host/a", **more: Any) -> Gate:
+def make_admission(store: Store, worker: str = "host/a", **more: Any) -> Admission:
     """A machine's gate, without a board unless one is given."""
     name = cooldown_name("machine", worker.partition("/")[0])
     given: dict[str, Any] = {"pauses": PAUSES, "lease": POLICY.lease, "cooldown_name": name} | more
-    return Gate(store=store, worker=worker, **given)
+    return Admission(store=store, worker=worker, **given)
 
 
 def make_queue(
-    store: Store, worker: str = "host/a", policy: Policy = POLICY, seed: int = 1, clock: Clock | None = None
+    store: Store, worker: str = "host/a", policy: RetryPolicy = POLICY, seed: int = 1, clock: Clock | None = None
 ) -> Queue:
     return Queue(
-        gate=make_gate(store, worker),
+        admission=make_admission(store, worker),
         store=store,
         worker=worker,
         video_policy=policy,

@@ -20,7 +20,7 @@ from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.stores.sheets import api as connection
-from youtube_download_coordinator.stores.sheets.api import Outside
+from youtube_download_coordinator.stores.sheets.api import Environment
 from youtube_download_coordinator.stores.sheets.projection import SHOW_SECONDS
 
 VIDEOS, SOURCE_TAB, DEAD = "Video Tasks", "Sources", "Dead-Letter Queue"
@@ -59,12 +59,12 @@ class SheetDesk:
         """A worker's store, as an account of its own."""
         return SheetsStore(self.config, self.outside(name))
 
-    def outside(self, name: str = "worker") -> Outside:
+    def outside(self, name: str = "worker") -> Environment:
         """What connects somebody, as an account of its own, to this Google."""
         account = self.simulator.accounts.add(name)
         self.book.share(account.email)
         ask = self._asking(account)
-        return Outside(
+        return Environment(
             monotonic=self._monotonic,
             sleep=self.clock.advance,
             later=lambda seconds, work: self.later.append(work),

@@ -185,7 +185,7 @@ def test_throttling_gives_the_attempt_back_and_pauses_the_claiming(
     clock.now += 30
     assert not coordinator.process_next_task(processor)
     assert len(asked) == 1
-    coordinator.queue.gate.lift("by a test")
+    coordinator.queue.admission.lift("by a test")
     clock.now += 30
     coordinator.process_next_task(processor)
     assert len(asked) == 2

@@ -69,7 +69,7 @@ def test_advice_is_short_and_said_at_length_too(reason: str) -> None:
 
 
 def last_error(reason: str, message: str) -> str:
-    at = lifecycle.At(now=datetime(2026, 11, 25, tzinfo=UTC), nonce="n")
+    at = lifecycle.Moment(now=datetime(2026, 11, 25, tzinfo=UTC), nonce="n")
     held = lifecycle.claim(new_video(1), at, "host/a", POLICY)
     failed = lifecycle.fail(held, at, Failure(verdict=Verdict.PERMANENT, reason=reason, message=message), POLICY)
     assert failed.lease.state is State.DEAD

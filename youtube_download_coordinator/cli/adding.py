@@ -50,7 +50,7 @@ def add(
     if _is_file(source) and (accent or type or set):
         raise UserError(f"{source} is a file, whose lines say Accent and Type themselves: URL|Accent|Type")
     if _is_file(source):
-        return import_sources(Path(source), allow_other_sites=allow_other_sites, queue=queue)
+        return import_files(Path(source), allow_other_sites=allow_other_sites, queue=queue)
     columns = dict(map(_column_and_text, set or ()))
     client = queue.coordinator(allow_other_sites=allow_other_sites).client
     row_id, is_new = client.find_or_add_source(source, accent, type, columns)
@@ -63,7 +63,7 @@ def add(
 
 
 @app.command(name="import", group=WORK)
-def import_sources(*files: Path, allow_other_sites: OtherSites = None, queue: QueueOptions = AS_SET) -> int:
+def import_files(*files: Path, allow_other_sites: OtherSites = None, queue: QueueOptions = AS_SET) -> int:
     """Add the sources of files, a line each: URL|Accent|Type.
 
     What is known already is passed over. A line that cannot be understood is named, and costs the others nothing.
@@ -83,7 +83,7 @@ def import_sources(*files: Path, allow_other_sites: OtherSites = None, queue: Qu
     for file in files:
         coordinator = queue.coordinator(sources_file_path=file, allow_other_sites=allow_other_sites)
         ingested = coordinator.ingest()
-        bad += tell_ingested(ingested)
+        bad += print_ingested(ingested)
         if not (ingested.added or ingested.known or ingested.bad):
             say(f"there is no source in {file}: a line each, URL|Accent|Type")
     return EXIT_FAILED if bad else 0
@@ -103,7 +103,7 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def tell_ingested(ingested: Ingested) -> int:
+def print_ingested(ingested: Ingested) -> int:
     """Say what became of the file; how many of its lines were not understood, and one more if the rest had no room."""
     for problem in ingested.problems:
         say(problem, problem=True)

@@ -12,7 +12,7 @@ from youtube_download_coordinator.errors import UserError
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
 
-LEFT_OUT_TOLD = 20
+LEFT_OUT_SHOWN = 20
 
 
 @app.command(group=WORK)
@@ -40,7 +40,7 @@ def copy(*, to: str, queue: QueueOptions = AS_SET) -> int:
     if _queue_named(config) == _queue_named(target):
         raise UserError("--to names the queue that is to be copied: name another")
     copied = copy_queue(open_queue(config), open_queue(target), say)
-    for row in copied.left_out[:LEFT_OUT_TOLD]:
+    for row in copied.left_out[:LEFT_OUT_SHOWN]:
         say(f"left out: line {row.id} ({row.url}), {row.last_error}", problem=True)
     say(f"copied, and compared row by row: {copied}")
     return 0

@@ -16,9 +16,9 @@ from youtube_download_coordinator.cli.application import LOOK, app
 from youtube_download_coordinator.cli.queue_options import (
     AS_SET,
     NO_FILTERS,
-    Filters,
     Flag,
     QueueOptions,
+    RowFilters,
     TableName,
     select,
 )
@@ -40,7 +40,7 @@ def export(
     table: TableName = "videos",
     format: Annotated[Format | None, Parameter(name=["--format", "-f"])] = None,
     raw: Flag = False,
-    filters: Filters = NO_FILTERS,
+    filters: RowFilters = NO_FILTERS,
     queue: QueueOptions = AS_SET,
 ) -> int:
     """Write a table as CSV or JSON Lines.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from youtube_download_coordinator.cli.terminal import console, is_terminal, printable
 from youtube_download_coordinator.models import State
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
-from youtube_download_coordinator.workers.worker import FAILED, Attempt, Ending
+from youtube_download_coordinator.workers.worker import FAILED, Attempt, AttemptResult
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -32,7 +32,7 @@ class Progress:
     queue: Queue
     began: float = field(default_factory=time.monotonic)
     monotonic: Callable[[], float] = time.monotonic
-    endings: Counter[Ending] = field(default_factory=Counter)
+    endings: Counter[AttemptResult] = field(default_factory=Counter)
     listing: Expansion | None = None
     waiting: int | None = None
     _processing_began: float | None = None
@@ -49,10 +49,10 @@ class Progress:
         self._count()
 
     def attempted(self, attempt: Attempt) -> None:
-        self.endings[attempt.ending] += 1
+        self.endings[attempt.result] += 1
         if self.monotonic() - self._counted_at >= COUNT_AGAIN_SECONDS:
             self._count()
-        elif self.waiting and attempt.ending is not Ending.RETRY:
+        elif self.waiting and attempt.result is not AttemptResult.RETRY:
             self.waiting -= 1
 
     def _count(self) -> None:
@@ -67,7 +67,7 @@ class Progress:
     def _figures(self) -> Iterator[str]:
         seconds = self.monotonic() - self.began
         yield f"{self.queue.held_rows} claimed"
-        yield f"{self.endings[Ending.DONE]} done"
+        yield f"{self.endings[AttemptResult.DONE]} done"
         yield f"{sum(self.endings[ending] for ending in FAILED)} failed"
         if self.waiting is not None:
             yield f"{self.waiting} left"

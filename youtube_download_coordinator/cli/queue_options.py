@@ -80,7 +80,7 @@ AS_SET = QueueOptions()
 
 @Parameter(name="*", group="Which rows")
 @dataclass(frozen=True, kw_only=True)
-class Filters:
+class RowFilters:
     """Which rows are meant; all that is given must hold."""
 
     status: Status | None = None
@@ -116,7 +116,7 @@ class Filters:
         )
 
 
-NO_FILTERS = Filters()
+NO_FILTERS = RowFilters()
 
 
 def select(queue: Queue, table: TableName, selection: Selection) -> Iterator[Row]:

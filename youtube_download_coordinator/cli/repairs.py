@@ -12,10 +12,10 @@ from youtube_download_coordinator.cli.queue_options import (
     AS_SET,
     NO_FILTERS,
     TABLES,
-    Filters,
     Flag,
     Place,
     QueueOptions,
+    RowFilters,
     RowId,
     TableName,
     Yes,
@@ -24,7 +24,7 @@ from youtube_download_coordinator.cli.queue_options import (
 )
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import UserError
-from youtube_download_coordinator.queue.selection import Answer, Selection
+from youtube_download_coordinator.queue.selection import ChangeResult, Selection
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.queue import Queue
@@ -36,7 +36,7 @@ Verb = Literal["retry", "skip"]
 def retry(
     *ids: RowId,
     table: Place = "videos",
-    filters: Filters = NO_FILTERS,
+    filters: RowFilters = NO_FILTERS,
     all: Flag = False,
     yes: Yes = False,
     queue: QueueOptions = AS_SET,
@@ -67,7 +67,7 @@ def retry(
 @app.command(group=REPAIR)
 def requeue(
     *ids: RowId,
-    filters: Filters = NO_FILTERS,
+    filters: RowFilters = NO_FILTERS,
     all: Flag = False,
     yes: Yes = False,
     queue: QueueOptions = AS_SET,
@@ -94,7 +94,7 @@ def requeue(
 def skip(
     *ids: RowId,
     table: Place = "videos",
-    filters: Filters = NO_FILTERS,
+    filters: RowFilters = NO_FILTERS,
     yes: Yes = False,
     queue: QueueOptions = AS_SET,
 ) -> int:
@@ -110,7 +110,7 @@ def skip(
     return _have("skip", "skipped", where_videos_may_be(table), _wanted(ids, filters), queue, is_sure=yes)
 
 
-def _wanted(ids: tuple[int, ...], filters: Filters, *, every: bool = False) -> Selection:
+def _wanted(ids: tuple[int, ...], filters: RowFilters, *, every: bool = False) -> Selection:
     if not ids and filters == NO_FILTERS and not every:
         raise UserError("which rows? Give their IDs, or a filter, such as --reason network (--help names them all)")
     return filters.selection(ids)
@@ -125,17 +125,17 @@ def _have(
     missing = sorted(set(wanted.ids or ()) - set(found))
     if wanted.ids is None and found and not is_sure:
         _make_sure(f"{len(found)} rows are to be {participle}.")
-    answers = sum((_ask(ours, verb, place, wanted) for place in places), Counter[Answer]())
-    _tell(answers, participle)
+    answers = sum((_ask(ours, verb, place, wanted) for place in places), Counter[ChangeResult]())
+    _print_results(answers, participle)
     if missing:
         say(f"ydc: there is no row {', '.join(map(str, missing))} that this fits", problem=True)
     if wanted.ids is None and not found:
         say_none_fits(ours, places, wanted)
-    left = missing or answers[Answer.HELD] or answers[Answer.MISSED]
+    left = missing or answers[ChangeResult.HELD] or answers[ChangeResult.MISSED]
     return EXIT_FAILED if wanted.ids is not None and left else 0
 
 
-def _ask(ours: Queue, verb: Verb, place: TableName, wanted: Selection) -> Counter[Answer]:
+def _ask(ours: Queue, verb: Verb, place: TableName, wanted: Selection) -> Counter[ChangeResult]:
     return ours.retry(TABLES[place], wanted) if verb == "retry" else ours.skip(TABLES[place], wanted)
 
 
@@ -148,11 +148,14 @@ def _make_sure(question: str) -> None:
         raise UserError("nothing was changed")
 
 
-def _tell(answers: Counter[Answer], participle: str) -> None:
-    say(f"{answers[Answer.CHANGED]} {participle}")
-    if answers[Answer.ALREADY]:
-        say(f"{answers[Answer.ALREADY]} left as they are: they were so already")
-    if answers[Answer.HELD]:
-        say(f"{answers[Answer.HELD]} left alone: a worker holds them", problem=True)
-    if answers[Answer.MISSED]:
-        say(f"{answers[Answer.MISSED]} were changed by somebody else at that moment: look, and ask again", problem=True)
+def _print_results(answers: Counter[ChangeResult], participle: str) -> None:
+    say(f"{answers[ChangeResult.CHANGED]} {participle}")
+    if answers[ChangeResult.ALREADY]:
+        say(f"{answers[ChangeResult.ALREADY]} left as they are: they were so already")
+    if answers[ChangeResult.HELD]:
+        say(f"{answers[ChangeResult.HELD]} left alone: a worker holds them", problem=True)
+    if answers[ChangeResult.MISSED]:
+        say(
+            f"{answers[ChangeResult.MISSED]} were changed by somebody else at that moment: look, and ask again",
+            problem=True,
+        )

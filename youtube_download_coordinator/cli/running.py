@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from youtube_download_coordinator.cli.adding import tell_ingested
+from youtube_download_coordinator.cli.adding import print_ingested
 from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
 from youtube_download_coordinator.cli.queue_options import AS_SET, OtherSites, QueueOptions, check_positive
 from youtube_download_coordinator.cli.status import print_overview
@@ -71,7 +71,7 @@ def run(
     preflight.require(coordinator.config, processor)
     if unknown := unknown_variables():
         say(f"ydc: there is no setting {', '.join(unknown)}: it does nothing", problem=True)
-    failed = tell_ingested(coordinator.ingest())
+    failed = print_ingested(coordinator.ingest())
     limits = Limits(
         concurrency=coordinator.config.concurrency,
         max_videos=max_videos,
@@ -85,12 +85,12 @@ def run(
         raise
     say("")
     say(f"This run: {summary}.")
-    _tell_what_to_do(summary, unlisted)
+    _print_advice(summary, unlisted)
     print_overview(coordinator.queue)
     return EXIT_FAILED if failed or unlisted or summary.failed or summary.stopped_by else 0
 
 
-def _tell_what_to_do(summary: Summary, unlisted: Sequence[Failure]) -> None:
+def _print_advice(summary: Summary, unlisted: Sequence[Failure]) -> None:
     """Once for each reason, where a person can do something about it."""
     from youtube_download_coordinator.reasons import about
 
@@ -111,22 +111,22 @@ def _work(coordinator: Coordinator, processor: str, limits: Limits) -> tuple[Sum
     with redrawn(progress):
         for left in coordinator.rounds(limits, summary):
             for expansion in coordinator.expand(on_insert=progress.lists):
-                _tell_expansion(expansion)
+                _print_expansion(expansion)
                 unlisted += [expansion.failure] if expansion.failure else []
             progress.processes()
-            summary.add(coordinator.process(processor, left, on_attempt=_telling(progress)))
+            summary.add(coordinator.process(processor, left, on_attempt=_printing(progress)))
     return summary, unlisted
 
 
-def _tell_expansion(expansion: Expansion) -> None:
+def _print_expansion(expansion: Expansion) -> None:
     """Say what was listed."""
     ending = "failed" if expansion.failure else "listed" if expansion.is_source is None else "alias"
     say(f"{ending:<8} {expansion}", problem=expansion.failure is not None)
 
 
-def _telling(progress: Progress) -> Callable[[Attempt], None]:
+def _printing(progress: Progress) -> Callable[[Attempt], None]:
     def tell(attempt: Attempt) -> None:
-        say(f"{attempt.ending:<8} {attempt.task.name} ({attempt.seconds:.1f} s): {attempt.detail}")
+        say(f"{attempt.result:<8} {attempt.task.name} ({attempt.seconds:.1f} s): {attempt.detail}")
         progress.attempted(attempt)
 
     return tell

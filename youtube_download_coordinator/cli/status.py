@@ -13,7 +13,7 @@ from youtube_download_coordinator.cli.application import LOOK, app
 from youtube_download_coordinator.cli.queue_options import AS_SET, AsJson, Flag, QueueOptions, check_positive
 from youtube_download_coordinator.cli.terminal import STYLES, console, is_terminal, print_lines, printable, say_json
 from youtube_download_coordinator.models import Control, State
-from youtube_download_coordinator.queue.cooldown import in_words
+from youtube_download_coordinator.queue.cooldown import describe
 from youtube_download_coordinator.text import format_utc
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _drawn(found: Overview) -> Group:
     from rich.text import Text
 
     held = (f"{holder} holds {number}" for holder, number in found.holders.items())
-    details = [*_reason_lines(found), *held, *map(in_words, found.controls)]
+    details = [*_reason_lines(found), *held, *map(describe, found.controls)]
     return Group(_count_table(found), *(Text(printable(line)) for line in details))
 
 

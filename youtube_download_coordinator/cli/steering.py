@@ -36,7 +36,9 @@ def pause(*, minutes: float | None = None, reason: str = "", queue: QueueOptions
         until = coordinator.queue.store.now() + timedelta(minutes=minutes) if minutes else None
     except OverflowError:
         raise ConfigError(f"--minutes={minutes:g}: no calendar goes so far; without it, until `ydc resume`") from None
-    _tell(coordinator.queue.gate.pause(until, reason or f"ydc pause on {_host(coordinator.queue.worker)}"), "")
+    _print_line(
+        coordinator.queue.admission.pause(until, reason or f"ydc pause on {_host(coordinator.queue.worker)}"), ""
+    )
     return 0
 
 
@@ -55,10 +57,10 @@ def resume(*, cooldown: Flag = False, queue: QueueOptions = AS_SET) -> int:
         Also end the cooldown of this machine (or the fleet's, where YDC_COOLDOWN_SCOPE says so), before YouTube was tried.
     """
     coordinator = queue.coordinator()
-    gate, by = coordinator.queue.gate, f"ydc resume on {_host(coordinator.queue.worker)}"
-    _tell(gate.resume(by), "the fleet was not paused")
+    admission, by = coordinator.queue.admission, f"ydc resume on {_host(coordinator.queue.worker)}"
+    _print_line(admission.resume(by), "the fleet was not paused")
     if cooldown:
-        _tell(gate.lift(by), f"there was no {gate.cooldown_name}")
+        _print_line(admission.lift(by), f"there was no {admission.cooldown_name}")
     return 0
 
 
@@ -66,7 +68,7 @@ def _host(worker: str) -> str:
     return worker.partition("/")[0]
 
 
-def _tell(line: Control | None, otherwise: str) -> None:
-    from youtube_download_coordinator.queue.cooldown import in_words
+def _print_line(line: Control | None, otherwise: str) -> None:
+    from youtube_download_coordinator.queue.cooldown import describe
 
-    say(in_words(line) if line else otherwise)
+    say(describe(line) if line else otherwise)

@@ -22,9 +22,9 @@ from youtube_download_coordinator.text import format_utc
 log = logging.getLogger(__name__)
 
 TABLES: tuple[Table[Any], ...] = (SOURCES, VIDEO_TASKS, DEAD_LETTERS)
-DIFFERENCES_TOLD = 5
+DIFFERENCES_SHOWN = 5
 
-Tell = Callable[[str], None]
+Print = Callable[[str], None]
 R = TypeVar("R", bound=Row)
 
 
@@ -45,7 +45,7 @@ class Copied:
         return f"{counted}; {len(self.left_out)} left out" if self.left_out else counted
 
 
-def copy_queue(source: Queue, target: Queue, tell: Tell = log.info) -> Copied:
+def copy_queue(source: Queue, target: Queue, tell: Print = log.info) -> Copied:
     """Copy every row, then compare them one by one. `tell` hears of each table.
 
     Raises NotCopied when somebody works on the queue, when the target holds another one, or when the two differ in the end.
@@ -108,7 +108,7 @@ def _compare(source: Queue, target: Queue, table: Table[Any]) -> int:
         if ours is None or theirs is None or _comparable(ours) != _comparable(theirs):
             wrong.append(_difference(ours, theirs))
     if wrong:
-        told = "; ".join(wrong[:DIFFERENCES_TOLD])
+        told = "; ".join(wrong[:DIFFERENCES_SHOWN])
         raise NotCopied(
             f"{len(wrong)} of {count} rows of {table.name} differ, because somebody has changed the queue meanwhile, or the "
             f"copy: {told}. Do not use the copy; empty the target, see that nobody works, and copy again"
@@ -136,7 +136,7 @@ def _comparable(row: R) -> R:
     """As exact as every store is: what people see to the second, a lease to the millisecond."""
     lease = replace(row.lease, not_before=_milliseconds(row.lease.not_before), until=_milliseconds(row.lease.until))
     own = {name: text for name, text in row.extra.items() if text}
-    plain = replace(row, lease=lease, extra=own, claimed_at=_second(row.claimed_at), asked=None)
+    plain = replace(row, lease=lease, extra=own, claimed_at=_second(row.claimed_at), requested_status=None)
     return replace(plain, checked_at=_second(plain.checked_at)) if isinstance(plain, Source) else plain
 
 

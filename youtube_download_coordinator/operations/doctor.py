@@ -29,9 +29,9 @@ def _processor_checks(processor: str) -> list[Check]:
 
 
 def _sheet_checks(config: Config, stack: ExitStack) -> list[Check]:
-    from youtube_download_coordinator.stores.sheets.setup.checks import Checkup
+    from youtube_download_coordinator.stores.sheets.setup.checks import SpreadsheetChecks
 
-    checkup = Checkup(config)
+    checkup = SpreadsheetChecks(config)
     stack.callback(checkup.close)
     return [
         Check("credentials", checkup.credentials),
@@ -39,7 +39,7 @@ def _sheet_checks(config: Config, stack: ExitStack) -> list[Check]:
         Check("editing", checkup.editing, needs="sharing"),
         Check("clock", checkup.clock, needs="sharing"),
         Check("tabs", checkup.tabs, needs="sharing"),
-        Check("room", checkup.room, needs="tabs", stops=False),
+        Check("room", checkup.capacity, needs="tabs", stops=False),
         Check("guarantees", checkup.guarantees, needs="editing"),
     ]
 

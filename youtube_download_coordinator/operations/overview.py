@@ -56,7 +56,7 @@ class Overview:
     def _holds_up(self, line: Control) -> bool:
         if line.name == cooldown.FLEET:
             return cooldown.is_paused(line, self.at)
-        return cooldown.word_of(line) is not cooldown.Word.CLEAR and not cooldown.may_be_probed(line, self.at)
+        return cooldown.value_of(line) is not cooldown.ControlValue.CLEAR and not cooldown.may_be_probed(line, self.at)
 
 
 def overview(queue: Queue) -> Overview:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.models import Cell, Control, Page, Section, State
 from youtube_download_coordinator.operations.overview import Overview
-from youtube_download_coordinator.queue.cooldown import Word
+from youtube_download_coordinator.queue.cooldown import ControlValue
 from youtube_download_coordinator.reasons import advice
 from youtube_download_coordinator.text import format_utc
 
@@ -36,7 +36,7 @@ def page(found: Overview) -> Page:
 
 
 def _control(line: Control) -> Sequence[Cell]:
-    return line.name, line.value or Word.CLEAR.value, format_utc(line.until), line.reason
+    return line.name, line.value or ControlValue.CLEAR.value, format_utc(line.until), line.reason
 
 
 def _by_state(title: str, what: str, counts: Mapping[str, Mapping[State, int]]) -> Section:

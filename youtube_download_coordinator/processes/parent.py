@@ -59,14 +59,14 @@ class Stopped(CoordinatorError):
 @contextlib.contextmanager
 def run(
     target: str, payload: Mapping[str, Any], *, deadline_seconds: float, name: str, answered: bool = False
-) -> Iterator[Child]:
+) -> Iterator[ChildProcess]:
     """Start `target(payload, emit)` in a child of its own; end it with the `with`.
 
     `target` is `module:function`; `payload`, messages and the value are JSON. `name` stands in the log and in `ps`.
     `answered`: the target takes a third argument, a function that waits for the next byte of `Child.answer`.
     Raises UnfitError when this machine cannot start a process.
     """
-    child = Child(target, payload, deadline_seconds=deadline_seconds, name=name, answered=answered)
+    child = ChildProcess(target, payload, deadline_seconds=deadline_seconds, name=name, answered=answered)
     try:
         yield child
     finally:
@@ -79,7 +79,7 @@ def hold_open(fd: int) -> None:
         _HELD_OPEN.add(fd)
 
 
-def let_go(fd: int) -> None:
+def stop_holding_open(fd: int) -> None:
     """Close what supervisors held open."""
     with _RUNNING_LOCK:
         _HELD_OPEN.discard(fd)
@@ -96,7 +96,7 @@ def stop_all() -> None:
         child.stop()
 
 
-class Child:
+class ChildProcess:
     """One child as its parent sees it. Only `hang_up` and `stop` may be called from other threads."""
 
     def __init__(
@@ -182,7 +182,7 @@ class Child:
             for pipe in (self._stdout, self._stderr):
                 pipe.close()
             self.stop()
-            if not self._tidy():
+            if not self._clean_up():
                 self._kill()
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -307,7 +307,7 @@ class Child:
             return None
         return ended.si_status if ended.si_code == os.CLD_EXITED else -1
 
-    def _tidy(self) -> bool:
+    def _clean_up(self) -> bool:
         """Whether the supervisor came to its own end, so that nothing is left below it."""
         return self._gone() == 0
 
@@ -344,7 +344,7 @@ class Child:
         ]
 
 
-_RUNNING: set[Child] = set()
+_RUNNING: set[ChildProcess] = set()
 _HELD_OPEN: set[int] = set()
 _RUNNING_LOCK = threading.Lock()
 

@@ -139,7 +139,7 @@ def _produce(task: VideoTask, settings: Settings, product: Product, make: Make) 
     """Make the product's files unless they are there, and put them into their place with sidecars and a record."""
     archive = Archive(settings.output_dir)
     if there := archive.find(task, product):
-        return Done(result=_in_words(there), asked_youtube=False)
+        return Done(result=_describe_files(there), asked_youtube=False)
     check_free_disk(settings.output_dir, settings.min_free_disk_bytes)
     try:
         with _work_folder(settings.output_dir, task, product) as work:
@@ -149,7 +149,7 @@ def _produce(task: VideoTask, settings: Settings, product: Product, make: Make) 
                 archive.add(task, product, files)
     except OSError as error:
         raise classify(error) from error
-    return Done(result=_in_words(files))
+    return Done(result=_describe_files(files))
 
 
 @contextlib.contextmanager
@@ -185,7 +185,7 @@ def _put_into_place(task: VideoTask, settings: Settings, product: Product, made:
     return files
 
 
-def _in_words(files: Sequence[Path]) -> str:
+def _describe_files(files: Sequence[Path]) -> str:
     """The path, or all of them as a shell writes them."""
     if len(files) < 2:
         return str(files[0]) if files else ""

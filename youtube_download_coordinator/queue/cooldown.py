@@ -23,7 +23,7 @@ FLEET = "fleet"
 """The name of the line that pauses everybody."""
 
 
-class Word(StrEnum):
+class ControlValue(StrEnum):
     """What stands in Value, as we write it."""
 
     RUNNING = "running"
@@ -78,40 +78,42 @@ def is_paused(line: Control | None, now: datetime) -> bool:
     return line.until is None or line.until > now
 
 
-def word_of(line: Control | None) -> Word:
+def value_of(line: Control | None) -> ControlValue:
     """What a cooldown's line says. What is not understood cools."""
     text = _folded(line) if line else ""
     if text in _CLEAR:
-        return Word.CLEAR
-    return Word.PROBING if text in {Word.PROBING, "probe"} else Word.COOLING
+        return ControlValue.CLEAR
+    return ControlValue.PROBING if text in {ControlValue.PROBING, "probe"} else ControlValue.COOLING
 
 
 def is_understood(line: Control) -> bool:
     """Whether the line's Value is one of the words that people use for it."""
-    known = _RUNNING | _PAUSED if line.name == FLEET else _CLEAR | _COOLING | {Word.PROBING, "probe"}
+    known = _RUNNING | _PAUSED if line.name == FLEET else _CLEAR | _COOLING | {ControlValue.PROBING, "probe"}
     return _folded(line) in known
 
 
 def lacks_until(line: Control | None) -> bool:
     """Whether a person has begun a cooldown and did not say until when."""
-    return line is not None and word_of(line) is not Word.CLEAR and line.until is None
+    return line is not None and value_of(line) is not ControlValue.CLEAR and line.until is None
 
 
 def may_be_probed(line: Control | None, now: datetime) -> bool:
     """Whether the pause has passed, or whoever probed has not said in time what came of it."""
-    return word_of(line) is not Word.CLEAR and line is not None and line.until is not None and line.until <= now
+    return (
+        value_of(line) is not ControlValue.CLEAR and line is not None and line.until is not None and line.until <= now
+    )
 
 
 def is_overdue(line: Control | None, now: datetime) -> bool:
     """Whether nobody has probed for as long again as the pause was."""
-    if line is None or line.until is None or word_of(line) is Word.CLEAR:
+    if line is None or line.until is None or value_of(line) is ControlValue.CLEAR:
         return False
     return line.until + timedelta(seconds=line.pause_seconds) <= now
 
 
 def is_probe(line: Control | None, probe: Probe) -> bool:
     """Whether the line still says what the probe made of it."""
-    return word_of(line) is Word.PROBING and line is not None and line.until == probe.line.until
+    return value_of(line) is ControlValue.PROBING and line is not None and line.until == probe.line.until
 
 
 # --- a cooldown's life -----------------------------------------------------------------------------------------------
@@ -119,7 +121,7 @@ def is_probe(line: Control | None, probe: Probe) -> bool:
 
 def throttled(line: Control | None, name: str, now: datetime, why: str, pauses: Pauses) -> Control | None:
     """An attempt was throttled: the cooldown begins. Others that fail in the same episode change nothing."""
-    if word_of(line) is not Word.CLEAR:
+    if value_of(line) is not ControlValue.CLEAR:
         return None
     seconds = pauses.bounded(line.pause_seconds if line else 0)
     return _cooling(line or Control(name=name), now, seconds, why)
@@ -137,7 +139,7 @@ def probing(line: Control | None, now: datetime, who: str, lease: timedelta) -> 
     if line is None or not may_be_probed(line, now):
         return None
     reason = truncate(f"{who} tries one; before: {line.reason.rpartition('; before: ')[2]}")
-    return replace(line, value=Word.PROBING, until=_whole(now + lease), reason=reason)
+    return replace(line, value=ControlValue.PROBING, until=_whole(now + lease), reason=reason)
 
 
 def probing_on(line: Control | None, probe: Probe, now: datetime, lease: timedelta) -> Control | None:
@@ -150,7 +152,9 @@ def answered(line: Control | None, probe: Probe, who: str, pauses: Pauses) -> Co
     if line is None or not is_probe(line, probe):
         return None
     seconds = pauses.bounded(line.pause_seconds / 2)
-    return replace(line, value=Word.CLEAR, until=None, reason=f"{who}: YouTube answers again", pause_seconds=seconds)
+    return replace(
+        line, value=ControlValue.CLEAR, until=None, reason=f"{who}: YouTube answers again", pause_seconds=seconds
+    )
 
 
 def throttled_again(line: Control | None, probe: Probe, now: datetime, why: str, pauses: Pauses) -> Control | None:
@@ -171,40 +175,40 @@ def given_back(line: Control | None, probe: Probe) -> Control | None:
 def paused(line: Control | None, until: datetime | None, reason: str) -> Control:
     """The fleet stops, until then or until somebody lets it go on."""
     end = _whole(until) if until else None
-    return replace(line or Control(name=FLEET), value=Word.PAUSED, until=end, reason=truncate(reason))
+    return replace(line or Control(name=FLEET), value=ControlValue.PAUSED, until=end, reason=truncate(reason))
 
 
 def resumed(line: Control | None, reason: str) -> Control | None:
     """The fleet goes on."""
     if line is None or _folded(line) in _RUNNING:
         return None
-    return replace(line, value=Word.RUNNING, until=None, reason=truncate(reason))
+    return replace(line, value=ControlValue.RUNNING, until=None, reason=truncate(reason))
 
 
 def lifted(line: Control | None, reason: str) -> Control | None:
     """A person ends a cooldown; how long the next one is stays known."""
-    if line is None or word_of(line) is Word.CLEAR:
+    if line is None or value_of(line) is ControlValue.CLEAR:
         return None
-    return replace(line, value=Word.CLEAR, until=None, reason=truncate(reason))
+    return replace(line, value=ControlValue.CLEAR, until=None, reason=truncate(reason))
 
 
-def in_words(line: Control) -> str:
+def describe(line: Control) -> str:
     """A line for a terminal: what it says, until when, why."""
     until = f" until {format_utc(line.until)}" if line.until else ""
     reason = f" ({truncate(line.reason)})" if line.reason else ""
-    return f"{line.name}: {line.value or Word.CLEAR}{until}{reason}"
+    return f"{line.name}: {line.value or ControlValue.CLEAR}{until}{reason}"
 
 
 def shown(lines: Sequence[Control]) -> list[Control]:
     """The lines that steer a fleet, its own first, whether or not it stands there."""
-    fleet = [line for line in lines if line.name == FLEET] or [Control(name=FLEET, value=Word.RUNNING)]
+    fleet = [line for line in lines if line.name == FLEET] or [Control(name=FLEET, value=ControlValue.RUNNING)]
     cooldowns = (line for line in lines if line.name.startswith("cooldown "))
     return [*fleet[:1], *sorted(cooldowns, key=lambda line: line.name)]
 
 
 def _cooling(line: Control, now: datetime, seconds: int, why: str) -> Control:
     until = _whole(now + timedelta(seconds=seconds))
-    return replace(line, value=Word.COOLING, until=until, reason=truncate(why), pause_seconds=seconds)
+    return replace(line, value=ControlValue.COOLING, until=until, reason=truncate(why), pause_seconds=seconds)
 
 
 def _whole(moment: datetime) -> datetime:

@@ -40,7 +40,7 @@ R = TypeVar("R", bound=Row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class RetryPolicy:
     """How long a claim lasts, and how often and after which pauses an attempt is made."""
 
     lease: timedelta
@@ -53,7 +53,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class At:
+class Moment:
     """What a transition needs from outside."""
 
     now: datetime
@@ -73,25 +73,25 @@ def is_stalled(row: Row, now: datetime) -> bool:
     return row.lease.state is State.HELD and (row.lease.until is None or row.lease.until <= now)
 
 
-def may_be_looked_at_again(row: Row, now: datetime) -> bool:
+def is_due_again(row: Row, now: datetime) -> bool:
     """Whether the row is done and the time has come to ask whether it is to be done again."""
     return row.lease.state is State.DONE and (row.lease.not_before is None or row.lease.not_before <= now)
 
 
-def claim(row: R, at: At, holder: str, policy: Policy) -> R:
+def claim(row: R, at: Moment, holder: str, policy: RetryPolicy) -> R:
     """PENDING and due: held by `holder` for one lease."""
     _require(is_due(row, at.now), row, "claim")
     held = _next(row, at, State.HELD, holder=holder, until=at.now + policy.lease)
     return replace(held, claimed_by=holder, claimed_at=at.now.replace(microsecond=0))
 
 
-def renew(row: R, at: At, policy: Policy) -> R:
+def renew(row: R, at: Moment, policy: RetryPolicy) -> R:
     """HELD: for one lease from now."""
     _require(row.lease.state is State.HELD, row, "renew")
     return _next(row, at, State.HELD, holder=row.lease.holder, until=at.now + policy.lease)
 
 
-def settle(row: R, at: At, outcome: Outcome, policy: Policy) -> R:
+def settle(row: R, at: Moment, outcome: Outcome, policy: RetryPolicy) -> R:
     """HELD: what becomes of the row after an attempt."""
     match outcome:
         case Done(result=result):
@@ -102,7 +102,7 @@ def settle(row: R, at: At, outcome: Outcome, policy: Policy) -> R:
             assert_never(outcome)
 
 
-def complete(row: R, at: At, result: str, policy: Policy) -> R:
+def complete(row: R, at: Moment, result: str, policy: RetryPolicy) -> R:
     """HELD: done, with its result; a source, until it is looked at again."""
     _require(row.lease.state is State.HELD, row, "complete")
     done = _next(row, at, State.DONE, detail=truncate(result))
@@ -112,16 +112,16 @@ def complete(row: R, at: At, result: str, policy: Policy) -> R:
     return replace(done, lease=replace(done.lease, not_before=when))
 
 
-def look_again(row: Source, at: At, policy: Policy) -> Source:
+def reschedule(row: Source, at: Moment, policy: RetryPolicy) -> Source:
     """DONE, and its time has come: pending, or done until a later time when setting and column say so now."""
-    _require(may_be_looked_at_again(row, at.now), row, "be looked at again")
+    _require(is_due_again(row, at.now), row, "be looked at again")
     when = next_look(row, at.now, policy.refresh)
     if when > at.now:
         return _next(row, at, State.DONE, not_before=when, detail=row.lease.detail)
     return _next(row, at, State.PENDING, tries=0)
 
 
-def fail(row: R, at: At, failure: Failure, policy: Policy) -> R:
+def fail(row: R, at: Moment, failure: Failure, policy: RetryPolicy) -> R:
     """HELD: tried again after a pause, given back without counting, or given up, as the verdict says."""
     _require(row.lease.state is State.HELD, row, "fail")
     match failure.verdict:
@@ -135,40 +135,40 @@ def fail(row: R, at: At, failure: Failure, policy: Policy) -> R:
         case Verdict.LATER:
             soonest = at.now + policy.backoff
             when = max(_in_utc(failure.not_before) or at.now + policy.backoff_max, soonest)
-            return _next(row, at, State.PENDING, not_before=when, detail=_said(failure))
+            return _next(row, at, State.PENDING, not_before=when, detail=_describe(failure))
         case Verdict.THROTTLED | Verdict.UNFIT:
-            return _next(row, at, State.PENDING, detail=_said(failure))
+            return _next(row, at, State.PENDING, detail=_describe(failure))
         case _:
             assert_never(failure.verdict)
 
 
-def release(row: R, at: At) -> R:
+def release(row: R, at: Moment) -> R:
     """HELD: given back untouched; nothing is counted."""
     _require(row.lease.state is State.HELD, row, "release")
     return _next(row, at, State.PENDING, detail=row.lease.detail)
 
 
-def recover(row: R, at: At, policy: Policy) -> R:
+def recover(row: R, at: Moment, policy: RetryPolicy) -> R:
     """Stalled: one try more is counted, and it may be claimed again at once."""
     _require(is_stalled(row, at.now), row, "recover")
     message = f"{row.lease.holder} did not renew its claim, which ran out at {format_utc(row.lease.until)}"
     return _retry_at_once(row, at, Failure(verdict=Verdict.RETRY, reason="stalled", message=message), policy)
 
 
-def bereave(row: R, at: At, policy: Policy) -> R:
+def fail_orphaned(row: R, at: Moment, policy: RetryPolicy) -> R:
     """HELD by a worker that is known to be dead, as it died in an attempt: as `recover`, before the lease runs out."""
     _require(row.lease.state is State.HELD, row, "bereave")
     message = f"{row.lease.holder} was killed during the attempt"
     return _retry_at_once(row, at, Failure(verdict=Verdict.RETRY, reason="killed", message=message), policy)
 
 
-def requeue(row: R, at: At) -> R:
+def requeue(row: R, at: Moment) -> R:
     """DONE, ERROR or DEAD: as if it had never been tried."""
     _require(row.lease.state in {State.DONE, State.ERROR, State.DEAD}, row, "requeue")
     return _next(row, at, State.PENDING, tries=0)
 
 
-def hurry(row: R, at: At, policy: Policy) -> R | None:
+def retry_now(row: R, at: Moment, policy: RetryPolicy) -> R | None:
     """Somebody asks for the row now: PENDING loses its pause, what is settled is as if it had never been tried.
 
     What a worker holds stays with it (None), until its lease has run out.
@@ -184,10 +184,10 @@ def hurry(row: R, at: At, policy: Policy) -> R | None:
             assert_never(row.lease.state)
 
 
-def heed(row: R, at: At) -> R | None:
+def apply_request(row: R, at: Moment) -> R | None:
     """What a person asked for through Status, where that makes sense; None where it is ignored, as on a row that is held."""
     settled = {State.DONE, State.ERROR, State.DEAD}
-    match row.asked:
+    match row.requested_status:
         case Status.PENDING if row.lease.state in settled:
             return requeue(row, at)
         case Status.DONE if row.lease.state in {State.PENDING, State.ERROR, State.DEAD}:
@@ -198,14 +198,14 @@ def heed(row: R, at: At) -> R | None:
             return None
 
 
-def pause_seconds(tries: int, jitter: float, policy: Policy) -> float:
+def backoff_seconds(tries: int, jitter: float, policy: RetryPolicy) -> float:
     """The pause after that many failed attempts: doubling, bounded, up to half of it taken off by the jitter."""
     longest = policy.backoff_max.total_seconds()
     doubled = policy.backoff.total_seconds() * float(2 ** min(tries - 1, 32))
     return min(doubled, longest) * (1 - jitter / 2)
 
 
-def _said(failure: Failure) -> str:
+def _describe(failure: Failure) -> str:
     """The reason, what was said, and what a person can do about it, if there is room."""
     text = truncate(str(failure))
     more = advice(failure.reason)
@@ -222,25 +222,25 @@ def _in_utc(moment: datetime | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
 
 
-def _retry_at_once(row: R, at: At, failure: Failure, policy: Policy) -> R:
+def _retry_at_once(row: R, at: Moment, failure: Failure, policy: RetryPolicy) -> R:
     """Counted, with no pause: nothing says that the row is to blame."""
     at_once = replace(policy, backoff=timedelta(0), backoff_max=timedelta(0))
     return _retry_or_give_up(row, at, failure, at_once, policy.max_retries)
 
 
-def _retry_or_give_up(row: R, at: At, failure: Failure, policy: Policy, max_tries: int | None) -> R:
+def _retry_or_give_up(row: R, at: Moment, failure: Failure, policy: RetryPolicy, max_tries: int | None) -> R:
     tries = row.lease.tries + 1
-    detail = _said(failure)
+    detail = _describe(failure)
     if max_tries is not None and tries >= max_tries:
         hopeless = State.DEAD if isinstance(row, VideoTask) else State.ERROR
         return _next(row, at, hopeless, tries=tries, detail=detail)
-    pause = timedelta(milliseconds=round(pause_seconds(tries, at.jitter, policy) * 1000))  # as exact as a lease word
+    pause = timedelta(milliseconds=round(backoff_seconds(tries, at.jitter, policy) * 1000))  # as exact as a lease word
     return _next(row, at, State.PENDING, tries=tries, not_before=at.now + pause if pause else None, detail=detail)
 
 
 def _next(
     row: R,
-    at: At,
+    at: Moment,
     state: State,
     *,
     tries: int | None = None,
@@ -261,7 +261,7 @@ def _next(
         detail=kept_detail if detail is None else detail,
         nonce=at.nonce,
     )
-    return replace(row, lease=lease, asked=None)
+    return replace(row, lease=lease, requested_status=None)
 
 
 def _require(allowed: bool, row: Row, event: str) -> None:

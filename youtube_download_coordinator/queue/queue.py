@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from youtube_download_coordinator.errors import StoreFull, StoreUnavailable
 from youtube_download_coordinator.models import Lease, Outcome, Row, Source, State, Status, VideoTask
 from youtube_download_coordinator.queue import lifecycle
-from youtube_download_coordinator.queue.admission import Gate
-from youtube_download_coordinator.queue.lifecycle import At, Policy
-from youtube_download_coordinator.queue.selection import Answer, Selection
+from youtube_download_coordinator.queue.admission import Admission
+from youtube_download_coordinator.queue.lifecycle import Moment, RetryPolicy
+from youtube_download_coordinator.queue.selection import ChangeResult, Selection
 from youtube_download_coordinator.queue.store import (
     DEAD_LETTERS,
     SOURCES,
@@ -61,17 +61,17 @@ class Claim(Generic[R]):
     renew_until: float | None = None
     """On the monotonic clock: not renewed beyond (an attempt that takes too long loses its claim). None: no bound."""
     lost: bool = False
-    unsure: bool = False
+    outcome_unknown: bool = False
     """An outcome of it was sent and has no answer: it may be recorded. Until that is known nothing else is put in its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recovered:
+class RecoveryReport:
     """What a look at stalled rows did."""
 
     retried: int = 0
     given_up: int = 0
-    heeded: int = 0
+    requests_applied: int = 0
     """Rows in whose Status a person had asked for something."""
     moved: int = 0
     due_again: int = 0
@@ -79,7 +79,7 @@ class Recovered:
 
     @property
     def total(self) -> int:
-        return self.retried + self.given_up + self.heeded + self.moved + self.due_again
+        return self.retried + self.given_up + self.requests_applied + self.moved + self.due_again
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,14 +89,14 @@ class Queue:
     store: Store
     worker: str
     """`host/run`: who holds what this worker claims."""
-    video_policy: Policy
-    source_policy: Policy
+    video_policy: RetryPolicy
+    source_policy: RetryPolicy
     monotonic: Callable[[], float]
     """Seconds, never going back: what this worker measures its own claims with."""
     random: Random
-    gate: Gate
+    admission: Admission
     """What holds everybody back: asked before each claim, told what came of each attempt."""
-    on_ending: Callable[[VideoTask], None] = lambda task: None
+    on_attempt_end: Callable[[VideoTask], None] = lambda task: None
     """Told, once it stands there, of each video that this worker recorded as done or moved to the dead letters."""
     _held: list[Claim[Any]] = field(default_factory=list)
     _writing: threading.RLock = field(default_factory=threading.RLock)
@@ -139,21 +139,21 @@ class Queue:
                 raise
             log.warning("claimed %d rows where %d were wanted: %s", len(claims), count, error)
         finally:
-            self.gate.probes_with(table, [claim.row for claim in claims])
+            self.admission.bind_probe(table, [claim.row for claim in claims])
         return claims
 
     def _claim_into(self, claims: list[Claim[R]], table: Table[R], count: int, except_ids: Collection[int]) -> None:
         """Add claims as they are won: what is held already must not be forgotten when the store fails."""
         recovered = False
         for _ in range(CLAIM_ROUNDS):
-            wanted = self._admitted(table, count) - len(claims)
+            wanted = self._acquire(table, count) - len(claims)
             if wanted <= 0:
                 break
             rows = self._due(table, wanted, except_ids)
-            if claims and self.gate.waits_for_a_probe:
+            if claims and self.admission.needs_probe:
                 break  # what is held already would begin beside the probe
             if rows:  # the gate once more: what was read for them may have shown that it closed
-                claims += self._hold(table, rows[: self.gate.admit(len(rows))])
+                claims += self._hold(table, rows[: self.admission.acquire(len(rows))])
             elif claims or recovered or not self.recover(table).total:
                 break
             else:
@@ -161,9 +161,9 @@ class Queue:
             if 2 * len(claims) >= count:
                 break  # others were faster with some: asking again for the rest costs as much as the next claim
 
-    def _admitted(self, table: Table[Any], count: int) -> int:
-        admitted = self.gate.admits(count)
-        if admitted and table.row_type is Source and self.gate.waits_for_a_video and self._due(VIDEO_TASKS, 1, ()):
+    def _acquire(self, table: Table[Any], count: int) -> int:
+        admitted = self.admission.available_slots(count)
+        if admitted and table.row_type is Source and self.admission.needs_video_probe and self._due(VIDEO_TASKS, 1, ()):
             return 0
         return admitted
 
@@ -172,22 +172,26 @@ class Queue:
         scanned = self.store.scan(
             table, Where(state=State.PENDING, due=now), limit=count * CLAIM_SPREAD + len(except_ids)
         )
-        rows = [row for row in scanned if lifecycle.is_due(row, now) and row.id not in except_ids and not row.asked]
+        rows = [
+            row
+            for row in scanned
+            if lifecycle.is_due(row, now) and row.id not in except_ids and not row.requested_status
+        ]
         return rows if len(rows) <= count else sorted(self.random.sample(rows, count), key=lambda row: row.id)
 
     def _hold(self, table: Table[R], rows: Sequence[R]) -> list[Claim[R]]:
         policy = self._policy(table)
         before = self.monotonic()
-        at = self._at()
+        at = self._moment()
         due = [row for row in rows if lifecycle.is_due(row, at.now)]  # again: a clock may have been set back
-        changes = [Change(row, lifecycle.claim(row, self._fresh(at), self.worker, policy)) for row in due]
+        changes = [Change(row, lifecycle.claim(row, self._with_new_nonce(at), self.worker, policy)) for row in due]
         expires = before + self._lease_seconds(policy)
         claims = [Claim(table, change.new, expires) for change in self._won(table, changes)]
         with self._writing:
             self._held[:] = [claim for claim in self._held if not self._has_run_out(claim)] + claims
         return claims
 
-    def claim_at_once(self, table: Table[R], row_id: int) -> Claim[R] | None:
+    def claim_now(self, table: Table[R], row_id: int) -> Claim[R] | None:
         """Hold the row that somebody asks for, due or not, settled or not.
 
         None while another worker holds it or was faster, and when the gate is closed (`gate.closed()` says why).
@@ -195,16 +199,16 @@ class Queue:
         claims: list[Claim[R]] = []
         try:
             rows = self.store.scan(table, Where(ids=[row_id]), limit=1)
-            if rows and self.gate.admit(1):
-                claims += self._hold(table, self._hurried(table, rows))
+            if rows and self.admission.acquire(1):
+                claims += self._hold(table, self._retried_now(table, rows))
         finally:
-            self.gate.probes_with(table, [claim.row for claim in claims])
+            self.admission.bind_probe(table, [claim.row for claim in claims])
         return claims[0] if claims else None
 
-    def _hurried(self, table: Table[R], rows: Sequence[R]) -> list[R]:
-        at, policy = self._at(), self._policy(table)
+    def _retried_now(self, table: Table[R], rows: Sequence[R]) -> list[R]:
+        at, policy = self._moment(), self._policy(table)
         due = [row for row in rows if lifecycle.is_due(row, at.now)]
-        asked = [(row, lifecycle.hurry(row, self._fresh(at), policy)) for row in rows if row not in due]
+        asked = [(row, lifecycle.retry_now(row, self._with_new_nonce(at), policy)) for row in rows if row not in due]
         return due + [change.new for change in self._won(table, [Change(row, new) for row, new in asked if new])]
 
     # --- holding -----------------------------------------------------------------------------------------------------
@@ -217,14 +221,14 @@ class Queue:
             lost = [claim for table, claims in _by_table(renewable) for claim in self._renew(table, claims, before)]
             for claim in lost:
                 log.warning("%s was lost: somebody else holds it now", describe(claim.row))
-                self._let_go(claim)
-        self.gate.hold_on({(claim.table.name, claim.row.id) for claim in renewable})
+                self._drop(claim)
+        self.admission.renew_probe({(claim.table.name, claim.row.id) for claim in renewable})
         return lost
 
     def _renew(self, table: Table[R], claims: list[Claim[R]], before: float) -> list[Claim[R]]:
-        policy, at = self._policy(table), self._at()
+        policy, at = self._policy(table), self._moment()
         expires = before + self._lease_seconds(policy)
-        changes = [Change(claim.row, lifecycle.renew(claim.row, self._fresh(at), policy)) for claim in claims]
+        changes = [Change(claim.row, lifecycle.renew(claim.row, self._with_new_nonce(at), policy)) for claim in claims]
         for claim, change, outcome in zip(claims, changes, self.store.swap(table, changes), strict=True):
             claim.lost = outcome is Swap.LOST
             if not claim.lost:
@@ -253,18 +257,18 @@ class Queue:
         the claims stay held but are not renewed, and the call may be repeated.
         """
         for claim, outcome in results:
-            self.gate.heard(claim.table, claim.row, outcome)
+            self.admission.record_outcome(claim.table, claim.row, outcome)
         with self._writing:
-            at = self._at()
+            at = self._moment()
             settled = (
-                lifecycle.settle(claim.row, self._fresh(at), outcome, self._policy(claim.table))
+                lifecycle.settle(claim.row, self._with_new_nonce(at), outcome, self._policy(claim.table))
                 for claim, outcome in results
             )
             steps = [(claim, replace(row, **facts)) for (claim, _), row in zip(results, settled, strict=True)]
             try:
                 return self._end(steps)
             except StoreUnavailable:
-                self._doubt([claim for claim, _ in steps])
+                self._mark_outcome_unknown([claim for claim, _ in steps])
                 raise
 
     def release(self, claims: Sequence[Claim[R]]) -> int:
@@ -275,14 +279,14 @@ class Queue:
         """
         self.forget(claims)
         with self._writing:
-            at = self._at()
+            at = self._moment()
             for claim in claims:
-                if claim.unsure:
-                    self._let_go(claim)
-            sure = [claim for claim in claims if not claim.unsure]
-            rows = self._end([(claim, lifecycle.release(claim.row, self._fresh(at))) for claim in sure])
+                if claim.outcome_unknown:
+                    self._drop(claim)
+            sure = [claim for claim in claims if not claim.outcome_unknown]
+            rows = self._end([(claim, lifecycle.release(claim.row, self._with_new_nonce(at))) for claim in sure])
         for claim in claims:
-            self.gate.heard(claim.table, claim.row, None)
+            self.admission.record_outcome(claim.table, claim.row, None)
         return sum(row is not None for row in rows)
 
     def forget(self, claims: Sequence[Claim[Any]]) -> None:
@@ -290,11 +294,11 @@ class Queue:
         for claim in claims:
             claim.renew_until = self.monotonic()
 
-    def _doubt(self, claims: Sequence[Claim[Any]]) -> None:
+    def _mark_outcome_unknown(self, claims: Sequence[Claim[Any]]) -> None:
         """Their outcomes may be recorded: a renewal or a release would undo that."""
         self.forget(claims)
         for claim in claims:
-            claim.unsure = True
+            claim.outcome_unknown = True
 
     def release_all(self) -> int:
         """Give back everything that this worker holds."""
@@ -308,70 +312,76 @@ class Queue:
             outcomes = self.store.swap(table, [Change(claim.row, new[id(claim)]) for claim in claims])
             won |= {id(claim) for claim, outcome in zip(claims, outcomes, strict=True) if outcome is Swap.WON}
         for claim, _ in steps:
-            self._let_go(claim)
+            self._drop(claim)
             if id(claim) not in won:
                 log.warning("%s: the claim was lost, so its outcome is dropped", describe(claim.row))
         rows = [row if id(claim) in won else None for claim, row in steps]
         for row in rows:
             if isinstance(row, VideoTask) and row.lease.state is State.DONE:
-                self.on_ending(row)
+                self.on_attempt_end(row)
         try:
             dead = [row for row in rows if isinstance(row, VideoTask) and row.lease.state is State.DEAD]
-            self._carry(dead, VIDEO_TASKS, DEAD_LETTERS)
+            self._move(dead, VIDEO_TASKS, DEAD_LETTERS)
         except StoreUnavailable as error:  # the outcome is recorded; whoever recovers next carries the row on
             log.warning("a dead row waits for its move to the dead letters: %s", error)
         return rows
 
-    def _let_go(self, claim: Claim[Any]) -> None:
+    def _drop(self, claim: Claim[Any]) -> None:
         self._held[:] = [held for held in self._held if held is not claim]
 
     # --- repairing ---------------------------------------------------------------------------------------------------
 
-    def recover(self, table: Table[R]) -> Recovered:
+    def recover(self, table: Table[R]) -> RecoveryReport:
         """Move on every row whose claim ran out, that stands in the wrong table, or that is to be looked at again."""
         policy, retried, given_up = self._policy(table), 0, 0
         for rows in self._pages(table, lambda: Where(state=State.HELD, due=self.store.now())):
-            at = self._at()
+            at = self._moment()
             stalled = [row for row in rows if lifecycle.is_stalled(row, at.now)]
-            changes = [Change(row, lifecycle.recover(row, self._fresh(at), policy)) for row in stalled]
+            changes = [Change(row, lifecycle.recover(row, self._with_new_nonce(at), policy)) for row in stalled]
             won = self._won(table, changes)
             retried += sum(change.new.lease.state is State.PENDING for change in won)
             given_up += sum(change.new.lease.state is not State.PENDING for change in won)
         are_videos = table.name == VIDEO_TASKS.name
-        heeded = self._heed(table) + (self._heed(DEAD_LETTERS) if are_videos else 0)
-        moved, due_again = (self._tidy(), 0) if are_videos else (0, self._look_again())
-        return Recovered(retried=retried, given_up=given_up, heeded=heeded, moved=moved, due_again=due_again)
+        heeded = self._apply_requests(table) + (self._apply_requests(DEAD_LETTERS) if are_videos else 0)
+        moved, due_again = (self._move_misplaced(), 0) if are_videos else (0, self._reschedule())
+        return RecoveryReport(
+            retried=retried, given_up=given_up, requests_applied=heeded, moved=moved, due_again=due_again
+        )
 
-    def _heed(self, table: Table[R]) -> int:
+    def _apply_requests(self, table: Table[R]) -> int:
         """Do what people have asked for through Status."""
         count = 0
-        for rows in self._pages(table, lambda: Where(asked=True)):
-            at = self._at()
-            changes = [Change(row, new) for row in rows if (new := lifecycle.heed(row, self._fresh(at)))]
+        for rows in self._pages(table, lambda: Where(has_request=True)):
+            at = self._moment()
+            changes = [
+                Change(row, new) for row in rows if (new := lifecycle.apply_request(row, self._with_new_nonce(at)))
+            ]
             count += len(self._won(table, changes))
         return count
 
-    def _look_again(self) -> int:
+    def _reschedule(self) -> int:
         """Have sources listed again whose time has come; how many. A page of them at a time: a whole queue may be due at once."""
         for rows in self._pages(SOURCES, lambda: Where(state=State.DONE, due=self.store.now())):
-            at = self._at()
-            due = [row for row in rows if lifecycle.may_be_looked_at_again(row, at.now) and not row.asked]
-            changes = [Change(row, lifecycle.look_again(row, self._fresh(at), self.source_policy)) for row in due]
+            at = self._moment()
+            due = [row for row in rows if lifecycle.is_due_again(row, at.now) and not row.requested_status]
+            changes = [
+                Change(row, lifecycle.reschedule(row, self._with_new_nonce(at), self.source_policy)) for row in due
+            ]
             won = self._won(SOURCES, changes)
             if count := sum(change.new.lease.state is State.PENDING for change in won):
                 return count
         return 0
 
-    def _tidy(self) -> int:
+    def _move_misplaced(self) -> int:
         """Carry dead rows to the dead letters and revived ones back: whoever began it may have been killed between."""
         dead = self._standing(VIDEO_TASKS, State.DEAD)
         revived = [row for state in State if state is not State.DEAD for row in self._standing(DEAD_LETTERS, state)]
-        return self._carry(dead, VIDEO_TASKS, DEAD_LETTERS) + self._carry(revived, DEAD_LETTERS, VIDEO_TASKS)
+        return self._move(dead, VIDEO_TASKS, DEAD_LETTERS) + self._move(revived, DEAD_LETTERS, VIDEO_TASKS)
 
     def _standing(self, table: Table[R], state: State) -> list[R]:
         return [row for rows in self._pages(table, lambda: Where(state=state)) for row in rows]
 
-    def _carry(self, rows: Sequence[VideoTask], source: Table[VideoTask], target: Table[VideoTask]) -> int:
+    def _move(self, rows: Sequence[VideoTask], source: Table[VideoTask], target: Table[VideoTask]) -> int:
         """Move rows; how many. Where there is no room they wait for somebody who recovers: what they are is recorded."""
         moved = 0
         try:
@@ -379,7 +389,7 @@ class Queue:
                 if self.store.move(source, row, target):
                     moved += 1
                     if target is DEAD_LETTERS:
-                        self.on_ending(row)
+                        self.on_attempt_end(row)
         except StoreFull as error:
             log.warning("rows wait for their move to the %s: %s", target.name, error)
         return moved
@@ -390,18 +400,18 @@ class Queue:
         It died in the attempts at the videos with the IDs `attempted`: one is counted for each, as it may be to blame.
         """
         videos = self._release_holder(VIDEO_TASKS, holder, attempted)
-        self._carry([row for row in videos if row.lease.state is State.DEAD], VIDEO_TASKS, DEAD_LETTERS)
+        self._move([row for row in videos if row.lease.state is State.DEAD], VIDEO_TASKS, DEAD_LETTERS)
         return len(self._release_holder(SOURCES, holder)) + len(videos)
 
     def _release_holder(self, table: Table[R], holder: str, attempted: Collection[int] = ()) -> list[R]:
         released: list[R] = []
         policy = self._policy(table)
         for rows in self._pages(table, lambda: Where(state=State.HELD, holder=holder)):
-            at = self._at()
+            at = self._moment()
             changes = [
-                Change(row, lifecycle.bereave(row, self._fresh(at), policy))
+                Change(row, lifecycle.fail_orphaned(row, self._with_new_nonce(at), policy))
                 if row.id in attempted
-                else Change(row, lifecycle.release(row, self._fresh(at)))
+                else Change(row, lifecycle.release(row, self._with_new_nonce(at)))
                 for row in rows
             ]
             released += [change.new for change in self._won(table, changes)]
@@ -409,36 +419,40 @@ class Queue:
 
     # --- asked for by people -----------------------------------------------------------------------------------------
 
-    def retry(self, table: Table[R], selection: Selection) -> Counter[Answer]:
+    def retry(self, table: Table[R], selection: Selection) -> Counter[ChangeResult]:
         """Have rows tried again: what waits waits no more, what is settled begins anew, and dead letters go back."""
         policy = self._policy(table)
         return self._ask(
             table,
             selection,
-            lambda row, at: None if lifecycle.is_due(row, at.now) else lifecycle.hurry(row, at, policy),
+            lambda row, at: None if lifecycle.is_due(row, at.now) else lifecycle.retry_now(row, at, policy),
         )
 
-    def skip(self, table: Table[R], selection: Selection) -> Counter[Answer]:
+    def skip(self, table: Table[R], selection: Selection) -> Counter[ChangeResult]:
         """Have rows count as done, though nobody has processed them."""
-        return self._ask(table, selection, lambda row, at: lifecycle.heed(replace(row, asked=Status.DONE), at))
+        return self._ask(
+            table, selection, lambda row, at: lifecycle.apply_request(replace(row, requested_status=Status.DONE), at)
+        )
 
     def requeue_dead_letters(self, ids: Sequence[int] | None = None) -> int:
         """Give dead letters (all of them, or those with these IDs) as many attempts as a new row has; how many."""
-        return self.retry(DEAD_LETTERS, Selection(ids=ids))[Answer.CHANGED]
+        return self.retry(DEAD_LETTERS, Selection(ids=ids))[ChangeResult.CHANGED]
 
-    def _ask(self, table: Table[R], selection: Selection, wish: Callable[[R, At], R | None]) -> Counter[Answer]:
-        answers: Counter[Answer] = Counter()
+    def _ask(
+        self, table: Table[R], selection: Selection, wish: Callable[[R, Moment], R | None]
+    ) -> Counter[ChangeResult]:
+        answers: Counter[ChangeResult] = Counter()
         for rows in batches(self.select(table, selection), SCAN_PAGE_ROWS):
-            at = self._at()
-            wishes = [(row, wish(row, self._fresh(at))) for row in rows]
+            at = self._moment()
+            wishes = [(row, wish(row, self._with_new_nonce(at))) for row in rows]
             changes = [Change(row, new) for row, new in wishes if new]
             left = [row for row, new in wishes if new is None]
             won = self._won(table, changes)
-            answers += Counter({Answer.CHANGED: len(won), Answer.MISSED: len(changes) - len(won)})
-            answers.update(Answer.HELD if row.lease.state is State.HELD else Answer.ALREADY for row in left)
+            answers += Counter({ChangeResult.CHANGED: len(won), ChangeResult.MISSED: len(changes) - len(won)})
+            answers.update(ChangeResult.HELD if row.lease.state is State.HELD else ChangeResult.ALREADY for row in left)
             if table.name == DEAD_LETTERS.name:
                 revived = (change.new for change in won)
-                self._carry([row for row in revived if isinstance(row, VideoTask)], DEAD_LETTERS, VIDEO_TASKS)
+                self._move([row for row in revived if isinstance(row, VideoTask)], DEAD_LETTERS, VIDEO_TASKS)
         return answers
 
     # --- looking -----------------------------------------------------------------------------------------------------
@@ -475,17 +489,17 @@ class Queue:
         outcomes = self.store.swap(table, changes) if changes else []
         return [change for change, outcome in zip(changes, outcomes, strict=True) if outcome is Swap.WON]
 
-    def _lease_seconds(self, policy: Policy) -> float:
+    def _lease_seconds(self, policy: RetryPolicy) -> float:
         """Never longer than another machine will think, whose view of the store's clock may be more exact."""
         return policy.lease.total_seconds() - self.store.clock_error_seconds
 
-    def _policy(self, table: Table[Any]) -> Policy:
+    def _policy(self, table: Table[Any]) -> RetryPolicy:
         return self.source_policy if table.row_type is Source else self.video_policy
 
-    def _at(self) -> At:
-        return At(now=self.store.now(), nonce="")
+    def _moment(self) -> Moment:
+        return Moment(now=self.store.now(), nonce="")
 
-    def _fresh(self, at: At) -> At:
+    def _with_new_nonce(self, at: Moment) -> Moment:
         return replace(at, nonce=self._nonce(), jitter=self.random.random())
 
     def _nonce(self) -> str:

@@ -38,7 +38,7 @@ def next_look(source: Source, now: datetime, default: timedelta | None) -> datet
     if _does_not_grow(source):
         return NEVER
     try:
-        said = source.own(REFRESH_HOURS)
+        said = source.custom_column(REFRESH_HOURS)
         interval = timedelta(hours=refresh_hours(said)) if said else default
     except ValueError:
         return now

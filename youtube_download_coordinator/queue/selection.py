@@ -51,7 +51,7 @@ class Selection:
         return any(wanted in str(cell).casefold() for cell in row.columns().values() if cell is not None)
 
 
-class Answer(StrEnum):
+class ChangeResult(StrEnum):
     """What became of a row that a person asked for."""
 
     CHANGED = "changed"

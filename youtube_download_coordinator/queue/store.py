@@ -42,7 +42,7 @@ class Where:
     """Rows held by exactly this worker."""
     ids: Sequence[int] | None = None
     keys: Sequence[str] | None = None
-    asked: bool = False
+    has_request: bool = False
     """Rows in whose Status a person has typed something: `Row.asked`. None in a store that no person edits."""
     after_id: int = 0
     """Rows with a larger ID: the next page."""
@@ -181,7 +181,7 @@ class Store(Protocol):
         """
         ...
 
-    def own_columns(self, table: Table[R]) -> Collection[str] | None:
+    def custom_columns(self, table: Table[R]) -> Collection[str] | None:
         """The names of a person's own columns, which `Row.extra` may have; what it has beside them is dropped. None: any name."""
         ...
 

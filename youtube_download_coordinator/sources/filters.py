@@ -61,7 +61,7 @@ class Filters:
     @classmethod
     def of(cls, source: Source, defaults: Mapping[str, str]) -> Filters:
         """What holds for a source. Raises BadFilter, also for a RefreshHours that cannot be read."""
-        if hours := source.own(REFRESH_HOURS):
+        if hours := source.custom_column(REFRESH_HOURS):
             read_column(REFRESH_HOURS, hours)
         return cls.read(said_of(source, defaults))
 
@@ -152,7 +152,7 @@ def checked(column: str, said: object) -> str:
 
 def said_of(source: Source, defaults: Mapping[str, str]) -> dict[str, str]:
     """What holds for a source by column: its own cell, else the setting."""
-    return {column: source.own(column) or defaults.get(column, "") for column in _FIELDS}
+    return {column: source.custom_column(column) or defaults.get(column, "") for column in _FIELDS}
 
 
 def canonical(name: str) -> str | None:

@@ -62,7 +62,7 @@ def with_columns(source: Source, said: Mapping[str, str], store: Store) -> Sourc
 
     Raises BadFilter; UserError for a column that is not there and not ours to make, or that is named nearly as one of ours.
     """
-    there = store.own_columns(SOURCES)
+    there = store.custom_columns(SOURCES)
     extra: dict[str, str] = {}
     for name, text in said.items():
         column = canonical(name)

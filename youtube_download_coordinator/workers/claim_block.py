@@ -23,12 +23,12 @@ from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.queue import describe
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.workers.heartbeat import Heartbeat
-from youtube_download_coordinator.workers.reaper import Survivor
+from youtube_download_coordinator.workers.reaper import ClaimReaper
 from youtube_download_coordinator.workers.run_processor import outcome_of_result
 from youtube_download_coordinator.workers.worker import (
     DEADLINE_GRACE_SECONDS,
-    Ending,
-    ending_of,
+    AttemptResult,
+    attempt_result,
     settle_one,
     wait_to_begin,
 )
@@ -36,7 +36,7 @@ from youtube_download_coordinator.workers.worker import (
 log = logging.getLogger(__name__)
 
 
-class HeldVideos:
+class ClaimBlock:
     """Up to `max_videos` videos that are due, for as long as the `with` block runs. Safe to use from several threads."""
 
     def __init__(self, queue: Queue, config: Config, max_videos: int) -> None:
@@ -49,8 +49,8 @@ class HeldVideos:
         self._stopped = False
         self._open = ExitStack()
 
-    def __enter__(self) -> HeldVideos:
-        self._attempts_run = self._open.enter_context(Survivor(self._queue, self.config))
+    def __enter__(self) -> ClaimBlock:
+        self._attempts_run = self._open.enter_context(ClaimReaper(self._queue, self.config))
         self._open.enter_context(Heartbeat(self._queue))
         return self
 
@@ -82,7 +82,7 @@ class HeldVideos:
             yield claim.row
         self._at = None
 
-    def finish(self, video: VideoTask, result: object = None) -> Ending:
+    def finish(self, video: VideoTask, result: object = None) -> AttemptResult:
         """Record what came of a video; waits while the store is unavailable, as long as the claim may hold.
 
         `result` is what a processor returns, or an exception that it raises: both mean the same here (processing.py). Lost: the
@@ -91,10 +91,10 @@ class HeldVideos:
         claim = self._begun.pop(video.id, None)
         if claim is None:
             log.warning("%s is not held by this block any more: its outcome is dropped", describe(video))
-            return Ending.LOST
+            return AttemptResult.LOST
         if isinstance(result, children.Stopped):
             self._queue.release([claim])
-            return Ending.GIVEN_BACK
+            return AttemptResult.GIVEN_BACK
         ending = self._record(claim, result)
         self._attempts_run(list(self._begun))
         return ending
@@ -112,12 +112,12 @@ class HeldVideos:
 
     def _next(self) -> Claim[VideoTask] | None:
         while not self._stopped and (self._waiting or self._claim()):
-            if self._queue.gate.waits_for_a_probe:
+            if self._queue.admission.needs_probe:
                 self._claim_anew()
                 continue
             claim = self._waiting.pop(0)
             if self._queue.is_valid(claim):  # else it ran out in a suspended machine
-                self._stopped = wait_to_begin(self._queue.gate, VIDEO_TASKS, claim.row) is not None
+                self._stopped = wait_to_begin(self._queue.admission, VIDEO_TASKS, claim.row) is not None
                 if not self._stopped and self._queue.is_valid(claim):  # still: the store may have been away
                     return claim
             self._queue.release([claim])
@@ -135,15 +135,15 @@ class HeldVideos:
         self._left -= len(self._waiting)
         return bool(self._waiting)
 
-    def _record(self, claim: Claim[VideoTask], result: object) -> Ending:
+    def _record(self, claim: Claim[VideoTask], result: object) -> AttemptResult:
         outcome = outcome_of_result(result)
         row = settle_one(self._queue, claim, outcome)
-        ending = ending_of(outcome, row)
-        level = logging.INFO if ending is Ending.DONE else logging.WARNING
+        ending = attempt_result(outcome, row)
+        level = logging.INFO if ending is AttemptResult.DONE else logging.WARNING
         log.log(
             level, "%s: %s: %s", describe(claim.row), ending, row.lease.detail if row else "somebody else holds it now"
         )
-        self._stopped = self._stopped or ending is Ending.GIVEN_BACK
+        self._stopped = self._stopped or ending is AttemptResult.GIVEN_BACK
         return ending
 
     def _failed(self, error: Exception) -> None:

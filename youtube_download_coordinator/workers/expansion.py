@@ -24,7 +24,7 @@ from youtube_download_coordinator.errors import (
 from youtube_download_coordinator.models import IS_SOURCE, Done, Failure, Outcome, Source, Verdict, VideoTask
 from youtube_download_coordinator.processes import parent as children
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.queue.admission import Closed
+from youtube_download_coordinator.queue.admission import Blocked
 from youtube_download_coordinator.queue.queue import describe
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.sources.filters import Filters, canonical, said_of
@@ -232,7 +232,7 @@ class _Expander:
         self.on_insert(self._result)
         with Heartbeat(self.queue):
             try:
-                if closed := wait_to_begin(self.queue.gate, SOURCES, source):
+                if closed := wait_to_begin(self.queue.admission, SOURCES, source):
                     return self._not_begun(closed)
                 log.info("%s: listing begins", describe(source))
                 with closing(listing(source, self.config)) as items:
@@ -245,7 +245,7 @@ class _Expander:
         log.log(logging.WARNING if self._result.failure else logging.INFO, "%s", self._result)
         return self._result
 
-    def _not_begun(self, closed: Closed) -> Expansion:
+    def _not_begun(self, closed: Blocked) -> Expansion:
         self._release()
         self._result.failure = Failure(verdict=Verdict.THROTTLED, reason="closed", message=closed.why)
         return self._result
@@ -289,7 +289,7 @@ class _Expander:
         """Raises BadFilter."""
         source = self.claim.row
         self._filters = Filters.of(source, self.config.filters)
-        if self.queue.store.own_columns(VIDEO_TASKS) is None:  # nobody has put a column for filters there
+        if self.queue.store.custom_columns(VIDEO_TASKS) is None:  # nobody has put a column for filters there
             self._extra = {name: text for name, text in source.extra.items() if not canonical(name)}
         if is_listed_with(source, self._filters):
             self._rescan = Rescan(known=self.queue.known_videos, is_capped=self._filters.first_videos is not None)

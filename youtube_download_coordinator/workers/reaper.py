@@ -39,7 +39,7 @@ END_SECONDS = 5.0
 """What a dismissed survivor may take to end."""
 
 
-class Survivor:
+class ClaimReaper:
     """Begins with the first word of attempts. Where it cannot, what a killed worker held waits for its leases to end."""
 
     def __init__(self, queue: Queue, config: Config) -> None:
@@ -50,7 +50,7 @@ class Survivor:
         self._told: list[int] | None = None
 
     def __enter__(self) -> Callable[[Collection[int]], None]:
-        return self.tell
+        return self.report_running
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -61,13 +61,13 @@ class Survivor:
         """
         interrupted = kind is not None and not issubclass(kind, Exception)
         if interrupted or self._queue.held_rows:
-            self.tell([])
+            self.report_running([])
             if self._process is not None:
                 _LEFT[self._queue.worker] = (self._process, self._lifeline)
         else:
             self._dismiss()
 
-    def tell(self, ids: Collection[int]) -> None:
+    def report_running(self, ids: Collection[int]) -> None:
         """Say which videos attempts run on now. None: no attempt is to blame if this process ends."""
         if self._told is None:
             self._start_or_say_why_not()
@@ -110,7 +110,7 @@ class Survivor:
         if self._process is None:
             return
         self._write(None)
-        children.let_go(self._lifeline)
+        children.stop_holding_open(self._lifeline)
         try:
             self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:

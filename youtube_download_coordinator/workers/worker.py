@@ -20,7 +20,7 @@ from youtube_download_coordinator.errors import StoreError, StoreUnavailable, Un
 from youtube_download_coordinator.models import Done, Failure, Outcome, Row, State, Verdict, VideoTask
 from youtube_download_coordinator.processes import parent as children
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.queue.admission import Closed, Gate
+from youtube_download_coordinator.queue.admission import Admission, Blocked
 from youtube_download_coordinator.queue.queue import describe
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Table
 from youtube_download_coordinator.text import truncate
@@ -47,11 +47,11 @@ AttemptsRun = Callable[[Collection[int]], None]
 """Told the IDs of the videos that attempts run on, whenever they change."""
 
 
-class Unendable(Future[Outcome]):
+class UncancellableFuture(Future[Outcome]):
     """An attempt in a thread of this process, which nothing but the end of the process ends: nobody waits for it."""
 
 
-class Ending(StrEnum):
+class AttemptResult(StrEnum):
     """What an attempt did to its video task."""
 
     DONE = "done"
@@ -69,7 +69,7 @@ class Ending(StrEnum):
 
 NOT_TO_BLAME = frozenset({Verdict.THROTTLED, Verdict.UNFIT})
 """Verdicts that say nothing about the video, and stop the worker."""
-FAILED = frozenset({Ending.RETRY, Ending.DEAD, Ending.LOST})
+FAILED = frozenset({AttemptResult.RETRY, AttemptResult.DEAD, AttemptResult.LOST})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class Attempt:
     """One attempt at a video, for people to read."""
 
     task: VideoTask
-    ending: Ending
+    result: AttemptResult
     seconds: float
     detail: str
     """The result, or the error."""
@@ -108,7 +108,7 @@ class Limits:
 class Summary:
     """What a worker did."""
 
-    endings: Counter[Ending] = field(default_factory=Counter)
+    results: Counter[AttemptResult] = field(default_factory=Counter)
     attempts: deque[Attempt] = field(default_factory=lambda: deque(maxlen=ATTEMPTS_KEPT))
     stopped_by: str = ""
     """Why claiming stopped while there was more to do: a cooldown, a pause, an unfit machine."""
@@ -117,24 +117,24 @@ class Summary:
 
     @property
     def attempted(self) -> int:
-        return self.endings.total()
+        return self.results.total()
 
     @property
     def failed(self) -> int:
-        return sum(self.endings[ending] for ending in FAILED)
+        return sum(self.results[ending] for ending in FAILED)
 
     def add(self, other: Summary) -> None:
-        self.endings += other.endings
+        self.results += other.results
         self.attempts += other.attempts
         self.stopped_by, self.unfit = other.stopped_by, other.unfit
 
     def __str__(self) -> str:
-        counted = ", ".join(f"{number} {ending}" for ending, number in self.endings.most_common()) or "no videos"
+        counted = ", ".join(f"{number} {ending}" for ending, number in self.results.most_common()) or "no videos"
         return f"{counted}; stopped: {self.stopped_by}" if self.stopped_by else counted
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
+class _FinishedAttempt:
     """An attempt that has ended and is not recorded yet; no outcome: somebody stopped it."""
 
     claim: Claim[VideoTask]
@@ -162,7 +162,7 @@ class Worker:
     attempt_timeout: timedelta
     on_attempt: Callable[[Attempt], None] = lambda attempt: None
     """Told of each attempt when it is recorded."""
-    survivor: AbstractContextManager[AttemptsRun] = field(default_factory=lambda: nullcontext(lambda ids: None))
+    reaper: AbstractContextManager[AttemptsRun] = field(default_factory=lambda: nullcontext(lambda ids: None))
     """Gives back what this worker holds when its process is killed."""
     monotonic: Callable[[], float] = lambda: time.monotonic()  # looked up late: a test may turn it
     wait: Callable[[Collection[Future[Outcome]], float | None], None] = _wait
@@ -170,7 +170,7 @@ class Worker:
     _summary: Summary = field(default_factory=Summary)
     _backlog: deque[Claim[VideoTask]] = field(default_factory=deque)
     _running: dict[Future[Outcome], tuple[Claim[VideoTask], float]] = field(default_factory=dict)
-    _ended: list[_Ended] = field(default_factory=list)
+    _ended: list[_FinishedAttempt] = field(default_factory=list)
     _attempts_run: AttemptsRun = field(default=lambda ids: None)
     _claimed: int = 0
     _ends_at: float = 0.0
@@ -183,7 +183,7 @@ class Worker:
         Raises StoreUnavailable when the queue does not answer and no attempt runs, or for so long that the claims ran out.
         """
         self._ends_at = self.monotonic() + (self.limits.max_seconds if self.limits.max_seconds is not None else 10**9)
-        with self.survivor as self._attempts_run, Heartbeat(self.queue):
+        with self.reaper as self._attempts_run, Heartbeat(self.queue):
             try:
                 while self._start() or self._ended:
                     self._collect()
@@ -218,7 +218,7 @@ class Worker:
         None, too, when this worker is to stop: what is left in the backlog is given back.
         """
         while not self._is_over() and (self._backlog or self._claim()):
-            if self.queue.gate.waits_for_a_probe:
+            if self.queue.admission.needs_probe:
                 # A cooldown came and went while something ran: what waits is claimed anew, one as the probe.
                 self._claimed -= len(self._backlog)
                 self._give_back_backlog()
@@ -234,16 +234,16 @@ class Worker:
         return None
 
     def _may_begin(self, row: VideoTask) -> bool:
-        if closed := self.queue.gate.closed_to(VIDEO_TASKS, row):
+        if closed := self.queue.admission.blocked_for(VIDEO_TASKS, row):
             self._stop(closed.why)
             return False
-        seconds = self.queue.gate.seconds_until_begin(row)
+        seconds = self.queue.admission.start_delay_seconds(row)
         self._begins_at = self.monotonic() + seconds if seconds else None
         return self._begins_at is None
 
     def _stop_if_closed(self) -> None:
         """Not where the gate is closed by the one attempt that this worker makes to see whether it may open."""
-        closed = self.queue.gate.closed()
+        closed = self.queue.admission.blocked()
         if closed and not closed.by_own_probe:
             self._stop(closed.why)
 
@@ -274,20 +274,20 @@ class Worker:
         """Wait for attempts to end, but no longer than results may wait to be recorded, or an attempt to be begun."""
         if self._running or self._begins_at is not None:
             self.wait(self._running, self._longest_wait())
-        self._take_in(future for future in list(self._running) if future.done())
+        self._collect_finished(future for future in list(self._running) if future.done())
 
     def _longest_wait(self) -> float | None:
         now = self.monotonic()
-        moments = [self._ended[0].at + self._patience] if self._ended else []
+        moments = [self._ended[0].at + self._max_result_wait_seconds] if self._ended else []
         if self._begins_at is not None:
             moments += [self._begins_at, now + PACE_LOOK_SECONDS, self._ends_at]
         return max(0.0, min(moments) - now) if moments else None
 
-    def _take_in(self, finished: Iterable[Future[Outcome]]) -> None:
+    def _collect_finished(self, finished: Iterable[Future[Outcome]]) -> None:
         for future in finished:
             claim, began = self._running.pop(future)
             now, outcome = self.monotonic(), outcome_of(future)
-            self._ended.append(_Ended(claim, outcome, now - began, now))
+            self._ended.append(_FinishedAttempt(claim, outcome, now - began, now))
             if isinstance(outcome, Failure) and outcome.verdict in NOT_TO_BLAME:  # also while it cannot be recorded
                 self._summary.unfit = outcome.verdict is Verdict.UNFIT
                 self._stop(truncate(str(outcome)))
@@ -298,7 +298,7 @@ class Worker:
         return [claim.row.id for claim, _ in self._running.values()]
 
     @property
-    def _patience(self) -> float:
+    def _max_result_wait_seconds(self) -> float:
         """How long a result waits for others, so that one request records them all."""
         return min(
             self.queue.store.result_batch_seconds, self.queue.video_policy.lease.total_seconds() / RESULTS_PER_LEASE
@@ -309,7 +309,7 @@ class Worker:
         return bool(self._ended) and (
             not (self._running or self._begins_at is not None)
             or len(self._ended) >= self.claim_batch_size
-            or self.monotonic() - self._ended[0].at >= self._patience
+            or self.monotonic() - self._ended[0].at >= self._max_result_wait_seconds
             or not all(isinstance(each.outcome, Done) for each in self._ended)
         )
 
@@ -325,18 +325,22 @@ class Worker:
             return
         self._ended.clear()
         for (each, outcome), row in zip(results, rows, strict=True):
-            self._note(each.claim.row, outcome, row, each.seconds)
+            self._report(each.claim.row, outcome, row, each.seconds)
         if self._summary.stopped_by and not self._summary.unfit:
             self._stop_if_closed()  # by the cooldown that this began: it says more
 
-    def _note(self, task: VideoTask, outcome: Outcome, row: VideoTask | None, seconds: float) -> None:
-        ending = ending_of(outcome, row)
+    def _report(self, task: VideoTask, outcome: Outcome, row: VideoTask | None, seconds: float) -> None:
+        ending = attempt_result(outcome, row)
         detail = row.lease.detail if row else "somebody else holds it now"
-        attempt = Attempt(task=row or task, ending=ending, seconds=seconds, detail=detail)
-        self._summary.endings[ending] += 1
+        attempt = Attempt(task=row or task, result=ending, seconds=seconds, detail=detail)
+        self._summary.results[ending] += 1
         self._summary.attempts.append(attempt)
         log.log(
-            logging.INFO if ending is Ending.DONE else logging.WARNING, "%s: %s: %s", describe(task), ending, detail
+            logging.INFO if ending is AttemptResult.DONE else logging.WARNING,
+            "%s: %s: %s",
+            describe(task),
+            ending,
+            detail,
         )
         self.on_attempt(attempt)
 
@@ -345,7 +349,7 @@ class Worker:
         try:
             if self._running:
                 self._stop_attempts()
-                self._take_in([future for future in self._running if future.done()])
+                self._collect_finished([future for future in self._running if future.done()])
             if self._ended:
                 self._record()
         finally:
@@ -357,7 +361,7 @@ class Worker:
 
     def _stop_attempts(self) -> None:
         """Again and again: an attempt may be starting its process at this very moment."""
-        endable = [future for future in self._running if not isinstance(future, Unendable)]
+        endable = [future for future in self._running if not isinstance(future, UncancellableFuture)]
         for future in endable:
             future.cancel()
         until = time.monotonic() + STOP_SECONDS
@@ -414,22 +418,22 @@ def wait_for_the_store(queue: Queue, claims: Sequence[Claim[Any]], error: StoreU
     time.sleep(RECORD_AGAIN_SECONDS)
 
 
-def wait_to_begin(gate: Gate, table: Table[Any], row: Row) -> Closed | None:
+def wait_to_begin(admission: Admission, table: Table[Any], row: Row) -> Blocked | None:
     """Wait until the machine's pace lets an attempt at the row begin; why not, when the gate closes meanwhile."""
-    while (closed := gate.closed_to(table, row)) is None:
-        seconds = gate.seconds_until_begin(row)
+    while (closed := admission.blocked_for(table, row)) is None:
+        seconds = admission.start_delay_seconds(row)
         if not seconds:
             return None
         time.sleep(min(seconds, PACE_LOOK_SECONDS))
     return closed
 
 
-def ending_of(outcome: Outcome, row: VideoTask | None) -> Ending:
+def attempt_result(outcome: Outcome, row: VideoTask | None) -> AttemptResult:
     """What an outcome did to a row that `Queue.settle` returned."""
     if row is None:
-        return Ending.LOST
+        return AttemptResult.LOST
     if isinstance(outcome, Failure) and outcome.verdict in NOT_TO_BLAME:
-        return Ending.GIVEN_BACK
+        return AttemptResult.GIVEN_BACK
     if isinstance(outcome, Failure) and outcome.verdict is Verdict.LATER:
-        return Ending.LATER
-    return {State.DONE: Ending.DONE, State.DEAD: Ending.DEAD}.get(row.lease.state, Ending.RETRY)
+        return AttemptResult.LATER
+    return {State.DONE: AttemptResult.DONE, State.DEAD: AttemptResult.DEAD}.get(row.lease.state, AttemptResult.RETRY)

@@ -64,7 +64,7 @@ class MessageKeeper:
         self.warning(message)
 
 
-class _Row(NamedTuple):
+class _Rule(NamedTuple):
     """When an error says `pattern`, it is an `error` with that `reason`."""
 
     error: type[AttemptError]
@@ -78,56 +78,56 @@ class _Row(NamedTuple):
 # fmt: off
 _MACHINE = (
     # Whoever raises it. Neither the video nor YouTube is to blame.
-    _Row(UnfitError, "disk-full", r"no space left on device|disk quota exceeded"),
-    _Row(UnfitError, "no-ffmpeg", r"ffmpeg (?:is )?not (?:found|installed)|ffprobe (?:and ffmpeg )?not found"),
+    _Rule(UnfitError, "disk-full", r"no space left on device|disk quota exceeded"),
+    _Rule(UnfitError, "no-ffmpeg", r"ffmpeg (?:is )?not (?:found|installed)|ffprobe (?:and ffmpeg )?not found"),
 )
-_OFFLINE = _Row(UnfitError, "offline",
+_OFFLINE = _Rule(UnfitError, "offline",
     r"failed to resolve '|name or service not known|name resolution|network is unreachable|no route to host|"
     r"proxy.*connection refused")
-_NO_JS = _Row(UnfitError, "no-js-runtime", r"no supported javascript runtime")
+_NO_JS = _Rule(UnfitError, "no-js-runtime", r"no supported javascript runtime")
 
 _THROTTLED = (
     # Before "Video unavailable" and before every other "Sign in to confirm": YouTube puts both in front of a rate limit.
-    _Row(ThrottledError, "bot-check", r"confirm you're not a bot|captcha|your ip is likely being blocked"),
-    _Row(ThrottledError, "rate-limit", r"content isn't available, try again later|rate.limited by youtube|unusual traffic"),
-    _Row(ThrottledError, "http-429", r"http error 429|too many requests"),
+    _Rule(ThrottledError, "bot-check", r"confirm you're not a bot|captcha|your ip is likely being blocked"),
+    _Rule(ThrottledError, "rate-limit", r"content isn't available, try again later|rate.limited by youtube|unusual traffic"),
+    _Rule(ThrottledError, "http-429", r"http error 429|too many requests"),
 )
 _CERTAIN = (
     *_THROTTLED,
     # Before copyright: "who has blocked it in your country on copyright grounds".
-    _Row(PermanentError, "region", r"available in your (?:country|location)|blocked it in your country|geo.?restrict"),
+    _Rule(PermanentError, "region", r"available in your (?:country|location)|blocked it in your country|geo.?restrict"),
     # Before needs-account: "Sign in if you've been granted access to this video".
-    _Row(PermanentError, "private", r"private video|(?:video|playlist) is private"),
-    _Row(PermanentError, "needs-account",
+    _Rule(PermanentError, "private", r"private video|(?:video|playlist) is private"),
+    _Rule(PermanentError, "needs-account",
         r"members on level|join this channel|members.only|music premium|premium members|confirm your age|age.restricted|"
         r"inappropriate for some users|requires payment|only available for registered users|login details are needed"),
     # Before copyright: "terminated due to multiple third-party claims of copyright infringement".
-    _Row(PermanentError, "terminated", r"(?:account|channel) .*terminated|closed their youtube account"),
-    _Row(PermanentError, "copyright", r"copyright (?:claim|grounds|infringement)"),
-    _Row(PermanentError, "removed", r"has been removed|was removed (?:because|for|by|due)"),
-    _Row(PermanentError, "no-such-source",
+    _Rule(PermanentError, "terminated", r"(?:account|channel) .*terminated|closed their youtube account"),
+    _Rule(PermanentError, "copyright", r"copyright (?:claim|grounds|infringement)"),
+    _Rule(PermanentError, "removed", r"has been removed|was removed (?:because|for|by|due)"),
+    _Rule(PermanentError, "no-such-source",
         r"the playlist does not exist|this channel does not exist|does not have an? \S+ tab|playlist type is unviewable"),
     # own_network.py says it, to whatever connects; yt-dlp keeps of it now and then the text alone.
-    _Row(PermanentError, "own-network", r"\bthe worker's own network\b"),
-    _Row(PermanentError, "drm", r"drm protected"),
-    _Row(PermanentError, "unsupported-url", r"unsupported url|no suitable extractor|is not a valid url|invalid url"),
-    _Row(LaterError, "upcoming", r"premieres? (?:in|on|will begin)|live (?:event|stream) will begin|stream offline"),
-    _Row(LaterError, "not-live", r"not currently live"),
-    _Row(LaterError, "live", r"(?:is|still) live now|does not pass filter \(.*is_live"),
-    _Row(LaterError, "processing", r"we're processing this video|is (?:still )?being processed|live event has ended"),
+    _Rule(PermanentError, "own-network", r"\bthe worker's own network\b"),
+    _Rule(PermanentError, "drm", r"drm protected"),
+    _Rule(PermanentError, "unsupported-url", r"unsupported url|no suitable extractor|is not a valid url|invalid url"),
+    _Rule(LaterError, "upcoming", r"premieres? (?:in|on|will begin)|live (?:event|stream) will begin|stream offline"),
+    _Rule(LaterError, "not-live", r"not currently live"),
+    _Rule(LaterError, "live", r"(?:is|still) live now|does not pass filter \(.*is_live"),
+    _Rule(LaterError, "processing", r"we're processing this video|is (?:still )?being processed|live event has ended"),
 )
 _VAGUE = (
     # After the warnings, because a block looks like this too.
     # yt-dlp#17497: said of all videos while yt-dlp asked with the wrong client; it means nothing for this one.
-    _Row(TransientError, "not-embeddable", r"playback on other websites has been disabled"),
-    _Row(GoneError, "no-such-source", r"does the playlist exist|channel/playlist does not exist"),
-    _Row(GoneError, "gone",
+    _Rule(TransientError, "not-embeddable", r"playback on other websites has been disabled"),
+    _Rule(GoneError, "no-such-source", r"does the playlist exist|channel/playlist does not exist"),
+    _Rule(GoneError, "gone",
         r"video unavailable|video is(?: not| no longer|n't) available|content isn't available|"
         r"recording is not available|channel is not available|video does(?:n't| not) exist"),
-    _Row(TransientError, "timeout", r"timed? ?out"),
-    _Row(TransientError, "incomplete", r"incomplete (?:data|yt initial data) received"),
-    _Row(TransientError, "no-formats", r"no video formats found|requested format is not available|any player response"),
-    _Row(TransientError, "network", r"connection|remote end closed|bytes read|downloaded \d+ bytes, expected|ssl"),
+    _Rule(TransientError, "timeout", r"timed? ?out"),
+    _Rule(TransientError, "incomplete", r"incomplete (?:data|yt initial data) received"),
+    _Rule(TransientError, "no-formats", r"no video formats found|requested format is not available|any player response"),
+    _Rule(TransientError, "network", r"connection|remote end closed|bytes read|downloaded \d+ bytes, expected|ssl"),
 )
 # fmt: on
 
@@ -191,7 +191,7 @@ def _throttled_by(messages: Sequence[str]) -> tuple[type[AttemptError], str] | N
     return _first(_THROTTLED, *messages) or _blocked(set(statuses))
 
 
-def _first(rows: Sequence[_Row], *texts: str) -> tuple[type[AttemptError], str] | None:
+def _first(rows: Sequence[_Rule], *texts: str) -> tuple[type[AttemptError], str] | None:
     return next(((row.error, row.reason) for row in rows for text in texts if row.says(text)), None)
 
 

@@ -27,7 +27,7 @@ _STREAMED = frozenset(("is_live", "is_upcoming", "was_live", "post_live"))
 
 
 @dataclass(slots=True)
-class Page:
+class ListPage:
     """A page of a list, as far as it was read."""
 
     entries: int = 0
@@ -42,7 +42,7 @@ class Page:
 
 
 @dataclass(slots=True, kw_only=True)
-class Walk:
+class ListReader:
     """One list that is being read."""
 
     kind: VideoKind | None
@@ -50,16 +50,16 @@ class Walk:
     newest_first: bool
     most: int | None
     """So many videos are wanted of it; None: all."""
-    page: Page = field(default_factory=Page)
+    page: ListPage = field(default_factory=ListPage)
     _kept: int = 0
 
     @property
     def is_full(self) -> bool:
         return self.most is not None and self._kept >= self.most
 
-    def turn(self) -> Page:
+    def turn(self) -> ListPage:
         """Begin a new page; the old one."""
-        page, self.page = self.page, Page()
+        page, self.page = self.page, ListPage()
         return page
 
     def lets_through(

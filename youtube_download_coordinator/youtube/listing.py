@@ -28,7 +28,7 @@ from youtube_download_coordinator.sources.urls import Kind, Target, channel_of, 
 from youtube_download_coordinator.youtube.error_rules import MessageKeeper, classify
 from youtube_download_coordinator.youtube.list_reader import (
     PAGE_ENTRIES,
-    Walk,
+    ListReader,
     candidate,
     is_newest_first,
     kind_of,
@@ -273,19 +273,19 @@ class _Lister:
         if walk.page.entries:
             yield from self._turn(walk, end="whole")
 
-    def _walk(self, where: Target) -> Walk:
+    def _walk(self, where: Target) -> ListReader:
         """How a list is read. Looked at again, one that is newest first ends at what is known, and not after FirstVideos."""
         newest_first, most = is_newest_first(where), self._filters.first_videos
         if most and newest_first and self._go_on:
             most = max(most, CAPPED_RESCAN_VIDEOS)
-        return Walk(kind=kind_of(where), newest_first=newest_first, most=most)
+        return ListReader(kind=kind_of(where), newest_first=newest_first, most=most)
 
     def _wants(self, tab: Target) -> bool:
         """Whether a tab of a channel is opened. Videos for members stand in all of them."""
         kind = kind_of(tab)
         return kind is None or kind in self._kinds or VideoKind.MEMBERS in self._kinds
 
-    def _turn(self, walk: Walk, end: Literal["", "whole"] = "") -> Generator[Listed, None, bool]:
+    def _turn(self, walk: ListReader, end: Literal["", "whole"] = "") -> Generator[Listed, None, bool]:
         """Turn the page of a list, which says what was left out of it; whether to read on."""
         page = walk.turn()
         asks = self._go_on is not None and walk.newest_first
@@ -314,7 +314,7 @@ class _Lister:
             if entry:
                 yield entry
 
-    def _entry(self, entry: Info, walk: Walk) -> Iterator[Listed]:
+    def _entry(self, entry: Info, walk: ListReader) -> Iterator[Listed]:
         """One entry as an item, if it is one that was not seen yet and that the filters let through."""
         self._entries += 1
         walk.page.entries += 1

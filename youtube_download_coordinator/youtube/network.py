@@ -14,7 +14,7 @@ from typing import Any
 from youtube_download_coordinator.errors import UnfitError
 from youtube_download_coordinator.youtube.cookies import read_cookies
 from youtube_download_coordinator.youtube.error_rules import MessageKeeper, without_logins
-from youtube_download_coordinator.youtube.ssrf_guard import keep_out_of_own_network
+from youtube_download_coordinator.youtube.ssrf_guard import block_private_addresses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Network:
     def guard_this_process(self) -> None:
         """Keep this process, a child, out of the worker's own network for good; YouTube leads nobody there."""
         if self.allow_other_sites and not self.allow_private_addresses:
-            keep_out_of_own_network(self.proxy)
+            block_private_addresses(self.proxy)
 
     def youtube_dl(self, own: Mapping[str, Any], keeper: MessageKeeper) -> Any:
         """A YoutubeDL with these options, ours for the network, and the person's.

@@ -29,13 +29,13 @@ Place = tuple[str, int]
 """An IP address and a port."""
 
 
-class OwnNetworkError(PermanentError, OSError):
+class PrivateAddressError(PermanentError, OSError):
     """A connection that is not made: no address of anybody else's. As an OSError it is one to the library that connects."""
 
     default_reason = "own-network"
 
 
-def keep_out_of_own_network(proxy: str = "") -> None:
+def block_private_addresses(proxy: str = "") -> None:
     """From now on this process connects to public addresses only, and to its proxies (`proxy`, else the environment's).
 
     What connects elsewhere gets an OwnNetworkError. So does what starts a program with an address to fetch, which nobody could
@@ -75,13 +75,13 @@ def _check_connection(family: int, address: Any, proxies: frozenset[Place]) -> N
         return  # no URL leads to a socket in the file system
     host, port = address[:2]
     if not is_public(host) and (host, port) not in proxies:
-        raise OwnNetworkError(f"{host} is an address of the worker's own network; {HOW_TO_ALLOW}")
+        raise PrivateAddressError(f"{host} is an address of the worker's own network; {HOW_TO_ALLOW}")
 
 
 def _check_program(arguments: Any) -> None:
     words = [arguments] if isinstance(arguments, str | bytes) else arguments or ()
     if any(_ADDRESS.match(word) for word in words if isinstance(word, str)):
-        raise OwnNetworkError(
+        raise PrivateAddressError(
             f"only another program could fetch this stream, from the worker's own network too; {HOW_TO_ALLOW}"
         )
 

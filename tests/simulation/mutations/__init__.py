@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
-from tests.simulation.mutations import gate, rules, sheet
+from tests.simulation.mutations import admission, rules, sheet
 
 MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
     mutation.__name__: mutation
@@ -41,15 +41,15 @@ MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         rules.claimed_before_the_pause_is_over,
         rules.tried_for_ever,
         rules.renewed_for_ever,
-        gate.everybody_probes,
-        gate.probe_is_not_renewed,
-        gate.gate_asked_only_before_a_claim,
-        gate.claimed_before_a_cooldown_begun_after_it,
-        gate.throttled_worker_stops_alone,
-        gate.nonsense_goes_on,
-        gate.pause_ends_at_once,
-        gate.pause_of_the_fleet_overlooked,
-        gate.names_in_control_taken_literally,
+        admission.everybody_probes,
+        admission.probe_is_not_renewed,
+        admission.gate_asked_only_before_a_claim,
+        admission.claimed_before_a_cooldown_begun_after_it,
+        admission.throttled_worker_stops_alone,
+        admission.nonsense_goes_on,
+        admission.pause_ends_at_once,
+        admission.pause_of_the_fleet_overlooked,
+        admission.names_in_control_taken_literally,
     )
 }
 """By name."""

@@ -11,7 +11,7 @@ from unittest import mock
 
 from youtube_download_coordinator.models import Failure, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue, lifecycle
-from youtube_download_coordinator.queue.lifecycle import At, Policy
+from youtube_download_coordinator.queue.lifecycle import Moment, RetryPolicy
 from youtube_download_coordinator.queue.queue import END_OF_TIME
 from youtube_download_coordinator.queue.store import Change, Table, Where
 from youtube_download_coordinator.stores.sheets import snapshot as views
@@ -84,7 +84,7 @@ def taken_over_without_a_version() -> Iterator[None]:
         stalled = self.store.scan(table, Where(state=State.HELD, due=self.store.now()), limit=count)
         return [*stalled, *due(self, table, count, except_ids)][:count]
 
-    def claimed(row: Any, at: At, holder: str, policy: Policy) -> Any:
+    def claimed(row: Any, at: Moment, holder: str, policy: RetryPolicy) -> Any:
         if row.lease.state is State.PENDING:
             return claim(row, at, holder, policy)
         waiting = replace(row, lease=replace(row.lease, state=State.PENDING, version=row.lease.version - 1))
@@ -127,7 +127,7 @@ def throttled_attempts_are_counted() -> Iterator[None]:
     """An attempt that YouTube throttled counts as a failed one of its video."""
     fail = lifecycle.fail
 
-    def counted(row: Any, at: At, failure: Failure, policy: Policy) -> Any:
+    def counted(row: Any, at: Moment, failure: Failure, policy: RetryPolicy) -> Any:
         throttled = failure.verdict is Verdict.THROTTLED
         return fail(row, at, replace(failure, verdict=Verdict.RETRY) if throttled else failure, policy)
 
@@ -162,7 +162,7 @@ def tried_for_ever() -> Iterator[None]:
     """A video that failed often enough is tried again all the same."""
     retry = lifecycle._retry_or_give_up
 
-    def retried(row: Any, at: At, failure: Failure, policy: Policy, max_tries: int | None) -> Any:
+    def retried(row: Any, at: Moment, failure: Failure, policy: RetryPolicy, max_tries: int | None) -> Any:
         return retry(row, at, failure, policy, max_tries if max_tries == 1 else None)
 
     with mock.patch.object(lifecycle, "_retry_or_give_up", retried):

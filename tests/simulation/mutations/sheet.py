@@ -24,12 +24,12 @@ from youtube_download_coordinator.stores.sheets import snapshot as views
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.cells import status_text
-from youtube_download_coordinator.stores.sheets.compare_and_swap import Swaps
+from youtube_download_coordinator.stores.sheets.compare_and_swap import CompareAndSwap
 from youtube_download_coordinator.stores.sheets.layout import TEXT_MAX_CHARACTERS, Tab, text_cell
-from youtube_download_coordinator.stores.sheets.lease_codec import Word, write_word
+from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, encode_lease
 from youtube_download_coordinator.stores.sheets.projection import Projections
 from youtube_download_coordinator.stores.sheets.row_moves import Mover
-from youtube_download_coordinator.stores.sheets.spreadsheet import Book, Ledger
+from youtube_download_coordinator.stores.sheets.spreadsheet import RowIndex, Spreadsheet
 
 SHEETS = "youtube_download_coordinator.stores.sheets."
 
@@ -38,26 +38,26 @@ SHEETS = "youtube_download_coordinator.stores.sheets."
 def claim_by_write_and_verify() -> Iterator[None]:
     """A claim is written over whatever stands in the row's line and read back, as the first implementation did."""
 
-    def swap(self: Swaps, name: str, changes: Sequence[Change[Any]]) -> list[int]:
+    def swap(self: CompareAndSwap, name: str, changes: Sequence[Change[Any]]) -> list[int]:
         tab = self._book.tab(name)
-        self._book.look([name], if_older_than_seconds=0)
-        lines = {mark.lease: at for at, mark in enumerate(self._book.view(name).marks)}
-        places = [lines.get(write_word(change.seen)) for change in changes]
+        self._book.reload([name], if_older_than_seconds=0)
+        lines = {mark.lease: at for at, mark in enumerate(self._book.snapshot(name).key_cells)}
+        places = [lines.get(encode_lease(change.seen)) for change in changes]
         writes = [
-            _write_cell(tab.sheet_id, at, tab.column("Lease"), write_word(change.new))
+            _write_cell(tab.sheet_id, at, tab.column("Lease"), encode_lease(change.new))
             for at, change in zip(places, changes, strict=True)
             if at is not None
         ]
         if writes:
             self._book.connection.write(writes)
-        self._book.look([name], if_older_than_seconds=0)
-        marks = self._book.view(name).marks
+        self._book.reload([name], if_older_than_seconds=0)
+        marks = self._book.snapshot(name).key_cells
         return [
-            int(at is not None and at < len(marks) and marks[at].lease == write_word(change.new))
+            int(at is not None and at < len(marks) and marks[at].lease == encode_lease(change.new))
             for at, change in zip(places, changes, strict=True)
         ]
 
-    with mock.patch.object(Swaps, "swap", swap):
+    with mock.patch.object(CompareAndSwap, "swap", swap):
         yield
 
 
@@ -65,18 +65,18 @@ def claim_by_write_and_verify() -> Iterator[None]:
 def swap_that_ignores_its_answer() -> Iterator[None]:
     """A swap is sent, and taken for won without looking at how many cells Google says it changed."""
 
-    def swap(self: Swaps, name: str, changes: Sequence[Change[Any]]) -> list[int]:
+    def swap(self: CompareAndSwap, name: str, changes: Sequence[Change[Any]]) -> list[int]:
         self._send(name, changes)
         return [1] * len(changes)
 
-    with mock.patch.object(Swaps, "swap", swap):
+    with mock.patch.object(CompareAndSwap, "swap", swap):
         yield
 
 
 @contextmanager
 def words_without_a_nonce() -> Iterator[None]:
     """Words, and the names of token batches, have no nonce: two machines may make the same one."""
-    with mock.patch.object(Queue, "_nonce", _no_nonce), mock.patch.object(Book, "nonce", _no_nonce):
+    with mock.patch.object(Queue, "_nonce", _no_nonce), mock.patch.object(Spreadsheet, "nonce", _no_nonce):
         yield
 
 
@@ -84,7 +84,7 @@ def words_without_a_nonce() -> Iterator[None]:
 def status_read_without_shown() -> Iterator[None]:
     """What stands in Status is taken for a person's word, also where it only lags behind the lease."""
 
-    def asked(word: Word, status: str, shown: str) -> Status | None:
+    def asked(word: EncodedLease, status: str, shown: str) -> Status | None:
         typed = status.strip().lower()
         known = {Status.PENDING.value, Status.DONE.value, Status.ERROR.value}
         if word.lease is None or typed not in known or typed == status_text(word.lease.state):
@@ -114,15 +114,15 @@ def inserting_without_the_token() -> Iterator[None]:
     """Rows are appended after a look at which keys are known, without the token that says nobody was first."""
 
     def token_batch(
-        self: Book,
-        build: Callable[[Ledger], list[Json]],
+        self: Spreadsheet,
+        build: Callable[[RowIndex], list[Json]],
         *,
         show: Callable[[], Sequence[str]] = tuple,
         by_line: bool = True,
     ) -> Json:
-        return self.connection.write(build(self.read_ledger()), show=list(show()))
+        return self.connection.write(build(self.read_row_index()), show=list(show()))
 
-    with mock.patch.object(Book, "token_batch", token_batch):
+    with mock.patch.object(Spreadsheet, "token_batch", token_batch):
         yield
 
 
@@ -135,7 +135,7 @@ def renewal_beside_a_result() -> Iterator[None]:
         renewable = [claim for claim in self._held if claim.renew_until is None or before < claim.renew_until]
         lost = [claim for table, claims in _by_table(renewable) for claim in self._renew(table, claims, before)]
         for claim in lost:
-            self._let_go(claim)
+            self._drop(claim)
         return lost
 
     with mock.patch.object(Queue, "renew", renew):
@@ -176,13 +176,13 @@ def user_entered() -> Iterator[None]:
 def lost_answer_taken_for_a_failure() -> Iterator[None]:
     """A swap without an answer counts as lost: nobody looks whether it was applied, or comes to be."""
 
-    def swap(self: Swaps, name: str, changes: Sequence[Change[Any]]) -> list[int]:
+    def swap(self: CompareAndSwap, name: str, changes: Sequence[Change[Any]]) -> list[int]:
         try:
             return self._send(name, changes)
         except connection.AnswerLost:
             return [0] * len(changes)
 
-    with mock.patch.object(Swaps, "swap", swap):
+    with mock.patch.object(CompareAndSwap, "swap", swap):
         yield
 
 
@@ -190,12 +190,12 @@ def lost_answer_taken_for_a_failure() -> Iterator[None]:
 def rows_read_before_the_token() -> Iterator[None]:
     """A token batch reads the rows first and then the token: what others add in between is not seen."""
 
-    def read_ledger(self: Book) -> Ledger:
-        ledger = self._read_ledger_of("")
+    def read_ledger(self: Spreadsheet) -> RowIndex:
+        ledger = self._read_row_index_of("")
         ledger.token = layout.token_of(self.connection.properties("namedRanges"))
         return ledger
 
-    with mock.patch.object(Book, "read_ledger", read_ledger):
+    with mock.patch.object(Spreadsheet, "read_ledger", read_ledger):
         yield
 
 
@@ -225,7 +225,7 @@ def adoption_forgets_what_it_covered() -> Iterator[None]:
     settled: Any = Adoption._settled
 
     def settled_blindly(self: Adoption, *given: Any) -> str:
-        word: str = settled(self, *(replace(each, slots=[]) if isinstance(each, Ledger) else each for each in given))
+        word: str = settled(self, *(replace(each, slots=[]) if isinstance(each, RowIndex) else each for each in given))
         return word
 
     with mock.patch.object(Adoption, "_settled", settled_blindly):

@@ -45,7 +45,7 @@ def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
 
 
 def held(queue: Queue, row_id: int) -> Claim[VideoTask]:
-    claim = queue.claim_at_once(VIDEO_TASKS, row_id)
+    claim = queue.claim_now(VIDEO_TASKS, row_id)
     assert claim
     return claim
 
@@ -103,7 +103,7 @@ def test_a_program_reads_every_column_parted_by_tabs(ydc: Ydc) -> None:
 
 
 def test_where_nothing_fits_it_is_said_where_something_would(ydc: Ydc, queue: Queue) -> None:
-    source = queue.claim_at_once(SOURCES, 1)
+    source = queue.claim_now(SOURCES, 1)
     assert source
     queue.settle([(source, PRIVATE)])
     said = "ydc: no row of videos or dead-letters fits; of sources 1 would: ydc list --table sources\n"

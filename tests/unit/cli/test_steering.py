@@ -49,7 +49,7 @@ def test_a_fleet_is_paused_and_goes_on(queue: Queue, ydc: Ydc) -> None:
 
 def test_a_pause_may_have_an_end(queue: Queue, ydc: Ydc) -> None:
     assert ydc("pause", "--minutes", "90").startswith("fleet: paused until 2")
-    closed = queue.gate.closed()
+    closed = queue.admission.blocked()
     assert closed
     assert closed.until
     assert timedelta(minutes=89) < closed.until - queue.store.now() < timedelta(minutes=91)
@@ -65,8 +65,8 @@ def test_a_cooldown_is_shown_and_lifted(queue: Queue, ydc: Ydc) -> None:
     queue.settle([(claim, Failure(verdict=Verdict.THROTTLED, reason="bot-check", message="=1+1"))])
     shown = json.loads(ydc("status", "--json"))["controls"]
     assert shown["fleet"]["value"] == "running"
-    assert shown[queue.gate.cooldown_name]["value"] == "cooling"
-    assert shown[queue.gate.cooldown_name]["reason"].endswith("bot-check: =1+1")
+    assert shown[queue.admission.cooldown_name]["value"] == "cooling"
+    assert shown[queue.admission.cooldown_name]["reason"].endswith("bot-check: =1+1")
     assert "cooling" in ydc("status")
-    assert ydc("resume", "--cooldown").splitlines()[1].startswith(f"{queue.gate.cooldown_name}: clear")
+    assert ydc("resume", "--cooldown").splitlines()[1].startswith(f"{queue.admission.cooldown_name}: clear")
     assert len(queue.claim(VIDEO_TASKS, 3)) == 3

@@ -22,7 +22,7 @@ from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
 from youtube_download_coordinator.workers.expansion import Expansion
-from youtube_download_coordinator.workers.worker import Attempt, Ending
+from youtube_download_coordinator.workers.worker import Attempt, AttemptResult
 
 NASTY_TITLE = "\x1b]0;owned\x07[red]Title[/red]"
 RED = "\x1b[31m"
@@ -228,8 +228,8 @@ def test_the_status_is_shown_again_and_again_until_it_is_interrupted(folder: Pat
     assert process.returncode == 0
 
 
-def attempt(ending: Ending) -> Attempt:
-    return Attempt(task=new_video(1), ending=ending, seconds=1, detail="")
+def attempt(ending: AttemptResult) -> Attempt:
+    return Attempt(task=new_video(1), result=ending, seconds=1, detail="")
 
 
 def test_progress_tells_what_is_listed_and_what_is_left_and_for_how_long(queue: Queue) -> None:
@@ -241,7 +241,7 @@ def test_progress_tells_what_is_listed_and_what_is_left_and_for_how_long(queue: 
     progress.processes()
     queue.claim(VIDEO_TASKS, 4)
     progress.monotonic = lambda: 7230.0
-    for ending in (Ending.DONE, Ending.DONE, Ending.DEAD, Ending.RETRY):
+    for ending in (AttemptResult.DONE, AttemptResult.DONE, AttemptResult.DEAD, AttemptResult.RETRY):
         progress.attempted(attempt(ending))
     assert str(progress) == "4 claimed · 2 done · 2 failed · 8 left · 480 an hour · about 1 min to go · 2.0 h so far"
 
@@ -249,7 +249,7 @@ def test_progress_tells_what_is_listed_and_what_is_left_and_for_how_long(queue: 
 def test_progress_says_that_it_waits_when_nothing_may_be_claimed_yet(queue: Queue) -> None:
     progress = Progress(queue)
     progress.processes()
-    progress.attempted(attempt(Ending.RETRY))
+    progress.attempted(attempt(AttemptResult.RETRY))
     assert "0 claimed · 0 done · 1 failed · 1 left · waiting until they may be tried again" in str(progress)
 
 

@@ -37,11 +37,13 @@ def _nothing_is_left() -> Iterator[None]:
     assert threading.active_count() <= threads
 
 
-def run(target: str, payload: Any = None, seconds: float = LONG) -> contextlib.AbstractContextManager[children.Child]:
+def run(
+    target: str, payload: Any = None, seconds: float = LONG
+) -> contextlib.AbstractContextManager[children.ChildProcess]:
     return children.run(f"tests.support.bad_processors:{target}", payload or {}, deadline_seconds=seconds, name=target)
 
 
-def family(child: children.Child) -> list[psutil.Process]:
+def family(child: children.ChildProcess) -> list[psutil.Process]:
     supervisor = psutil.Process(child.pid)
     return [supervisor, *supervisor.children(recursive=True)]
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from tests.support.faulty_store import ClockedStore
-from tests.support.rows import make_gate, make_queue, new_source, new_video
+from tests.support.rows import make_admission, make_queue, new_source, new_video
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.models import Control, Done, Failure, Outcome, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.queue.admission import Gate
-from youtube_download_coordinator.queue.rate_limit import Pace
+from youtube_download_coordinator.queue.admission import Admission
+from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 
 BOT_CHECK = Failure(verdict=Verdict.THROTTLED, reason="bot-check", message="Sign in to confirm you're not a bot")
@@ -39,7 +39,7 @@ def worker(store: ClockedStore, board: ClockedStore) -> Callable[..., Queue]:
 
     def make(name: str = "host-a/1", **more: Any) -> Queue:
         queue = make_queue(store, name)
-        queue.gate = make_gate(store, name, board=board if name.startswith("host-a/") else None, **more)
+        queue.admission = make_admission(store, name, board=board if name.startswith("host-a/") else None, **more)
         return queue
 
     return make
@@ -56,7 +56,7 @@ def throttle(queue: Queue) -> Control:
 
 
 def line(queue: Queue) -> Control:
-    (found,) = [each for each in queue.store.controls() if each.name == queue.gate.cooldown_name]
+    (found,) = [each for each in queue.store.controls() if each.name == queue.admission.cooldown_name]
     return found
 
 
@@ -83,7 +83,7 @@ def test_a_throttled_attempt_closes_the_machine_and_no_other(worker: Callable[..
     assert one.claim(VIDEO_TASKS, 5) == two.claim(VIDEO_TASKS, 5) == []
     assert two.claim(SOURCES, 1) == []
     assert len(elsewhere.claim(VIDEO_TASKS, 5)) == 5
-    closed = two.gate.closed()
+    closed = two.admission.blocked()
     assert closed
     assert closed.until == begun.until
     assert closed.why.endswith(begun.reason)
@@ -118,15 +118,15 @@ def test_a_closed_gate_costs_no_look_at_the_rows(worker: Callable[..., Queue], s
 def test_a_paused_fleet_claims_nothing_until_it_goes_on(worker: Callable[..., Queue], store: ClockedStore) -> None:
     one, elsewhere = worker(), worker("host-b/1")
     add(one)
-    one.gate.pause(store.now() + PAUSE, "Ana sorts the sheet")
-    closed = elsewhere.gate.closed()
+    one.admission.pause(store.now() + PAUSE, "Ana sorts the sheet")
+    closed = elsewhere.admission.blocked()
     assert closed
     assert "the fleet is paused until 2" in closed.why
     assert closed.why.endswith("Z: Ana sorts the sheet")
     assert elsewhere.claim(VIDEO_TASKS, 1) == []
-    assert one.gate.resume("Ana")
+    assert one.admission.resume("Ana")
     assert len(elsewhere.claim(VIDEO_TASKS, 1)) == 1
-    one.gate.pause(store.now() + PAUSE, "")
+    one.admission.pause(store.now() + PAUSE, "")
     store.ahead += 2 * PAUSE
     assert len(elsewhere.claim(VIDEO_TASKS, 1)) == 1
 
@@ -135,7 +135,7 @@ def test_why_it_is_closed_is_said_once(worker: Callable[..., Queue], caplog: pyt
     queue = worker()
     queue.store.set_control("fleet", lambda line: Control(name="fleet", value="psst"))
     for _ in range(3):
-        assert queue.gate.closed()
+        assert queue.admission.blocked()
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert said == [
         "nothing is begun: the fleet is paused",
@@ -155,7 +155,7 @@ def test_what_was_seen_last_holds_while_the_store_is_unavailable(
             raise StoreUnavailable("no answer")
 
         patch.setattr(store, "controls", controls)
-        assert queue.gate.closed()
+        assert queue.admission.blocked()
 
 
 # --- one probe -------------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def test_when_the_pause_has_passed_one_worker_tries_one_row(worker: Callable[...
     store.ahead += PAUSE
     (claim,) = two.claim(VIDEO_TASKS, 5)
     assert one.claim(VIDEO_TASKS, 5) == two.claim(VIDEO_TASKS, 5) == []
-    mine, other = two.gate.closed(), one.gate.closed()
+    mine, other = two.admission.blocked(), one.admission.blocked()
     assert mine
     assert other
     assert (mine.by_own_probe, other.by_own_probe) == (True, False)
@@ -227,11 +227,11 @@ def test_what_is_held_since_before_a_cooldown_waits_for_the_probe(
     held, *_ = one.claim(VIDEO_TASKS, 3)
     throttle(two)
     store.ahead = PAUSE
-    assert one.gate.closed() is None, "one row may be claimed, as the probe"
-    assert one.gate.closed_to(VIDEO_TASKS, held.row)
+    assert one.admission.blocked() is None, "one row may be claimed, as the probe"
+    assert one.admission.blocked_for(VIDEO_TASKS, held.row)
     (probe,) = two.claim(VIDEO_TASKS, 3)
-    assert two.gate.closed_to(VIDEO_TASKS, probe.row) is None
-    assert two.gate.closed_to(VIDEO_TASKS, held.row)
+    assert two.admission.blocked_for(VIDEO_TASKS, probe.row) is None
+    assert two.admission.blocked_for(VIDEO_TASKS, held.row)
 
 
 def test_a_claim_that_meets_a_cooldown_half_way_takes_no_probe(
@@ -244,14 +244,14 @@ def test_a_claim_that_meets_a_cooldown_half_way_takes_no_probe(
     def another_is_faster(verb: str) -> bool:
         if verb == "swap":
             store.fails = it_is_throttled
-            claimed.append(two.claim_at_once(VIDEO_TASKS, 1))
+            claimed.append(two.claim_now(VIDEO_TASKS, 1))
             add(two)
         return False
 
     def it_is_throttled(verb: str) -> bool:
         if verb == "scan" and claimed and claimed[0]:
             store.fails = lambda verb: False
-            two.gate.heard(VIDEO_TASKS, claimed[0].row, BOT_CHECK)
+            two.admission.record_outcome(VIDEO_TASKS, claimed[0].row, BOT_CHECK)
             store.ahead = PAUSE
         return False
 
@@ -351,13 +351,13 @@ def test_a_video_that_is_throttled_begins_anew_the_cooldown_that_a_person_lifted
 def test_a_person_sets_one_with_and_without_an_end(worker: Callable[..., Queue], store: ClockedStore) -> None:
     queue = worker()
     add(queue)
-    name, until = queue.gate.cooldown_name, store.now() + timedelta(hours=5)
+    name, until = queue.admission.cooldown_name, store.now() + timedelta(hours=5)
     store.set_control(name, lambda line: Control(name=name, value="cooling", until=until))
-    closed = queue.gate.closed()
+    closed = queue.admission.blocked()
     assert closed
     assert closed.until == until
     store.set_control(name, lambda line: Control(name=name, value="Cooling"))
-    closed = queue.gate.closed()
+    closed = queue.admission.blocked()
     assert closed
     assert closed.until
     assert timedelta(minutes=14) < closed.until - store.now() < timedelta(minutes=16)
@@ -371,46 +371,46 @@ def row(queue: Queue, key: str = "yt:v:00000000000") -> VideoTask:
 
 
 def test_a_machines_workers_share_a_pace(worker: Callable[..., Queue], board: ClockedStore) -> None:
-    one, two = worker(pace=Pace(12)), worker("host-a/2", pace=Pace(12))
-    assert [each.gate.seconds_until_begin(row(one)) for each in (one, two)] == [0, 0]
-    waits = [each.gate.seconds_until_begin(row(one)) for each in (one, two)]
+    one, two = worker(pace=RateLimit(12)), worker("host-a/2", pace=RateLimit(12))
+    assert [each.admission.start_delay_seconds(row(one)) for each in (one, two)] == [0, 0]
+    waits = [each.admission.start_delay_seconds(row(one)) for each in (one, two)]
     assert all(350 < wait <= 360 for wait in waits)
     board.ahead = timedelta(seconds=361)
-    assert sorted(bool(each.gate.seconds_until_begin(row(one))) for each in (one, two)) == [False, True]
+    assert sorted(bool(each.admission.start_delay_seconds(row(one))) for each in (one, two)) == [False, True]
 
 
 def test_only_youtube_s_rows_are_paced(worker: Callable[..., Queue]) -> None:
-    queue = worker(pace=Pace(1))
-    assert [queue.gate.seconds_until_begin(row(queue, "url:x")) for _ in range(3)] == [0, 0, 0]
+    queue = worker(pace=RateLimit(1))
+    assert [queue.admission.start_delay_seconds(row(queue, "url:x")) for _ in range(3)] == [0, 0, 0]
 
 
 def test_what_asked_nobody_gives_its_place_back(worker: Callable[..., Queue]) -> None:
-    queue = worker(pace=Pace(1))
+    queue = worker(pace=RateLimit(1))
     add(queue, 3)
     claims: list[Claim[VideoTask]] = queue.claim(VIDEO_TASKS, 3)
-    assert queue.gate.seconds_until_begin(claims[0].row) == 0
+    assert queue.admission.start_delay_seconds(claims[0].row) == 0
     queue.settle([(claims[0], Done(asked_youtube=False))])
-    assert queue.gate.seconds_until_begin(claims[1].row) == 0
+    assert queue.admission.start_delay_seconds(claims[1].row) == 0
     queue.settle([(claims[1], Done())])
-    assert queue.gate.seconds_until_begin(claims[2].row) > 0
+    assert queue.admission.start_delay_seconds(claims[2].row) > 0
 
 
 def test_without_its_board_a_machine_goes_on_and_says_so(
     worker: Callable[..., Queue], board: ClockedStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    queue = worker(pace=Pace(1))
+    queue = worker(pace=RateLimit(1))
     add(queue)
     board.fails = lambda verb: True
-    assert [queue.gate.seconds_until_begin(row(queue)) for _ in range(2)] == [0, 0]
+    assert [queue.admission.start_delay_seconds(row(queue)) for _ in range(2)] == [0, 0]
     assert throttle(queue).value == "cooling"
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
 
 
 def test_nothing_is_said_of_time_by_pythons_clock(store: ClockedStore) -> None:
     """A machine whose clock is wrong waits by the store's."""
-    gate: Gate = make_gate(store)
+    admission: Admission = make_admission(store)
     store.ahead = timedelta(days=365)
-    gate.heard(VIDEO_TASKS, new_video(1), BOT_CHECK)
+    admission.record_outcome(VIDEO_TASKS, new_video(1), BOT_CHECK)
     (begun,) = store.controls()
     now: datetime = store.now()
     assert begun.until

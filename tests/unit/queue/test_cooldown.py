@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from youtube_download_coordinator.models import Control
 from youtube_download_coordinator.queue import cooldown
-from youtube_download_coordinator.queue.cooldown import Pauses, Probe, Word
+from youtube_download_coordinator.queue.cooldown import ControlValue, Pauses, Probe
 from youtube_download_coordinator.text import parse_time
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -22,7 +22,7 @@ LEASE = timedelta(minutes=15)
 LATER, EARLIER = NOW + timedelta(hours=1), NOW - timedelta(hours=1)
 
 
-def line(value: str = Word.COOLING, until: datetime | None = LATER, pause_seconds: int = 900) -> Control:
+def line(value: str = ControlValue.COOLING, until: datetime | None = LATER, pause_seconds: int = 900) -> Control:
     return Control(name=NAME, value=value, until=until, reason="host-a/1: bot-check", pause_seconds=pause_seconds)
 
 
@@ -44,17 +44,17 @@ def test_a_running_fleet(value: str) -> None:
 @pytest.mark.parametrize(
     ("value", "word"),
     [
-        ("clear", Word.CLEAR), ("", Word.CLEAR), (" Clear! ", Word.CLEAR), ("ok", Word.CLEAR),
-        ("cooling", Word.COOLING), ("Cool down", Word.COOLING), ("what?", Word.COOLING), ("probing", Word.PROBING),
+        ("clear", ControlValue.CLEAR), ("", ControlValue.CLEAR), (" Clear! ", ControlValue.CLEAR), ("ok", ControlValue.CLEAR),
+        ("cooling", ControlValue.COOLING), ("Cool down", ControlValue.COOLING), ("what?", ControlValue.COOLING), ("probing", ControlValue.PROBING),
     ],
 )  # fmt: skip
-def test_a_cooldowns_word(value: str, word: Word) -> None:
-    assert cooldown.word_of(line(value)) is word
+def test_a_cooldowns_word(value: str, word: ControlValue) -> None:
+    assert cooldown.value_of(line(value)) is word
     assert cooldown.is_understood(line(value)) == (value != "what?")
 
 
 def test_without_a_line_nothing_holds_anybody_back() -> None:
-    assert cooldown.word_of(None) is Word.CLEAR
+    assert cooldown.value_of(None) is ControlValue.CLEAR
     assert not cooldown.is_paused(None, NOW)
     assert not cooldown.may_be_probed(None, NOW)
 
@@ -84,12 +84,12 @@ def test_the_first_throttled_attempt_begins_it() -> None:
 
 
 def test_the_remembered_pause_is_how_long_it_is() -> None:
-    begun = cooldown.throttled(line(Word.CLEAR, None, 3600), NAME, NOW, "why", PAUSES)
+    begun = cooldown.throttled(line(ControlValue.CLEAR, None, 3600), NAME, NOW, "why", PAUSES)
     assert begun
     assert (begun.until, begun.pause_seconds) == (NOW + timedelta(hours=1), 3600)
 
 
-@pytest.mark.parametrize("value", [Word.COOLING, Word.PROBING])
+@pytest.mark.parametrize("value", [ControlValue.COOLING, ControlValue.PROBING])
 @pytest.mark.parametrize("until", [LATER, EARLIER, None])
 def test_others_that_fail_in_the_same_episode_change_nothing(value: str, until: datetime | None) -> None:
     assert cooldown.throttled(line(value, until), NAME, NOW, "why", PAUSES) is None
@@ -97,7 +97,7 @@ def test_others_that_fail_in_the_same_episode_change_nothing(value: str, until: 
 
 def test_nobody_probes_before_its_end() -> None:
     assert cooldown.probing(line(until=NOW + timedelta(seconds=1)), NOW, "b", LEASE) is None
-    assert cooldown.probing(line(Word.CLEAR, EARLIER), NOW, "b", LEASE) is None
+    assert cooldown.probing(line(ControlValue.CLEAR, EARLIER), NOW, "b", LEASE) is None
 
 
 def test_a_dead_prober_is_replaced() -> None:
@@ -154,7 +154,7 @@ class Episode(RuleBasedStateMachine):
     def an_attempt_is_throttled(self) -> None:
         before = self.line
         begun = self._set(cooldown.throttled(self.line, NAME, self.now, "why", PAUSES))
-        assert (begun is not None) == (cooldown.word_of(before) is Word.CLEAR)
+        assert (begun is not None) == (cooldown.value_of(before) is ControlValue.CLEAR)
 
     @rule(worker=st.sampled_from("abc"))
     def a_worker_wants_to_probe(self, worker: str) -> None:
@@ -215,7 +215,7 @@ class Episode(RuleBasedStateMachine):
         if not hasattr(self, "now"):
             return
         self._set(cooldown.dated(self.line, self.now, PAUSES))
-        if self.line is None or cooldown.word_of(self.line) is Word.CLEAR:
+        if self.line is None or cooldown.value_of(self.line) is ControlValue.CLEAR:
             return
         assert self.line.until
         self.now = max(self.now, self.line.until)
@@ -224,7 +224,7 @@ class Episode(RuleBasedStateMachine):
         assert won
         cleared = self._set(cooldown.answered(self.line, Probe(line=won, before=before), "last", PAUSES))
         assert cleared
-        assert cooldown.word_of(cleared) is Word.CLEAR
+        assert cooldown.value_of(cleared) is ControlValue.CLEAR
 
 
 Episode.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)

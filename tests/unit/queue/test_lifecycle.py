@@ -14,18 +14,18 @@ from tests.support.rows import POLICY, new_source, new_video
 from youtube_download_coordinator.models import Done, Failure, Lease, Row, Source, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import lifecycle
 from youtube_download_coordinator.queue.lifecycle import (
-    At,
-    Policy,
+    Moment,
+    RetryPolicy,
+    backoff_seconds,
     is_due,
+    is_due_again,
     is_stalled,
-    may_be_looked_at_again,
-    pause_seconds,
 )
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
-AT = At(now=NOW, nonce="fresh")
+AT = Moment(now=NOW, nonce="fresh")
 HOLDER = "host/a"
 
 
@@ -194,11 +194,11 @@ def test_a_row_that_stalls_its_workers_is_given_up_like_another() -> None:
 
 
 def test_a_row_whose_worker_was_killed_in_the_attempt_may_be_claimed_at_once_with_one_try_more() -> None:
-    row = lifecycle.bereave(held(), AT, POLICY)
+    row = lifecycle.fail_orphaned(held(), AT, POLICY)
     assert is_due(row, NOW)
     assert (row.lease.tries, row.lease.reason) == (1, "killed")
     assert HOLDER in row.last_error
-    assert lifecycle.bereave(held(tries=2), AT, POLICY).lease.state is State.DEAD
+    assert lifecycle.fail_orphaned(held(tries=2), AT, POLICY).lease.state is State.DEAD
 
 
 @pytest.mark.parametrize("state", [State.DONE, State.ERROR, State.DEAD])
@@ -213,11 +213,11 @@ def test_an_outcome_settles_as_what_it_is() -> None:
 
 
 def test_the_jitter_takes_off_at_most_half_of_a_pause() -> None:
-    assert [pause_seconds(2, jitter, POLICY) for jitter in (0, 0.5, 1)] == [120, 90, 60]
+    assert [backoff_seconds(2, jitter, POLICY) for jitter in (0, 0.5, 1)] == [120, 90, 60]
 
 
 def test_no_number_of_tries_is_too_much_for_a_pause() -> None:
-    assert pause_seconds(10**9, 0, POLICY) == POLICY.backoff_max.total_seconds()
+    assert backoff_seconds(10**9, 0, POLICY) == POLICY.backoff_max.total_seconds()
 
 
 EVENTS: dict[str, Callable[[VideoTask], Row]] = {
@@ -227,9 +227,9 @@ EVENTS: dict[str, Callable[[VideoTask], Row]] = {
     "fail": lambda row: lifecycle.fail(row, AT, failure(Verdict.RETRY), POLICY),
     "release": lambda row: lifecycle.release(row, AT),
     "recover": lambda row: lifecycle.recover(row, AT, POLICY),
-    "bereave": lambda row: lifecycle.bereave(row, AT, POLICY),
+    "bereave": lambda row: lifecycle.fail_orphaned(row, AT, POLICY),
     "requeue": lambda row: lifecycle.requeue(row, AT),
-    "be looked at again": lambda row: lifecycle.look_again(new_source(1, lease=row.lease), AT, POLICY),
+    "be looked at again": lambda row: lifecycle.reschedule(new_source(1, lease=row.lease), AT, POLICY),
 }
 ALLOWED = {
     State.PENDING: {"claim"},
@@ -254,7 +254,7 @@ def test_what_is_not_in_the_drawing_is_refused(state: State, event: str) -> None
 # --- any life --------------------------------------------------------------------------------------------------------
 
 POLICIES = st.builds(
-    Policy,
+    RetryPolicy,
     lease=st.timedeltas(timedelta(milliseconds=1), timedelta(hours=1)),
     max_retries=st.none() | st.integers(1, 5),
     backoff=st.timedeltas(timedelta(0), timedelta(hours=2)),
@@ -279,7 +279,7 @@ STEPS = st.lists(
 )
 
 
-def take(row: Row, event: str, at: At, outcome: Done | Failure, policy: Policy) -> Row | None:
+def take(row: Row, event: str, at: Moment, outcome: Done | Failure, policy: RetryPolicy) -> Row | None:
     """The row after the event; None when the rules do not allow it now."""
     return (
         take_held(row, event, at, outcome, policy)
@@ -288,24 +288,24 @@ def take(row: Row, event: str, at: At, outcome: Done | Failure, policy: Policy) 
     )
 
 
-def take_free(row: Row, event: str, at: At, policy: Policy) -> Row | None:
+def take_free(row: Row, event: str, at: Moment, policy: RetryPolicy) -> Row | None:
     if event == "claim" and is_due(row, at.now):
         return lifecycle.claim(row, at, HOLDER, policy)
     if event == "requeue" and row.lease.state in {State.DONE, State.ERROR, State.DEAD}:
         return lifecycle.requeue(row, at)
-    if event == "look again" and isinstance(row, Source) and may_be_looked_at_again(row, at.now):
-        return lifecycle.look_again(row, at, policy)
+    if event == "look again" and isinstance(row, Source) and is_due_again(row, at.now):
+        return lifecycle.reschedule(row, at, policy)
     return None
 
 
-def take_held(row: Row, event: str, at: At, outcome: Done | Failure, policy: Policy) -> Row | None:
+def take_held(row: Row, event: str, at: Moment, outcome: Done | Failure, policy: RetryPolicy) -> Row | None:
     if event == "recover" and is_stalled(row, at.now):
         return lifecycle.recover(row, at, policy)
     if event == "settle":
         new = lifecycle.settle(row, at, outcome, policy)
         return replace(new, checked_at=at.now) if isinstance(new, Source) and isinstance(outcome, Done) else new
     if event == "bereave":
-        return lifecycle.bereave(row, at, policy)
+        return lifecycle.fail_orphaned(row, at, policy)
     if event == "renew":
         return lifecycle.renew(row, at, policy)
     return lifecycle.release(row, at) if event == "release" else None
@@ -314,19 +314,19 @@ def take_held(row: Row, event: str, at: At, outcome: Done | Failure, policy: Pol
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # of a machine that is busy with other tests
 @given(steps=STEPS, policy=POLICIES, row=st.sampled_from([new_video(1, id=1), new_source(1, id=1)]))
 def test_in_any_life_the_rules_hold(
-    steps: list[tuple[str, int, float, Done | Failure]], policy: Policy, row: Row
+    steps: list[tuple[str, int, float, Done | Failure]], policy: RetryPolicy, row: Row
 ) -> None:
     now = NOW
     for number, (event, seconds, jitter, outcome) in enumerate(steps):
         now += timedelta(seconds=seconds)
-        new = take(row, event, At(now=now, nonce=f"step{number}", jitter=jitter), outcome, policy)
+        new = take(row, event, Moment(now=now, nonce=f"step{number}", jitter=jitter), outcome, policy)
         if new is None:
             continue
         check_step(row, new, event, policy)
         row = new
 
 
-def check_step(old: Row, new: Row, event: str, policy: Policy) -> None:
+def check_step(old: Row, new: Row, event: str, policy: RetryPolicy) -> None:
     lease = new.lease
     assert lease.version == old.lease.version + 1
     assert lease.nonce != old.lease.nonce

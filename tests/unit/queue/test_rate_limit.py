@@ -10,21 +10,21 @@ from hypothesis import strategies as st
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.models import Control
-from youtube_download_coordinator.queue.rate_limit import Pace
+from youtube_download_coordinator.queue.rate_limit import RateLimit
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def begin_as_fast_as_allowed(pace: Pace, seconds: float, line: Control | None = None) -> list[datetime]:
+def begin_as_fast_as_allowed(pace: RateLimit, seconds: float, line: Control | None = None) -> list[datetime]:
     """When attempts begin, if somebody always wants to."""
     begun, now = [], NOW
     while now < NOW + timedelta(seconds=seconds):
-        if (after := pace.begun(line, now)) is not None:
+        if (after := pace.take(line, now)) is not None:
             line = after
             begun.append(now)
         else:
-            wait = pace.wait(line, now)
+            wait = pace.delay(line, now)
             assert wait > timedelta(0)
             now += wait
     return begun
@@ -32,24 +32,24 @@ def begin_as_fast_as_allowed(pace: Pace, seconds: float, line: Control | None = 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 6, 7, 270, 1800])
 def test_no_hour_sees_more_than_the_limit_and_the_next_no_less(limit: int) -> None:
-    begun = begin_as_fast_as_allowed(Pace(limit), 3 * 3600)
+    begun = begin_as_fast_as_allowed(RateLimit(limit), 3 * 3600)
     counts = [sum(start <= moment < start + HOUR for moment in begun) for start in begun]
     assert max(counts) <= limit
     assert len(begun) >= 1.5 * limit
 
 
 def test_a_burst_is_a_sixth_of_an_hour() -> None:
-    assert begin_as_fast_as_allowed(Pace(270), 1).count(NOW) == 45
+    assert begin_as_fast_as_allowed(RateLimit(270), 1).count(NOW) == 45
 
 
 @settings(max_examples=50, deadline=None)
 @given(pauses=st.lists(st.floats(0, 2000), min_size=1, max_size=200), limit=st.integers(1, 60))
 def test_no_hour_sees_more_however_they_come(pauses: list[float], limit: int) -> None:
-    pace, line, now = Pace(limit), None, NOW
+    pace, line, now = RateLimit(limit), None, NOW
     begun: list[datetime] = []
     for pause in pauses:
         now += timedelta(seconds=pause)
-        if (after := pace.begun(line, now)) is not None:
+        if (after := pace.take(line, now)) is not None:
             line = after
             begun.append(now)
     assert all(sum(start <= moment < start + HOUR for moment in begun) <= limit for start in begun)
@@ -57,17 +57,17 @@ def test_no_hour_sees_more_however_they_come(pauses: list[float], limit: int) ->
 
 @pytest.mark.parametrize("back", [timedelta(minutes=5), timedelta(days=3000)])
 def test_a_clock_that_was_set_back_stops_nobody_for_hours(back: timedelta) -> None:
-    pace = Pace(270)
+    pace = RateLimit(270)
     line = Control(name="pace", until=NOW + pace.burst * pace.interval)
-    assert pace.wait(line, NOW - back) <= pace.interval
+    assert pace.delay(line, NOW - back) <= pace.interval
 
 
 def test_what_asked_for_nothing_gives_its_place_back() -> None:
-    pace = Pace(6)
-    line = pace.begun(None, NOW)
-    assert pace.wait(line, NOW) > timedelta(0)
-    assert pace.wait(pace.not_asked(line, NOW), NOW) == timedelta(0)
-    assert pace.not_asked(None, NOW).until == NOW
+    pace = RateLimit(6)
+    line = pace.take(None, NOW)
+    assert pace.delay(line, NOW) > timedelta(0)
+    assert pace.delay(pace.refund(line, NOW), NOW) == timedelta(0)
+    assert pace.refund(None, NOW).until == NOW
 
 
 @pytest.mark.parametrize(
@@ -75,4 +75,4 @@ def test_what_asked_for_nothing_gives_its_place_back() -> None:
 )
 def test_the_limit_is_below_youtubes_own(given_limit: int | None, with_cookies: bool, limit: int | None) -> None:
     config = Config(videos_per_hour=given_limit, cookies_file="cookies.txt" if with_cookies else None)
-    assert config.pace == (limit and Pace(limit))
+    assert config.rate_limit == (limit and RateLimit(limit))

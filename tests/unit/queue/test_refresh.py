@@ -16,14 +16,14 @@ from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.models import NEVER, Done, Failure, Lease, Source, State, Status, Verdict
 from youtube_download_coordinator.queue import Queue, lifecycle
-from youtube_download_coordinator.queue.lifecycle import At, Policy
+from youtube_download_coordinator.queue.lifecycle import Moment, RetryPolicy
 from youtube_download_coordinator.queue.queue import SCAN_PAGE_ROWS
 from youtube_download_coordinator.queue.refresh import ASKED_AGAIN, next_look, refresh_hours
 from youtube_download_coordinator.queue.store import SOURCES, Change
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
-AT = At(now=NOW, nonce="fresh")
+AT = Moment(now=NOW, nonce="fresh")
 DAILY = replace(POLICY, refresh=DAY, backoff=timedelta(0), backoff_max=timedelta(0))
 
 
@@ -93,13 +93,13 @@ def test_the_setting(said: str, refresh: timedelta | None, monkeypatch: pytest.M
 
 
 def test_a_look_that_is_due_makes_it_pending_and_counts_nothing() -> None:
-    row = lifecycle.look_again(listed(2 * DAY, lease=_done(tries=2)), AT, DAILY)
+    row = lifecycle.reschedule(listed(2 * DAY, lease=_done(tries=2)), AT, DAILY)
     assert (row.lease.state, row.lease.tries, row.lease.not_before, row.lease.detail) == (State.PENDING, 0, None, "")
 
 
 def test_a_look_that_is_not_due_any_more_waits_for_its_new_time() -> None:
     source = listed(timedelta(hours=5), extra={"RefreshHours": "10"})
-    row = lifecycle.look_again(source, AT, DAILY)
+    row = lifecycle.reschedule(source, AT, DAILY)
     assert (row.lease.state, row.lease.not_before) == (State.DONE, NOW + timedelta(hours=5))
     assert row.lease.version == source.lease.version + 1
 
@@ -118,7 +118,7 @@ def store() -> Iterator[FaultyStore]:
     store.close()
 
 
-def queue_with(store: FaultyStore, policy: Policy = DAILY) -> Queue:
+def queue_with(store: FaultyStore, policy: RetryPolicy = DAILY) -> Queue:
     queue = make_queue(store, policy=policy)
     queue.source_policy = replace(queue.source_policy, refresh=policy.refresh)
     return queue
@@ -165,7 +165,7 @@ def test_it_is_counted_as_nothing_that_a_person_did(store: FaultyStore) -> None:
     listed_once(queue, 3)
     soon(queue, 2 * DAY)
     recovered = queue.recover(SOURCES)
-    assert (recovered.due_again, recovered.heeded, recovered.retried, recovered.total) == (3, 0, 0, 3)
+    assert (recovered.due_again, recovered.requests_applied, recovered.retried, recovered.total) == (3, 0, 0, 3)
 
 
 def test_what_never_comes_due_hides_nothing_and_is_not_met_again(store: FaultyStore) -> None:

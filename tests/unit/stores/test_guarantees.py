@@ -21,7 +21,7 @@ from tests.support.sheets_setting import Setting, control_line, findings, google
 from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.stores.sheets.setup import guarantees
-from youtube_download_coordinator.stores.sheets.setup.checks import Checkup
+from youtube_download_coordinator.stores.sheets.setup.checks import SpreadsheetChecks
 from youtube_download_coordinator.stores.sheets.setup.prepare import init_spreadsheet
 
 Json = dict[str, Any]
@@ -285,7 +285,7 @@ def test_an_interruption_leaves_nothing_behind(here: Setting, monkeypatch: pytes
         raise KeyboardInterrupt
 
     monkeypatch.setattr(guarantees, "ALL", (*guarantees.ALL[:3], guarantees.Guarantee("x", "y", interrupted)))
-    checkup = Checkup(here.config())
+    checkup = SpreadsheetChecks(here.config())
     with pytest.raises(KeyboardInterrupt):
         list(checkup.guarantees())
     checkup.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.rows import make_gate
+from tests.support.rows import make_admission
 from tests.support.sheet import SheetDesk, a_video
 from youtube_download_coordinator.models import Control, Done, Failure, Verdict
 from youtube_download_coordinator.queue import Queue
@@ -31,7 +31,7 @@ def board() -> Iterator[SqlStore]:
 
 def queue_of(desk: SheetDesk, name: str = "a", board: SqlStore | None = None) -> Queue:
     queue = desk.queue(name)
-    queue.gate = make_gate(queue.store, queue.worker, board=board)
+    queue.admission = make_admission(queue.store, queue.worker, board=board)
     return queue
 
 
@@ -104,7 +104,7 @@ def test_a_person_types_another_until(desk: SheetDesk) -> None:
     throttle(queue)
     sooner = (queue.store.now() + timedelta(minutes=3)).replace(microsecond=0)
     types(desk, "Until", f"{sooner:%Y-%m-%d %H:%M:%S}")
-    closed = queue.gate.closed()
+    closed = queue.admission.blocked()
     assert closed
     assert closed.until == sooner
     desk.clock.advance(200)
@@ -119,7 +119,7 @@ def test_a_person_pauses_the_fleet_and_lets_it_go_on(desk: SheetDesk, value: str
     given = {} if "{" in value else {"Until": until}
     adds_line(desk, Name="Fleet", Value=value.format(until=until), Reason="sorting", **given)
     assert queue.claim(VIDEO_TASKS, 5) == []
-    closed = queue.gate.closed()
+    closed = queue.admission.blocked()
     assert closed
     assert closed.until == datetime.fromisoformat(until).replace(tzinfo=UTC)
     types(desk, "Value", "running", "Fleet")
@@ -139,7 +139,7 @@ def test_a_time_that_is_none_is_said_once_and_does_not_count(desk: SheetDesk, ca
     queue = queue_of(desk)
     adds_line(desk, Name="fleet", Value="paused", Until="after lunch")
     for _ in range(3):
-        closed = queue.gate.closed()
+        closed = queue.admission.blocked()
         assert closed
         assert closed.until is None
         desk.clock.advance(31)
@@ -164,7 +164,7 @@ class _Sorts:
     def __init__(self, desk: SheetDesk, store: SheetsStore, act: object, times: int = 1) -> None:
         self.left = times
         book = store._book
-        read, self.act = book.read_ledger, act
+        read, self.act = book.read_row_index, act
 
         def read_and_act() -> object:
             ledger = read()
@@ -173,7 +173,7 @@ class _Sorts:
                 act()  # type: ignore[operator]
             return ledger
 
-        book.read_ledger = read_and_act  # type: ignore[method-assign,assignment]
+        book.read_row_index = read_and_act  # type: ignore[method-assign,assignment]
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -222,11 +222,11 @@ def test_control_comes_along_with_everything_that_is_asked(desk: SheetDesk) -> N
     add(queue)
     other = queue_of(desk, "b")
     claims = queue.claim(VIDEO_TASKS, 5)
-    other.gate.pause(None, "by hand")
+    other.admission.pause(None, "by hand")
     desk.clock.advance(20)
     queue.renew()
     before = requests(desk)
-    assert queue.gate.closed()
+    assert queue.admission.blocked()
     assert requests(desk) == before
     assert claims
 
@@ -234,7 +234,7 @@ def test_control_comes_along_with_everything_that_is_asked(desk: SheetDesk) -> N
 def test_an_answer_that_was_long_on_its_way_is_as_old_as_its_question(
     desk: SheetDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue, person = queue_of(desk), queue_of(desk, "b").gate
+    queue, person = queue_of(desk), queue_of(desk, "b").admission
     desk.clock.advance(31)
     handle = desk.simulator.handle
 
@@ -246,7 +246,7 @@ def test_an_answer_that_was_long_on_its_way_is_as_old_as_its_question(
         return answer
 
     monkeypatch.setattr(desk.simulator, "handle", slow_once)
-    assert queue.gate.closed(), "it was paused half a minute ago, after the first answer had been given"
+    assert queue.admission.blocked(), "it was paused half a minute ago, after the first answer had been given"
 
 
 def test_a_closed_gate_costs_a_run_its_start_and_no_more(desk: SheetDesk) -> None:
@@ -275,10 +275,10 @@ def test_the_machines_other_workers_know_at_once(desk: SheetDesk, board: SqlStor
     """By the machine's board: otherwise it would take them half a minute."""
     one, two = queue_of(desk, "a", board), queue_of(desk, "b", board)
     add(one)
-    assert two.gate.closed() is None
+    assert two.admission.blocked() is None
     throttle(one)
     before = requests(desk)
-    assert two.gate.closed()
+    assert two.admission.blocked()
     assert requests(desk) - before == 1
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.faulty_store import ClockedStore, FaultyStore
-from tests.support.rows import POLICY, Clock, make_gate, make_queue, new_video
+from tests.support.rows import POLICY, Clock, make_admission, make_queue, new_video
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, PermanentError, ThrottledError, VideoTask
 from youtube_download_coordinator.errors import ClaimLost, StoreUnavailable
@@ -19,8 +19,8 @@ from youtube_download_coordinator.processes import parent as children
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
 from youtube_download_coordinator.workers import worker as worker_module
-from youtube_download_coordinator.workers.claim_block import HeldVideos
-from youtube_download_coordinator.workers.worker import DEADLINE_GRACE_SECONDS, Ending
+from youtube_download_coordinator.workers.claim_block import ClaimBlock
+from youtube_download_coordinator.workers.worker import DEADLINE_GRACE_SECONDS, AttemptResult
 
 BATCH = 3
 
@@ -50,14 +50,14 @@ def rows(queue: Queue) -> dict[int, VideoTask]:
 
 
 def test_results_are_recorded_until_nothing_is_due(queue: Queue, config: Config) -> None:
-    with HeldVideos(queue, config, 100) as videos:
+    with ClaimBlock(queue, config, 100) as videos:
         endings = [videos.finish(video, {"title": video.title}) for video in videos]
-    assert endings == [Ending.DONE] * 8
+    assert endings == [AttemptResult.DONE] * 8
     assert rows(queue)[1].result == '{"title":"video-00000"}'
 
 
 def test_it_claims_no_more_than_it_may_and_a_few_at_a_time(queue: Queue, config: Config) -> None:
-    with HeldVideos(queue, config, 4) as videos:
+    with ClaimBlock(queue, config, 4) as videos:
         for number, video in enumerate(videos):
             assert states(queue).get(State.HELD, 0) == (BATCH - number if number < BATCH else 1)
             videos.finish(video)
@@ -65,7 +65,7 @@ def test_it_claims_no_more_than_it_may_and_a_few_at_a_time(queue: Queue, config:
 
 
 def test_an_exception_means_what_it_means_of_a_processor(queue: Queue, config: Config) -> None:
-    with HeldVideos(queue, config, 2) as videos:
+    with ClaimBlock(queue, config, 2) as videos:
         for video, error in zip(
             videos, [ValueError("not today"), PermanentError("no", reason="no-speech")], strict=False
         ):
@@ -75,8 +75,8 @@ def test_an_exception_means_what_it_means_of_a_processor(queue: Queue, config: C
 
 
 def test_throttling_ends_the_loop_and_costs_nothing(queue: Queue, config: Config) -> None:
-    with HeldVideos(queue, config, 8) as videos:
-        assert [videos.finish(video, ThrottledError("slow down")) for video in videos] == [Ending.GIVEN_BACK]
+    with ClaimBlock(queue, config, 8) as videos:
+        assert [videos.finish(video, ThrottledError("slow down")) for video in videos] == [AttemptResult.GIVEN_BACK]
     assert states(queue) == {State.PENDING: 8}
     assert {row.retry_count for row in rows(queue).values()} == {0}
 
@@ -87,11 +87,13 @@ def test_what_was_claimed_before_a_cooldown_is_claimed_anew_as_its_probe(config:
     queue = make_queue(store)
     queue.add(VIDEO_TASKS, [new_video(number) for number in range(8)])
     held: list[int] = []
-    with HeldVideos(queue, config, 5) as videos:
+    with ClaimBlock(queue, config, 5) as videos:
         for video in videos:
             held.append(states(queue)[State.HELD])
             if len(held) == 1:
-                make_gate(store, "host/other").heard(VIDEO_TASKS, video, ThrottledError("slow down").failure)
+                make_admission(store, "host/other").record_outcome(
+                    VIDEO_TASKS, video, ThrottledError("slow down").failure
+                )
                 store.ahead = timedelta(seconds=901)
             videos.finish(video)
     assert held == [3, 1, 3, 2, 1], "of five the second alone, as the probe"
@@ -99,25 +101,25 @@ def test_what_was_claimed_before_a_cooldown_is_claimed_anew_as_its_probe(config:
 
 
 def test_a_store_that_is_away_for_a_moment_loses_no_result(queue: Queue, config: Config, store: FaultyStore) -> None:
-    with HeldVideos(queue, config, 1) as videos:
+    with ClaimBlock(queue, config, 1) as videos:
         (video,) = videos
         fails = iter([True, True])
         store.fails = lambda verb: verb == "swap" and next(fails, False)
-        assert videos.finish(video, "at last") is Ending.DONE
+        assert videos.finish(video, "at last") is AttemptResult.DONE
 
 
 def test_videos_may_be_finished_in_any_order_after_the_loop(queue: Queue, config: Config) -> None:
-    with HeldVideos(queue, config, 5) as videos:
+    with ClaimBlock(queue, config, 5) as videos:
         for video in reversed(list(videos)):
-            assert videos.finish(video, video.id) is Ending.DONE
+            assert videos.finish(video, video.id) is AttemptResult.DONE
     assert states(queue) == {State.DONE: 5, State.PENDING: 3}
 
 
 def test_a_video_is_finished_once(queue: Queue, config: Config) -> None:
-    with HeldVideos(queue, config, 1) as videos:
+    with ClaimBlock(queue, config, 1) as videos:
         (video,) = videos
         videos.finish(video, "first")
-        assert videos.finish(video, ValueError("second")) is Ending.LOST
+        assert videos.finish(video, ValueError("second")) is AttemptResult.LOST
     assert rows(queue)[video.id].result == "first"
 
 
@@ -127,12 +129,12 @@ def test_a_video_is_finished_once(queue: Queue, config: Config) -> None:
 def test_claims_are_renewed_while_the_block_runs(store: FaultyStore, config: Config) -> None:
     queue = make_queue(store, policy=replace(POLICY, lease=timedelta(seconds=0.3)))
     queue.add(VIDEO_TASKS, [new_video(1), new_video(2)])
-    with HeldVideos(queue, config, 2) as videos:
+    with ClaimBlock(queue, config, 2) as videos:
         for video in videos:
             wait_until(
                 lambda: all(row.lease.version > 2 for row in rows(queue).values())
             )  # renewed, also the one that waits
-            assert videos.finish(video) is Ending.DONE
+            assert videos.finish(video) is AttemptResult.DONE
             break
     assert states(queue) == {State.DONE: 1, State.PENDING: 1}
 
@@ -140,21 +142,21 @@ def test_claims_are_renewed_while_the_block_runs(store: FaultyStore, config: Con
 def test_a_claim_ends_with_its_deadline_and_a_late_result_is_dropped(
     queue: Queue, config: Config, clock: Clock, store: FaultyStore
 ) -> None:
-    with HeldVideos(queue, config, 1) as videos:
+    with ClaimBlock(queue, config, 1) as videos:
         (video,) = videos
         assert videos.seconds_left(video) == config.attempt_timeout.total_seconds()
         clock.seconds += config.attempt_timeout.total_seconds() + DEADLINE_GRACE_SECONDS
         with pytest.raises(ClaimLost):
             videos.seconds_left(video)
         make_queue(store, "host/b").release_holder(queue.worker)  # as others take over what has run out
-        assert videos.finish(video, "too late") is Ending.LOST
+        assert videos.finish(video, "too late") is AttemptResult.LOST
     assert states(queue) == {State.PENDING: 8}
 
 
 # --- however it ends -------------------------------------------------------------------------------------------------
 
 
-def leave_at_the_second(block: HeldVideos, error: BaseException) -> None:
+def leave_at_the_second(block: ClaimBlock, error: BaseException) -> None:
     with block as videos:
         for number, video in enumerate(videos):
             if number == 1:
@@ -166,7 +168,7 @@ def test_what_a_thread_may_still_be_at_is_not_given_back_by_an_error(queue: Queu
     """As the futures of tasks that a flow has submitted when it fails."""
 
     def begin_all_and_fail() -> None:
-        with HeldVideos(queue, config, 3) as videos:
+        with ClaimBlock(queue, config, 3) as videos:
             assert len(list(videos)) == 3
             raise TypeError("no video's fault")
 
@@ -177,7 +179,7 @@ def test_what_a_thread_may_still_be_at_is_not_given_back_by_an_error(queue: Queu
 
 def test_an_error_counts_for_the_video_that_the_loop_is_at_and_for_no_other(queue: Queue, config: Config) -> None:
     with pytest.raises(ValueError, match="not today"):
-        leave_at_the_second(HeldVideos(queue, config, 3), ValueError("not today"))
+        leave_at_the_second(ClaimBlock(queue, config, 3), ValueError("not today"))
     assert states(queue) == {State.DONE: 1, State.PENDING: 7}
     assert [row.last_error for row in rows(queue).values() if row.retry_count] == ["error: ValueError: not today"]
 
@@ -185,7 +187,7 @@ def test_an_error_counts_for_the_video_that_the_loop_is_at_and_for_no_other(queu
 @pytest.mark.parametrize("error", [StoreUnavailable("away"), children.Stopped("stopped")])
 def test_what_is_no_videos_fault_counts_for_none(queue: Queue, config: Config, error: Exception) -> None:
     with pytest.raises(type(error)):
-        leave_at_the_second(HeldVideos(queue, config, 3), error)
+        leave_at_the_second(ClaimBlock(queue, config, 3), error)
     assert states(queue) == {State.DONE: 1, State.PENDING: 7}
     assert {row.retry_count for row in rows(queue).values()} == {0}
 
@@ -193,7 +195,7 @@ def test_what_is_no_videos_fault_counts_for_none(queue: Queue, config: Config, e
 def test_what_was_not_finished_is_given_back_and_said(
     queue: Queue, config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING), HeldVideos(queue, config, 5) as videos:
+    with caplog.at_level(logging.WARNING), ClaimBlock(queue, config, 5) as videos:
         for video in videos:
             if video.id % 2:
                 videos.finish(video)
@@ -205,7 +207,7 @@ def test_an_interruption_gives_back_what_waits_and_leaves_what_may_still_run_to_
     queue: Queue, config: Config
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        leave_at_the_second(HeldVideos(queue, config, 3), KeyboardInterrupt())
+        leave_at_the_second(ClaimBlock(queue, config, 3), KeyboardInterrupt())
     assert states(queue) == {State.DONE: 1, State.HELD: 1, State.PENDING: 6}
     version = {row.lease.version for row in rows(queue).values() if row.lease.state is State.HELD}
     queue.renew()

@@ -14,7 +14,7 @@ from youtube_download_coordinator import Config, StoreUnavailable
 from youtube_download_coordinator.models import Done
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
-from youtube_download_coordinator.workers.reaper import Survivor
+from youtube_download_coordinator.workers.reaper import ClaimReaper
 
 LEASE_SECONDS = POLICY.lease.total_seconds()
 
@@ -47,7 +47,7 @@ def cannot_be_given_back(queue: Queue, store: FaultyStore) -> None:
 
 def survivors() -> list[psutil.Process]:
     children = psutil.Process().children()
-    return [each for each in children if "survivor.py" in " ".join(each.cmdline())]
+    return [each for each in children if "reaper_main.py" in " ".join(each.cmdline())]
 
 
 def test_a_claim_that_could_not_be_given_back_counts_as_long_as_it_holds(
@@ -75,12 +75,12 @@ def test_a_worker_leaves_one_process_behind_however_often_the_store_is_away(
     config, before = Config(database_url=f"sqlite:///{tmp_path}/queue.db"), len(os.listdir("/proc/self/fd"))
     others = set(survivors())  # of tests before this one, which were to leave some
     for _ in range(3):
-        with Survivor(queue, config) as attempts_run:
+        with ClaimReaper(queue, config) as attempts_run:
             attempts_run([])
             cannot_be_given_back(queue, store)
         assert len(set(survivors()) - others) == 1
     clock.seconds += LEASE_SECONDS
-    with Survivor(queue, config) as attempts_run:
+    with ClaimReaper(queue, config) as attempts_run:
         attempts_run([])
         assert len(set(survivors()) - others) == 1
     assert set(survivors()) <= others

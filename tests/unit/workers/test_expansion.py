@@ -164,7 +164,7 @@ def test_an_error_keeps_what_was_listed_and_the_source_pending(
 def test_a_listing_that_came_to_nothing_forgets_nothing(queue: Queue) -> None:
     add(queue)
     expand(queue, lists(video(1), video(2), then=ThrottledError("HTTP Error 429")))
-    queue.gate.lift("by a test")
+    queue.admission.lift("by a test")
     expand(queue, lists(then=ThrottledError("HTTP Error 429")))
     assert source_of(queue).videos == 2
 
@@ -172,7 +172,7 @@ def test_a_listing_that_came_to_nothing_forgets_nothing(queue: Queue) -> None:
 def test_a_source_that_failed_is_listed_on_later_and_nothing_twice(queue: Queue) -> None:
     add(queue)
     expand(queue, lists(video(1), video(2), then=ThrottledError("HTTP Error 429")))
-    queue.gate.lift("by a test")
+    queue.admission.lift("by a test")
     result = expand(queue, lists(*map(video, range(1, 6))))
     assert (result.listed, result.new) == (5, 3)
     assert (source_of(queue).status, source_of(queue).videos) == (Status.DONE, 5)

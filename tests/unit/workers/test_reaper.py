@@ -56,7 +56,7 @@ def start(tmp_path: Path, queue: Queue) -> Iterator[Start]:
 
 
 def survivor_of(process: psutil.Process) -> psutil.Process:
-    (survivor,) = [each for each in process.children() if "survivor.py" in " ".join(each.cmdline())]
+    (survivor,) = [each for each in process.children() if "reaper_main.py" in " ".join(each.cmdline())]
     return survivor
 
 

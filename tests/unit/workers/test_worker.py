@@ -24,7 +24,15 @@ from youtube_download_coordinator.processes import parent as children
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
 from youtube_download_coordinator.workers import worker as worker_module
-from youtube_download_coordinator.workers.worker import Attempt, Ending, Limits, Submit, Summary, Unendable, Worker
+from youtube_download_coordinator.workers.worker import (
+    Attempt,
+    AttemptResult,
+    Limits,
+    Submit,
+    Summary,
+    UncancellableFuture,
+    Worker,
+)
 
 NO_WAIT = replace(POLICY, backoff=timedelta(0), backoff_max=timedelta(0))
 Process = Callable[[VideoTask], Outcome]
@@ -92,7 +100,7 @@ def test_it_processes_until_nothing_is_due(queue: Queue) -> None:
     add(queue, 12)
     told: list[Attempt] = []
     summary = make_worker(queue, at_once(fine), on_attempt=told.append).run()
-    assert summary.endings == {Ending.DONE: 12}
+    assert summary.results == {AttemptResult.DONE: 12}
     assert str(summary) == "12 done"
     assert states(queue) == {State.DONE: 12}
     assert [attempt.detail for attempt in told] == [attempt.task.title for attempt in told]
@@ -162,7 +170,7 @@ def test_so_many_are_processed_at_a_time_and_no_more(queue: Queue) -> None:
 def test_a_failed_attempt_is_made_again_until_the_video_is_dead(queue: Queue) -> None:
     add(queue, 1)
     summary = make_worker(queue, at_once(failing(Verdict.RETRY))).run()
-    assert summary.endings == {Ending.RETRY: 2, Ending.DEAD: 1}
+    assert summary.results == {AttemptResult.RETRY: 2, AttemptResult.DEAD: 1}
     assert summary.failed == 3
     assert queue.counts(DEAD_LETTERS) == {State.DEAD: 1}
 
@@ -171,7 +179,7 @@ def test_too_early_is_no_failure(queue: Queue) -> None:
     add(queue, 1)
     queue.video_policy = POLICY
     summary = make_worker(queue, at_once(failing(Verdict.LATER))).run()
-    assert (summary.endings, summary.failed) == ({Ending.LATER: 1}, 0)
+    assert (summary.results, summary.failed) == ({AttemptResult.LATER: 1}, 0)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.THROTTLED, Verdict.UNFIT])
@@ -179,7 +187,7 @@ def test_throttling_stops_the_claiming_and_the_rest_is_given_back(queue: Queue, 
     add(queue, 10)
     outcomes: Iterator[Outcome] = iter([Done(), Failure(verdict=verdict, reason="http-429", message="slow down")])
     summary = make_worker(queue, at_once(lambda task: next(outcomes))).run()
-    assert summary.endings == {Ending.DONE: 1, Ending.GIVEN_BACK: 1}
+    assert summary.results == {AttemptResult.DONE: 1, AttemptResult.GIVEN_BACK: 1}
     assert summary.stopped_by.endswith("http-429: slow down")
     assert summary.stopped_by.startswith("cooldown host: cooling until 2") == (verdict is Verdict.THROTTLED)
     assert summary.unfit == (verdict is Verdict.UNFIT)
@@ -199,14 +207,14 @@ def test_what_runs_when_throttling_begins_is_finished(queue: Queue) -> None:
         return Done()
 
     def on_attempt(attempt: Attempt) -> None:
-        if attempt.ending is Ending.GIVEN_BACK:
+        if attempt.result is AttemptResult.GIVEN_BACK:
             throttled.set()
 
     with ThreadPoolExecutor(10) as pool:
         worker = make_worker(
             queue, lambda task: pool.submit(process, task), concurrency=10, batch=10, on_attempt=on_attempt
         )
-        assert worker.run().endings == {Ending.GIVEN_BACK: 1, Ending.DONE: 9}
+        assert worker.run().results == {AttemptResult.GIVEN_BACK: 1, AttemptResult.DONE: 9}
 
 
 def test_an_attempt_that_was_stopped_is_given_back(queue: Queue) -> None:
@@ -218,7 +226,7 @@ def test_an_attempt_that_was_stopped_is_given_back(queue: Queue) -> None:
             raise errors.pop()
         return Done()
 
-    assert make_worker(queue, at_once(process)).run().endings == {Ending.DONE: 2}
+    assert make_worker(queue, at_once(process)).run().results == {AttemptResult.DONE: 2}
     assert {row.retry_count for row in queue.rows(VIDEO_TASKS)} == {0}
 
 
@@ -233,7 +241,7 @@ def test_nothing_is_given_back_twice(queue: Queue, store: FaultyStore, caplog: p
         return Done()
 
     store.fails = lambda verb: verb == "swap" and next(swaps, False)
-    assert make_worker(queue, at_once(process), concurrency=2, max_videos=2).run().endings == {Ending.DONE: 1}
+    assert make_worker(queue, at_once(process), concurrency=2, max_videos=2).run().results == {AttemptResult.DONE: 1}
     assert "trying again" in caplog.text
     assert "lost" not in caplog.text
 
@@ -251,7 +259,7 @@ def test_an_attempt_that_breaks_down_itself_stops_the_worker_and_costs_nothing(
     summary = make_worker(queue, at_once(process), concurrency=5).run()
     assert "broken: RuntimeError: a mistake of ours" in summary.stopped_by
     assert "Traceback" in caplog.text
-    assert summary.endings[Ending.DONE] == queue.counts(VIDEO_TASKS).get(State.DONE, 0)
+    assert summary.results[AttemptResult.DONE] == queue.counts(VIDEO_TASKS).get(State.DONE, 0)
     assert sum(queue.counts(VIDEO_TASKS).values()) == 10
     assert {row.retry_count for row in queue.rows(VIDEO_TASKS)} == {0}
 
@@ -266,7 +274,7 @@ def test_the_outcome_of_a_claim_that_was_lost_is_dropped(queue: Queue, store: Fa
         return Done(result="late")
 
     summary = make_worker(queue, at_once(process)).run()
-    assert (summary.endings, summary.failed) == ({Ending.LOST: 1}, 1)
+    assert (summary.results, summary.failed) == ({AttemptResult.LOST: 1}, 1)
     (row,) = queue.rows(VIDEO_TASKS)
     assert (row.claimed_by, row.lease.state, row.result) == ("host/b", State.HELD, "")
 
@@ -280,7 +288,7 @@ def test_a_claim_that_ran_out_in_the_backlog_is_not_begun(queue: Queue, clock: C
         clock.seconds += 601  # the machine was suspended
         return Done()
 
-    assert make_worker(queue, at_once(process), batch=2).run().endings == {Ending.DONE: 2}
+    assert make_worker(queue, at_once(process), batch=2).run().results == {AttemptResult.DONE: 2}
     assert versions == [1, 3], "the second was given back and claimed anew"
     assert {row.retry_count for row in queue.rows(VIDEO_TASKS)} == {0}
 
@@ -297,7 +305,7 @@ def test_a_claim_that_was_taken_over_in_the_backlog_is_not_begun(
         clock.seconds += 601
         return Done()
 
-    assert make_worker(queue, at_once(process), batch=2).run().endings == {Ending.LOST: 1}
+    assert make_worker(queue, at_once(process), batch=2).run().results == {AttemptResult.LOST: 1}
     assert {row.claimed_by for row in queue.rows(VIDEO_TASKS)} == {"host/b"}
 
 
@@ -314,7 +322,7 @@ def test_claims_are_renewed_while_attempts_run_longer_than_their_lease(store: Fa
 
     with ThreadPoolExecutor(1) as pool:
         summary = make_worker(queue, lambda task: pool.submit(process, task), batch=3).run()
-    assert summary.endings == {Ending.DONE: 3}
+    assert summary.results == {AttemptResult.DONE: 3}
     assert {row.retry_count for row in queue.rows(VIDEO_TASKS)} == {0}
 
 
@@ -331,7 +339,7 @@ def test_outcomes_that_cannot_be_recorded_are_recorded_later(
         store.fails = lambda verb: verb == "swap" and next(refused, None) is not None
         return Done()
 
-    assert make_worker(queue, at_once(process)).run().endings == {Ending.DONE: 3}
+    assert make_worker(queue, at_once(process)).run().results == {AttemptResult.DONE: 3}
     assert states(queue) == {State.DONE: 3}
     assert "1 outcomes cannot be recorded, trying again: no swap now" in caplog.text
 
@@ -360,7 +368,7 @@ def test_a_dead_row_that_cannot_be_moved_is_recorded_all_the_same(queue: Queue, 
     add(queue, 1)
     store.fails = lambda verb: verb == "move"
     summary = make_worker(queue, at_once(failing(Verdict.PERMANENT)), max_videos=1).run()
-    assert summary.endings == {Ending.DEAD: 1}
+    assert summary.results == {AttemptResult.DEAD: 1}
     store.fails = lambda verb: False
     assert queue.recover(VIDEO_TASKS).moved == 1
     assert queue.counts(DEAD_LETTERS) == {State.DEAD: 1}
@@ -387,7 +395,7 @@ def test_while_attempts_run_an_unavailable_store_only_means_no_more_claims(queue
             return pool.submit(process, task)
 
         summary = make_worker(queue, submit, concurrency=2, batch=1).run()
-    assert summary.endings == {Ending.DONE: 4}
+    assert summary.results == {AttemptResult.DONE: 4}
     assert next(refused, None) is None
 
 
@@ -437,7 +445,7 @@ def test_whatever_ends_it_its_claims_are_given_back(queue: Queue, error: type[Ba
     assert not queue.held_rows
 
 
-@pytest.mark.parametrize("make", [lambda task: never_ending(task), lambda task: Unendable()])
+@pytest.mark.parametrize("make", [lambda task: never_ending(task), lambda task: UncancellableFuture()])
 def test_what_nothing_ends_keeps_its_claim_which_is_renewed_no_more(queue: Queue, make: Submit) -> None:
     """Given back, its video would be processed by two. The survivor is told that nothing is to blame for the end."""
     add(queue, 3)
@@ -493,8 +501,8 @@ def test_an_interruption_is_told_also_when_nothing_can_be_given_back(
 
 def test_summaries_add_up() -> None:
     total = Summary()
-    for ending in (Ending.DONE, Ending.DONE, Ending.RETRY):
+    for ending in (AttemptResult.DONE, AttemptResult.DONE, AttemptResult.RETRY):
         one = Summary()
-        one.endings[ending] += 1
+        one.results[ending] += 1
         total.add(one)
     assert (total.attempted, total.failed, str(total)) == (3, 1, "2 done, 1 retry")

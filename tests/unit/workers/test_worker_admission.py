@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 
 from tests.support.faulty_store import ClockedStore, FaultyStore
-from tests.support.rows import Clock, make_gate, make_queue, new_video
+from tests.support.rows import Clock, make_admission, make_queue, new_video
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator, wiring
 from youtube_download_coordinator import coordinator as coordinator_module
 from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.models import Done, Failure, Outcome, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.queue.admission import Closed, Gate
-from youtube_download_coordinator.queue.rate_limit import Pace
+from youtube_download_coordinator.queue.admission import Admission, Blocked
+from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
-from youtube_download_coordinator.workers.worker import Attempt, Ending, Limits, Submit, Summary, Worker
+from youtube_download_coordinator.workers.worker import Attempt, AttemptResult, Limits, Submit, Summary, Worker
 
 BOT_CHECK = Failure(verdict=Verdict.THROTTLED, reason="bot-check")
 PAUSE = timedelta(seconds=901)
@@ -68,11 +68,11 @@ def states(queue: Queue) -> dict[State, int]:
 
 def test_a_pause_ends_a_worker_before_its_next_video(queue: Queue) -> None:
     def process(task: VideoTask) -> Outcome:
-        queue.gate.pause(None, "by hand")
+        queue.admission.pause(None, "by hand")
         return Done()
 
     summary = worker(queue, process).run()
-    assert summary.endings == {Ending.DONE: 1}
+    assert summary.results == {AttemptResult.DONE: 1}
     assert summary.stopped_by == "the fleet is paused: by hand"
     assert not summary.unfit
     assert states(queue) == {State.DONE: 1, State.PENDING: 11}
@@ -88,11 +88,11 @@ def test_what_waits_is_given_back_at_once_and_what_runs_is_finished(queue: Queue
         run = pool.submit(_worker(queue, lambda task: pool.submit(process, task), concurrency=2).run)
         wait_until(lambda: states(queue) == {State.HELD: 1, State.PENDING: 11})
         goes_on.set()
-        assert run.result(60).endings == {Ending.GIVEN_BACK: 1, Ending.DONE: 1}
+        assert run.result(60).results == {AttemptResult.GIVEN_BACK: 1, AttemptResult.DONE: 1}
 
 
 def test_at_a_closed_gate_it_ends_at_once(queue: Queue, store: ClockedStore) -> None:
-    queue.gate.pause(None, "by hand")
+    queue.admission.pause(None, "by hand")
     store.calls.clear()
     summary = worker(queue, lambda task: Done()).run()
     assert (summary.attempted, summary.stopped_by) == (0, "the fleet is paused: by hand")
@@ -108,7 +108,7 @@ def test_a_probe_that_is_answered_is_followed_by_the_rest(queue: Queue, store: C
         held.append(states(queue)[State.HELD])
         return Done()
 
-    assert worker(queue, process, concurrency=4).run().endings == {Ending.DONE: 12}
+    assert worker(queue, process, concurrency=4).run().results == {AttemptResult.DONE: 12}
     assert held[0] == 1
     assert max(held[1:]) > 1
 
@@ -120,14 +120,14 @@ def test_what_was_claimed_before_a_cooldown_is_no_way_around_the_probe(queue: Qu
     def process(task: VideoTask) -> Outcome:
         held.append(states(queue)[State.HELD])
         if len(held) == 1:
-            other = make_gate(store, "host/other")
-            other.heard(VIDEO_TASKS, task, BOT_CHECK)
+            other = make_admission(store, "host/other")
+            other.record_outcome(VIDEO_TASKS, task, BOT_CHECK)
             store.ahead = PAUSE
         return BOT_CHECK if len(held) == 2 else Done()
 
     summary = worker(queue, process).run()
     assert held == [5, 1], "one row, and no backlog"
-    assert summary.endings == {Ending.DONE: 1, Ending.GIVEN_BACK: 1}
+    assert summary.results == {AttemptResult.DONE: 1, AttemptResult.GIVEN_BACK: 1}
     assert store.controls()[0].pause_seconds == 1800
 
 
@@ -137,7 +137,7 @@ def test_what_was_claimed_before_a_cooldown_is_no_way_around_the_probe(queue: Qu
 @pytest.mark.parametrize("max_seconds", [100, 400])
 def test_it_waits_for_the_pace_and_within_its_time(queue: Queue, board: ClockedStore, max_seconds: int) -> None:
     """A burst of two, then one in 360 s; meanwhile results are recorded. 400 s are enough for one more."""
-    queue.gate = make_gate(queue.store, board=board, pace=Pace(12))
+    queue.admission = make_admission(queue.store, board=board, pace=RateLimit(12))
     clock = SimpleNamespace(now=0.0)
     recorded: list[float] = []
 
@@ -163,13 +163,13 @@ def test_it_waits_for_the_pace_and_within_its_time(queue: Queue, board: ClockedS
 
 
 def test_a_closing_gate_ends_the_wait(queue: Queue, board: ClockedStore) -> None:
-    queue.gate = make_gate(queue.store, board=board, pace=Pace(6))
+    queue.admission = make_admission(queue.store, board=board, pace=RateLimit(6))
     waits: list[float | None] = []
 
     def wait(futures: object, seconds: float | None) -> None:
         if not futures:
             waits.append(seconds)
-            queue.gate.pause(None, "by hand")
+            queue.admission.pause(None, "by hand")
 
     summary = worker(queue, lambda task: Done(), wait=wait).run()
     assert (summary.attempted, summary.stopped_by) == (1, "the fleet is paused: by hand")
@@ -229,14 +229,14 @@ def test_a_claim_that_runs_out_while_the_gate_waits_for_the_store_is_not_begun(a
         return Done()
 
     store.fails = answers_late
-    assert worker(queue, process).run().endings == {Ending.DONE: 1}
+    assert worker(queue, process).run().results == {AttemptResult.DONE: 1}
     store.close()
 
 
 def test_a_run_waits_for_the_end_of_a_cooldown_and_goes_on_by_probing(ours: tuple[Coordinator, ClockedStore]) -> None:
     coordinator, store = ours
     summary = rounds(coordinator, [Done(), BOT_CHECK, BOT_CHECK])
-    assert summary.endings == {Ending.DONE: 3, Ending.GIVEN_BACK: 2}
+    assert summary.results == {AttemptResult.DONE: 3, AttemptResult.GIVEN_BACK: 2}
     assert summary.stopped_by == ""
     assert timedelta(minutes=45) <= store.ahead < timedelta(minutes=46)
 
@@ -244,7 +244,7 @@ def test_a_run_waits_for_the_end_of_a_cooldown_and_goes_on_by_probing(ours: tupl
 def test_it_does_not_wait_longer_than_it_may_run(ours: tuple[Coordinator, ClockedStore]) -> None:
     coordinator, store = ours
     summary = rounds(coordinator, [BOT_CHECK], max_seconds=600)
-    assert summary.endings == {Ending.GIVEN_BACK: 1}
+    assert summary.results == {AttemptResult.GIVEN_BACK: 1}
     assert summary.stopped_by.endswith("bot-check")
     assert store.ahead < timedelta(minutes=1)
 
@@ -253,23 +253,23 @@ def test_a_pause_without_an_end_is_waited_for_until_somebody_ends_it(
     ours: tuple[Coordinator, ClockedStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     coordinator, store = ours
-    coordinator.queue.gate.pause(None, "by hand")
-    closed = coordinator.queue.gate.closed
+    coordinator.queue.admission.pause(None, "by hand")
+    closed = coordinator.queue.admission.blocked
 
-    def resumed_after_a_while() -> Closed | None:
+    def resumed_after_a_while() -> Blocked | None:
         if store.ahead > timedelta(minutes=30):
-            coordinator.queue.gate.resume("by hand")
+            coordinator.queue.admission.resume("by hand")
         return closed()
 
-    monkeypatch.setattr(Gate, "closed", lambda gate: resumed_after_a_while())
-    assert rounds(coordinator, []).endings == {Ending.DONE: 3}
+    monkeypatch.setattr(Admission, "closed", lambda admission: resumed_after_a_while())
+    assert rounds(coordinator, []).results == {AttemptResult.DONE: 3}
     assert timedelta(minutes=30) < store.ahead < timedelta(minutes=31)
 
 
 def test_with_nothing_to_do_nothing_is_waited_for(ours: tuple[Coordinator, ClockedStore]) -> None:
     coordinator, store = ours
     rounds(coordinator, [])
-    coordinator.queue.gate.pause(None, "by hand")
+    coordinator.queue.admission.pause(None, "by hand")
     rounds(coordinator, [])
     assert store.ahead == timedelta(0)
 

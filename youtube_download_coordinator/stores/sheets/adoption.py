@@ -24,17 +24,22 @@ from youtube_download_coordinator.models import DUPLICATE, NO_KEY, Lease, State,
 from youtube_download_coordinator.queue.store import DEAD_LETTERS
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.layout import ADOPTION_SLOTS, CONTROL, text_cell
-from youtube_download_coordinator.stores.sheets.lease_codec import Word, read_word, write_draft, write_word
+from youtube_download_coordinator.stores.sheets.lease_codec import (
+    EncodedLease,
+    decode_lease,
+    encode_draft,
+    encode_lease,
+)
 from youtube_download_coordinator.stores.sheets.projection import Projections
-from youtube_download_coordinator.stores.sheets.snapshot import Mark
+from youtube_download_coordinator.stores.sheets.snapshot import KeyCells
 from youtube_download_coordinator.stores.sheets.spreadsheet import (
     DATA_TABS,
     GROUPS,
-    Book,
-    Brought,
-    Known,
-    Ledger,
-    NotNow,
+    ImportedCells,
+    IndexEntry,
+    NothingToDo,
+    RowIndex,
+    Spreadsheet,
     find_replace,
     group_of,
 )
@@ -55,55 +60,63 @@ class _Line(NamedTuple):
 
     tab: str
     position: int
-    mark: Mark
-    word: Word
+    mark: KeyCells
+    word: EncodedLease
 
 
 class Adoption:
     """Makes rows of ours out of what people put into a tab."""
 
-    def __init__(self, book: Book, projections: Projections) -> None:
+    def __init__(self, book: Spreadsheet, projections: Projections) -> None:
         self._book = book
         self._projections = projections
 
     def settle(self, name: str) -> None:
         """After a look at a tab: settle drafts, set copies apart, adopt rows without a lease."""
-        waiting = len(self._book.view(name).without_word())
+        waiting = len(self._book.snapshot(name).without_readable_lease())
         for _ in range(min(SETTLE_ROUNDS + 2 * (waiting // ADOPTION_SLOTS), SETTLE_ROUNDS_MAX)):
-            if not (self.has_drafts or self._book.view(name).without_word() or self._twins(group_of(name))):
+            if not (
+                self.has_drafts
+                or self._book.snapshot(name).without_readable_lease()
+                or self._duplicates(group_of(name))
+            ):
                 return
             new: list[str] = []
             try:
-                self._book.token_batch(partial(self._changes, new=new))
-            except NotNow:
+                self._book.guarded_batch(partial(self._changes, new=new))
+            except NothingToDo:
                 return
-            self._projections.hurry(new)
-            self._book.look(if_older_than_seconds=0)
+            self._projections.schedule_now(new)
+            self._book.reload(if_older_than_seconds=0)
 
     @property
     def has_drafts(self) -> bool:
         """The slots are in use as long as a draft stands anywhere."""
-        return any(word.lease is None for view in self._book.views.values() for _, word in view.words())
+        return any(word.lease is None for view in self._book.views.values() for _, word in view.leases())
 
-    def _changes(self, ledger: Ledger, new: list[str]) -> list[Json]:
+    def _changes(self, ledger: RowIndex, new: list[str]) -> list[Json]:
         """Everything that is to be set right. `new`: the words that come of it."""
         new.clear()
         drafts = self.has_drafts
         taken = {group: self._ids(names, ledger) for group, names in GROUPS.items()} if drafts else {}
         requests = [each for name in DATA_TABS for each in self._settled_drafts(name, ledger, taken, new)]
-        requests += [each for group in GROUPS for each in self._twins_apart(group, ledger, new)]
+        requests += [each for group in GROUPS for each in self._separate_duplicates(group, ledger, new)]
         if not drafts:
             requests += next(
-                (self._drafts(name, ledger, at) for name in DATA_TABS if (at := self._book.view(name).without_word())),
+                (
+                    self._drafts(name, ledger, at)
+                    for name in DATA_TABS
+                    if (at := self._book.snapshot(name).without_readable_lease())
+                ),
                 [],
             )
         if not requests:
-            raise NotNow
+            raise NothingToDo
         return requests
 
     # --- adopting ----------------------------------------------------------------------------------------------------
 
-    def _drafts(self, name: str, ledger: Ledger, without_word: Sequence[int]) -> list[Json]:
+    def _drafts(self, name: str, ledger: RowIndex, without_word: Sequence[int]) -> list[Json]:
         """Put drafts on lines without a lease, as many as there are slots for."""
         tab, control = self._book.tab(name), self._book.tab(CONTROL)
         positions = without_word[: min(ADOPTION_SLOTS, control.grid_rows - 1)]
@@ -112,7 +125,7 @@ class Adoption:
         for index, at in enumerate(positions):
             areas = {"source": tab.area("Lease", at), "destination": control.area("Slot", index + 1)}
             start = {"sheetId": tab.sheet_id, "rowIndex": at, "columnIndex": tab.column("Lease")}
-            word = {"values": [text_cell(write_draft(first + index, self._book.nonce()))]}
+            word = {"values": [text_cell(encode_draft(first + index, self._book.nonce()))]}
             requests.append({"copyPaste": {**areas, "pasteType": "PASTE_VALUES"}})
             requests.append({"updateCells": {"start": start, "rows": [word], "fields": "userEnteredValue"}})
         log.info("taking in %d rows that were typed into %s", len(positions), tab.title)
@@ -121,66 +134,72 @@ class Adoption:
     # --- drafts ------------------------------------------------------------------------------------------------------
 
     def _settled_drafts(
-        self, name: str, ledger: Ledger, taken: Mapping[str, set[int]], new: list[str]
+        self, name: str, ledger: RowIndex, taken: Mapping[str, set[int]], new: list[str]
     ) -> Iterator[Json]:
         """Make every draft what it should be: a row, nothing, or the lease that it covered."""
-        area, view = self._book.tab(name).area("Lease"), self._book.view(name)
-        for at, word in view.words():
+        area, view = self._book.tab(name).area("Lease"), self._book.snapshot(name)
+        for at, word in view.leases():
             if word.lease is None:
-                brought = ledger.brought.get(name, {}).get(at, Brought())
-                new.append(self._settled(name, word.row_id, view.marks[at], brought, ledger, taken))
-                yield find_replace(view.marks[at].lease, new[-1], area)
+                brought = ledger.imported.get(name, {}).get(at, ImportedCells())
+                new.append(self._settled(name, word.row_id, view.key_cells[at], brought, ledger, taken))
+                yield find_replace(view.key_cells[at].lease, new[-1], area)
 
     def _settled(
-        self, name: str, row_id: int, mark: Mark, brought: Brought, ledger: Ledger, taken: Mapping[str, set[int]]
+        self,
+        name: str,
+        row_id: int,
+        mark: KeyCells,
+        brought: ImportedCells,
+        ledger: RowIndex,
+        taken: Mapping[str, set[int]],
     ) -> str:
         """What takes the draft's place."""
         slot = row_id - ledger.said.get("adopting", 0)
         covered = ledger.slots[slot] if 0 <= slot < len(ledger.slots) else ""
-        if read_word(covered):
+        if decode_lease(covered):
             return covered
         if not mark.url.strip():
             return ""
         if mark.shown:  # what stands beside a Shown of ours was written there by mistake, when a sort came between
-            return self._new_word(name, row_id, mark.url, "", 0, ledger)
+            return self._new_lease(name, row_id, mark.url, "", 0, ledger)
         if brought.row_id and brought.row_id not in taken[group_of(name)]:
             row_id = brought.row_id
             taken[group_of(name)].add(row_id)
-        return self._new_word(name, row_id, mark.url, mark.status, brought.tries, ledger)
+        return self._new_lease(name, row_id, mark.url, mark.status, brought.tries, ledger)
 
-    def _ids(self, names: Iterable[str], ledger: Ledger) -> set[int]:
+    def _ids(self, names: Iterable[str], ledger: RowIndex) -> set[int]:
         """Every ID that a row has, or a draft, or a row whose word a draft covers."""
         words = chain(
-            (word for name in names for _, word in self._book.view(name).words()),
-            (word for text in ledger.slots if (word := read_word(text))),
+            (word for name in names for _, word in self._book.snapshot(name).leases()),
+            (word for text in ledger.slots if (word := decode_lease(text))),
         )
         return {word.row_id for word in words}
 
-    def _new_word(self, name: str, row_id: int, url: str, status: str, tries: int, ledger: Ledger) -> str:
+    def _new_lease(self, name: str, row_id: int, url: str, status: str, tries: int, ledger: RowIndex) -> str:
         """The first lease of a row that a person typed."""
         try:
             key = self._book.key(name, url)
         except BadUrl as error:
-            return self._word(row_id, NO_KEY, State.ERROR, f"bad-url: {error}")
-        twin = ledger.keys[group_of(name)].setdefault(key, Known(row_id, "")).row_id
+            return self._encode(row_id, NO_KEY, State.ERROR, f"bad-url: {error}")
+        twin = ledger.keys[group_of(name)].setdefault(key, IndexEntry(row_id, "")).row_id
         if twin != row_id:
-            return self._word(row_id, key, State.ERROR, f"{DUPLICATE}{twin}")
+            return self._encode(row_id, key, State.ERROR, f"{DUPLICATE}{twin}")
         state = _STATES.get(status.strip().lower(), State.PENDING)
         dead = name == DEAD_LETTERS.name and state is State.ERROR
-        return self._word(row_id, key, State.DEAD if dead else state, "", tries=tries)
+        return self._encode(row_id, key, State.DEAD if dead else state, "", tries=tries)
 
-    def _word(self, row_id: int, key: str, state: State, detail: str, version: int = 0, tries: int = 0) -> str:
+    def _encode(self, row_id: int, key: str, state: State, detail: str, version: int = 0, tries: int = 0) -> str:
         lease = Lease(version=version, state=state, tries=tries, detail=truncate(detail), nonce=self._book.nonce())
-        return write_word(VideoTask(id=row_id, key=key, url="", lease=lease))
+        return encode_lease(VideoTask(id=row_id, key=key, url="", lease=lease))
 
     # --- copies ------------------------------------------------------------------------------------------------------
 
-    def _twins(self, group: str) -> list[list[_Line]]:
+    def _duplicates(self, group: str) -> list[list[_Line]]:
         """Lines that share an ID or a key, because a person has copied a row or brought an old one back."""
         lines = [
-            _Line(name, at, self._book.view(name).marks[at], word)
+            _Line(name, at, self._book.snapshot(name).key_cells[at], word)
             for name in GROUPS[group]
-            for at, word in self._book.view(name).words()
+            for at, word in self._book.snapshot(name).leases()
             if word.lease is not None
         ]
         ids = Counter(line.word.row_id for line in lines)
@@ -192,9 +211,9 @@ class Adoption:
                 found.setdefault(name, []).append(line)
         return [twins for twins in found.values() if len(twins) > 1]
 
-    def _twins_apart(self, group: str, ledger: Ledger, new: list[str]) -> Iterator[Json]:
+    def _separate_duplicates(self, group: str, ledger: RowIndex, new: list[str]) -> Iterator[Json]:
         """Leave the lease to the line whose URL it is for; each other becomes a row of its own, or a duplicate."""
-        for twins in self._twins(group):
+        for twins in self._duplicates(group):
             newest = _newest(twins)
             rightful, *others = sorted(twins, key=partial(self._rank, newest=newest))
             for line in others:
@@ -208,11 +227,11 @@ class Adoption:
                 log.warning("row %d was copied by hand: a copy is set apart as row %d", rightful.word.row_id, row_id)
                 yield find_replace(line.mark.lease, new[-1], self._book.tab(line.tab).area("Lease", line.position))
 
-    def _apart(self, line: _Line, rightful: _Line, row_id: int, version: int, ledger: Ledger) -> str:
+    def _apart(self, line: _Line, rightful: _Line, row_id: int, version: int, ledger: RowIndex) -> str:
         """The word of a line that is not the rightful one: a row of its own if its URL is another."""
         if not self._is_for(line) and row_id != line.word.row_id:
-            return self._new_word(line.tab, row_id, line.mark.url, "", 0, ledger)
-        return self._word(row_id, line.word.key, State.ERROR, f"{DUPLICATE}{rightful.word.row_id}", version)
+            return self._new_lease(line.tab, row_id, line.mark.url, "", 0, ledger)
+        return self._encode(row_id, line.word.key, State.ERROR, f"{DUPLICATE}{rightful.word.row_id}", version)
 
     def _rank(self, line: _Line, newest: Mapping[int, int]) -> tuple[bool, bool, bool, bool, int, int, bool, int]:
         """The rightful one first."""
@@ -252,7 +271,7 @@ def _version(line: _Line) -> int:
     return line.word.lease.version if line.word.lease else 0
 
 
-def _counts(word: Word) -> bool:
+def _counts(word: EncodedLease) -> bool:
     """Whether nothing else may have the word's key."""
     lease = word.lease
     return lease is not None and word.key != NO_KEY and not lease.detail.startswith(DUPLICATE)

@@ -73,7 +73,7 @@ def call_later(seconds: float, work: Callable[[], None]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class Environment:
     """What the store takes from the machine that it runs on. A simulation gives its own."""
 
     monotonic: Callable[[], float] = boot_seconds
@@ -106,8 +106,8 @@ class Connection:
     Raises ConfigError for what a person can mend, StoreUnavailable when Google did not answer for `patience_seconds`.
     """
 
-    def __init__(self, config: Config, outside: Outside | None = None) -> None:
-        self.outside = outside or Outside()
+    def __init__(self, config: Config, outside: Environment | None = None) -> None:
+        self.outside = outside or Environment()
         self.spreadsheet_id = id_of_spreadsheet(config.spreadsheet_id or "")
         self._config = config
         self._base = f"{config.sheets_api_url}/v4/spreadsheets/{self.spreadsheet_id}"
@@ -217,7 +217,7 @@ class Connection:
                 response = self._http().request(method, self._base + path, params=dict(params), json=body)
                 answer: Json = response.json()
             except APIError as error:
-                raise self._meaning(error, method) from error
+                raise self._translate(error, method) from error
             except GoogleAuthError as error:
                 raise _sign_in_problem(error) from error
             except (requests.RequestException, ValueError) as error:
@@ -241,7 +241,7 @@ class Connection:
             if self._clock is None or clock.date > self._clock.now(received):
                 self._clock = clock
 
-    def _meaning(self, error: APIError, method: str) -> Exception:
+    def _translate(self, error: APIError, method: str) -> Exception:
         status = error.response.status_code
         message = _message(error)
         if status == 400:

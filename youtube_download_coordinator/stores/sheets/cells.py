@@ -11,7 +11,12 @@ from youtube_download_coordinator.models import STATUS, Row, Source, State, Stat
 from youtube_download_coordinator.queue.store import Table
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.layout import Tab, text_cell
-from youtube_download_coordinator.stores.sheets.lease_codec import Word, read_word, version, write_word
+from youtube_download_coordinator.stores.sheets.lease_codec import (
+    EncodedLease,
+    decode_lease,
+    encode_lease,
+    version_text,
+)
 from youtube_download_coordinator.text import format_utc, parse_time
 
 R = TypeVar("R", bound=Row)
@@ -27,7 +32,7 @@ SHOWS_A_LISTING = ("Title", "Videos", "CheckedAt", "ListedWith")
 def read_row(table: Table[R], tab: Tab, cells: Sequence[str]) -> R | None:
     """The row that stands in a line; None when its Lease cell holds no lease of ours."""
     values = dict(zip(tab.header, [*cells, *[""] * len(tab.header)], strict=False))
-    word = read_word(values["Lease"])
+    word = decode_lease(values["Lease"])
     if word is None or word.lease is None:
         return None
     kind = _SOURCE_FIELDS if table.row_type is Source else _VIDEO_FIELDS
@@ -41,16 +46,16 @@ def read_row(table: Table[R], tab: Tab, cells: Sequence[str]) -> R | None:
         title=values["Title"],
         claimed_by=values["ClaimedBy"],
         claimed_at=parse_time(values["ClaimedAt"]),
-        extra={name: values[name] for name in tab.own if values[name]},
-        asked=asked(word, values["Status"], values["Shown"]),
+        extra={name: values[name] for name in tab.custom_columns if values[name]},
+        requested_status=requested_status(word, values["Status"], values["Shown"]),
         **{name: read(values[column]) for name, (column, read) in kind.items()},
     )
 
 
-def asked(word: Word, status: str, shown: str) -> Status | None:
+def requested_status(word: EncodedLease, status: str, shown: str) -> Status | None:
     """What a person said through Status: a person's word only when everything else shows the row as it is."""
     lease = word.lease
-    if lease is None or lease.state is State.HELD or shown != version(word.row_id, lease):
+    if lease is None or lease.state is State.HELD or shown != version_text(word.row_id, lease):
         return None
     typed = status.strip().lower()
     if typed not in {Status.PENDING.value, Status.DONE.value, Status.ERROR.value} or typed == status_text(lease.state):
@@ -58,14 +63,14 @@ def asked(word: Word, status: str, shown: str) -> Status | None:
     return Status(typed)
 
 
-def shows(word: Word, status: str, shown: str) -> bool:
+def shows(word: EncodedLease, status: str, shown: str) -> bool:
     """Whether a line's cells say what its word says, or what a person has asked for."""
     lease = word.lease
     if lease is None:
         return True
-    if shown != version(word.row_id, lease):
+    if shown != version_text(word.row_id, lease):
         return False
-    return status == status_text(lease.state) or asked(word, status, shown) is not None
+    return status == status_text(lease.state) or requested_status(word, status, shown) is not None
 
 
 def status_text(state: State) -> str:
@@ -76,7 +81,7 @@ def status_text(state: State) -> str:
 def row_values(row: Row) -> dict[str, str]:
     """Every cell of a row, by column name."""
     named = {name: _text(value) for name, value in row.columns().items()}
-    return named | {"Lease": write_word(row), "Shown": version(row.id, row.lease)}
+    return named | {"Lease": encode_lease(row), "Shown": version_text(row.id, row.lease)}
 
 
 def row_cells(tab: Tab, row: Row) -> Json:

@@ -16,10 +16,10 @@ from youtube_download_coordinator.models import State
 from youtube_download_coordinator.queue.store import Change
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
 from youtube_download_coordinator.stores.sheets.api import AnswerLost, Json, Refused
-from youtube_download_coordinator.stores.sheets.lease_codec import write_word
+from youtube_download_coordinator.stores.sheets.lease_codec import encode_lease
 from youtube_download_coordinator.stores.sheets.projection import Projections
 from youtube_download_coordinator.stores.sheets.row_moves import Mover
-from youtube_download_coordinator.stores.sheets.spreadsheet import GROUPS, Book, find_replace, group_of
+from youtube_download_coordinator.stores.sheets.spreadsheet import GROUPS, Spreadsheet, find_replace, group_of
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +27,10 @@ RESOLVE_ROUNDS = 6
 """How often it is tried to find out what became of a swap, before the store counts as unavailable."""
 
 
-class Swaps:
+class CompareAndSwap:
     """Swaps words, and resolves what became of those whose answer was lost."""
 
-    def __init__(self, book: Book, projections: Projections, adoption: Adoption, mover: Mover) -> None:
+    def __init__(self, book: Spreadsheet, projections: Projections, adoption: Adoption, mover: Mover) -> None:
         self._book = book
         self._projections = projections
         self._adoption = adoption
@@ -47,7 +47,7 @@ class Swaps:
         counts = [0] * len(changes)
         first: dict[str, int] = {}
         for at, change in enumerate(changes):
-            first.setdefault(write_word(change.seen), at)
+            first.setdefault(encode_lease(change.seen), at)
         for at, count in zip(first.values(), self._swap(name, [changes[at] for at in first.values()]), strict=True):
             counts[at] = count
         return counts
@@ -62,7 +62,7 @@ class Swaps:
         if unsure:
             self._resolve(name, changes, counts, unsure)
         for change in changes:
-            self._sent.pop(write_word(change.seen), None)
+            self._sent.pop(encode_lease(change.seen), None)
         return counts
 
     def _send(self, name: str, changes: Sequence[Change[Any]]) -> list[int]:
@@ -72,24 +72,24 @@ class Swaps:
             answer = self._write(name, changes, seen)
         except AnswerLost:
             for change in changes:
-                self._sent.setdefault(write_word(change.seen), []).append(write_word(change.new))
+                self._sent.setdefault(encode_lease(change.seen), []).append(encode_lease(change.new))
             raise
         replies = iter(answer.get("replies", []))
         return [sum(_occurrences(next(replies, {})) for _ in words) for words in seen]
 
     def _may_stand(self, change: Change[Any]) -> list[str]:
         """What stands in the row's Lease cell if it is still as it was seen: that word, or one that we sent in its place."""
-        seen = write_word(change.seen)
+        seen = encode_lease(change.seen)
         return [seen, *self._sent.get(seen, [])]
 
     def _requests(self, name: str, changes: Sequence[Change[Any]], seen: Sequence[Sequence[str]]) -> list[Json]:
         area = self._book.tab(name).area("Lease")
         pairs = zip(changes, seen, strict=True)
-        return [find_replace(word, write_word(change.new), area) for change, words in pairs for word in words]
+        return [find_replace(word, encode_lease(change.new), area) for change, words in pairs for word in words]
 
     def _write(self, name: str, changes: Sequence[Change[Any]], seen: Sequence[Sequence[str]]) -> Json:
         """Write, and show what is owed along with it."""
-        showing = self._projections.take(name, {change.seen.id for change in changes})
+        showing = self._projections.next_batch(name, {change.seen.id for change in changes})
         requests = self._requests(name, changes, seen)
         try:
             answer = self._book.write([*requests, *showing.requests], show=showing.cells)
@@ -133,7 +133,7 @@ class Swaps:
         again = []
         for at in (at for at in unsure if not counts[at]):
             change = changes[at]
-            counts[at] = sum(words[write_word(change.new)] for words in standing.values())
+            counts[at] = sum(words[encode_lease(change.new)] for words in standing.values())
             where = {tab: word for tab, words in standing.items() for word in self._may_stand(change) if words[word]}
             if counts[at] or not where:
                 continue
@@ -147,11 +147,11 @@ class Swaps:
     def _standing(self, name: str) -> dict[str, Counter[str]]:
         """Every word that stands now in the tabs where the row may be; what drafts cover is put back before."""
         tabs = GROUPS[group_of(name)]
-        self._book.look(tabs, if_older_than_seconds=0)
+        self._book.reload(tabs, if_older_than_seconds=0)
         if self._adoption.has_drafts:
             self._adoption.settle(name)
-            self._book.look(tabs, if_older_than_seconds=0)
-        return {tab: Counter(mark.lease for mark in self._book.view(tab).marks) for tab in tabs}
+            self._book.reload(tabs, if_older_than_seconds=0)
+        return {tab: Counter(mark.lease for mark in self._book.snapshot(tab).key_cells) for tab in tabs}
 
 
 def _occurrences(reply: Json) -> int:

@@ -17,7 +17,7 @@ from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.cells import write_cells
 from youtube_download_coordinator.stores.sheets.layout import CONTROL
 from youtube_download_coordinator.stores.sheets.snapshot import STEERING, ControlLine
-from youtube_download_coordinator.stores.sheets.spreadsheet import Book, Ledger, NotNow, control_line
+from youtube_download_coordinator.stores.sheets.spreadsheet import NothingToDo, RowIndex, Spreadsheet, control_line
 from youtube_download_coordinator.text import format_utc, parse_time
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ SERIAL_DAYS = (20_000.0, 200_000.0)
 class Controls:
     """The two verbs of the contract."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Spreadsheet) -> None:
         self._book = book
         self._not_understood: set[str] = set()
 
@@ -48,11 +48,11 @@ class Controls:
         """Every line of control."""
         self._book.layout()
         if fresh:
-            self._book.look_at_control()
+            self._book.reload_control()
         for _ in range(CONTROL_LOOKS):
             if not self._book.control.is_older_than(CONTROL_SECONDS):
                 break
-            self._book.look_at_control()  # again where the answer took longer than that
+            self._book.reload_control()  # again where the answer took longer than that
         else:
             raise StoreUnavailable("Google answers so slowly that what Control says now is not known")
         return [self.read(line) for line in self._book.control.lines() if line.is_steering]
@@ -66,7 +66,7 @@ class Controls:
             value=value.strip(),
             until=self._until(line.name, until or said_there),
             reason=reason,
-            pause_seconds=self._book.control.said().get(_pause_of(line.name), 0),
+            pause_seconds=self._book.control.values().get(_pause_of(line.name), 0),
         )
 
     def _until(self, name: str, text: str) -> datetime | None:
@@ -90,7 +90,7 @@ class Controls:
 class _Setting:
     """Changing one line by token batches, until nothing of it stands on a stranger's."""
 
-    def __init__(self, controls: Controls, book: Book, name: str, change: SetControl) -> None:
+    def __init__(self, controls: Controls, book: Spreadsheet, name: str, change: SetControl) -> None:
         self._controls = controls
         self._book = book
         self._name = name
@@ -104,16 +104,16 @@ class _Setting:
     def write(self) -> None:
         """Write what is to be changed, if anything is."""
         try:
-            answer = self._book.token_batch(self._changes)
-        except NotNow:
+            answer = self._book.guarded_batch(self._changes)
+        except NothingToDo:
             return
         self._written |= self._sent
         if not answer:  # it was lost, so it showed nothing
-            self._book.look_at_control()
+            self._book.reload_control()
 
     def is_right(self) -> bool:
         """Whether every line has the cells that belong to it."""
-        return not self._astray() and (self.new is None or self._stands(self._book.control.find(self._name)))
+        return not self._misplaced() and (self.new is None or self._stands(self._book.control.find(self._name)))
 
     def _stands(self, line: ControlLine | None) -> bool:
         """Whether the line shows what was written there."""
@@ -121,7 +121,7 @@ class _Setting:
             return False
         return line.cells == _cells(self.new) and line.cells in self._written
 
-    def _astray(self) -> list[ControlLine]:
+    def _misplaced(self) -> list[ControlLine]:
         """Lines of others that show what was written from here and is not theirs."""
         return [
             line
@@ -132,10 +132,10 @@ class _Setting:
     def _cells_of(self, line: ControlLine) -> Cells:
         return self._right.get(line.name, ("",) * len(STEERING))
 
-    def _changes(self, ledger: Ledger) -> list[Json]:
+    def _changes(self, ledger: RowIndex) -> list[Json]:
         line = self._book.control.find(self._name)
         self._right |= {each.name: each.cells for each in self._book.control.lines() if each.cells not in self._written}
-        puts = [(each, self._cells_of(each)) for each in self._astray()]
+        puts = [(each, self._cells_of(each)) for each in self._misplaced()]
         self._sent = {cells for _, cells in puts}
         requests = [request for each, cells in puts for request in self._put(each, cells)]
         if not self._stands(line):
@@ -144,10 +144,10 @@ class _Setting:
             self._sent.add(_cells(self.new))
             requests += self._written_line(self.new, line, ledger)
         if not requests:
-            raise NotNow
+            raise NothingToDo
         return requests
 
-    def _written_line(self, new: Control, line: ControlLine | None, ledger: Ledger) -> list[Json]:
+    def _written_line(self, new: Control, line: ControlLine | None, ledger: RowIndex) -> list[Json]:
         """The Lease cell is not written by line: its number is found by its content, as the next IDs are."""
         what = _pause_of(self._name)
         if line is not None:

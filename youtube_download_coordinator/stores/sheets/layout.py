@@ -66,7 +66,7 @@ class Tab:
         return [name for name in COLUMNS[self.name] if name not in self.header]
 
     @property
-    def own(self) -> dict[str, int]:
+    def custom_columns(self) -> dict[str, int]:
         """A person's own columns, by name."""
         return {name: at for at, name in enumerate(self.header) if name and name not in COLUMNS[self.name]}
 

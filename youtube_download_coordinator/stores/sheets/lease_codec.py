@@ -30,7 +30,7 @@ _WORD = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class EncodedLease:
     """A word that was read. A draft is a row that is being adopted: it has neither lease nor key yet."""
 
     row_id: int
@@ -38,33 +38,33 @@ class Word:
     lease: Lease | None
 
 
-def write_word(row: Row) -> str:
+def encode_lease(row: Row) -> str:
     """The word of a row."""
     lease = row.lease
     held = (f" {lease.holder}" if lease.holder else "") + (f" until {_moment(lease.until)}" if lease.until else "")
     after = f" after {_moment(lease.not_before)}" if lease.not_before else ""
     said = " result " if lease.state is State.DONE else " because "
     detail = f"{said}{lease.detail}" if lease.detail else ""
-    return f"{version(row.id, lease)} {lease.state}{held} try {lease.tries}{after} for {row.key}{detail} #{lease.nonce}"
+    return f"{version_text(row.id, lease)} {lease.state}{held} try {lease.tries}{after} for {row.key}{detail} #{lease.nonce}"
 
 
-def write_draft(row_id: int, nonce: str) -> str:
+def encode_draft(row_id: int, nonce: str) -> str:
     """The word of a row that is being adopted."""
     return f"v{row_id}.0 draft #{nonce}"
 
 
-def version(row_id: int, lease: Lease) -> str:
+def version_text(row_id: int, lease: Lease) -> str:
     """What stands in Shown when the visible cells show this lease."""
     return f"v{row_id}.{lease.version}"
 
 
-def read_word(text: str) -> Word | None:
+def decode_lease(text: str) -> EncodedLease | None:
     """The word in a Lease cell; None when it is none of ours."""
     match = _WORD.fullmatch(text)
     if not match:
         return None
     if match["draft"]:
-        return Word(int(match["id"]), "", None)
+        return EncodedLease(int(match["id"]), "", None)
     try:
         lease = Lease(
             version=int(match["version"]),
@@ -78,7 +78,7 @@ def read_word(text: str) -> Word | None:
         )
     except ValueError:
         return None
-    return Word(int(match["id"]), match["key"], lease)
+    return EncodedLease(int(match["id"]), match["key"], lease)
 
 
 def _moment(moment: datetime | None) -> str:

@@ -16,9 +16,9 @@ from youtube_download_coordinator.models import Row, State
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
 from youtube_download_coordinator.stores.sheets.api import AnswerLost, Json, Refused
 from youtube_download_coordinator.stores.sheets.cells import blank, projection, read_row, shows
-from youtube_download_coordinator.stores.sheets.lease_codec import read_word, version, write_word
-from youtube_download_coordinator.stores.sheets.snapshot import RANGES_MAX, Mark
-from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, Book, shown_rows
+from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease, encode_lease, version_text
+from youtube_download_coordinator.stores.sheets.snapshot import RANGES_MAX, KeyCells
+from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, Spreadsheet, shown_rows
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ _TABLES: dict[str, Table[Row]] = {table.name: table for table in (SOURCES, VIDEO
 
 
 @dataclass(frozen=True, slots=True)
-class Showing:
+class ProjectionBatch:
     """What one request shows along with its own work: rows by line."""
 
     name: str
@@ -51,7 +51,7 @@ class Showing:
 class Projections:
     """What this process owes to people's eyes."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Spreadsheet) -> None:
         self._book = book
         self._owed: dict[str, dict[int, Row]] = {name: {} for name in DATA_TABS}
         self._unshown_since: dict[str, float] = {}
@@ -62,16 +62,16 @@ class Projections:
 
     # --- owing -------------------------------------------------------------------------------------------------------
 
-    def owe(self, name: str, row: Row) -> None:
+    def enqueue(self, name: str, row: Row) -> None:
         """Remember that a row's lease has changed; an earlier change of it that nobody has seen yet is passed over."""
         self._owed[name][row.id] = row
-        view = self._book.view(name)
+        view = self._book.snapshot(name)
         position = view.position_of(row.id)
         if position is not None:
-            view.note(position, view.marks[position]._replace(lease=write_word(row)))
+            view.update_line(position, view.key_cells[position]._replace(lease=encode_lease(row)))
         self._await()
 
-    def drop(self, name: str, seen: Row) -> None:
+    def discard(self, name: str, seen: Row) -> None:
         """Somebody else has changed the row since, and shows it."""
         owed = self._owed[name].get(seen.id)
         if owed is not None and owed.lease == seen.lease:
@@ -91,12 +91,12 @@ class Projections:
                 return replace(row, **facts)
         return row
 
-    def take(self, name: str, without: Collection[int] = ()) -> Showing:
+    def next_batch(self, name: str, without: Collection[int] = ()) -> ProjectionBatch:
         """What is owed in a tab and whose line is known, to be written now: given to `check` or to `put_back` afterwards.
 
         `without`: rows that change with the same request, and are owed anew after it.
         """
-        tab, view, owed = self._book.tab(name), self._book.view(name), self._owed[name]
+        tab, view, owed = self._book.tab(name), self._book.snapshot(name), self._owed[name]
         waiting = [row for row in owed.values() if row.id not in without]
         placed = {at: row for row in waiting if (at := view.position_of(row.id)) is not None}
         for row in placed.values():
@@ -104,24 +104,24 @@ class Projections:
         if not any(self._owed.values()):
             self._show_at = None
         requests = [each for at, row in placed.items() for each in projection(tab, at, row, rebuilt=False)]
-        return Showing(name, placed, requests, [tab.a1("Lease", rows=(at, at + 1)) for at in placed])
+        return ProjectionBatch(name, placed, requests, [tab.a1("Lease", rows=(at, at + 1)) for at in placed])
 
-    def put_back(self, showing: Showing) -> None:
+    def put_back(self, showing: ProjectionBatch) -> None:
         """It was not written, or nobody knows."""
         for row in showing.placed.values():
             self._owed[showing.name].setdefault(row.id, row)
             self._await()
 
-    def check(self, showing: Showing, answer: Json) -> None:
+    def check(self, showing: ProjectionBatch, answer: Json) -> None:
         """See whether what was written landed on its own line; else the words say what must stand there."""
-        tab, view = self._book.tab(showing.name), self._book.view(showing.name)
+        tab, view = self._book.tab(showing.name), self._book.snapshot(showing.name)
         standing = shown_rows(answer, tab.sheet_id)
         for at, row in showing.placed.items():
             text = next(iter(standing.get(at, ())), "")
-            word = read_word(text)
-            if word is not None and word.row_id == row.id and text == write_word(row):
-                url = view.marks[at].url if at < len(view.marks) else ""
-                view.note(at, Mark(text, row.status.value, version(row.id, row.lease), url or row.url))
+            word = decode_lease(text)
+            if word is not None and word.row_id == row.id and text == encode_lease(row):
+                url = view.key_cells[at].url if at < len(view.key_cells) else ""
+                view.update_line(at, KeyCells(text, row.status.value, version_text(row.id, row.lease), url or row.url))
                 continue
             if word is not None and word.row_id == row.id:  # somebody has changed it since
                 self._unshown_since.setdefault(text, self._book.outside.monotonic())
@@ -135,26 +135,26 @@ class Projections:
 
     def repair(self, name: str) -> None:
         """After a look: rewrite the cells of lines that have not shown their lease for a while, and forget rows that are gone."""
-        tab, view, now = self._book.tab(name), self._book.view(name), self._book.outside.monotonic()
+        tab, view, now = self._book.tab(name), self._book.snapshot(name), self._book.outside.monotonic()
         self._owed[name] = {row_id: row for row_id, row in self._owed[name].items() if view.position_of(row_id)}
         wrong = self._wrong(name)
         for mark in wrong.values():
             self._unshown_since.setdefault(mark.lease, now)
         due = [at for at, mark in wrong.items() if now - self._unshown_since[mark.lease] >= REPAIR_SECONDS]
-        if requests := [each for at in due[:REPAIRS_MAX] for each in self._rebuilt(name, at, view.marks[at].lease)]:
+        if requests := [each for at in due[:REPAIRS_MAX] for each in self._rebuilt(name, at, view.key_cells[at].lease)]:
             log.info("rewriting the cells of %d rows of %s that did not show their lease", len(due), tab.title)
             self._write(requests)
             view.looked_at = None
-        still = {mark.lease for each in self._book.views.values() for mark in each.marks if _is_wrong(mark)}
+        still = {mark.lease for each in self._book.views.values() for mark in each.key_cells if _is_wrong(mark)}
         self._unshown_since = {text: since for text, since in self._unshown_since.items() if text in still}
 
-    def _wrong(self, name: str) -> dict[int, Mark]:
+    def _wrong(self, name: str) -> dict[int, KeyCells]:
         """Lines that do not show their lease, and owe that to another process."""
-        mine = {write_word(row) for row in self._owed[name].values()}
-        marks = enumerate(self._book.view(name).marks)
+        mine = {encode_lease(row) for row in self._owed[name].values()}
+        marks = enumerate(self._book.snapshot(name).key_cells)
         return {at: mark for at, mark in marks if at and _is_wrong(mark) and mark.lease not in mine}
 
-    def hurry_what_was_left(self, name: str) -> None:
+    def schedule_leftovers(self, name: str) -> None:
         """Show at the next look what whoever owes it has left behind, by the time of its claim.
 
         For a process that is about to end: it never sees a line wrong for long, and there may be only such processes.
@@ -162,15 +162,15 @@ class Projections:
         tab, wrong = self._book.tab(name), list(self._wrong(name))[:RANGES_MAX]
         lines = self._book.read(name, wrong) if wrong else {}
         rows = [row for cells in lines.values() if (row := read_row(_TABLES[name], tab, cells))]
-        self.hurry(write_word(row) for row in rows if self._was_left(row))
+        self.schedule_now(encode_lease(row) for row in rows if self._is_leftover(row))
 
-    def _was_left(self, row: Row) -> bool:
+    def _is_leftover(self, row: Row) -> bool:
         now, lease = self._book.connection.now(), row.lease
         if lease.state is State.HELD and lease.until is not None and lease.until > now:
             return False
         return row.claimed_at is None or (now - row.claimed_at).total_seconds() >= LEFT_SECONDS
 
-    def hurry(self, words: Iterable[str]) -> None:
+    def schedule_now(self, words: Iterable[str]) -> None:
         """Show these at the next look."""
         self._unshown_since |= dict.fromkeys(words, float("-inf"))
 
@@ -182,7 +182,7 @@ class Projections:
             log.info("the sheet does not show every lease yet: %s", error)
 
     def _rebuilt(self, name: str, position: int, text: str) -> list[Json]:
-        tab, word = self._book.tab(name), read_word(text)
+        tab, word = self._book.tab(name), decode_lease(text)
         if word is None or word.lease is None:
             return blank(tab, position)
         kind = _TABLES[name].row_type
@@ -192,23 +192,25 @@ class Projections:
     # --- in time -----------------------------------------------------------------------------------------------------
 
     @property
-    def has_strays(self) -> bool:
+    def has_misplaced_cells(self) -> bool:
         """Whether something was written on a line that was not meant."""
         return float("-inf") in self._unshown_since.values()
 
     def flush(self) -> None:
         """Show everything that is owed, now."""
         for name in DATA_TABS:
-            if self.has_strays or any(self._book.view(name).position_of(row_id) is None for row_id in self._owed[name]):
-                self._book.look([name])
-            showing = self.take(name)
+            if self.has_misplaced_cells or any(
+                self._book.snapshot(name).position_of(row_id) is None for row_id in self._owed[name]
+            ):
+                self._book.reload([name])
+            showing = self.next_batch(name)
             if not showing.requests:
                 continue
             try:
                 self.check(showing, self._book.write(showing.requests, show=showing.cells))
             except (Refused, StoreUnavailable) as error:
                 self.put_back(showing)
-                self._book.view(name).forget_lines()
+                self._book.snapshot(name).forget_lines()
                 log.info("the sheet does not show the last changes yet: %s", error)
 
     def _await(self) -> None:
@@ -231,7 +233,7 @@ class Projections:
             log.info("the sheet does not show the last changes yet: %s", error)
 
 
-def _is_wrong(mark: Mark) -> bool:
+def _is_wrong(mark: KeyCells) -> bool:
     """Whether a line shows something else than its lease; also one that shows a lease and has none."""
-    word = read_word(mark.lease) if mark.lease else None
+    word = decode_lease(mark.lease) if mark.lease else None
     return not shows(word, mark.status, mark.shown) if word else bool(mark.shown)

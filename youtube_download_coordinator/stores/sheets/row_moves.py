@@ -6,7 +6,7 @@ from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.layout import Tab, with_columns
 from youtube_download_coordinator.stores.sheets.projection import Projections
-from youtube_download_coordinator.stores.sheets.spreadsheet import Book, NotNow
+from youtube_download_coordinator.stores.sheets.spreadsheet import NothingToDo, Spreadsheet
 
 MOVE_ROUNDS = 5
 """How often a row is looked for anew because a person has sorted in the very moment of its move."""
@@ -15,7 +15,7 @@ MOVE_ROUNDS = 5
 class Mover:
     """Moves rows by the word in their Lease cell."""
 
-    def __init__(self, book: Book, projections: Projections) -> None:
+    def __init__(self, book: Spreadsheet, projections: Projections) -> None:
         self._book = book
         self._projections = projections
 
@@ -26,29 +26,29 @@ class Mover:
         """
         for moved in range(MOVE_ROUNDS):
             try:
-                self._book.token_batch(lambda ledger: self._carry(name, word, target))
-            except NotNow:
+                self._book.guarded_batch(lambda ledger: self._carry(name, word, target))
+            except NothingToDo:
                 return moved > 0 and self._line(target, word) is not None
             finally:
                 for changed in (name, target):
-                    self._book.view(changed).forget_lines()
-            self._book.look([name, target], if_older_than_seconds=0)
+                    self._book.snapshot(changed).forget_lines()
+            self._book.reload([name, target], if_older_than_seconds=0)
             if self._line(target, word) is not None:
                 self._projections.moved(row_id, name, target)
                 return True
         raise StoreUnavailable(f"{word} cannot be moved: it stands somewhere else each time")
 
     def _line(self, name: str, word: str) -> int | None:
-        return next((at for at, mark in enumerate(self._book.view(name).marks) if mark.lease == word), None)
+        return next((at for at, mark in enumerate(self._book.snapshot(name).key_cells) if mark.lease == word), None)
 
     def _carry(self, name: str, word: str, target_name: str) -> list[Json]:
         """Insert a line, copy each column into the column of the same name, delete the line."""
         source = self._line(name, word)
         if source is None:
-            raise NotNow
+            raise NothingToDo
         tab, target = self._book.tab(name), self._book.tab(target_name)
-        missing = [column for column in tab.own if column not in target.header]
-        at = max(len(self._book.view(target_name).marks), 1)
+        missing = [column for column in tab.custom_columns if column not in target.header]
+        at = max(len(self._book.snapshot(target_name).key_cells), 1)
         line = {"sheetId": target.sheet_id, "dimension": "ROWS", "startIndex": at, "endIndex": at + 1}
         insert = {"insertDimension": {"range": line, "inheritFromBefore": True}}
         wider, target = with_columns(target, missing)

@@ -38,16 +38,22 @@ from youtube_download_coordinator.stores.sheets.layout import (
     trusted,
     with_used_columns,
 )
-from youtube_download_coordinator.stores.sheets.lease_codec import read_word
-from youtube_download_coordinator.stores.sheets.snapshot import LOOKED_AT, RANGES_MAX, ControlView, View, ranges
+from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease
+from youtube_download_coordinator.stores.sheets.snapshot import (
+    KEY_COLUMNS,
+    RANGES_MAX,
+    ControlSnapshot,
+    TabSnapshot,
+    ranges,
+)
 
 log = logging.getLogger(__name__)
 
-TOKEN_ROUNDS = 20
+GUARDED_BATCH_ROUNDS = 20
 """How often a token batch is made anew because others were first, before that is called a failure."""
-TOKEN_MISTAKES = 3
+GUARDED_BATCH_MISTAKES = 3
 """How often Google may refuse one although nobody was first: lines may have gone; more is a mistake of ours."""
-LEDGER_SECONDS = 30.0
+ROW_INDEX_SECONDS = 30.0
 """What was known at a token may be used again for this long, as long as nobody takes the token."""
 LOOK_ROUNDS = 5
 """How often columns are found again while somebody moves them."""
@@ -59,11 +65,11 @@ DATA_TABS = (SOURCES.name, VIDEO_TASKS.name, DEAD_LETTERS.name)
 GROUPS = {SOURCES.name: (SOURCES.name,), VIDEO_TASKS.name: (VIDEO_TASKS.name, DEAD_LETTERS.name)}
 """Tabs that share IDs and keys, under the name of the first."""
 NO_MORE: Mapping[str, Sequence[str]] = {}
-BROUGHT = ("ID", "RetryCount")
+IMPORTED_COLUMNS = ("ID", "RetryCount")
 """The columns of which a row that is taken in keeps what stands there."""
-BROUGHT_ID_MAX = 10_000_000
+IMPORTED_ID_MAX = 10_000_000
 """No spreadsheet has more cells: a greater number in an ID cell is none that counts rows."""
-BROUGHT_TRIES_MAX = 1000
+IMPORTED_TRIES_MAX = 1000
 Columns = dict[str, list[list[list[str]]]]
 """By tab: the rows of each column that was read, as values.batchGet gives them."""
 
@@ -72,50 +78,50 @@ def group_of(name: str) -> str:
     return SOURCES.name if name == SOURCES.name else VIDEO_TASKS.name
 
 
-class Known(NamedTuple):
+class IndexEntry(NamedTuple):
     """A row by its key; the nonce tells whose insertion it was."""
 
     row_id: int
     nonce: str
 
 
-class Brought(NamedTuple):
+class ImportedCells(NamedTuple):
     """What a line without a lease has in the cells of BROUGHT."""
 
     row_id: int | None = None
     tries: int = 0
 
     @classmethod
-    def read(cls, row_id: str, tries: str) -> Brought:
+    def read(cls, row_id: str, tries: str) -> ImportedCells:
         number = whole_number(row_id)
-        is_id = number is not None and 0 < number <= BROUGHT_ID_MAX
-        return cls(number if is_id else None, min(whole_number(tries) or 0, BROUGHT_TRIES_MAX))
+        is_id = number is not None and 0 < number <= IMPORTED_ID_MAX
+        return cls(number if is_id else None, min(whole_number(tries) or 0, IMPORTED_TRIES_MAX))
 
 
 @dataclass(slots=True)
-class Ledger:
+class RowIndex:
     """What was true when the token had this ID: valid as long as it has."""
 
     token: str
     next_ids: dict[str, int]
-    keys: dict[str, dict[str, Known]]
+    keys: dict[str, dict[str, IndexEntry]]
     """Every key, by group."""
     slots: list[str]
     """What the lines that are being adopted had in their Lease cells."""
     said: dict[str, int]
     """The numbers in Control."""
-    brought: Mapping[str, Mapping[int, Brought]]
+    imported: Mapping[str, Mapping[int, ImportedCells]]
     """By tab and line: what each row brings along that is not taken in yet."""
     typed: Mapping[str, set[str]]
     """Their keys, by group: whoever would insert one finds it known."""
     read_at: float
 
 
-class NotNow(Exception):
+class NothingToDo(Exception):
     """Raised while a token batch is built: there is nothing to do."""
 
 
-class Book:
+class Spreadsheet:
     """One spreadsheet; used from one thread at a time (`turn`)."""
 
     def __init__(self, config: Config, connection: Connection) -> None:
@@ -124,10 +130,10 @@ class Book:
         self.turn = threading.RLock()
         self.outside = connection.outside
         self.random = self.outside.randomness
-        self.views: dict[str, View] = {}
-        self.control = ControlView(self.outside.monotonic)
+        self.views: dict[str, TabSnapshot] = {}
+        self.control = ControlSnapshot(self.outside.monotonic)
         self._layout: Layout | None = None
-        self._ledger: Ledger | None = None
+        self._ledger: RowIndex | None = None
 
     # --- what is there -----------------------------------------------------------------------------------------------
 
@@ -139,15 +145,15 @@ class Book:
         if self._layout is None:
             asked_at = self.outside.monotonic()
             self._layout = trusted(self.prepared())
-            self.control.take(self._layout.control, asked_at)
-            self.views = {name: View(self._layout.tabs[name], self.outside.monotonic) for name in DATA_TABS}
+            self.control.load(self._layout.control, asked_at)
+            self.views = {name: TabSnapshot(self._layout.tabs[name], self.outside.monotonic) for name in DATA_TABS}
             self._ledger = None
         return self._layout
 
     def prepared(self) -> Layout:
         """Where everything stands; what is missing is made before."""
         problem = ""
-        for _ in range(TOKEN_ROUNDS):
+        for _ in range(GUARDED_BATCH_ROUNDS):
             layout = read_layout(self.connection, self.config)
             if layout.is_ready:
                 return layout
@@ -173,15 +179,15 @@ class Book:
     def add_columns(self, name: str, names: Sequence[str]) -> None:
         """Add a person's own columns to a tab, behind everything that is there; those that are there are left alone."""
 
-        def missing(ledger: Ledger) -> list[Json]:
+        def missing(ledger: RowIndex) -> list[Json]:
             tab = read_layout(self.connection, self.config).tabs[name]
             new = [column for column in names if column not in tab.header]
             if not new:
-                raise NotNow
+                raise NothingToDo
             return new_columns(with_used_columns(self.connection, {name: tab})[name], new)
 
-        with suppress(NotNow):  # they are there
-            self.token_batch(missing, by_line=False)
+        with suppress(NothingToDo):  # they are there
+            self.guarded_batch(missing, by_line=False)
         self.forget_layout()
 
     def forget_layout(self) -> None:
@@ -193,34 +199,34 @@ class Book:
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
-    def view(self, name: str) -> View:
+    def snapshot(self, name: str) -> TabSnapshot:
         self.layout()
         return self.views[name]
 
-    def look(self, names: Iterable[str] = DATA_TABS, *, if_older_than_seconds: float = FRESH_SECONDS) -> None:
+    def reload(self, names: Iterable[str] = DATA_TABS, *, if_older_than_seconds: float = FRESH_SECONDS) -> None:
         """Read the telling columns of tabs, whole, in one request; tabs that are to be looked at soon come along."""
-        old = [name for name in names if self.view(name).is_older_than(if_older_than_seconds)]
+        old = [name for name in names if self.snapshot(name).is_older_than(if_older_than_seconds)]
         if old:
-            self._look([name for name in DATA_TABS if name in old or self.view(name).is_stale])
+            self._reload([name for name in DATA_TABS if name in old or self.snapshot(name).is_stale])
 
-    def look_at_control(self) -> None:
+    def reload_control(self) -> None:
         """Read Control, now; tabs that are to be looked at soon come along."""
-        self._look([name for name in DATA_TABS if self.view(name).is_stale])
+        self._reload([name for name in DATA_TABS if self.snapshot(name).is_stale])
 
-    def look_beside(self, columns: Mapping[str, Sequence[str]]) -> dict[str, list[list[str]]]:
+    def reload_with(self, columns: Mapping[str, Sequence[str]]) -> dict[str, list[list[str]]]:
         """Look at tabs, now, and with the same request at more columns of each: what stands in them, line by line."""
-        found = self._look(list(columns), columns)
+        found = self._reload(list(columns), columns)
         return {name: [[row[0] if row else "" for row in rows] for rows in cells] for name, cells in found.items()}
 
-    def _look(self, names: Sequence[str], beside: Mapping[str, Sequence[str]] = NO_MORE) -> Columns:
+    def _reload(self, names: Sequence[str], beside: Mapping[str, Sequence[str]] = NO_MORE) -> Columns:
         """Look at tabs and at Control, now; what was read beside the telling columns."""
         began = self.outside.monotonic()
-        found = self._columns({name: (*LOOKED_AT, *beside.get(name, ())) for name in names})
+        found = self._columns({name: (*KEY_COLUMNS, *beside.get(name, ())) for name in names})
         for name, columns in found.items():
-            self.views[name].take(columns[: len(LOOKED_AT)])
+            self.views[name].load(columns[: len(KEY_COLUMNS)])
         for name in found:
             self.views[name].took_seconds = self.outside.monotonic() - began
-        return {name: columns[len(LOOKED_AT) :] for name, columns in found.items()}
+        return {name: columns[len(KEY_COLUMNS) :] for name, columns in found.items()}
 
     def _columns(self, wanted: Mapping[str, Sequence[str]]) -> Columns:
         """Columns of several tabs, with one request; found again by name when somebody has moved them."""
@@ -236,7 +242,7 @@ class Book:
                 self.forget_layout()
                 continue
             if self._headers_hold([*names, CONTROL], [*found[: len(names)], control]):
-                self.control.take(control, asked_at)
+                self.control.load(control, asked_at)
                 rest = iter(found[len(names) :])
                 return {name: [next(rest) for _ in wanted[name]] for name in names}
         raise StoreUnavailable("somebody is changing the columns of the spreadsheet")
@@ -252,11 +258,11 @@ class Book:
                 areas = [f"{quoted(tab.title)}!1:1", *(tab.whole_rows(*span) for span in part)]
                 *found, control = self.connection.values([*areas, quoted(self.tab(CONTROL).title)])
             except Refused:  # the tab has become shorter, or has another name
-                self.view(name).looked_at = None
+                self.snapshot(name).looked_at = None
                 return {}
             if not self._headers_hold([name, CONTROL], [found[0], control]):
                 return {}
-            self.control.take(control, asked_at)
+            self.control.load(control, asked_at)
             for (start, end), rows in zip(part, found[1:], strict=True):
                 lines |= dict(zip(range(start, end), [*rows, *[[]] * (end - start - len(rows))], strict=True))
         return {position: lines[position] for position in positions}
@@ -279,7 +285,7 @@ class Book:
         asked_at = self.outside.monotonic()
         answer = self.connection.write(changes, show=[*show, area])
         if shown := shown_rows(answer, control.sheet_id):
-            self.control.take([shown.get(at, []) for at in range(max(shown) + 1)], asked_at)
+            self.control.load([shown.get(at, []) for at in range(max(shown) + 1)], asked_at)
         return answer
 
     def append(self, name: str, line: Json) -> Json:
@@ -288,7 +294,7 @@ class Book:
 
     # --- token batches -----------------------------------------------------------------------------------------------
 
-    def token_batch(self, build: Callable[[Ledger], list[Json]], *, by_line: bool = True) -> Json:
+    def guarded_batch(self, build: Callable[[RowIndex], list[Json]], *, by_line: bool = True) -> Json:
         """Make a change of rows from what is true at a token. `build` is asked again each time that somebody was first.
 
         Returns Google's answer; nothing where the answer was lost and the batch turned out to be applied. `build` may raise
@@ -296,9 +302,9 @@ class Book:
 
         `by_line`: the change names lines, which have to be looked at behind the token; keys are known from before.
         """
-        ledger = self.read_ledger() if by_line else self._recent_ledger()
+        ledger = self.read_row_index() if by_line else self._recent_row_index()
         mistakes = 0
-        for round_number in range(TOKEN_ROUNDS):
+        for round_number in range(GUARDED_BATCH_ROUNDS):
             changes, nonce = build(ledger), self.nonce()
             token = next_token(ledger.token, self.tab(CONTROL).sheet_id, nonce)
             self._ledger = None
@@ -309,11 +315,11 @@ class Book:
             except (Refused, AnswerLost) as error:
                 # Refused: somebody was first, or a line is gone. Lost: applied, never, or later: then it is refused.
                 log.info("a change of rows is made anew: %s", error)
-                before, problem, ledger = ledger, error, self.read_ledger()
+                before, problem, ledger = ledger, error, self.read_row_index()
                 if self._token_name == _token_name(number_of(before.token) + 1, nonce):
                     return {}
                 mistakes = mistakes + 1 if ledger.token == before.token and isinstance(error, Refused) else 0
-                if mistakes > TOKEN_MISTAKES:
+                if mistakes > GUARDED_BATCH_MISTAKES:
                     break
                 self._pause(round_number)
             else:
@@ -326,13 +332,13 @@ class Book:
         if round_number > 2:  # others are busy: let them pass
             self.connection.pause(self.random.uniform(0, min(0.2 * round_number, 2.0)))
 
-    def _recent_ledger(self) -> Ledger:
+    def _recent_row_index(self) -> RowIndex:
         ledger = self._ledger
-        if ledger is None or self.outside.monotonic() - ledger.read_at > LEDGER_SECONDS:
-            return self.read_ledger()
+        if ledger is None or self.outside.monotonic() - ledger.read_at > ROW_INDEX_SECONDS:
+            return self.read_row_index()
         return ledger
 
-    def read_ledger(self) -> Ledger:
+    def read_row_index(self) -> RowIndex:
         """Read the token, *then* the rows."""
         properties = self.connection.properties("namedRanges")
         token = token_of(properties)
@@ -342,54 +348,57 @@ class Book:
         self._token_name = next(
             (e["name"] for e in properties.get("namedRanges", []) if e["namedRangeId"] == token), ""
         )
-        return self._read_ledger_of(token)
+        return self._read_row_index_of(token)
 
-    def _read_ledger_of(self, token: str) -> Ledger:
+    def _read_row_index_of(self, token: str) -> RowIndex:
         read_at = self.outside.monotonic()
-        brought = self._look_at_what_is_brought()
-        said, slots = self.control.said(), self.control.column("Slot")
+        brought = self._reload_imported()
+        said, slots = self.control.values(), self.control.column("Slot")
         highest = {group: self._highest(names, brought) for group, names in GROUPS.items()}
-        return Ledger(
+        return RowIndex(
             token=token,
             next_ids={group: max(said.get(f"next {group}", 1), highest[group] + 1) for group in GROUPS},
             keys={group: self._covered(names, slots) | self._keys(names) for group, names in GROUPS.items()},
             slots=slots,
             said=said,
-            brought=brought,
+            imported=brought,
             typed={group: self._typed(names, brought) for group, names in GROUPS.items()},
             read_at=read_at,
         )
 
-    def _look_at_what_is_brought(self) -> dict[str, dict[int, Brought]]:
+    def _reload_imported(self) -> dict[str, dict[int, ImportedCells]]:
         """Look at every tab, and where rows are not taken in yet, with the same request, at what they bring along."""
-        if not self._to_be_taken_in():
-            self._look(DATA_TABS)
-            if not self._to_be_taken_in():
+        if not self._imported_cells():
+            self._reload(DATA_TABS)
+            if not self._imported_cells():
                 return {}
-        cells = self.look_beside(dict.fromkeys(DATA_TABS, BROUGHT))
+        cells = self.reload_with(dict.fromkeys(DATA_TABS, IMPORTED_COLUMNS))
         lines = {name: list(zip_longest(*columns, fillvalue="")) for name, columns in cells.items()}
         return {
-            name: {at: Brought.read(*lines[name][at - 1]) if at <= len(lines[name]) else Brought() for at in positions}
-            for name, positions in self._to_be_taken_in().items()
+            name: {
+                at: ImportedCells.read(*lines[name][at - 1]) if at <= len(lines[name]) else ImportedCells()
+                for at in positions
+            }
+            for name, positions in self._imported_cells().items()
         }
 
-    def _to_be_taken_in(self) -> dict[str, list[int]]:
+    def _imported_cells(self) -> dict[str, list[int]]:
         """By tab: lines with a URL and no lease."""
         found = {name: view.without_lease() for name, view in self.views.items()}
         return {name: positions for name, positions in found.items() if positions}
 
-    def _keys(self, names: Iterable[str]) -> dict[str, Known]:
+    def _keys(self, names: Iterable[str]) -> dict[str, IndexEntry]:
         """Every key, with the row that has it; duplicates do not count."""
-        words = (word for name in names for _, word in self.view(name).words())
+        words = (word for name in names for _, word in self.snapshot(name).leases())
         return {
-            word.key: Known(word.row_id, word.lease.nonce)
+            word.key: IndexEntry(word.row_id, word.lease.nonce)
             for word in words
             if word.lease and not word.lease.detail.startswith(DUPLICATE)
         }
 
-    def _typed(self, names: Iterable[str], brought: Mapping[str, Mapping[int, Brought]]) -> set[str]:
+    def _typed(self, names: Iterable[str], brought: Mapping[str, Mapping[int, ImportedCells]]) -> set[str]:
         """The keys of lines that are not taken in yet."""
-        urls = ((name, self.view(name).marks[at].url) for name in names for at in brought.get(name, ()))
+        urls = ((name, self.snapshot(name).key_cells[at].url) for name in names for at in brought.get(name, ()))
         return {key for name, url in urls if (key := self._typed_key(name, url))}
 
     def _typed_key(self, name: str, url: str) -> str:
@@ -403,19 +412,19 @@ class Book:
         target = source_target if name == SOURCES.name else video_target
         return target(url, allow_other_sites=self.config.allow_other_sites).key
 
-    def _covered(self, names: Iterable[str], slots: Sequence[str]) -> dict[str, Known]:
+    def _covered(self, names: Iterable[str], slots: Sequence[str]) -> dict[str, IndexEntry]:
         """The keys of rows whose words a draft covers at this moment: they are as known as all others."""
-        if not any(word.lease is None for name in names for _, word in self.view(name).words()):
+        if not any(word.lease is None for name in names for _, word in self.snapshot(name).leases()):
             return {}
-        words = (read_word(text) for text in slots if text)
-        return {word.key: Known(word.row_id, word.lease.nonce) for word in words if word and word.lease}
+        words = (decode_lease(text) for text in slots if text)
+        return {word.key: IndexEntry(word.row_id, word.lease.nonce) for word in words if word and word.lease}
 
-    def _highest(self, names: Iterable[str], brought: Mapping[str, Mapping[int, Brought]]) -> int:
+    def _highest(self, names: Iterable[str], brought: Mapping[str, Mapping[int, ImportedCells]]) -> int:
         """No new ID is one that a row has, or brings along."""
         typed = (each.row_id or 0 for name in names for each in brought.get(name, {}).values())
-        return max(chain((word.row_id for name in names for _, word in self.view(name).words()), typed), default=0)
+        return max(chain((word.row_id for name in names for _, word in self.snapshot(name).leases()), typed), default=0)
 
-    def take_ids(self, ledger: Ledger, group: str, count: int) -> tuple[int, list[Json]]:
+    def take_ids(self, ledger: RowIndex, group: str, count: int) -> tuple[int, list[Json]]:
         """The first of that many new IDs, and the requests that let IDs go on behind them.
 
         They stand in Control, so that deleting the last row does not free its ID.
@@ -424,7 +433,7 @@ class Book:
         ledger.next_ids[group] = first + count
         return first, self.say(ledger, f"next {group}", first + count)
 
-    def say(self, ledger: Ledger, what: str, number: int) -> list[Json]:
+    def say(self, ledger: RowIndex, what: str, number: int) -> list[Json]:
         """Put a number into Control, found by its content; on a new line when it is not there."""
         control = self.tab(CONTROL)
         before, ledger.said[what] = ledger.said.get(what), number

@@ -21,22 +21,22 @@ from youtube_download_coordinator.models import Control, Lease, Row, Source, Sta
 from youtube_download_coordinator.queue.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where
 from youtube_download_coordinator.sources.urls import source_target, video_target
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
-from youtube_download_coordinator.stores.sheets.api import Connection, Json, Outside
+from youtube_download_coordinator.stores.sheets.api import Connection, Environment, Json
 from youtube_download_coordinator.stores.sheets.cells import read_row, row_cells
-from youtube_download_coordinator.stores.sheets.compare_and_swap import Swaps
+from youtube_download_coordinator.stores.sheets.compare_and_swap import CompareAndSwap
 from youtube_download_coordinator.stores.sheets.control_tab import Controls
-from youtube_download_coordinator.stores.sheets.lease_codec import write_word
+from youtube_download_coordinator.stores.sheets.lease_codec import encode_lease
 from youtube_download_coordinator.stores.sheets.projection import Projections
 from youtube_download_coordinator.stores.sheets.row_moves import Mover
 from youtube_download_coordinator.stores.sheets.row_restore import restore
-from youtube_download_coordinator.stores.sheets.snapshot import LOOKED_AT, Mark, act_at, matches
+from youtube_download_coordinator.stores.sheets.snapshot import KEY_COLUMNS, KeyCells, act_at, matches
 from youtube_download_coordinator.stores.sheets.spreadsheet import (
     DATA_TABS,
     FRESH_SECONDS,
-    Book,
-    Known,
-    Ledger,
-    NotNow,
+    IndexEntry,
+    NothingToDo,
+    RowIndex,
+    Spreadsheet,
     group_of,
 )
 from youtube_download_coordinator.stores.sheets.tab_counts import BESIDE, tallied
@@ -58,13 +58,13 @@ class SheetsStore:
 
     result_batch_seconds = 25.0
 
-    def __init__(self, config: Config, outside: Outside | None = None) -> None:
+    def __init__(self, config: Config, outside: Environment | None = None) -> None:
         self._connection = Connection(config, outside)
-        self._book = Book(config, self._connection)
+        self._book = Spreadsheet(config, self._connection)
         self._projections = Projections(self._book)
         self._adoption = Adoption(self._book, self._projections)
         self._mover = Mover(self._book, self._projections)
-        self._swaps = Swaps(self._book, self._projections, self._adoption, self._mover)
+        self._swaps = CompareAndSwap(self._book, self._projections, self._adoption, self._mover)
         self._controls = Controls(self._book)
         self._turn = self._book.turn
         with self._turn:
@@ -81,10 +81,10 @@ class SheetsStore:
             if where.state is State.PENDING and where.due is not None:
                 return self._scan_due(table, where, where.due, limit)
             # The next page goes on from the look that the first one took, as long as a claim would.
-            seconds = self._book.view(table.name).stale_seconds if where.after_id else FRESH_SECONDS
+            seconds = self._book.snapshot(table.name).stale_seconds if where.after_id else FRESH_SECONDS
             for _ in range(CLAIM_LOOKS):
-                self._look(table.name, if_older_than_seconds=seconds)
-                positions = self._book.view(table.name).matching(where)[:limit]
+                self._reload(table.name, if_older_than_seconds=seconds)
+                positions = self._book.snapshot(table.name).matching(where)[:limit]
                 rows = self._rows(table, where, positions)
                 if len(rows) == len(positions):
                     break
@@ -95,21 +95,21 @@ class SheetsStore:
         """Rows that should be due: what was read a moment ago, else a few lines, else the whole tab is looked through."""
         if due > self._connection.now():
             return self._read_due(table, where, due, limit, None)
-        spare = cast("list[R]", self._book.view(table.name).spare(due))
+        spare = cast("list[R]", self._book.snapshot(table.name).prefetched(due))
         if len(spare) >= max(1, limit // ENOUGH):
             return spare[:limit]
         rows = self._read_due(table, where, due, max(limit, READ_AHEAD_ROWS), self._book.random)
-        self._book.view(table.name).keep(rows)
+        self._book.snapshot(table.name).keep(rows)
         return rows[:limit]
 
     def _read_due(self, table: Table[R], where: Where, due: datetime, limit: int, anywhere: Random | None) -> list[R]:
         for _ in range(CLAIM_LOOKS):
-            positions = self._book.view(table.name).take_due(due, limit, anywhere)
+            positions = self._book.snapshot(table.name).take_due(due, limit, anywhere)
             if not positions:
-                if not self._book.view(table.name).is_stale:
+                if not self._book.snapshot(table.name).is_stale:
                     return []
-                self._look(table.name, if_older_than_seconds=0)
-                positions = self._book.view(table.name).take_due(due, limit, anywhere)
+                self._reload(table.name, if_older_than_seconds=0)
+                positions = self._book.snapshot(table.name).take_due(due, limit, anywhere)
             rows = self._rows(table, where, positions)
             torn = [row for row in rows if not _is_itself(table, row)]
             self._set_aside(table, torn)
@@ -131,15 +131,15 @@ class SheetsStore:
                 detail=detail,
                 nonce=self._book.nonce(),
             )
-            changes.append(Change(row, replace(row, lease=lease, asked=None)))
+            changes.append(Change(row, replace(row, lease=lease, requested_status=None)))
         self.swap(table, changes)
 
-    def _look(self, name: str, *, if_older_than_seconds: float) -> None:
+    def _reload(self, name: str, *, if_older_than_seconds: float) -> None:
         """Look through a tab; take in what people have added, and repair what does not show its lease."""
-        self._book.look([name], if_older_than_seconds=if_older_than_seconds)
-        self._tend([name])
+        self._book.reload([name], if_older_than_seconds=if_older_than_seconds)
+        self._reconcile([name])
 
-    def _tend(self, names: Sequence[str]) -> None:
+    def _reconcile(self, names: Sequence[str]) -> None:
         """What every look is followed by."""
         for name in names:
             self._adoption.settle(name)
@@ -148,37 +148,37 @@ class SheetsStore:
     def _rows(self, table: Table[R], where: Where, positions: Sequence[int]) -> list[R]:
         """Read lines and keep the rows that match now, in the order of the lines that were given."""
         lines = self._book.read(table.name, positions) if positions else {}
-        tab, view = self._book.tab(table.name), self._book.view(table.name)
+        tab, view = self._book.tab(table.name), self._book.snapshot(table.name)
         rows = []
         for position, cells in lines.items():
             values = dict(zip(tab.header, [*cells, *[""] * len(tab.header)], strict=False))
-            view.note(position, Mark(*(values[name] for name in LOOKED_AT)))
+            view.update_line(position, KeyCells(*(values[name] for name in KEY_COLUMNS)))
             row = read_row(table, tab, cells)
-            if row is not None and matches(where, row.id, row.key, row.lease, row.asked):
+            if row is not None and matches(where, row.id, row.key, row.lease, row.requested_status):
                 rows.append(self._projections.as_written(row))
         return rows
 
     def count(self, table: Table[R]) -> Mapping[State, int]:
         with self._turn:
-            self._look(table.name, if_older_than_seconds=FRESH_SECONDS)
-            words = self._book.view(table.name).words()
+            self._reload(table.name, if_older_than_seconds=FRESH_SECONDS)
+            words = self._book.snapshot(table.name).leases()
             return Counter(word.lease.state for _, word in words if word.lease)
 
     def leases(self, table: Table[Any], state: State) -> list[Lease]:
         with self._turn:
-            self._look(table.name, if_older_than_seconds=FRESH_SECONDS)
-            words = self._book.view(table.name).words()
+            self._reload(table.name, if_older_than_seconds=FRESH_SECONDS)
+            words = self._book.snapshot(table.name).leases()
             return [word.lease for _, word in words if word.lease and word.lease.state is state]
 
     def tally(self, tables: Sequence[Table[Any]], since: date) -> list[list[Tally]]:
         names = [table.name for table in tables]
         with self._turn:
             for _ in range(CLAIM_LOOKS):
-                cells = self._book.look_beside({name: BESIDE[name] for name in names})
-                found = [tallied(self._book.view(name), cells[name], since) for name in names]
-                looked_at = [self._book.view(name).looked_at for name in names]
-                self._tend(names)
-                if looked_at == [self._book.view(name).looked_at for name in names]:
+                cells = self._book.reload_with({name: BESIDE[name] for name in names})
+                found = [tallied(self._book.snapshot(name), cells[name], since) for name in names]
+                looked_at = [self._book.snapshot(name).looked_at for name in names]
+                self._reconcile(names)
+                if looked_at == [self._book.snapshot(name).looked_at for name in names]:
                     break  # else rows that people have typed in were taken in, and count too
             return found
 
@@ -191,18 +191,18 @@ class SheetsStore:
             counts = self._swaps.swap(table.name, changes)
             for change, count in zip(changes, counts, strict=True):
                 if count:
-                    self._projections.owe(table.name, change.new)
+                    self._projections.enqueue(table.name, change.new)
                 else:
-                    self._book.view(table.name).doubt(change.seen.id)
-                    self._projections.drop(table.name, change.seen)
+                    self._book.snapshot(table.name).invalidate(change.seen.id)
+                    self._projections.discard(table.name, change.seen)
             if max(counts) > 1:
-                self._set_copies_apart(table.name)
+                self._separate_copies(table.name)
             return [Swap.WON if count else Swap.LOST for count in counts]
 
-    def _set_copies_apart(self, name: str) -> None:
+    def _separate_copies(self, name: str) -> None:
         """Before work starts; the swap is won, whether or not this succeeds: the next look does it otherwise."""
         try:
-            self._look(name, if_older_than_seconds=0)
+            self._reload(name, if_older_than_seconds=0)
         except StoreError as error:
             log.warning("copies of a row wait to be set apart: %s", error)
 
@@ -212,13 +212,15 @@ class SheetsStore:
         if not rows:
             return []
         with self._turn:
-            given: dict[str, Known] = {}
+            given: dict[str, IndexEntry] = {}
 
-            with suppress(NotNow):  # everything is known
-                self._book.token_batch(lambda ledger: self._insertion(table, rows, ledger, given), by_line=False)
+            with suppress(NothingToDo):  # everything is known
+                self._book.guarded_batch(lambda ledger: self._insertion(table, rows, ledger, given), by_line=False)
             return _ids_by_key(rows, given)
 
-    def _insertion(self, table: Table[R], rows: Sequence[R], ledger: Ledger, given: dict[str, Known]) -> list[Json]:
+    def _insertion(
+        self, table: Table[R], rows: Sequence[R], ledger: RowIndex, given: dict[str, IndexEntry]
+    ) -> list[Json]:
         """The requests that append the rows whose keys are new, and raise the next ID with them.
 
         `given` is what an earlier round meant to add: where it stands with its nonce, that round was applied after all.
@@ -232,19 +234,19 @@ class SheetsStore:
             if row.key not in known and row.key not in ledger.typed[group]:
                 new.setdefault(row.key, row)
         if not new:
-            raise NotNow
+            raise NothingToDo
         return self._appending(table, list(new.values()), ledger, given)
 
-    def _appending(self, table: Table[R], new: list[R], ledger: Ledger, given: dict[str, Known]) -> list[Json]:
+    def _appending(self, table: Table[R], new: list[R], ledger: RowIndex, given: dict[str, IndexEntry]) -> list[Json]:
         group = group_of(table.name)
         first, raising = self._book.take_ids(ledger, group, len(new))
         numbered = [replace(row, id=first + index) for index, row in enumerate(new)]
-        added = {row.key: Known(row.id, row.lease.nonce) for row in numbered}
+        added = {row.key: IndexEntry(row.id, row.lease.nonce) for row in numbered}
         ledger.keys[group] |= added
         given |= added
         tab = self._book.tab(table.name)
         lines = [row_cells(tab, row) for row in numbered]
-        self._book.view(table.name).looked_at = None  # they stand somewhere behind what was seen
+        self._book.snapshot(table.name).looked_at = None  # they stand somewhere behind what was seen
         return [{"appendCells": {"sheetId": tab.sheet_id, "rows": lines, "fields": "userEnteredValue"}}, *raising]
 
     def restore(self, table: Table[R], rows: Sequence[R]) -> None:
@@ -254,7 +256,7 @@ class SheetsStore:
 
     def move(self, table: Table[VideoTask], seen: VideoTask, to: Table[VideoTask]) -> bool:
         with self._turn:
-            return self._mover.move(table.name, write_word(seen), seen.id, to.name)
+            return self._mover.move(table.name, encode_lease(seen), seen.id, to.name)
 
     # --- steering ----------------------------------------------------------------------------------------------------
 
@@ -268,9 +270,9 @@ class SheetsStore:
 
     # --- columns -----------------------------------------------------------------------------------------------------
 
-    def own_columns(self, table: Table[R]) -> Collection[str] | None:
+    def custom_columns(self, table: Table[R]) -> Collection[str] | None:
         with self._turn:
-            return list(self._book.tab(table.name).own)
+            return list(self._book.tab(table.name).custom_columns)
 
     def add_columns(self, table: Table[R], names: Sequence[str]) -> None:
         with self._turn:
@@ -286,19 +288,19 @@ class SheetsStore:
         with self._turn:
             self._projections.flush()
             with self._connection.impatient(), suppress(StoreUnavailable):
-                self._mend()
+                self._repair_before_exit()
             self._connection.close()
 
-    def _mend(self) -> None:
+    def _repair_before_exit(self) -> None:
         """Before this process ends: show what others have left behind, and put right what it wrote on a stranger's line."""
         for name in DATA_TABS:
-            self._projections.hurry_what_was_left(name)
-        if self._projections.has_strays:
+            self._projections.schedule_leftovers(name)
+        if self._projections.has_misplaced_cells:
             for name in DATA_TABS:
-                self._look(name, if_older_than_seconds=FRESH_SECONDS)
+                self._reload(name, if_older_than_seconds=FRESH_SECONDS)
 
 
-def _ids_by_key(rows: Sequence[Row], given: dict[str, Known]) -> list[int | None]:
+def _ids_by_key(rows: Sequence[Row], given: dict[str, IndexEntry]) -> list[int | None]:
     """The ID of each row that was kept; of two with one key the first."""
     left = {key: each.row_id for key, each in given.items()}
     return [left.pop(row.key, None) for row in rows]

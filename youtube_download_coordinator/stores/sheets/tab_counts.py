@@ -10,7 +10,7 @@ from typing import NamedTuple
 from youtube_download_coordinator.models import SKIPPED, Lease, State
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, TALLIED_REASONS, VIDEO_TASKS, Tally
 from youtube_download_coordinator.stores.sheets.cells import whole_number
-from youtube_download_coordinator.stores.sheets.snapshot import View
+from youtube_download_coordinator.stores.sheets.snapshot import TabSnapshot
 from youtube_download_coordinator.text import parse_time
 
 BESIDE: Mapping[str, Sequence[str]] = {
@@ -28,7 +28,7 @@ class _Beside(NamedTuple):
     duration: str = ""
 
 
-def tallied(view: View, columns: Sequence[Sequence[str]], since: date) -> list[Tally]:
+def tallied(view: TabSnapshot, columns: Sequence[Sequence[str]], since: date) -> list[Tally]:
     """The tallies of a tab; `columns` are those of BESIDE, as they were read with this view."""
     rows: Counter[Tally] = Counter()
     seconds: Counter[Tally] = Counter()
@@ -38,9 +38,9 @@ def tallied(view: View, columns: Sequence[Sequence[str]], since: date) -> list[T
     return [kind._replace(rows=number, seconds=seconds[kind]) for kind, number in rows.items()]
 
 
-def _kinds(view: View, columns: Sequence[Sequence[str]], since: date) -> Iterator[tuple[Tally, int]]:
+def _kinds(view: TabSnapshot, columns: Sequence[Sequence[str]], since: date) -> Iterator[tuple[Tally, int]]:
     """What each row is like, and how many seconds it plays."""
-    for position, word in view.words():
+    for position, word in view.leases():
         if word.lease is not None:
             at = position - 1  # the columns begin below the header
             cells = _Beside(*(column[at] if at < len(column) else "" for column in columns))

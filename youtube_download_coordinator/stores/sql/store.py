@@ -69,7 +69,7 @@ class SqlStore:
         _opened.add(self)
 
     def scan(self, table: Table[R], where: Where = EVERY_ROW, *, limit: int = 100) -> list[R]:
-        if where.asked:
+        if where.has_request:
             return []  # nobody types into a database
         with self._reading() as connection:
             return [row_of(table, record) for record in connection.execute(query_of(table, where, limit)).mappings()]
@@ -220,7 +220,7 @@ class SqlStore:
         if self._engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CONTROLS_LOCK)))
 
-    def own_columns(self, table: Table[R]) -> Collection[str] | None:
+    def custom_columns(self, table: Table[R]) -> Collection[str] | None:
         return None
 
     def add_columns(self, table: Table[R], names: Sequence[str]) -> None:

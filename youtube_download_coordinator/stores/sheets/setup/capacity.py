@@ -16,7 +16,7 @@ FULL_FROM = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class Capacity:
     """A spreadsheet's cells, and what a video takes of them."""
 
     cells: int
@@ -59,14 +59,14 @@ class Room:
         return text
 
 
-def read_room(connection: Connection, config: Config) -> Room:
+def read_capacity(connection: Connection, config: Config) -> Capacity:
     """Look how full it is: four requests at the most; one of them, where it is nearly full, reads a column of the videos."""
     found = connection.properties("sheets.properties.gridProperties(rowCount,columnCount)").get("sheets", [])
     grids = [sheet.get("properties", {}).get("gridProperties", {}) for sheet in found]  # of a chart's tab: none
     cells = sum(grid.get("rowCount", 0) * grid.get("columnCount", 0) for grid in grids)
     layout = read_layout(connection, config)
     tab = layout.tabs[VIDEO_TASKS.name]
-    return Room(
+    return Capacity(
         cells=cells,
         row_cells=tab.grid_columns,
         empty_lines=_empty_lines(connection, layout) if cells >= FULL_FROM * CELLS_MAX else 0,

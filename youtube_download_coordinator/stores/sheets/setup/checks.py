@@ -10,15 +10,15 @@ from youtube_download_coordinator.errors import ConfigError, CoordinatorError, S
 from youtube_download_coordinator.stores.sheets.api import Connection, SheetRefused
 from youtube_download_coordinator.stores.sheets.credentials import credentials
 from youtube_download_coordinator.stores.sheets.layout import Layout, read_layout, titles
-from youtube_download_coordinator.stores.sheets.setup.capacity import read_room
-from youtube_download_coordinator.stores.sheets.setup.guarantees import Outcome, Proof, keep, prove_all
+from youtube_download_coordinator.stores.sheets.setup.capacity import read_capacity
+from youtube_download_coordinator.stores.sheets.setup.guarantees import Proof, ProofResult, keep, prove_all
 from youtube_download_coordinator.stores.sheets.setup.prepare import lost_columns
 
 PATIENCE_SECONDS = 75.0
 """Somebody waits at the terminal; but the quota of a minute may have to be waited for."""
 
 
-class Checkup:
+class SpreadsheetChecks:
     """The looks, in their order; each needs those before it."""
 
     def __init__(self, config: Config) -> None:
@@ -100,9 +100,9 @@ class Checkup:
             )
         return "the tabs and their columns are there"
 
-    def room(self) -> Iterator[tuple[bool, str]]:
+    def capacity(self) -> Iterator[tuple[bool, str]]:
         """How many more videos fit."""
-        found = read_room(self._connection, self._config)
+        found = read_capacity(self._connection, self._config)
         advice = ". Move the queue to a database (`ydc copy`), or begin another spreadsheet: docs/beyond-one-sheet.md"
         yield not found.is_nearly_full, f"{found}{advice if found.is_nearly_full else ''}"
 
@@ -110,17 +110,17 @@ class Checkup:
         """What the claim rests on holds on this very spreadsheet; kept in its Control tab."""
         proofs = prove_all(self._connection)
         for proof in proofs:
-            yield proof.outcome is Outcome.HOLDS, _told(proof)
+            yield proof.outcome is ProofResult.HOLDS, _describe(proof)
         try:
             keep(self._connection, read_layout(self._connection, self._config), proofs)
         except CoordinatorError as error:
             raise StoreError(f"what was found could not be written into the Control tab: {error}") from error
 
 
-def _told(proof: Proof) -> str:
-    if proof.outcome is Outcome.HOLDS:
+def _describe(proof: Proof) -> str:
+    if proof.outcome is ProofResult.HOLDS:
         return proof.promise
-    if proof.outcome is Outcome.UNTRIED:
+    if proof.outcome is ProofResult.UNTRIED:
         return f"{proof.promise}: it could not be tried, run `ydc doctor` again ({proof.detail})"
     return (
         f"{proof.promise}: this does NOT hold ({proof.detail}). No worker starts on this spreadsheet now; use another one, or"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import StoreError
 from youtube_download_coordinator.models import STATUS, Cell, Page, Section, State, Status
-from youtube_download_coordinator.stores.sheets.api import AnswerLost, Connection, Json, Outside, Refused
+from youtube_download_coordinator.stores.sheets.api import AnswerLost, Connection, Environment, Json, Refused
 from youtube_download_coordinator.stores.sheets.layout import folded, text_cell
 from youtube_download_coordinator.stores.sheets.setup.formatting import COLOURS
 
@@ -44,7 +44,7 @@ _WORDS: Mapping[str, Status] = {
 """Which colour the words of Control have."""
 
 
-def show_dashboard(config: Config, page: Page, outside: Outside | None = None) -> None:
+def show_dashboard(config: Config, page: Page, outside: Environment | None = None) -> None:
     """Bring the tab up to date, and make it when it is not there: one write, and the first time one read and one write more.
 
     Raises StoreError when it cannot be written; ConfigError for what a person can mend.

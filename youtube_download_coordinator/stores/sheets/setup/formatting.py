@@ -54,7 +54,7 @@ _OWN = {"control": ("Lease", "Slot")}
 
 
 @dataclass(frozen=True, slots=True)
-class Dress:
+class TabFormatting:
     """How a tab looks now."""
 
     tab: Tab
@@ -79,9 +79,9 @@ class Step(NamedTuple):
     requests: list[Json]
 
 
-def read_dress(connection: Connection, layout: Layout) -> tuple[str, list[Dress]]:
+def read_formatting(connection: Connection, layout: Layout) -> tuple[str, list[TabFormatting]]:
     """The token, and how every tab looked when it was the token; one request."""
-    ranges = [area for tab in layout.tabs.values() for area in _telling(tab)]
+    ranges = [area for tab in layout.tabs.values() for area in _notes_for(tab)]
     cells = "data(startRow,rowData.values(note,dataValidation))"
     fields = f"namedRanges,sheets(properties(sheetId,gridProperties),conditionalFormats,protectedRanges,{cells})"
     found = connection.properties(fields, ranges)
@@ -91,19 +91,19 @@ def read_dress(connection: Connection, layout: Layout) -> tuple[str, list[Dress]
     ]
 
 
-def _telling(tab: Tab) -> Iterator[str]:
+def _notes_for(tab: Tab) -> Iterator[str]:
     """The header and the line below it, and the last cell of Status."""
     yield f"{quoted(tab.title)}!1:2"
     if "Status" in tab.header:
         yield f"{quoted(tab.title)}!{letters(tab.column('Status'))}{tab.grid_rows}"
 
 
-def _dress(tab: Tab, sheet: Json) -> Dress:
+def _dress(tab: Tab, sheet: Json) -> TabFormatting:
     blocks = [[row.get("values", []) for row in block.get("rowData", [])] for block in sheet.get("data", [])]
     header, first = [*blocks[0], [], []][:2] if blocks else ([], [])
     last = blocks[1][0] if len(blocks) > 1 and blocks[1] else []
     status = tab.column("Status") if "Status" in tab.header else 0
-    return Dress(
+    return TabFormatting(
         tab=tab,
         frozen_rows=sheet["properties"].get("gridProperties", {}).get("frozenRowCount", 0),
         notes=[cell.get("note", "") for cell in header],
@@ -114,7 +114,7 @@ def _dress(tab: Tab, sheet: Json) -> Dress:
     )
 
 
-def steps(dress: Dress) -> list[Step]:
+def steps(dress: TabFormatting) -> list[Step]:
     """What is missing on a tab."""
     wanted = [
         Step("froze the header", _freeze(dress)),
@@ -127,14 +127,14 @@ def steps(dress: Dress) -> list[Step]:
     return [step for step in wanted if step.requests]
 
 
-def _freeze(dress: Dress) -> list[Json]:
+def _freeze(dress: TabFormatting) -> list[Json]:
     if dress.frozen_rows:
         return []
     properties = {"sheetId": dress.tab.sheet_id, "gridProperties": {"frozenRowCount": 1}}
     return [{"updateSheetProperties": {"properties": properties, "fields": "gridProperties.frozenRowCount"}}]
 
 
-def _drop_down(dress: Dress) -> list[Json]:
+def _drop_down(dress: TabFormatting) -> list[Json]:
     """A list to choose from that lets other text in too; extended to the end when the tab has grown."""
     if "Status" not in dress.tab.header or dress.last_rule or (dress.first_rule and not _is_ours(dress.first_rule)):
         return []
@@ -149,7 +149,7 @@ def _is_ours(rule: Json) -> bool:
     return values == [status.value for status in Status]
 
 
-def _colours(dress: Dress) -> list[Json]:
+def _colours(dress: TabFormatting) -> list[Json]:
     if "Status" not in dress.tab.header:
         return []
     missing = [status for status in Status if not any(_is_about(rule, status, dress.tab) for rule in dress.colours)]
@@ -182,7 +182,7 @@ def _own(tab: Tab) -> list[str]:
     return [name for name in _OWN.get(tab.name, ("Lease", "Shown")) if name in tab.header]
 
 
-def _grey(dress: Dress) -> list[Json]:
+def _grey(dress: TabFormatting) -> list[Json]:
     """Once: a column with a note has been dressed, and a person may have made it wide since."""
     return [request for name in _own(dress.tab) if not dress.note(name) for request in _grey_column(dress.tab, name)]
 
@@ -202,7 +202,7 @@ def _grey_column(tab: Tab, name: str) -> list[Json]:
     return [{"updateDimensionProperties": narrow}, {"repeatCell": grey}]
 
 
-def _notes(dress: Dress) -> list[Json]:
+def _notes(dress: TabFormatting) -> list[Json]:
     """Where a person has not written another."""
     missing = {name: text for name, text in _NOTES[dress.tab.name].items() if not dress.note(name)}
     return [
@@ -211,7 +211,7 @@ def _notes(dress: Dress) -> list[Json]:
     ]
 
 
-def _protections(dress: Dress) -> list[Json]:
+def _protections(dress: TabFormatting) -> list[Json]:
     """A question before an edit, no more: people stay masters of their sheet."""
     tab = dress.tab
     header = {"sheetId": tab.sheet_id, "startRowIndex": 0, "endRowIndex": 1}

@@ -24,7 +24,7 @@ from youtube_download_coordinator.stores.sheets.layout import (
     quoted,
     text_cell,
 )
-from youtube_download_coordinator.stores.sheets.setup.scratch_tab import Scratch, scratch_tab
+from youtube_download_coordinator.stores.sheets.setup.scratch_tab import ScratchTab, scratch_tab
 from youtube_download_coordinator.stores.sheets.spreadsheet import control_line, find_replace
 from youtube_download_coordinator.text import format_utc
 
@@ -39,7 +39,7 @@ class Broken(Exception):
     """A guarantee does not hold; the message says what happened instead."""
 
 
-class Outcome(Enum):
+class ProofResult(Enum):
     HOLDS = "holds"
     FAILS = "fails"
     UNTRIED = "untried"
@@ -50,7 +50,7 @@ class Proof(NamedTuple):
 
     name: str
     promise: str
-    outcome: Outcome
+    outcome: ProofResult
     detail: str = ""
 
 
@@ -59,7 +59,7 @@ class Guarantee(NamedTuple):
 
     name: str
     promise: str
-    prove: Callable[[Scratch], None]
+    prove: Callable[[ScratchTab], None]
 
 
 def prove_all(connection: Connection) -> list[Proof]:
@@ -68,17 +68,17 @@ def prove_all(connection: Connection) -> list[Proof]:
         return [_prove(guarantee, scratch) for guarantee in ALL]
 
 
-def _prove(guarantee: Guarantee, scratch: Scratch) -> Proof:
+def _prove(guarantee: Guarantee, scratch: ScratchTab) -> Proof:
     name, promise, prove = guarantee
     try:
         prove(scratch)
     except Broken as broken:
-        return Proof(name, promise, Outcome.FAILS, str(broken))
+        return Proof(name, promise, ProofResult.FAILS, str(broken))
     except StoreUnavailable:
         raise
     except StoreError as error:
-        return Proof(name, promise, Outcome.UNTRIED, str(error))
-    return Proof(name, promise, Outcome.HOLDS)
+        return Proof(name, promise, ProofResult.UNTRIED, str(error))
+    return Proof(name, promise, ProofResult.HOLDS)
 
 
 def _insist(holds: bool, otherwise: str) -> None:
@@ -89,7 +89,7 @@ def _insist(holds: bool, otherwise: str) -> None:
 # --- the proofs ------------------------------------------------------------------------------------------------------
 
 
-def one_winner(scratch: Scratch) -> None:
+def one_winner(scratch: ScratchTab) -> None:
     """Rivals swap the same word in the same instant."""
     for race in range(RACES):
         word = f"v1.{race} pending #{scratch.nonce}"
@@ -100,7 +100,7 @@ def one_winner(scratch: Scratch) -> None:
         _insist(scratch.texts(0) == winners, f"the cell holds {scratch.texts(0)} and not the winner's word")
 
 
-def _race(scratch: Scratch, word: str, new_words: Sequence[str]) -> Mapping[str, int]:
+def _race(scratch: ScratchTab, word: str, new_words: Sequence[str]) -> Mapping[str, int]:
     """How many cells each rival was told to have changed."""
     start = threading.Barrier(len(new_words))
 
@@ -113,13 +113,13 @@ def _race(scratch: Scratch, word: str, new_words: Sequence[str]) -> Mapping[str,
         return dict(zip(new_words, rivals.map(swap, new_words), strict=True))
 
 
-def all_or_nothing(scratch: Scratch) -> None:
+def all_or_nothing(scratch: ScratchTab) -> None:
     beyond = {"sheetId": scratch.sheet_id, "rowIndex": 10**6, "columnIndex": 0}
     bad = {"updateCells": {"start": beyond, "rows": [{"values": [text_cell("x")]}], "fields": "userEnteredValue"}}
     _must_refuse(scratch, bad, "a request that is not valid")
 
 
-def _must_refuse(scratch: Scratch, bad: Json, what: str) -> None:
+def _must_refuse(scratch: ScratchTab, bad: Json, what: str) -> None:
     """Changes with a bad request behind them: Google says no, and nothing has changed."""
     scratch.put(["v1.0 pending", "v2.0 pending"], ["", ""])
     cell = {"sheetId": scratch.sheet_id, "rowIndex": 2, "columnIndex": 1}
@@ -133,7 +133,7 @@ def _must_refuse(scratch: Scratch, bad: Json, what: str) -> None:
         raise Broken(f"a batch with {what} was accepted")
 
 
-def tokens(scratch: Scratch) -> None:
+def tokens(scratch: ScratchTab) -> None:
     """The ID of a named range as the token: who comes second is refused."""
     scratch.write([scratch.add_range("1")])
     _must_refuse(scratch, scratch.add_range("1"), "a named range whose ID is there already")
@@ -142,7 +142,7 @@ def tokens(scratch: Scratch) -> None:
     _must_refuse(scratch, scratch.delete_range("1"), "a token that somebody else has taken")
 
 
-def sees_what_is_hidden(scratch: Scratch) -> None:
+def sees_what_is_hidden(scratch: ScratchTab) -> None:
     """A swap finds its word in a hidden column, also in a line that a filter hides."""
     scratch.put(["shown", "hidden"], ["v1.0 pending", "v2.0 pending"])
     try:
@@ -160,7 +160,7 @@ def sees_what_is_hidden(scratch: Scratch) -> None:
     _insist(scratch.texts(1) == ["v1.1 held", "v2.1 held"], f"the cells hold {scratch.texts(1)}")
 
 
-def checks_one_cell(scratch: Scratch) -> None:
+def checks_one_cell(scratch: ScratchTab) -> None:
     """A swap of a single cell checks what is in it, and touches no other."""
     scratch.put(["v1.0 pending", "v2.0 pending", "v1.0 pending"])
     answer = scratch.write(
@@ -174,7 +174,7 @@ def checks_one_cell(scratch: Scratch) -> None:
     _insist(scratch.texts(0) == expected, f"the cells hold {scratch.texts(0)}")
 
 
-def text_stays(scratch: Scratch) -> None:
+def text_stays(scratch: ScratchTab) -> None:
     """Exactly the word is found, and what takes its place is the text that was given."""
     decoys = [STRANGE.upper(), f"{STRANGE}0", STRANGE[:-1]]
     scratch.put([STRANGE, *decoys])
@@ -185,7 +185,7 @@ def text_stays(scratch: Scratch) -> None:
     _insist(stored[1:] == decoys, f"other cells were changed: {stored[1:]}")
 
 
-def says_what_happened(scratch: Scratch) -> None:
+def says_what_happened(scratch: ScratchTab) -> None:
     """An answer counts what each swap changed, and shows cells as they are behind the batch."""
     scratch.put(["v1.0 pending", "v1.0 pending", "v2.0 pending"])
     swaps = [find_replace(f"v{number}.0 pending", f"v{number}.1 held", scratch.area(0)) for number in (1, 3)]
@@ -217,8 +217,8 @@ ALL = (
 
 def keep(connection: Connection, layout: Layout, proofs: Sequence[Proof]) -> None:
     """Write into Control what was found, so that every machine sees it. What could not be tried changes nothing."""
-    failed = [proof.name for proof in proofs if proof.outcome is Outcome.FAILS]
-    if not failed and any(proof.outcome is Outcome.UNTRIED for proof in proofs):
+    failed = [proof.name for proof in proofs if proof.outcome is ProofResult.FAILS]
+    if not failed and any(proof.outcome is ProofResult.UNTRIED for proof in proofs):
         return
     control = layout.tabs.get("control")
     if control is None and not failed:

@@ -17,8 +17,8 @@ from youtube_download_coordinator.stores.sheets.layout import (
     titles,
     with_used_columns,
 )
-from youtube_download_coordinator.stores.sheets.setup.formatting import read_dress, steps
-from youtube_download_coordinator.stores.sheets.spreadsheet import Book, next_token
+from youtube_download_coordinator.stores.sheets.setup.formatting import read_formatting, steps
+from youtube_download_coordinator.stores.sheets.spreadsheet import Spreadsheet, next_token
 
 ROUNDS = 5
 """How often it begins anew because somebody else has changed the spreadsheet meanwhile."""
@@ -32,7 +32,7 @@ def init_spreadsheet(config: Config) -> list[str]:
     connection = Connection(config)
     try:
         before = read_layout(connection, config)
-        ready = Book(config, connection).prepared()
+        ready = Spreadsheet(config, connection).prepared()
         return [*_made(before, ready, config), *_dress(connection, config)]
     finally:
         connection.close()
@@ -51,7 +51,7 @@ def _dress(connection: Connection, config: Config) -> list[str]:
     problem = ""
     for _ in range(ROUNDS):
         layout = read_layout(connection, config)
-        token, dresses = read_dress(connection, layout)
+        token, dresses = read_formatting(connection, layout)
         done = [(f"{dress.tab.title!r}: {what}", each) for dress in dresses for what, each in steps(dress)]
         done += _own_columns(connection, layout)
         if not done:
@@ -72,7 +72,7 @@ def lost_columns(layout: Layout) -> list[str]:
     if not {VIDEO_TASKS.name, DEAD_LETTERS.name} <= set(layout.tabs):
         return []
     there: Tab = layout.tabs[DEAD_LETTERS.name]
-    return [name for name in layout.tabs[VIDEO_TASKS.name].own if name not in there.header]
+    return [name for name in layout.tabs[VIDEO_TASKS.name].custom_columns if name not in there.header]
 
 
 def _own_columns(connection: Connection, layout: Layout) -> list[tuple[str, list[Json]]]:

@@ -25,9 +25,9 @@ _MADE = "%Y-%m-%dT%H%M%S"
 
 
 @contextmanager
-def scratch_tab(connection: Connection) -> Iterator[Scratch]:
+def scratch_tab(connection: Connection) -> Iterator[ScratchTab]:
     """A scratch tab that is removed at the end, with its named ranges. Raises StoreError when that is not possible."""
-    scratch = Scratch(connection)
+    scratch = ScratchTab(connection)
     try:
         _remove(connection, lambda title: _is_left_behind(title, connection.now()))
         grid = {"rowCount": ROWS, "columnCount": COLUMNS}
@@ -38,7 +38,7 @@ def scratch_tab(connection: Connection) -> Iterator[Scratch]:
         scratch.remove()
 
 
-class Scratch:
+class ScratchTab:
     """The tab: its lines are counted from 1, below a header that stays empty; its columns from 0."""
 
     def __init__(self, connection: Connection) -> None:

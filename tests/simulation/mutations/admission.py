@@ -11,11 +11,11 @@ from unittest import mock
 
 from youtube_download_coordinator.models import Control, Row
 from youtube_download_coordinator.queue import cooldown
-from youtube_download_coordinator.queue.admission import Closed, Gate
-from youtube_download_coordinator.queue.cooldown import FLEET, Word
+from youtube_download_coordinator.queue.admission import Admission, Blocked
+from youtube_download_coordinator.queue.cooldown import FLEET, ControlValue
 from youtube_download_coordinator.queue.store import Table
 from youtube_download_coordinator.stores.sheets.control_tab import Controls
-from youtube_download_coordinator.stores.sheets.snapshot import ControlLine, ControlView
+from youtube_download_coordinator.stores.sheets.snapshot import ControlLine, ControlSnapshot
 from youtube_download_coordinator.workers.worker import Worker
 
 
@@ -25,7 +25,7 @@ def everybody_probes() -> Iterator[None]:
 
     def probing(line: Control | None, now: datetime, who: str, lease: timedelta) -> Control | None:
         until = cooldown._whole(now + lease)
-        return replace(line, value=Word.PROBING, until=until, reason=f"{who} tries one") if line else None
+        return replace(line, value=ControlValue.PROBING, until=until, reason=f"{who} tries one") if line else None
 
     with mock.patch.object(cooldown, "probing", probing):
         yield
@@ -34,7 +34,7 @@ def everybody_probes() -> Iterator[None]:
 @contextmanager
 def probe_is_not_renewed() -> Iterator[None]:
     """A probe whose attempt takes longer than a lease is given to another while it runs."""
-    with mock.patch.object(Gate, "hold_on"):
+    with mock.patch.object(Admission, "hold_on"):
         yield
 
 
@@ -49,18 +49,21 @@ def gate_asked_only_before_a_claim() -> Iterator[None]:
 def claimed_before_a_cooldown_begun_after_it() -> Iterator[None]:
     """What waits since before a cooldown is begun when its pause is over, by every worker at once."""
 
-    def closed_to(self: Gate, table: Table[Any], row: Row) -> Closed | None:
-        closed = self.closed()
+    def closed_to(self: Admission, table: Table[Any], row: Row) -> Blocked | None:
+        closed = self.blocked()
         return None if closed and closed.by_own_probe else closed
 
-    with mock.patch.object(Gate, "waits_for_a_probe", new=False), mock.patch.object(Gate, "closed_to", closed_to):
+    with (
+        mock.patch.object(Admission, "waits_for_a_probe", new=False),
+        mock.patch.object(Admission, "closed_to", closed_to),
+    ):
         yield
 
 
 @contextmanager
 def throttled_worker_stops_alone() -> Iterator[None]:
     """A throttled attempt stops its worker, and nobody else hears of it."""
-    with mock.patch.object(Gate, "_throttled"):
+    with mock.patch.object(Admission, "_throttled"):
         yield
 
 
@@ -72,10 +75,10 @@ def nonsense_goes_on() -> Iterator[None]:
         known = line is not None and cooldown._folded(line) in cooldown._PAUSED
         return known and line is not None and (line.until is None or line.until > now)
 
-    word_of = cooldown.word_of
+    word_of = cooldown.value_of
 
-    def word(line: Control | None) -> Word:
-        return Word.CLEAR if line and not cooldown.is_understood(line) else word_of(line)
+    def word(line: Control | None) -> ControlValue:
+        return ControlValue.CLEAR if line and not cooldown.is_understood(line) else word_of(line)
 
     with mock.patch.object(cooldown, "is_paused", is_paused), mock.patch.object(cooldown, "word_of", word):
         yield
@@ -96,13 +99,13 @@ def pause_ends_at_once() -> Iterator[None]:
 @contextmanager
 def names_in_control_taken_literally() -> Iterator[None]:
     """`Fleet` is another line than `fleet`."""
-    lines = ControlView.lines
+    lines = ControlSnapshot.lines
 
-    def literally(self: ControlView) -> list[ControlLine]:
+    def literally(self: ControlSnapshot) -> list[ControlLine]:
         names = self.column("Name")
         return [line._replace(name=name) for line, name in zip(lines(self), names, strict=True)]
 
-    with mock.patch.object(ControlView, "lines", literally):
+    with mock.patch.object(ControlSnapshot, "lines", literally):
         yield
 
 

@@ -139,9 +139,9 @@ class Gates:
         fleet, line = said.get(FLEET, Said()), said.get(_cooldown(process), Said())
         if fleet.holds_back(FLEET) and (fleet.until is None or fleet.until > self.now):
             return f"the fleet is paused: {fleet}"
-        probe = queue.gate._probe if queue.gate._probed == row else None
+        probe = queue.admission._probe if queue.admission._probed_row == row else None
         if line.holds_back("cooldown") and (probe is None or _seconds(probe.line.until) != line.until):
-            return f"its machine cools down: {line}, {queue.gate._probe}"
+            return f"its machine cools down: {line}, {queue.admission._probe}"
         return ""
 
     def throttled(self, process: Process, began: float) -> None:
@@ -157,7 +157,9 @@ class Gates:
     def look(self) -> None:
         """On one machine nobody probes while another does."""
         probing = {
-            process: queue for process, queue in self._chaos.queues.items() if queue.gate._probe and not process.ended
+            process: queue
+            for process, queue in self._chaos.queues.items()
+            if queue.admission._probe and not process.ended
         }
         begun = [process for process in probing if process not in self._probing]
         # The line was written when the answer began its way back.
@@ -175,12 +177,12 @@ class Gates:
         """Whether a probe still counts: by what stands in Control, or because its worker is well and works on its row."""
         if self._touched.get(_cooldown(process), 0.0) >= self._probing[process] - LATE_SECONDS:
             return False  # a person has ended it, perhaps before its worker knew that its line was written
-        probe = queue.gate._probe
+        probe = queue.admission._probe
         until = _seconds(probe.line.until) if probe else None
         if until is not None and until > self.now:
             return True
         is_well = max(self._troubled.get(process, 0.0), process.frozen_until) < self.now - LATE_SECONDS
-        return is_well and queue.gate._probed in self._renewed_rows(process)
+        return is_well and queue.admission._probed_row in self._renewed_rows(process)
 
     def _renewed_rows(self, process: Process) -> set[tuple[str, int]]:
         held = (claim for owner, _, claim in self._chaos.oracle.steps.held() if owner is process)
@@ -191,9 +193,9 @@ class Gates:
 
         Not where a person has said something else meanwhile: then nothing of the probe is left in the line.
         """
-        probe, rows, name = queue.gate._probe, self._renewed_rows(process), _cooldown(process)
+        probe, rows, name = queue.admission._probe, self._renewed_rows(process), _cooldown(process)
         line = self._read().get(name, Said())
-        until = _seconds(probe.line.until) if probe and queue.gate._probed in rows else None
+        until = _seconds(probe.line.until) if probe and queue.admission._probed_row in rows else None
         if until is None or until != line.until or line.value.casefold() != "probing":
             return
         if until < began + LEASE_SECONDS - queue.store.clock_error_seconds and self._touched.get(name, 0.0) < began:
