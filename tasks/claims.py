@@ -5,7 +5,7 @@
             audio = process_video(video, "audio")
             finish(video, transcribe(audio))
 
-The `with` block is the owner of what it claims (held_videos.py of the library): claims are renewed while it runs, that of each
+The `with` block is the owner of what it claims (workers/claim_block.py of the library): claims are renewed while it runs, that of each
 video until its deadline, and nothing is held when it ends, however it ends.
 """
 

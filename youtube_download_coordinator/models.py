@@ -98,7 +98,7 @@ class Row:
     """0 until a store has inserted it."""
     url: str
     key: str
-    """The canonical key of the URL (urls.py): what makes two rows the same."""
+    """The canonical key of the URL (sources/urls.py): what makes two rows the same."""
     accent: str = ""
     type: str = ""
     title: str = ""

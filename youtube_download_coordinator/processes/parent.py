@@ -1,4 +1,4 @@
-"""Running something in a process of its own, so that a deadline bites and a crash is only an error. child.py is the other side.
+"""Running something in a process of its own, so that a deadline bites and a crash is only an error. supervisor.py is the other side.
 
     with children.run("package.module:function", payload, deadline_seconds=60, name="video 7") as child:
         for message in child:       # what function(payload, emit) emits, as it comes; while we do not read, the child waits

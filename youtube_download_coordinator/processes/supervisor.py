@@ -1,4 +1,4 @@
-"""What runs in a child process: a supervisor of one thread, and the worker that it forks. children.py is the parent's side.
+"""What runs in a child process: a supervisor of one thread, and the worker that it forks. parent.py is the parent's side.
 
     stdin   one line, the job: {"target": "module:function", "payload": {...}, "deadline_seconds": 60, "path": [...],
             "answers": fd, "held": [descriptors that the supervisor, and nothing below it, holds open to its end]}. Then it

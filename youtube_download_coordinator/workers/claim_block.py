@@ -85,7 +85,7 @@ class ClaimBlock:
     def finish(self, video: VideoTask, result: object = None) -> AttemptResult:
         """Record what came of a video; waits while the store is unavailable, as long as the claim may hold.
 
-        `result` is what a processor returns, or an exception that it raises: both mean the same here (processing.py). Lost: the
+        `result` is what a processor returns, or an exception that it raises: both mean the same here (run_processor.py). Lost: the
         claim ran out, or the video was finished before, and nothing is recorded. Raises StoreUnavailable.
         """
         claim = self._begun.pop(video.id, None)

@@ -8,7 +8,7 @@ children: its end proves that all of them are gone, whatever killed them. Then t
 leases end: without a count those that were only claimed; with one more failed attempt those that an attempt ran on, for it may
 have been what killed us. A worker that has given back everything itself dismisses its survivor.
 
-This is the worker's side; the process itself is survivor.py. What goes through the lifeline is a line of JSON each: how to open
+This is the worker's side; the process itself is reaper_main.py. What goes through the lifeline is a line of JSON each: how to open
 the queue, then the IDs whenever they change, at last `null`.
 """
 

@@ -1,4 +1,4 @@
-"""The process that outlives a worker's; survivors.py says what for.
+"""The process that outlives a worker's; reaper.py says what for.
 
 It is run by its path and imports the library only when there is something to give back, so it is small until then.
 """

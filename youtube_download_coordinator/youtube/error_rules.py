@@ -107,7 +107,7 @@ _CERTAIN = (
     _Rule(PermanentError, "removed", r"has been removed|was removed (?:because|for|by|due)"),
     _Rule(PermanentError, "no-such-source",
         r"the playlist does not exist|this channel does not exist|does not have an? \S+ tab|playlist type is unviewable"),
-    # own_network.py says it, to whatever connects; yt-dlp keeps of it now and then the text alone.
+    # ssrf_guard.py says it, to whatever connects; yt-dlp keeps of it now and then the text alone.
     _Rule(PermanentError, "own-network", r"\bthe worker's own network\b"),
     _Rule(PermanentError, "drm", r"drm protected"),
     _Rule(PermanentError, "unsupported-url", r"unsupported url|no suitable extractor|is not a valid url|invalid url"),

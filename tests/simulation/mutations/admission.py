@@ -34,7 +34,7 @@ def everybody_probes() -> Iterator[None]:
 @contextmanager
 def probe_is_not_renewed() -> Iterator[None]:
     """A probe whose attempt takes longer than a lease is given to another while it runs."""
-    with mock.patch.object(Admission, "hold_on"):
+    with mock.patch.object(Admission, "renew_probe"):
         yield
 
 
@@ -54,8 +54,8 @@ def claimed_before_a_cooldown_begun_after_it() -> Iterator[None]:
         return None if closed and closed.by_own_probe else closed
 
     with (
-        mock.patch.object(Admission, "waits_for_a_probe", new=False),
-        mock.patch.object(Admission, "closed_to", closed_to),
+        mock.patch.object(Admission, "needs_probe", new=False),
+        mock.patch.object(Admission, "blocked_for", closed_to),
     ):
         yield
 
@@ -80,7 +80,7 @@ def nonsense_goes_on() -> Iterator[None]:
     def word(line: Control | None) -> ControlValue:
         return ControlValue.CLEAR if line and not cooldown.is_understood(line) else word_of(line)
 
-    with mock.patch.object(cooldown, "is_paused", is_paused), mock.patch.object(cooldown, "word_of", word):
+    with mock.patch.object(cooldown, "is_paused", is_paused), mock.patch.object(cooldown, "value_of", word):
         yield
 
 

@@ -122,7 +122,7 @@ def inserting_without_the_token() -> Iterator[None]:
     ) -> Json:
         return self.connection.write(build(self.read_row_index()), show=list(show()))
 
-    with mock.patch.object(Spreadsheet, "token_batch", token_batch):
+    with mock.patch.object(Spreadsheet, "guarded_batch", token_batch):
         yield
 
 
@@ -195,7 +195,7 @@ def rows_read_before_the_token() -> Iterator[None]:
         ledger.token = layout.token_of(self.connection.properties("namedRanges"))
         return ledger
 
-    with mock.patch.object(Spreadsheet, "read_ledger", read_ledger):
+    with mock.patch.object(Spreadsheet, "read_row_index", read_ledger):
         yield
 
 
@@ -215,7 +215,7 @@ def _write_cell(sheet_id: int, row: int, column: int, text: str) -> Json:
 @contextmanager
 def copies_are_left_alone() -> Iterator[None]:
     """A row that a person has copied stays two rows with one ID."""
-    with mock.patch.object(Adoption, "_twins", return_value=[]):
+    with mock.patch.object(Adoption, "_duplicates", return_value=[]):
         yield
 
 

@@ -304,7 +304,7 @@ def test_the_keeper_keeps_the_last_warnings_and_passes_them_on(caplog: pytest.Lo
 
 def test_neither_verdicts_nor_youtube_load_yt_dlp() -> None:
     code = (
-        "import sys; from youtube_download_coordinator.youtube import listing, verdicts;"
-        "verdicts.classify(ValueError('x')); sys.exit('yt_dlp' in sys.modules)"
+        "import sys; from youtube_download_coordinator.youtube import error_rules, listing;"
+        "error_rules.classify(ValueError('x')); sys.exit('yt_dlp' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,6 +1,6 @@
 """The verbs of the Store contract on a spreadsheet.
 
-The Lease cell of a row alone decides (words.py); it is swapped by findReplace. The cells that people see are written behind it,
+The Lease cell of a row alone decides (lease_codec.py); it is swapped by findReplace. The cells that people see are written behind it,
 by line, with the next request that is written anyway, and the answer shows whether they landed where they should.
 """
 
