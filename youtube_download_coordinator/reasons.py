@@ -166,7 +166,7 @@ def _document() -> Iterator[str]:
     yield "# Reasons"
     yield ""
     yield "LastError begins with one of these words; then comes what YouTube said, then advice, where a person can do something."
-    yield "Made by `python -m youtube_download_coordinator.reasons`. YouTube's wordings behind each are in `youtube/verdicts.py`."
+    yield "Made by `python -m youtube_download_coordinator.reasons`. YouTube's wordings behind each are in `youtube/error_rules.py`."
     for title, chosen in _by_verdict():
         yield from ("", f"## {title}", "", "| reason | what it means | what to do |", "| --- | --- | --- |")
         yield from (f"| `{name}` | {reason.means} | {reason.do} |" for name, reason in chosen)

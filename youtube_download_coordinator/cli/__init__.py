@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     log.setFormatter(Printable())
     logging.basicConfig(level=logging.WARNING, handlers=[log])
     LIBRARY.setLevel(logging.ERROR)  # what matters is told below
-    LIBRARY.getChild("gate").setLevel(logging.WARNING)  # but for why nothing happens
+    LIBRARY.getChild("queue.admission").setLevel(logging.WARNING)  # but for why nothing happens
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -91,7 +91,7 @@ def status_read_without_shown() -> Iterator[None]:
             return None
         return Status(typed)
 
-    with mock.patch.object(rows, "asked", asked), mock.patch.object(views, "asked", asked):
+    with mock.patch.object(rows, "requested_status", asked), mock.patch.object(views, "requested_status", asked):
         yield
 
 

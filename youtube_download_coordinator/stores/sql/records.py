@@ -102,7 +102,7 @@ def row_of(table: Table[R], record: sa.RowMapping) -> R:
 
 
 _FIELDS: dict[type[Row], list[str]] = {
-    kind: [field.name for field in dataclasses.fields(kind) if field.name not in {"lease", "extra", "asked"}]
+    kind: [field.name for field in dataclasses.fields(kind) if field.name not in {"lease", "extra", "requested_status"}]
     for kind in (Source, VideoTask)
 }
 """Those that are columns of their own."""
