@@ -83,20 +83,30 @@ class AttemptError(CoordinatorError):
     """One attempt at a row failed.
 
     `reason` is a short machine-readable word (`private`, `region`, `http-503`) which stands before the message in LastError.
+    `systemic`: the wording is known from outages, in which every video fails with it.
     """
 
     verdict: ClassVar[Verdict] = Verdict.RETRY
     default_reason: ClassVar[str] = "error"
 
-    def __init__(self, message: str = "", *, reason: str = "", not_before: datetime | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, reason: str = "", not_before: datetime | None = None, systemic: bool = False
+    ) -> None:
         super().__init__(message)
         self.reason = reason or self.default_reason
         self.not_before = not_before
+        self.systemic = systemic
 
     @property
     def failure(self) -> Failure:
-        """The same as a value, to be kept and sent."""
-        return Failure(verdict=self.verdict, reason=self.reason, message=str(self), not_before=self.not_before)
+        """Return the error as a value, to be kept and sent."""
+        return Failure(
+            verdict=self.verdict,
+            reason=self.reason,
+            message=str(self),
+            not_before=self.not_before,
+            systemic=self.systemic,
+        )
 
 
 class TransientError(AttemptError):
@@ -147,5 +157,7 @@ _BY_VERDICT: dict[Verdict, type[AttemptError]] = {
 
 
 def attempt_error(failure: Failure) -> AttemptError:
-    """The error that a failure was made of, as it comes out of a child process."""
-    return _BY_VERDICT[failure.verdict](failure.message, reason=failure.reason, not_before=failure.not_before)
+    """Return the error that a failure was made of; a child process sends the failure."""
+    return _BY_VERDICT[failure.verdict](
+        failure.message, reason=failure.reason, not_before=failure.not_before, systemic=failure.systemic
+    )

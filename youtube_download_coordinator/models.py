@@ -205,6 +205,9 @@ class Failure:
     reason: str
     message: str = ""
     not_before: datetime | None = None
+    systemic: bool = False
+    """The wording is known from outages and blocks, where every video gets it: it says little about the row. Counts towards
+    suspicion also where its reason is otherwise a fact about one video (`reasons.ABOUT_ONE_VIDEO`)."""
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.message}" if self.message else self.reason

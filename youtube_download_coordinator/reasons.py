@@ -150,6 +150,18 @@ REASONS: dict[str, Reason] = {
 }
 # fmt: on
 
+ABOUT_ONE_VIDEO = frozenset({
+    "private", "removed", "terminated", "copyright", "needs-account", "region", "unsupported-url", "own-network", "list", "empty",
+    "no-subtitles", "upcoming", "live", "not-live", "processing", "no-such-source", "bad-url", "bad-filter",
+})  # fmt: skip
+"""Facts about one video or source. However many fail with one of them, neither YouTube nor yt-dlp is suspected, unless the
+wording itself is known from outages (`Failure.systemic`)."""
+
+MEDIA_BLOCK = "media-403"
+"""A counted failure of one row; a block of this machine only when several different rows in a row end with it."""
+SUBTITLES_BLOCK = "subtitles-429"
+"""A block for subtitles alone: videos, audio and metadata are still served."""
+
 
 def about(reason: str) -> Reason | None:
     """What is known of a reason, also of a status (`http-503`) that has no line of its own; None: it is somebody's own."""
@@ -166,7 +178,7 @@ def _document() -> Iterator[str]:
     yield "# Reasons"
     yield ""
     yield "LastError begins with one of these words; then comes what YouTube said, then advice, where a person can do something."
-    yield "Made by `python -m youtube_download_coordinator.reasons`. YouTube's wordings behind each are in `youtube/error_rules.py`."
+    yield "Made by `python -m youtube_download_coordinator.reasons`. The wordings behind each are in `youtube/wordings.py`."
     for title, chosen in _by_verdict():
         yield from ("", f"## {title}", "", "| reason | what it means | what to do |", "| --- | --- | --- |")
         yield from (f"| `{name}` | {reason.means} | {reason.do} |" for name, reason in chosen)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from youtube_download_coordinator.errors import PermanentError
+from youtube_download_coordinator.errors import PermanentError, TransientError
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.processes import supervisor as child
 
@@ -342,6 +342,10 @@ def returns_an_object(payload: Any, emit: child.Emit) -> object:
 
 def emits_too_much(payload: Any, emit: child.Emit) -> None:
     emit("x" * child.MAX_MESSAGE_BYTES)
+
+
+def fails_as_in_an_outage(payload: Any, emit: child.Emit) -> None:
+    raise TransientError("The page needs to be reloaded.", reason="outage", systemic=True)
 
 
 def refuses(payload: Any, emit: child.Emit) -> None:

@@ -15,7 +15,15 @@ from tests.support.rows import POLICY, new_video
 from youtube_download_coordinator.errors import AttemptError
 from youtube_download_coordinator.models import Failure, State, Verdict
 from youtube_download_coordinator.queue import lifecycle
-from youtube_download_coordinator.reasons import ADVICE_MAX_CHARACTERS, HAPPENS, REASONS, about, advice, document
+from youtube_download_coordinator.reasons import (
+    ABOUT_ONE_VIDEO,
+    ADVICE_MAX_CHARACTERS,
+    HAPPENS,
+    REASONS,
+    about,
+    advice,
+    document,
+)
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS
 from youtube_download_coordinator.youtube import error_rules as verdicts
 
@@ -96,3 +104,9 @@ def test_a_reason_of_somebodys_own_has_none() -> None:
     assert last_error("no-accent", "nobody speaks") == "no-accent: nobody speaks"
     assert about("http-507") == REASONS["http-NNN"]
     assert about("http-5070") is None
+
+
+def test_facts_about_one_video_are_reasons_that_throttle_nobody() -> None:
+    assert set(REASONS) >= ABOUT_ONE_VIDEO
+    machine = {Verdict.THROTTLED, Verdict.UNFIT}
+    assert [reason for reason in ABOUT_ONE_VIDEO if REASONS[reason].verdict in machine] == []

@@ -405,6 +405,7 @@ def _failure(fields: Any) -> Failure:
             reason=str(fields["reason"]),
             message=sanitize(str(fields["message"])),
             not_before=datetime.fromisoformat(moment) if moment else None,
+            systemic=fields.get("systemic") is True,
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return Failure(verdict=Verdict.RETRY, reason="garbled", message=repr(fields)[:LINE_BYTES])

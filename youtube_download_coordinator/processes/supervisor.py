@@ -332,7 +332,13 @@ def _failure(error: BaseException) -> dict[str, Any]:
         return {"verdict": "retry", "reason": "error", "message": f"{type(error).__name__}: {_text(error)}"}
     failure = error.failure
     moment = failure.not_before.isoformat() if failure.not_before else None
-    return {"verdict": failure.verdict, "reason": failure.reason, "message": _text(error), "not_before": moment}
+    return {
+        "verdict": failure.verdict,
+        "reason": failure.reason,
+        "message": _text(error),
+        "not_before": moment,
+        "systemic": failure.systemic,
+    }
 
 
 def _text(error: BaseException) -> str:

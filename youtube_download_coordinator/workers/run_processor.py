@@ -21,6 +21,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -157,7 +158,7 @@ def _done(text: str, not_json: str, asked_youtube: bool) -> Done:
 def _storable_failure(failure: Failure) -> Failure:
     reason = truncate(sanitize(failure.reason), REASON_MAX_CHARACTERS) or "error"
     message = truncate(sanitize(failure.message))
-    return Failure(verdict=failure.verdict, reason=reason, message=message, not_before=failure.not_before)
+    return replace(failure, reason=reason, message=message)
 
 
 def _log_traceback(error: Exception) -> None:

@@ -111,7 +111,14 @@ def test_what_cannot_be_sent_is_an_error_of_the_child(target: str) -> None:
 def test_an_attempt_error_comes_through() -> None:
     with run("refuses") as child, pytest.raises(PermanentError, match="never") as caught:
         child.result()
-    assert caught.value.reason == "moon"
+    assert (caught.value.reason, caught.value.systemic) == ("moon", False)
+
+
+def test_a_systemic_error_comes_through() -> None:
+    """What counts towards suspicion is decided in the child and counted in the parent."""
+    with run("fails_as_in_an_outage") as child, pytest.raises(TransientError, match="reloaded") as caught:
+        child.result()
+    assert caught.value.failure.systemic
 
 
 def test_the_tail_of_what_was_printed_is_kept() -> None:
