@@ -108,7 +108,7 @@ def open_queue(chaos: Chaos, process: Process) -> WatchedQueue:
         monotonic=process.monotonic,
         random=process.random,
         admission=make_admission(
-            store, worker_name(process), pauses=PAUSES, lease=POLICY.lease, board=board, _lock=threads.RLock()
+            store, worker_name(process), pauses=PAUSES, lease=POLICY.lease, machine_state=board, _lock=threads.RLock()
         ),
         _writing=threads.RLock(),  # type: ignore[arg-type]
     )

@@ -39,7 +39,7 @@ def worker(store: ClockedStore, board: ClockedStore) -> Callable[..., Queue]:
 
     def make(name: str = "host-a/1", **more: Any) -> Queue:
         queue = make_queue(store, name)
-        queue.admission = make_admission(store, name, board=board if name.startswith("host-a/") else None, **more)
+        queue.admission = make_admission(store, name, machine_state=board if name.startswith("host-a/") else None, **more)
         return queue
 
     return make
@@ -371,7 +371,7 @@ def row(queue: Queue, key: str = "yt:v:00000000000") -> VideoTask:
 
 
 def test_a_machines_workers_share_a_pace(worker: Callable[..., Queue], board: ClockedStore) -> None:
-    one, two = worker(pace=RateLimit(12)), worker("host-a/2", pace=RateLimit(12))
+    one, two = worker(rate_limit=RateLimit(12)), worker("host-a/2", rate_limit=RateLimit(12))
     assert [each.admission.start_delay_seconds(row(one)) for each in (one, two)] == [0, 0]
     waits = [each.admission.start_delay_seconds(row(one)) for each in (one, two)]
     assert all(350 < wait <= 360 for wait in waits)
@@ -380,12 +380,12 @@ def test_a_machines_workers_share_a_pace(worker: Callable[..., Queue], board: Cl
 
 
 def test_only_youtube_s_rows_are_paced(worker: Callable[..., Queue]) -> None:
-    queue = worker(pace=RateLimit(1))
+    queue = worker(rate_limit=RateLimit(1))
     assert [queue.admission.start_delay_seconds(row(queue, "url:x")) for _ in range(3)] == [0, 0, 0]
 
 
 def test_what_asked_nobody_gives_its_place_back(worker: Callable[..., Queue]) -> None:
-    queue = worker(pace=RateLimit(1))
+    queue = worker(rate_limit=RateLimit(1))
     add(queue, 3)
     claims: list[Claim[VideoTask]] = queue.claim(VIDEO_TASKS, 3)
     assert queue.admission.start_delay_seconds(claims[0].row) == 0
@@ -398,7 +398,7 @@ def test_what_asked_nobody_gives_its_place_back(worker: Callable[..., Queue]) ->
 def test_without_its_board_a_machine_goes_on_and_says_so(
     worker: Callable[..., Queue], board: ClockedStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    queue = worker(pace=RateLimit(1))
+    queue = worker(rate_limit=RateLimit(1))
     add(queue)
     board.fails = lambda verb: True
     assert [queue.admission.start_delay_seconds(row(queue)) for _ in range(2)] == [0, 0]

@@ -31,7 +31,7 @@ def board() -> Iterator[SqlStore]:
 
 def queue_of(desk: SheetDesk, name: str = "a", board: SqlStore | None = None) -> Queue:
     queue = desk.queue(name)
-    queue.admission = make_admission(queue.store, queue.worker, board=board)
+    queue.admission = make_admission(queue.store, queue.worker, machine_state=board)
     return queue
 
 

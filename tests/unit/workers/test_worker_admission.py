@@ -137,7 +137,7 @@ def test_what_was_claimed_before_a_cooldown_is_no_way_around_the_probe(queue: Qu
 @pytest.mark.parametrize("max_seconds", [100, 400])
 def test_it_waits_for_the_pace_and_within_its_time(queue: Queue, board: ClockedStore, max_seconds: int) -> None:
     """A burst of two, then one in 360 s; meanwhile results are recorded. 400 s are enough for one more."""
-    queue.admission = make_admission(queue.store, board=board, pace=RateLimit(12))
+    queue.admission = make_admission(queue.store, machine_state=board, rate_limit=RateLimit(12))
     clock = SimpleNamespace(now=0.0)
     recorded: list[float] = []
 
@@ -163,7 +163,7 @@ def test_it_waits_for_the_pace_and_within_its_time(queue: Queue, board: ClockedS
 
 
 def test_a_closing_gate_ends_the_wait(queue: Queue, board: ClockedStore) -> None:
-    queue.admission = make_admission(queue.store, board=board, pace=RateLimit(6))
+    queue.admission = make_admission(queue.store, machine_state=board, rate_limit=RateLimit(6))
     waits: list[float | None] = []
 
     def wait(futures: object, seconds: float | None) -> None:
@@ -261,7 +261,7 @@ def test_a_pause_without_an_end_is_waited_for_until_somebody_ends_it(
             coordinator.queue.admission.resume("by hand")
         return closed()
 
-    monkeypatch.setattr(Admission, "closed", lambda admission: resumed_after_a_while())
+    monkeypatch.setattr(Admission, "blocked", lambda admission: resumed_after_a_while())
     assert rounds(coordinator, []).results == {AttemptResult.DONE: 3}
     assert timedelta(minutes=30) < store.ahead < timedelta(minutes=31)
 
