@@ -22,7 +22,7 @@ from tests.support.rows import make_queue
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.models import Source
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.queue.queue import R
+from youtube_download_coordinator.queue.maintenance import R
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS, Table
 from youtube_download_coordinator.sources.sources_file import NO_LEASE
 from youtube_download_coordinator.stores.sql import SqlStore

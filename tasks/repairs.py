@@ -9,7 +9,7 @@ from prefect import task
 
 from tasks.context import REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE, opaque
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.queue.queue import RecoveryReport
+from youtube_download_coordinator.queue.maintenance import RecoveryReport
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.models import DUPLICATE, NO_KEY, Row, Source, State
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.queue.queue import batches
+from youtube_download_coordinator.queue.maintenance import batches
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Store, Table
 from youtube_download_coordinator.text import format_utc
 

@@ -15,7 +15,7 @@ from typing import TextIO
 from youtube_download_coordinator.errors import BadUrl, SourcesFileError, StoreFull, UserError
 from youtube_download_coordinator.models import Lease, Source
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.queue.queue import batches
+from youtube_download_coordinator.queue.maintenance import batches
 from youtube_download_coordinator.queue.store import SOURCES, Store
 from youtube_download_coordinator.sources.filters import COLUMNS, canonical, read_column
 from youtube_download_coordinator.sources.urls import source_target

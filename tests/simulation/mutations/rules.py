@@ -12,7 +12,7 @@ from unittest import mock
 from youtube_download_coordinator.models import Failure, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue, lifecycle
 from youtube_download_coordinator.queue.lifecycle import Moment, RetryPolicy
-from youtube_download_coordinator.queue.queue import END_OF_TIME
+from youtube_download_coordinator.queue.maintenance import END_OF_TIME
 from youtube_download_coordinator.queue.store import Change, Table, Where
 from youtube_download_coordinator.stores.sheets import snapshot as views
 from youtube_download_coordinator.stores.sheets import store
@@ -138,7 +138,7 @@ def throttled_attempts_are_counted() -> Iterator[None]:
 @contextmanager
 def no_backoff() -> Iterator[None]:
     """A failed attempt is made again at once."""
-    with mock.patch.object(lifecycle, "pause_seconds", return_value=0.0):
+    with mock.patch.object(lifecycle, "backoff_seconds", return_value=0.0):
         yield
 
 
@@ -148,7 +148,7 @@ def claimed_before_the_pause_is_over() -> Iterator[None]:
 
     def waiting(self: Queue, table: Table[Any], count: int, except_ids: Collection[int]) -> list[Any]:
         rows = self.store.scan(table, Where(state=State.PENDING, due=END_OF_TIME), limit=count + len(except_ids))
-        return [row for row in rows if row.id not in except_ids and not row.asked][:count]
+        return [row for row in rows if row.id not in except_ids and not row.requested_status][:count]
 
     with (
         mock.patch.object(Queue, "_due", waiting),

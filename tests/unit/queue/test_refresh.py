@@ -17,7 +17,7 @@ from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.models import NEVER, Done, Failure, Lease, Source, State, Status, Verdict
 from youtube_download_coordinator.queue import Queue, lifecycle
 from youtube_download_coordinator.queue.lifecycle import Moment, RetryPolicy
-from youtube_download_coordinator.queue.queue import SCAN_PAGE_ROWS
+from youtube_download_coordinator.queue.maintenance import SCAN_PAGE_ROWS
 from youtube_download_coordinator.queue.refresh import ASKED_AGAIN, next_look, refresh_hours
 from youtube_download_coordinator.queue.store import SOURCES, Change
 

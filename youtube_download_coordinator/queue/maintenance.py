@@ -1,0 +1,264 @@
+"""What any process may do to rows that it does not hold: recover, requeue, retry, skip, move misplaced rows, and read.
+
+A `Queue` adds what only a worker does: claim rows, hold them, and record the results of attempts.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from youtube_download_coordinator.errors import StoreFull
+from youtube_download_coordinator.models import Row, Source, State, Status, VideoTask
+from youtube_download_coordinator.queue import lifecycle
+from youtube_download_coordinator.queue.lifecycle import Moment, RetryPolicy
+from youtube_download_coordinator.queue.selection import ChangeResult, Selection
+from youtube_download_coordinator.queue.store import (
+    DEAD_LETTERS,
+    SOURCES,
+    VIDEO_TASKS,
+    Change,
+    Store,
+    Swap,
+    Table,
+    Where,
+)
+
+if TYPE_CHECKING:
+    from random import Random  # only its type: randomness is given
+
+log = logging.getLogger(__name__)
+
+R = TypeVar("R", bound=Row)
+T = TypeVar("T")
+
+SCAN_PAGE_ROWS = 100
+INSERT_BATCH_ROWS = 500
+"""Rows in one insertion: few enough that nobody waits long behind it."""
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryReport:
+    """How many rows a recovery changed, by kind."""
+
+    retried: int = 0
+    given_up: int = 0
+    requests_applied: int = 0
+    """Rows in whose Status a person had typed a request."""
+    moved: int = 0
+    due_again: int = 0
+    """Sources that are listed again for new videos."""
+
+    @property
+    def total(self) -> int:
+        return self.retried + self.given_up + self.requests_applied + self.moved + self.due_again
+
+
+@dataclass(slots=True, kw_only=True)
+class Maintenance:
+    """The shared queue as any process sees it. Safe to use from several threads."""
+
+    store: Store
+    video_policy: RetryPolicy
+    source_policy: RetryPolicy
+    random: Random
+    on_attempt_end: Callable[[VideoTask], None] = lambda task: None
+    """Called with each video that this process recorded as done or moved to the dead letters, after the store has it."""
+
+    # --- recovering --------------------------------------------------------------------------------------------------
+
+    def recover(self, table: Table[R]) -> RecoveryReport:
+        """Release stalled rows, apply people's requests, move misplaced rows, and reschedule sources."""
+        policy, retried, given_up = self._policy(table), 0, 0
+        for rows in self._pages(table, lambda: Where(state=State.HELD, due=self.store.now())):
+            moment = self._moment()
+            stalled = [row for row in rows if lifecycle.is_stalled(row, moment.now)]
+            changes = [Change(row, lifecycle.recover(row, self._with_new_nonce(moment), policy)) for row in stalled]
+            won = self._won(table, changes)
+            retried += sum(change.new.lease.state is State.PENDING for change in won)
+            given_up += sum(change.new.lease.state is not State.PENDING for change in won)
+        are_videos = table.name == VIDEO_TASKS.name
+        applied = self._apply_requests(table) + (self._apply_requests(DEAD_LETTERS) if are_videos else 0)
+        moved, due_again = (self._move_misplaced(), 0) if are_videos else (0, self._reschedule())
+        return RecoveryReport(
+            retried=retried, given_up=given_up, requests_applied=applied, moved=moved, due_again=due_again
+        )
+
+    def _apply_requests(self, table: Table[R]) -> int:
+        """Apply what people typed into Status. Return the number of rows changed."""
+        count = 0
+        for rows in self._pages(table, lambda: Where(has_request=True)):
+            moment = self._moment()
+            changes = [
+                Change(row, new) for row in rows if (new := lifecycle.apply_request(row, self._with_new_nonce(moment)))
+            ]
+            count += len(self._won(table, changes))
+        return count
+
+    def _reschedule(self) -> int:
+        """Make sources pending that are due for another listing. Return how many.
+
+        Stop after the first page that has one: all sources of a queue may be due at once.
+        """
+        for rows in self._pages(SOURCES, lambda: Where(state=State.DONE, due=self.store.now())):
+            moment = self._moment()
+            due = [row for row in rows if lifecycle.is_due_again(row, moment.now) and not row.requested_status]
+            changes = [
+                Change(row, lifecycle.reschedule(row, self._with_new_nonce(moment), self.source_policy)) for row in due
+            ]
+            won = self._won(SOURCES, changes)
+            if count := sum(change.new.lease.state is State.PENDING for change in won):
+                return count
+        return 0
+
+    def release_holder(self, holder: str, attempted: Collection[int] = ()) -> int:
+        """Release the rows of another worker that is known to be dead. Return how many.
+
+        `attempted` are the IDs of the videos it was processing when it died. Each counts a failed attempt, because the
+        video may have been the cause.
+        """
+        videos = self._release_holder(VIDEO_TASKS, holder, attempted)
+        self._move([row for row in videos if row.lease.state is State.DEAD], VIDEO_TASKS, DEAD_LETTERS)
+        return len(self._release_holder(SOURCES, holder)) + len(videos)
+
+    def _release_holder(self, table: Table[R], holder: str, attempted: Collection[int] = ()) -> list[R]:
+        released: list[R] = []
+        policy = self._policy(table)
+        for rows in self._pages(table, lambda: Where(state=State.HELD, holder=holder)):
+            moment = self._moment()
+            changes = [
+                Change(row, lifecycle.fail_orphaned(row, self._with_new_nonce(moment), policy))
+                if row.id in attempted
+                else Change(row, lifecycle.release(row, self._with_new_nonce(moment)))
+                for row in rows
+            ]
+            released += [change.new for change in self._won(table, changes)]
+        return released
+
+    # --- moving ------------------------------------------------------------------------------------------------------
+
+    def _move_misplaced(self) -> int:
+        """Move dead rows to the dead letters and revived ones back, where a worker died before it moved them."""
+        dead = self._rows_in(VIDEO_TASKS, State.DEAD)
+        revived = [row for state in State if state is not State.DEAD for row in self._rows_in(DEAD_LETTERS, state)]
+        return self._move(dead, VIDEO_TASKS, DEAD_LETTERS) + self._move(revived, DEAD_LETTERS, VIDEO_TASKS)
+
+    def _rows_in(self, table: Table[R], state: State) -> list[R]:
+        return [row for rows in self._pages(table, lambda: Where(state=state)) for row in rows]
+
+    def _move(self, rows: Sequence[VideoTask], source: Table[VideoTask], target: Table[VideoTask]) -> int:
+        """Move rows and return how many were moved. Where the target is full, they wait for the next recovery."""
+        moved = 0
+        try:
+            for row in rows:
+                if self.store.move(source, row, target):
+                    moved += 1
+                    if target is DEAD_LETTERS:
+                        self.on_attempt_end(row)
+        except StoreFull as error:
+            log.warning("rows wait for their move to the %s: %s", target.name, error)
+        return moved
+
+    # --- people's requests -------------------------------------------------------------------------------------------
+
+    def retry(self, table: Table[R], selection: Selection) -> Counter[ChangeResult]:
+        """Make rows due now: end their pause, reset what is settled, and move dead letters back."""
+        policy = self._policy(table)
+        return self._change(
+            table,
+            selection,
+            lambda row, moment: None if lifecycle.is_due(row, moment.now) else lifecycle.retry_now(row, moment, policy),
+        )
+
+    def skip(self, table: Table[R], selection: Selection) -> Counter[ChangeResult]:
+        """Mark rows as done without processing them."""
+        return self._change(
+            table,
+            selection,
+            lambda row, moment: lifecycle.apply_request(replace(row, requested_status=Status.DONE), moment),
+        )
+
+    def requeue_dead_letters(self, ids: Sequence[int] | None = None) -> int:
+        """Reset dead letters (all of them, or those with these IDs) to new rows. Return how many."""
+        return self.retry(DEAD_LETTERS, Selection(ids=ids))[ChangeResult.CHANGED]
+
+    def _change(
+        self, table: Table[R], selection: Selection, transition: Callable[[R, Moment], R | None]
+    ) -> Counter[ChangeResult]:
+        results: Counter[ChangeResult] = Counter()
+        for rows in batches(self.select(table, selection), SCAN_PAGE_ROWS):
+            moment = self._moment()
+            targets = [(row, transition(row, self._with_new_nonce(moment))) for row in rows]
+            changes = [Change(row, new) for row, new in targets if new]
+            unchanged = [row for row, new in targets if new is None]
+            won = self._won(table, changes)
+            results += Counter({ChangeResult.CHANGED: len(won), ChangeResult.MISSED: len(changes) - len(won)})
+            results.update(
+                ChangeResult.HELD if row.lease.state is State.HELD else ChangeResult.ALREADY for row in unchanged
+            )
+            if table.name == DEAD_LETTERS.name:
+                revived = (change.new for change in won)
+                self._move([row for row in revived if isinstance(row, VideoTask)], DEAD_LETTERS, VIDEO_TASKS)
+        return results
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def select(self, table: Table[R], selection: Selection) -> Iterator[R]:
+        """Yield the selected rows in order of ID, read page by page."""
+        return (row for row in self.rows(table, selection.where()) if selection.matches(row))
+
+    def rows(self, table: Table[R], where: Where | None = None) -> Iterator[R]:
+        """Yield every row in order of ID, read page by page."""
+        where = where or Where()
+        while page := self.store.scan(table, where, limit=1000):
+            yield from page
+            where = replace(where, after_id=page[-1].id)
+
+    def counts(self, table: Table[Any]) -> Mapping[State, int]:
+        return self.store.count(table)
+
+    def next_due(self, table: Table[R]) -> datetime | None:
+        """Return when the next pending row may be claimed, or None if no row is pending."""
+        rows = self.store.scan(table, Where(state=State.PENDING, due=END_OF_TIME), limit=1)
+        return (rows[0].lease.not_before or self.store.now()) if rows else None
+
+    # --- shared with Queue -------------------------------------------------------------------------------------------
+
+    def _pages(self, table: Table[R], where: Callable[[], Where]) -> Iterator[list[R]]:
+        """Yield pages of matching rows while the caller changes them so that they stop matching.
+
+        A row that still matches afterwards is yielded only once.
+        """
+        seen_ids: set[int] = set()
+        while rows := [row for row in self.store.scan(table, where(), limit=SCAN_PAGE_ROWS) if row.id not in seen_ids]:
+            yield rows
+            seen_ids |= {row.id for row in rows}
+
+    def _won(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Change[R]]:
+        """Swap the rows and return the changes that were won."""
+        outcomes = self.store.swap(table, changes) if changes else []
+        return [change for change, outcome in zip(changes, outcomes, strict=True) if outcome is Swap.WON]
+
+    def _policy(self, table: Table[Any]) -> RetryPolicy:
+        return self.source_policy if table.row_type is Source else self.video_policy
+
+    def _moment(self) -> Moment:
+        return Moment(now=self.store.now(), nonce="")
+
+    def _with_new_nonce(self, moment: Moment) -> Moment:
+        return replace(moment, nonce=self._nonce(), jitter=self.random.random())
+
+    def _nonce(self) -> str:
+        return f"{self.random.getrandbits(32):08x}"
+
+
+def batches(items: Iterable[T], size: int = INSERT_BATCH_ROWS) -> Iterator[list[T]]:
+    """Yield lists of at most `size` items, built as the items arrive."""
+    rest = iter(items)
+    return iter(lambda: list(islice(rest, size)), [])
