@@ -342,6 +342,7 @@ class Config(BaseSettings):
             cookies_file=str(self.cookies_file.absolute()) if self.cookies_file else "",
             rate_limit_bytes_per_second=self.rate_limit_bytes_per_second,
             yt_dlp_options=self.yt_dlp_options,
+            state_dir=str(self.state_dir.absolute()),
         )
 
     @property

@@ -185,7 +185,11 @@ def _worker_settings(config: Config) -> dict[str, Any]:
 
 
 def _apply(spec: str, task: VideoTask, settings: Mapping[str, Any], emit: Emit) -> object:
-    processor = resolve_processor(spec)
+    from youtube_download_coordinator.youtube.import_lock import importing
+
+    # A built-in imports yt-dlp only when it needs it, under a lock of its own.
+    with importing("" if spec in BUILT_INS else settings["network"]["state_dir"]):
+        processor = resolve_processor(spec)
     if type(processor).__module__ == "prefect.tasks":  # it would start a Prefect server for each video
         raise ProcessorError(
             f"the processor {spec} is a Prefect task: only flows run it, process-videos or one of your own"

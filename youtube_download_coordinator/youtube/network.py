@@ -1,6 +1,6 @@
-"""What yt-dlp is told about the way to YouTube: the same for listing and for processing.
+"""What yt-dlp is given about the way to YouTube: the same for listing and for processing.
 
-It goes into a child as JSON on its standard input: a proxy's password stands in no command line, and in no `repr`.
+It goes into a child as JSON on its standard input. So a proxy's password is in no command line, and in no `repr`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from typing import Any
 from youtube_download_coordinator.errors import UnfitError
 from youtube_download_coordinator.youtube.cookies import read_cookies
 from youtube_download_coordinator.youtube.error_rules import MessageKeeper, without_logins
+from youtube_download_coordinator.youtube.import_lock import importing
 from youtube_download_coordinator.youtube.ssrf_guard import block_private_addresses
+from youtube_download_coordinator.youtube.token_provider import provider_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """config.py has the meanings."""
+    """The settings of config.py that yt-dlp needs, with their meanings there."""
 
     allow_other_sites: bool = False
     allow_private_addresses: bool = False
@@ -29,41 +31,49 @@ class Network:
     cookies_file: str = ""
     rate_limit_bytes_per_second: int | None = None
     yt_dlp_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    state_dir: str = ""
+    """The folder of the lock that keeps imports of yt-dlp and its upgrade apart. Without it there is no lock."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     def guard_this_process(self) -> None:
-        """Keep this process, a child, out of the worker's own network for good; YouTube leads nobody there."""
-        if self.allow_other_sites and not self.allow_private_addresses:
-            block_private_addresses(self.proxy)
+        """Keep this process, a child, out of the worker's own network for good, but for a configured token provider.
 
-    def youtube_dl(self, own: Mapping[str, Any], keeper: MessageKeeper) -> Any:
-        """A YoutubeDL with these options, ours for the network, and the person's.
-
-        Raises UnfitError when it cannot be made of them, or there is a file of cookies that cannot be used.
+        Without `allow_other_sites` there is no guard: YouTube leads nobody there.
         """
-        from yt_dlp import YoutubeDL  # a quarter of a second, which a file that is there already does not cost
+        if self.allow_other_sites and not self.allow_private_addresses:
+            provider = provider_url(self.yt_dlp_options)
+            block_private_addresses(self.proxy, [provider] if provider else [])
 
-        options = self._options(own)
-        try:
-            ydl = YoutubeDL(options | {"logger": keeper})
-        except Exception as error:  # noqa: BLE001  a format that cannot be parsed, an address that is none
-            text = without_logins(f"{type(error).__name__}: {error}")
-            raise UnfitError(f"yt-dlp does not take its options: {text}", reason="yt-dlp-options") from None
-        # What ffmpeg printed is only told here; the option `verbose` would tell far too much else.
+    def youtube_dl(self, options: Mapping[str, Any], keeper: MessageKeeper) -> Any:
+        """Return a YoutubeDL with these options, those of the network, and those that the operator has set.
+
+        Raises UnfitError when yt-dlp does not take them, or when the file of cookies cannot be used.
+        """
+        all_options = self._options(options)
+        with importing(self.state_dir):
+            from yt_dlp import YoutubeDL  # a quarter of a second, which a file that is there already does not cost
+
+            try:
+                ydl = YoutubeDL(all_options | {"logger": keeper})
+            except Exception as error:  # noqa: BLE001  a format that cannot be parsed, an address that is malformed
+                text = without_logins(f"{type(error).__name__}: {error}")
+                raise UnfitError(f"yt-dlp does not take its options: {text}", reason="yt-dlp-options") from None
+            ydl.get_info_extractor("Youtube")  # the last modules that yt-dlp would import at their first use
+        # What ffmpeg printed is logged only here; the option `verbose` would log far too much else.
         ydl.write_debug = lambda message, only_once=False: keeper.debug(message)
         return ydl
 
     def _options(self, own: Mapping[str, Any]) -> dict[str, Any]:
-        """What a person may set goes first where both may decide."""
+        """Return all options. Those of the operator take precedence where both are set."""
         options = {**self._connection(), **own, **self.yt_dlp_options}
-        arguments = [each.get("extractor_args", {}) for each in (own, self.yt_dlp_options)]
+        arguments = [part.get("extractor_args", {}) for part in (own, self.yt_dlp_options)]
         if any(arguments):
             options["extractor_args"] = {
                 name: {**arguments[0].get(name, {}), **arguments[1].get(name, {})}
-                for each in arguments
-                for name in each
+                for part in arguments
+                for name in part
             }
         return options
 
@@ -78,7 +88,7 @@ class Network:
             options["allowed_extractors"] = ["default"]
         else:
             options["allowed_extractors"] = ["youtube", "youtube:.*"]
-        if self.proxy:  # without it yt-dlp heeds HTTPS_PROXY
+        if self.proxy:  # without it yt-dlp uses HTTPS_PROXY
             options["proxy"] = self.proxy
         if self.cookies_file:
             options["cookiefile"] = io.StringIO(read_cookies(Path(self.cookies_file)))

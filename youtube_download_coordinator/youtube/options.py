@@ -1,17 +1,20 @@
-"""The options of yt-dlp that a person may set (`yt_dlp_options`), by type; and those that are refused, by reason.
+"""The options of yt-dlp that an operator may set (`yt_dlp_options`), each with its type. Every other option is refused.
 
-What is in neither table is refused as unknown. Names are those of yt-dlp's Python interface (`YoutubeDL.params`), which are not
-always those of its command line.
+Names are those of yt-dlp's Python interface (`YoutubeDL.params`), which are not always those of its command line. An option is
+left out when it would move files, run a program, read other files, reach other sites, print secrets, hide a failure, or make
+several videos of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, TypeAdapter, ValidationError
 
 from youtube_download_coordinator.text import did_you_mean
+from youtube_download_coordinator.youtube.token_provider import DEFAULT_URL, HTTP_PROVIDER, is_provider_url
 
 _Count = Annotated[StrictInt, Field(ge=0, le=100)]
 _Bytes = Annotated[StrictInt, Field(gt=0)]
@@ -26,6 +29,57 @@ def _no_secret(header: str) -> str:
 
 _Header = Annotated[StrictStr, AfterValidator(_no_secret)]
 
+# -- the arguments of yt-dlp's YouTube extractor, of token providers and of the scripts that solve its player's challenges
+
+_EXTRACTOR = re.compile(r"youtube|youtubetab|youtube-ejs|youtube(?:pot|jsc)-[a-z0-9_]+")
+"""yt-dlp looks for `youtubepot-` and the name of a token provider, `youtubejsc-` and the name of a JavaScript runtime."""
+_ARGUMENT = re.compile(r"[a-z0-9_]+")
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith(("/", "~", "$"))
+
+
+_SHAPES: Mapping[str, Mapping[str, tuple[Callable[[str], object], str]]] = {
+    HTTP_PROVIDER: {"base_url": (is_provider_url, f"an address like {DEFAULT_URL}, without a slash at its end")},
+    "youtubepot-bgutilscript": {
+        "server_home": (_is_path, "the absolute path of the folder `server`"),
+        "script_path": (_is_path, "the absolute path of the script"),
+    },
+    "youtube-ejs": {
+        "dev": (re.compile("true|false").fullmatch, "true or false"),
+        "repo": (re.compile(r"[\w.-]+/[\w.-]+").fullmatch, "owner/name"),
+        "script_version": (re.compile(r"\d+(?:\.\w+)+").fullmatch, "a version like 0.8.0"),
+    },
+}
+"""What is known of their arguments, each a list of one value. Others pass: a newer provider may have more."""
+
+
+def _extractor_args(arguments: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, list[str]]]:
+    """Return them. Raise ValueError for what yt-dlp would silently ignore, or would not understand."""
+    for extractor, values in arguments.items():
+        if not _EXTRACTOR.fullmatch(extractor):
+            raise ValueError(
+                f"{extractor} is not one of youtube, youtubetab, youtube-ejs, youtubepot-PROVIDER, youtubejsc-RUNTIME"
+                f"{did_you_mean(extractor, ('youtube', 'youtubetab', *_SHAPES))}"
+            )
+        for name, texts in values.items():
+            _check_argument(extractor, name, texts)
+    return arguments
+
+
+def _check_argument(extractor: str, name: str, texts: list[str]) -> None:
+    if not _ARGUMENT.fullmatch(name):
+        raise ValueError(f"{extractor}: {name} must be written {name.strip().lower().replace('-', '_')}")
+    shapes = _SHAPES.get(extractor, {})
+    if name in shapes:
+        is_well_formed, shape = shapes[name]
+        if len(texts) != 1 or not is_well_formed(texts[0]):
+            raise ValueError(f"{extractor}: {name} must be a list of one value, {shape}")
+    elif meant := did_you_mean(name, shapes):
+        raise ValueError(f"{extractor} has no argument {name}{meant}")
+
+
 ALLOWED: Mapping[str, Any] = {
     # what is fetched
     "format": StrictStr,
@@ -39,7 +93,10 @@ ALLOWED: Mapping[str, Any] = {
     "getcomments": StrictBool,
     "updatetime": StrictBool,
     # how it is asked for
-    "extractor_args": dict[Literal["youtube", "youtubetab"], dict[StrictStr, list[StrictStr]]],
+    "extractor_args": Annotated[
+        dict[StrictStr, dict[StrictStr, Annotated[list[StrictStr], Field(min_length=1)]]],
+        AfterValidator(_extractor_args),
+    ],
     "http_headers": dict[_Header, StrictStr],
     "source_address": StrictStr,
     "geo_bypass": StrictBool,
@@ -63,63 +120,24 @@ ALLOWED: Mapping[str, Any] = {
     "buffersize": _Bytes,
 }
 
-_PLACE = "where files go is decided by output_dir and output_template"
-_PROGRAM = "it could run a program"
-_READS = "it reads other files of this machine"
-_CODE = "it takes Python objects, not JSON"
-_LOGIN = "YouTube takes no passwords: use the setting cookies_file"
-_TOLD = "what is printed and logged is ours to decide"
-_LISTS = "a row is one video; lists are sources"
-_FAILS = "a failure that yt-dlp passes over would be recorded as done"
-_SUBTITLES = "use the processor subtitles and its settings, subtitle_languages, subtitle_kinds and subtitle_format"
-_BESIDE = "use the processor metadata; what stands beside a file is its JSON sidecar"
-_QUEUE = "the queue decides what is processed and when"
-
-REFUSED: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("outtmpl", "outtmpl_na_placeholder", "paths", "restrictfilenames", "windowsfilenames", "trim_file_name", "final_ext",
-         "cachedir", "nopart", "overwrites", "no_overwrites", "continuedl", "keepvideo", "keep_fragments"), _PLACE),
-    **dict.fromkeys(
-        ("exec", "exec_cmd", "postprocessors", "postprocessor_args", "external_downloader", "external_downloader_args",
-         "ffmpeg_location", "js_runtimes", "remote_components", "plugin_dirs", "netrc_cmd", "hls_prefer_native"), _PROGRAM),
-    **dict.fromkeys(("enable_file_urls", "load_info_filename", "client_certificate", "client_certificate_key"), _READS),
-    **dict.fromkeys(("cookiesfrombrowser", "cookiefile"), f"{_READS}: use the setting cookies_file"),
-    **dict.fromkeys(
-        ("logger", "progress_hooks", "postprocessor_hooks", "post_hooks", "match_filter", "download_ranges",
-         "retry_sleep_functions", "impersonate", "compat_opts"), _CODE),
-    **dict.fromkeys(
-        ("username", "password", "twofactor", "videopassword", "usenetrc", "netrc_location", "ap_mso", "ap_username",
-         "ap_password"), _LOGIN),
-    **dict.fromkeys(
-        ("quiet", "verbose", "no_warnings", "noprogress", "color", "no_color", "consoletitle", "logtostderr", "forceprint",
-         "forcejson", "dump_single_json", "progress_template", "debug_printtraffic", "listformats", "list_thumbnails",
-         "listsubtitles"), _TOLD),
-    **dict.fromkeys(
-        ("noplaylist", "playlist_items", "playliststart", "playlistend", "playlistreverse", "playlistrandom", "lazy_playlist",
-         "extract_flat"), _LISTS),
-    **dict.fromkeys(
-        ("ignoreerrors", "ignore_no_formats_error", "skip_unavailable_fragments", "allow_unplayable_formats", "simulate",
-         "skip_download", "min_filesize", "max_filesize", "break_on_existing", "break_on_reject", "test"), _FAILS),
-    **dict.fromkeys(
-        ("writesubtitles", "writeautomaticsub", "allsubtitles", "subtitleslangs", "subtitlesformat"), _SUBTITLES),
-    **dict.fromkeys(
-        ("print_to_file", "writeinfojson", "clean_infojson", "writedescription", "writethumbnail", "write_all_thumbnails",
-         "writelink", "writeurllink", "writewebloclink", "writedesktoplink", "writecomments"), _BESIDE),
-    **dict.fromkeys(
-        ("download_archive", "wait_for_video", "live_from_start", "matchtitle", "rejecttitle", "mark_watched"), _QUEUE),
-    **dict.fromkeys(
-        ("allowed_extractors", "default_search", "force_generic_extractor"),
-        "other sites are reached only with the setting allow_other_sites"),
-    **dict.fromkeys(("proxy", "geo_verification_proxy"), "use the setting proxy, which is kept secret"),
-    "ratelimit": "use the setting rate_limit_bytes_per_second",
-    "throttledratelimit": "it asks YouTube again for ever",
-    "nocheckcertificate": "certificates are always checked",
-    "prefer_insecure": "connections are always encrypted",
+_INSTEAD: Mapping[str, tuple[str, ...]] = {
+    "output_dir and output_template": ("outtmpl", "paths", "restrictfilenames", "trim_file_name"),
+    "cookies_file": ("cookiefile", "cookiesfrombrowser", "username", "password"),
+    "proxy, which is kept secret": ("proxy", "geo_verification_proxy"),
+    "rate_limit_bytes_per_second": ("ratelimit",),
+    "allow_other_sites": ("allowed_extractors",),
+    "subtitle_languages, subtitle_kinds and subtitle_format": (
+        "writesubtitles", "writeautomaticsub", "allsubtitles", "subtitleslangs", "subtitlesformat",
+    ),
 }  # fmt: skip
+"""The settings that do what people look for in an option."""
 
 
 def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options, each known and of its type. Raises ValueError, in one line that names every wrong one, and no value."""
+    """Return the options when each is allowed and of its type.
+
+    Raise ValueError, in one line that names every wrong one and repeats no value, which may be a secret.
+    """
     problems = [problem for name, value in options.items() if (problem := _problem(name, value))]
     if problems:
         raise ValueError("; ".join(problems))
@@ -127,14 +145,21 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _problem(name: str, value: Any) -> str:
-    if name in REFUSED:
-        return f"{name} cannot be set: {REFUSED[name]}"
     if name not in ALLOWED:
-        return f"yt-dlp has no option {name} that can be set here{did_you_mean(name.lstrip('-').replace('-', '_'), ALLOWED)}"
+        settings = next((settings for settings, names in _INSTEAD.items() if name in names), "")
+        hint = f": use the setting {settings}" if settings else did_you_mean(_python_name(name), ALLOWED)
+        return f"{name} is not an option of yt-dlp that can be set here{hint}"
     try:
         TypeAdapter(ALLOWED[name]).validate_python(value)
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
-        message = problem["msg"].removeprefix("Value error, ")
+        message = problem["msg"]
+        if problem["type"] == "value_error":
+            return f"{name}: {message.removeprefix('Value error, ')}"
         return f"{name}: {message[0].lower()}{message[1:]}"
     return ""
+
+
+def _python_name(name: str) -> str:
+    """Return the name that an option of the command line may have in Python."""
+    return name.lstrip("-").replace("-", "_")

@@ -1,10 +1,10 @@
-"""Keeping yt-dlp out of the worker's own network, when other sites than YouTube are allowed.
+"""Keep yt-dlp out of the worker's own network, when sites other than YouTube are allowed.
 
-Then whoever can edit the list names the hosts that workers ask, and a page of such a host names others: by redirects, names that
-resolve to anything, media addresses. Only the address at the moment of connecting tells where it goes, so that is what is
-looked at, by an audit hook: whichever library connects, it is asked. A hook cannot be removed, so it belongs into a child.
+Whoever can edit the list then names the hosts that workers ask. A page of such a host names others: by redirects, by names that
+resolve to anything, by media addresses. Only the address at the moment of connecting shows where a connection goes. An audit hook
+checks that address, whichever library connects. A hook cannot be removed, so it belongs into a child process.
 
-Through a proxy the worker connects to the proxy alone; what can be reached from there is the proxy's to decide.
+Through a proxy the worker connects to the proxy alone. What can be reached from there is decided by the proxy.
 """
 
 from __future__ import annotations
@@ -23,37 +23,40 @@ from youtube_download_coordinator.errors import PermanentError
 HOW_TO_ALLOW = "allow_private_addresses (YDC_ALLOW_PRIVATE_ADDRESSES=true) lets workers reach it"
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_PROXY_PORTS = {"http": 80, "https": 443}
+_PORTS = {"http": 80, "https": 443}
 _SOCKS_PORT = 1080
 Place = tuple[str, int]
 """An IP address and a port."""
 
 
 class PrivateAddressError(PermanentError, OSError):
-    """A connection that is not made: no address of anybody else's. As an OSError it is one to the library that connects."""
+    """A connection to an address that is not public was refused. The library that connects sees an OSError."""
 
     default_reason = "own-network"
 
 
-def block_private_addresses(proxy: str = "") -> None:
-    """From now on this process connects to public addresses only, and to its proxies (`proxy`, else the environment's).
+def block_private_addresses(proxy: str = "", services: Iterable[str] = ()) -> None:
+    """Let this process connect only to public addresses, to its proxies, and to services that the operator has configured.
 
-    What connects elsewhere gets an OwnNetworkError. So does what starts a program with an address to fetch, which nobody could
-    watch: yt-dlp has ffmpeg fetch some streams.
+    `proxy` is an address; without it the proxies are the environment's. `services` are addresses too, and each allows exactly its
+    host and port. Names are resolved once, now.
+    Any other connection raises PrivateAddressError. So does starting a program with an address to fetch, whose connections no
+    hook sees: yt-dlp has ffmpeg fetch some streams. The address of a proxy may be passed on.
     """
-    proxies = frozenset(_places([proxy] if proxy else getproxies().values()))
+    proxies = frozenset([proxy] if proxy else getproxies().values())
+    allowed = frozenset(_places([*proxies, *services]))
 
-    def look(event: str, arguments: tuple[Any, ...]) -> None:
+    def check(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.connect":
-            _check_connection(arguments[0].family, arguments[1], proxies)
+            _check_connection(arguments[0].family, arguments[1], allowed)
         elif event == "subprocess.Popen":
-            _check_program(arguments[1])
+            _check_program(arguments[1], proxies)
 
-    sys.addaudithook(look)
+    sys.addaudithook(check)
 
 
 def is_public(text: str) -> bool:
-    """Whether an IP address belongs to the internet at large, and not to this machine, its network or its cloud."""
+    """Return whether an IP address belongs to the internet, and not to this machine, its network or its cloud."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -64,35 +67,35 @@ def is_public(text: str) -> bool:
 
 
 def _ipv4_inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The address that a translator on the way makes of it."""
+    """Return the address that a translator on the way makes of it."""
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour
 
 
-def _check_connection(family: int, address: Any, proxies: frozenset[Place]) -> None:
+def _check_connection(family: int, address: Any, allowed: frozenset[Place]) -> None:
     if family not in (socket.AF_INET, socket.AF_INET6):
         return  # no URL leads to a socket in the file system
     host, port = address[:2]
-    if not is_public(host) and (host, port) not in proxies:
+    if not is_public(host) and (host, port) not in allowed:
         raise PrivateAddressError(f"{host} is an address of the worker's own network; {HOW_TO_ALLOW}")
 
 
-def _check_program(arguments: Any) -> None:
+def _check_program(arguments: Any, proxies: frozenset[str]) -> None:
     words = [arguments] if isinstance(arguments, str | bytes) else arguments or ()
-    if any(_ADDRESS.match(word) for word in words if isinstance(word, str)):
+    if any(_ADDRESS.match(word) and word not in proxies for word in words if isinstance(word, str)):
         raise PrivateAddressError(
             f"only another program could fetch this stream, from the worker's own network too; {HOW_TO_ALLOW}"
         )
 
 
-def _places(proxies: Iterable[str]) -> Iterator[Place]:
-    """Where proxies are; one whose name cannot be resolved cannot be asked either."""
-    for proxy in proxies:
+def _places(addresses: Iterable[str]) -> Iterator[Place]:
+    """Yield where hosts are. A name that cannot be resolved is left out: nothing can connect to it."""
+    for address in addresses:
         try:
-            split = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-            port = split.port or _PROXY_PORTS.get(split.scheme, _SOCKS_PORT)
-            found = socket.getaddrinfo(split.hostname, port, type=socket.SOCK_STREAM)
+            parts = urlsplit(address if "://" in address else f"http://{address}")
+            port = parts.port or _PORTS.get(parts.scheme, _SOCKS_PORT)
+            places = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
         except (OSError, ValueError):
             continue
-        yield from ((str(place[0]), port) for *_, place in found)
+        yield from ((str(place[0]), port) for *_, place in places)

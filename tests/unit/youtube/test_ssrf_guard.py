@@ -24,8 +24,8 @@ from youtube_download_coordinator.youtube.ssrf_guard import is_public
 OUTSIDE = "http://outside.example"
 GUARDED = """
 import subprocess, sys
-from youtube_download_coordinator.youtube.ssrf_guard import keep_out_of_own_network
-keep_out_of_own_network()
+from youtube_download_coordinator.youtube.ssrf_guard import block_private_addresses
+block_private_addresses(*sys.argv[2:])
 subprocess.run(["true", sys.argv[1]])
 """
 
@@ -125,9 +125,82 @@ def test_a_proxy_may_be_there(proxy: Proxy, tmp_path: Path) -> None:  # noqa: F8
     assert proxy.asked[0][0].startswith(OUTSIDE)
 
 
-@pytest.mark.parametrize(("word", "starts"), [("http://127.0.0.1/live.m3u8", False), ("purl=http://a.example/", True)])
+@pytest.fixture
+def other_site() -> Iterator[Site]:
+    """A second service of the worker's own network."""
+    with Site({"/clip.mp4": ("video/mp4", b"x")}) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def with_provider(url: str) -> dict[str, object]:
+    return {"yt_dlp_options": {"extractor_args": {"youtubepot-bgutilhttp": {"base_url": [url]}}}}
+
+
+def test_a_token_provider_is_reached_and_nothing_else_there(site: Site, other_site: Site, tmp_path: Path) -> None:
+    config = closed(tmp_path, **with_provider(site.url.replace("127.0.0.1", "localhost")))
+    outcomes = []
+    for host in (site.url, other_site.url):
+        url = f"{host}/clip.mp4"
+        outcomes.append(process_video("metadata", rows.new_video(1, url=url, key=f"url:{url}"), config))
+    assert not (isinstance(outcomes[0], Failure) and outcomes[0].reason == "own-network"), outcomes[0]
+    assert isinstance(outcomes[1], Failure)
+    assert outcomes[1].reason == "own-network"
+    assert (len(site.log) > 0, other_site.log) == (True, [])
+
+
+def test_a_listing_reaches_a_token_provider_too(site: Site, tmp_path: Path) -> None:
+    source = new_source(f"{site.url}/feed.rss", allow_other_sites=True)
+    assert len(list(list_in_child(source, closed(tmp_path, **with_provider(site.url))))) == 3
+
+
+@pytest.mark.parametrize(
+    ("allowed", "connects"),
+    [
+        ([], False),
+        (["http://127.0.0.1:4416"], True),
+        (["http://localhost:4416/bgutil"], True),
+        (["http://127.0.0.1:4417"], False),
+        (["http://127.0.0.2:4416"], False),
+        (["http://127.0.0.1"], False),
+        (["http://no-such-host.invalid:4416"], False),
+        (["http://[::1"], False),
+    ],
+)
+def test_only_the_host_and_port_of_a_service_are_reached(allowed: list[str], connects: bool) -> None:
+    """Nothing listens there: a connection that may be tried is refused by the machine, not by the guard."""
+    program = """
+import socket, sys
+from youtube_download_coordinator.youtube.ssrf_guard import PrivateAddressError, block_private_addresses
+block_private_addresses("", sys.argv[1:])
+try:
+    socket.create_connection(("127.0.0.1", 4416), 5).close()
+except PrivateAddressError:
+    print("blocked")
+except OSError:
+    print("tried")
+else:
+    print("tried")
+"""
+    done = subprocess.run([sys.executable, "-c", program, *allowed], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ("tried" if connects else "blocked")
+
+
+@pytest.mark.parametrize(
+    ("word", "starts"),
+    [
+        ("http://127.0.0.1/live.m3u8", False),
+        ("http://me:hush@proxy.example:3128/", False),
+        ("http://me:hush@proxy.example:3128", True),
+        ("purl=http://a.example/", True),
+    ],
+)
 def test_no_program_is_started_that_would_fetch_unwatched(word: str, starts: bool) -> None:
-    """yt-dlp has ffmpeg fetch some streams."""
-    done = subprocess.run([sys.executable, "-c", GUARDED, word], capture_output=True, text=True, check=False)
+    """yt-dlp has ffmpeg fetch some streams. A token provider's script gets the address of the proxy."""
+    command = [sys.executable, "-c", GUARDED, word, "http://me:hush@proxy.example:3128"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode == 0) is starts, done.stderr
     assert ("only another program could fetch this stream" in done.stderr) is not starts
