@@ -1,4 +1,4 @@
-"""Everything that talks to YouTube, through yt-dlp: listing.py lists, network.py is the way there, youtube/error_rules.py reads its errors.
+"""Everything that talks to YouTube, through yt-dlp: listing.py lists, network.py is the way there, error_rules.py reads errors.
 
-Imported without yt-dlp, which the children alone load.
+Imported without yt-dlp, which only the children load.
 """

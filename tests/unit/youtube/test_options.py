@@ -23,7 +23,7 @@ def test_options_are_taken_from_the_environment_as_json(monkeypatch: pytest.Monk
     ("options", "message"),
     [
         ({"formt": "best"}, "yt_dlp_options: formt is not an option of yt-dlp that can be set here; did you mean format?"),
-        ({"--socket-timeout": 3}, "--socket-timeout is not an option of yt-dlp that can be set here; did you mean socket_timeout?"),
+        ({"--socket-timeout": 3}, "is not an option of yt-dlp that can be set here; did you mean socket_timeout?"),
         ({"zzzz": 1}, "yt_dlp_options: zzzz is not an option of yt-dlp that can be set here"),
         ({"retries": "7"}, "retries: input should be a valid integer"),
         ({"retries": True}, "retries: input should be a valid integer"),
