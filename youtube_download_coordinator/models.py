@@ -1,52 +1,58 @@
-"""The rows of the queue: frozen values that know nothing of where they are kept.
+"""The rows of the queue, their columns and their leases: frozen values that know nothing of how they are stored.
 
-A *video task* is a row, a *source* is a row that video tasks come from. The lease of a row alone decides who may act on it;
-everything else is what was inserted, or shows people what the lease says.
+A *video task* is a video to process, a *source* is a list that video tasks come from. The lease of a row alone decides who may
+act on the row. Every other column was inserted, or shows people the contents of the lease.
+
+Each column is declared once, beside the attribute whose value it has:
+
+    duration_seconds: Annotated[int | None, Column("Duration", place=90, writer=Writer.INSERT)] = None
+
+The tabs of a sheet, the tables of a database, exports and sidecars are derived from these declarations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any, ClassVar
+from enum import Enum, StrEnum
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-"""Not before this: not at all. The first day of the last year, so that no time zone of a database leads beyond."""
+"""A `not_before` that never comes. The first day of the year, so that no time zone of a database exceeds the year 9999."""
 IS_SOURCE = "is source "
-"""Begins the result of a source that is another's alias."""
+"""Prefix of the result of a source that is an alias of another source."""
 SKIPPED = "skipped by hand"
-"""The result of a row that a person has called done."""
+"""The result of a row that a person has set to done."""
 
 NO_KEY = "none"
-"""The key of a line that a person typed and whose URL is none of ours: many have it, and it is an ERROR."""
+"""The key of a typed-in row whose URL cannot be used. Any number of rows may have it; each of them is an ERROR."""
 DUPLICATE = "duplicate of "
-"""Begins the detail of a row that is an ERROR because another has its URL."""
+"""Prefix of the detail of a row that is an ERROR because another row has its URL."""
 
 
 def is_mix(key: str) -> bool:
-    """Return whether a key is that of a mix: a list that YouTube makes up as one listens, without an end."""
+    """Return whether a key is that of a mix: an endless list that YouTube generates while it is played."""
     return key.startswith("yt:p:RD") and not key.startswith("yt:p:RDCLAK5uy_")
 
 
 class State(StrEnum):
-    """What the lease of a row says."""
+    """The state of a row, as its lease records it."""
 
     PENDING = "pending"
-    """Waits to be claimed, not before `not_before`."""
+    """Can be claimed, not before `not_before`."""
     HELD = "held"
-    """One worker holds it until `until`; after that anyone may move it on."""
+    """Claimed by one worker until `until`. After that time any worker may move the row on."""
     DONE = "done"
-    """Its result is recorded. Nothing happens to it any more unless a person asks."""
+    """The result is recorded. The row does not change again unless a person asks for it."""
     ERROR = "error"
-    """Kept away from workers: a source that does not exist, a row that a person excluded."""
+    """Not given to workers: a source that does not exist, or a row that a person has excluded."""
     DEAD = "dead"
-    """Failed for good: belongs to the dead letters."""
+    """Failed for good. The row belongs in the dead letters."""
 
 
 class Status(StrEnum):
-    """What people read in the Status column."""
+    """The values of the Status column."""
 
     PENDING = "pending"
     IN_PROGRESS = "in-progress"
@@ -63,11 +69,69 @@ STATUS = {
 }
 
 
+class Writer(Enum):
+    """Who writes a column, and when."""
+
+    PERSON = "person"
+    """A person, when a source is added. The videos of the source get a copy."""
+    IDENTITY = "identity"
+    """The insertion. The lease contains it too, so the cell can be rebuilt from the lease."""
+    INSERT = "insert"
+    """The insertion. It never changes afterwards."""
+    LEASE = "lease"
+    """Every change of the lease. The value is derived from the lease and is not stored beside it."""
+    CLAIM = "claim"
+    """The worker that claims the row. Stored beside the lease."""
+    LISTING = "listing"
+    """The worker that lists a source. Stored beside the lease."""
+
+
+WRITTEN_ONCE = frozenset({Writer.PERSON, Writer.IDENTITY, Writer.INSERT})
+"""Their columns do not change after the insertion."""
+WRITTEN_BY_SWAPS = frozenset({Writer.CLAIM, Writer.LISTING})
+"""Their columns change together with the lease, and cannot be rebuilt from it."""
+IN_THE_LEASE = frozenset({Writer.IDENTITY, Writer.LEASE})
+"""Their columns can be rebuilt from the lease alone."""
+
+
+class ColumnType(Enum):
+    """How the values of a stored column are kept: its SQL type, and how a cell of a sheet is read."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    """32 bits."""
+    ID = "id"
+    """64 bits."""
+    TIME = "time"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The declaration of a column, in the annotation of an attribute or of what a property returns."""
+
+    name: str
+    """In the header of a sheet and of exports, and in `Row.columns`."""
+    _: KW_ONLY
+    place: int | None = None
+    """The sort position in a tab. The seed's columns are 10 to 100, in the seed's order. None: people do not see the column."""
+    writer: Writer
+    type: ColumnType | None = None
+    """None: derived from the annotation (see `columns_of`)."""
+
+
+_TYPES: Mapping[object, ColumnType] = {
+    str: ColumnType.TEXT,
+    int | None: ColumnType.INTEGER,
+    datetime | None: ColumnType.TIME,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """Lock, version and fencing token of a row at once.
+    """Lock, version and fencing token of a row in one value.
 
-    No two transitions, by anybody, ever make equal leases: `version` counts the row's changes and `nonce` is fresh for each.
+    No two transitions, by any worker or person, make equal leases: `version` counts the changes of the row, and each change has a
+    fresh `nonce`.
     """
 
     version: int = 0
@@ -75,119 +139,173 @@ class Lease:
     tries: int = 0
     """Failed attempts so far."""
     not_before: datetime | None = None
-    """PENDING: nobody claims it earlier. DONE: a source is not looked at again earlier."""
+    """PENDING: not claimed earlier. DONE: a source is not listed again earlier."""
     holder: str = ""
     """HELD only: `host/run` of the worker."""
     until: datetime | None = None
-    """HELD only: when the claim runs out."""
+    """HELD only: when the claim expires."""
     detail: str = ""
     """DONE: the result. Otherwise why the last attempt failed, as `reason: message`."""
     nonce: str
 
     @property
     def reason(self) -> str:
-        """The machine-readable word at the front of a failure's detail."""
+        """The machine-readable word at the start of a failure's detail."""
         return self.detail.partition(":")[0] if self.state is not State.DONE else ""
+
+    @property
+    def result(self) -> str:
+        """The detail of a row that is DONE."""
+        return self.detail if self.state is State.DONE else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What sources and video tasks have in common."""
+    """The columns that sources and video tasks share."""
 
-    id: int = 0
-    """0 until a store has inserted it."""
-    url: str
-    key: str
-    """The canonical key of the URL (sources/urls.py): what makes two rows the same."""
-    accent: str = ""
-    type: str = ""
-    title: str = ""
+    id: Annotated[int, Column("ID", place=10, writer=Writer.IDENTITY, type=ColumnType.ID)] = 0
+    """0 until a store has inserted the row."""
+    url: Annotated[str, Column("URL", place=30, writer=Writer.PERSON)]
+    key: Annotated[str, Column("Key", writer=Writer.IDENTITY)]
+    """The canonical key of the URL (sources/urls.py). Two rows with one key are the same row."""
+    accent: Annotated[str, Column("Accent", place=70, writer=Writer.PERSON)] = ""
+    type: Annotated[str, Column("Type", place=80, writer=Writer.PERSON)] = ""
+    title: Annotated[str, Column("Title", place=110, writer=Writer.INSERT)] = ""
     extra: Mapping[str, str] = field(default_factory=dict)
-    """A person's own columns by name, copied from a source to its videos."""
-    claimed_by: str = ""
-    claimed_at: datetime | None = None
+    """The columns that people have added, by name. The videos of a source get a copy."""
+    claimed_by: Annotated[str, Column("ClaimedBy", place=50, writer=Writer.CLAIM)] = ""
+    claimed_at: Annotated[datetime | None, Column("ClaimedAt", place=60, writer=Writer.CLAIM)] = None
     requested_status: Status | None = None
-    """What a person typed into Status and nobody has heeded yet; only a sheet has people in it."""
+    """The Status that a person has set and that is not applied yet. Only a sheet can have one."""
     lease: Lease
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The title, or the URL of a row without one."""
         return self.title or self.url
 
     @property
-    def status(self) -> Status:
+    def status(self) -> Annotated[Status, Column("Status", place=40, writer=Writer.LEASE)]:
         return STATUS[self.lease.state]
 
     @property
-    def result(self) -> str:
-        return self.lease.detail if self.lease.state is State.DONE else ""
-
-    @property
-    def last_error(self) -> str:
-        return self.lease.detail if self.lease.state is not State.DONE else ""
-
-    def columns(self) -> dict[str, object]:
-        """The row as people see it, by column name."""
-        return {name: getattr(self, attribute) for name, attribute in self._COLUMNS.items()} | dict(self.extra)
-
-    @classmethod
-    def column_names(cls) -> Collection[str]:
-        """The names of the coordinator's columns."""
-        return cls._COLUMNS.keys()
-
-    @property
-    def retry_count(self) -> int:
+    def retry_count(self) -> Annotated[int, Column("RetryCount", place=150, writer=Writer.LEASE)]:
         return self.lease.tries
 
     @property
-    def not_before(self) -> datetime | None:
+    def not_before(self) -> Annotated[datetime | None, Column("NotBefore", place=160, writer=Writer.LEASE)]:
         return self.lease.not_before if self.lease.not_before != NEVER else None
 
-    def custom_column(self, name: str) -> str:
-        """What stands in a column of a person's own, whose name may be written in capitals or not."""
-        said = (text for column, text in self.extra.items() if column.strip().casefold() == name.casefold())
-        return next(said, "").strip()
+    @property
+    def last_error(self) -> Annotated[str, Column("LastError", place=170, writer=Writer.LEASE)]:
+        return self.lease.detail if self.lease.state is not State.DONE else ""
 
-    _COLUMNS: ClassVar[Mapping[str, str]] = {}
+    @property
+    def result(self) -> str:
+        return self.lease.result
+
+    def columns(self) -> dict[str, object]:
+        """Return the row by column name, as people see it. Columns that people have added come last."""
+        values = {column.name: getattr(self, attribute) for attribute, column in columns_of(type(self)).shown.items()}
+        return values | {name: text for name, text in self.extra.items() if name not in values}
+
+    @classmethod
+    def column_names(cls) -> Collection[str]:
+        """Return the names of the coordinator's columns that people see."""
+        return [column.name for column in columns_of(cls).shown.values()]
+
+    def custom_column(self, name: str) -> str:
+        """Return the text in a column that people have added, whatever the letter case of its name."""
+        texts = (text for column, text in self.extra.items() if column.strip().casefold() == name.casefold())
+        return next(texts, "").strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source(Row):
     """A channel, a playlist or a single video that video tasks are listed from."""
 
-    videos: int | None = None
-    """Distinct videos that are known of it."""
-    checked_at: datetime | None = None
-    """When it was last listed, to its end or not."""
-    listed_with: str = ""
-    """With which filters it was last listed to its end. With the same ones only what is new is looked for."""
-
-    _COLUMNS: ClassVar[Mapping[str, str]] = {
-        "ID": "id", "URL": "url", "Status": "status", "ClaimedBy": "claimed_by", "ClaimedAt": "claimed_at",
-        "Accent": "accent", "Type": "type", "Title": "title", "Videos": "videos", "CheckedAt": "checked_at",
-        "ListedWith": "listed_with",
-        "RetryCount": "retry_count", "NotBefore": "not_before", "LastError": "last_error", "Key": "key",
-    }  # fmt: skip
+    key: Annotated[str, Column("Key", place=180, writer=Writer.IDENTITY)]
+    title: Annotated[str, Column("Title", place=110, writer=Writer.LISTING)] = ""
+    videos: Annotated[int | None, Column("Videos", place=120, writer=Writer.LISTING)] = None
+    """The number of distinct videos that are known of the source."""
+    checked_at: Annotated[datetime | None, Column("CheckedAt", place=130, writer=Writer.LISTING)] = None
+    """When the source was last listed, completely or not."""
+    listed_with: Annotated[str, Column("ListedWith", place=140, writer=Writer.LISTING)] = ""
+    """The filters with which the source was last listed completely. With the same filters only new videos are listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoTask(Row):
-    """One video to process: one row."""
+    """One video to process."""
 
-    source_id: int | None = None
-    duration_seconds: int | None = None
+    source_id: Annotated[int | None, Column("SourceID", place=20, writer=Writer.INSERT, type=ColumnType.ID)] = None
+    duration_seconds: Annotated[int | None, Column("Duration", place=90, writer=Writer.INSERT)] = None
 
-    _COLUMNS: ClassVar[Mapping[str, str]] = {
-        "ID": "id", "SourceID": "source_id", "URL": "url", "Status": "status", "ClaimedBy": "claimed_by",
-        "ClaimedAt": "claimed_at", "Accent": "accent", "Type": "type", "Duration": "duration_seconds",
-        "RetryCount": "retry_count", "Title": "title", "NotBefore": "not_before", "LastError": "last_error",
-        "Result": "result",
-    }  # fmt: skip
+    @property
+    def retry_count(self) -> Annotated[int, Column("RetryCount", place=100, writer=Writer.LEASE)]:  # as the seed has it
+        return self.lease.tries
+
+    @property
+    def result(self) -> Annotated[str, Column("Result", place=180, writer=Writer.LEASE)]:
+        return self.lease.result
+
+
+SHEET_COLUMNS = ("Lease", "Shown")
+"""What a tab of a sheet has to the right of the shown columns: the encoded lease, and which version the other cells show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a type of rows, by attribute."""
+
+    shown: Mapping[str, Column]
+    """Those that people see, in the order of the tab."""
+    stored: Mapping[str, Column]
+    """Those whose values are stored beside the lease, not derived from it. Each has a type."""
+
+
+_COLUMNS: dict[type[Row], Columns] = {}
+
+
+def columns_of(kind: type[Row]) -> Columns:
+    """Return the columns of a type of rows.
+
+    The type of a stored column is that of its annotation: `str`, `int | None` or `datetime | None`. A number or a time has to be
+    optional, because a person may empty its cell. Raises TypeError for another annotation.
+    """
+    if kind not in _COLUMNS:
+        annotations = get_type_hints(kind, include_extras=True) | _types_of_properties(kind)
+        columns = {name: column for name, hint in annotations.items() if (column := _declared_column(name, hint))}
+        placed = sorted((column.place, name) for name, column in columns.items() if column.place is not None)
+        _COLUMNS[kind] = Columns(
+            shown={name: columns[name] for _, name in placed},
+            stored={name: column for name, column in columns.items() if column.writer is not Writer.LEASE},
+        )
+    return _COLUMNS[kind]
+
+
+def _types_of_properties(kind: type[Row]) -> dict[str, object]:
+    """Return what each property returns, as it is annotated."""
+    members = {name: member for base in reversed(kind.__mro__) for name, member in vars(base).items()}
+    getters = {name: member.fget for name, member in members.items() if isinstance(member, property)}
+    return {name: get_type_hints(getter, include_extras=True)["return"] for name, getter in getters.items()}
+
+
+def _declared_column(attribute: str, annotation: object) -> Column | None:
+    """Return the column in an annotation, with its type where it is stored."""
+    if get_origin(annotation) is not Annotated:
+        return None
+    value_type, *metadata = get_args(annotation)
+    column = next((value for value in metadata if isinstance(value, Column)), None)
+    if column is None or column.type or column.writer is Writer.LEASE:
+        return column
+    if value_type not in _TYPES:
+        raise TypeError(f"{attribute}: a stored column is str, int | None or datetime | None, not {value_type}")
+    return replace(column, type=_TYPES[value_type])
 
 
 class Verdict(StrEnum):
-    """What a failed attempt means for its row (errors.py has a class for each)."""
+    """The effect of a failed attempt on its row. errors.py has a class for each."""
 
     RETRY = "retry"
     GONE = "gone"
@@ -199,7 +317,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why an attempt failed, and what that means."""
+    """Why an attempt failed, and the effect on its row."""
 
     verdict: Verdict
     reason: str
@@ -215,11 +333,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """An attempt succeeded; `result` is text to keep in the row."""
+    """A successful attempt. `result` is the text that the row keeps."""
 
     result: str = ""
     asked_youtube: bool = True
-    """False: everything was there already, so that this says nothing about YouTube, and used nothing of its patience."""
+    """False: the files existed already, so YouTube was not contacted and the attempt does not count towards the rate limit."""
 
 
 Outcome = Done | Failure
@@ -227,16 +345,16 @@ Outcome = Done | Failure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """A line by which people and workers steer a fleet (cooldown.py says what stands in it), or a machine its own workers."""
+    """A line that steers the workers of a fleet (see cooldown.py) or of one machine."""
 
     name: str
-    """In small letters, single spaces between its words."""
+    """In lower case, with single spaces between words."""
     value: str = ""
     until: datetime | None = None
-    """To the second, where people see it."""
+    """In a sheet rounded to the second."""
     reason: str = ""
     pause_seconds: int = 0
-    """How long the next pause is; 0: not said."""
+    """The length of the next pause; 0: not known."""
 
 
 Cell = str | int | float
@@ -244,7 +362,8 @@ Cell = str | int | float
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table. What is in it may come from YouTube, or from whoever writes into the queue: data, never anything else."""
+    """One table of a page. Its texts may come from YouTube or from anyone who can edit the queue: they are
+    data, never markup or formulas."""
 
     title: str
     header: Sequence[str]
@@ -253,33 +372,32 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The whole report."""
+    """The status page."""
 
     at: str
-    """When the queue was looked at, in UTC."""
+    """When the queue was read, in UTC."""
     sections: Sequence[Section]
     days: Section
-    """Videos and hours for each of the last days, the first one first."""
-
-
-_MOMENTS = ("claimed_at", "not_before", "until")
+    """Videos and hours of each of the last days, the earliest day first."""
 
 
 def video_task_to_json(task: VideoTask) -> dict[str, Any]:
-    """The task as JSON, for a process of its own."""
-    fields = asdict(replace(task, extra=dict(task.extra)))  # asdict copies no mapping of another type
-    return _moments_to_text(fields | {"lease": _moments_to_text(fields["lease"])})
+    """Return the task as JSON, for another process."""
+    values = asdict(replace(task, extra=dict(task.extra)))  # asdict copies no mapping of another type
+    return _times_to_text(values | {"lease": _times_to_text(values["lease"])})
 
 
-def video_task_from_json(fields: Mapping[str, Any]) -> VideoTask:
-    """The task that `video_task_to_json` was given."""
-    lease = _text_to_moments(fields["lease"])
-    return VideoTask(**_text_to_moments(fields) | {"lease": Lease(**lease | {"state": State(lease["state"])})})
+def video_task_from_json(values: Mapping[str, Any]) -> VideoTask:
+    """Return the task that `video_task_to_json` received."""
+    lease = _text_to_times(Lease, values["lease"])
+    return VideoTask(**_text_to_times(VideoTask, values) | {"lease": Lease(**lease | {"state": State(lease["state"])})})
 
 
-def _moments_to_text(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(fields) | {name: moment.isoformat() for name in _MOMENTS if (moment := fields.get(name))}
+def _times_to_text(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
 
 
-def _text_to_moments(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(fields) | {name: datetime.fromisoformat(text) for name in _MOMENTS if (text := fields.get(name))}
+def _text_to_times(kind: type[Lease | VideoTask], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a type's attributes, with those that are times read from text."""
+    times = [name for name, hint in get_type_hints(kind).items() if hint == datetime | None]
+    return dict(values) | {name: datetime.fromisoformat(text) for name in times if (text := values.get(name))}

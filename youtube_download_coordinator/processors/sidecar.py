@@ -16,12 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.models import WRITTEN_ONCE, VideoTask, columns_of
 from youtube_download_coordinator.processors.files import write_text
 
 SUFFIX = ".json"
-OUR_COLUMNS = ("ID", "SourceID", "URL", "Accent", "Type", "Duration", "Title")
-"""What does not change while the row is worked on. A person's own columns come on top."""
 KNOWN = (
     "id", "title", "channel", "channel_id", "uploader", "upload_date", "timestamp", "duration", "language", "license",
     "age_limit", "categories", "webpage_url", "extractor_key", "format_id", "ext", "acodec", "vcodec", "asr", "audio_channels",
@@ -31,9 +29,12 @@ KNOWN = (
 
 
 def video_task_columns(task: VideoTask) -> dict[str, object]:
-    """The row as the sidecar has it: by column name, a person's own columns too."""
-    columns = task.columns()
-    return {name: columns[name] for name in OUR_COLUMNS if columns[name] not in (None, "")} | dict(task.extra)
+    """Return the columns of the row that do not change while it is processed, by name, and those that people have added."""
+    columns = {
+        attribute: column for attribute, column in columns_of(VideoTask).shown.items() if column.writer in WRITTEN_ONCE
+    }
+    values = {column.name: getattr(task, attribute) for attribute, column in columns.items()}
+    return {name: value for name, value in values.items() if value not in (None, "")} | dict(task.extra)
 
 
 def write_sidecar(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from youtube_download_coordinator.errors import BadUrl, SourcesFileError, StoreFull, UserError
-from youtube_download_coordinator.models import Lease, Source
+from youtube_download_coordinator.models import SHEET_COLUMNS, Lease, Source
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.maintenance import batches
 from youtube_download_coordinator.queue.store import SOURCES, Store
@@ -80,7 +80,7 @@ def _column(name: str, ours: str | None, there: Collection[str] | None) -> str:
     written = next((each for each in there or () if each.strip().casefold() == name.casefold()), None)
     if written or ours:
         return written or ours or name
-    if name.casefold() in {column.casefold() for column in (*Source.column_names(), "Lease", "Shown")} or not name:
+    if name.casefold() in {column.casefold() for column in (*Source.column_names(), *SHEET_COLUMNS)} or not name:
         raise UserError(f"{name or 'a column without a name'} cannot be set: it is the coordinator's own")
     if meant := did_you_mean(name, COLUMNS):
         raise UserError(f"there is no column {name}{meant}")

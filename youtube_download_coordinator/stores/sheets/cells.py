@@ -1,13 +1,23 @@
-"""Rows as cells: what is read from a line of a tab, and what is written into one."""
+"""Conversion of rows to and from the cells of a tab."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any, TypeVar
 
-from youtube_download_coordinator.models import STATUS, Row, Source, State, Status
+from youtube_download_coordinator.models import (
+    IN_THE_LEASE,
+    STATUS,
+    WRITTEN_BY_SWAPS,
+    ColumnType,
+    Row,
+    State,
+    Status,
+    Writer,
+    columns_of,
+)
 from youtube_download_coordinator.queue.store import Table
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.layout import Tab, text_cell
@@ -21,41 +31,28 @@ from youtube_download_coordinator.text import format_utc, parse_time
 
 R = TypeVar("R", bound=Row)
 
-SHOWS_THE_LEASE = ("ID", "Status", "RetryCount", "NotBefore", "LastError", "Result", "Key", "Shown")
-"""Cells that can be rebuilt from the lease word alone."""
-SHOWS_MORE = ("ClaimedBy", "ClaimedAt")
-"""Cells that are written with a change of the lease, by the one who makes it."""
-SHOWS_A_LISTING = ("Title", "Videos", "CheckedAt", "ListedWith")
-"""The same, of a source. A video's title is what was inserted: written on a stranger's line it could not be rebuilt."""
-
 
 def read_row(table: Table[R], tab: Tab, cells: Sequence[str]) -> R | None:
-    """The row that stands in a line; None when its Lease cell holds no lease of ours."""
+    """Return the row in a line, or None if its Lease cell does not contain a lease."""
     values = dict(zip(tab.header, [*cells, *[""] * len(tab.header)], strict=False))
-    word = decode_lease(values["Lease"])
-    if word is None or word.lease is None:
+    encoded = decode_lease(values["Lease"])
+    if encoded is None or encoded.lease is None:
         return None
-    kind = _SOURCE_FIELDS if table.row_type is Source else _VIDEO_FIELDS
+    columns = columns_of(table.row_type)
+    in_cells = {name: columns.stored[name] for name in columns.shown if name in columns.stored}
     return table.row_type(
-        id=word.row_id,
-        key=word.key,
-        lease=word.lease,
-        url=values["URL"],
-        accent=values["Accent"],
-        type=values["Type"],
-        title=values["Title"],
-        claimed_by=values["ClaimedBy"],
-        claimed_at=parse_time(values["ClaimedAt"]),
+        **{name: _READERS[column.type](values[column.name]) for name, column in in_cells.items()}
+        | {"id": encoded.row_id, "key": encoded.key},
+        lease=encoded.lease,
         extra={name: values[name] for name in tab.custom_columns if values[name]},
-        requested_status=requested_status(word, values["Status"], values["Shown"]),
-        **{name: read(values[column]) for name, (column, read) in kind.items()},
+        requested_status=requested_status(encoded, values["Status"], values["Shown"]),
     )
 
 
-def requested_status(word: EncodedLease, status: str, shown: str) -> Status | None:
-    """What a person said through Status: a person's word only when everything else shows the row as it is."""
-    lease = word.lease
-    if lease is None or lease.state is State.HELD or shown != version_text(word.row_id, lease):
+def requested_status(encoded: EncodedLease, status: str, shown: str) -> Status | None:
+    """Return the Status that a person has set, or None. A cell that was not rewritten since the last change is not a request."""
+    lease = encoded.lease
+    if lease is None or lease.state is State.HELD or shown != version_text(encoded.row_id, lease):
         return None
     typed = status.strip().lower()
     if typed not in {Status.PENDING.value, Status.DONE.value, Status.ERROR.value} or typed == status_text(lease.state):
@@ -63,47 +60,55 @@ def requested_status(word: EncodedLease, status: str, shown: str) -> Status | No
     return Status(typed)
 
 
-def shows(word: EncodedLease, status: str, shown: str) -> bool:
-    """Whether a line's cells say what its word says, or what a person has asked for."""
-    lease = word.lease
+def shows(encoded: EncodedLease, status: str, shown: str) -> bool:
+    """Return whether the cells of a line show its lease, or a person's request."""
+    lease = encoded.lease
     if lease is None:
         return True
-    if shown != version_text(word.row_id, lease):
+    if shown != version_text(encoded.row_id, lease):
         return False
-    return status == status_text(lease.state) or requested_status(word, status, shown) is not None
+    return status == status_text(lease.state) or requested_status(encoded, status, shown) is not None
 
 
 def status_text(state: State) -> str:
-    """What stands in the Status cell."""
+    """Return the text of the Status cell."""
     return STATUS[state].value
 
 
 def row_values(row: Row) -> dict[str, str]:
-    """Every cell of a row, by column name."""
-    named = {name: _text(value) for name, value in row.columns().items()}
-    return named | {"Lease": encode_lease(row), "Shown": version_text(row.id, row.lease)}
+    """Return the text of every cell of a row, by column name."""
+    texts = {name: _text(value) for name, value in row.columns().items()}
+    return texts | {"Lease": encode_lease(row), "Shown": version_text(row.id, row.lease)}
 
 
 def row_cells(tab: Tab, row: Row) -> Json:
-    """A line to append: RowData in the order of the tab's header."""
+    """Return a line to append: RowData in the order of the tab's header."""
     values = row_values(row)
     return {"values": [text_cell(values.get(name, "")) for name in tab.header]}
 
 
 def projection(tab: Tab, position: int, row: Row, *, rebuilt: bool) -> list[Json]:
-    """The requests that make a line show its lease. `rebuilt`: from the word alone, by somebody who knows no more."""
+    """Return the requests that make a line show its lease.
+
+    `rebuilt`: the row was rebuilt from the lease alone, so the cells that the lease does not contain are left as they are.
+    """
     values = row_values(row)
-    more = () if rebuilt else (*SHOWS_MORE, *(SHOWS_A_LISTING if isinstance(row, Source) else ()))
-    return write_cells(tab, position, {name: values[name] for name in (*SHOWS_THE_LEASE, *more) if name in values})
+    names = _names(type(row), IN_THE_LEASE if rebuilt else IN_THE_LEASE | WRITTEN_BY_SWAPS)
+    return write_cells(tab, position, {name: values[name] for name in names})
 
 
-def blank(tab: Tab, position: int) -> list[Json]:
-    """The requests that take away what was shown on a line by mistake."""
-    return write_cells(tab, position, dict.fromkeys(SHOWS_THE_LEASE, ""))
+def blank(tab: Tab, position: int, kind: type[Row]) -> list[Json]:
+    """Return the requests that clear the cells which show a lease, on a line without one."""
+    return write_cells(tab, position, dict.fromkeys(_names(kind, IN_THE_LEASE), ""))
+
+
+def _names(kind: type[Row], writers: Collection[Writer]) -> list[str]:
+    """Return the names of the columns of some writers, and of Shown."""
+    return [*(column.name for column in columns_of(kind).shown.values() if column.writer in writers), "Shown"]
 
 
 def write_cells(tab: Tab, position: int, values: Mapping[str, str]) -> list[Json]:
-    """The requests that write texts into the columns of these names that a line has."""
+    """Return the requests that write texts by column name. Columns that the tab lacks are skipped."""
     columns = {tab.column(name): text_cell(text) for name, text in values.items() if name in tab.header}
     return [_write(tab, position, start, cells) for start, cells in _runs(columns)]
 
@@ -114,7 +119,7 @@ def _write(tab: Tab, position: int, column: int, cells: Sequence[Json]) -> Json:
 
 
 def _runs(columns: Mapping[int, Json]) -> Iterator[tuple[int, list[Json]]]:
-    """Neighbouring columns together."""
+    """Yield runs of neighbouring columns: the first column, and the cells."""
     run: list[Json] = []
     for column in sorted(columns):
         run.append(columns[column])
@@ -132,17 +137,13 @@ def _text(value: object) -> str:
 
 
 def whole_number(text: str) -> int | None:
-    """The number in a cell; None where a person has written something else."""
+    """Return the number in a cell, or None if the cell contains something else."""
     return int(text) if text.isdecimal() else None
 
 
-_Read = Callable[[str], Any]
-_VIDEO_FIELDS: dict[str, tuple[str, _Read]] = {
-    "source_id": ("SourceID", whole_number),
-    "duration_seconds": ("Duration", whole_number),
-}
-_SOURCE_FIELDS: dict[str, tuple[str, _Read]] = {
-    "videos": ("Videos", whole_number),
-    "checked_at": ("CheckedAt", parse_time),
-    "listed_with": ("ListedWith", str),
+_READERS: Mapping[ColumnType | None, Callable[[str], Any]] = {
+    ColumnType.TEXT: str,
+    ColumnType.INTEGER: whole_number,
+    ColumnType.ID: whole_number,
+    ColumnType.TIME: parse_time,
 }

@@ -15,6 +15,7 @@ from typing import Any
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.models import SHEET_COLUMNS
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.api import Connection, Json
 
@@ -28,19 +29,9 @@ CONTROL = "control"
 GUARANTEES = "guarantees"
 """The name of the line of Control in which `ydc doctor` keeps whether Google does what the claim rests on."""
 
-_TASK_COLUMNS = (
-    "ID", "SourceID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type", "Duration", "RetryCount",
-    "Title", "NotBefore", "LastError", "Result", "Lease", "Shown",
-)  # fmt: skip
 COLUMNS: Mapping[str, Sequence[str]] = {
-    SOURCES.name: (
-        "ID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type",
-        "Title", "Videos", "CheckedAt", "ListedWith", "RetryCount", "NotBefore", "LastError", "Key", "Lease", "Shown",
-    ),
-    VIDEO_TASKS.name: _TASK_COLUMNS,
-    DEAD_LETTERS.name: _TASK_COLUMNS,
-    CONTROL: ("Name", "Value", "Until", "Reason", "Lease", "Slot"),
-}  # fmt: skip
+    table.name: (*table.row_type.column_names(), *SHEET_COLUMNS) for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS)
+} | {CONTROL: ("Name", "Value", "Until", "Reason", "Lease", "Slot")}
 """The seed's columns, in the seed's order, then ours; made where they are missing."""
 
 

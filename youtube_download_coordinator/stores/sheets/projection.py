@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
-from youtube_download_coordinator.models import Row, State
+from youtube_download_coordinator.models import WRITTEN_BY_SWAPS, Row, State, columns_of
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
 from youtube_download_coordinator.stores.sheets.api import AnswerLost, Json, Refused
 from youtube_download_coordinator.stores.sheets.cells import blank, projection, read_row, shows
@@ -33,7 +33,6 @@ LEFT_SECONDS = 300.0
 REPAIRS_MAX = 500
 """Lines repaired with one look."""
 
-_FACTS = ("claimed_by", "claimed_at", "title", "videos", "checked_at", "listed_with")
 _TABLES: dict[str, Table[Row]] = {table.name: table for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS)}  # type: ignore[misc]
 
 
@@ -87,8 +86,9 @@ class Projections:
         for owed in self._owed.values():
             mine = owed.get(row.id)
             if mine is not None and mine.lease == row.lease and type(mine) is type(row):
-                facts = {name: getattr(mine, name) for name in _FACTS if hasattr(mine, name)}
-                return replace(row, **facts)
+                columns = columns_of(type(row)).stored.items()
+                names = [name for name, column in columns if column.writer in WRITTEN_BY_SWAPS]
+                return replace(row, **{name: getattr(mine, name) for name in names})
         return row
 
     def next_batch(self, name: str, without: Collection[int] = ()) -> ProjectionBatch:
@@ -182,10 +182,9 @@ class Projections:
             log.info("the sheet does not show every lease yet: %s", error)
 
     def _rebuilt(self, name: str, position: int, text: str) -> list[Json]:
-        tab, word = self._book.tab(name), decode_lease(text)
+        tab, word, kind = self._book.tab(name), decode_lease(text), _TABLES[name].row_type
         if word is None or word.lease is None:
-            return blank(tab, position)
-        kind = _TABLES[name].row_type
+            return blank(tab, position, kind)
         row = kind(id=word.row_id, key=word.key, url="", lease=word.lease, claimed_by=word.lease.holder)
         return projection(tab, position, row, rebuilt=True)
 

@@ -1,15 +1,23 @@
-"""Rows to and from records, and the conditions that find them. A lease is real columns here."""
+"""Conversion of rows to and from records, and the conditions of queries. Each part of a lease has a column of its own."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from youtube_download_coordinator.models import Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.models import (
+    WRITTEN_BY_SWAPS,
+    WRITTEN_ONCE,
+    Lease,
+    Row,
+    Source,
+    State,
+    Writer,
+    columns_of,
+)
 from youtube_download_coordinator.queue.store import Table, Where
 from youtube_download_coordinator.stores.sql.tables import EPOCH, sources, videos
 
@@ -27,7 +35,7 @@ def place_of(table: Table[Any]) -> list[sa.ColumnElement[bool]]:
 
 
 def same_lease(table: Table[Any], seen: Row, sent: Sequence[Lease] = ()) -> list[sa.ColumnElement[bool]]:
-    """The row has the lease that was seen, or one of those that were sent in its place."""
+    """Return the condition that the row has the lease that was seen, or one of those that were sent to replace it."""
     c = sql_table(table).c
     leases = [sa.and_(c.version == lease.version, c.nonce == lease.nonce) for lease in (seen.lease, *sent)]
     return [*place_of(table), c.id == seen.id, sa.or_(*leases)]
@@ -40,7 +48,7 @@ def query_of(table: Table[Any], where: Where, limit: int) -> sa.Select[Any]:
 
 
 def _id(c: Any, where: Where) -> sa.ColumnElement[int]:
-    """The ID; where rows are named, in a form in which no database walks through a whole table by it to find a few."""
+    """Return the ID. In a query for given rows it is an expression, so that no database scans the index of IDs to find them."""
     is_named = where.ids is not None or where.keys is not None
     return c.id + 0 if is_named else c.id  # type: ignore[no-any-return]
 
@@ -64,12 +72,9 @@ def _conditions(table: Table[Any], where: Where) -> list[sa.ColumnElement[bool]]
 
 
 def changing_values(row: Row) -> dict[str, Any]:
-    """The columns that a swap writes: the lease, and what it shows or what was learned with it."""
+    """Return the values that a swap writes: the lease, and the columns that are written with it."""
     lease = row.lease
-    values = {
-        "title": row.title,
-        "claimed_by": row.claimed_by,
-        "claimed_at": row.claimed_at,
+    return _values(row, WRITTEN_BY_SWAPS) | {
         "version": lease.version,
         "state": lease.state.value,
         "tries": lease.tries,
@@ -78,34 +83,25 @@ def changing_values(row: Row) -> dict[str, Any]:
         "detail": lease.detail,
         "nonce": lease.nonce,
     }
-    if isinstance(row, Source):
-        values |= {"videos": row.videos, "checked_at": row.checked_at, "listed_with": row.listed_with}
-    return values
 
 
 def all_values(table: Table[Any], row: Row) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "key": row.key,
-        "url": row.url,
-        "accent": row.accent,
-        "type": row.type,
-        "extra": json.dumps(dict(row.extra), ensure_ascii=False),
-    }
-    if isinstance(row, VideoTask):
-        values |= {"place": table.name, "source_id": row.source_id, "duration_seconds": row.duration_seconds}
-    return values | changing_values(row)
+    """Return the values that an insertion writes. The database chooses the ID."""
+    values = _values(row, WRITTEN_ONCE) | changing_values(row)
+    del values["id"]
+    place = {} if table.row_type is Source else {"place": table.name}
+    return values | {"extra": json.dumps(dict(row.extra), ensure_ascii=False)} | place
+
+
+def _values(row: Row, writers: Collection[Writer]) -> dict[str, Any]:
+    stored = columns_of(type(row)).stored
+    return {name: getattr(row, name) for name, column in stored.items() if column.writer in writers}
 
 
 def row_of(table: Table[R], record: sa.RowMapping) -> R:
-    values = {name: record[name] for name in _FIELDS[table.row_type]}
+    """Return the row in a record."""
+    values = {name: record[name] for name in columns_of(table.row_type).stored}
     return table.row_type(lease=lease_of(record), extra=json.loads(record["extra"]), **values)
-
-
-_FIELDS: dict[type[Row], list[str]] = {
-    kind: [field.name for field in dataclasses.fields(kind) if field.name not in {"lease", "extra", "requested_status"}]
-    for kind in (Source, VideoTask)
-}
-"""Those that are columns of their own."""
 
 
 def lease_of(record: sa.RowMapping) -> Lease:

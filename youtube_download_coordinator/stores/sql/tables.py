@@ -1,25 +1,33 @@
-"""The tables of a queue in a SQL database, and how one that an older version has made is brought up to date."""
+"""The tables of a queue in a SQL database. Tables of an older version are brought up to date.
+
+The columns of a row are those that models.py declares. The columns of a lease are declared here, because a sheet stores the lease
+as one text.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from youtube_download_coordinator.models import ColumnType, Row, Source, VideoTask, Writer, columns_of
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""`act_at` of a row that need not wait: an index orders it first, which NULL would not do everywhere."""
+"""`act_at` of a row that need not wait. An index orders it first, which not every database does with NULL."""
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
-    """A moment in UTC; SQLite keeps it as text of fixed width, which sorts as time does."""
+    """A time in UTC. SQLite stores it as text of fixed width, whose order is that of the times."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        moment = value.astimezone(UTC) if value else None
-        return moment.replace(tzinfo=None) if moment and dialect.name == "sqlite" else moment
+        utc = value.astimezone(UTC) if value else None
+        return utc.replace(tzinfo=None) if utc and dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
@@ -27,36 +35,42 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
 
 metadata = sa.MetaData()
 
+_TYPES: dict[ColumnType | None, type[sa.types.TypeEngine[Any]]] = {
+    ColumnType.INTEGER: sa.Integer,
+    ColumnType.ID: sa.BigInteger,
+    ColumnType.TIME: UtcDateTime,
+}
 
-def _row_columns() -> list[sa.Column[Any]]:
-    return [
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-        sa.Column("key", sa.Text, nullable=False, unique=True),
-        sa.Column("url", sa.Text, nullable=False),
-        sa.Column("accent", sa.Text, nullable=False),
-        sa.Column("type", sa.Text, nullable=False),
-        sa.Column("title", sa.Text, nullable=False),
-        sa.Column("extra", sa.Text, nullable=False),
-        sa.Column("claimed_by", sa.Text, nullable=False),
-        sa.Column("claimed_at", UtcDateTime),
-        sa.Column("version", sa.Integer, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
-        sa.Column("tries", sa.Integer, nullable=False),
-        # PENDING and DONE: not before; HELD: until; else the epoch. One index then answers who is due and who is stalled.
-        sa.Column("act_at", UtcDateTime, nullable=False),
-        sa.Column("holder", sa.Text, nullable=False),
-        sa.Column("detail", sa.Text, nullable=False),
-        sa.Column("nonce", sa.Text, nullable=False),
-    ]
+
+def _row_columns(kind: type[Row]) -> Iterator[sa.Column[Any]]:
+    """Yield the columns of a type of rows, and those of the lease."""
+    yield sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True)
+    yield sa.Column("key", sa.Text, nullable=False, unique=True)
+    defaults = {field.name: field.default for field in fields(kind)}
+    for attribute, column in columns_of(kind).stored.items():
+        if column.writer is Writer.IDENTITY:
+            continue
+        if column.type is ColumnType.TEXT:
+            # ALTER TABLE needs a default to add a column that is not nullable.
+            default = "" if defaults[attribute] == "" else None
+            yield sa.Column(attribute, sa.Text, nullable=False, server_default=default)
+        else:
+            yield sa.Column(attribute, _TYPES[column.type])
+    yield sa.Column("extra", sa.Text, nullable=False)
+    yield sa.Column("version", sa.Integer, nullable=False)
+    yield sa.Column("state", sa.Text, nullable=False)
+    yield sa.Column("tries", sa.Integer, nullable=False)
+    # PENDING and DONE: not before; HELD: until; else the epoch. One index then answers who is due and who is stalled.
+    yield sa.Column("act_at", UtcDateTime, nullable=False)
+    yield sa.Column("holder", sa.Text, nullable=False)
+    yield sa.Column("detail", sa.Text, nullable=False)
+    yield sa.Column("nonce", sa.Text, nullable=False)
 
 
 sources = sa.Table(
     "sources",
     metadata,
-    *_row_columns(),
-    sa.Column("videos", sa.Integer),
-    sa.Column("checked_at", UtcDateTime),
-    sa.Column("listed_with", sa.Text, nullable=False, server_default=""),
+    *_row_columns(Source),
     sa.Index("sources_due", "state", "act_at", "id"),
     sa.Index("sources_by_state", "state", "id"),
     sqlite_autoincrement=True,
@@ -65,10 +79,8 @@ sources = sa.Table(
 videos = sa.Table(
     "videos",
     metadata,
-    *_row_columns(),
-    sa.Column("place", sa.Text, nullable=False, doc="the name of the table of the contract that the row stands in"),
-    sa.Column("source_id", sa.BigInteger),
-    sa.Column("duration_seconds", sa.Integer),
+    *_row_columns(VideoTask),
+    sa.Column("place", sa.Text, nullable=False, doc="the name of the contract's table that contains the row"),
     sa.Index("videos_due", "place", "state", "act_at", "id"),
     # A page of rows in order of their ID is read where it begins, not sorted out of all.
     sa.Index("videos_by_state", "place", "state", "id"),
@@ -88,7 +100,7 @@ controls = sa.Table(
 
 
 def bring_up_to_date(connection: sa.Connection) -> None:
-    """Make the tables; and in those that an older version has made, which create_all leaves as they are, what they lack."""
+    """Create the tables. Add the columns and indexes that tables of an older version lack, which create_all does not."""
     metadata.create_all(connection)
     for table in metadata.sorted_tables:
         _add_missing_columns(connection, table)
@@ -97,8 +109,8 @@ def bring_up_to_date(connection: sa.Connection) -> None:
 
 
 def _add_missing_columns(connection: sa.Connection, table: sa.Table) -> None:
-    there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+    existing = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
     for column in table.columns:
-        if column.name not in there:
+        if column.name not in existing:
             definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
             connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
