@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-
-_log = logging.getLogger(__name__)
 
 TURNSTILE_FILE, LOCK_FILE = "yt-dlp.turnstile", "yt-dlp.lock"
 POLL_SECONDS = 0.02
@@ -40,10 +37,16 @@ def importing(folder: str, *, wait_seconds: float = IMPORT_WAITS_SECONDS) -> Ite
             if folder:
                 _enter(stack, Path(folder), wait_seconds)
         except LockBusy:
-            _log.warning("an upgrade of yt-dlp has not ended for %.0f s: going on", wait_seconds)
+            _warn(f"an upgrade of yt-dlp has not ended for {wait_seconds:.0f} s: going on")
         except OSError as error:
-            _log.warning("yt-dlp is imported without the lock that holds back an upgrade: %s", error)
+            _warn(f"yt-dlp is imported without the lock that holds back an upgrade: {error}")
         yield
+
+
+def _warn(message: str) -> None:
+    import logging  # every child imports this module, and few have something to log
+
+    logging.getLogger(__name__).warning(message)
 
 
 def _enter(stack: contextlib.ExitStack, folder: Path, wait_seconds: float) -> None:

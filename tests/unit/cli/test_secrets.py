@@ -29,7 +29,7 @@ def test_no_secret_of_a_setting_is_in_a_command_line_or_an_environment(
     )
     outcome = process_video("tests.support.sample_processors:notes_what_others_may_see", new_video(1), config)
     assert isinstance(outcome, Done)
-    (seen,) = (path.read_text() for path in tmp_path.iterdir())
+    (seen,) = (path.read_text() for path in tmp_path.iterdir() if path.is_file())
     assert "youtube_download_coordinator" in seen
     assert SECRET not in seen
 
