@@ -1,4 +1,4 @@
-"""What every command belongs to: the application, and how it exits."""
+"""The application that every command registers with, and its exit codes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ OTHER = Group("Other", sort_key=4)
 
 app = App(
     name="ydc",
-    help="List and process YouTube videos on a fleet of workers, never one of them twice.",
+    help="Download and process large YouTube collections on several machines, without processing any video twice.",
     group_commands=OTHER,
-    suppress_keyboard_interrupt=False,  # we say what became of the claims
+    suppress_keyboard_interrupt=False,  # main() reports that the claims were released
 )
 app.meta.suppress_keyboard_interrupt = False
 app.register_install_completion_command(add_to_startup=False)

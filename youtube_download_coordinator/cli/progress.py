@@ -1,4 +1,4 @@
-"""How a run is getting on: a line or two below what it says, redrawn while somebody looks."""
+"""The progress of a run: one or two lines below its output, redrawn at a terminal."""
 
 from __future__ import annotations
 
@@ -21,36 +21,37 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.queue import Queue
     from youtube_download_coordinator.workers.expansion import Expansion
 
-COUNT_AGAIN_SECONDS = 60.0
-"""Other machines work on the queue too, and people add to it; on a sheet counting is a request."""
+COUNT_INTERVAL_SECONDS = 60.0
+"""Between two counts of the queue, which other machines and people change too. On a sheet, a count is a request."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """What a run has done so far. `waiting` is what the whole queue has left, as it was counted last, less our own attempts."""
+    """What a run has done so far. `waiting`: the videos left in the whole queue at the last count, less the attempts since."""
 
     queue: Queue
     began: float = field(default_factory=time.monotonic)
     monotonic: Callable[[], float] = time.monotonic
-    endings: Counter[AttemptResult] = field(default_factory=Counter)
+    results: Counter[AttemptResult] = field(default_factory=Counter)
     listing: Expansion | None = None
     waiting: int | None = None
     _processing_began: float | None = None
     _counted_at: float = 0.0
 
-    def lists(self, expansion: Expansion) -> None:
-        """A source is being listed, and is so far."""
+    def show_listing(self, expansion: Expansion) -> None:
+        """Show how far the listing of a source is."""
         self.listing = expansion
 
-    def processes(self) -> None:
-        """Listing is over, videos are processed."""
+    def begin_processing(self) -> None:
+        """Show videos instead of a listing, which is over."""
         self.listing = None
         self._processing_began = self._processing_began or self.monotonic()
         self._count()
 
-    def attempted(self, attempt: Attempt) -> None:
-        self.endings[attempt.result] += 1
-        if self.monotonic() - self._counted_at >= COUNT_AGAIN_SECONDS:
+    def add_attempt(self, attempt: Attempt) -> None:
+        """Count an attempt that ended."""
+        self.results[attempt.result] += 1
+        if self.monotonic() - self._counted_at >= COUNT_INTERVAL_SECONDS:
             self._count()
         elif self.waiting and attempt.result is not AttemptResult.RETRY:
             self.waiting -= 1
@@ -67,26 +68,26 @@ class Progress:
     def _figures(self) -> Iterator[str]:
         seconds = self.monotonic() - self.began
         yield f"{self.queue.held_rows} claimed"
-        yield f"{self.endings[AttemptResult.DONE]} done"
-        yield f"{sum(self.endings[ending] for ending in FAILED)} failed"
+        yield f"{self.results[AttemptResult.DONE]} done"
+        yield f"{sum(self.results[result] for result in FAILED)} failed"
         if self.waiting is not None:
             yield f"{self.waiting} left"
         per_second = self._videos_per_second()
         if self._is_waiting():
-            yield "waiting until they may be tried again"
+            yield "waiting until they are due for a retry"
         elif per_second and self.waiting:
-            yield f"{per_second * 3600:,.0f} an hour"
+            yield f"{per_second * 3600:,.0f} per hour"
             yield f"about {span(self.waiting / per_second)} to go"
         yield f"{span(seconds)} so far"
 
     def _is_waiting(self) -> bool:
-        """Nothing runs though something is left: it failed, and its pause is not over."""
-        return bool(self.waiting and self.endings and not self.listing and not self.queue.held_rows)
+        """Return whether nothing runs although videos are left: they failed, and their backoff is not over."""
+        return bool(self.waiting and self.results and not self.listing and not self.queue.held_rows)
 
     def _videos_per_second(self) -> float:
-        if not self.endings.total() or self._processing_began is None:
+        if not self.results.total() or self._processing_began is None:
             return 0.0
-        return self.endings.total() / max(self.monotonic() - self._processing_began, 0.001)
+        return self.results.total() / max(self.monotonic() - self._processing_began, 0.001)
 
     def __rich__(self) -> Text:
         from rich.text import Text
@@ -96,7 +97,7 @@ class Progress:
 
 @contextmanager
 def redrawn(progress: Progress) -> Iterator[None]:
-    """Draw it below everything that is said meanwhile; where nobody looks, do nothing."""
+    """Redraw the progress below the output of the block. Without a terminal, do nothing."""
     if not is_terminal():
         yield
         return
@@ -107,7 +108,7 @@ def redrawn(progress: Progress) -> Iterator[None]:
 
 
 def span(seconds: float) -> str:
-    """A length of time, as exact as people want it."""
+    """Format a duration: as exact as people need it."""
     minutes, hours = seconds / 60, seconds / 3600
     if minutes < 1:
         return f"{seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""Options that several commands take, and what the commands open with them."""
+"""Options that several commands share, and the queue and rows that they select."""
 
 from __future__ import annotations
 
@@ -23,88 +23,90 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.queue import Queue
 
 Flag = Annotated[bool, Parameter(negative="")]
-OtherSites = Annotated[bool | None, Parameter(name="--allow-other-sites", help="Take sources that are not YouTube's.")]
-AsJson = Annotated[bool, Parameter(name="--json", negative="", help="As one line of JSON.")]
-Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask.")]
+OtherSites = Annotated[
+    bool | None, Parameter(name="--allow-other-sites", help="Accept sources that are not on YouTube.")
+]
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print one line of JSON.")]
+Yes = Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask for confirmation.")]
 RowId = Annotated[
     int,
-    Parameter(name="ID", help="What stands in the column ID.", validator=validators.Number(gte=1, lte=2**63 - 1)),
+    Parameter(name="ID", help="The value of the column ID.", validator=validators.Number(gte=1, lte=2**63 - 1)),
 ]
 
 TableName = Literal["videos", "dead-letters", "sources"]
-Place = Annotated[TableName, Parameter(help="Where to look; a video is found among the dead letters too.")]
+TableOption = Annotated[TableName, Parameter(help="The table to look in; `videos` includes the dead letters.")]
 TABLES: dict[TableName, Table[Any]] = {"videos": VIDEO_TASKS, "dead-letters": DEAD_LETTERS, "sources": SOURCES}
 
 
-def where_videos_may_be(table: TableName) -> list[TableName]:
-    """A video keeps its ID among the dead letters: who says 17 need not know where it stands."""
+def tables_to_search(table: TableName) -> list[TableName]:
+    """Return the tables that an option `--table` names. A video keeps its ID when it becomes a dead letter."""
     return ["videos", "dead-letters"] if table == "videos" else [table]
 
 
 @Parameter(name="*", group="Which queue")
 @dataclass(frozen=True, kw_only=True)
 class QueueOptions:
-    """Where the queue is; what is not given comes from the environment."""
+    """Where the queue is. Settings that are not given come from the environment."""
 
     spreadsheet_id: str | None = None
-    """The Google Sheet: its ID, or its address; else YDC_SPREADSHEET_ID."""
+    """The ID or address of the Google Sheet; YDC_SPREADSHEET_ID unless given."""
 
     credentials_file: Path | None = None
-    """The JSON key of the service account that the sheet is shared with; else YDC_CREDENTIALS_FILE."""
+    """The JSON key of the service account that the sheet is shared with; YDC_CREDENTIALS_FILE unless given."""
 
     database_url: str | None = None
-    """The queue where there is no sheet; else YDC_DATABASE_URL, else sqlite:///coordinator.db."""
+    """The queue, where it is not a sheet; YDC_DATABASE_URL unless given, or sqlite:///coordinator.db."""
 
     def config(self, **more: Any) -> Config:
-        """The settings with these options, and with those of `more` that are not None."""
+        """Return the settings with these options, and with those of `more` that are not None. Raises ConfigError."""
         from youtube_download_coordinator.config import Config
 
         if self.spreadsheet_id and self.database_url:
-            raise ConfigError("--spreadsheet-id and --database-url name two queues: give one of them")
+            raise ConfigError("--spreadsheet-id and --database-url name two queues: give only one")
         given = {"credentials_file": self.credentials_file, "database_url": self.database_url, **more}
-        chosen = {name: value for name, value in given.items() if value is not None}
-        if self.spreadsheet_id or self.database_url:  # what is said here counts more than a sheet in the environment
-            chosen["spreadsheet_id"] = self.spreadsheet_id
-        return Config(**chosen)
+        options = {name: value for name, value in given.items() if value is not None}
+        if self.spreadsheet_id or self.database_url:  # takes precedence over a sheet in the environment
+            options["spreadsheet_id"] = self.spreadsheet_id
+        return Config(**options)
 
     def coordinator(self, **more: Any) -> Coordinator:
-        """A coordinator on that queue."""
+        """Open the queue. Raises ConfigError."""
         from youtube_download_coordinator.coordinator import Coordinator
 
         return Coordinator(self.config(**more))
 
 
 AS_SET = QueueOptions()
-"""The queue that the environment names."""
+"""The queue of the environment's settings."""
 
 
 @Parameter(name="*", group="Which rows")
 @dataclass(frozen=True, kw_only=True)
 class RowFilters:
-    """Which rows are meant; all that is given must hold."""
+    """Which rows to select: those that meet all given filters."""
 
     status: Status | None = None
-    """What stands in Status."""
+    """With this Status."""
 
     accent: str | None = None
-    """Of this accent."""
+    """With this Accent."""
 
     type: str | None = None
-    """Of this type."""
+    """With this Type."""
 
     source: int | None = None
-    """Videos listed from the source with this ID."""
+    """Listed from the source with this ID."""
 
     reason: str | None = None
-    """Failed last for this reason: the word at the front of LastError."""
+    """With this reason of the last failure: the first word of LastError."""
 
     text: str | None = None
     """With this text in any column."""
 
     def selection(self, ids: tuple[int, ...] = ()) -> Selection:
-        """Raises UserError for an option that a script has left empty: it would fit nearly every row."""
+        """Return the rows to select. Raises UserError for an empty text or reason, which would match nearly every row."""
         if empty := [name for name in ("text", "reason") if getattr(self, name) == ""]:
-            raise UserError(f"--{empty[0]} is empty: say which {empty[0]}, or leave it out")
+            raise UserError(f"--{empty[0]} is empty: give a {empty[0]}, or leave the option out")
         return Selection(
             ids=ids or None,
             status=self.status,
@@ -120,20 +122,21 @@ NO_FILTERS = RowFilters()
 
 
 def select(queue: Queue, table: TableName, selection: Selection) -> Iterator[Row]:
-    """The rows that are meant, wherever they may stand."""
-    return chain.from_iterable(queue.select(TABLES[place], selection) for place in where_videos_may_be(table))
+    """Return the selected rows of every table that `table` names."""
+    return chain.from_iterable(queue.select(TABLES[name], selection) for name in tables_to_search(table))
 
 
-def say_none_fits(queue: Queue, places: list[TableName], selection: Selection) -> None:
-    """Nothing was found: say so, and name the other tables where something would be."""
-    said = f"ydc: no row of {' or '.join(places)} fits"
-    for place in TABLES:
-        if place not in places and (count := sum(1 for _ in queue.select(TABLES[place], selection))):
-            said += f"; of {place} {count} would: ydc list --table {place}"
-    say(said, problem=True)
+def report_no_match(queue: Queue, tables: list[TableName], selection: Selection) -> None:
+    """Report that no row matches, and name the other tables that have matching rows."""
+    message = f"ydc: no row of {' or '.join(tables)} matches"
+    for name in TABLES:
+        if name not in tables and (count := sum(1 for _ in queue.select(TABLES[name], selection))):
+            message += f"; {count} of {name} would: ydc list --table {name}"
+    say(message, problem=True)
 
 
 def check_positive(**options: float | None) -> None:
+    """Raise ConfigError for an option that is not greater than 0."""
     for name, value in options.items():
         if value is not None and not value > 0:
             raise ConfigError(f"--{name.replace('_', '-')}={value}: it must be greater than 0")

@@ -1,4 +1,4 @@
-"""`ydc init` and `ydc doctor`: is everything there that a worker needs?"""
+"""`ydc init` and `ydc doctor`: prepare and check what a worker needs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from youtube_download_coordinator.cli.terminal import say
 
 @app.command(group=WORK)
 def init(*, queue: QueueOptions = AS_SET) -> int:
-    """Make a Google Sheet ready.
+    """Prepare a Google Sheet.
 
-    Tabs, columns, drop-downs, colours, notes. What is there is kept.
+    Adds tabs, columns, drop-downs, colours and notes. Everything that exists is kept.
 
     ```
     ydc init --spreadsheet-id 1AbC...xyz --credentials-file service-account.json
@@ -24,7 +24,7 @@ def init(*, queue: QueueOptions = AS_SET) -> int:
     """
     from youtube_download_coordinator.operations.init import init_queue
 
-    for line in init_queue(queue.config()) or ["everything was ready; nothing is changed"]:
+    for line in init_queue(queue.config()) or ["everything was ready; nothing was changed"]:
         say(line)
     return 0
 
@@ -37,7 +37,7 @@ def doctor(
 ) -> int:
     """Check everything that a worker needs.
 
-    On a spreadsheet, what the claim rests on is proved on the spreadsheet itself.
+    With a Google Sheet, it also tests, on a temporary tab, that the spreadsheet behaves as claiming requires.
 
     ```
     ydc doctor
@@ -46,7 +46,7 @@ def doctor(
     Parameters
     ----------
     processor
-        What the workers are to do: download (which needs everything), audio, metadata, subtitles, or module:function.
+        What the workers run: download (which needs everything), audio, metadata, subtitles, or module:function.
     """
     from youtube_download_coordinator.operations.doctor import checks
     from youtube_download_coordinator.operations.examine import examine
@@ -58,10 +58,9 @@ def doctor(
             problems += finding.stops and not finding.ok
             warnings += not finding.stops and not finding.ok
     say("")
-    told = [_count(problems, "problem"), *([_count(warnings, "warning")] if warnings else [])]
-    say(", ".join(told))
+    say(_count(problems, "problem") + (f", {_count(warnings, 'warning')}" if warnings else ""))
     return EXIT_FAILED if problems else 0
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"

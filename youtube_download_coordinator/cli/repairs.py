@@ -1,11 +1,11 @@
-"""`ydc retry`, `ydc requeue` and `ydc skip`: what people want done with rows that a worker does not hold."""
+"""`ydc retry`, its alias `ydc requeue`, and `ydc skip`: change rows that no worker holds."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from youtube_download_coordinator.cli.application import EXIT_FAILED, REPAIR, app
 from youtube_download_coordinator.cli.queue_options import (
@@ -13,38 +13,35 @@ from youtube_download_coordinator.cli.queue_options import (
     NO_FILTERS,
     TABLES,
     Flag,
-    Place,
     QueueOptions,
     RowFilters,
     RowId,
     TableName,
+    TableOption,
     Yes,
-    say_none_fits,
-    where_videos_may_be,
+    report_no_match,
+    tables_to_search,
 )
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.queue.selection import ChangeResult, Selection
 
-if TYPE_CHECKING:
-    from youtube_download_coordinator.queue import Queue
-
-Verb = Literal["retry", "skip"]
+PARTICIPLES = {"retry": "tried again", "skip": "skipped"}
 
 
 @app.command(group=REPAIR)
 def retry(
     *ids: RowId,
-    table: Place = "videos",
+    table: TableOption = "videos",
     filters: RowFilters = NO_FILTERS,
     all: Flag = False,
     yes: Yes = False,
     queue: QueueOptions = AS_SET,
 ) -> int:
-    """Have rows tried again, now.
+    """Try rows again, now.
 
-    What waits waits no more, what failed or is done begins anew, dead letters go back. By ID, or by filter, which leaves out
-    what is done unless it says `--status done`. What a worker holds is left alone.
+    Waiting rows become due, rows that failed or are done start over, and dead letters move back to the videos. A filter leaves
+    out rows that are done, except with `--status done`. Rows that a worker holds are not changed.
 
     ```
     ydc retry 17 18
@@ -55,13 +52,12 @@ def retry(
     Parameters
     ----------
     all
-        Every row there that is not done.
+        Every row of the table that is not done.
     """
-    places = where_videos_may_be(table)
-    wanted = _wanted(ids, filters, every=all)
+    selection = _selection(ids, filters, every=all)
     if not ids and filters.status is None:
-        wanted = replace(wanted, with_done=False)
-    return _have("retry", "tried again", places, wanted, queue, is_sure=yes)
+        selection = replace(selection, with_done=False)
+    return _change("retry", tables_to_search(table), selection, queue, is_confirmed=yes)
 
 
 @app.command(group=REPAIR)
@@ -72,9 +68,9 @@ def requeue(
     yes: Yes = False,
     queue: QueueOptions = AS_SET,
 ) -> int:
-    """Give dead letters another chance.
+    """Try dead letters again: an alias of `ydc retry --table dead-letters`.
 
-    They go back to the videos, with as many attempts as a new one has.
+    They move back to the videos, with as many attempts as a new video has.
 
     ```
     ydc requeue 17
@@ -87,75 +83,78 @@ def requeue(
     all
         Every dead letter.
     """
-    return _have("retry", "tried again", ["dead-letters"], _wanted(ids, filters, every=all), queue, is_sure=yes)
+    return retry(*ids, table="dead-letters", filters=filters, all=all, yes=yes, queue=queue)
 
 
 @app.command(group=REPAIR)
 def skip(
     *ids: RowId,
-    table: Place = "videos",
+    table: TableOption = "videos",
     filters: RowFilters = NO_FILTERS,
     yes: Yes = False,
     queue: QueueOptions = AS_SET,
 ) -> int:
-    """Have rows count as done, though nobody processed them.
+    """Mark rows as done without processing them.
 
-    What a worker holds is left alone. `ydc retry` takes it back.
+    Rows that a worker holds are not changed. `ydc retry` reverts it.
 
     ```
     ydc skip 17 18
     ydc skip --source 3 --status pending
     ```
     """
-    return _have("skip", "skipped", where_videos_may_be(table), _wanted(ids, filters), queue, is_sure=yes)
+    return _change("skip", tables_to_search(table), _selection(ids, filters), queue, is_confirmed=yes)
 
 
-def _wanted(ids: tuple[int, ...], filters: RowFilters, *, every: bool = False) -> Selection:
+def _selection(ids: tuple[int, ...], filters: RowFilters, *, every: bool = False) -> Selection:
+    """Return the selected rows. Raises UserError unless IDs, a filter, or all rows were asked for."""
     if not ids and filters == NO_FILTERS and not every:
-        raise UserError("which rows? Give their IDs, or a filter, such as --reason network (--help names them all)")
+        raise UserError("which rows? Give their IDs, or a filter such as --reason network (--help lists all filters)")
     return filters.selection(ids)
 
 
-def _have(
-    verb: Verb, participle: str, places: list[TableName], wanted: Selection, queue: QueueOptions, *, is_sure: bool
+def _change(
+    verb: Literal["retry", "skip"],
+    tables: list[TableName],
+    selection: Selection,
+    options: QueueOptions,
+    *,
+    is_confirmed: bool,
 ) -> int:
-    """Do it where the rows stand, and say what was changed and what was not."""
-    ours = queue.coordinator().queue
-    found = [row.id for place in places for row in ours.select(TABLES[place], wanted)]
-    missing = sorted(set(wanted.ids or ()) - set(found))
-    if wanted.ids is None and found and not is_sure:
-        _make_sure(f"{len(found)} rows are to be {participle}.")
-    answers = sum((_ask(ours, verb, place, wanted) for place in places), Counter[ChangeResult]())
-    _print_results(answers, participle)
+    """Change the selected rows, and report how many were changed and which were not. Return the exit code."""
+    queue, participle = options.coordinator().queue, PARTICIPLES[verb]
+    row_ids = [row.id for name in tables for row in queue.select(TABLES[name], selection)]
+    missing = sorted(set(selection.ids or ()) - set(row_ids))
+    if selection.ids is None and row_ids and not is_confirmed:
+        _confirm(f"{len(row_ids)} rows will be {participle}.")
+    change = queue.retry if verb == "retry" else queue.skip
+    results = sum((change(TABLES[name], selection) for name in tables), Counter[ChangeResult]())
+    _print_results(results, participle)
     if missing:
-        say(f"ydc: there is no row {', '.join(map(str, missing))} that this fits", problem=True)
-    if wanted.ids is None and not found:
-        say_none_fits(ours, places, wanted)
-    left = missing or answers[ChangeResult.HELD] or answers[ChangeResult.MISSED]
-    return EXIT_FAILED if wanted.ids is not None and left else 0
+        say(f"ydc: no matching row with ID {', '.join(map(str, missing))}", problem=True)
+    if selection.ids is None and not row_ids:
+        report_no_match(queue, tables, selection)
+    unchanged = missing or results[ChangeResult.HELD] or results[ChangeResult.MISSED]
+    return EXIT_FAILED if selection.ids is not None and unchanged else 0
 
 
-def _ask(ours: Queue, verb: Verb, place: TableName, wanted: Selection) -> Counter[ChangeResult]:
-    return ours.retry(TABLES[place], wanted) if verb == "retry" else ours.skip(TABLES[place], wanted)
-
-
-def _make_sure(question: str) -> None:
-    """Ask at the terminal; raises UserError where nobody can answer, and when the answer is no."""
+def _confirm(question: str) -> None:
+    """Ask at the terminal. Raises UserError when the answer is no, and when there is no terminal to ask at."""
     if not sys.stdin.isatty():
-        raise UserError(f"{question} Nobody can be asked here: add --yes")
-    print(f"{question} Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+        raise UserError(f"{question} There is no terminal to ask for confirmation: add --yes")
+    print(f"{question} Continue? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise UserError("nothing was changed")
 
 
-def _print_results(answers: Counter[ChangeResult], participle: str) -> None:
-    say(f"{answers[ChangeResult.CHANGED]} {participle}")
-    if answers[ChangeResult.ALREADY]:
-        say(f"{answers[ChangeResult.ALREADY]} left as they are: they were so already")
-    if answers[ChangeResult.HELD]:
-        say(f"{answers[ChangeResult.HELD]} left alone: a worker holds them", problem=True)
-    if answers[ChangeResult.MISSED]:
+def _print_results(results: Counter[ChangeResult], participle: str) -> None:
+    say(f"{results[ChangeResult.CHANGED]} {participle}")
+    if results[ChangeResult.ALREADY]:
+        say(f"{results[ChangeResult.ALREADY]} unchanged: already in that state")
+    if results[ChangeResult.HELD]:
+        say(f"{results[ChangeResult.HELD]} unchanged: a worker holds them", problem=True)
+    if results[ChangeResult.MISSED]:
         say(
-            f"{answers[ChangeResult.MISSED]} were changed by somebody else at that moment: look, and ask again",
+            f"{results[ChangeResult.MISSED]} unchanged: changed by somebody else at the same moment; run the command again",
             problem=True,
         )

@@ -1,4 +1,4 @@
-"""`ydc list` and `ydc show`: the rows themselves."""
+"""`ydc list` and `ydc show`: print rows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from youtube_download_coordinator.cli.queue_options import (
     NO_FILTERS,
     TABLES,
     AsJson,
-    Place,
     QueueOptions,
     RowFilters,
     RowId,
     TableName,
-    say_none_fits,
+    TableOption,
+    report_no_match,
     select,
-    where_videos_may_be,
+    tables_to_search,
 )
 from youtube_download_coordinator.cli.terminal import (
     console,
@@ -57,7 +57,7 @@ def list_rows(
 ) -> int:
     """List rows by state, reason, accent, text and more.
 
-    In a terminal as a table; in a pipe a line each, with every column, parted by tabs.
+    At a terminal it prints a table; elsewhere, one line per row with every column, separated by tabs.
 
     ```
     ydc list --status error
@@ -68,18 +68,18 @@ def list_rows(
     Parameters
     ----------
     table
-        Where to look; dead letters are videos too.
+        The table to list; `videos` includes the dead letters.
     limit
-        No more rows than these; 0 for all.
+        The maximum number of rows; 0 for all.
     json
-        As JSON, a line for each row.
+        Print one line of JSON for each row.
     """
     if limit < 0:
         raise UserError(f"--limit={limit}: it must be 0, for all, or greater")
-    ours, wanted = queue.coordinator().queue, filters.selection()
-    rows = select(ours, table, wanted)
+    opened_queue, selection = queue.coordinator().queue, filters.selection()
+    rows = select(opened_queue, table, selection)
     if (first := next(rows, None)) is None:
-        say_none_fits(ours, where_videos_may_be(table), wanted)
+        report_no_match(opened_queue, tables_to_search(table), selection)
         return 0
     rows = chain([first], rows)
     shown = list(islice(rows, min(limit, sys.maxsize))) if limit else rows
@@ -91,7 +91,7 @@ def list_rows(
     else:
         print_lines(_with_header(shown))
     if limit and next(rows, None):
-        say(f"ydc: there are more rows than these {limit}: --limit 0 shows all", problem=True)
+        say(f"ydc: only the first {limit} rows are shown; --limit 0 shows all", problem=True)
     return 0
 
 
@@ -100,86 +100,88 @@ def show(
     row_id: RowId,
     /,
     *,
-    table: Place = "videos",
+    table: TableOption = "videos",
     json: AsJson = False,
     queue: QueueOptions = AS_SET,
 ) -> int:
-    """Show everything of a row, and what can be done about it.
+    """Show every column of a row, and what you can do about it.
 
     ```
     ydc show 17
     ydc show 3 --table sources
     ```
     """
-    ours = queue.coordinator().queue
-    place, row = _find(ours, table, row_id)
-    everything = {"Table": place} | row.columns()
+    opened_queue = queue.coordinator().queue
+    found_in, row = _find(opened_queue, table, row_id)
+    columns = {"Table": found_in} | row.columns()
     if json:
-        say_json(everything)
+        say_json(columns)
         return 0
-    print_fields(everything)
+    print_fields(columns)
     say("")
-    for advice in _what_can_be_done(place, row, ours.store.now()):
+    for advice in _advice(found_in, row, opened_queue.store.now()):
         say(advice)
     return 0
 
 
 def _find(queue: Queue, table: TableName, row_id: int) -> tuple[TableName, Row]:
-    for place in where_videos_may_be(table):
-        for row in queue.select(TABLES[place], Selection(ids=(row_id,))):
-            return place, row
-    places = " or ".join(where_videos_may_be(table))
-    raise UserError(f"there is no row {row_id} in {places}; ydc list shows what there is")
+    for name in tables_to_search(table):
+        for row in queue.select(TABLES[name], Selection(ids=(row_id,))):
+            return name, row
+    names = " or ".join(tables_to_search(table))
+    raise UserError(f"there is no row {row_id} in {names}; ydc list shows the rows")
 
 
-def _what_can_be_done(place: TableName, row: Row, now: datetime) -> Iterator[str]:
-    """Why it failed last, what it waits for, and the commands that do something about it."""
-    name = f"{row.id} --table {place}" if place == "sources" else f"{row.id}"
-    if known := about(row.lease.reason):
-        yield f"{row.lease.reason}: {known.means} {known.do}".rstrip()
-    yield _what_is_next(row, now, again=f"ydc retry {name}")
+def _advice(table: TableName, row: Row, now: datetime) -> Iterator[str]:
+    """Say why the row failed last and what it waits for, and name the commands that change it."""
+    arguments = f"{row.id} --table {table}" if table == "sources" else f"{row.id}"
+    if reason := about(row.lease.reason):
+        yield f"{row.lease.reason}: {reason.means} {reason.do}".rstrip()
+    yield _next_step(row, now, retry=f"ydc retry {arguments}")
     if row.lease.state in {State.PENDING, State.ERROR, State.DEAD}:
-        yield f"To have it count as done: ydc skip {name}"
+        yield f"To mark it as done: ydc skip {arguments}"
 
 
-def _what_is_next(row: Row, now: datetime, *, again: str) -> str:
+def _next_step(row: Row, now: datetime, *, retry: str) -> str:
     lease = row.lease
     match lease.state:
         case State.PENDING if is_due(row, now):
-            return "It waits for a worker: ydc run is one."
+            return "It is waiting for a worker, such as ydc run."
         case State.PENDING:
-            return f"It waits until {format_utc(lease.not_before)}; now: {again}"
+            return f"It is due at {format_utc(lease.not_before)}. To try it now: {retry}"
         case State.HELD if is_stalled(row, now):
-            return f"{lease.holder} did not renew its claim; the next worker moves it on, or: {again}"
+            return f"{lease.holder} did not renew its claim. The next worker recovers it, or: {retry}"
         case State.HELD:
-            return f"{lease.holder} holds it until {format_utc(lease.until)}, and renews that while it works. It is left alone."
+            return (
+                f"{lease.holder} holds it until {format_utc(lease.until)}, and renews the claim while it works on it."
+            )
         case State.DONE:
-            return f"It is done. To do it once more: {again}"
+            return f"It is done. To process it again: {retry}"
         case State.ERROR | State.DEAD:
-            return f"It failed for good. Once the reason is mended: {again}"
+            return f"It failed permanently. Once the cause is fixed: {retry}"
         case _:
             assert_never(lease.state)
 
 
-_HEADERS = ("ID", "Status", "Tries", "Accent", "Type", "Title or URL", "Result or error")
-
-
-NARROW_COLUMNS = 80
-"""On a terminal that has fewer, nothing would be left for titles beside what stands between."""
+HEADERS = ("ID", "Status", "Tries", "Accent", "Type", "Title or URL", "Result or error")
+NARROW_HEADERS = ("ID", "Status", "Title or URL", "Result or error")
+FULL_TABLE_COLUMNS = 80
+"""Below this width, the full table would leave no room for titles."""
 
 
 def _draw(rows: Iterable[Row]) -> None:
-    places = [0, 1, 5, 6] if console().width < NARROW_COLUMNS else range(len(_HEADERS))
-    lines = (_brief(row) for row in rows)
-    print_table([_HEADERS[at] for at in places], ([line[at] for at in places] for line in lines), texts=2)
+    headers = NARROW_HEADERS if console().width < FULL_TABLE_COLUMNS else HEADERS
+    lines = (_cells(row) for row in rows)
+    print_table(headers, ([cells[header] for header in headers] for cells in lines), texts=2)
 
 
-def _brief(row: Row) -> tuple[object, ...]:
-    return row.id, row.status, row.retry_count, row.accent, row.type, row.name, row.lease.detail
+def _cells(row: Row) -> dict[str, object]:
+    values = row.id, row.status, row.retry_count, row.accent, row.type, row.name, row.lease.detail
+    return dict(zip(HEADERS, values, strict=True))
 
 
 def _with_header(rows: Iterable[Row]) -> Iterator[Iterable[object]]:
-    """Every column; the names are those of the first row, whose own columns the others share."""
+    """Return every column of the rows. The names come from the first row: every row has the same custom columns."""
     names: list[str] = []
     for row in rows:
         columns = row.columns()

@@ -1,6 +1,6 @@
-"""What is said, and to whom: tables and colours for a person at a terminal, bare lines for a program that reads.
+"""Output: tables and colours for a person at a terminal, plain lines for a program.
 
-Titles and errors come from YouTube: they are data. Nothing of them reaches a terminal that it would obey.
+Titles and errors come from YouTube: they are data. No control character in them reaches a terminal.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 STYLES: Mapping[str, str] = {"done": "green", "in-progress": "cyan", "held": "cyan", "error": "red", "dead": "red"}
-"""Colours of what stands in Status, and of the states behind it."""
+"""Colours of the values of Status, and of the states behind them."""
 CELL_MAX_CHARACTERS = 16
-"""Of an accent or a type in a table; `ydc show` has all of it."""
+"""Of an accent or a type in a table; `ydc show` prints all of it."""
 JOINERS = "\u200c\u200d"
-"""Without them some scripts are misspelt and some emoji fall apart; a terminal obeys nothing in them."""
+"""Characters that some scripts and emoji need; they are harmless to a terminal."""
 
 
 def printable(text: object) -> str:
-    """On one line, every character that a terminal may obey (controls, escapes, changes of direction) shown as U+FFFD."""
-    return "".join(_shown(each) for each in str(text))
+    """Return one line with each control, escape and change of direction, which a terminal might obey, replaced by U+FFFD."""
+    return "".join(_printable_character(character) for character in str(text))
 
 
 def printable_lines(text: str) -> str:
-    """The same for what may have several lines: a log, a traceback."""
+    """Do the same for a text of several lines: a log, a traceback."""
     return "\n".join(map(printable, text.split("\n")))
 
 
-def _shown(character: str) -> str:
+def _printable_character(character: str) -> str:
     if character.isprintable() or character in JOINERS:
         return character
     return " " if character.isspace() else "\N{REPLACEMENT CHARACTER}"
 
 
 def say(text: str, *, problem: bool = False) -> None:
-    """A line, on stderr when it tells of a problem."""
+    """Print a line, on stderr when it reports a problem."""
     print(printable(text), file=sys.stderr if problem else sys.stdout, flush=True)
 
 
@@ -50,12 +50,12 @@ def say_json(values: object) -> None:
 
 
 def json_text(values: object, *, as_ascii: bool = True) -> str:
-    """One line of JSON; in ASCII its escapes keep every control character from a terminal."""
+    """Return one line of JSON. In ASCII, control characters are escaped, and harmless to a terminal."""
     return json.dumps(values, default=_plain, ensure_ascii=as_ascii)
 
 
 def cell(value: object) -> str:
-    """A value as text: nothing for None, times as the queue shows them."""
+    """Return a value as text: empty for None, times as the queue shows them."""
     return "" if value is None else str(_plain(value))
 
 
@@ -68,21 +68,21 @@ def is_terminal() -> bool:
 
 
 def console() -> Console:
-    """Draws tables, without taking anything in them for markup. Obeys NO_COLOR and TERM."""
+    """Return a console that draws tables and treats nothing in them as markup. It respects NO_COLOR and TERM."""
     from rich.console import Console
 
     return Console(markup=False, highlight=False, emoji=False)
 
 
 def print_lines(lines: Iterable[Iterable[object]]) -> None:
-    """For a program: a line each, its cells parted by tabs."""
+    """Print lines for a program, with tabs between their cells."""
     for line in lines:
         print("\t".join(printable(cell(value)) for value in line))
     sys.stdout.flush()
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, texts: int) -> None:
-    """For a person: as wide as the terminal. The last `texts` columns share what the others leave; what is too long is cut."""
+    """Print a table as wide as the terminal. The last `texts` columns share the width that the others leave, and are cut."""
     from rich.table import Table
     from rich.text import Text
 
@@ -96,23 +96,8 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, tex
     console().print(table)
 
 
-def print_section(title: str, headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """For a person: a table with its name, numbers to the right, no wider than what is in it."""
-    from rich.table import Table
-    from rich.text import Text
-
-    rows = list(rows)
-    table = Table(title=title, title_justify="left")
-    for at, header in enumerate(headers):
-        is_number = all(isinstance(row[at], int | float) for row in rows)
-        table.add_column(header, justify="right" if is_number else "left", style=STYLES.get(header, ""))
-    for row in rows:
-        table.add_row(*(Text(printable(cell(value)), style=STYLES.get(cell(value), "")) for value in row))
-    console().print(table)
-
-
 def print_fields(fields: Mapping[str, object]) -> None:
-    """Names and values, a line each."""
+    """Print a line for each name and value."""
     if not is_terminal():
         print_lines(fields.items())
         return

@@ -18,6 +18,8 @@ ROWS_MAX = 25
 """Of a table: a page for people. The rest is counted in one row more."""
 UNNAMED = "(none)"
 """The accent or the type of videos that have none."""
+TOTAL = "all"
+"""The column with the number of rows in all states."""
 
 
 def page(found: Overview) -> Page:
@@ -44,7 +46,7 @@ def _by_state(title: str, what: str, counts: Mapping[str, Mapping[State, int]]) 
         (name or UNNAMED, *(states.get(state, 0) for state in State), sum(states.values()))
         for name, states in counts.items()
     ]
-    return Section(title, (what, *(state.value for state in State), "all"), _cut(rows, 1))
+    return Section(title, (what, *(state.value for state in State), TOTAL), _cut(rows, 1))
 
 
 def _waiting(found: Overview) -> Section:

@@ -143,16 +143,16 @@ def test_a_source_is_added_once_and_counted(ydc: Ydc) -> None:
     first, again = ydc("add", "https://youtu.be/UKwSQSFN4Nw", "pt-BR", "interview"), ydc("add", "UKwSQSFN4Nw")
     assert (first.returncode, again.returncode) == (0, 0)
     assert first.stdout.startswith("source 1: ")
-    assert again.stdout == "source 1: UKwSQSFN4Nw (it was there already)\n"
+    assert again.stdout == "source 1: UKwSQSFN4Nw (already in the queue)\n"
     shown = ydc("status")
     assert shown.returncode == 0
-    assert "sources\t1\t0\t0\t0\t0\n" in shown.stdout
+    assert "Rows\tsources\t1\t0\t0\t0\t0\t1\n" in shown.stdout
 
 
 def test_a_column_of_ones_own_is_kept_and_named(ydc: Ydc, queue: Queue) -> None:
     done = ydc("add", CHANNEL.format(1), "--set", "Frobnicate=3", "--set", "kinds=shorts", "--set", "Region=Bahia")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[1:] == ["kept as columns of your own, which no worker heeds: Frobnicate, Region"]
+    assert done.stdout.splitlines()[1:] == ["custom columns, ignored by workers: Frobnicate, Region"]
     (row,) = queue.rows(SOURCES)
     assert row.extra == {"Frobnicate": "3", "Kinds": "shorts", "Region": "Bahia"}
 
@@ -277,20 +277,20 @@ def test_a_machine_that_lacks_something_claims_nothing(ydc: Ydc, queue: Queue) -
         (["add"], {}, 'add needs URL, as in: ydc add "https://www.youtube.com/@handle"'),
         (["show"], {}, "show needs ID, as in: ydc show 17"),
         (["copy"], {}, "copy needs --to, as in: ydc copy --to sqlite:///queue.db"),
-        (["show", "1", "2"], {}, "show takes no '2': ydc show --help"),
+        (["show", "1", "2"], {}, "show does not take '2': ydc show --help"),
         (["show", "9" * 30], {}, "for ID. Must be <= 9223372036854775807."),
         (["retry", "1", "9" * 30], {}, "for ID. Must be <= 9223372036854775807."),
-        (["retry", "--text", "", "--yes"], {}, "--text is empty: say which text, or leave it out"),
-        (["list", "--reason", ""], {}, "--reason is empty: say which reason, or leave it out"),
-        (["pause", "--minutes", "1e30"], {}, "--minutes=1e+30: no calendar goes so far"),
+        (["retry", "--text", "", "--yes"], {}, "--text is empty: give a text, or leave the option out"),
+        (["list", "--reason", ""], {}, "--reason is empty: give a reason, or leave the option out"),
+        (["pause", "--minutes", "1e30"], {}, "--minutes=1e+30: the date is out of range"),
         (["export", ""], {}, "'.' cannot be written: Is a directory"),
         (
             ["export", "x.xlsx"],
             {},
-            "'x.xlsx' would be no such file: spreadsheet programs open CSV too, so name it x.csv",
+            "'x.xlsx': workbooks are not supported; spreadsheet programs open CSV too, so name it x.csv",
         ),
         (["copy", "--to", ""], {}, "--to is empty: name the queue to copy to"),
-        (["copy", "--to", "x.db"], {}, "neither a database's URL nor a Google Sheet; a SQLite file is sqlite:///x.db"),
+        (["copy", "--to", "x.db"], {}, "neither a database URL nor a Google Sheet; a SQLite file is sqlite:///x.db"),
         (["copy", "--to"], {}, 'Command "copy" parameter --to requires an argument.'),
         (["add", "UKwSQSFN4Nw", "--set", "kind=shorts"], {}, "there is no column kind; did you mean Kinds?"),
         (
@@ -319,7 +319,7 @@ def test_doctor_finds_a_processor_that_cannot_be_called(ydc: Ydc) -> None:
 def test_a_file_without_a_source_says_so(ydc: Ydc, folder: Path) -> None:
     path = sources(folder, "# none yet", "")
     done = ydc("import", path)
-    assert (done.returncode, done.stdout) == (0, f"there is no source in {path}: a line each, URL|Accent|Type\n")
+    assert (done.returncode, done.stdout) == (0, f"{path} contains no sources: write one per line, as URL|Accent|Type\n")
 
 
 def test_a_number_of_rows_may_be_as_great_as_one_likes(ydc: Ydc, queue: Queue) -> None:
@@ -346,7 +346,7 @@ def test_without_a_network_each_source_says_so_and_stays_pending(ydc: Ydc, folde
 def test_a_variable_that_is_no_setting_is_named_once(ydc: Ydc) -> None:
     unknown = {"frobnicate": 1, "xyz": 2}
     for arguments, line in (
-        (["run"], "ydc: there is no setting YDC_FROBNICATE, YDC_XYZ: it does nothing"),
+        (["run"], "ydc: there is no setting YDC_FROBNICATE, YDC_XYZ: it is ignored"),
         (["doctor"], "warning  settings: there is no setting YDC_FROBNICATE, YDC_XYZ: `docs/settings.md` has them all"),
     ):
         done = ydc(*arguments, **unknown)
@@ -428,7 +428,7 @@ def test_an_interrupted_run_gives_its_claims_back_and_leaves_no_process(
     add_videos(queue, 20)
     arguments = ("run", "--processor", "mine:hangs", "--concurrency", "3")
     said = interrupt(folder, environment, number, (folder / "begun").exists, *arguments)
-    assert said.splitlines()[-1] == "ydc: interrupted; what was claimed has been given back"
+    assert said.splitlines()[-1] == "ydc: interrupted; all claims were released"
     assert "Traceback" not in said
     assert queue.counts(VIDEO_TASKS) == {State.PENDING: 20}
     assert {row.retry_count for row in videos(queue)} == {0}
@@ -451,7 +451,7 @@ def test_an_interrupted_listing_gives_the_source_back_and_leaves_no_process(
         said = interrupt(folder, here, signal.SIGTERM, asked, "run", "--sources", str(path), "--allow-other-sites")
         for connection in connections:
             connection.close()
-    assert said.splitlines()[-1] == "ydc: interrupted; what was claimed has been given back"
+    assert said.splitlines()[-1] == "ydc: interrupted; all claims were released"
     (source,) = queue.rows(SOURCES)
     assert (source.lease.state, source.retry_count) == (State.PENDING, 0)
 
@@ -461,8 +461,8 @@ def test_what_nobody_reads_or_no_disk_takes_is_one_line(
 ) -> None:
     add_videos(queue, 3000)
     for output, said, code in (
-        ("| head -1", "ydc: nobody reads the output any more\n", 1),
-        (">/dev/full", "ydc: nothing can be written any more: No space left on device\n", 1),
+        ("| head -1", "ydc: the output was closed\n", 1),
+        (">/dev/full", "ydc: cannot write: No space left on device\n", 1),
         (">&-", "", 0),
     ):
         line = f"set -o pipefail; {shlex.join(command('list', '--limit', 0))} {output}"
@@ -486,6 +486,6 @@ def test_a_run_whose_output_nobody_reads_gives_its_claims_back(
     said = process.stderr.read()
     process.stderr.close()
     assert process.wait() == 1
-    assert said == "ydc: nobody reads the output any more; what was claimed has been given back\n"
+    assert said == "ydc: the output was closed; all claims were released\n"
     assert State.HELD not in queue.counts(VIDEO_TASKS)
     wait_until(lambda: left_running(folder) == [])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.rows import POLICY, make_queue, new_source, new_video
 from youtube_download_coordinator.cli import app
-from youtube_download_coordinator.cli.exporting import no_formula
+from youtube_download_coordinator.cli.export import no_formula
 from youtube_download_coordinator.cli.terminal import printable
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.models import Done, Failure, State, Verdict, VideoTask
@@ -92,7 +92,7 @@ def states(queue: Queue) -> dict[int, State]:
 def test_rows_are_listed_by_what_they_have(ydc: Ydc, arguments: list[str], ids: list[int]) -> None:
     code, out, err = ydc("list", "--json", *arguments)
     assert (code, listed(out)) == (0, ids)
-    assert ("there are more rows than these 2" in err) is (arguments == ["--limit", "2"])
+    assert ("only the first 2 rows are shown" in err) is (arguments == ["--limit", "2"])
 
 
 def test_a_program_reads_every_column_parted_by_tabs(ydc: Ydc) -> None:
@@ -106,12 +106,12 @@ def test_where_nothing_fits_it_is_said_where_something_would(ydc: Ydc, queue: Qu
     source = queue.claim_now(SOURCES, 1)
     assert source
     queue.settle([(source, PRIVATE)])
-    said = "ydc: no row of videos or dead-letters fits; of sources 1 would: ydc list --table sources\n"
+    said = "ydc: no row of videos or dead-letters matches; 1 of sources would: ydc list --table sources\n"
     assert ydc("list", "--reason", "private")[2] == ""
     assert ydc("skip", 3)[0] == 0
     assert ydc("list", "--reason", "private") == (0, "", said)
     assert ydc("retry", "--reason", "private", "--yes") == (0, "0 tried again\n", said)
-    assert ydc("list", "--reason", "nothing") == (0, "", "ydc: no row of videos or dead-letters fits\n")
+    assert ydc("list", "--reason", "nothing") == (0, "", "ydc: no row of videos or dead-letters matches\n")
 
 
 @pytest.mark.parametrize("arguments", [["list", "--table", "dead-letters"], ["show", "3"], ["show", "3", "--json"]])
@@ -132,12 +132,12 @@ def test_printable_text_is_one_line_that_no_terminal_obeys(text: str) -> None:
 @pytest.mark.parametrize(
     ("row_id", "what_can_be_done"),
     [
-        (1, "It is done. To do it once more: ydc retry 1"),
-        (2, "now: ydc retry 2"),
+        (1, "It is done. To process it again: ydc retry 1"),
+        (2, "To try it now: ydc retry 2"),
         (3, "private: The video or the playlist is private."),
-        (3, "It failed for good. Once the reason is mended: ydc retry 3"),
+        (3, "It failed permanently. Once the cause is fixed: ydc retry 3"),
         (4, "host/a holds it until "),
-        (5, "It waits for a worker: ydc run is one."),
+        (5, "It is waiting for a worker, such as ydc run."),
     ],
 )
 def test_a_row_is_shown_with_what_can_be_done_about_it(ydc: Ydc, row_id: int, what_can_be_done: str) -> None:
@@ -159,8 +159,8 @@ def test_the_status_says_what_failed_and_who_holds_what(ydc: Ydc) -> None:
     assert found["reasons"]["dead letters"] == {"private": 1}
     assert found["holders"] == {"host/a": 1}
     _, plain, _ = ydc("status")
-    assert "videos\t2\t1\t1\t0\t0\n" in plain
-    assert "held\thost/a\t1\n" in plain
+    assert "Rows\tvideos\t2\t1\t1\t0\t0\t4\n" in plain
+    assert "Who holds what\thost/a\t1\n" in plain
 
 
 def test_a_queue_that_is_named_counts_more_than_a_sheet_in_the_environment(
@@ -184,8 +184,8 @@ def test_rows_are_tried_again_by_id_wherever_they_stand(ydc: Ydc, queue: Queue) 
 
 def test_what_could_not_be_done_for_an_id_is_said_and_the_exit_code_says_so(ydc: Ydc, queue: Queue) -> None:
     code, out, err = ydc("retry", 4, 5, 77)
-    assert (code, out) == (1, "0 tried again\n1 left as they are: they were so already\n")
-    assert err.splitlines() == ["1 left alone: a worker holds them", "ydc: there is no row 77 that this fits"]
+    assert (code, out) == (1, "0 tried again\n1 unchanged: already in that state\n")
+    assert err.splitlines() == ["1 unchanged: a worker holds them", "ydc: no matching row with ID 77"]
     assert states(queue)[4] is State.HELD
 
 
@@ -219,7 +219,7 @@ def test_a_filter_is_not_acted_on_where_nobody_can_be_asked(
     ydc: Ydc, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    with pytest.raises(UserError, match="2 rows are to be tried again"):
+    with pytest.raises(UserError, match="2 rows will be tried again"):
         ydc("retry", "--text", "http", "--status", "pending")
     assert states(queue)[3] is State.DEAD
 

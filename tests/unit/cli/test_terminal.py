@@ -128,11 +128,11 @@ def test_nothing_that_is_slow_is_imported_where_it_is_not_needed(folder: Path, a
 def test_a_fault_of_our_own_is_one_line_and_with_debug_a_traceback(folder: Path) -> None:
     code, _, said = ydc(folder, "boom", code=AT_FAULT)
     assert code == 1
-    assert said == "ydc: a fault of its own: ZeroDivisionError: of zero; --debug shows where, for a report\n"
+    assert said == "ydc: internal error: ZeroDivisionError: of zero; please report it, with the output of --debug\n"
     code, _, said = ydc(folder, "boom", "--debug", code=AT_FAULT)
     assert code == 1
     assert "Traceback" in said
-    assert said.splitlines()[-1].startswith("ydc: a fault of its own")
+    assert said.splitlines()[-1].startswith("ydc: internal error")
 
 
 def test_an_interruption_while_it_loads_ends_it_without_a_traceback(folder: Path) -> None:
@@ -143,7 +143,7 @@ def test_without_a_checkout_there_is_nothing_to_deploy(folder: Path) -> None:
     code, _, said = ydc(folder, "deploy")
     assert code == 2
     assert (
-        said == f"ydc: there are no flows in '{folder}': call it in a checkout of the project, which has prefect.yaml\n"
+        said == f"ydc: there are no flows in '{folder}': run ydc deploy in a checkout of the project, with prefect.yaml\n"
     )
 
 
@@ -189,9 +189,9 @@ def test_a_zero_catches_no_eye(folder: Path, queue: Queue) -> None:
     assert RED not in said
     assert "\x1b[2m   0\x1b[0m" in said
     fail(queue)
-    (line,) = [line for line in at_a_terminal(folder, "status").splitlines() if RED in line]
-    assert "dead letters" in line
-    assert f"{RED}   1\x1b[0m" in line
+    red = [line for line in at_a_terminal(folder, "status").splitlines() if RED in line]
+    assert [line.split()[1] for line in red] == ["dead", "(none)", "(none)"], "the row, its accent, and its type"
+    assert all(f"{RED}   1\x1b[0m" in line for line in red)
 
 
 def test_a_narrow_terminal_costs_no_number_and_no_title(folder: Path, queue: Queue) -> None:
@@ -236,21 +236,21 @@ def test_progress_tells_what_is_listed_and_what_is_left_and_for_how_long(queue: 
     queue.add(VIDEO_TASKS, [new_video(number) for number in range(2, 12)])
     progress = Progress(queue, began=0.0, monotonic=lambda: 7200.0)
     source = Source(url="https://www.youtube.com/@handle", key="k", lease=Lease(nonce="n"))
-    progress.lists(Expansion(source=source, listed=40, new=12))
+    progress.show_listing(Expansion(source=source, listed=40, new=12))
     assert str(progress).splitlines()[0] == "listing https://www.youtube.com/@handle: 40 videos listed, 12 new"
-    progress.processes()
+    progress.begin_processing()
     queue.claim(VIDEO_TASKS, 4)
     progress.monotonic = lambda: 7230.0
     for ending in (AttemptResult.DONE, AttemptResult.DONE, AttemptResult.DEAD, AttemptResult.RETRY):
-        progress.attempted(attempt(ending))
-    assert str(progress) == "4 claimed · 2 done · 2 failed · 8 left · 480 an hour · about 1 min to go · 2.0 h so far"
+        progress.add_attempt(attempt(ending))
+    assert str(progress) == "4 claimed · 2 done · 2 failed · 8 left · 480 per hour · about 1 min to go · 2.0 h so far"
 
 
 def test_progress_says_that_it_waits_when_nothing_may_be_claimed_yet(queue: Queue) -> None:
     progress = Progress(queue)
-    progress.processes()
-    progress.attempted(attempt(AttemptResult.RETRY))
-    assert "0 claimed · 0 done · 1 failed · 1 left · waiting until they may be tried again" in str(progress)
+    progress.begin_processing()
+    progress.add_attempt(attempt(AttemptResult.RETRY))
+    assert "0 claimed · 0 done · 1 failed · 1 left · waiting until they are due for a retry" in str(progress)
 
 
 @pytest.mark.parametrize(

@@ -401,7 +401,7 @@ def test_ydc_init_says_what_it_did_and_nothing_else(here: Setting) -> None:
         "init", spreadsheet_id=f"https://docs.google.com/spreadsheets/d/{here.book.spreadsheet_id}/edit#gid=0"
     )
     assert (again.returncode, again.stderr) == (0, "")
-    assert again.stdout == "everything was ready; nothing is changed\n"
+    assert again.stdout == "everything was ready; nothing was changed\n"
 
 
 def test_ydc_init_without_a_spreadsheet_is_a_mistake(here: Setting) -> None:

@@ -1,4 +1,4 @@
-"""`ydc pause` and `ydc resume`: what people want the whole fleet to do, wherever its queue is."""
+"""`ydc pause` and `ydc resume`: pause and resume the whole fleet."""
 
 from __future__ import annotations
 
@@ -12,39 +12,40 @@ from youtube_download_coordinator.errors import ConfigError
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.models import Control
+    from youtube_download_coordinator.queue import Queue
 
 
 @app.command(group=REPAIR)
 def pause(*, minutes: float | None = None, reason: str = "", queue: QueueOptions = AS_SET) -> int:
-    """Have no worker of the fleet begin anything; what runs is finished, what waits is given back.
+    """Stop the fleet from beginning anything. Running attempts are finished; other claims are released.
 
     ```
-    ydc pause --reason "we sort the sheet"
+    ydc pause --reason "sorting the sheet"
     ydc pause --minutes 90
     ```
 
     Parameters
     ----------
     minutes
-        Until then; else until `ydc resume`.
+        Length of the pause; without it, until `ydc resume`.
     reason
-        For whoever wonders why.
+        Shown in `ydc status` and in Control.
     """
     check_positive(minutes=minutes)
     coordinator = queue.coordinator()
     try:
         until = coordinator.queue.store.now() + timedelta(minutes=minutes) if minutes else None
     except OverflowError:
-        raise ConfigError(f"--minutes={minutes:g}: no calendar goes so far; without it, until `ydc resume`") from None
-    _print_line(
-        coordinator.queue.admission.pause(until, reason or f"ydc pause on {_host(coordinator.queue.worker)}"), ""
-    )
+        raise ConfigError(
+            f"--minutes={minutes:g}: the date is out of range; leave it out to pause until `ydc resume`"
+        ) from None
+    _print_control(coordinator.queue.admission.pause(until, reason or _signature("ydc pause", coordinator.queue)), "")
     return 0
 
 
 @app.command(group=REPAIR)
 def resume(*, cooldown: Flag = False, queue: QueueOptions = AS_SET) -> int:
-    """Let a paused fleet go on.
+    """Resume a paused fleet.
 
     ```
     ydc resume
@@ -54,21 +55,21 @@ def resume(*, cooldown: Flag = False, queue: QueueOptions = AS_SET) -> int:
     Parameters
     ----------
     cooldown
-        Also end the cooldown of this machine (or the fleet's, where YDC_COOLDOWN_SCOPE says so), before YouTube was tried.
+        Also end the cooldown of this machine (of the fleet with YDC_COOLDOWN_SCOPE=fleet), without testing YouTube first.
     """
     coordinator = queue.coordinator()
-    admission, by = coordinator.queue.admission, f"ydc resume on {_host(coordinator.queue.worker)}"
-    _print_line(admission.resume(by), "the fleet was not paused")
+    admission, reason = coordinator.queue.admission, _signature("ydc resume", coordinator.queue)
+    _print_control(admission.resume(reason), "the fleet was not paused")
     if cooldown:
-        _print_line(admission.lift(by), f"there was no {admission.cooldown_name}")
+        _print_control(admission.lift(reason), f"there was no {admission.cooldown_name}")
     return 0
 
 
-def _host(worker: str) -> str:
-    return worker.partition("/")[0]
+def _signature(command: str, queue: Queue) -> str:
+    return f"{command} on {queue.worker.partition('/')[0]}"
 
 
-def _print_line(line: Control | None, otherwise: str) -> None:
+def _print_control(line: Control | None, otherwise: str) -> None:
     from youtube_download_coordinator.queue.cooldown import describe
 
     say(describe(line) if line else otherwise)

@@ -1,4 +1,4 @@
-"""`ydc export`: a table of the queue as a file, written row by row."""
+"""`ydc export`: write a table of the queue to a file, row by row."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Format = Literal["csv", "jsonl"]
 TO_STDOUT = Path("-")
 WORKBOOKS = frozenset({".xlsx", ".xls", ".ods"})
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet program takes text that begins with one of these for a formula, which may fetch addresses and start programs."""
+"""Text that begins with one of these is a formula to a spreadsheet program; a formula may open URLs and start programs."""
 
 
 @app.command(group=LOOK)
@@ -45,9 +45,9 @@ def export(
 ) -> int:
     """Write a table as CSV or JSON Lines.
 
-    With every column, row by row; a file is replaced when the new one is whole.
+    The file contains every column, and replaces an existing file only once it is complete.
 
-    In CSV, text that a spreadsheet program would take for a formula (a title that begins with `=`, `+`, `-` or `@`) gets an
+    In CSV, text that a spreadsheet program would run as a formula (a title that begins with `=`, `+`, `-` or `@`) gets an
     apostrophe in front, unless `--raw` is given. JSON Lines is exact.
 
     ```
@@ -59,26 +59,25 @@ def export(
     Parameters
     ----------
     file
-        Where to; `-` is the standard output.
+        The file to write; `-` is the standard output.
     table
-        What to write; dead letters are videos too.
+        The table to write; `videos` includes the dead letters.
     format
-        Else the end of the file's name says it, else it is CSV.
+        Taken from the file's extension unless given; CSV if that is unknown.
     raw
-        CSV for a program that knows no formulas: every text as it is.
+        Write every text unchanged, for a program that does not run formulas.
     """
     if not format and file.suffix.lower() in WORKBOOKS:
         raise UserError(
-            f"{str(file)!r} would be no such file: spreadsheet programs open CSV too, so name it {file.stem}.csv"
+            f"{str(file)!r}: workbooks are not supported; spreadsheet programs open CSV too, so name it {file.stem}.csv"
         )
-    ours = queue.coordinator().queue
-    wanted = filters.selection()
+    opened_queue, selection = queue.coordinator().queue, filters.selection()
 
     def rows() -> Iterator[Row]:
-        return select(ours, table, wanted)
+        return select(opened_queue, table, selection)
 
     chosen = format or ("jsonl" if file.suffix in {".jsonl", ".ndjson", ".json"} else "csv")
-    with _opened(file) as out:
+    with _output(file) as out:
         count = _write_json_lines(out, rows()) if chosen == "jsonl" else _write_csv(out, rows, raw=raw)
     if file != TO_STDOUT:
         say(f"{count} rows in {file}")
@@ -93,7 +92,7 @@ def _write_json_lines(out: TextIO, rows: Iterable[Row]) -> int:
 
 
 def _write_csv(out: TextIO, rows: Callable[[], Iterable[Row]], *, raw: bool) -> int:
-    """The names of the columns stand first, people's own too: so the rows are gone through twice, and never kept."""
+    """Write a header and the rows. The header has every custom column, so the rows are read twice and never kept in memory."""
     names: dict[str, None] = {}
     for row in rows():
         names |= dict.fromkeys(row.columns())
@@ -113,26 +112,26 @@ def _cells(columns: Mapping[str, Any], *, raw: bool) -> dict[str, str]:
 
 
 def no_formula(text: str) -> str:
-    """Text that a spreadsheet program shows as it is."""
+    """Return the text so that a spreadsheet program shows it and does not run it."""
     return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[TextIO]:
-    """The standard output, or a file that takes the place of `file` when it is whole."""
+def _output(file: Path) -> Iterator[TextIO]:
+    """Open the standard output, or a temporary file that replaces `file` once it is complete."""
     if file == TO_STDOUT:
         yield sys.stdout
         sys.stdout.flush()
         return
     if file.is_dir():
         raise UserError(f"{str(file)!r} cannot be written: Is a directory")
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        with beside.open("w", encoding="utf-8", newline="") as out:
+        with temporary.open("w", encoding="utf-8", newline="") as out:
             yield out
-        beside.replace(file)
+        temporary.replace(file)
     except OSError as error:
         raise UserError(f"{str(file)!r} cannot be written: {error.strerror}") from None
     finally:
         with suppress(OSError):
-            beside.unlink()
+            temporary.unlink()

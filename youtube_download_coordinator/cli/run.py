@@ -1,22 +1,21 @@
-"""`ydc run`: the whole job on the embedded loop."""
+"""`ydc run`: list the sources and process their videos, without Prefect."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from youtube_download_coordinator.cli.adding import print_ingested
+from youtube_download_coordinator.cli.add import print_ingested
 from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
+from youtube_download_coordinator.cli.page import page_of, print_page
 from youtube_download_coordinator.cli.queue_options import AS_SET, OtherSites, QueueOptions, check_positive
-from youtube_download_coordinator.cli.status import print_overview
 from youtube_download_coordinator.cli.terminal import say
 
 if TYPE_CHECKING:
-    from youtube_download_coordinator.cli.progress import Progress
     from youtube_download_coordinator.coordinator import Coordinator
     from youtube_download_coordinator.models import Failure
     from youtube_download_coordinator.workers.expansion import Expansion
@@ -38,7 +37,7 @@ def run(
 ) -> int:
     """List the sources and process their videos, until nothing is left to do.
 
-    In a terminal the last lines say how it is getting on. Ctrl-C gives back what is claimed; run it again to go on.
+    At a terminal, the last lines show its progress. Ctrl-C releases the claims; run it again to continue.
 
     ```
     ydc run --sources sources.txt
@@ -48,15 +47,15 @@ def run(
     Parameters
     ----------
     sources
-        A file of sources, a line each: URL|Accent|Type.
+        A text file with one source per line: URL|Accent|Type.
     processor
-        download, audio, metadata, subtitles, or module:function of your own.
+        download, audio, metadata, subtitles, or your own module:function.
     max_videos
-        Claim no more than this many videos.
+        Claim at most this many videos.
     max_minutes
-        Claim none after this many minutes; what runs then is finished.
+        Claim no videos after this many minutes; running attempts are finished.
     concurrency
-        Videos processed at a time.
+        Number of videos processed at a time.
     """
     from youtube_download_coordinator.config import unknown_variables
     from youtube_download_coordinator.operations import preflight
@@ -70,7 +69,7 @@ def run(
     )
     preflight.require(coordinator.config, processor)
     if unknown := unknown_variables():
-        say(f"ydc: there is no setting {', '.join(unknown)}: it does nothing", problem=True)
+        say(f"ydc: there is no setting {', '.join(unknown)}: it is ignored", problem=True)
     failed = print_ingested(coordinator.ingest())
     limits = Limits(
         concurrency=coordinator.config.concurrency,
@@ -78,55 +77,51 @@ def run(
         max_seconds=None if max_minutes is None else max_minutes * 60,
     )
     try:
-        summary, unlisted = _work(coordinator, processor, limits)
-    except (KeyboardInterrupt, OSError) as error:  # Ctrl-C, or nobody reads what it says
+        summary, listing_failures = _work(coordinator, processor, limits)
+    except (KeyboardInterrupt, OSError) as error:  # Ctrl-C, or the output was closed
         coordinator.give_back()
-        error.add_note("what was claimed has been given back")
+        error.add_note("all claims were released")
         raise
     say("")
     say(f"This run: {summary}.")
-    _print_advice(summary, unlisted)
-    print_overview(coordinator.queue)
-    return EXIT_FAILED if failed or unlisted or summary.failed or summary.stopped_by else 0
+    _print_advice(summary, listing_failures)
+    print_page(page_of(coordinator.queue))
+    return EXIT_FAILED if failed or listing_failures or summary.failed or summary.stopped_by else 0
 
 
-def _print_advice(summary: Summary, unlisted: Sequence[Failure]) -> None:
-    """Once for each reason, where a person can do something about it."""
+def _print_advice(summary: Summary, listing_failures: Sequence[Failure]) -> None:
+    """Print what to do about each reason that a person can do something about."""
     from youtube_download_coordinator.reasons import about
 
-    met = Counter(attempt.task.lease.reason for attempt in summary.attempts if attempt.task.lease.reason)
-    met.update(failure.reason for failure in unlisted)
-    for reason, count in met.most_common():
-        if (known := about(reason)) and known.do:
-            say(f"{reason} ({count}): {known.do}")
+    reasons = Counter(attempt.task.lease.reason for attempt in summary.attempts if attempt.task.lease.reason)
+    reasons.update(failure.reason for failure in listing_failures)
+    for reason, count in reasons.most_common():
+        if (entry := about(reason)) and entry.do:
+            say(f"{reason} ({count}): {entry.do}")
 
 
 def _work(coordinator: Coordinator, processor: str, limits: Limits) -> tuple[Summary, list[Failure]]:
-    """Everything there is to do; what was done, and why sources could not be listed to their end."""
+    """List and process until nothing is left. Return the attempts' summary, and the failures of listings."""
     from youtube_download_coordinator.cli.progress import Progress, redrawn
     from youtube_download_coordinator.workers.worker import Summary
 
-    summary, unlisted = Summary(), []
+    summary, listing_failures = Summary(), []
     progress = Progress(coordinator.queue)
+
+    def report_attempt(attempt: Attempt) -> None:
+        say(f"{attempt.result:<8} {attempt.task.name} ({attempt.seconds:.1f} s): {attempt.detail}")
+        progress.add_attempt(attempt)
+
     with redrawn(progress):
         for left in coordinator.rounds(limits, summary):
-            for expansion in coordinator.expand(on_insert=progress.lists):
+            for expansion in coordinator.expand(on_insert=progress.show_listing):
                 _print_expansion(expansion)
-                unlisted += [expansion.failure] if expansion.failure else []
-            progress.processes()
-            summary.add(coordinator.process(processor, left, on_attempt=_printing(progress)))
-    return summary, unlisted
+                listing_failures += [expansion.failure] if expansion.failure else []
+            progress.begin_processing()
+            summary.add(coordinator.process(processor, left, on_attempt=report_attempt))
+    return summary, listing_failures
 
 
 def _print_expansion(expansion: Expansion) -> None:
-    """Say what was listed."""
-    ending = "failed" if expansion.failure else "listed" if expansion.is_source is None else "alias"
-    say(f"{ending:<8} {expansion}", problem=expansion.failure is not None)
-
-
-def _printing(progress: Progress) -> Callable[[Attempt], None]:
-    def tell(attempt: Attempt) -> None:
-        say(f"{attempt.result:<8} {attempt.task.name} ({attempt.seconds:.1f} s): {attempt.detail}")
-        progress.attempted(attempt)
-
-    return tell
+    outcome = "failed" if expansion.failure else "listed" if expansion.is_source is None else "alias"
+    say(f"{outcome:<8} {expansion}", problem=expansion.failure is not None)

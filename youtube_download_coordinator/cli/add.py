@@ -1,0 +1,113 @@
+"""`ydc add` and its alias `ydc import`: add sources to the queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
+from youtube_download_coordinator.cli.queue_options import AS_SET, OtherSites, QueueOptions
+from youtube_download_coordinator.cli.terminal import say
+from youtube_download_coordinator.errors import UserError
+from youtube_download_coordinator.sources.filters import canonical
+
+if TYPE_CHECKING:
+    from youtube_download_coordinator.sources.sources_file import Ingested
+
+
+@app.command(group=WORK)
+def add(
+    source: Annotated[str, Parameter(name="URL")],
+    /,
+    accent: str = "",
+    type: str = "",
+    *,
+    set: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=False, negative="")] = None,
+    allow_other_sites: OtherSites = None,
+    queue: QueueOptions = AS_SET,
+) -> int:
+    """Add a source (a channel, a playlist, or a single video), or a file of sources.
+
+    ```
+    ydc add "https://www.youtube.com/@handle" --accent pt-BR --type interview
+    ydc add "https://www.youtube.com/@handle" --set Kinds=videos,shorts --set RefreshHours=6
+    ydc add sources.txt
+    ```
+
+    Parameters
+    ----------
+    source
+        The URL of a source, or a text file with one source per line: URL|Accent|Type.
+    accent
+        Copied to each video of the source.
+    type
+        Copied to each video of the source.
+    set
+        COLUMN=TEXT, may be repeated: a custom column, a filter (Kinds, MinDuration, MaxDuration, TitleMatch, FirstVideos,
+        NewerThan), or RefreshHours.
+    """
+    if _is_file(source):
+        if accent or type or set:
+            raise UserError(
+                f"{source} is a file, so --accent, --type and --set do not apply: write URL|Accent|Type on its lines"
+            )
+        return import_files(Path(source), allow_other_sites=allow_other_sites, queue=queue)
+    columns = dict(map(_column_and_text, set or ()))
+    client = queue.coordinator(allow_other_sites=allow_other_sites).client
+    row_id, is_new = client.find_or_add_source(source, accent, type, columns)
+    say(f"source {row_id}: {source}{'' if is_new else ' (already in the queue)'}")
+    if custom := [name for name in columns if canonical(name) is None]:
+        say(f"custom {'column' if len(custom) == 1 else 'columns'}, ignored by workers: {', '.join(custom)}")
+    return 0
+
+
+@app.command(name="import", group=WORK)
+def import_files(*files: Path, allow_other_sites: OtherSites = None, queue: QueueOptions = AS_SET) -> int:
+    """Add the sources of files: an alias of `ydc add FILE` that takes several files.
+
+    Sources that are already in the queue are skipped. A line that is not understood is reported, and the other lines are added.
+
+    ```
+    ydc import sources.txt
+    ydc import radio.txt podcasts.txt
+    ```
+
+    Parameters
+    ----------
+    files
+        Text files with one source per line, URL|Accent|Type; empty lines and lines that begin with # are skipped.
+    """
+    if not files:
+        raise UserError("import needs a file, as in: ydc import sources.txt")
+    bad = 0
+    for file in files:
+        ingested = queue.coordinator(sources_file_path=file, allow_other_sites=allow_other_sites).ingest()
+        bad += print_ingested(ingested)
+        if not (ingested.added or ingested.known or ingested.bad):
+            say(f"{file} contains no sources: write one per line, as URL|Accent|Type")
+    return EXIT_FAILED if bad else 0
+
+
+def print_ingested(ingested: Ingested) -> int:
+    """Report what was added. Return the number of lines not understood, plus one if the queue had no room for the rest."""
+    for problem in ingested.problems:
+        say(problem, problem=True)
+    if ingested.added or ingested.known or ingested.failed:
+        say(f"sources: {ingested}")
+    return ingested.bad + ingested.full
+
+
+def _column_and_text(option: str) -> tuple[str, str]:
+    column, equals, text = option.partition("=")
+    if not equals or not column.strip():
+        raise UserError(f"--set {option}: it must be COLUMN=TEXT, such as Kinds=videos,shorts")
+    return column.strip(), text
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # a URL may be longer than a file name may be
+        return False

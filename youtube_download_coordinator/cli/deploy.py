@@ -1,0 +1,37 @@
+"""`ydc deploy`: register the flows, which are in a checkout and not in the installed package, with Prefect."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
+from youtube_download_coordinator.errors import UserError
+
+
+@app.command(group=WORK)
+def deploy() -> int:
+    """Register everything with a Prefect server.
+
+    That is the block type, the work pool, every deployment with its schedule, and the automations. Run it in a checkout of the
+    project, with PREFECT_API_URL set to the server's address. It is safe to repeat.
+
+    ```
+    ydc deploy
+    ```
+    """
+    # In another process: this package does not import Prefect.
+    completed = subprocess.run([sys.executable, "-m", "flows.deploy"], cwd=_checkout(), check=False)
+    return EXIT_FAILED if completed.returncode else 0
+
+
+def _checkout() -> Path:
+    """Return the nearest folder, from the working directory upwards, that contains the flows. Raises UserError."""
+    working_directory = Path.cwd()
+    for folder in (working_directory, *working_directory.parents):
+        if (folder / "flows" / "deploy.py").is_file() and (folder / "prefect.yaml").is_file():
+            return folder
+    raise UserError(
+        f"there are no flows in {str(working_directory)!r}: run ydc deploy in a checkout of the project, with prefect.yaml"
+    )

@@ -1,0 +1,76 @@
+"""The overview of a queue as text: tables at a terminal, lines with tabs for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from youtube_download_coordinator.cli.terminal import STYLES, console, is_terminal, print_lines, printable
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from youtube_download_coordinator.models import Cell, Page, Section
+    from youtube_download_coordinator.queue import Queue
+
+NARROW_COLUMNS = 60
+"""Below this width, tables have no lines between their columns, and no totals."""
+DAYS_SHOWN = 7
+"""At a terminal: the last days on which a video was finished. Lines and JSON contain all days."""
+
+
+def page_of(queue: Queue) -> Page:
+    """Count the queue and return its page. Raises StoreUnavailable."""
+    from youtube_download_coordinator.operations.overview import overview
+    from youtube_download_coordinator.operations.summary import page
+
+    return page(overview(queue))
+
+
+def print_page(page: Page) -> None:
+    """Print tables at a terminal. Elsewhere print a line for each row, with the title of its table in front."""
+    if is_terminal():
+        console().print(page_as_tables(page))
+        return
+    for section in (*page.sections, page.days):
+        if section.rows:
+            print_lines([section.title, *row] for row in (section.header, *section.rows))
+
+
+def page_as_tables(page: Page) -> Group:
+    """Draw every section that has rows."""
+    from rich.console import Group
+    from rich.text import Text
+
+    finished_days = [row for row in page.days.rows if row[1]][-DAYS_SHOWN:]
+    tables = [(section, section.rows) for section in page.sections] + [(page.days, finished_days)]
+    return Group(Text(f"The queue, {page.at}"), *(_table(section, rows) for section, rows in tables if rows))
+
+
+def _table(section: Section, rows: Sequence[Sequence[Cell]]) -> Table:
+    from rich.table import Table
+
+    from youtube_download_coordinator.operations.summary import TOTAL
+
+    table = Table(title=section.title, title_justify="left")
+    names = list(section.header)
+    if console().width < NARROW_COLUMNS:
+        table.box, table.pad_edge, table.padding = None, False, (0, 1, 0, 0)
+        names = [name for name in names if name != TOTAL]
+    for name, cells in zip(names, zip(*rows, strict=True), strict=False):
+        is_number = all(isinstance(value, int | float) for value in cells)
+        table.add_column(name, justify="right" if is_number else "left", no_wrap=is_number)
+    for row in rows:
+        table.add_row(*(_cell(name, value) for name, value in zip(names, row, strict=False)))
+    return table
+
+
+def _cell(column: str, value: Cell) -> Text:
+    """Return a cell with numbers in the colour of the state that the column counts, and zeros dim."""
+    from rich.text import Text
+
+    if isinstance(value, str):
+        return Text(printable(value))
+    return Text(f"{value:,}", style=STYLES.get(column, "") if value else "dim")
