@@ -319,7 +319,10 @@ def test_doctor_finds_a_processor_that_cannot_be_called(ydc: Ydc) -> None:
 def test_a_file_without_a_source_says_so(ydc: Ydc, folder: Path) -> None:
     path = sources(folder, "# none yet", "")
     done = ydc("import", path)
-    assert (done.returncode, done.stdout) == (0, f"{path} contains no sources: write one per line, as URL|Accent|Type\n")
+    assert (done.returncode, done.stdout) == (
+        0,
+        f"{path} contains no sources: write one per line, as URL|Accent|Type\n",
+    )
 
 
 def test_a_number_of_rows_may_be_as_great_as_one_likes(ydc: Ydc, queue: Queue) -> None:

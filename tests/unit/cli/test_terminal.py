@@ -143,7 +143,8 @@ def test_without_a_checkout_there_is_nothing_to_deploy(folder: Path) -> None:
     code, _, said = ydc(folder, "deploy")
     assert code == 2
     assert (
-        said == f"ydc: there are no flows in '{folder}': run ydc deploy in a checkout of the project, with prefect.yaml\n"
+        said
+        == f"ydc: there are no flows in '{folder}': run ydc deploy in a checkout of the project, with prefect.yaml\n"
     )
 
 
