@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,13 +20,15 @@ from youtube_download_coordinator.reasons import (
     ABOUT_ONE_VIDEO,
     ADVICE_MAX_CHARACTERS,
     HAPPENS,
+    MEDIA_BLOCK,
     REASONS,
+    SUBTITLES_BLOCK,
     about,
     advice,
     document,
 )
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS
-from youtube_download_coordinator.youtube import error_rules as verdicts
+from youtube_download_coordinator.youtube import error_rules, wordings
 
 LIBRARY = Path(youtube_download_coordinator.__file__).parent
 
@@ -36,12 +39,10 @@ def produced() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.keyword) and node.arg == "reason" and isinstance(node.value, ast.Constant):
                 yield str(node.value.value)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_Row":
-                yield str(node.args[1].value)  # type: ignore[attr-defined]
-    yield from re.findall(
-        r'(?:Error|Verdict\.\w+), "([a-z0-9-]+)"', Path(verdicts.__file__).read_text(encoding="utf-8")
-    )
-    yield from verdicts._DISK_ERRORS.values()
+    yield from re.findall(r'Verdict\.\w+, "([a-z0-9-]+)"', Path(error_rules.__file__).read_text(encoding="utf-8"))
+    yield from (wording.reason for table in wordings.TABLES for wording in table)
+    yield from error_rules._DISK_ERRORS.values()
+    yield from (MEDIA_BLOCK, SUBTITLES_BLOCK)
     yield from (kind.default_reason for kind in AttemptError.__subclasses__())
 
 
@@ -52,8 +53,8 @@ def test_every_reason_is_explained() -> None:
 
 
 def test_nothing_else_is() -> None:
-    """A reason that nothing produces any more would mislead."""
-    elsewhere = {"by-hand", "duplicate", "http-NNN", "error", "http-403", "queue-full"}
+    """A reason that nothing produces would mislead."""
+    elsewhere = {"by-hand", "duplicate", "http-NNN", "error", "queue-full"}
     assert sorted(set(REASONS) - set(produced()) - elsewhere) == []
 
 
@@ -104,6 +105,11 @@ def test_a_reason_of_somebodys_own_has_none() -> None:
     assert last_error("no-accent", "nobody speaks") == "no-accent: nobody speaks"
     assert about("http-507") == REASONS["http-NNN"]
     assert about("http-5070") is None
+
+
+def test_a_wording_has_the_verdict_that_the_page_gives_its_reason() -> None:
+    for wording in itertools.chain(*wordings.TABLES):
+        assert str(wording.verdict) in str(REASONS[wording.reason].verdict), wording
 
 
 def test_facts_about_one_video_are_reasons_that_throttle_nobody() -> None:

@@ -1,4 +1,5 @@
-"""Everything that talks to YouTube, through yt-dlp: listing.py lists, network.py is the way there, error_rules.py reads errors.
+"""Everything that talks to YouTube, through yt-dlp.
 
-Imported without yt-dlp, which only the children load.
+listing.py lists sources, network.py makes the connection, error_rules.py translates errors by the tables of wordings.py. Nothing
+here imports yt-dlp when it is imported: only child processes load it.
 """

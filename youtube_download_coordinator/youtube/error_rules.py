@@ -1,30 +1,27 @@
-"""What yt-dlp's errors mean for a row: the one place where they are translated.
+"""Translates yt-dlp's errors into AttemptErrors. The wordings and their meanings are data: wordings.py.
 
-yt-dlp is not imported here, so that the child of a processor that does not use it need not load it: its errors are known by the
-names of their classes and by what they say. Wordings were seen in recorded answers, read in yt-dlp's source, or quoted in
-public issues.
+yt-dlp is not imported here, so that the child of a processor that does not use it need not load it. Its errors are recognised by
+the names of their classes and by their text.
 """
 
 from __future__ import annotations
 
 import errno
+import html
 import logging
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import NamedTuple
 
-from youtube_download_coordinator.errors import (
-    AttemptError,
-    GoneError,
-    LaterError,
-    PermanentError,
-    ThrottledError,
-    TransientError,
-    UnfitError,
-)
+from youtube_download_coordinator.errors import AttemptError, UnfitError, attempt_error
+from youtube_download_coordinator.models import Failure, Verdict
+from youtube_download_coordinator.reasons import MEDIA_BLOCK, SUBTITLES_BLOCK
 from youtube_download_coordinator.text import truncate
+from youtube_download_coordinator.youtube import wordings
+from youtube_download_coordinator.youtube.wordings import Wording
 
 _log = logging.getLogger("youtube_download_coordinator.yt_dlp")
 
@@ -32,11 +29,11 @@ KEPT_MESSAGES = 50
 KEPT_CHARACTERS = 2000
 """Of one message: a traceback is of no use here."""
 CHAIN_LIMIT = 20
-"""Errors looked at behind an error: a chain may be a ring."""
+"""Errors that are followed behind an error: a chain may be a ring."""
 
 
 class MessageKeeper:
-    """A `logger` for yt-dlp that keeps its last warnings and errors: a status of YouTube's often stands only there."""
+    """A `logger` for yt-dlp that keeps its last warnings and errors: some causes appear only there."""
 
     def __init__(self) -> None:
         self._kept: deque[str] = deque(maxlen=KEPT_MESSAGES)
@@ -46,15 +43,15 @@ class MessageKeeper:
         return tuple(self._kept)
 
     def clear(self) -> None:
-        """Forget: what was said about one tab says nothing about the next."""
+        """Forget all messages: those of one tab say nothing about the next."""
         self._kept.clear()
 
     def debug(self, message: str) -> None:
-        """Drop progress and debug lines (yt-dlp sends both here), but for what ffmpeg says of a disk that is full."""
-        self._kept.extend(line[:KEPT_CHARACTERS] for line in message.splitlines() if _first(_MACHINE, line))
+        """Keep the lines that explain a failure; drop progress and debug lines (yt-dlp sends both here)."""
+        self._kept.extend(line[:KEPT_CHARACTERS] for line in message.splitlines() if _explains(line))
 
     def info(self, message: str) -> None:
-        """Drop it too."""
+        """Drop it."""
 
     def warning(self, message: str) -> None:
         self._kept.append(message[:KEPT_CHARACTERS])
@@ -64,180 +61,176 @@ class MessageKeeper:
         self.warning(message)
 
 
-class _Rule(NamedTuple):
-    """When an error says `pattern`, it is an `error` with that `reason`."""
+class _Diagnosis(NamedTuple):
+    """What an error means: the fields of the AttemptError to raise."""
 
-    error: type[AttemptError]
+    verdict: Verdict
     reason: str
-    pattern: str
-
-    def says(self, text: str) -> bool:
-        return re.search(self.pattern, text, re.IGNORECASE) is not None
+    systemic: bool = False
 
 
-# fmt: off
-_MACHINE = (
-    # Whoever raises it. Neither the video nor YouTube is to blame.
-    _Rule(UnfitError, "disk-full", r"no space left on device|disk quota exceeded"),
-    _Rule(UnfitError, "no-ffmpeg", r"ffmpeg (?:is )?not (?:found|installed)|ffprobe (?:and ffmpeg )?not found"),
+class _Origin(StrEnum):
+    """What answered with an HTTP status."""
+
+    YOUTUBE = "youtube"
+    """The player, the API or a page; also what nothing is known about."""
+    MEDIA = "media"
+    SUBTITLES = "subtitles"
+    OTHER_SITE = "other site"
+
+
+class _Status(NamedTuple):
+    """An HTTP status and what answered with it."""
+
+    number: int
+    origin: _Origin
+
+
+_SUBTITLES = re.compile(r"timedtext|subtitles", re.IGNORECASE)
+_MEDIA = re.compile(
+    r"googlevideo|videoplayback|unable to download video data|\[download\]|fragment|manifest|m3u8|\bmpd\b",
+    re.IGNORECASE,
 )
-_OFFLINE = _Rule(UnfitError, "offline",
-    r"failed to resolve '|name or service not known|name resolution|network is unreachable|no route to host|"
-    r"proxy.*connection refused")
-_NO_JS = _Rule(UnfitError, "no-js-runtime", r"no supported javascript runtime")
-
-_THROTTLED = (
-    # Before "Video unavailable" and before every other "Sign in to confirm": YouTube puts both in front of a rate limit.
-    _Rule(ThrottledError, "bot-check", r"confirm you're not a bot|captcha|your ip is likely being blocked"),
-    _Rule(ThrottledError, "rate-limit", r"content isn't available, try again later|rate.limited by youtube|unusual traffic"),
-    _Rule(ThrottledError, "http-429", r"http error 429|too many requests"),
-)
-_CERTAIN = (
-    *_THROTTLED,
-    # Before copyright: "who has blocked it in your country on copyright grounds".
-    _Rule(PermanentError, "region", r"available in your (?:country|location)|blocked it in your country|geo.?restrict"),
-    # Before needs-account: "Sign in if you've been granted access to this video".
-    _Rule(PermanentError, "private", r"private video|(?:video|playlist) is private"),
-    _Rule(PermanentError, "needs-account",
-        r"members on level|join this channel|members.only|music premium|premium members|confirm your age|age.restricted|"
-        r"inappropriate for some users|requires payment|only available for registered users|login details are needed"),
-    # Before copyright: "terminated due to multiple third-party claims of copyright infringement".
-    _Rule(PermanentError, "terminated", r"(?:account|channel) .*terminated|closed their youtube account"),
-    _Rule(PermanentError, "copyright", r"copyright (?:claim|grounds|infringement)"),
-    _Rule(PermanentError, "removed", r"has been removed|was removed (?:because|for|by|due)"),
-    _Rule(PermanentError, "no-such-source",
-        r"the playlist does not exist|this channel does not exist|does not have an? \S+ tab|playlist type is unviewable"),
-    # ssrf_guard.py says it, to whatever connects; yt-dlp keeps of it now and then the text alone.
-    _Rule(PermanentError, "own-network", r"\bthe worker's own network\b"),
-    _Rule(PermanentError, "drm", r"drm protected"),
-    _Rule(PermanentError, "unsupported-url", r"unsupported url|no suitable extractor|is not a valid url|invalid url"),
-    _Rule(LaterError, "upcoming", r"premieres? (?:in|on|will begin)|live (?:event|stream) will begin|stream offline"),
-    _Rule(LaterError, "not-live", r"not currently live"),
-    _Rule(LaterError, "live", r"(?:is|still) live now|does not pass filter \(.*is_live"),
-    _Rule(LaterError, "processing", r"we're processing this video|is (?:still )?being processed|live event has ended"),
-)
-_VAGUE = (
-    # After the warnings, because a block looks like this too.
-    # yt-dlp#17497: said of all videos while yt-dlp asked with the wrong client; it means nothing for this one.
-    _Rule(TransientError, "not-embeddable", r"playback on other websites has been disabled"),
-    _Rule(GoneError, "no-such-source", r"does the playlist exist|channel/playlist does not exist"),
-    _Rule(GoneError, "gone",
-        r"video unavailable|video is(?: not| no longer|n't) available|content isn't available|"
-        r"recording is not available|channel is not available|video does(?:n't| not) exist"),
-    _Rule(TransientError, "timeout", r"timed? ?out"),
-    _Rule(TransientError, "incomplete", r"incomplete (?:data|yt initial data) received"),
-    _Rule(TransientError, "no-formats", r"no video formats found|requested format is not available|any player response"),
-    _Rule(TransientError, "network", r"connection|remote end closed|bytes read|downloaded \d+ bytes, expected|ssl"),
-)
-# fmt: on
-
-_MEDIA = re.compile(r"unable to download video data|fragment|manifest", re.IGNORECASE)
-"""A 404 on media means that an address has run out, not that the video is gone."""
 _YOUTUBE = re.compile(r"youtube|youtu\.be|googlevideo|ytimg", re.IGNORECASE)
+_GOT_ERROR = re.compile(r"got error: HTTP Error (?:403|416|429)", re.IGNORECASE)
+"""A fragment that fails is reported on the screen only."""
+_SPEAKS_OF_FORMATS = re.compile("format|player response", re.IGNORECASE)
 
 
 def classify(error: BaseException, messages: Sequence[str] = (), *, now: datetime | None = None) -> AttemptError:
-    """Translate an error into the AttemptError that says what becomes of the row.
+    """Translate an error into the AttemptError that decides what happens to the row.
 
     `messages` are the warnings that yt-dlp gave in the same attempt (MessageKeeper.messages); they decide when the error itself
-    is vague. An AttemptError, also one inside another error, is returned as it is. An error that is not yt-dlp's is a
+    is vague. An AttemptError is returned unchanged, also from inside another error. An error that is not yt-dlp's is a
     TransientError, unless this machine or a block is to blame. `now` is for times like "Premieres in 3 hours".
     """
     chain = list(_chain(error))
     for link in chain:
         if isinstance(link, AttemptError):
             return link
-    text = " / ".join(dict.fromkeys(_plain(str(link)) for link in chain))
+    evidence = _Evidence(chain, messages)
     message = truncate(without_logins(_short(str(error))) or type(error).__name__)
-    said = [_plain(message) for message in messages]
-    if unfit := _machine_is_unfit(chain, text, said):
+    if unfit := evidence.unfit_machine():
         return UnfitError(message, reason=unfit)
-    if _from_yt_dlp(chain, text):
-        kind, reason = _stale(said, *_verdict(chain, text, said))
+    if evidence.is_from_yt_dlp:
+        diagnosis = evidence.diagnose()
     else:
         message = truncate(without_logins(f"{type(error).__name__}: {error}"))
-        kind, reason = _throttled_by(said) or (TransientError, _plain_reason(chain))
-    return kind(message, reason=reason, not_before=_not_before(text, now) if kind is LaterError else None)
-
-
-def _verdict(chain: Sequence[BaseException], text: str, messages: Sequence[str]) -> tuple[type[AttemptError], str]:
-    """The steps of the table, from what is certain to what is vague."""
-    statuses = _statuses(chain, text)
-    return (
-        _blocked(statuses)
-        or _class_verdict(chain)
-        or _first(_CERTAIN, text)
-        or _throttled_by(messages)
-        or _offline(text)
-        or _status_verdict(statuses, text)
-        or _no_javascript(text, messages)
-        or _first(_VAGUE, text)
-        or (TransientError, _plain_reason(chain))
+        diagnosis = evidence.block_in_messages() or _Diagnosis(Verdict.RETRY, evidence.plain_reason())
+    later = diagnosis.verdict is Verdict.LATER
+    return attempt_error(
+        Failure(
+            verdict=diagnosis.verdict,
+            reason=diagnosis.reason,
+            message=message,
+            not_before=_not_before(evidence.texts, now) if later else None,
+            systemic=diagnosis.systemic,
+        )
     )
 
 
-def _stale(messages: Sequence[str], kind: type[AttemptError], reason: str) -> tuple[type[AttemptError], str]:
-    """YouTube asks for a login although there is one: no video is to blame for cookies that have run out."""
-    asks = reason in ("needs-account", "bot-check")
-    return (UnfitError, "stale-cookies") if asks and any(map(_STALE.search, messages)) else (kind, reason)
+def has_bad_part(error: BaseException) -> bool:
+    """Return whether the partial file on the disk may be to blame, so that resuming it would fail again."""
+    chain = list(_chain(error))
+    numbers = {status.number for status in _statuses_of(chain)}
+    return 416 in numbers or _first(wordings.BAD_PART, *(_normalised(str(link)) for link in chain)) is not None
 
 
-_STALE = re.compile("account cookies are no longer valid")
+class _Evidence:
+    """All that is known about a failure: the chain of errors, and yt-dlp's messages."""
 
+    def __init__(self, chain: Sequence[BaseException], messages: Sequence[str]) -> None:
+        self._chain = chain
+        self._raw = " / ".join(str(link) for link in chain)
+        self._class_names = {parent.__name__ for link in chain for parent in type(link).__mro__}
+        self.texts = tuple(dict.fromkeys(_normalised(str(link)) for link in chain))
+        self._statuses = set(_statuses_of(chain)) or {status for link in chain for status in _statuses_in(str(link))}
+        self._messages = tuple(_normalised(message) for message in messages)
+        self._message_statuses = {
+            status for message in messages for status in _statuses_in(message, unnamed=_Origin.OTHER_SITE)
+        }
 
-def _throttled_by(messages: Sequence[str]) -> tuple[type[AttemptError], str] | None:
-    """A block that only the warnings tell of; a 403 there counts when it is YouTube's."""
-    statuses = [(status, _YOUTUBE.search(said) is not None) for said in messages for status, _ in _statuses_in(said)]
-    return _first(_THROTTLED, *messages) or _blocked(set(statuses))
+    @property
+    def is_from_yt_dlp(self) -> bool:
+        """Whether it is an error of yt-dlp's, or somebody's error that quotes the output of its command."""
+        quoted = re.search(r"ERROR: (?:\[[\w:+-]+\]|unable to download video data)", self._raw)
+        return "YoutubeDLError" in self._class_names or quoted is not None
 
+    def diagnose(self) -> _Diagnosis:
+        """Go through the tables, from what is certain to what is vague."""
+        diagnosis = (
+            _refused(self._statuses)
+            or self._class()
+            or _first(wordings.CERTAIN, *self.texts)
+            or self.block_in_messages()
+            or self._offline()
+            or self._refused_media()
+            or self._status()
+            or self._no_formats()
+            or _first(wordings.VAGUE, *self.texts)
+            or _Diagnosis(Verdict.RETRY, self.plain_reason())
+        )
+        if diagnosis.reason in ("needs-account", "bot-check") and any(map(_STALE_COOKIES.search, self._messages)):
+            return _Diagnosis(Verdict.UNFIT, "stale-cookies")
+        return diagnosis
 
-def _first(rows: Sequence[_Rule], *texts: str) -> tuple[type[AttemptError], str] | None:
-    return next(((row.error, row.reason) for row in rows for text in texts if row.says(text)), None)
+    def unfit_machine(self) -> str:
+        """Return the reason why this machine could do nothing at all, or an empty text."""
+        for link in self._chain:
+            if isinstance(link, OSError) and link.errno in _DISK_ERRORS:
+                return _DISK_ERRORS[link.errno]
+        # yt-dlp gives only the last line of an ffmpeg that failed, which is "Conversion failed!".
+        messages = self._messages if "PostProcessingError" in self._class_names else ()
+        diagnosis = _first(wordings.MACHINE, *self.texts, *messages)
+        return diagnosis.reason if diagnosis else ""
 
+    def block_in_messages(self) -> _Diagnosis | None:
+        """Return the block that only the messages show."""
+        return _refused(self._message_statuses) or _first(wordings.THROTTLED, *self._messages)
 
-# -- what an error consists of
+    def plain_reason(self) -> str:
+        """Return the reason of an error whose text is in no table."""
+        if "TimeoutError" in self._class_names:
+            return "timeout"
+        network = {"ConnectionError", "TransportError", "ContentTooShortError", "SSLError"}
+        return "network" if self._class_names & network else "error"
 
+    def _class(self) -> _Diagnosis | None:
+        if "GeoRestrictedError" in self._class_names:
+            return _Diagnosis(Verdict.PERMANENT, "region")
+        if "UnsupportedError" in self._class_names:
+            return _Diagnosis(Verdict.PERMANENT, "unsupported-url")
+        return _Diagnosis(Verdict.LATER, "not-live") if "UserNotLive" in self._class_names else None
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what is behind it: yt-dlp keeps causes in `exc_info` and `cause`, Python in `__cause__` and `__context__`."""
-    waiting: deque[object] = deque([error])
-    seen: set[int] = set()
-    while waiting and len(seen) < CHAIN_LIMIT:
-        link = waiting.popleft()
-        if isinstance(link, BaseException) and id(link) not in seen:
-            seen.add(id(link))
-            yield link
-            waiting.extend(_behind(link))
+    def _offline(self) -> _Diagnosis | None:
+        return _first(wordings.OFFLINE, *self.texts) if _YOUTUBE.search(self._raw) else None
 
+    def _refused_media(self) -> _Diagnosis | None:
+        """Media that answer with 403: an address that has run out, a missing token, or a block."""
+        statuses = self._statuses
+        if _MEDIA.search(self._raw) or _SPEAKS_OF_FORMATS.search(self._raw):
+            statuses = statuses | self._message_statuses
+        return _Diagnosis(Verdict.RETRY, MEDIA_BLOCK) if _Status(403, _Origin.MEDIA) in statuses else None
 
-def _behind(error: BaseException) -> tuple[object, ...]:
-    exc_info = getattr(error, "exc_info", None) or (None, None)
-    context = None if error.__suppress_context__ else error.__context__
-    return exc_info[1], getattr(error, "cause", None), error.__cause__, context
+    def _status(self) -> _Diagnosis | None:
+        if not self._statuses:
+            return None
+        number, origin = max(self._statuses)
+        if number == 416:
+            return _Diagnosis(Verdict.RETRY, "network")
+        if number == 400 and origin is _Origin.YOUTUBE:
+            return _Diagnosis(Verdict.RETRY, "yt-dlp-broken", systemic=True)
+        if number in (404, 410) and origin in (_Origin.YOUTUBE, _Origin.OTHER_SITE):
+            return _Diagnosis(Verdict.GONE, "gone")
+        return _Diagnosis(Verdict.RETRY, f"http-{number}")  # an address of media runs out with 404
 
-
-def _class_names(error: BaseException) -> set[str]:
-    return {each.__name__ for each in type(error).__mro__}
-
-
-def _from_yt_dlp(chain: Sequence[BaseException], text: str) -> bool:
-    """Whether yt-dlp speaks: an error of its own, or its command's output in somebody's error."""
-    own = any("YoutubeDLError" in _class_names(link) for link in chain)
-    return own or re.search(r"ERROR: \[[\w:+-]+\]", text) is not None
-
-
-# -- single steps
-
-
-def _machine_is_unfit(chain: Sequence[BaseException], text: str, messages: Sequence[str]) -> str:
-    """The reason, if there is one, why this machine could do nothing at all."""
-    for link in chain:
-        if isinstance(link, OSError) and link.errno in _DISK_ERRORS:
-            return _DISK_ERRORS[link.errno]
-    converting = "PostProcessingError" in set().union(*map(_class_names, chain))
-    # Of an ffmpeg that failed yt-dlp gives only the last line, which is "Conversion failed!".
-    found = _first(_MACHINE, text, *(messages if converting else ()))
-    return found[1] if found else ""
+    def _no_formats(self) -> _Diagnosis | None:
+        """Without formats, the messages say what kept them away."""
+        if not any(map(_SPEAKS_OF_FORMATS.search, self.texts)):
+            return _first(wordings.NO_FORMATS_HINTS, *self.texts)
+        return _first(wordings.NO_JAVASCRIPT, *self._messages) or _first(
+            wordings.NO_FORMATS_HINTS, *self.texts, *self._messages
+        )
 
 
 _DISK_ERRORS = {
@@ -247,71 +240,89 @@ _DISK_ERRORS = {
     errno.EIO: "disk",
     errno.ESTALE: "disk",
 }
+_STALE_COOKIES = re.compile(wordings.STALE_COOKIES, re.IGNORECASE)
 
 
-def _offline(text: str) -> tuple[type[AttemptError], str] | None:
-    """YouTube's name cannot be resolved, or its network not be reached: every video of this machine would fail."""
-    return (_OFFLINE.error, _OFFLINE.reason) if _OFFLINE.says(text) and _YOUTUBE.search(text) else None
+def _first(table: Iterable[Wording], *texts: str) -> _Diagnosis | None:
+    """Return the diagnosis of the first row of the table that matches any of the texts."""
+    for row in table:
+        if any(re.search(row.pattern, text, re.IGNORECASE) for text in texts):
+            return _Diagnosis(row.verdict, row.reason, row.systemic)
+    return None
 
 
-def _no_javascript(text: str, messages: Sequence[str]) -> tuple[type[AttemptError], str] | None:
-    return _first([_NO_JS], *messages) if re.search("format", text, re.IGNORECASE) else None
+def _explains(line: str) -> bool:
+    return _GOT_ERROR.search(line) is not None or (
+        _first(wordings.MACHINE + wordings.NO_FORMATS_HINTS, _normalised(line)) is not None
+    )
 
 
-def _class_verdict(chain: Sequence[BaseException]) -> tuple[type[AttemptError], str] | None:
-    names = set().union(*map(_class_names, chain))
-    if "GeoRestrictedError" in names:
-        return PermanentError, "region"
-    if "UnsupportedError" in names:
-        return PermanentError, "unsupported-url"
-    return (LaterError, "not-live") if "UserNotLive" in names else None
+# -- the chain of errors
 
 
-def _statuses(chain: Sequence[BaseException], text: str) -> set[tuple[int, bool]]:
-    """HTTP statuses, each with whether YouTube (or nobody knows who) gave it."""
-    known = {
-        (int(status), _YOUTUBE.search(_url(link)) is not None or not _url(link))
-        for link in chain
-        if "HTTPError" in _class_names(link) and isinstance(status := getattr(link, "status", None), int)
-    }
-    return known or _statuses_in(text)
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and what is behind it: in yt-dlp's `exc_info` and `cause`, in `__cause__` and `__context__`."""
+    waiting: deque[object] = deque([error])
+    seen: set[int] = set()
+    while waiting and len(seen) < CHAIN_LIMIT:
+        link = waiting.popleft()
+        if isinstance(link, BaseException) and id(link) not in seen:
+            seen.add(id(link))
+            yield link
+            exc_info = getattr(link, "exc_info", None) or (None, None)
+            context = None if link.__suppress_context__ else link.__context__
+            waiting.extend((exc_info[1], getattr(link, "cause", None), link.__cause__, context))
 
 
-def _statuses_in(text: str) -> set[tuple[int, bool]]:
-    return {(int(status), True) for status in re.findall(r"HTTP Error (\d{3})", text, re.IGNORECASE)}
+# -- HTTP statuses
 
 
-def _url(error: BaseException) -> str:
-    """Of the request that failed."""
-    return str(getattr(getattr(error, "response", None), "url", "") or "")
+def _statuses_of(chain: Iterable[BaseException]) -> Iterator[_Status]:
+    """Yield the statuses of the HTTPErrors in a chain."""
+    for link in chain:
+        status = getattr(link, "status", None)
+        if isinstance(status, int) and any(parent.__name__ == "HTTPError" for parent in type(link).__mro__):
+            url = str(getattr(getattr(link, "response", None), "url", "") or "")
+            yield _Status(status, _origin(url) if not url or _YOUTUBE.search(url) else _Origin.OTHER_SITE)
 
 
-def _blocked(statuses: set[tuple[int, bool]]) -> tuple[type[AttemptError], str] | None:
-    """A 429 is a block whoever says so; a 403 only when YouTube does (it means "not for you" elsewhere)."""
-    if any(status == 429 for status, _ in statuses):
-        return ThrottledError, "http-429"
-    return (ThrottledError, "http-403") if (403, True) in statuses else None
+def _statuses_in(text: str, unnamed: _Origin = _Origin.YOUTUBE) -> Iterator[_Status]:
+    """Yield the statuses that a text mentions; `unnamed` is the origin of those of a text that names none."""
+    # A warning says that formats without a token "may yield HTTP Error 403".
+    for match in re.finditer(r"(?<!may yield )HTTP Error (\d{3})|too many requests", text, re.IGNORECASE):
+        yield _Status(int(match[1] or 429), _origin(text, unnamed))
 
 
-def _status_verdict(statuses: set[tuple[int, bool]], text: str) -> tuple[type[AttemptError], str] | None:
-    if not statuses:
-        return None
-    status = max(statuses)[0]
-    gone = status in (404, 410) and not _MEDIA.search(text)
-    return (GoneError, "gone") if gone else (TransientError, f"http-{status}")
+def _origin(place: str, unnamed: _Origin = _Origin.YOUTUBE) -> _Origin:
+    """Tell from an address, or from a text, what has answered."""
+    if _SUBTITLES.search(place):
+        return _Origin.SUBTITLES
+    if _MEDIA.search(place):
+        return _Origin.MEDIA
+    return _Origin.YOUTUBE if _YOUTUBE.search(place) else unnamed
 
 
-def _plain_reason(chain: Sequence[BaseException]) -> str:
-    """The reason of an error that says nothing we know."""
-    names = set().union(*map(_class_names, chain))
-    if "TimeoutError" in names:
-        return "timeout"
-    return "network" if names & {"ConnectionError", "TransportError", "ContentTooShortError", "SSLError"} else "error"
+def _refused(statuses: set[_Status]) -> _Diagnosis | None:
+    """Return the block that the statuses show.
+
+    A 429 is a block whoever answers with it. A 403 is one only when YouTube itself does: elsewhere it means "not for you", and
+    media have their own rule.
+    """
+    too_many = {status.origin for status in statuses if status.number == 429}
+    if too_many == {_Origin.SUBTITLES}:
+        return _Diagnosis(Verdict.THROTTLED, SUBTITLES_BLOCK)
+    if too_many:
+        return _Diagnosis(Verdict.THROTTLED, "http-429")
+    if _Status(402, _Origin.YOUTUBE) in statuses:  # "Payment Required": YouTube's earlier word for 429
+        return _Diagnosis(Verdict.THROTTLED, "rate-limit")
+    return _Diagnosis(Verdict.THROTTLED, "http-403") if _Status(403, _Origin.YOUTUBE) in statuses else None
 
 
-# -- words
+# -- texts
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u2032\u00b4\uff07`", "'"))
+_NOT = re.compile(r"\b(is|does|do|did|has|have|had|was|could|would)\s+not\b", re.IGNORECASE)
 _PREFIX = re.compile(r"^(?:ERROR:\s*)?(?:\[[\w:+.-]+\]\s+(?:\S+:\s+)?)?(?:\S+ page \d+:\s+)?")
 _BOILERPLATE = re.compile(
     r"[;.]?\s*please report this issue on\b.*"
@@ -330,29 +341,31 @@ _UNIT_SECONDS = {
     "year": 31536000,
 }
 _IN_A_TIME = re.compile(
-    rf"\b(?:begin|premieres?|start)s? in (?:(\d+)|an?) ({'|'.join(_UNIT_SECONDS)})s?\b", re.IGNORECASE
+    rf"\b(?:begin|premiere|start|live|starting)s? in (?:(\d+)|an?) ({'|'.join(_UNIT_SECONDS)})s?\b", re.IGNORECASE
 )
 
 
 def without_logins(text: str) -> str:
-    """Without `user:password@` in addresses: a proxy's must not get into a row or a log."""
+    """Remove `user:password@` from addresses: a proxy's must not get into a row or a log."""
     return re.sub(r"(?<=://)[^\s/@]*@", "", text)
 
 
-def _plain(text: str) -> str:
-    """Without colours and typographic apostrophes."""
-    return _ANSI.sub("", text).replace("’", "'").replace("\u02bc", "'")
+def _normalised(text: str) -> str:
+    """Return a text as the tables expect it; the name of the extractor and the video's ID are removed, too."""
+    plain = html.unescape(_ANSI.sub("", text)).translate(_APOSTROPHES).strip()
+    plain = " ".join(_PREFIX.sub("", plain).split())
+    return re.sub(r"\bcan ?not\b", "can't", _NOT.sub(r"\1n't", plain), flags=re.IGNORECASE)
 
 
 def _short(text: str) -> str:
-    """What a person wants to know: neither prefix, nor advice for yt-dlp's command line."""
+    """Return what a person wants to know: without prefix, and without advice for yt-dlp's command line."""
     return _BOILERPLATE.sub("", _PREFIX.sub("", _ANSI.sub("", text).strip())).strip()
 
 
-def _not_before(text: str, now: datetime | None) -> datetime | None:
-    """The time that a text like "Premieres in 3 hours" means."""
-    found = _IN_A_TIME.search(text)
-    if found is None:
+def _not_before(texts: Iterable[str], now: datetime | None) -> datetime | None:
+    """Return the time that a text like "Premieres in 3 hours" means."""
+    match = next(filter(None, map(_IN_A_TIME.search, texts)), None)
+    if match is None:
         return None
-    seconds = int(found[1] or 1) * _UNIT_SECONDS[found[2].lower()]
+    seconds = int(match[1] or 1) * _UNIT_SECONDS[match[2].lower()]
     return (now or datetime.now(UTC)) + timedelta(seconds=seconds)

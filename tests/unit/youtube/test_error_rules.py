@@ -39,6 +39,7 @@ from youtube_download_coordinator.youtube.error_rules import KEPT_MESSAGES, Mess
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PLAYER_API = "https://www.youtube.com/youtubei/v1/player"
+TIMED_TEXT = "https://www.youtube.com/api/timedtext?v=M4gD1WSo5mA&lang=en"
 MEDIA = "https://rr1---sn-25ge7nsk.googlevideo.com/videoplayback?x=1"
 
 Outcome = tuple[type[AttemptError], str]
@@ -49,6 +50,7 @@ PRIVATE, REMOVED, TERMINATED, COPYRIGHT = (
 )
 NETWORK, NO_FORMATS = (TransientError, "network"), (TransientError, "no-formats")
 HTTP_429, HTTP_403 = (ThrottledError, "http-429"), (ThrottledError, "http-403")
+MEDIA_403 = (TransientError, "media-403")
 GONE, NO_SOURCE = (GoneError, "gone"), (PermanentError, "no-such-source")
 UPCOMING = (LaterError, "upcoming")
 
@@ -107,7 +109,7 @@ TEXTS: dict[str, Outcome] = {
     "This content isn’t available, try again later": RATE,
     "Unable to download API page: HTTP Error 429: Too Many Requests (caused by <HTTPError 429: Too Many Requests>)":
         HTTP_429,
-    "unable to download video data: HTTP Error 403: Forbidden": HTTP_403,
+    "Unable to download API page: HTTP Error 403: Forbidden (caused by <HTTPError 403: Forbidden>)": HTTP_403,
     # -- a later attempt may work
     "Unable to download webpage: HTTP Error 503: Service Unavailable (caused by <HTTPError 503>)": (TransientError, "http-503"),
     "unable to download video data: HTTP Error 404: Not Found": (TransientError, "http-404"),
@@ -159,7 +161,18 @@ ERRORS: list[tuple[Exception, Outcome]] = [
     (wrapped(http_error(429)), HTTP_429),
     (http_error(429, "https://example.com/feed"), HTTP_429),
     (wrapped(http_error(403)), HTTP_403),
-    (DownloadError("ERROR: unable to download video data", (HTTPError, http_error(403, MEDIA), None)), HTTP_403),
+    (DownloadError("ERROR: unable to download video data", (HTTPError, http_error(403, MEDIA), None)), MEDIA_403),
+    (http_error(403, MEDIA), MEDIA_403),
+    (http_error(429, MEDIA), HTTP_429),
+    (http_error(404, MEDIA), (TransientError, "http-404")),
+    (http_error(416, MEDIA), NETWORK),
+    (http_error(400, MEDIA), (TransientError, "http-400")),
+    (http_error(429, TIMED_TEXT), (ThrottledError, "subtitles-429")),
+    (http_error(403, TIMED_TEXT), (TransientError, "http-403")),
+    (http_error(404, TIMED_TEXT), (TransientError, "http-404")),
+    (wrapped(http_error(400)), (TransientError, "yt-dlp-broken")),
+    (wrapped(http_error(402)), RATE),
+    (wrapped(http_error(400, "https://example.com/feed")), (TransientError, "http-400")),
     (wrapped(http_error(403, "https://example.com/feed")), (TransientError, "http-403")),
     (wrapped(http_error(500)), (TransientError, "http-500")),
     (wrapped(http_error(404)), GONE),
@@ -188,6 +201,7 @@ ERRORS: list[tuple[Exception, Outcome]] = [
     (RuntimeError("HTTP Error 429 from my own server"), (TransientError, "error")),
     # -- a processor that runs yt-dlp as a command
     (RuntimeError("ERROR: [youtube] M4gD1WSo5mA: Sign in to confirm you’re not a bot"), BOT),
+    (RuntimeError("exit code 1: ERROR: unable to download video data: HTTP Error 403: Forbidden"), MEDIA_403),
 ]  # fmt: skip
 
 
@@ -197,8 +211,17 @@ def test_an_error_has_one_meaning(error: Exception, outcome: Outcome) -> None:
     assert (type(verdict), verdict.reason) == outcome
 
 
+GOT_403 = "[download] Got error: HTTP Error 403: Forbidden. Retrying fragment 1 (1/3)..."
+MAY_YIELD_403 = (
+    "[youtube] M4gD1WSo5mA: ios client https formats require a GVS PO Token which was not provided. They will be skipped as"
+    " they may yield HTTP Error 403. You can manually pass a GVS PO Token"
+)
+OTHER_VIDEO = 'Skipping player responses from web clients (got player responses for video "aaaaaaaaaaa" instead of "M4gD1WSo5mA")'
 WARNED_429 = (
     "[youtube] M4gD1WSo5mA: Unable to download API page: HTTP Error 429: Too Many Requests (caused by <HTTPError 429>)"
+)
+WARNED_400 = (
+    "[youtube] M4gD1WSo5mA: Unable to download API page: HTTP Error 400: Bad Request (caused by <HTTPError 400>)"
 )
 WARNED_403 = "[youtube] M4gD1WSo5mA: Unable to download API page: HTTP Error 403: Forbidden (caused by <HTTPError 403>)"
 NO_JS = "[youtube] No supported JavaScript runtime could be found. Only deno is enabled by default"
@@ -215,8 +238,27 @@ NO_JS = "[youtube] No supported JavaScript runtime could be found. Only deno is 
         ("Something new", "[generic] x: HTTP Error 403: Forbidden", (TransientError, "error")),
         ("Requested format is not available", "YouTube said: Sign in to confirm you’re not a bot", BOT),
         ("Requested format is not available", NO_JS, (UnfitError, "no-js-runtime")),
+        ("Video unavailable", OTHER_VIDEO, BOT),
+        ("No video formats found!", OTHER_VIDEO, BOT),
+        ("No video formats found!", MAY_YIELD_403, NO_FORMATS),
+        ("Failed to extract any player response", WARNED_400, (TransientError, "yt-dlp-broken")),
+        # Media are refused piece by piece.
+        ("fragment 1 not found, unable to continue", GOT_403, MEDIA_403),
+        ("\r[download] Got error: HTTP Error 403: Forbidden. Giving up after 3 fragment retries", GOT_403, MEDIA_403),
+        (
+            "No video formats found!",
+            "[youtube] x: Failed to download m3u8 information: HTTP Error 403: Forbidden",
+            MEDIA_403,
+        ),
+        ("Video unavailable", GOT_403, GONE),
+        (
+            "Video unavailable",
+            "Unable to download video subtitles for 'en': HTTP Error 429: Too Many Requests",
+            (ThrottledError, "subtitles-429"),
+        ),
         # What is certain stays so, whatever was warned of on the way.
         ("This video is private", WARNED_429, PRIVATE),
+        ("This video is private", OTHER_VIDEO, PRIVATE),
         ("Premieres in 5 hours", WARNED_403, UPCOMING),
         ("Video unavailable", NO_JS, GONE),
         ("Video unavailable", "YouTube said: some other warning", GONE),
@@ -302,7 +344,21 @@ def test_the_keeper_keeps_the_last_warnings_and_passes_them_on(caplog: pytest.Lo
     assert keeper.messages == ()
 
 
-def test_neither_verdicts_nor_youtube_load_yt_dlp() -> None:
+def test_the_keeper_keeps_of_the_screen_what_explains_a_failure() -> None:
+    keeper = MessageKeeper()
+    sabr = "M4gD1WSo5mA: Some web client https formats have been skipped as they are missing a URL. YouTube is forcing SABR"
+    for line in (
+        sabr,
+        GOT_403,
+        "[download]  12.0% of 3.4MiB",
+        "[youtube] M4gD1WSo5mA: Downloading webpage",
+        "av_interleaved_write_frame(): No space left on device",
+    ):
+        keeper.debug(line)
+    assert keeper.messages == (sabr, GOT_403, "av_interleaved_write_frame(): No space left on device")
+
+
+def test_neither_the_rules_nor_listing_load_yt_dlp() -> None:
     code = (
         "import sys; from youtube_download_coordinator.youtube import error_rules, listing;"
         "error_rules.classify(ValueError('x')); sys.exit('yt_dlp' in sys.modules)"
