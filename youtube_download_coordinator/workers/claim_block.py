@@ -1,11 +1,11 @@
-"""Videos for code that goes through them itself, instead of giving a processor to a worker.
+"""Videos for code that loops over them itself, instead of giving a processor to a worker.
 
     with coordinator.claim_videos(100) as videos:       # claimed a few at a time, as the loop comes to them
         for video in videos:                            # its attempt begins, and its deadline
             videos.finish(video, transcribe(video))     # the result; or an exception, which counts as a processor's does
 
-The block is the owner: claims are renewed while it runs, and whatever ends it, nothing stays held: what was finished is recorded,
-what was not is given back. An error that leaves the block counts as a failed attempt at the video that the loop is at.
+The block owns the claims. They are renewed while it runs, and whatever ends it, nothing stays held: what was finished is
+recorded, the rest is given back. An error that leaves the block counts as a failed attempt at the loop's current video.
 """
 
 from __future__ import annotations
@@ -18,39 +18,36 @@ from types import TracebackType
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ClaimLost, StoreError
 from youtube_download_coordinator.models import VideoTask
-from youtube_download_coordinator.processes import parent as children
+from youtube_download_coordinator.processes.parent import Stopped, stop_all
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.queue import describe
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.workers.attempts import AttemptResult, Attempts, log_attempt
 from youtube_download_coordinator.workers.heartbeat import Heartbeat
 from youtube_download_coordinator.workers.reaper import ClaimReaper
 from youtube_download_coordinator.workers.run_processor import outcome_of_result
-from youtube_download_coordinator.workers.worker import (
-    DEADLINE_GRACE_SECONDS,
-    AttemptResult,
-    attempt_result,
-    settle_one,
-    wait_to_begin,
-)
 
 log = logging.getLogger(__name__)
 
 
 class ClaimBlock:
-    """Up to `max_videos` videos that are due, for as long as the `with` block runs. Safe to use from several threads."""
+    """Up to `max_videos` videos that are due, for as long as the `with` block runs. Threads may finish them."""
 
     def __init__(self, queue: Queue, config: Config, max_videos: int) -> None:
         self.config = config
         self._queue = queue
-        self._left = max_videos
-        self._waiting: list[Claim[VideoTask]] = []
-        self._begun: dict[int, Claim[VideoTask]] = {}
-        self._at: int | None = None
-        self._stopped = False
+        self._attempts = Attempts(
+            queue=queue,
+            table=VIDEO_TASKS,
+            timeout=config.attempt_timeout,
+            claim_batch_size=config.claim_batch_size,
+            max_rows=max_videos,
+        )
+        self._current: Claim[VideoTask] | None = None
         self._open = ExitStack()
 
     def __enter__(self) -> ClaimBlock:
-        self._attempts_run = self._open.enter_context(ClaimReaper(self._queue, self.config))
+        self._attempts.report_running = self._open.enter_context(ClaimReaper(self._queue, self.config))
         self._open.enter_context(Heartbeat(self._queue))
         return self
 
@@ -59,114 +56,70 @@ class ClaimBlock:
     ) -> None:
         try:
             if isinstance(error, Exception):
-                self._failed(error)
-            elif error is None:
-                self._give_back_unfinished()
-            else:
-                children.stop_all()
-            self._leave()
-        except StoreError as failure:  # what ended the block matters more; the survivor tries again when we are gone
-            log.error("claims cannot be given back: %s", failure)  # noqa: TRY400
+                self._fail_current(error)
+            elif error is not None:
+                stop_all()
+        except StoreError as failure:  # what ended the block matters more; the reaper tries again when this process is gone
+            log.error("an outcome cannot be recorded: %s", failure)  # noqa: TRY400
         finally:
+            self._close(may_still_run=error is not None)
             self._open.__exit__(kind, error, trace)
 
     def __iter__(self) -> Iterator[VideoTask]:
-        """Begin with one video after another, until none is due, `max_videos` are reached, or this worker is to stop."""
-        while claim := self._next():
-            self._at = claim.row.id
-            self._begun[claim.row.id] = claim
-            deadline_seconds = self.config.attempt_timeout.total_seconds() + DEADLINE_GRACE_SECONDS
-            claim.renew_until = self._queue.monotonic() + deadline_seconds
-            self._attempts_run(list(self._begun))
-            log.info("%s: attempt %d begins", describe(claim.row), claim.row.lease.tries + 1)
+        """Begin one video after another, until none is due, `max_videos` are reached, or this worker is to stop."""
+        while claim := self._attempts.wait_to_begin():
+            self._current = claim
             yield claim.row
-        self._at = None
+        self._current = None
 
     def finish(self, video: VideoTask, result: object = None) -> AttemptResult:
-        """Record what came of a video; waits while the store is unavailable, as long as the claim may hold.
+        """Record the outcome of a video; wait while the store is unavailable, as long as the claim may hold.
 
-        `result` is what a processor returns, or an exception that it raises: both mean the same here (run_processor.py). Lost: the
-        claim ran out, or the video was finished before, and nothing is recorded. Raises StoreUnavailable.
+        `result` is what a processor returns, or an exception that it raises (run_processor.py). When the claim ran out, or the
+        video was finished before, nothing is recorded and the answer is LOST. Raises StoreUnavailable.
         """
-        claim = self._begun.pop(video.id, None)
+        claim = self._take(video)
         if claim is None:
-            log.warning("%s is not held by this block any more: its outcome is dropped", describe(video))
+            log.warning("%s is no longer held by this block: its outcome is dropped", describe(video))
             return AttemptResult.LOST
-        if isinstance(result, children.Stopped):
-            self._queue.release([claim])
-            return AttemptResult.GIVEN_BACK
-        ending = self._record(claim, result)
-        self._attempts_run(list(self._begun))
-        return ending
+        return self._record(claim, result)
 
     def seconds_left(self, video: VideoTask) -> float:
-        """Until the deadline of a video's attempt. Raises ClaimLost when it is past, or the video is not held."""
-        claim = self._begun.get(video.id)
+        """Return the seconds until the attempt's deadline. Raises ClaimLost when it is past, or the video is not held."""
+        claim = self._claim_of(video)
         if claim is None or claim.renew_until is None or not self._queue.is_valid(claim):
-            raise ClaimLost(f"{describe(video)} is not held by this block, or not any more")
-        return max(0.0, claim.renew_until - DEADLINE_GRACE_SECONDS - self._queue.monotonic())
+            raise ClaimLost(f"{describe(video)} is not held by this block, or no longer")
+        return max(0.0, claim.renew_until - self._attempts.grace_seconds - self._queue.monotonic())
 
     def holds(self, video: VideoTask) -> bool:
-        """Whether this is the block that the video came from."""
+        """Return whether the video was claimed by this block."""
         return video.lease.holder == self._queue.worker
 
-    def _next(self) -> Claim[VideoTask] | None:
-        while not self._stopped and (self._waiting or self._claim()):
-            if self._queue.admission.needs_probe:
-                self._claim_anew()
-                continue
-            claim = self._waiting.pop(0)
-            if self._queue.is_valid(claim):  # else it ran out in a suspended machine
-                self._stopped = wait_to_begin(self._queue.admission, VIDEO_TASKS, claim.row) is not None
-                if not self._stopped and self._queue.is_valid(claim):  # still: the store may have been away
-                    return claim
-            self._queue.release([claim])
-        return None
+    def _claim_of(self, video: VideoTask) -> Claim[VideoTask] | None:
+        return next((claim for claim in reversed(list(self._attempts.begun)) if claim.row.id == video.id), None)
 
-    def _claim_anew(self) -> None:
-        """A cooldown came and went: what waits since before would begin beside the probe."""
-        self._queue.release(self._waiting)
-        self._left += len(self._waiting)
-        self._waiting.clear()
-
-    def _claim(self) -> bool:
-        count = min(self.config.claim_batch_size, self._left)
-        self._waiting += self._queue.claim(VIDEO_TASKS, count) if count > 0 else []
-        self._left -= len(self._waiting)
-        return bool(self._waiting)
+    def _take(self, video: VideoTask) -> Claim[VideoTask] | None:
+        """Return the claim of a video, once: two threads may finish it."""
+        claim = self._claim_of(video)
+        return claim if claim and self._attempts.begun.pop(claim, None) else None
 
     def _record(self, claim: Claim[VideoTask], result: object) -> AttemptResult:
+        if isinstance(result, Stopped):
+            self._attempts.end(claim, None)
+            self._attempts.release([claim])
+            return AttemptResult.GIVEN_BACK
         outcome = outcome_of_result(result)
-        row = settle_one(self._queue, claim, outcome)
-        ending = attempt_result(outcome, row)
-        level = logging.INFO if ending is AttemptResult.DONE else logging.WARNING
-        log.log(
-            level, "%s: %s: %s", describe(claim.row), ending, row.lease.detail if row else "somebody else holds it now"
-        )
-        self._stopped = self._stopped or ending is AttemptResult.GIVEN_BACK
-        return ending
+        return log_attempt(claim.row, outcome, self._attempts.settle(claim, outcome)).result
 
-    def _failed(self, error: Exception) -> None:
-        """An error left the block: it is the fault of the video that the loop is at, if it is any video's."""
-        if self._at is None or self._at not in self._begun:
-            return
-        claim = self._begun.pop(self._at)
-        if isinstance(error, StoreError | children.Stopped):
-            self._queue.release([claim])
-        else:
-            self._record(claim, error)
+    def _fail_current(self, error: Exception) -> None:
+        """Count an error that left the block as a failed attempt at the loop's current video, unless it is no video's fault."""
+        claim = self._take(self._current.row) if self._current else None
+        if claim:
+            self._record(claim, Stopped(str(error)) if isinstance(error, StoreError) else error)
 
-    def _give_back_unfinished(self) -> None:
-        if self._begun:
-            log.warning("%d videos were begun and not finished; they are given back", len(self._begun))
-            self._queue.release(list(self._begun.values()))
-            self._begun.clear()
-
-    def _leave(self) -> None:
-        """Give back what waits. Threads may still be at what was begun: it is free when this process has ended."""
-        self._queue.forget(list(self._begun.values()))
-        self._queue.release(self._waiting)
-        if self._begun:
-            log.warning(
-                "%d videos may still be worked on; they are given back when this process ends", len(self._begun)
-            )
+    def _close(self, *, may_still_run: bool) -> None:
+        """Give back the rest. After an error, threads may still work on what was begun."""
+        begun = list(self._attempts.begun)
+        if begun and not may_still_run:
+            log.warning("%d videos were begun and not finished; they are given back", len(begun))
+        self._attempts.close(running=begun if may_still_run else ())

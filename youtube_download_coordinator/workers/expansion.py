@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import (
@@ -16,23 +16,20 @@ from youtube_download_coordinator.errors import (
     BadUrl,
     LaterError,
     PermanentError,
-    StoreError,
     StoreFull,
     TransientError,
-    attempt_error,
 )
 from youtube_download_coordinator.models import IS_SOURCE, Done, Failure, Outcome, Source, Verdict, VideoTask
-from youtube_download_coordinator.processes import parent as children
+from youtube_download_coordinator.processes import parent
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.admission import Blocked
-from youtube_download_coordinator.queue.queue import describe
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.sources.filters import Filters, canonical, said_of
 from youtube_download_coordinator.sources.sources_file import NO_LEASE
 from youtube_download_coordinator.text import sanitize
+from youtube_download_coordinator.workers.attempts import Attempts
 from youtube_download_coordinator.workers.heartbeat import Heartbeat
 from youtube_download_coordinator.workers.rescan import Rescan
-from youtube_download_coordinator.workers.worker import wait_to_begin
 from youtube_download_coordinator.youtube.listing import (
     ENOUGH,
     GO_ON,
@@ -52,9 +49,6 @@ FIRST_BATCH_VIDEOS = 20
 BATCH_VIDEOS = 500
 BATCH_SECONDS = 5.0
 """A slow listing inserts what it has at least this often (when the next entry comes)."""
-DEADLINE_GRACE_SECONDS = 30
-UNFIT_SOURCES = 1000
-"""So many times a run says that this machine cannot list a source (no network)."""
 FULL = "queue-full"
 """The reason of a source whose videos the store has no room for."""
 DURATION_MAX_SECONDS = 2**31 - 1
@@ -85,10 +79,14 @@ class Expansion:
 
     @property
     def stops(self) -> bool:
-        """Whether another source would fare the same on this machine now."""
+        """Whether every other source would fail the same way on this machine now."""
         if self.failure is None:
             return False
-        return self.failure.verdict in {Verdict.THROTTLED, Verdict.UNFIT} or self.failure.reason == FULL
+        return (
+            self.failure.verdict is Verdict.THROTTLED
+            or is_machine_wide(self.failure)
+            or self.failure.reason == FULL
+        )
 
     def __str__(self) -> str:
         name = self.source.name
@@ -113,7 +111,7 @@ def list_in_child(source: Source, config: Config) -> Generator[Listed, None, Non
     target = "youtube_download_coordinator.youtube.listing:list_in_child"
     deadline_seconds = config.listing_timeout.total_seconds()
     name = f"listing of {source.url}"
-    with children.run(target, payload, deadline_seconds=deadline_seconds, name=name, answered=again) as child:
+    with parent.run(target, payload, deadline_seconds=deadline_seconds, name=name, answered=again) as child:
         for message in child:
             item = parse_item(message)
             if isinstance(item, ListedPage) and item.asks:
@@ -135,49 +133,24 @@ def expand_sources(
     expand_one: Expand | None = None,
     max_seconds: float | None = None,
 ) -> Iterator[Expansion]:
-    """Expand every source that is due, one after the other; stops when the time is up, YouTube throttles or the store is full.
+    """Expand every source that is due, one after the other.
 
-    None is looked at twice: a queue whose sources are due again sooner than all of them are listed would never come to an end.
-    When it is this machine that cannot list a source (there is no network), that is said for each, once, and a site that
-    was not reached is not asked again: the others may be somewhere else. `expand_one` may do it in a Prefect task.
+    Stop when the time is up, YouTube throttles, the store is full, or nothing can be listed on this machine (no network). No source
+    is expanded twice: some may be due again before the others are listed. `expand_one` may expand it in a Prefect task.
     """
     ends_at = time.monotonic() + max_seconds if max_seconds is not None else float("inf")
-    done: set[int] = set()
-    tried: set[int] = set()
-    unfit: dict[str | None, Failure] = {}
-    while time.monotonic() < ends_at and (claims := queue.claim(SOURCES, 1, except_ids=tried | done)):
-        source = claims[0].row
-        known = unfit.get(_host(source))
-        expansion = (expand_one or expand)(queue, config, claims[0], _as_before(known) if known else listing)
+    expanded: set[int] = set()
+    while time.monotonic() < ends_at and (claims := queue.claim(SOURCES, 1, except_ids=expanded)):
+        expanded.add(claims[0].row.id)
+        expansion = (expand_one or expand)(queue, config, claims[0], listing)
         yield expansion
-        failure = expansion.failure
-        if not failure:
-            done.add(source.id)
-        elif failure.verdict is Verdict.UNFIT:
-            tried.add(source.id)
-            unfit[_host(source)] = failure
-        elif expansion.stops:
+        if expansion.stops:
             return
-        if len(tried) >= UNFIT_SOURCES:
-            return
-
-
-def _host(source: Source) -> str | None:
-    return urlsplit(source.url).hostname
-
-
-def _as_before(failure: Failure) -> Listing:
-    def listing(source: Source, config: Config) -> Generator[Listed, None, None]:
-        raise attempt_error(failure)
-        yield
-
-    return listing
 
 
 def expand_next(queue: Queue, config: Config, listing: Listing = list_in_child) -> Expansion | None:
-    """Claim a source and expand it; None when none is due."""
-    claims = queue.claim(SOURCES, 1)
-    return expand(queue, config, claims[0], listing) if claims else None
+    """Claim a source and expand it. Return None when none is due."""
+    return next(expand_sources(queue, config, listing), None)
 
 
 def expand(
@@ -188,9 +161,9 @@ def expand(
     *,
     on_insert: Callable[[Expansion], None] = lambda expansion: None,
 ) -> Expansion:
-    """Expand a source that is claimed; it is given back when that is interrupted.
+    """Expand a claimed source; give it back when that is interrupted.
 
-    `on_insert` is told how far it is: when it begins, and whenever videos were inserted.
+    `on_insert` is called with the progress: when the expansion begins, and whenever videos were inserted.
     """
     return _Expander(queue, config, claim, on_insert).expand(listing)
 
@@ -210,6 +183,7 @@ class _Expander:
     config: Config
     claim: Claim[Source]
     on_insert: Callable[[Expansion], None]
+    _attempts: Attempts[Source] = field(init=False)
     _videos: list[VideoTask] = field(default_factory=list)
     _extra: Mapping[str, str] = field(init=False)
     _filters: Filters = field(default_factory=Filters)
@@ -222,39 +196,33 @@ class _Expander:
 
     def __post_init__(self) -> None:
         self._extra = self.claim.row.extra
+        self._result = Expansion(source=self.claim.row)
+        self._attempts = Attempts(
+            queue=self.queue, table=SOURCES, timeout=self.config.listing_timeout, backlog=deque([self.claim])
+        )
 
     def expand(self, listing: Listing) -> Expansion:
         began = self._inserted_at = time.monotonic()
-        source = self.claim.row
-        self._result = Expansion(source=source)
-        limit = self.config.listing_timeout.total_seconds() + DEADLINE_GRACE_SECONDS
-        self.claim.renew_until = self.queue.monotonic() + limit
         self.on_insert(self._result)
         with Heartbeat(self.queue):
             try:
-                if closed := wait_to_begin(self.queue.admission, SOURCES, source):
-                    return self._not_begun(closed)
-                log.info("%s: listing begins", describe(source))
-                with closing(listing(source, self.config)) as items:
+                if not self._attempts.wait_to_begin():
+                    return self._not_begun(self._attempts.blocked)
+                with closing(listing(self.claim.row, self.config)) as items:
                     outcome = self._list(items)
                 self._settle(outcome)
-            except BaseException:
-                self._release()
-                raise
+            finally:
+                self._attempts.close()
         self._result.seconds = time.monotonic() - began
         log.log(logging.WARNING if self._result.failure else logging.INFO, "%s", self._result)
         return self._result
 
-    def _not_begun(self, closed: Blocked) -> Expansion:
-        self._release()
-        self._result.failure = Failure(verdict=Verdict.THROTTLED, reason="closed", message=closed.why)
+    def _not_begun(self, blocked: Blocked | None) -> Expansion:
+        if blocked:
+            self._result.failure = Failure(verdict=Verdict.THROTTLED, reason="closed", message=blocked.why)
+        else:
+            self._result.failure = _lost("the claim ran out before the listing began")
         return self._result
-
-    def _release(self) -> None:
-        try:
-            self.queue.release([self.claim])
-        except StoreError as error:  # what interrupted us matters more
-            log.error("%s cannot be given back, its claim will run out: %s", describe(self.claim.row), error)  # noqa: TRY400
 
     def _list(self, items: Iterator[Listed]) -> Outcome:
         """Insert what is listed; what came before an error is kept."""
@@ -393,9 +361,11 @@ class _Expander:
             "checked_at": self.queue.store.now(),
             "listed_with": self._listed_with(),
         }
-        (row,) = self.queue.settle([(self.claim, outcome)], **facts)
+        row = self._attempts.settle(self.claim, outcome, **facts)
         result.source = row or result.source
         if row is None:
-            result.failure = Failure(
-                verdict=Verdict.RETRY, reason="lost", message="somebody else lists this source now"
-            )
+            result.failure = _lost("another worker lists this source now")
+
+
+def _lost(message: str) -> Failure:
+    return Failure(verdict=Verdict.RETRY, reason="lost", message=message)
