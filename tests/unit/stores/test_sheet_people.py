@@ -369,6 +369,25 @@ def test_own_cells_follow_a_row_to_the_dead_letters_and_back(desk: SheetDesk, qu
     assert desk.line(video_url(1))["Gender"] == "f"
 
 
+def test_an_own_column_named_as_one_of_the_other_tab_is_never_written(desk: SheetDesk, queue: Queue) -> None:
+    """`Key` belongs to the coordinator in Sources alone."""
+    desk.person.insert_column(VIDEOS, 0, "Key")
+    add(queue, 1, Key="before")
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    desk.person.edit(VIDEOS, 1, "Key", "typed while the row is held")
+    queue.settle([(claim, Done(result="a.m4a"))])
+    desk.show()
+    assert (desk.line(video_url(1))["Status"], desk.line(video_url(1))["Key"]) == (
+        "done",
+        "typed while the row is held",
+    )
+    desk.person.edit(VIDEOS, 1, "URL", "")
+    desk.person.edit(VIDEOS, 1, "Lease", "")
+    for _ in range(2):
+        desk.look_again(queue)
+    assert (desk.lines()[0]["Shown"], desk.lines()[0]["Key"]) == ("", "typed while the row is held")
+
+
 @pytest.mark.parametrize("column", [*SEED_VIDEO_COLUMNS, "Lease", "Shown", "Result"])
 @pytest.mark.parametrize("descending", [False, True])
 def test_a_sort_by_any_column_between_two_requests_sends_nothing_astray(
