@@ -16,7 +16,7 @@ from typing import Any
 
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.processors.files import make_folder, write_text
-from youtube_download_coordinator.processors.output_paths import file_stem, key_digest, safe_name
+from youtube_download_coordinator.processors.output_paths import file_stem, key_digest
 
 FOLDER = ".archive"
 
@@ -30,8 +30,6 @@ class Product:
     """The kind, and what else makes it another file: `audio-m4a`."""
     made_with: Mapping[str, Any] = field(default_factory=dict)
     """What else was asked for; a file that was made with something else is made again, in its place."""
-    former_suffixes: Sequence[str] = ()
-    """How its files end in the layout before there was an archive, `<accent>/<id>.<suffix>`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +41,7 @@ class Archive:
     def find(self, task: VideoTask, product: Product) -> list[Path]:
         """The files, if all of them are there; none: they are to be made."""
         record = self._read(task, product)
-        if record is None:
-            return self._adopt(task, product)
-        if record.get("key") != task.key or record.get("made_with") != dict(product.made_with):
+        if record is None or record.get("key") != task.key or record.get("made_with") != dict(product.made_with):
             return []
         files = [self.output_dir / str(name) for name in record.get("files") or ()]
         return files if all(_is_there(path) for path in files) else []
@@ -69,17 +65,6 @@ class Archive:
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
         return record if isinstance(record, dict) else None
-
-    def _adopt(self, task: VideoTask, product: Product) -> list[Path]:
-        """A file of the layout before there was an archive. It gets a record, so that this is looked for once."""
-        if product.made_with:
-            return []
-        folder = self.output_dir / safe_name(task.accent) if task.accent.strip() else self.output_dir
-        paths = (folder / f"{file_stem(task)}.{suffix}" for suffix in product.former_suffixes)
-        found = [path for path in paths if _is_there(path)][:1]
-        if found:
-            self.add(task, product, found)
-        return found
 
 
 def _is_there(path: Path) -> bool:

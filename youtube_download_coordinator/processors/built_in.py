@@ -33,10 +33,6 @@ RETRIES = 3
 """Of one request for media or one fragment, inside an attempt. Further attempts are counted in the row."""
 PROGRESS_SECONDS = 1.0
 PARTS = ".parts"
-FORMER_VIDEOS = ("mp4", "webm", "mkv", "mov", "flv", "avi", "m4v", "3gp", "ogv", "ts", "wmv")
-FORMER_AUDIO = ("m4a", "opus", "mp3", "ogg", "flac", "wav", "aac", "mka", "aiff", "wma")
-CODEC_EXTENSIONS = {"vorbis": "ogg", "aac": "m4a", "alac": "m4a"}
-"""Of a codec whose files are not called like it."""
 NATIVE_FORMATS = {"m4a": "bestaudio[ext=m4a]/", "opus": "bestaudio[acodec=opus]/"}
 """What YouTube has in that codec already: copied, without converting and its loss."""
 
@@ -84,7 +80,7 @@ Make = Callable[[Path], Made]
 
 def download(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
     """Download the best video with the best audio; the path of the file. Raises AttemptError."""
-    product = Product(kind="download", name="download", former_suffixes=FORMER_VIDEOS)
+    product = Product(kind="download", name="download")
     return _produce(
         task, settings, product, partial(_media, task, settings, {"format": "bestvideo*+bestaudio/best"}, emit)
     )
@@ -98,7 +94,6 @@ def audio(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done
         kind="audio",
         name=f"audio-{codec}",
         made_with={name: value for name, value in asked.items() if value},
-        former_suffixes=FORMER_AUDIO if codec == "best" else (CODEC_EXTENSIONS.get(codec, codec),),
     )
     options: dict[str, Any] = {"format": NATIVE_FORMATS.get(codec, "") + "bestaudio/best"}
     if not product.made_with:
@@ -110,7 +105,7 @@ def audio(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done
 
 def metadata(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
     """Write what YouTube tells about the video, and the row's columns, as `.info.json`; its path. Raises AttemptError."""
-    product = Product(kind="metadata", name="metadata", former_suffixes=("info.json",))
+    product = Product(kind="metadata", name="metadata")
     return _produce(task, settings, product, partial(_metadata, task, settings))
 
 

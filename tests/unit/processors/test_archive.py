@@ -7,7 +7,6 @@ import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,12 +15,12 @@ from tests.support.clip_site import Site, files, task
 from youtube_download_coordinator.errors import LaterError, TransientError
 from youtube_download_coordinator.models import Done, State
 from youtube_download_coordinator.processors.archive import Archive, Product
-from youtube_download_coordinator.processors.built_in import Settings, audio, download, metadata
+from youtube_download_coordinator.processors.built_in import Settings, audio
 from youtube_download_coordinator.processors.files import held_alone
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
 
-PRODUCT = Product(kind="audio", name="audio-m4a", former_suffixes=("m4a",))
+PRODUCT = Product(kind="audio", name="audio-m4a")
 
 
 def put(path: Path, content: bytes = b"sound") -> Path:
@@ -60,17 +59,6 @@ def test_a_file_of_another_layout_is_found(site: Site, settings: Settings) -> No
     path = audio(task(site), replace(settings, output_template="{type}/{title}")).result
     site.log.clear()
     assert audio(task(site), settings) == Done(result=path, asked_youtube=False)
-    assert site.log == []
-
-
-@pytest.mark.parametrize(("processor", "suffix"), [(audio, "m4a"), (download, "webm"), (metadata, "info.json")])
-def test_a_file_from_before_there_was_an_archive_is_found(
-    site: Site, settings: Settings, processor: Any, suffix: str
-) -> None:
-    video = rows.new_video(1, key="yt:v:UKwSQSFN4Nw", url=site.url, accent="New / Zealand")
-    path = put(settings.output_dir / "New _ Zealand" / f"UKwSQSFN4Nw.{suffix}")
-    assert processor(video, settings) == Done(result=str(path), asked_youtube=False)
-    assert processor(video, settings) == Done(result=str(path), asked_youtube=False)
     assert site.log == []
 
 
