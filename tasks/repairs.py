@@ -1,4 +1,4 @@
-"""Rows that got stuck: claims of workers that died, and dead letters that a person wants tried again."""
+"""Tasks that recover stalled rows and requeue dead letters."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
     **REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE,
 )
 def recover(what: Literal["sources", "videos"], queue: Queue) -> RecoveryReport:
-    """Move on the stalled rows of a table. Safe to repeat: what was moved on is not stalled any more."""
+    """Move on the stalled rows of a table. Safe to repeat: a row that was moved on is no longer stalled."""
     return queue.recover(SOURCES) if what == "sources" else queue.recover(VIDEO_TASKS)
 
 
 def recover_all(queue: Queue) -> dict[str, int]:
-    """Move on everything that is stalled; how many rows, by what became of them."""
+    """Move on every stalled row. Return the number of rows by what was done with them; each row is counted once."""
     sources = recover("sources", opaque(queue))
     videos = recover("videos", opaque(queue))
     return {
@@ -34,7 +34,6 @@ def recover_all(queue: Queue) -> dict[str, int]:
         "sources due again": sources.due_again,
         "asked for by people": sources.requests_applied + videos.requests_applied,
         "rows moved": videos.moved,
-        "sources to be looked at again": sources.due_again,
     }
 
 
@@ -44,5 +43,5 @@ def recover_all(queue: Queue) -> dict[str, int]:
     **REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE,
 )
 def requeue(ids: Sequence[int] | None, queue: Queue) -> int:
-    """Move dead letters back. Safe to repeat: a second try moves the rest; only its count would be of the rest."""
+    """Move dead letters back to the videos. Return how many; a repetition moves and counts the remaining ones only."""
     return queue.requeue_dead_letters(ids)

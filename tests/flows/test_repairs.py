@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from flows.process_videos import process_videos
 from flows.recover_stalled import recover_stalled
 from flows.requeue_dead_letters import requeue_dead_letters
 from tests.flows import seen
 from tests.flows.conftest import AddVideos
+from tests.support.rows import new_source
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator
-from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.models import Lease, State
+from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 
 
 def test_what_a_dead_worker_held_is_pending_again(ours: Coordinator, add_videos: AddVideos) -> None:
@@ -28,6 +32,15 @@ def test_what_is_held_is_left_alone(ours: Coordinator, add_videos: AddVideos) ->
     assert (state.name, state.message) == ("Completed", "nothing was stalled")
     assert seen.statuses(ours) == ["held"]
     assert seen.table(state, "recovered-rows") == []
+
+
+def test_a_source_that_is_due_again_is_counted_once(ours: Coordinator) -> None:
+    listed = Lease(state=State.DONE, not_before=datetime(2026, 1, 1, tzinfo=UTC), nonce="listed")
+    ours.queue.store.restore(SOURCES, [new_source(1, id=1, lease=listed)])
+    state = recover_stalled(return_state=True)
+    assert state.message == "1 sources due again"
+    (counts,) = seen.table(state, "recovered-rows")
+    assert {name: count for name, count in counts.items() if count} == {"sources due again": 1}
 
 
 def test_dead_letters_get_all_their_attempts_again(ours: Coordinator, add_videos: AddVideos) -> None:

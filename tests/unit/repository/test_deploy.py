@@ -173,6 +173,8 @@ def test_systemd_reads_the_units(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if not analyze:
         pytest.skip("systemd-analyze is not installed: the units were read by our own parser alone")
+    if not (ROOT / ".venv/bin/prefect").exists():
+        pytest.skip("this checkout has no .venv: systemd-analyze refuses units whose program does not exist")
     for unit in UNITS:
         text = unit.read_text(encoding="utf-8").replace(HOME, f"{ROOT}/")
         (tmp_path / unit.name).write_text(text, encoding="utf-8")
