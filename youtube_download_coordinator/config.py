@@ -24,7 +24,7 @@ from youtube_download_coordinator.processors.output_paths import Template
 from youtube_download_coordinator.queue.cooldown import Pauses
 from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.refresh import MAX_HOURS, refresh_hours
-from youtube_download_coordinator.sources.filters import Filters, checked
+from youtube_download_coordinator.sources.filters import Filters, validated
 from youtube_download_coordinator.text import did_you_mean
 from youtube_download_coordinator.youtube.options import check_options
 
@@ -235,24 +235,24 @@ class Config(BaseSettings):
     """A source that is done is looked at again for new videos so long after its last look; 0 or `off`: never. A column
     RefreshHours of the source goes before it."""
 
-    kinds: Annotated[str, BeforeValidator(partial(checked, "Kinds"))] = ""
+    kinds: Annotated[str, BeforeValidator(partial(validated, "Kinds"))] = ""
     """Which videos of a source become rows: some of `videos,shorts,streams,members`, or `all`. Unless it is set all but those
     for members: without an account that has paid each of them is a dead letter. This and the next five can be said for a single
     source too, in a column of *Sources* (`Kinds`, `MinDuration`, ...), which goes before."""
 
-    min_duration: Annotated[str, BeforeValidator(partial(checked, "MinDuration"))] = ""
+    min_duration: Annotated[str, BeforeValidator(partial(validated, "MinDuration"))] = ""
     """No shorter videos: seconds, `90s`, `5m` or `1:02:03`. A video whose duration the list does not say is kept."""
 
-    max_duration: Annotated[str, BeforeValidator(partial(checked, "MaxDuration"))] = ""
+    max_duration: Annotated[str, BeforeValidator(partial(validated, "MaxDuration"))] = ""
     """No longer videos; written as `min_duration` is."""
 
-    title_match: Annotated[str, BeforeValidator(partial(checked, "TitleMatch"))] = ""
+    title_match: Annotated[str, BeforeValidator(partial(validated, "TitleMatch"))] = ""
     """Only videos in whose title this regular expression is found, whatever its capitals."""
 
-    first_videos: Annotated[str, BeforeValidator(partial(checked, "FirstVideos"))] = ""
+    first_videos: Annotated[str, BeforeValidator(partial(validated, "FirstVideos"))] = ""
     """So many of a source that is listed for the first time: the newest of each tab of a channel, the first of a playlist."""
 
-    newer_than: Annotated[str, BeforeValidator(partial(checked, "NewerThan"))] = ""
+    newer_than: Annotated[str, BeforeValidator(partial(validated, "NewerThan"))] = ""
     """No older videos: a date, or an age like `30 days`. Lists say approximately when, or not at all: then a video is kept."""
 
     mix_max_videos: Annotated[int, Field(ge=1)] = 100

@@ -154,7 +154,7 @@ def test_a_bad_filter_makes_the_source_an_error(desk: Desk) -> None:
     desk.add(f"{YT}/channel/UCsXVk37bltHxD1rDPwtNM8Q")
     desk.say(minduration="soon")
     (said,), requests = desk.expand()
-    assert said["failure"].startswith("bad-filter: MinDuration: 'soon' is no duration; write seconds")
+    assert said["failure"].startswith("bad-filter: MinDuration: 'soon' is not a duration; write seconds")
     assert requests == 0
     assert desk.rows("SELECT state FROM sources") == [("error",)]
 

@@ -11,7 +11,7 @@ from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
 from youtube_download_coordinator.cli.queue_options import AS_SET, OtherSites, QueueOptions
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import UserError
-from youtube_download_coordinator.sources.filters import canonical
+from youtube_download_coordinator.sources.filters import filter_column
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.sources.sources_file import Ingested
@@ -58,7 +58,7 @@ def add(
     client = queue.coordinator(allow_other_sites=allow_other_sites).client
     row_id, is_new = client.find_or_add_source(source, accent, type, columns)
     say(f"source {row_id}: {source}{'' if is_new else ' (already in the queue)'}")
-    if custom := [name for name in columns if canonical(name) is None]:
+    if custom := [name for name in columns if filter_column(name) is None]:
         say(f"custom {'column' if len(custom) == 1 else 'columns'}, ignored by workers: {', '.join(custom)}")
     return 0
 

@@ -1,8 +1,8 @@
-"""Whether this worker may begin anything now: the fleet's pause, its machine's cooldown, and the machine's pace.
+"""Admission: whether this worker may start an attempt now, given the fleet's pause, its machine's cooldown and rate limit.
 
-Two boards say so. The queue's own store has what people see and change: a line for the fleet, one for each cooldown. The
-machine's board is shared by all processes of this machine and costs nothing to ask: it has the pace, and a mark that changes with
-the cooldown, so that the others here look at the queue's line at once.
+Two stores decide. Control, in the queue's own store, has what people see and change: a line for the fleet, and one for each
+cooldown. The machine state is shared by all processes of one machine and is cheap to read: it has the rate limit, and a revision
+that changes with the cooldown, so that the other processes read Control afresh at once.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from youtube_download_coordinator.text import format_utc
 
 log = logging.getLogger(__name__)
 
-CHANGED = "changed"
-"""The line of the machine's board whose value is another one after each change of a cooldown."""
+REVISION_LINE = "changed"
+"""The line of the machine state whose value increases with each change of a cooldown."""
 YOUTUBE = "yt:"
-"""How the keys of YouTube's rows begin: no other site is paced."""
+"""The prefix of YouTube's keys: only these rows are rate limited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocked:
-    """Nothing may be begun."""
+    """Why no attempt may start."""
 
     why: str
     """One line for people."""
     until: datetime | None
-    """None: until a person says otherwise."""
+    """None: until a person changes it."""
     by_own_probe: bool = False
-    """This worker is trying one row, and will know more when that has ended."""
+    """This worker is running the probe itself."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Admission:
-    """One worker's view of what holds everybody back. Safe to use from several threads."""
+    """One worker's view of pauses and cooldowns. Safe to use from several threads."""
 
     store: Store
     """The queue's."""
@@ -53,16 +53,16 @@ class Admission:
     cooldown_name: str
     pauses: Pauses
     lease: timedelta
-    """How long a worker may try one row without a word."""
+    """How long a probe lasts unless it is renewed."""
     machine_state: Store | None = None
-    """The machine's own; None: neither a pace nor a word to other processes."""
+    """The machine's own store; None: no rate limit, and other processes are not notified."""
     rate_limit: RateLimit | None = None
-    """None: as fast as it goes."""
+    """None: no limit."""
     on_cooldown: Callable[[Control], None] = lambda line: None
-    """Told of each cooldown that this process begins or prolongs."""
+    """Called with each cooldown that this process begins or prolongs."""
     _lines: dict[str, Control] = field(default_factory=dict)
-    _mark: str | None = None
-    """None: not looked yet; what the store saw when it was opened is fresh."""
+    _revision: str | None = None
+    """Of the machine state, as last read. None: not read yet, and what the store read when it was opened is fresh."""
     _probe: Probe | None = None
     _probed_row: tuple[str, int] | None = None
     """The table and the ID of the row that is the probe."""
@@ -70,10 +70,10 @@ class Admission:
     _machine_state_failed: bool = False
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    # --- may I? ------------------------------------------------------------------------------------------------------
+    # --- admitting ---------------------------------------------------------------------------------------------------
 
     def blocked(self) -> Blocked | None:
-        """Why nothing may be begun now; None when it may, if only one row as a probe."""
+        """Return why no attempt may start now. None if one may, even if only as a probe."""
         with self._lock:
             now, lines = self.store.now(), self._read_lines()
             fleet, line = lines.get(FLEET), self._dated(lines.get(self.cooldown_name))
@@ -90,43 +90,43 @@ class Admission:
             return self._log_block(line, Blocked(why=why, until=line.until, by_own_probe=mine))
 
     def blocked_for(self, table: Table[Any], row: Row) -> Blocked | None:
-        """Why an attempt at a row that is held may not begin now: one that is not the probe waits for what comes of that."""
+        """Return why an attempt at a claimed row must wait, or None. While a probe runs, only the probed row may start."""
         with self._lock:
-            closed = self.blocked()
-            if closed is None and self._may_be_probed:
+            blocked = self.blocked()
+            if blocked is None and self._may_be_probed:
                 return Blocked(why=f"{self.cooldown_name}: one row is tried first", until=None)
-            is_the_probe = closed is not None and closed.by_own_probe and self._probed_row == (table.name, row.id)
-            return None if is_the_probe else closed
+            is_the_probe = blocked is not None and blocked.by_own_probe and self._probed_row == (table.name, row.id)
+            return None if is_the_probe else blocked
 
     def available_slots(self, count: int) -> int:
-        """How many of `count` rows may be claimed now: all, one as a probe, none."""
+        """Return how many of `count` rows may be claimed now: all, one as a probe, or none."""
         with self._lock:
             if self._probe and self._probed_row is None:
-                return min(count, 1)  # taken, and no row won with it yet
+                return min(count, 1)  # the probe is taken, and no row claimed for it yet
             if self.blocked():
                 return 0
             return min(count, 1) if self._may_be_probed else count
 
     def acquire(self, count: int) -> int:
-        """The same, right before they are claimed. If it is one as a probe, no other worker gets one from now on."""
+        """Return the available slots right before rows are claimed. If it is one as a probe, reserve the probe."""
         with self._lock:
-            admitted = self.available_slots(count)
-            if admitted and self._may_be_probed and not self._take_probe():
+            slots = self.available_slots(count)
+            if slots and self._may_be_probed and not self._take_probe():
                 return 0
-            return admitted
+            return slots
 
     @property
     def needs_probe(self) -> bool:
-        """Whether one row may be tried, and none that was claimed before may be begun."""
+        """Whether a probe is due: one row may be tried, and no row claimed before may start."""
         with self._lock:
             self._read_lines()
             return self._may_be_probed
 
     @property
     def needs_video_probe(self) -> bool:
-        """Whether one row may be tried, and listing a source would say too little: it may work while no video does.
+        """Whether a probe is due that should be a video: listing a source may work while no video does.
 
-        Where nobody has tried a video for a long time (nobody processes here), a source has to do.
+        False once the probe is overdue (nobody processes videos here): then a source has to do.
         """
         with self._lock:
             return self._may_be_probed and not cooldown.is_overdue(self._line, self.store.now())
@@ -140,15 +140,15 @@ class Admission:
         return cooldown.may_be_probed(self._line, self.store.now())
 
     def _read_lines(self) -> dict[str, Control]:
-        """The lines, afresh when another process here has changed one. While the store is unavailable, those seen last."""
-        mark = self._read_mark()
+        """Read Control, afresh if another process here has changed it. While the store is unavailable, return the last lines."""
+        revision = self._read_revision()
         try:
-            found = self.store.controls(fresh=self._mark not in {None, mark})
+            lines = self.store.controls(fresh=self._revision not in {None, revision})
         except StoreUnavailable as error:
-            log.warning("Control cannot be read, what it said last holds: %s", error)
+            log.warning("Control cannot be read, its last content is used: %s", error)
             return self._lines
-        self._mark = mark
-        self._lines = {line.name: line for line in reversed(found)}
+        self._revision = revision
+        self._lines = {line.name: line for line in reversed(lines)}  # of two with one name, the first
         return self._lines
 
     def _dated(self, line: Control | None) -> Control | None:
@@ -157,34 +157,35 @@ class Admission:
         now = self.store.now()
         return self._set(lambda line: cooldown.dated(line, now, self.pauses)) or line
 
-    def _log_block(self, line: Control, closed: Blocked) -> Blocked:
-        """Once for each reason, not for each row that is not begun."""
-        if closed.why != self._last_logged and not closed.by_own_probe:
-            self._last_logged = closed.why
-            log.warning("nothing is begun: %s", closed.why)
+    def _log_block(self, line: Control, blocked: Blocked) -> Blocked:
+        """Log each reason once, not for each row that has to wait."""
+        if blocked.why != self._last_logged and not blocked.by_own_probe:
+            self._last_logged = blocked.why
+            log.warning("nothing is begun: %s", blocked.why)
             if not cooldown.is_understood(line):
                 log.warning("Control, %r: Value %r is not understood, so nobody goes on", line.name, line.value)
-        return closed
+        return blocked
 
     # --- probing -----------------------------------------------------------------------------------------------------
 
     def _take_probe(self) -> bool:
         now = self.store.now()
-        before: list[Control | None] = []
+        before: Control | None = None
 
         def change(line: Control | None) -> Control | None:
-            before[:] = [line]
+            nonlocal before
+            before = line
             return cooldown.probing(line, now, self.worker, self.lease)
 
         line = self._set(change)
-        if line is None or before[0] is None:
+        if line is None or before is None:
             return False
-        self._probe, self._probed_row = Probe(line=line, before=before[0]), None
+        self._probe, self._probed_row = Probe(line=line, before=before), None
         log.warning("%s: one row is tried", line.name)
         return True
 
     def bind_probe(self, table: Table[Any], rows: Sequence[Row]) -> None:
-        """What was claimed after `admit`: the row that is the probe, or nothing, and then another worker may probe."""
+        """Bind the reserved probe to the first claimed row. Without a row, return it so that another worker may probe."""
         with self._lock:
             if self._probe is None or self._probed_row is not None:
                 return
@@ -194,7 +195,7 @@ class Admission:
                 self._return_probe()
 
     def renew_probe(self, held: Collection[tuple[str, int]]) -> None:
-        """The attempts at these rows (table and ID) go on; the probe may be among them."""
+        """Renew the probe if it is among these held rows (table and ID)."""
         with self._lock:
             probe, now = self._probe, self.store.now()
             if probe is None or self._probed_row not in held:
@@ -209,27 +210,29 @@ class Admission:
             if probe is not None:
                 self._set(lambda line: cooldown.given_back(line, probe))
         except StoreError as error:
-            log.warning("%s: another may probe when %s has run out: %s", self.cooldown_name, self.worker, error)
+            log.warning(
+                "%s: another worker may probe once the probe of %s expires: %s", self.cooldown_name, self.worker, error
+            )
 
-    # --- what came of it ---------------------------------------------------------------------------------------------
+    # --- outcomes ----------------------------------------------------------------------------------------------------
 
     def record_outcome(self, table: Table[Any], row: Row, outcome: Outcome | None) -> None:
-        """What came of an attempt, before it is recorded; None: it was given back. May be repeated after StoreUnavailable."""
+        """Take account of an outcome before the row records it. None: the row was released. Repeatable after StoreUnavailable."""
         with self._lock:
             try:
                 self._record((table.name, row.id) == self._probed_row, row, outcome)
             except StoreUnavailable:
                 raise
-            except StoreError as error:  # the outcome is worth more than the line
+            except StoreError as error:  # the outcome matters more than the line
                 log.error("%s could not be changed: %s", self.cooldown_name, error)  # noqa: TRY400
 
     def _record(self, is_the_probe: bool, row: Row, outcome: Outcome | None) -> None:
-        asked = _asked_youtube(outcome)
-        if outcome is not None and not asked:
+        contacted = _contacted_youtube(outcome)
+        if outcome is not None and not contacted:
             self._refund_start(row)
         if isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED:
             self._throttled(f"{self.worker}: {outcome}", is_the_probe)
-        elif is_the_probe and asked:
+        elif is_the_probe and contacted:
             self._answered()
         elif is_the_probe:
             self._return_probe()
@@ -262,83 +265,85 @@ class Admission:
         return self._set(lambda line: cooldown.paused(line, until, reason), FLEET)
 
     def resume(self, reason: str) -> Control | None:
-        """Let the fleet go on; None when it was not paused."""
+        """Resume the fleet. None when it was not paused."""
         return self._set(lambda line: cooldown.resumed(line, reason), FLEET)
 
     def lift(self, reason: str) -> Control | None:
-        """End this machine's cooldown; None when there was none."""
+        """End this machine's cooldown. None when there was none."""
         return self._set(lambda line: cooldown.lifted(line, reason))
 
     def _set(self, change: SetControl, name: str = "") -> Control | None:
-        """Change a line, and have the other processes of this machine look."""
+        """Change a line of Control, and make the other processes of this machine read it."""
         line = self.store.set_control(name or self.cooldown_name, change)
         if line is not None:
             self._lines = self._lines | {line.name: line}
-            self._write_mark()
+            self._write_revision()
         return line
 
-    # --- the machine's board -----------------------------------------------------------------------------------------
+    # --- the machine state -------------------------------------------------------------------------------------------
 
     def start_delay_seconds(self, row: Row) -> float:
-        """0 when an attempt at the row may begin now, which it then does; else how long to wait before asking again."""
+        """Count the start of an attempt at the row and return 0, or return how long to wait before asking again."""
         if self.machine_state is None or self.rate_limit is None or not row.key.startswith(YOUTUBE):
             return 0.0
-        pace = self.rate_limit
-        waits: list[float] = []
+        rate_limit = self.rate_limit
+        delay_seconds = 0.0
         try:
             now = self.machine_state.now()
 
             def change(line: Control | None) -> Control | None:
-                waits[:] = [pace.delay(line, now).total_seconds()]
-                return pace.take(line, now)
+                nonlocal delay_seconds
+                delay_seconds = rate_limit.delay(line, now).total_seconds()
+                return rate_limit.take(line, now)
 
             self.machine_state.set_control(RATE_LIMIT_LINE, change)
         except StoreError as error:
             self._go_on_without_machine_state(error)
             return 0.0
-        return waits[0]
+        return delay_seconds
 
     def _refund_start(self, row: Row) -> None:
         if self.machine_state is None or self.rate_limit is None or not row.key.startswith(YOUTUBE):
             return
-        pace = self.rate_limit
+        rate_limit = self.rate_limit
         try:
             now = self.machine_state.now()
-            self.machine_state.set_control(RATE_LIMIT_LINE, lambda line: pace.refund(line, now))
+            self.machine_state.set_control(RATE_LIMIT_LINE, lambda line: rate_limit.refund(line, now))
         except StoreError as error:
             self._go_on_without_machine_state(error)
 
-    def _read_mark(self) -> str:
+    def _read_revision(self) -> str:
         try:
             lines = self.machine_state.controls() if self.machine_state else []
         except StoreError as error:
             self._go_on_without_machine_state(error)
-            return self._mark or ""
-        return next((line.value for line in lines if line.name == CHANGED), "")
+            return self._revision or ""
+        return next((line.value for line in lines if line.name == REVISION_LINE), "")
 
-    def _write_mark(self) -> None:
-        before: list[str] = []
+    def _write_revision(self) -> None:
+        before = ""
 
-        def next_one(line: Control | None) -> Control:
-            before[:] = [line.value if line else ""]
-            return Control(name=CHANGED, value=str(int(before[0] or "0") + 1))
+        def increased(line: Control | None) -> Control:
+            nonlocal before
+            before = line.value if line else ""
+            return Control(name=REVISION_LINE, value=str(int(before or "0") + 1))
 
         try:
-            changed = self.machine_state.set_control(CHANGED, next_one) if self.machine_state else None
-            if changed and before == [self._mark]:
-                self._mark = changed.value  # this change is known here
+            changed = self.machine_state.set_control(REVISION_LINE, increased) if self.machine_state else None
+            if changed and before == self._revision:
+                self._revision = changed.value  # this change is known here
         except StoreError as error:
             self._go_on_without_machine_state(error)
 
     def _go_on_without_machine_state(self, error: StoreError) -> None:
-        """A full disk must not stop the queue: what it has to say about that is said by the attempts."""
+        """Log once and go on without rate limiting; if the disk is full, the attempts report it."""
         if not self._machine_state_failed:
             self._machine_state_failed = True
-            log.error("this machine's board (state_dir) does not answer, so nothing is paced: %s", error)
+            log.error("the machine state (state_dir) cannot be used, so there is no rate limit: %s", error)
 
 
-def _asked_youtube(outcome: Outcome | None) -> bool:
-    """Whether an outcome says anything about YouTube."""
+def _contacted_youtube(outcome: Outcome | None) -> bool:
+    """Return whether an outcome shows how YouTube answers."""
     match outcome:
         case None:
             return False

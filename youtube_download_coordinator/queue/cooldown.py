@@ -1,11 +1,14 @@
-"""What the lines of control mean, and how they change: pure functions from a line and an event to the line as it becomes.
+"""The cooldown of a machine: the circuit-breaker pattern, kept in a line of Control.
+
+Pure functions from a line and an event to the line that follows. Clear is the closed circuit, cooling the open one, probing
+the half-open one:
 
     clear ──throttled──▶ cooling ──until has passed──▶ probing ──YouTube answers──▶ clear
                            ▲                             │
                            ╰──throttled again, longer────╯
 
-A person may write anything into a line at any time; what is not understood is read as the safer of what it could mean. Each
-function returns None where the event changes nothing. Whether a change really happens is decided by the store's `set_control`.
+A person may write anything into a line at any time; a word that is not understood is read as the safer meaning. Each
+function returns None where the event changes nothing. Only the store's `set_control` decides whether a change really happens.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ FLEET = "fleet"
 
 
 class ControlValue(StrEnum):
-    """What stands in Value, as we write it."""
+    """The words of the column Value, as workers write them."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -45,7 +48,7 @@ _COOLING = frozenset({"cooling", "cooldown", "cool", "cool down", "paused", "pau
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pauses:
-    """How long a cooldown lasts: the first, then twice as long each time that it did not help, up to the longest."""
+    """The length of cooldowns: the first, then doubled after each throttled probe, up to the longest."""
 
     first_seconds: int
     longest_seconds: int
@@ -56,7 +59,7 @@ class Pauses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One worker's right to try one row while everybody else waits; known by the `until` of its line."""
+    """One worker's right to try one row while all others wait; identified by the `until` of its line."""
 
     line: Control
     before: Control
@@ -64,7 +67,7 @@ class Probe:
 
 
 def cooldown_name(scope: str, host: str) -> str:
-    """The name of the cooldown's line: the machine's, or the fleet's."""
+    """Return the name of the cooldown's line: the machine's, or the fleet's."""
     return f"cooldown {FLEET if scope == FLEET else host.casefold()}"
 
 
@@ -72,14 +75,14 @@ def cooldown_name(scope: str, host: str) -> str:
 
 
 def is_paused(line: Control | None, now: datetime) -> bool:
-    """Whether the fleet's line says that nobody may work. What is not understood pauses."""
+    """Return whether the fleet is paused. A word that is not understood pauses it."""
     if line is None or _folded(line) in _RUNNING:
         return False
     return line.until is None or line.until > now
 
 
 def value_of(line: Control | None) -> ControlValue:
-    """What a cooldown's line says. What is not understood cools."""
+    """Return the state of a cooldown. A word that is not understood counts as cooling."""
     text = _folded(line) if line else ""
     if text in _CLEAR:
         return ControlValue.CLEAR
@@ -87,32 +90,32 @@ def value_of(line: Control | None) -> ControlValue:
 
 
 def is_understood(line: Control) -> bool:
-    """Whether the line's Value is one of the words that people use for it."""
+    """Return whether the line's Value is a known word."""
     known = _RUNNING | _PAUSED if line.name == FLEET else _CLEAR | _COOLING | {ControlValue.PROBING, "probe"}
     return _folded(line) in known
 
 
 def lacks_until(line: Control | None) -> bool:
-    """Whether a person has begun a cooldown and did not say until when."""
+    """Return whether a person began a cooldown without an end."""
     return line is not None and value_of(line) is not ControlValue.CLEAR and line.until is None
 
 
 def may_be_probed(line: Control | None, now: datetime) -> bool:
-    """Whether the pause has passed, or whoever probed has not said in time what came of it."""
+    """Return whether the pause is over, or the last prober did not report in time."""
     return (
         value_of(line) is not ControlValue.CLEAR and line is not None and line.until is not None and line.until <= now
     )
 
 
 def is_overdue(line: Control | None, now: datetime) -> bool:
-    """Whether nobody has probed for as long again as the pause was."""
+    """Return whether nobody has probed for as long again as the pause was."""
     if line is None or line.until is None or value_of(line) is ControlValue.CLEAR:
         return False
     return line.until + timedelta(seconds=line.pause_seconds) <= now
 
 
 def is_probe(line: Control | None, probe: Probe) -> bool:
-    """Whether the line still says what the probe made of it."""
+    """Return whether the line is still as the probe left it."""
     return value_of(line) is ControlValue.PROBING and line is not None and line.until == probe.line.until
 
 
@@ -120,7 +123,7 @@ def is_probe(line: Control | None, probe: Probe) -> bool:
 
 
 def throttled(line: Control | None, name: str, now: datetime, why: str, pauses: Pauses) -> Control | None:
-    """An attempt was throttled: the cooldown begins. Others that fail in the same episode change nothing."""
+    """Begin a cooldown after a throttled attempt. Further attempts that fail in the same episode change nothing."""
     if value_of(line) is not ControlValue.CLEAR:
         return None
     seconds = pauses.bounded(line.pause_seconds if line else 0)
@@ -128,14 +131,14 @@ def throttled(line: Control | None, name: str, now: datetime, why: str, pauses: 
 
 
 def dated(line: Control | None, now: datetime, pauses: Pauses) -> Control | None:
-    """A person has begun a cooldown without an end: it ends as any other."""
+    """Give an end to a cooldown that a person began without one."""
     if line is None or not lacks_until(line):
         return None
     return _cooling(line, now, pauses.bounded(line.pause_seconds), line.reason or "by hand")
 
 
 def probing(line: Control | None, now: datetime, who: str, lease: timedelta) -> Control | None:
-    """The pause has passed: one worker tries one row, for one lease."""
+    """Let one worker try one row, for one lease, once the pause is over."""
     if line is None or not may_be_probed(line, now):
         return None
     reason = truncate(f"{who} tries one; before: {line.reason.rpartition('; before: ')[2]}")
@@ -143,12 +146,12 @@ def probing(line: Control | None, now: datetime, who: str, lease: timedelta) -> 
 
 
 def probing_on(line: Control | None, probe: Probe, now: datetime, lease: timedelta) -> Control | None:
-    """The attempt at the row goes on: for one lease from now."""
+    """Extend the probe to one lease from now."""
     return replace(line, until=_whole(now + lease)) if line and is_probe(line, probe) else None
 
 
 def answered(line: Control | None, probe: Probe, who: str, pauses: Pauses) -> Control | None:
-    """YouTube answered the probe: everybody may go on, and the next pause is shorter."""
+    """End the cooldown after an answered probe, and shorten the next pause."""
     if line is None or not is_probe(line, probe):
         return None
     seconds = pauses.bounded(line.pause_seconds / 2)
@@ -158,14 +161,14 @@ def answered(line: Control | None, probe: Probe, who: str, pauses: Pauses) -> Co
 
 
 def throttled_again(line: Control | None, probe: Probe, now: datetime, why: str, pauses: Pauses) -> Control | None:
-    """YouTube did not answer the probe: a longer pause."""
+    """Begin a longer pause after a throttled probe."""
     if line is None or not is_probe(line, probe):
         return None
     return _cooling(line, now, pauses.bounded(2 * max(line.pause_seconds, pauses.first_seconds)), why)
 
 
 def given_back(line: Control | None, probe: Probe) -> Control | None:
-    """Nobody was asked: the door is as it was, for another to probe."""
+    """Restore the line as it was before a probe that did not contact YouTube, so that another worker can probe."""
     return probe.before if is_probe(line, probe) else None
 
 
@@ -173,34 +176,34 @@ def given_back(line: Control | None, probe: Probe) -> Control | None:
 
 
 def paused(line: Control | None, until: datetime | None, reason: str) -> Control:
-    """The fleet stops, until then or until somebody lets it go on."""
+    """Pause the fleet, until that time or until somebody resumes it."""
     end = _whole(until) if until else None
     return replace(line or Control(name=FLEET), value=ControlValue.PAUSED, until=end, reason=truncate(reason))
 
 
 def resumed(line: Control | None, reason: str) -> Control | None:
-    """The fleet goes on."""
+    """Resume the fleet."""
     if line is None or _folded(line) in _RUNNING:
         return None
     return replace(line, value=ControlValue.RUNNING, until=None, reason=truncate(reason))
 
 
 def lifted(line: Control | None, reason: str) -> Control | None:
-    """A person ends a cooldown; how long the next one is stays known."""
+    """End a cooldown at a person's request, and keep the length of the next one."""
     if line is None or value_of(line) is ControlValue.CLEAR:
         return None
     return replace(line, value=ControlValue.CLEAR, until=None, reason=truncate(reason))
 
 
 def describe(line: Control) -> str:
-    """A line for a terminal: what it says, until when, why."""
+    """Return a line of Control as one line of text: name, state, until when, why."""
     until = f" until {format_utc(line.until)}" if line.until else ""
     reason = f" ({truncate(line.reason)})" if line.reason else ""
     return f"{line.name}: {line.value or ControlValue.CLEAR}{until}{reason}"
 
 
 def shown(lines: Sequence[Control]) -> list[Control]:
-    """The lines that steer a fleet, its own first, whether or not it stands there."""
+    """Return the lines that steer a fleet: its own first, also if Control has none, then the cooldowns."""
     fleet = [line for line in lines if line.name == FLEET] or [Control(name=FLEET, value=ControlValue.RUNNING)]
     cooldowns = (line for line in lines if line.name.startswith("cooldown "))
     return [*fleet[:1], *sorted(cooldowns, key=lambda line: line.name)]
@@ -212,7 +215,7 @@ def _cooling(line: Control, now: datetime, seconds: int, why: str) -> Control:
 
 
 def _whole(moment: datetime) -> datetime:
-    """As exact as people see it, and not earlier."""
+    """Round up to whole seconds, as Control shows it."""
     return moment.replace(microsecond=0) + timedelta(seconds=math.ceil(moment.microsecond / 10**6))
 
 

@@ -1,16 +1,16 @@
-"""What may happen to a row: pure functions from a row and an event to the row as it becomes.
+"""The state machine of a row: pure functions from a row and an event to the row that follows.
 
     PENDING ──claim──▶ HELD ──complete──▶ DONE
        ▲                │ ╰─renew─▶ HELD
        ├──release───────┤
-       ├──fail (counted, with a pause)──┤
-       ├──recover (the lease ran out)───┤
-       ├──bereave (its worker was killed)──┤──▶ DEAD (a video task) or ERROR (a source) when there is no more hope
-       ├──look_again── DONE, a source whose time has come
-       ╰──requeue── DONE, ERROR, DEAD          hurry: requeue, or a PENDING row without its pause
+       ├──fail (counted, with a pause)──────────────┤
+       ├──recover (the lease expired)───────────────┤
+       ├──fail_orphaned (its worker was killed)─────┤──▶ DEAD (a video task) or ERROR (a source) after the last attempt
+       ├──reschedule── DONE, a source that is due for another listing
+       ╰──requeue── DONE, ERROR, DEAD          retry_now: requeue, or a PENDING row without its pause
 
-Clock and randomness are given (`At`), so that a story replays exactly. Whether a transition really happens is decided by
-the store's swap alone.
+Clock and randomness are given (`Moment`), so that a simulation replays exactly. Only the store's swap decides whether a
+transition really happens.
 """
 
 from __future__ import annotations
@@ -41,206 +41,210 @@ R = TypeVar("R", bound=Row)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How long a claim lasts, and how often and after which pauses an attempt is made."""
+    """How long a claim lasts, how many attempts a row gets, and the pauses between them."""
 
     lease: timedelta
     max_retries: int | None
-    """Failed attempts until there is no more hope; None: hope never ends."""
+    """Failed attempts until the row is given up; None: never."""
     backoff: timedelta
     backoff_max: timedelta
     refresh: timedelta | None = None
-    """So long after its last look a source that is done is looked at again; None: never."""
+    """The time from one listing of a source to the next; None: it is listed once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What a transition needs from outside."""
+    """The clock, nonce and jitter of one transition."""
 
     now: datetime
     """By the store's clock."""
     nonce: str
     jitter: float = 0.0
-    """From 0 to 1: how much of half a pause is taken off."""
+    """From 0 to 1: the share of half a pause that is taken off."""
 
 
 def is_due(row: Row, now: datetime) -> bool:
-    """Whether the row may be claimed."""
+    """Return whether the row may be claimed."""
     return row.lease.state is State.PENDING and (row.lease.not_before is None or row.lease.not_before <= now)
 
 
 def is_stalled(row: Row, now: datetime) -> bool:
-    """Whether a worker held the row and did not renew its claim in time."""
+    """Return whether a worker held the row and did not renew its claim in time."""
     return row.lease.state is State.HELD and (row.lease.until is None or row.lease.until <= now)
 
 
 def is_due_again(row: Row, now: datetime) -> bool:
-    """Whether the row is done and the time has come to ask whether it is to be done again."""
+    """Return whether the row is done and `reschedule` is due."""
     return row.lease.state is State.DONE and (row.lease.not_before is None or row.lease.not_before <= now)
 
 
-def claim(row: R, at: Moment, holder: str, policy: RetryPolicy) -> R:
-    """PENDING and due: held by `holder` for one lease."""
-    _require(is_due(row, at.now), row, "claim")
-    held = _next(row, at, State.HELD, holder=holder, until=at.now + policy.lease)
-    return replace(held, claimed_by=holder, claimed_at=at.now.replace(microsecond=0))
+def claim(row: R, moment: Moment, holder: str, policy: RetryPolicy) -> R:
+    """Give a due row to `holder` for one lease."""
+    _require(is_due(row, moment.now), row, "claim")
+    held = _next(row, moment, State.HELD, holder=holder, until=moment.now + policy.lease)
+    return replace(held, claimed_by=holder, claimed_at=moment.now.replace(microsecond=0))
 
 
-def renew(row: R, at: Moment, policy: RetryPolicy) -> R:
-    """HELD: for one lease from now."""
+def renew(row: R, moment: Moment, policy: RetryPolicy) -> R:
+    """Extend a held row's claim to one lease from now."""
     _require(row.lease.state is State.HELD, row, "renew")
-    return _next(row, at, State.HELD, holder=row.lease.holder, until=at.now + policy.lease)
+    return _next(row, moment, State.HELD, holder=row.lease.holder, until=moment.now + policy.lease)
 
 
-def settle(row: R, at: Moment, outcome: Outcome, policy: RetryPolicy) -> R:
-    """HELD: what becomes of the row after an attempt."""
+def settle(row: R, moment: Moment, outcome: Outcome, policy: RetryPolicy) -> R:
+    """Record the outcome of an attempt at a held row."""
     match outcome:
         case Done(result=result):
-            return complete(row, at, result, policy)
+            return complete(row, moment, result, policy)
         case Failure():
-            return fail(row, at, outcome, policy)
+            return fail(row, moment, outcome, policy)
         case _:
             assert_never(outcome)
 
 
-def complete(row: R, at: Moment, result: str, policy: RetryPolicy) -> R:
-    """HELD: done, with its result; a source, until it is looked at again."""
+def complete(row: R, moment: Moment, result: str, policy: RetryPolicy) -> R:
+    """Record a held row's result. A source also gets the time of its next listing."""
     _require(row.lease.state is State.HELD, row, "complete")
-    done = _next(row, at, State.DONE, detail=truncate(result))
+    done = _next(row, moment, State.DONE, detail=truncate(result))
     if not isinstance(done, Source):
         return done
-    when = next_look(replace(done, checked_at=at.now), at.now, policy.refresh)
+    when = next_look(replace(done, checked_at=moment.now), moment.now, policy.refresh)
     return replace(done, lease=replace(done.lease, not_before=when))
 
 
-def reschedule(row: Source, at: Moment, policy: RetryPolicy) -> Source:
-    """DONE, and its time has come: pending, or done until a later time when setting and column say so now."""
-    _require(is_due_again(row, at.now), row, "be looked at again")
-    when = next_look(row, at.now, policy.refresh)
-    if when > at.now:
-        return _next(row, at, State.DONE, not_before=when, detail=row.lease.detail)
-    return _next(row, at, State.PENDING, tries=0)
+def reschedule(row: Source, moment: Moment, policy: RetryPolicy) -> Source:
+    """Make a source that is due for another listing pending, or set a later time if setting or column changed meanwhile."""
+    _require(is_due_again(row, moment.now), row, "be rescheduled")
+    when = next_look(row, moment.now, policy.refresh)
+    if when > moment.now:
+        return _next(row, moment, State.DONE, not_before=when, detail=row.lease.detail)
+    return _next(row, moment, State.PENDING, tries=0)
 
 
-def fail(row: R, at: Moment, failure: Failure, policy: RetryPolicy) -> R:
-    """HELD: tried again after a pause, given back without counting, or given up, as the verdict says."""
+def fail(row: R, moment: Moment, failure: Failure, policy: RetryPolicy) -> R:
+    """Record a failed attempt: retry after a pause, release without counting, or give up, according to the verdict."""
     _require(row.lease.state is State.HELD, row, "fail")
     match failure.verdict:
         case Verdict.RETRY:
-            return _retry_or_give_up(row, at, failure, policy, policy.max_retries)
+            return _retry_or_give_up(row, moment, failure, policy, policy.max_retries)
         case Verdict.GONE:
-            said_before = row.lease.reason == failure.reason
-            return _retry_or_give_up(row, at, failure, policy, 1 if said_before else policy.max_retries)
+            is_confirmed = row.lease.reason == failure.reason
+            return _retry_or_give_up(row, moment, failure, policy, 1 if is_confirmed else policy.max_retries)
         case Verdict.PERMANENT:
-            return _retry_or_give_up(row, at, failure, policy, 1)
+            return _retry_or_give_up(row, moment, failure, policy, 1)
         case Verdict.LATER:
-            soonest = at.now + policy.backoff
-            when = max(_in_utc(failure.not_before) or at.now + policy.backoff_max, soonest)
-            return _next(row, at, State.PENDING, not_before=when, detail=_describe(failure))
+            soonest = moment.now + policy.backoff
+            when = max(_in_utc(failure.not_before) or moment.now + policy.backoff_max, soonest)
+            return _next(row, moment, State.PENDING, not_before=when, detail=_describe(failure))
         case Verdict.THROTTLED | Verdict.UNFIT:
-            return _next(row, at, State.PENDING, detail=_describe(failure))
+            return _next(row, moment, State.PENDING, detail=_describe(failure))
         case _:
             assert_never(failure.verdict)
 
 
-def release(row: R, at: Moment) -> R:
-    """HELD: given back untouched; nothing is counted."""
+def release(row: R, moment: Moment) -> R:
+    """Give back a held row without counting an attempt."""
     _require(row.lease.state is State.HELD, row, "release")
-    return _next(row, at, State.PENDING, detail=row.lease.detail)
+    return _next(row, moment, State.PENDING, detail=row.lease.detail)
 
 
-def recover(row: R, at: Moment, policy: RetryPolicy) -> R:
-    """Stalled: one try more is counted, and it may be claimed again at once."""
-    _require(is_stalled(row, at.now), row, "recover")
+def recover(row: R, moment: Moment, policy: RetryPolicy) -> R:
+    """Count a failed attempt at a stalled row. It may be claimed again at once."""
+    _require(is_stalled(row, moment.now), row, "recover")
     message = f"{row.lease.holder} did not renew its claim, which ran out at {format_utc(row.lease.until)}"
-    return _retry_at_once(row, at, Failure(verdict=Verdict.RETRY, reason="stalled", message=message), policy)
+    return _retry_at_once(row, moment, Failure(verdict=Verdict.RETRY, reason="stalled", message=message), policy)
 
 
-def fail_orphaned(row: R, at: Moment, policy: RetryPolicy) -> R:
-    """HELD by a worker that is known to be dead, as it died in an attempt: as `recover`, before the lease runs out."""
-    _require(row.lease.state is State.HELD, row, "bereave")
+def fail_orphaned(row: R, moment: Moment, policy: RetryPolicy) -> R:
+    """Count a failed attempt at a row whose worker died during it, before the lease expires."""
+    _require(row.lease.state is State.HELD, row, "fail as orphaned")
     message = f"{row.lease.holder} was killed during the attempt"
-    return _retry_at_once(row, at, Failure(verdict=Verdict.RETRY, reason="killed", message=message), policy)
+    return _retry_at_once(row, moment, Failure(verdict=Verdict.RETRY, reason="killed", message=message), policy)
 
 
-def requeue(row: R, at: Moment) -> R:
-    """DONE, ERROR or DEAD: as if it had never been tried."""
+def requeue(row: R, moment: Moment) -> R:
+    """Reset a settled row: pending, with no failed attempts."""
     _require(row.lease.state in {State.DONE, State.ERROR, State.DEAD}, row, "requeue")
-    return _next(row, at, State.PENDING, tries=0)
+    return _next(row, moment, State.PENDING, tries=0)
 
 
-def retry_now(row: R, at: Moment, policy: RetryPolicy) -> R | None:
-    """Somebody asks for the row now: PENDING loses its pause, what is settled is as if it had never been tried.
+def retry_now(row: R, moment: Moment, policy: RetryPolicy) -> R | None:
+    """Make the row due: end the pause of a pending row, reset a settled one, recover a stalled one.
 
-    What a worker holds stays with it (None), until its lease has run out.
+    None for a row that a worker holds.
     """
     match row.lease.state:
         case State.HELD:
-            return recover(row, at, policy) if is_stalled(row, at.now) else None
+            return recover(row, moment, policy) if is_stalled(row, moment.now) else None
         case State.PENDING:
-            return _next(row, at, State.PENDING, detail=row.lease.detail)
+            return _next(row, moment, State.PENDING, detail=row.lease.detail)
         case State.DONE | State.ERROR | State.DEAD:
-            return requeue(row, at)
+            return requeue(row, moment)
         case _:
             assert_never(row.lease.state)
 
 
-def apply_request(row: R, at: Moment) -> R | None:
-    """What a person asked for through Status, where that makes sense; None where it is ignored, as on a row that is held."""
+def apply_request(row: R, moment: Moment) -> R | None:
+    """Apply the status that a person typed. None where it is ignored, as on a row that is held."""
     settled = {State.DONE, State.ERROR, State.DEAD}
     match row.requested_status:
         case Status.PENDING if row.lease.state in settled:
-            return requeue(row, at)
+            return requeue(row, moment)
         case Status.DONE if row.lease.state in {State.PENDING, State.ERROR, State.DEAD}:
-            return _next(row, at, State.DONE, detail=SKIPPED)
+            return _next(row, moment, State.DONE, detail=SKIPPED)
         case Status.ERROR if row.lease.state in {State.PENDING, State.DONE}:
-            return _next(row, at, State.ERROR, detail="by-hand: kept away from workers")
+            return _next(row, moment, State.ERROR, detail="by-hand: kept away from workers")
         case _:
             return None
 
 
 def backoff_seconds(tries: int, jitter: float, policy: RetryPolicy) -> float:
-    """The pause after that many failed attempts: doubling, bounded, up to half of it taken off by the jitter."""
+    """Return the pause after that many failed attempts: doubling, bounded, less up to half of it by the jitter."""
     longest = policy.backoff_max.total_seconds()
     doubled = policy.backoff.total_seconds() * float(2 ** min(tries - 1, 32))
     return min(doubled, longest) * (1 - jitter / 2)
 
 
 def _describe(failure: Failure) -> str:
-    """The reason, what was said, and what a person can do about it, if there is room."""
+    """Return the reason, the message, and advice if there is room for it."""
     text = truncate(str(failure))
-    more = advice(failure.reason)
-    if not more or len(text) + len(more) + len(_ADVICE) > DETAIL_MAX_CHARACTERS:
+    hint = advice(failure.reason)
+    if not hint or len(text) + len(hint) + len(_HINT) > DETAIL_MAX_CHARACTERS:
         return text
-    return f"{text}{_ADVICE if failure.message else ': '}{more}"
+    return f"{text}{_HINT if failure.message else ': '}{hint}"
 
 
-_ADVICE = " → "
+_HINT = " → "
 
 
-def _in_utc(moment: datetime | None) -> datetime | None:
-    """A processor may have said a time without a zone: it means UTC."""
-    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+def _in_utc(time: datetime | None) -> datetime | None:
+    """Return the time with a zone. A processor may give one without: it means UTC."""
+    return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
 
 
-def _retry_at_once(row: R, at: Moment, failure: Failure, policy: RetryPolicy) -> R:
-    """Counted, with no pause: nothing says that the row is to blame."""
-    at_once = replace(policy, backoff=timedelta(0), backoff_max=timedelta(0))
-    return _retry_or_give_up(row, at, failure, at_once, policy.max_retries)
+def _retry_at_once(row: R, moment: Moment, failure: Failure, policy: RetryPolicy) -> R:
+    """Count a failed attempt without a pause: the row may not be the cause."""
+    without_pause = replace(policy, backoff=timedelta(0), backoff_max=timedelta(0))
+    return _retry_or_give_up(row, moment, failure, without_pause, policy.max_retries)
 
 
-def _retry_or_give_up(row: R, at: Moment, failure: Failure, policy: RetryPolicy, max_tries: int | None) -> R:
+def _retry_or_give_up(row: R, moment: Moment, failure: Failure, policy: RetryPolicy, max_tries: int | None) -> R:
     tries = row.lease.tries + 1
     detail = _describe(failure)
     if max_tries is not None and tries >= max_tries:
-        hopeless = State.DEAD if isinstance(row, VideoTask) else State.ERROR
-        return _next(row, at, hopeless, tries=tries, detail=detail)
-    pause = timedelta(milliseconds=round(backoff_seconds(tries, at.jitter, policy) * 1000))  # as exact as a lease word
-    return _next(row, at, State.PENDING, tries=tries, not_before=at.now + pause if pause else None, detail=detail)
+        given_up = State.DEAD if isinstance(row, VideoTask) else State.ERROR
+        return _next(row, moment, given_up, tries=tries, detail=detail)
+    pause = timedelta(
+        milliseconds=round(backoff_seconds(tries, moment.jitter, policy) * 1000)
+    )  # as exact as an encoded lease
+    return _next(
+        row, moment, State.PENDING, tries=tries, not_before=moment.now + pause if pause else None, detail=detail
+    )
 
 
 def _next(
     row: R,
-    at: Moment,
+    moment: Moment,
     state: State,
     *,
     tries: int | None = None,
@@ -249,7 +253,7 @@ def _next(
     until: datetime | None = None,
     detail: str | None = None,
 ) -> R:
-    """The row with its next lease. While it is held, why it failed last stays known: GONE is believed the second time."""
+    """Return the row with its next lease. A held row keeps the detail of its last failure, so that GONE can be confirmed."""
     kept_detail = row.lease.detail if state is State.HELD else ""
     lease = Lease(
         version=row.lease.version + 1,
@@ -259,7 +263,7 @@ def _next(
         holder=holder,
         until=until,
         detail=kept_detail if detail is None else detail,
-        nonce=at.nonce,
+        nonce=moment.nonce,
     )
     return replace(row, lease=lease, requested_status=None)
 

@@ -1,4 +1,4 @@
-"""Rows as a person means them ("what failed as private, of this accent"), and what becomes of them. Pure; the queue acts."""
+"""Rows that a person selects ("those that failed as private, of this accent"). Pure; maintenance.py changes them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from youtube_download_coordinator.models import Row, State, Status, VideoTask
 from youtube_download_coordinator.queue.store import Where
 
 _STATE = {Status.PENDING: State.PENDING, Status.IN_PROGRESS: State.HELD, Status.DONE: State.DONE}
-"""What a store can look for itself; `error` may be two states."""
+"""The states that a store can filter by; `error` may be two states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Every condition that is given must hold. Of words, capitals do not matter."""
+    """Conditions that must all hold. Case does not matter."""
 
     ids: Sequence[int] | None = None
     status: Status | None = None
@@ -24,14 +24,14 @@ class Selection:
     source_id: int | None = None
     """Videos listed from this source."""
     reason: str | None = None
-    """The word at the front of LastError."""
+    """The word at the beginning of LastError."""
     text: str | None = None
-    """Stands somewhere in the row, in whatever column."""
+    """Text that any column of the row contains."""
     with_done: bool = True
-    """Whether rows that are done are meant too."""
+    """Whether rows that are done may be selected."""
 
     def where(self) -> Where:
-        """What a store looks for; of that, `matches` says what is meant."""
+        """Return the conditions that a store can check. `matches` checks the rest."""
         return Where(state=_STATE.get(self.status) if self.status else None, ids=self.ids)
 
     def matches(self, row: Row) -> bool:
@@ -47,20 +47,20 @@ class Selection:
         )
 
     def _is_in(self, row: Row) -> bool:
-        wanted = (self.text or "").casefold()
-        return any(wanted in str(cell).casefold() for cell in row.columns().values() if cell is not None)
+        text = (self.text or "").casefold()
+        return any(text in str(cell).casefold() for cell in row.columns().values() if cell is not None)
 
 
 class ChangeResult(StrEnum):
-    """What became of a row that a person asked for."""
+    """The result of a change that a person asked for, for one row."""
 
     CHANGED = "changed"
     HELD = "held"
-    """A worker holds it: it is left alone."""
+    """A worker holds the row, so it was left alone."""
     ALREADY = "already"
-    """It was so before."""
+    """The row was in that state already."""
     MISSED = "missed"
-    """Somebody else changed it at that very moment."""
+    """Somebody else changed the row at the same moment."""
 
 
 def _same(wanted: str | None, text: str) -> bool:

@@ -1,7 +1,7 @@
-"""Which of a source's videos become rows: what a person says in columns of Sources, or for all sources in settings. Pure.
+"""Filters: which of a source's videos become rows, set in columns of Sources or, for all sources, in settings. Pure.
 
-A list tells little of a video before anybody has opened it (`Candidate`). A filter keeps what it cannot judge: a short has no
-duration, most lists have no dates. Only its kind is always known.
+A list contains little about each video (`Candidate`). A filter keeps a video it cannot judge: a short has no duration, most
+lists have no dates. Only the kind is always known.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
     import regex
 
 TITLE_MATCH_SECONDS = 1.0
-"""For one title. Anybody may write a TitleMatch, and some need longer than the universe has."""
+"""The time limit for one title: anybody may write a TitleMatch, and some never end."""
 
 
 class VideoKind(StrEnum):
-    """What `Kinds` names."""
+    """The words of the column `Kinds`."""
 
     VIDEOS = "videos"
     SHORTS = "shorts"
     STREAMS = "streams"
-    """Running, finished and coming live streams."""
+    """Running, finished and upcoming live streams."""
     MEMBERS = "members"
-    """Videos that only paying members of a channel may see, whatever else they are."""
+    """Videos for paying members of a channel, whatever else they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """What a list says of a video."""
+    """A video as a list describes it."""
 
     kind: VideoKind = VideoKind.VIDEOS
     title: str = ""
     duration_seconds: int | None = None
     published: datetime | None = None
-    """Approximate: YouTube says "3 weeks ago"."""
+    """Approximate: YouTube gives "3 weeks ago"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,20 +55,20 @@ class Filters:
     max_duration_seconds: float | None = None
     title_match: regex.Pattern[str] | None = None
     first_videos: int | None = None
-    """Of a list that is read for the first time, no more than this many; of a channel's tabs the newest of each."""
+    """At most this many of a list that is read for the first time; of a channel, the newest of each tab."""
     newer_than: datetime | timedelta | None = None
 
     @classmethod
     def of(cls, source: Source, defaults: Mapping[str, str]) -> Filters:
-        """What holds for a source. Raises BadFilter, also for a RefreshHours that cannot be read."""
+        """Return the filters of a source. Raises BadFilter, also for an invalid RefreshHours."""
         if hours := source.custom_column(REFRESH_HOURS):
             read_column(REFRESH_HOURS, hours)
-        return cls.read(said_of(source, defaults))
+        return cls.read(column_texts(source, defaults))
 
     @classmethod
-    def read(cls, said: Mapping[str, str]) -> Filters:
-        """The filters that columns say, by their names; what is empty or missing does not filter. Raises BadFilter."""
-        filters = cls(**{_FIELDS[column]: read_column(column, text) for column, text in said.items() if text})
+    def read(cls, texts: Mapping[str, str]) -> Filters:
+        """Parse filters from texts by column name. An empty or missing text does not filter. Raises BadFilter."""
+        filters = cls(**{_FIELDS[column]: read_column(column, text) for column, text in texts.items() if text})
         least, most = filters.min_duration_seconds, filters.max_duration_seconds
         if least is not None and most is not None and least > most:
             raise BadFilter(f"MinDuration ({least:g} s) is more than MaxDuration ({most:g} s): no video would be left")
@@ -76,8 +76,8 @@ class Filters:
 
     @property
     def text(self) -> str:
-        """One line that is the same for the same filters: what a source was listed with."""
-        said = {
+        """The filters as one line, equal for equal filters: the value of ListedWith."""
+        texts = {
             "Kinds": ",".join(kind for kind in VideoKind if kind in self.kinds),
             "MinDuration": _number_text(self.min_duration_seconds),
             "MaxDuration": _number_text(self.max_duration_seconds),
@@ -85,14 +85,14 @@ class Filters:
             "FirstVideos": _number_text(self.first_videos),
             "NewerThan": _time_text(self.newer_than),
         }
-        return " ".join(f"{column}={text}" for column, text in said.items() if text)
+        return " ".join(f"{column}={text}" for column, text in texts.items() if text)
 
     def since(self, now: datetime) -> datetime | None:
-        """The oldest moment that NewerThan lets through."""
+        """Return the oldest time that NewerThan lets through."""
         return now - self.newer_than if isinstance(self.newer_than, timedelta) else self.newer_than
 
-    def leaves_out(self, video: Candidate, *, kinds: frozenset[VideoKind], since: datetime | None) -> bool:
-        """Whether a video gets no row. `kinds`: those of this list, which may be one by its very name."""
+    def excludes(self, video: Candidate, *, kinds: frozenset[VideoKind], since: datetime | None) -> bool:
+        """Return whether a video gets no row. `kinds` are those of this list, such as a channel's tab of shorts."""
         return (
             video.kind not in kinds
             or self._duration_is_wrong(video.duration_seconds)
@@ -123,10 +123,10 @@ def is_too_old(video: Candidate, since: datetime | None) -> bool:
     return since is not None and video.published is not None and video.published < since
 
 
-# -- what a person writes
+# -- parsing columns
 
 OFF = frozenset(("off", "any"))
-"""Said in a column, it lifts the setting's filter for this source."""
+"""Words that remove the setting's filter for one source."""
 _MAX_SECONDS = 366 * 86400
 _UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)? ?(?:d|h|m|s|hours?|min|minutes?|sec|seconds?) ?)+")
@@ -135,33 +135,33 @@ _AGE = re.compile(r"(\d{1,5}) ?(d|days?|w|weeks?|months?|y|years?)")
 
 
 def read_column(column: str, text: str) -> Any:
-    """What a text in one of our columns means. Raises BadFilter, in a line that names the column and what may be written."""
+    """Parse the text of a filter column. Raises BadFilter; its message names the column and what may be written."""
     try:
         return COLUMNS[column](text.strip())
     except ValueError as error:
         raise BadFilter(f"{column}: {error}") from None
 
 
-def checked(column: str, said: object) -> str:
-    """The text as it is, when it can be read. Raises BadFilter."""
-    text = str(said).strip()
+def validated(column: str, value: object) -> str:
+    """Return the value as text if it can be parsed. Raises BadFilter."""
+    text = str(value).strip()
     if text:
         read_column(column, text)
     return text
 
 
-def said_of(source: Source, defaults: Mapping[str, str]) -> dict[str, str]:
-    """What holds for a source by column: its own cell, else the setting."""
+def column_texts(source: Source, defaults: Mapping[str, str]) -> dict[str, str]:
+    """Return the texts of the filter columns for a source: its own cell, else the setting."""
     return {column: source.custom_column(column) or defaults.get(column, "") for column in _FIELDS}
 
 
-def canonical(name: str) -> str | None:
-    """One of our columns by a name that may be written in capitals or not."""
+def filter_column(name: str) -> str | None:
+    """Return the filter column of this name, in any case, or None."""
     return next((column for column in COLUMNS if column.casefold() == name.strip().casefold()), None)
 
 
 def _seconds(text: str) -> float | None:
-    """`90`, `90s`, `5m`, `1h30m`, `1:02:03`; None for off."""
+    """Parse `90`, `90s`, `5m`, `1h30m` or `1:02:03`; None for off."""
     plain = text.lower()
     if plain in OFF:
         return None
@@ -173,12 +173,12 @@ def _seconds(text: str) -> float | None:
     elif _DURATION.fullmatch(plain):
         seconds = sum(float(n) * _UNIT_SECONDS[unit] for n, unit in re.findall(r"(\d+(?:\.\d+)?) ?([a-z])", plain))
     if not 0 <= seconds <= _MAX_SECONDS:
-        raise ValueError(f"{text!r} is no duration; write seconds, 90s, 5m, 1:02:03, or off")
+        raise ValueError(f"{text!r} is not a duration; write seconds, 90s, 5m, 1:02:03, or off")
     return seconds or None
 
 
 def _pattern(text: str) -> regex.Pattern[str] | None:
-    """A regular expression that is looked for anywhere in a title, whatever its capitals."""
+    """Compile a regular expression to search in titles, in any case; None for off."""
     if text.lower() in OFF:
         return None
     import regex  # 30 ms, which only those who use it pay
@@ -186,11 +186,11 @@ def _pattern(text: str) -> regex.Pattern[str] | None:
     try:
         return regex.compile(text, regex.IGNORECASE)
     except (regex.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from None
+        raise ValueError(f"{text!r} is not a regular expression: {error}") from None
 
 
 def _kinds(text: str) -> frozenset[VideoKind]:
-    """`videos, shorts`; one of them may stand in the singular, and `live` for streams."""
+    """Parse `videos, shorts`. The singular is accepted, and `live` for streams."""
     words = [word for word in re.split(r"[\s,;+]+", text.lower()) if word]
     if words in (["all"], ["any"]):
         return frozenset(VideoKind)
@@ -204,20 +204,20 @@ def _kinds(text: str) -> frozenset[VideoKind]:
 
 
 def _first(text: str) -> int | None:
-    """A number of videos; None for off."""
+    """Parse a number of videos; None for off."""
     if text.lower() in OFF:
         return None
     if not re.fullmatch(r"[1-9]\d{0,8}", text):
-        raise ValueError(f"{text!r} is no number of videos from 1 on; write 100, or off")
+        raise ValueError(f"{text!r} is not a number of videos from 1 on; write 100, or off")
     return int(text)
 
 
 def _age(text: str) -> datetime | timedelta | None:
-    """`2026-01-31` or `30 days`; None for off."""
+    """Parse `2026-01-31` or `30 days`; None for off."""
     if text.lower() in OFF:
         return None
-    if found := _AGE.fullmatch(text.lower()):
-        return timedelta(days=min(int(found[1]) * _UNIT_DAYS[found[2][0]], 36500))
+    if age := _AGE.fullmatch(text.lower()):
+        return timedelta(days=min(int(age[1]) * _UNIT_DAYS[age[2][0]], 36500))
     try:
         day = datetime.fromisoformat(text)
     except ValueError:
@@ -244,7 +244,7 @@ COLUMNS: Mapping[str, Callable[[str], Any]] = {
     "NewerThan": _age,
     REFRESH_HOURS: refresh_hours,
 }
-"""Every column of Sources that a person may add for us, and how it is read."""
+"""Every optional column of Sources that a person may add, and its parser."""
 
 
 def _number_text(number: float | None) -> str:

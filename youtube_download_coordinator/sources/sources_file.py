@@ -1,7 +1,7 @@
-"""Sources from a text file: a line each, `URL|Accent|Type`; Accent and Type may be left out.
+"""Sources from a text file with one source a line, `URL|Accent|Type`; Accent and Type may be omitted.
 
-Empty lines, lines that begin with `#` and a header line `URL|Accent|Type` are passed over. A line that does not parse is
-named with its number and costs the other lines nothing.
+Empty lines, lines that begin with `#` and a header line `URL|Accent|Type` are skipped. A line that does not parse is reported
+with its number; the other lines are still added.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from youtube_download_coordinator.models import SHEET_COLUMNS, Lease, Source
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.maintenance import batches
 from youtube_download_coordinator.queue.store import SOURCES, Store
-from youtube_download_coordinator.sources.filters import COLUMNS, canonical, read_column
+from youtube_download_coordinator.sources.filters import COLUMNS, filter_column, read_column
 from youtube_download_coordinator.sources.urls import source_target
 from youtube_download_coordinator.text import did_you_mean, sanitize
 
 NO_LEASE = Lease(nonce="")
-"""Stands in a row until the queue inserts it."""
+"""The lease of a row until the queue inserts it."""
 LINE_MAX_CHARACTERS = 10_000
 PROBLEMS_KEPT = 1000
-"""A file of another kind has a problem in every line; the rest of them is only counted."""
+"""A file of another format has a problem in every line; further ones are only counted."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Ingested:
-    """What became of a file's lines."""
+    """The results of adding a file's lines."""
 
     added: int = 0
     known: int = 0
     bad: int = 0
     full: bool = False
-    """The store had no room for the rest of them."""
+    """The store had no room for the remaining lines."""
     problems: list[str] = field(default_factory=list)
-    """One line each, with the line's number; the first of them."""
+    """The first problems, one line each with its line number."""
 
     @property
     def failed(self) -> bool:
-        """Whether any line of the file is not in the queue now."""
+        """Whether any line of the file was not added."""
         return self.full or self.bad > 0
 
     def __str__(self) -> str:
@@ -51,40 +51,40 @@ class Ingested:
 
 
 def new_source(url: str, accent: str = "", type_: str = "", *, allow_other_sites: bool = False) -> Source:
-    """A source to insert. Raises BadUrl."""
+    """Return a source to insert. Raises BadUrl."""
     target = source_target(url, allow_other_sites=allow_other_sites)
     accent, type_ = sanitize(accent).strip(), sanitize(type_).strip()
     return Source(url=target.url, key=target.key, accent=accent, type=type_, lease=NO_LEASE)
 
 
-def with_columns(source: Source, said: Mapping[str, str], store: Store) -> Source:
-    """The source with texts in columns of a person's own, which are made in a sheet when they are filters or RefreshHours.
+def with_columns(source: Source, texts: Mapping[str, str], store: Store) -> Source:
+    """Return the source with texts in custom columns. Columns of filters and RefreshHours are added to a sheet.
 
-    Raises BadFilter; UserError for a column that is not there and not ours to make, or that is named nearly as one of ours.
+    Raises BadFilter; UserError for any other column that does not exist, and for a misspelt filter.
     """
-    there = store.custom_columns(SOURCES)
+    existing = store.custom_columns(SOURCES)
     extra: dict[str, str] = {}
-    for name, text in said.items():
-        column = canonical(name)
+    for name, text in texts.items():
+        column = filter_column(name)
         if column and text.strip():
             read_column(column, text)
-        extra[_column(name, column, there)] = sanitize(text).strip()
-    if missing := [column for column in extra if there is not None and column not in there]:
+        extra[_column_name(name, column, existing)] = sanitize(text).strip()
+    if missing := [column for column in extra if existing is not None and column not in existing]:
         store.add_columns(SOURCES, missing)
     return replace(source, extra=extra)
 
 
-def _column(name: str, ours: str | None, there: Collection[str] | None) -> str:
-    """The name of a column as it is written where there are columns."""
+def _column_name(name: str, filter_name: str | None, existing: Collection[str] | None) -> str:
+    """Return the name of a custom column as it is spelled in the store, or as it is to be added. Raises UserError."""
     name = sanitize(name).strip()
-    written = next((each for each in there or () if each.strip().casefold() == name.casefold()), None)
-    if written or ours:
-        return written or ours or name
+    spelled = next((column for column in existing or () if column.strip().casefold() == name.casefold()), None)
+    if spelled or filter_name:
+        return spelled or filter_name or name
     if name.casefold() in {column.casefold() for column in (*Source.column_names(), *SHEET_COLUMNS)} or not name:
         raise UserError(f"{name or 'a column without a name'} cannot be set: it is the coordinator's own")
-    if meant := did_you_mean(name, COLUMNS):
-        raise UserError(f"there is no column {name}{meant}")
-    if there is not None:
+    if suggestion := did_you_mean(name, COLUMNS):
+        raise UserError(f"there is no column {name}{suggestion}")
+    if existing is not None:
         raise UserError(f"there is no column {name} in the tab of the sources: add it there, or leave it out")
     return name
 
@@ -92,7 +92,7 @@ def _column(name: str, ours: str | None, there: Collection[str] | None) -> str:
 def ingest_file(queue: Queue, path: Path, *, allow_other_sites: bool = False) -> Ingested:
     """Insert the sources of a file that are not known yet. Raises SourcesFileError when it cannot be read.
 
-    That the store is full is one of its problems: those who process what is there need not stop for it.
+    A full store is reported as a problem and not raised: workers can still process the rows it has.
     """
     result = Ingested()
     try:
@@ -130,7 +130,7 @@ def _source(line: str, allow_other_sites: bool) -> Source:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines without their ends. Undecodable bytes show as U+FFFD, so that one bad line costs no other."""
+    """Yield numbered lines without line ends. Undecodable bytes become U+FFFD, so that one bad line affects no other."""
     try:
         with path.open("rb") as file:
             encoding = "utf-16" if file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} else "utf-8-sig"
@@ -141,10 +141,10 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _numbered(text: TextIO) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers. Of one that is too long only the beginning, so that no file fills the memory."""
-    number, goes_on = 1, False
+    """Yield lines with their numbers, only the beginning of a line that is too long, so that no file fills the memory."""
+    number, is_continued = 1, False
     while part := text.readline(LINE_MAX_CHARACTERS + 2):
-        if not goes_on:
+        if not is_continued:
             yield number, part if len(part) > LINE_MAX_CHARACTERS + 1 else part.strip()
-        goes_on = not part.endswith("\n")
-        number += not goes_on
+        is_continued = not part.endswith("\n")
+        number += not is_continued

@@ -1,6 +1,6 @@
-"""Canonical keys: what makes two addresses the same source or the same video. Pure; no network.
+"""Canonical keys, which are equal for addresses of the same source or the same video. Pure; no network.
 
-| what a person may write | key | url |
+| address | key | url |
 |---|---|---|
 | watch?v=, youtu.be/, shorts/, live/, embed/, v/, e/, a bare ID of 11 characters | `yt:v:ID` | watch?v=ID |
 | playlist?list=, watch?v=&list=, embed/videoseries?list=, browse/VL, a bare PL... | `yt:p:LIST` | playlist?list=LIST |
@@ -8,8 +8,7 @@
 | @handle, c/name, user/name, /name [/tab] | `yt:a:@handle[/tab]`, lower case | the same |
 | other sites, when they are allowed | `url:` and the address | the address |
 
-The channel behind an alias is known after one request only (youtube/listing.py); `channel_of` then says what the alias
-stands for.
+Finding the channel of an alias takes one request (youtube/listing.py); `channel_of` then returns the alias's target.
 """
 
 from __future__ import annotations
@@ -26,26 +25,26 @@ from youtube_download_coordinator.models import is_mix
 from youtube_download_coordinator.text import truncate
 
 MAX_CHARACTERS = 8000
-"""Of an address; longer ones are a mistake."""
+"""The longest accepted address; a longer one is a mistake."""
 SMUGGLE = "#__youtubedl_smuggle="
-"""yt-dlp's suffix of facts for itself: kept for the worker, left out of the key."""
+"""The suffix in which yt-dlp passes data to itself: kept in the URL, left out of the key."""
 
 
 class Kind(StrEnum):
-    """What an address leads to."""
+    """The kind of page that an address leads to."""
 
     VIDEO = "video"
     PLAYLIST = "playlist"
     CHANNEL = "channel"
     ALIAS = "alias"
-    """A name of a channel whose ID is not known yet."""
+    """The name of a channel whose ID is not known yet."""
     OTHER = "other"
     """An address of another site: a page, a feed or a video."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An address as it is kept: `key` for comparing, `url` for yt-dlp."""
+    """A parsed address: `key` to compare, `url` for yt-dlp."""
 
     kind: Kind
     key: str
@@ -53,17 +52,17 @@ class Target:
 
     @property
     def is_whole_channel(self) -> bool:
-        """Whether it is a channel with all its tabs."""
+        """Whether the target is a channel with all its tabs."""
         return self.kind in (Kind.CHANNEL, Kind.ALIAS) and not self.tab
 
     @property
     def tab(self) -> str:
-        """The tab of a channel that it is, `videos` or `shorts`; empty for everything else."""
-        return self.key[found.end() :] if (found := _KEY_WITH_TAB.match(self.key)) else ""
+        """The tab if the target is a tab of a channel (`videos`, `shorts`), else empty."""
+        return self.key[prefix.end() :] if (prefix := _KEY_WITH_TAB.match(self.key)) else ""
 
     @property
     def is_mix(self) -> bool:
-        """Whether it is a list that YouTube makes up as one listens: it never ends."""
+        """Whether the target is a list that YouTube makes up without end."""
         return is_mix(self.key)
 
 
@@ -71,30 +70,30 @@ _KEY_WITH_TAB = re.compile(r"yt:[ac]:(?:c/|user/)?+[^/]+/")
 
 
 def source_target(text: str, *, allow_other_sites: bool = False) -> Target:
-    """Read what a person wrote as a source: a channel, a playlist or a video. In watch?v=&list= the list stands.
+    """Parse the address of a source: a channel, a playlist or a video. For watch?v=&list= it is the list.
 
-    Raises BadUrl, with one line that says what is wrong and what to do.
+    Raises BadUrl; its message is one line with what is wrong and what to do.
     """
     return _target(text, prefer_list=True, allow_other_sites=allow_other_sites)
 
 
 def video_target(text: str, *, allow_other_sites: bool = False) -> Target:
-    """Read the address of one video. In watch?v=&list= the video stands.
+    """Parse the address of one video. For watch?v=&list= it is the video.
 
     Raises BadUrl, also for a playlist or a channel.
     """
     target = _target(text, prefer_list=False, allow_other_sites=allow_other_sites)
     if target.kind not in (Kind.VIDEO, Kind.OTHER):
-        raise BadUrl(f"{_shown(text)} is a {_SPOKEN[target.kind]}, not a video: add it as a source")
+        raise BadUrl(f"{_shown(text)} is a {_KIND_NAMES[target.kind]}, not a video: add it as a source")
     return target
 
 
 def channel_of(alias: Target, channel_id: str) -> Target | None:
-    """What an alias stands for, when YouTube has said its channel's ID; None when that is none."""
+    """Return the channel of an alias, given the channel ID that YouTube returned. None if that is not a channel ID."""
     return _channel(channel_id, alias.tab) if _CHANNEL_ID.match(channel_id) else None
 
 
-_SPOKEN = {Kind.PLAYLIST: "playlist", Kind.CHANNEL: "channel", Kind.ALIAS: "channel"}
+_KIND_NAMES = {Kind.PLAYLIST: "playlist", Kind.CHANNEL: "channel", Kind.ALIAS: "channel"}
 
 
 def _target(text: str, *, prefer_list: bool, allow_other_sites: bool) -> Target:
@@ -114,7 +113,7 @@ def _target(text: str, *, prefer_list: bool, allow_other_sites: bool) -> Target:
     return _other(split, smuggled)
 
 
-# -- what everything has in common
+# -- shared by all addresses
 
 _INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]")
 _NEVER = re.compile(r"[\s\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -123,37 +122,39 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?!\d+(?:[/?#]|$))")
 
 
 def _shown(text: str) -> str:
-    """The text as a message repeats it: one short line, also when it cannot be printed."""
+    """Return the text for a message: one short line, escaped if it is not printable."""
     return ascii(truncate(text, 120)) if not text.isprintable() else f"“{truncate(text, 120)}”"
 
 
 def _clean(text: str) -> str:
-    """Without what comes along when an address is copied: blanks, quotes, zero-width characters."""
+    """Remove what is copied along with an address: spaces, quotes, zero-width characters. Raises BadUrl."""
     clean = _INVISIBLE.sub("", text).strip().strip(_QUOTES).strip()
     if not clean:
         raise BadUrl("empty: give the address of a YouTube channel, playlist or video")
     if len(clean) > MAX_CHARACTERS:
-        raise BadUrl(f"{_shown(clean)} is longer than {MAX_CHARACTERS} characters: that is no address")
+        raise BadUrl(f"{_shown(clean)} is longer than {MAX_CHARACTERS} characters: that is not an address")
     if _NEVER.search(clean):
-        raise BadUrl(f"{_shown(clean)} has a blank or a character in it that no address has: one address per line")
+        raise BadUrl(
+            f"{_shown(clean)} contains a space or a character that addresses cannot contain: one address per line"
+        )
     return clean
 
 
 def _split(clean: str) -> SplitResult:
-    """The parts of an http address; a missing scheme is https."""
+    """Split an http address; a missing scheme means https. Raises BadUrl."""
     scheme = _SCHEME.match(clean)
     if scheme and scheme[1].lower() not in ("http", "https"):
-        raise BadUrl(f"{_shown(clean)}: {scheme[1]}: is never taken; give an https:// address")
+        raise BadUrl(f"{_shown(clean)}: {scheme[1]}: is never accepted; give an https:// address")
     rest = re.sub(r"^(?:https?:)?//", "", clean, flags=re.IGNORECASE)
     if scheme and rest == clean:
-        raise BadUrl(f"{_shown(clean)} is no address: two slashes are missing after {scheme[0]}")
+        raise BadUrl(f"{_shown(clean)} is not an address: two slashes are missing after {scheme[0]}")
     try:
         split = urlsplit(f"{scheme[1].lower() if scheme else 'https'}://{rest}")
         port = split.port
     except ValueError as error:
-        raise BadUrl(f"{_shown(clean)} is no address: {truncate(str(error), 80)}") from None
+        raise BadUrl(f"{_shown(clean)} is not an address: {truncate(str(error), 80)}") from None
     if port == 0:
-        raise BadUrl(f"{_shown(clean)} is no address: there is no port 0")
+        raise BadUrl(f"{_shown(clean)} is not an address: there is no port 0")
     _check_host(clean, split)
     return split
 
@@ -162,11 +163,11 @@ _HOST = re.compile(r"(?=.{1,253}\Z)(?:localhost|[a-z0-9_-]+(?:\.[a-z0-9_-]+)+)\.
 
 
 def _check_host(clean: str, split: SplitResult) -> None:
-    """Refuse hosts that are not what they look like."""
+    """Raise BadUrl for hosts that are not what they look like."""
     host = split.hostname or ""
     if "@" in split.netloc:
         raise BadUrl(
-            "an address with a user name or a password in it is not taken: leave out what is before the @ of the host"
+            "an address with a user name or a password is not accepted: leave out what is before the @ of the host"
         )
     if not host.isascii():
         raise BadUrl(f"{_shown(clean)}: {host!a} is not written in plain letters and may not be what it looks like")
@@ -195,7 +196,7 @@ _NAME = re.compile(r"[^\s/?#&@%:]{1,100}\Z")
 
 _TABS = frozenset(("videos", "streams", "shorts", "live", "playlists", "releases", "podcasts", "courses"))
 _ROOT_TABS = frozenset(("featured", "home", "about", "null"))
-"""Where a browser leaves people who look at a channel: they mean the channel."""
+"""Tabs in a browser's address bar that mean the whole channel."""
 _PRIVATE_LISTS = {
     "WL": "Watch Later", "LL": "the liked videos", "LM": "the liked music", "HL": "the history", "RDMM": "My Mix",
 }  # fmt: skip
@@ -204,7 +205,7 @@ _REFUSED = {
     "results": "a search changes all the time; give channels or playlists",
     "search": "a search changes all the time; give channels or playlists",
     "feed": "a personal feed cannot be listed; give channels or playlists",
-    "post": "a post is no video; give the video's own address",
+    "post": "a post is not a video; give the video's own address",
     "clip": "a clip is a part of a video; give the video's own address",
     "redirect": "this leads away from YouTube; give the address it leads to",
     "watch_videos": "this list is made up in the address; give its videos one by one, or a playlist",
@@ -214,11 +215,11 @@ _NOT_A_NAME = frozenset((
     "account", "t", "upload", "signin", "logout", "about", "premium", "gaming", "movies", "shows", "sports", "ads", "creators",
     "intl", "kids", "redeem", "howyoutubeworks", "img", "vi", "robots.txt", "api", "yt", "youtubei", "logos", "live_chat",
 ))  # fmt: skip
-"""Pages of YouTube's own, which look like a bare channel name."""
+"""Pages of YouTube that look like a bare channel name."""
 
 
 def _bare(clean: str) -> Target | None:
-    """An ID or a handle without any address around it."""
+    """Parse an ID or a handle without an address. None if the text is neither."""
     if re.fullmatch(r"[A-Za-z0-9_-]{11}", clean):
         return _video(clean)
     if _BARE_CHANNEL_ID.match(clean):
@@ -241,7 +242,7 @@ def _channel(channel_id: str, tab: str) -> Target:
 
 def _playlist(list_id: str, video_id: str, text: str) -> Target:
     if not _LIST_ID.match(list_id) and list_id not in _PRIVATE_LISTS:
-        raise BadUrl(f"{_shown(text)}: {_shown(list_id)} is no playlist ID")
+        raise BadUrl(f"{_shown(text)}: {_shown(list_id)} is not a playlist ID")
     private = next((name for known, name in _PRIVATE_LISTS.items() if list_id == known), None)
     if private or list_id.startswith("RDMM"):
         raise BadUrl(
@@ -251,20 +252,20 @@ def _playlist(list_id: str, video_id: str, text: str) -> Target:
 
 
 def _playlist_url(list_id: str, video_id: str) -> str:
-    """A mix has no page of its own: it is opened beside a video, mostly the one that its ID ends with."""
+    """Return the URL of a list. A mix has no page: it is opened with a video, usually the one its ID ends with."""
     if not list_id.startswith("RD") or list_id.startswith("RDCLAK5uy_"):
         return f"https://www.youtube.com/playlist?list={list_id}"
     seed = re.fullmatch(r"RD(?:AMVM|GMEM|QM)?([A-Za-z0-9_-]{11})", list_id)
-    beside = seed[1] if seed else video_id
+    first_video = seed[1] if seed else video_id
     return (
-        f"https://www.youtube.com/watch?v={beside}&list={list_id}"
-        if beside
+        f"https://www.youtube.com/watch?v={first_video}&list={list_id}"
+        if first_video
         else f"https://www.youtube.com/playlist?list={list_id}"
     )
 
 
 class _Address:
-    """One address on YouTube, taken apart."""
+    """One address on YouTube in parts."""
 
     def __init__(self, text: str, split: SplitResult, prefer_list: bool) -> None:
         self._text = text
@@ -294,14 +295,14 @@ class _Address:
     # -- videos and lists
 
     def _video_or_list(self, video: str) -> Target:
-        """The video, or the list that it was seen in, whichever the caller prefers."""
+        """Return the video, or the list it was opened in, whichever the caller prefers."""
         listed = self._query.get("list", "")
         if listed and (self._prefer_list or not video):
-            found = _VIDEO_ID.match(video)
-            return _playlist(listed, found[0] if found else "", self._text)
-        if found := _VIDEO_ID.match(video):
-            return _video(found[0])
-        raise self._bad(f"{_shown(video)} is no video ID of 11 characters" if video else "there is no video ID in it")
+            first_video = _VIDEO_ID.match(video)
+            return _playlist(listed, first_video[0] if first_video else "", self._text)
+        if video_id := _VIDEO_ID.match(video):
+            return _video(video_id[0])
+        raise self._bad(f"{_shown(video)} is not a video ID of 11 characters" if video else "it contains no video ID")
 
     def _watch(self) -> Target:
         return self._video_or_list(self._query.get("v", "") or self._part(1))
@@ -317,7 +318,7 @@ class _Address:
     def _playlist(self) -> Target:
         listed = self._query.get("list", "") or self._query.get("p", "")
         if not listed:
-            raise self._bad("there is no list= in it")
+            raise self._bad("it contains no list=")
         return _playlist(listed, self._query.get("v", ""), self._text)
 
     def _embed(self) -> Target:
@@ -342,7 +343,7 @@ class _Address:
 
     def _channel_tab(self, channel_id: str, tab: str) -> Target:
         if not _CHANNEL_ID.match(channel_id):
-            raise self._bad(f"{_shown(channel_id)} is no channel ID (UC and 22 characters)")
+            raise self._bad(f"{_shown(channel_id)} is not a channel ID (UC and 22 characters)")
         return _channel(channel_id, tab)
 
     def _feeds(self) -> Target:
@@ -371,7 +372,7 @@ class _Address:
 
     def _check_name(self, name: str, prefix: str) -> None:
         if not _NAME.match(name) or not name.isprintable() or (not prefix and name.lower() in _NOT_A_NAME):
-            raise self._bad("there is no channel, playlist or video in it")
+            raise self._bad("it contains no channel, playlist or video")
 
     def _tab(self, index: int) -> str:
         tab = self._part(index).lower()
@@ -384,12 +385,12 @@ class _Address:
     # -- detours
 
     def _attribution_link(self) -> Target:
-        """Follow the address inside, without asking anybody."""
+        """Return the target of the address inside, without a request."""
         inner = self._query.get("u", "")
         split = urlsplit(f"https://www.youtube.com{inner}") if inner.startswith("/") else _split(_clean(inner))
         address = _Address(self._text, split, self._prefer_list)
         if _host(split) not in _YOUTUBE_HOSTS or address._part(0).lower() == "attribution_link":
-            raise self._bad("this does not lead to a page of YouTube; give the address it leads to")
+            raise self._bad("this does not lead to a page on YouTube; give the address it leads to")
         return address.target()
 
 
@@ -419,7 +420,7 @@ _SAFE = "/%:@!$&'()*+,;=~-._"
 
 
 def _other(split: SplitResult, smuggled: str) -> Target:
-    """Another site's address, spelled in one way: https://HOST[:PORT]/path?query."""
+    """Return another site's address in one spelling: https://HOST[:PORT]/path?query."""
     host = f"[{_host(split)}]" if ":" in _host(split) else _host(split)
     default_port = {"http": 80, "https": 443}[split.scheme]
     port = f":{split.port}" if split.port and split.port != default_port else ""

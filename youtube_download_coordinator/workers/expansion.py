@@ -24,7 +24,7 @@ from youtube_download_coordinator.processes import parent
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.admission import Blocked
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
-from youtube_download_coordinator.sources.filters import Filters, canonical, said_of
+from youtube_download_coordinator.sources.filters import Filters, filter_column, column_texts
 from youtube_download_coordinator.sources.sources_file import NO_LEASE
 from youtube_download_coordinator.text import sanitize
 from youtube_download_coordinator.workers.attempts import Attempts
@@ -106,7 +106,7 @@ def list_in_child(source: Source, config: Config) -> Generator[Listed, None, Non
         "url": source.url,
         "network": config.network.to_json(),
         "mix_max_videos": config.mix_max_videos,
-        "filters": said_of(source, config.filters),
+        "filters": column_texts(source, config.filters),
     }
     target = "youtube_download_coordinator.youtube.listing:list_in_child"
     deadline_seconds = config.listing_timeout.total_seconds()
@@ -258,7 +258,7 @@ class _Expander:
         source = self.claim.row
         self._filters = Filters.of(source, self.config.filters)
         if self.queue.store.custom_columns(VIDEO_TASKS) is None:  # nobody has put a column for filters there
-            self._extra = {name: text for name, text in source.extra.items() if not canonical(name)}
+            self._extra = {name: text for name, text in source.extra.items() if not filter_column(name)}
         if is_listed_with(source, self._filters):
             self._rescan = Rescan(known=self.queue.known_videos, is_capped=self._filters.first_videos is not None)
 

@@ -66,7 +66,7 @@ class ListReader:
         self, video: Candidate, filters: Filters, kinds: frozenset[VideoKind], since: datetime | None
     ) -> bool:
         """Whether a video gets a row; counts it."""
-        out = filters.leaves_out(video, kinds=kinds, since=since)
+        out = filters.excludes(video, kinds=kinds, since=since)
         self.page.judged += 1
         self.page.left_out += out
         self.page.too_old += is_too_old(video, since)

@@ -39,7 +39,9 @@ def worker(store: ClockedStore, board: ClockedStore) -> Callable[..., Queue]:
 
     def make(name: str = "host-a/1", **more: Any) -> Queue:
         queue = make_queue(store, name)
-        queue.admission = make_admission(store, name, machine_state=board if name.startswith("host-a/") else None, **more)
+        queue.admission = make_admission(
+            store, name, machine_state=board if name.startswith("host-a/") else None, **more
+        )
         return queue
 
     return make

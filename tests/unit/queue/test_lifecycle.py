@@ -227,14 +227,14 @@ EVENTS: dict[str, Callable[[VideoTask], Row]] = {
     "fail": lambda row: lifecycle.fail(row, AT, failure(Verdict.RETRY), POLICY),
     "release": lambda row: lifecycle.release(row, AT),
     "recover": lambda row: lifecycle.recover(row, AT, POLICY),
-    "bereave": lambda row: lifecycle.fail_orphaned(row, AT, POLICY),
+    "fail as orphaned": lambda row: lifecycle.fail_orphaned(row, AT, POLICY),
     "requeue": lambda row: lifecycle.requeue(row, AT),
-    "be looked at again": lambda row: lifecycle.reschedule(new_source(1, lease=row.lease), AT, POLICY),
+    "be rescheduled": lambda row: lifecycle.reschedule(new_source(1, lease=row.lease), AT, POLICY),
 }
 ALLOWED = {
     State.PENDING: {"claim"},
-    State.HELD: {"renew", "complete", "fail", "release", "bereave"},
-    State.DONE: {"requeue", "be looked at again"},
+    State.HELD: {"renew", "complete", "fail", "release", "fail as orphaned"},
+    State.DONE: {"requeue", "be rescheduled"},
     State.ERROR: {"requeue"},
     State.DEAD: {"requeue"},
 }
@@ -270,7 +270,7 @@ FAILURES = st.builds(
 )
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["claim", "renew", "settle", "release", "recover", "bereave", "requeue", "look again"]),
+        st.sampled_from(["claim", "renew", "settle", "release", "recover", "fail as orphaned", "requeue", "look again"]),
         st.integers(0, 3 * 3600),
         st.floats(0, 1),
         FAILURES | st.builds(Done, result=st.text(max_size=400)),
@@ -304,7 +304,7 @@ def take_held(row: Row, event: str, at: Moment, outcome: Done | Failure, policy:
     if event == "settle":
         new = lifecycle.settle(row, at, outcome, policy)
         return replace(new, checked_at=at.now) if isinstance(new, Source) and isinstance(outcome, Done) else new
-    if event == "bereave":
+    if event == "fail as orphaned":
         return lifecycle.fail_orphaned(row, at, policy)
     if event == "renew":
         return lifecycle.renew(row, at, policy)
@@ -338,7 +338,7 @@ def check_step(old: Row, new: Row, event: str, policy: RetryPolicy) -> None:
     again = event == "requeue" or (event == "look again" and lease.state is State.PENDING)
     assert lease.tries - old.lease.tries in ({-old.lease.tries} if again else {0, 1})
     # Never two that hold, never anything taken from one who holds: only a holder's own step, or time, ends a hold.
-    assert old.lease.state is not State.HELD or event in {"renew", "settle", "release", "recover", "bereave"}
+    assert old.lease.state is not State.HELD or event in {"renew", "settle", "release", "recover", "fail as orphaned"}
     assert old.lease.state is State.HELD or event in {"claim", "requeue", "look again"}
     if policy.max_retries is not None:
         assert lease.tries <= policy.max_retries

@@ -18,7 +18,7 @@ from youtube_download_coordinator.models import NEVER, Done, Failure, Lease, Sou
 from youtube_download_coordinator.queue import Queue, lifecycle
 from youtube_download_coordinator.queue.lifecycle import Moment, RetryPolicy
 from youtube_download_coordinator.queue.maintenance import SCAN_PAGE_ROWS
-from youtube_download_coordinator.queue.refresh import ASKED_AGAIN, next_look, refresh_hours
+from youtube_download_coordinator.queue.refresh import CHECK_INTERVAL, next_look, refresh_hours
 from youtube_download_coordinator.queue.store import SOURCES, Change
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -49,8 +49,8 @@ def test_a_column_goes_before_the_setting(column: str, hours: float) -> None:
 
 @pytest.mark.parametrize("said", ["off", "Never", "0", "0.0"])
 def test_what_is_off_is_asked_again_the_next_day(said: str) -> None:
-    assert next_look(listed(extra={"RefreshHours": said}), NOW, DAY) == NOW + ASKED_AGAIN
-    assert next_look(listed(), NOW, None) == NOW + ASKED_AGAIN
+    assert next_look(listed(extra={"RefreshHours": said}), NOW, DAY) == NOW + CHECK_INTERVAL
+    assert next_look(listed(), NOW, None) == NOW + CHECK_INTERVAL
 
 
 def test_a_column_that_cannot_be_read_makes_it_due() -> None:
@@ -78,10 +78,10 @@ def test_a_source_whose_look_is_not_recorded_is_due() -> None:
 
 @pytest.mark.parametrize("said", ["-1", "nan", "inf", "9000", "daily", "1,5", "24h"])
 def test_what_is_no_number_of_hours_is_refused(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="is no number of hours up to 8784"):
+    with pytest.raises(ValueError, match="is not a number of hours up to 8784"):
         refresh_hours(said)
     monkeypatch.setenv("YDC_REFRESH_AFTER_HOURS", said)
-    with pytest.raises(ConfigError, match=r"refresh_after_hours=.*is no number of hours"):
+    with pytest.raises(ConfigError, match=r"refresh_after_hours=.*is not a number of hours"):
         Config()
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.support.rows import new_source
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import BadFilter, ConfigError
-from youtube_download_coordinator.sources.filters import COLUMNS, Candidate, Filters, VideoKind, canonical, read_column
+from youtube_download_coordinator.sources.filters import COLUMNS, Candidate, Filters, VideoKind, filter_column, read_column
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DEFAULT = frozenset({VideoKind.VIDEOS, VideoKind.SHORTS, VideoKind.STREAMS})
@@ -21,7 +21,7 @@ DEFAULT = frozenset({VideoKind.VIDEOS, VideoKind.SHORTS, VideoKind.STREAMS})
 
 def keeps(said: dict[str, str], **video: Any) -> bool:
     filters = Filters.read(said)
-    return not filters.leaves_out(Candidate(**video), kinds=filters.kinds, since=filters.since(NOW))
+    return not filters.excludes(Candidate(**video), kinds=filters.kinds, since=filters.since(NOW))
 
 
 # --- durations -------------------------------------------------------------------------------------------------------
@@ -42,7 +42,7 @@ def test_durations(text: str, seconds: float | None) -> None:
     "text", ["short", "-5", "5 parsecs", "1:2:3", "1:99:999", "1e3", "nan", "9999999999", "1,5m", "5m x"]
 )
 def test_what_is_no_duration_says_what_may_be_written(text: str) -> None:
-    with pytest.raises(BadFilter, match=r"^MaxDuration: '.*' is no duration; write seconds, 90s, 5m, 1:02:03, or off$"):
+    with pytest.raises(BadFilter, match=r"^MaxDuration: '.*' is not a duration; write seconds, 90s, 5m, 1:02:03, or off$"):
         read_column("MaxDuration", text)
 
 
@@ -69,7 +69,7 @@ def test_titles(pattern: str, kept: bool) -> None:
 
 @pytest.mark.parametrize("text", ["(", "[a", "*", "(?P<x", "a{99999999999}", "\\"])
 def test_what_is_no_regular_expression_is_said(text: str) -> None:
-    with pytest.raises(BadFilter, match=r"^TitleMatch: .* is no regular expression: "):
+    with pytest.raises(BadFilter, match=r"^TitleMatch: .* is not a regular expression: "):
         read_column("TitleMatch", text)
 
 
@@ -152,14 +152,14 @@ def test_a_column_goes_before_the_setting_and_lifts_it_with_off() -> None:
 
 
 def test_a_refresh_interval_that_cannot_be_read_is_said_like_a_filter() -> None:
-    with pytest.raises(BadFilter, match=r"^RefreshHours: 'daily' is no number of hours"):
+    with pytest.raises(BadFilter, match=r"^RefreshHours: 'daily' is not a number of hours"):
         Filters.of(new_source(1, extra={"RefreshHours": "daily"}), {})
 
 
 def test_columns_are_known_in_any_capitals() -> None:
-    assert canonical(" kinds") == "Kinds"
-    assert canonical("REFRESHHOURS") == "RefreshHours"
-    assert canonical("Gender") is None
+    assert filter_column(" kinds") == "Kinds"
+    assert filter_column("REFRESHHOURS") == "RefreshHours"
+    assert filter_column("Gender") is None
 
 
 def test_settings_are_checked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ def test_the_coordinators_own_columns_cannot_be_set(coordinator: Coordinator, na
 
 
 def test_what_cannot_be_read_is_refused_before_the_source_is_added(coordinator: Coordinator) -> None:
-    with pytest.raises(BadFilter, match="MinDuration: 'soon' is no duration"):
+    with pytest.raises(BadFilter, match="MinDuration: 'soon' is not a duration"):
         coordinator.client.add_source(CHANNEL, columns={"MinDuration": "soon"})
     assert coordinator.client.get_sources() == []
 
