@@ -24,7 +24,7 @@ from youtube_download_coordinator.processes import parent
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.admission import Blocked
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
-from youtube_download_coordinator.sources.filters import Filters, filter_column, column_texts
+from youtube_download_coordinator.sources.filters import Filters, column_texts, filter_column
 from youtube_download_coordinator.sources.sources_file import NO_LEASE
 from youtube_download_coordinator.text import sanitize
 from youtube_download_coordinator.workers.attempts import Attempts

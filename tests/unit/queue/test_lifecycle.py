@@ -270,7 +270,9 @@ FAILURES = st.builds(
 )
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["claim", "renew", "settle", "release", "recover", "fail as orphaned", "requeue", "look again"]),
+        st.sampled_from(
+            ["claim", "renew", "settle", "release", "recover", "fail as orphaned", "requeue", "look again"]
+        ),
         st.integers(0, 3 * 3600),
         st.floats(0, 1),
         FAILURES | st.builds(Done, result=st.text(max_size=400)),

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from tests.support.rows import new_source
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import BadFilter, ConfigError
-from youtube_download_coordinator.sources.filters import COLUMNS, Candidate, Filters, VideoKind, filter_column, read_column
+from youtube_download_coordinator.sources.filters import (
+    COLUMNS,
+    Candidate,
+    Filters,
+    VideoKind,
+    filter_column,
+    read_column,
+)
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DEFAULT = frozenset({VideoKind.VIDEOS, VideoKind.SHORTS, VideoKind.STREAMS})
@@ -42,7 +49,9 @@ def test_durations(text: str, seconds: float | None) -> None:
     "text", ["short", "-5", "5 parsecs", "1:2:3", "1:99:999", "1e3", "nan", "9999999999", "1,5m", "5m x"]
 )
 def test_what_is_no_duration_says_what_may_be_written(text: str) -> None:
-    with pytest.raises(BadFilter, match=r"^MaxDuration: '.*' is not a duration; write seconds, 90s, 5m, 1:02:03, or off$"):
+    with pytest.raises(
+        BadFilter, match=r"^MaxDuration: '.*' is not a duration; write seconds, 90s, 5m, 1:02:03, or off$"
+    ):
         read_column("MaxDuration", text)
 
 
