@@ -45,7 +45,8 @@ def test_a_running_fleet(value: str) -> None:
     ("value", "word"),
     [
         ("clear", ControlValue.CLEAR), ("", ControlValue.CLEAR), (" Clear! ", ControlValue.CLEAR), ("ok", ControlValue.CLEAR),
-        ("cooling", ControlValue.COOLING), ("Cool down", ControlValue.COOLING), ("what?", ControlValue.COOLING), ("probing", ControlValue.PROBING),
+        ("cooling", ControlValue.COOLING), ("Cool down", ControlValue.COOLING), ("what?", ControlValue.COOLING),
+        ("probing", ControlValue.PROBING),
     ],
 )  # fmt: skip
 def test_a_cooldowns_word(value: str, word: ControlValue) -> None:
