@@ -22,9 +22,9 @@ from tasks.videos import may_go_away
 from youtube_download_coordinator import VideoTask
 from youtube_download_coordinator.errors import ClaimLost, attempt_error
 from youtube_download_coordinator.models import Failure
+from youtube_download_coordinator.workers.attempts import AttemptResult
 from youtube_download_coordinator.workers.claim_block import ClaimBlock
 from youtube_download_coordinator.workers.run_processor import process_video as process_in_child
-from youtube_download_coordinator.workers.worker import AttemptResult
 
 _open: list[ClaimBlock] = []
 

@@ -14,7 +14,8 @@ from prefect.client.schemas.actions import ArtifactUpdate
 
 from tasks.context import host, unless_prefect_is_away
 from tasks.markdown import videos_in_markdown
-from youtube_download_coordinator.workers.worker import Attempt, Summary
+from youtube_download_coordinator.workers.attempts import Attempt
+from youtube_download_coordinator.workers.worker import Summary
 
 INTERVAL_SECONDS = 10.0
 """Between two writings; each is one request to Prefect's server."""

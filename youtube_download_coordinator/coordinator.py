@@ -19,31 +19,21 @@ from pathlib import Path
 from typing import Any
 
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import SourcesFileError, StoreError, UserError
+from youtube_download_coordinator.errors import SourcesFileError, UserError
 from youtube_download_coordinator.models import Outcome, Page, Source, VideoTask
 from youtube_download_coordinator.operations.summary import show_dashboard
-from youtube_download_coordinator.processes import parent as children
-from youtube_download_coordinator.queue import Claim, Queue
+from youtube_download_coordinator.processes.parent import Stopped, stop_all
+from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.admission import Blocked
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS, Where
 from youtube_download_coordinator.sources.sources_file import Ingested, ingest_file, new_source, with_columns
 from youtube_download_coordinator.wiring import open_queue
+from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
 from youtube_download_coordinator.workers.claim_block import ClaimBlock
-from youtube_download_coordinator.workers.expansion import Expansion, expand, expand_next, expand_sources
-from youtube_download_coordinator.workers.heartbeat import Heartbeat
+from youtube_download_coordinator.workers.expansion import Expansion, expand, expand_sources
 from youtube_download_coordinator.workers.reaper import ClaimReaper
 from youtube_download_coordinator.workers.run_processor import call_in_process, process_video
-from youtube_download_coordinator.workers.worker import (
-    Attempt,
-    AttemptResult,
-    Limits,
-    Submit,
-    Summary,
-    Worker,
-    attempt_result,
-    settle_one,
-    wait_to_begin,
-)
+from youtube_download_coordinator.workers.worker import Limits, Submit, Summary, Worker
 
 log = logging.getLogger(__name__)
 
@@ -150,44 +140,41 @@ class Coordinator:
         """
         if time.monotonic() >= self._asks_again_at:
             self._ingest_if_changed()
-            claims = self._claim_or_expand()
-            if claims:
-                return self._process_here(claims[0], processor)
+            summary = self._process_or_expand(processor)
+            if summary.attempted and not summary.results[AttemptResult.GIVEN_BACK]:
+                return True
             self._asks_again_at = time.monotonic() + self.config.idle_poll_seconds
+            if summary.stopped_by:
+                log.warning("nothing is claimed for %g s: %s", self.config.idle_poll_seconds, summary.stopped_by)
         time.sleep(random.random() * self.config.claim_jitter_seconds)
         return False
 
-    def _claim_or_expand(self) -> list[Claim[VideoTask]]:
-        claims = self.queue.claim(VIDEO_TASKS, 1)
-        while not claims and (expansion := expand_next(self.queue, self.config)):
-            claims = self.queue.claim(VIDEO_TASKS, 1)
-            if expansion.stops:
-                break
-        return claims
+    def _process_or_expand(self, processor: Callable[[Any], Any]) -> Summary:
+        """Process one video. While none is due, expand one source after the other."""
+        summary = self._process_here(processor)
+        if not summary.attempted:
+            for _ in expand_sources(self.queue, self.config):
+                summary = self._process_here(processor)
+                if summary.attempted:
+                    break
+        return summary
 
-    def _process_here(self, claim: Claim[VideoTask], processor: Callable[[Any], Any]) -> bool:
-        with Heartbeat(self.queue):
-            try:
-                if wait_to_begin(self.queue.admission, VIDEO_TASKS, claim.row) or not self.queue.is_valid(claim):
-                    self._release(claim)
-                    return False
-                claim.renew_until = self.queue.monotonic() + self.config.attempt_timeout.total_seconds()
-                outcome = call_in_process(processor, claim.row)
-                row = settle_one(self.queue, claim, outcome)
-            except BaseException:
-                self._release(claim)
-                raise
-        given_back = attempt_result(outcome, row) is AttemptResult.GIVEN_BACK
-        if given_back:
-            log.warning("no claims for %g s: %s", self.config.idle_poll_seconds, outcome)
-            self._asks_again_at = time.monotonic() + self.config.idle_poll_seconds
-        return not given_back
+    def _process_here(self, processor: Callable[[Any], Any]) -> Summary:
+        """Process one video in this thread: nothing ends it, so its claim is renewed until the deadline and no longer."""
 
-    def _release(self, claim: Claim[VideoTask]) -> None:
-        try:
-            self.queue.release([claim])
-        except StoreError as error:  # what interrupted us matters more
-            log.error("a claim cannot be given back, it will run out: %s", error)  # noqa: TRY400
+        def submit(task: VideoTask) -> Future[Outcome]:
+            future: Future[Outcome] = Future()
+            future.set_result(call_in_process(processor, task))
+            return future
+
+        return Worker(
+            queue=self.queue,
+            submit=submit,
+            limits=Limits(concurrency=1, max_videos=1),
+            claim_batch_size=1,
+            attempt_timeout=self.config.attempt_timeout,
+            grace_seconds=0,
+        ).run()
 
     def _ingest_if_changed(self) -> None:
         path = self.config.sources_file_path
@@ -332,14 +319,14 @@ class _Threads:
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         while not self._ended_within(0.05):
-            children.stop_all()
+            stop_all()
         self._pool.shutdown()
 
     def _attempt(self, task: VideoTask) -> Outcome:
         self._count(1)
         try:
             if self._closed:
-                raise children.Stopped("this worker has ended")
+                raise Stopped("this worker has ended")
             return self._process(task)
         finally:
             self._count(-1)

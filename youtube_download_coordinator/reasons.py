@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from youtube_download_coordinator.models import Verdict
+from youtube_download_coordinator.models import Failure, Verdict
 
 ADVICE_MAX_CHARACTERS = 100
 """LastError is short, and YouTube's own words come first."""
@@ -34,7 +34,8 @@ HAPPENS = {
     Verdict.PERMANENT: "the row is a dead letter at once (a source: Status `error`)",
     Verdict.LATER: "the row waits until NotBefore; no attempt is counted",
     Verdict.THROTTLED: "the row is given back, no attempt is counted, and the machine claims nothing for a while",
-    Verdict.UNFIT: "the row is given back, no attempt is counted, and the worker stops",
+    Verdict.UNFIT: "the row is given back, no attempt is counted, and the worker stops (a source: it waits until"
+    " NotBefore, and the others are listed, unless none can be listed on this machine)",
 }
 
 COOKIES_HOW_TO = (
@@ -172,6 +173,9 @@ ABOUT_ONE_VIDEO = frozenset({
 """Facts about one video or source. However many fail with one of them, neither YouTube nor yt-dlp is suspected, unless the
 wording itself is known from outages (`Failure.systemic`)."""
 
+MACHINE_WIDE = frozenset({"cookies", "yt-dlp-options", "offline", "no-process"})
+"""With one of them, this machine can list no source at all."""
+
 MEDIA_BLOCK = "media-403"
 """A counted failure of one row; a block of this machine only when several different rows in a row end with it."""
 SUBTITLES_BLOCK = "subtitles-429"
@@ -187,6 +191,11 @@ def advice(reason: str) -> str:
     """Return in a few words what to do about a reason; an empty text where there is nothing to do."""
     entry = about(reason)
     return entry.advice if entry else ""
+
+
+def is_machine_wide(failure: Failure) -> bool:
+    """Return whether a failure shows that this machine can list no source at all."""
+    return failure.verdict is Verdict.UNFIT and failure.reason in MACHINE_WIDE
 
 
 def _document() -> Iterator[str]:

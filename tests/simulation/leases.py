@@ -15,7 +15,7 @@ from tests.simulation.world import Process, Request, Violation
 from youtube_download_coordinator.models import Done, Failure, Lease, Outcome, Row, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim
 from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, decode_lease
-from youtube_download_coordinator.workers.worker import DEADLINE_GRACE_SECONDS
+from youtube_download_coordinator.workers.attempts import DEADLINE_GRACE_SECONDS
 
 if TYPE_CHECKING:
     from tests.simulation.chaos import Chaos

@@ -27,7 +27,7 @@ from youtube_download_coordinator.queue import queue
 from youtube_download_coordinator.stores.sheets import api as connection
 from youtube_download_coordinator.stores.sheets import spreadsheet as book
 from youtube_download_coordinator.stores.sheets.api import DRIFT, Environment
-from youtube_download_coordinator.workers import expansion, heartbeat, worker
+from youtube_download_coordinator.workers import attempts, expansion, heartbeat, worker
 
 PATH = "https://sheets.googleapis.com"
 NEVER = float("inf")
@@ -258,7 +258,7 @@ class World:
         patch(mock.patch.object(connection, "credentials", return_value=None))
         for module in (heartbeat, book, connection, queue):
             patch(mock.patch.object(module, "threading", threads))
-        for timed in (worker, expansion):
+        for timed in (attempts, worker, expansion):
             patch(mock.patch.object(timed, "time", threads.Time))
         patch(mock.patch.object(worker, "wait", threads.wait))
 

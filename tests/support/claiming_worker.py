@@ -21,7 +21,8 @@ from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.coordinator import Coordinator
 from youtube_download_coordinator.models import Done, Outcome, State, VideoTask
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS, Store
-from youtube_download_coordinator.workers.worker import Attempt, Limits, Worker
+from youtube_download_coordinator.workers.attempts import Attempt
+from youtube_download_coordinator.workers.worker import Limits, Worker
 
 POLL_SECONDS = 0.05
 FOR_EVER = threading.Event()

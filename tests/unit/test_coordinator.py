@@ -20,8 +20,8 @@ from youtube_download_coordinator.errors import LaterError, SourcesFileError, St
 from youtube_download_coordinator.models import Source, State, VideoTask
 from youtube_download_coordinator.queue import Claim
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.workers import attempts as attempts_module
 from youtube_download_coordinator.workers import expansion
-from youtube_download_coordinator.workers import worker as worker_module
 from youtube_download_coordinator.workers.worker import Limits, Summary, Worker
 from youtube_download_coordinator.youtube.listing import Listed, ListedVideo
 
@@ -89,7 +89,7 @@ def lists(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 raise then
 
         monkeypatch.setattr(
-            coordinator_module, "expand_next", lambda queue, config: expansion.expand_next(queue, config, listing)
+            coordinator_module, "expand_sources", lambda queue, config: expansion.expand_sources(queue, config, listing)
         )
 
     return lists
@@ -243,7 +243,7 @@ def test_a_claim_that_was_lost_meanwhile_is_not_marked_done(coordinator: Coordin
 def test_an_outcome_that_cannot_be_recorded_is_recorded_later(
     coordinator: Coordinator, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "RECORD_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(attempts_module, "RECORD_AGAIN_SECONDS", 0)
     add(coordinator)
     refused = iter(range(3))
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from youtube_download_coordinator.cli.terminal import console, is_terminal, printable
 from youtube_download_coordinator.models import State
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
-from youtube_download_coordinator.workers.worker import FAILED, Attempt, AttemptResult
+from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
+from youtube_download_coordinator.workers.worker import FAILED
 
 if TYPE_CHECKING:
     from rich.text import Text

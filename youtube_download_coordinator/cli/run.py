@@ -18,8 +18,9 @@ from youtube_download_coordinator.cli.terminal import say
 if TYPE_CHECKING:
     from youtube_download_coordinator.coordinator import Coordinator
     from youtube_download_coordinator.models import Failure
+    from youtube_download_coordinator.workers.attempts import Attempt
     from youtube_download_coordinator.workers.expansion import Expansion
-    from youtube_download_coordinator.workers.worker import Attempt, Limits, Summary
+    from youtube_download_coordinator.workers.worker import Limits, Summary
 
 Sources = Annotated[Path | None, Parameter(name=["--sources", "-s"])]
 

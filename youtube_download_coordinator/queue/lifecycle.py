@@ -33,7 +33,7 @@ from youtube_download_coordinator.models import (
     VideoTask,
 )
 from youtube_download_coordinator.queue.refresh import next_look
-from youtube_download_coordinator.reasons import advice
+from youtube_download_coordinator.reasons import advice, is_machine_wide
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, format_utc, truncate
 
 R = TypeVar("R", bound=Row)
@@ -136,6 +136,9 @@ def fail(row: R, moment: Moment, failure: Failure, policy: RetryPolicy) -> R:
             soonest = moment.now + policy.backoff
             when = max(_in_utc(failure.not_before) or moment.now + policy.backoff_max, soonest)
             return _next(row, moment, State.PENDING, not_before=when, detail=_describe(failure))
+        case Verdict.UNFIT if isinstance(row, Source) and not is_machine_wide(failure):
+            # Other sources may be listed here, so this one waits: without a pause it would be claimed again at once.
+            return _next(row, moment, State.PENDING, not_before=moment.now + policy.backoff_max, detail=_describe(failure))
         case Verdict.THROTTLED | Verdict.UNFIT:
             return _next(row, moment, State.PENDING, detail=_describe(failure))
         case _:

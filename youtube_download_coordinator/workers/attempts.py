@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
-from youtube_download_coordinator.models import Done, Failure, Outcome, Row, State, Verdict, VideoTask
+from youtube_download_coordinator.models import Failure, Outcome, Row, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.admission import Blocked
 from youtube_download_coordinator.queue.queue import describe
@@ -194,13 +194,15 @@ class Attempts(Generic[R]):
         """
         self.end(claim, outcome)
         finished = [FinishedAttempt(claim=claim, outcome=outcome)]
-        while not (recorded := self.record(finished, **facts)):
-            pass
+        try:
+            while not (recorded := self.record(finished, **facts)):
+                pass
+        except BaseException:
+            self.release([claim])
+            raise
         return recorded[0][1]
 
-    def record(
-        self, finished: list[FinishedAttempt[R]], **facts: Any
-    ) -> list[tuple[FinishedAttempt[R], R | None]]:
+    def record(self, finished: list[FinishedAttempt[R]], **facts: Any) -> list[tuple[FinishedAttempt[R], R | None]]:
         """Record everything that has finished with one request, and remove it from the list.
 
         Return the rows as `Queue.settle` does. While the store is unavailable and any of the claims may hold, return nothing
@@ -265,7 +267,9 @@ def log_attempt(task: VideoTask, outcome: Outcome, row: VideoTask | None, second
     """Log what a recorded outcome did to a video, and return it. `row` is what was recorded, None when the claim was lost."""
     result = attempt_result(outcome, row)
     detail = row.lease.detail if row else "another worker holds it now"
-    log.log(logging.INFO if result is AttemptResult.DONE else logging.WARNING, "%s: %s: %s", describe(task), result, detail)
+    log.log(
+        logging.INFO if result is AttemptResult.DONE else logging.WARNING, "%s: %s: %s", describe(task), result, detail
+    )
     return Attempt(task=row or task, result=result, seconds=seconds, detail=detail)
 
 

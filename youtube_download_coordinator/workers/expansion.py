@@ -24,6 +24,7 @@ from youtube_download_coordinator.processes import parent
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.admission import Blocked
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.reasons import is_machine_wide
 from youtube_download_coordinator.sources.filters import Filters, column_texts, filter_column
 from youtube_download_coordinator.sources.sources_file import NO_LEASE
 from youtube_download_coordinator.text import sanitize
@@ -82,11 +83,7 @@ class Expansion:
         """Whether every other source would fail the same way on this machine now."""
         if self.failure is None:
             return False
-        return (
-            self.failure.verdict is Verdict.THROTTLED
-            or is_machine_wide(self.failure)
-            or self.failure.reason == FULL
-        )
+        return self.failure.verdict is Verdict.THROTTLED or is_machine_wide(self.failure) or self.failure.reason == FULL
 
     def __str__(self) -> str:
         name = self.source.name
@@ -135,8 +132,9 @@ def expand_sources(
 ) -> Iterator[Expansion]:
     """Expand every source that is due, one after the other.
 
-    Stop when the time is up, YouTube throttles, the store is full, or nothing can be listed on this machine (no network). No source
-    is expanded twice: some may be due again before the others are listed. `expand_one` may expand it in a Prefect task.
+    Stop when the time is up, YouTube throttles, the store is full, or nothing can be listed on this machine (no network).
+    No source is expanded twice: some may be due again before the others are listed. `expand_one` may expand it in a
+    Prefect task.
     """
     ends_at = time.monotonic() + max_seconds if max_seconds is not None else float("inf")
     expanded: set[int] = set()

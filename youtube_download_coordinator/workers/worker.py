@@ -209,9 +209,7 @@ class Worker:
         for future in futures:
             claim, began = self._running.pop(future)
             now, outcome = self.monotonic(), outcome_of(future)
-            self._finished.append(
-                FinishedAttempt(claim=claim, outcome=outcome, seconds=now - began, finished_at=now)
-            )
+            self._finished.append(FinishedAttempt(claim=claim, outcome=outcome, seconds=now - began, finished_at=now))
             self._attempts.end(claim, outcome)
             if isinstance(outcome, Failure) and outcome.verdict in NOT_TO_BLAME:
                 self._summary.unfit = outcome.verdict is Verdict.UNFIT

@@ -16,7 +16,7 @@ from youtube_download_coordinator.queue.cooldown import FLEET, ControlValue
 from youtube_download_coordinator.queue.store import Table
 from youtube_download_coordinator.stores.sheets.control_tab import Controls
 from youtube_download_coordinator.stores.sheets.snapshot import ControlLine, ControlSnapshot
-from youtube_download_coordinator.workers.worker import Worker
+from youtube_download_coordinator.workers.attempts import Attempts
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def probe_is_not_renewed() -> Iterator[None]:
 @contextmanager
 def gate_asked_only_before_a_claim() -> Iterator[None]:
     """What was claimed is begun, whatever people and YouTube have said since."""
-    with mock.patch.object(Worker, "_may_begin", return_value=True):
+    with mock.patch.object(Attempts, "_may_begin", return_value=True):
         yield
 
 

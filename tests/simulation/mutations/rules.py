@@ -9,14 +9,14 @@ from datetime import timedelta
 from typing import Any
 from unittest import mock
 
-from youtube_download_coordinator.models import Failure, State, Verdict, VideoTask
+from youtube_download_coordinator.models import Failure, State, Verdict
 from youtube_download_coordinator.queue import Claim, Queue, lifecycle
 from youtube_download_coordinator.queue.lifecycle import Moment, RetryPolicy
 from youtube_download_coordinator.queue.maintenance import END_OF_TIME
 from youtube_download_coordinator.queue.store import Change, Table, Where
 from youtube_download_coordinator.stores.sheets import snapshot as views
 from youtube_download_coordinator.stores.sheets import store
-from youtube_download_coordinator.workers.worker import Worker
+from youtube_download_coordinator.workers.attempts import Attempts
 
 
 @contextmanager
@@ -172,11 +172,11 @@ def tried_for_ever() -> Iterator[None]:
 @contextmanager
 def renewed_for_ever() -> Iterator[None]:
     """A claim is renewed for as long as its attempt takes, also one that hangs."""
-    begin = Worker._begin
+    begin = Attempts._begin
 
-    def begun(self: Worker, claim: Claim[VideoTask]) -> None:
+    def begun(self: Attempts[Any], claim: Claim[Any]) -> None:
         begin(self, claim)
         claim.renew_until = None
 
-    with mock.patch.object(Worker, "_begin", begun):
+    with mock.patch.object(Attempts, "_begin", begun):
         yield

@@ -21,8 +21,8 @@ from youtube_download_coordinator.models import Failure, Lease, Source, Verdict
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
+from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
 from youtube_download_coordinator.workers.expansion import Expansion
-from youtube_download_coordinator.workers.worker import Attempt, AttemptResult
 
 NASTY_TITLE = "\x1b]0;owned\x07[red]Title[/red]"
 RED = "\x1b[31m"

@@ -18,9 +18,9 @@ from youtube_download_coordinator.models import State
 from youtube_download_coordinator.processes import parent as children
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
-from youtube_download_coordinator.workers import worker as worker_module
+from youtube_download_coordinator.workers import attempts as attempts_module
+from youtube_download_coordinator.workers.attempts import DEADLINE_GRACE_SECONDS, AttemptResult
 from youtube_download_coordinator.workers.claim_block import ClaimBlock
-from youtube_download_coordinator.workers.worker import DEADLINE_GRACE_SECONDS, AttemptResult
 
 BATCH = 3
 
@@ -32,7 +32,7 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture
 def queue(store: FaultyStore, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Queue:
-    monkeypatch.setattr(worker_module, "RECORD_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(attempts_module, "RECORD_AGAIN_SECONDS", 0)
     queue = make_queue(store, clock=clock)
     queue.add(VIDEO_TASKS, [new_video(number) for number in range(8)])
     return queue

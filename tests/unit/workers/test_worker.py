@@ -23,16 +23,10 @@ from youtube_download_coordinator.models import Done, Failure, Outcome, State, V
 from youtube_download_coordinator.processes import parent as children
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
+from youtube_download_coordinator.workers import attempts as attempts_module
 from youtube_download_coordinator.workers import worker as worker_module
-from youtube_download_coordinator.workers.worker import (
-    Attempt,
-    AttemptResult,
-    Limits,
-    Submit,
-    Summary,
-    UncancellableFuture,
-    Worker,
-)
+from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
+from youtube_download_coordinator.workers.worker import Limits, Submit, Summary, UncancellableFuture, Worker
 
 NO_WAIT = replace(POLICY, backoff=timedelta(0), backoff_max=timedelta(0))
 Process = Callable[[VideoTask], Outcome]
@@ -45,7 +39,7 @@ def queue(store: FaultyStore, clock: Clock) -> Queue:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "RECORD_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(attempts_module, "RECORD_AGAIN_SECONDS", 0)
     monkeypatch.setattr(worker_module, "STOP_SECONDS", 0.05)
 
 

@@ -23,7 +23,8 @@ from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.admission import Admission, Blocked
 from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
-from youtube_download_coordinator.workers.worker import Attempt, AttemptResult, Limits, Submit, Summary, Worker
+from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
+from youtube_download_coordinator.workers.worker import Limits, Submit, Summary, Worker
 
 BOT_CHECK = Failure(verdict=Verdict.THROTTLED, reason="bot-check")
 PAUSE = timedelta(seconds=901)
