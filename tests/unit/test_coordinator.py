@@ -16,7 +16,7 @@ from tests.support.rows import make_queue, new_video
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator, PermanentError, ThrottledError, wiring
 from youtube_download_coordinator import coordinator as coordinator_module
-from youtube_download_coordinator.errors import LaterError, SourcesFileError, StoreUnavailable
+from youtube_download_coordinator.errors import LaterError, SourcesFileError, StoreUnavailable, UnfitError
 from youtube_download_coordinator.models import Source, State, VideoTask
 from youtube_download_coordinator.queue import Claim
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
@@ -305,6 +305,30 @@ def test_when_youtube_throttles_a_listing_the_call_ends(coordinator: Coordinator
     lists(then=ThrottledError("HTTP Error 429"))
     assert coordinator.process_next_task(str) is False
     assert coordinator.queue.counts(SOURCES) == {State.PENDING: 1}
+
+
+def test_a_source_that_cannot_be_listed_here_holds_up_no_other(
+    coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where a failed attempt may be repeated at once: each source is listed once in a call."""
+    calls: list[str] = []
+
+    def listing(source: Source, config: Config) -> Generator[Listed, None, None]:
+        calls.append(source.url)
+        if source.url == PLAYLIST:
+            raise UnfitError("log in again", reason="stale-cookies")
+        yield listed(1)
+
+    monkeypatch.setattr(
+        coordinator_module, "expand_sources", lambda queue, config: expansion.expand_sources(queue, config, listing)
+    )
+    coordinator.client.add_source(url=PLAYLIST)
+    assert coordinator.process_next_task(str) is False
+    assert calls == [PLAYLIST]
+    coordinator.client.add_source(url=CHANNEL.format(1))
+    assert coordinator.process_next_task(str) is True
+    assert len(calls) <= 3
+    assert coordinator.queue.counts(SOURCES) == {State.PENDING: 1, State.DONE: 1}
 
 
 def test_a_file_that_changes_is_taken_in_again_and_one_that_does_not_is_not_read(

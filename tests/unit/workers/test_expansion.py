@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from examples.media_site import serving
-from tests.support.faulty_store import FaultyStore
-from tests.support.rows import make_queue
+from tests.support.faulty_store import ClockedStore, FaultyStore
+from tests.support.rows import Clock, make_queue
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import (
     AttemptError,
@@ -27,6 +28,7 @@ from youtube_download_coordinator.models import Source, State, Status, Verdict
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.sources.sources_file import NO_LEASE
+from youtube_download_coordinator.workers import attempts as attempts_module
 from youtube_download_coordinator.workers import expansion as expansion_module
 from youtube_download_coordinator.workers.expansion import (
     FIRST_BATCH_VIDEOS,
@@ -35,12 +37,20 @@ from youtube_download_coordinator.workers.expansion import (
     expand_next,
     expand_sources,
 )
+from youtube_download_coordinator.workers.expansion import expand as expand_claimed
 from youtube_download_coordinator.youtube.listing import Listed, ListedSource, ListedTitle, ListedVideo
 
 CONFIG = Config(allow_other_sites=True)
 HANGS = "^(a|aa)+$"
 """On sixty a and something else it would take longer than anybody waits."""
 LISTED = Generator[Listed, None, None]
+
+
+@pytest.fixture
+def store() -> Iterator[ClockedStore]:
+    store = ClockedStore()
+    yield store
+    store.close()
 
 
 def add(queue: Queue, name: str = "one", **fields: object) -> Source:
@@ -307,36 +317,87 @@ def test_when_youtube_throttles_no_other_source_is_asked_for(queue: Queue) -> No
     assert queue.counts(SOURCES) == {State.PENDING: 3}
 
 
-def test_a_machine_without_a_network_says_so_once_for_each_source_and_asks_once(queue: Queue) -> None:
+@pytest.mark.parametrize("reason", ["offline", "no-process", "cookies", "yt-dlp-options"])
+def test_a_machine_that_can_list_nothing_asks_once_and_holds_no_source_back(queue: Queue, reason: str) -> None:
     for name in "abcdefg":
         add(queue, name)
-    asked: list[str] = []
+    listed: list[str] = []
 
     def listing(source: Source, config: Config) -> LISTED:
-        asked.append(source.url)
-        raise UnfitError("no network", reason="offline")
+        listed.append(source.url)
+        raise UnfitError("not here", reason=reason)
         yield
 
-    expansions = list(expand_sources(queue, CONFIG, listing))
-    assert sorted(expansion.source.url[-1] for expansion in expansions) == list("abcdefg")
-    said = {str(expansion).partition(": ")[2] for expansion in expansions}
-    assert said == {"0 videos listed, 0 new; offline: no network"}
-    assert len(asked) == 1, "they are all on one site"
-    assert queue.counts(SOURCES) == {State.PENDING: 7}
-    assert {row.last_error.partition(" → ")[0] for row in queue.rows(SOURCES)} == {"offline: no network"}
+    (expansion,) = expand_sources(queue, CONFIG, listing)
+    assert expansion.stops
+    assert len(listed) == 1
+    rows = list(queue.rows(SOURCES))
+    assert {(row.status, row.lease.tries, row.not_before) for row in rows} == {(Status.PENDING, 0, None)}
+    assert [row.last_error.partition(" → ")[0] for row in rows if row.last_error] == [f"{reason}: not here"]
 
 
-def test_a_machine_that_lists_one_site_lists_it_though_another_is_out_of_reach(queue: Queue) -> None:
-    add(queue)
-    queue.add(SOURCES, [Source(url="https://far.example.org/", key="url:far", lease=NO_LEASE)])
+def test_a_source_that_only_this_machine_cannot_list_waits_alone(store: ClockedStore) -> None:
+    """Each round lists the good ones, though they are due again at once; the bad one is listed once an hour."""
+    queue = make_queue(store)
+    queue.source_policy = replace(queue.source_policy, refresh=timedelta(microseconds=1))
+    for name in ("bad", "a", "b", "c"):
+        add(queue, name)
+    listed: Counter[str] = Counter()
 
     def listing(source: Source, config: Config) -> LISTED:
-        if "far" in source.url:
-            raise UnfitError("no network", reason="offline")
+        listed[source.url.rpartition("/")[2]] += 1
+        if source.url.endswith("bad"):
+            raise UnfitError("log in again", reason="stale-cookies")
         yield video(1)
 
-    assert len(list(expand_sources(queue, CONFIG, listing))) == 2
-    assert queue.counts(SOURCES) == {State.PENDING: 1, State.DONE: 1}
+    rounds = [len(list(expand_sources(queue, CONFIG, listing))) for _ in range(3)]
+    assert rounds == [4, 3, 3]
+    assert listed == {"bad": 1, "a": 3, "b": 3, "c": 3}
+    bad = source_of(queue)
+    assert (bad.status, bad.lease.tries, bad.not_before is not None) == (Status.PENDING, 0, True)
+    assert bad.last_error.startswith("stale-cookies: log in again")
+
+    store.ahead = timedelta(seconds=3601)
+    assert len(list(expand_sources(queue, CONFIG, listing))) == 4
+    assert listed["bad"] == 2
+
+
+def test_a_pause_that_begins_after_the_claim_gives_the_source_back(queue: Queue) -> None:
+    add(queue)
+    (claim,) = queue.claim(SOURCES, 1)
+    queue.admission.pause(None, "by hand")
+    result = expand_claimed(queue, CONFIG, claim, lists(video(1)))
+    assert str(result.failure) == "closed: the fleet is paused: by hand"
+    assert (source_of(queue).status, source_of(queue).retry_count) == (Status.PENDING, 0)
+    assert queue.counts(VIDEO_TASKS) == {}
+
+
+def test_a_claim_that_ran_out_before_the_listing_is_not_listed(store: FaultyStore, clock: Clock) -> None:
+    queue = make_queue(store, clock=clock)
+    add(queue)
+    (claim,) = queue.claim(SOURCES, 1)
+    clock.seconds += 601  # the machine was suspended
+    result = expand_claimed(queue, CONFIG, claim, lists(video(1)))
+    assert result.failure is not None
+    assert result.failure.reason == "lost"
+    assert queue.counts(VIDEO_TASKS) == {}
+    assert source_of(queue).retry_count == 0
+
+
+def test_a_listing_that_cannot_be_recorded_is_recorded_later(
+    queue: Queue, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts_module, "RECORD_AGAIN_SECONDS", 0)
+    add(queue)
+    refused = iter(range(3))
+
+    def listing(source: Source, config: Config) -> LISTED:
+        yield video(1)
+        store.fails = lambda verb: verb == "swap" and next(refused, None) is not None
+
+    assert expand(queue, listing).failure is None
+    assert source_of(queue).status is Status.DONE
+    assert next(refused, None) is None
 
 
 def test_it_says_what_came_of_it(queue: Queue, caplog: pytest.LogCaptureFixture) -> None:

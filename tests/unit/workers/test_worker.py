@@ -452,7 +452,7 @@ def test_what_nothing_ends_keeps_its_claim_which_is_renewed_no_more(queue: Queue
 
     queue.random.seed(1)
     with pytest.raises(KeyboardInterrupt):
-        make_worker(queue, submit, concurrency=3, survivor=nullcontext(lambda ids: told.append(sorted(ids)))).run()
+        make_worker(queue, submit, concurrency=3, reaper=nullcontext(lambda ids: told.append(sorted(ids)))).run()
     assert states(queue) == {State.HELD: 1, State.PENDING: 2}
     assert told[:2] == [[1], [1, 2]]
     assert queue.held_rows
