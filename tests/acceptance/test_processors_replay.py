@@ -91,7 +91,10 @@ def test_a_video_without_subtitles_is_done_unless_they_are_required(process: Pro
 @pytest.mark.parametrize(
     ("fault", "verdict", "reason"),
     [
-        ({"match": "videoplayback", "status": 403}, Verdict.THROTTLED, "http-403"),
+        ({"match": "videoplayback", "status": 403}, Verdict.RETRY, "media-403"),
+        ({"match": "videoplayback", "status": 429}, Verdict.THROTTLED, "http-429"),
+        ({"match": "/v1/player", "status": 403}, Verdict.THROTTLED, "http-403"),
+        ({"match": "/v1/player", "status": 400}, Verdict.RETRY, "yt-dlp-broken"),
         ({"match": "videoplayback", "status": 503}, Verdict.RETRY, "http-503"),
         ({"match": "videoplayback", "action": "reset"}, Verdict.RETRY, "network"),
     ],
@@ -103,6 +106,66 @@ def test_faults_have_their_verdicts(
     outcome = process("audio", PLAYABLE)
     assert isinstance(outcome, Failure)
     assert (outcome.verdict, outcome.reason) == (verdict, reason), outcome
+
+
+def requests_of(replay: Replay, part: str) -> int:
+    return sum(part in url for _, _, url, *_ in replay.log())
+
+
+@pytest.mark.parametrize("processor", ["audio", "download"])
+def test_refused_media_are_extracted_afresh_once(process: Process, replay: Replay, processor: str) -> None:
+    replay.faults({"match": "videoplayback", "times": 1, "status": 403})
+    outcome = process(processor, PLAYABLE)
+    assert isinstance(outcome, Done), outcome
+    replay.reset()
+    replay.faults({"match": "videoplayback", "status": 403})
+    outcome = process(processor, WITH_CAPTIONS)
+    assert isinstance(outcome, Failure)
+    assert (outcome.verdict, outcome.reason, outcome.systemic) == (Verdict.RETRY, "media-403", False)
+    assert requests_of(replay, "videoplayback") == 2
+    extractions = requests_of(replay, "/watch?v=")
+    assert extractions == 2, replay.log()
+
+
+def test_a_block_of_subtitles_is_told_apart(process: Process, replay: Replay) -> None:
+    replay.faults({"match": "timedtext", "status": 429})
+    outcome = process("subtitles", WITH_CAPTIONS)
+    assert isinstance(outcome, Failure)
+    assert (outcome.verdict, outcome.reason) == (Verdict.THROTTLED, "subtitles-429")
+    assert isinstance(process("audio", WITH_CAPTIONS), Done)
+
+
+def unplayable(reason: str, subreason: str = "") -> dict[str, Any]:
+    """Every player answers that the video cannot be played."""
+    status: dict[str, Any] = {"status": "UNPLAYABLE", "reason": reason}
+    if subreason:
+        renderer = {"reason": {"simpleText": reason}, "subreason": {"simpleText": subreason}}
+        status["errorScreen"] = {"playerErrorMessageRenderer": renderer}
+    body = {"playabilityStatus": status, "videoDetails": {"videoId": PLAYABLE, "title": "x"}}
+    return {"match": "/v1/player", "action": "json", "body": body}
+
+
+@pytest.mark.parametrize(
+    ("reason", "subreason", "means"),
+    [
+        ("The page needs to be reloaded.", "", (Verdict.RETRY, "page-reload", True)),
+        ("Video unavailable", "This video is not available on this device", (Verdict.RETRY, "not-embeddable", True)),
+        ("Video unavailable", "The uploader has not made this video available in your country",
+            (Verdict.PERMANENT, "region", False)),
+        ("Please sign in", "", (Verdict.PERMANENT, "needs-account", True)),
+        ("Something that nobody has seen yet", "", (Verdict.RETRY, "error", False)),
+        ("Video unavailable", "This video is on holiday", (Verdict.GONE, "gone", False)),
+    ],
+)  # fmt: skip
+def test_what_every_player_answers_is_the_verdict(
+    process: Process, replay: Replay, reason: str, subreason: str, means: tuple[Verdict, str, bool]
+) -> None:
+    replay.faults(unplayable(reason, subreason))
+    for processor in ("audio", "metadata"):
+        outcome = process(processor, PLAYABLE)
+        assert isinstance(outcome, Failure)
+        assert (outcome.verdict, outcome.reason, outcome.systemic) == means, outcome
+        assert reason.rstrip(".") in outcome.message
 
 
 def test_media_that_never_arrives_ends_with_the_deadline(process: Process, replay: Replay) -> None:

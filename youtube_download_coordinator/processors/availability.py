@@ -1,4 +1,4 @@
-"""Whether there is one whole video to be had now, in what yt-dlp tells of an address."""
+"""Checks on what yt-dlp has extracted: that it is one video, and that it can be downloaded now."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from youtube_download_coordinator.youtube.error_rules import classify
 
 
 def one_video(info: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The video that an address led to; a page with one video in it is that video."""
+    """Return the video that an address leads to; a page with one video is that video. Raises PermanentError."""
     entries = [info] if info and "entries" not in info else list((info or {}).get("entries") or [])
     if len(entries) > 1:
         raise _is_a_list()
@@ -27,14 +27,14 @@ def _is_a_list() -> PermanentError:
 
 
 def check_whole(info: Mapping[str, Any], messages: Sequence[str]) -> None:
-    """Raise unless there is a whole video to be had now: downloading a stream that is live would never end."""
+    """Raise an AttemptError unless the complete video can be downloaded now: a stream that is live would never end."""
     status, begins = info.get("live_status"), info.get("release_timestamp")
     if status == "is_upcoming" and begins:
         not_before = datetime.fromtimestamp(begins, UTC)
         raise LaterError(f"begins at {format_utc(not_before)}", reason="upcoming", not_before=not_before)
     if status in _LATER:
-        said = _why_no_formats(messages)  # it may say when
-        raise said if isinstance(said, LaterError) else LaterError(_LATER[status][1], reason=_LATER[status][0])
+        failure = _why_no_formats(messages)  # its message may contain the time
+        raise failure if isinstance(failure, LaterError) else LaterError(_LATER[status][1], reason=_LATER[status][0])
     if (info.get("n_entries") or 1) > 1:
         raise _is_a_list()
     if not info.get("url") and not info.get("requested_formats"):
@@ -50,10 +50,10 @@ _SAYS_NOTHING = re.compile("No video formats found|Requested format is not avail
 
 
 def _why_no_formats(messages: Sequence[str]) -> AttemptError:
-    """With ignore_no_formats_error what YouTube says is a warning, mostly the last one that says anything."""
+    """Return why there are no formats: with ignore_no_formats_error the reason is a warning, mostly the last one."""
     from yt_dlp.utils import ExtractorError
 
-    said = [message for message in messages if not _SAYS_NOTHING.search(message)]
-    verdicts = (classify(ExtractorError(message, expected=True), messages) for message in reversed(said))
-    known = next((verdict for verdict in verdicts if verdict.reason not in ("error", "no-formats")), None)
-    return known or classify(ExtractorError(" / ".join(said) or "No video formats found!", expected=True), messages)
+    warnings = [message for message in messages if not _SAYS_NOTHING.search(message)]
+    failures = (classify(ExtractorError(message, expected=True), messages) for message in reversed(warnings))
+    known = next((failure for failure in failures if failure.reason not in ("error", "no-formats")), None)
+    return known or classify(ExtractorError(" / ".join(warnings) or "No video formats found!", expected=True), messages)

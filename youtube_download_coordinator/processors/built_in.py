@@ -1,14 +1,15 @@
-"""The processors that come with us: `download`, `audio`, `metadata` and `subtitles`, each through yt-dlp.
+"""The built-in processors: `download`, `audio`, `metadata` and `subtitles`, each through yt-dlp.
 
-Where files go is layout.py's business, what is there already archive.py's. A file is made in `.parts/` below the output folder
-and moved when it is whole: what stands at its place is never half a file, and an attempt that was cut off is resumed. A file
-that is there already is returned at once, without a request. Docs: docs/processors.md.
+output_paths.py decides where files go, archive.py knows which exist. A file is made in `.parts/` below the output folder and
+moved when it is complete: no half file is ever at its place, and an attempt that was cut off is resumed. A file that exists
+is returned at once, without a request. Docs: docs/processors.md.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,22 +27,25 @@ from youtube_download_coordinator.processors.files import check_free_disk, held_
 from youtube_download_coordinator.processors.output_paths import Template, file_stem, safe_name
 from youtube_download_coordinator.processors.sidecar import video_task_columns, write_sidecar, yt_dlp_version
 from youtube_download_coordinator.processors.subtitles import Choice, choose
-from youtube_download_coordinator.youtube.error_rules import MessageKeeper, classify
+from youtube_download_coordinator.reasons import MEDIA_BLOCK
+from youtube_download_coordinator.youtube.error_rules import MessageKeeper, classify, has_bad_part
 from youtube_download_coordinator.youtube.network import Network
 
+_log = logging.getLogger(__name__)
+
 RETRIES = 3
-"""Of one request for media or one fragment, inside an attempt. Further attempts are counted in the row."""
+"""Of one request for media or one fragment, within an attempt. Further attempts are counted in the row."""
 PROGRESS_SECONDS = 1.0
 PARTS = ".parts"
 NATIVE_FORMATS = {"m4a": "bestaudio[ext=m4a]/", "opus": "bestaudio[acodec=opus]/"}
-"""What YouTube has in that codec already: copied, without converting and its loss."""
+"""YouTube offers these codecs itself: copied without the loss of a conversion."""
 
 Emit = Callable[[Any], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a built-in needs to know (config.py has the meanings)."""
+    """The settings of a built-in processor; config.py documents them."""
 
     output_dir: Path
     output_template: str = "{accent}/{channel}/{id}"
@@ -62,24 +66,24 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What came out of yt-dlp."""
+    """The files that yt-dlp has made, in the work folder."""
 
     info: Mapping[str, Any]
     files: Mapping[str, Path]
-    """By how the file's name is to end (`m4a`, `en.vtt`), where it is now."""
+    """By the end of the file's name (`m4a`, `en.vtt`)."""
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """More for the sidecars, by the same."""
+    """By the same end: more facts for the sidecar."""
 
 
 Make = Callable[[Path], Made]
-"""Makes the files of a product in a folder of its own."""
+"""Makes the files of a product in a work folder."""
 
 
 # -- the four
 
 
 def download(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
-    """Download the best video with the best audio; the path of the file. Raises AttemptError."""
+    """Download the best video with the best audio; the result is the path of the file. Raises AttemptError."""
     product = Product(kind="download", name="download")
     return _produce(
         task, settings, product, partial(_media, task, settings, {"format": "bestvideo*+bestaudio/best"}, emit)
@@ -87,13 +91,13 @@ def download(task: VideoTask, settings: Settings, emit: Emit | None = None) -> D
 
 
 def audio(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
-    """Download the audio alone, as `audio_codec`; the path of the file. Raises AttemptError."""
+    """Download the audio alone, as `audio_codec`; the result is the path of the file. Raises AttemptError."""
     codec = settings.audio_codec
-    asked = {"sample_rate_hz": settings.audio_sample_rate_hz, "mono": settings.audio_mono}
+    resampling = {"sample_rate_hz": settings.audio_sample_rate_hz, "mono": settings.audio_mono}
     product = Product(
         kind="audio",
         name=f"audio-{codec}",
-        made_with={name: value for name, value in asked.items() if value},
+        made_with={name: value for name, value in resampling.items() if value},
     )
     options: dict[str, Any] = {"format": NATIVE_FORMATS.get(codec, "") + "bestaudio/best"}
     if not product.made_with:
@@ -104,18 +108,19 @@ def audio(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done
 
 
 def metadata(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
-    """Write what YouTube tells about the video, and the row's columns, as `.info.json`; its path. Raises AttemptError."""
+    """Write all metadata of the video, and the row's columns, as `.info.json`; the result is its path. Raises AttemptError."""
     product = Product(kind="metadata", name="metadata")
     return _produce(task, settings, product, partial(_metadata, task, settings))
 
 
 def subtitles(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
-    """Download the subtitles in `subtitle_languages`; the path of the file, or of all as `x.{de,en}.vtt`.
+    """Download the subtitles in `subtitle_languages`; the result is the path of the file, of several `x.{de,en}.vtt`.
 
-    A video that has none is done, and its result says so; with `subtitles_required` it is a PermanentError. Raises AttemptError.
+    A video without subtitles is done, with a result that says so, or a PermanentError with `subtitles_required`.
+    Raises AttemptError.
     """
-    asked = {"languages": list(settings.subtitle_languages), "kinds": settings.subtitle_kinds}
-    product = Product(kind="subtitles", name=f"subtitles-{settings.subtitle_format}", made_with=asked)
+    choice = {"languages": list(settings.subtitle_languages), "kinds": settings.subtitle_kinds}
+    product = Product(kind="subtitles", name=f"subtitles-{settings.subtitle_format}", made_with=choice)
     done = _produce(task, settings, product, partial(_subtitles, task, settings))
     if done.result or not settings.subtitles_required:
         return done if done.result else Done(result=_no_subtitles(settings))
@@ -131,10 +136,10 @@ def _no_subtitles(settings: Settings) -> str:
 
 
 def _produce(task: VideoTask, settings: Settings, product: Product, make: Make) -> Done:
-    """Make the product's files unless they are there, and put them into their place with sidecars and a record."""
+    """Make the product's files unless they exist, and move them to their place with sidecars and a record."""
     archive = Archive(settings.output_dir)
-    if there := archive.find(task, product):
-        return Done(result=_describe_files(there), asked_youtube=False)
+    if existing := archive.find(task, product):
+        return Done(result=_describe_files(existing), asked_youtube=False)
     check_free_disk(settings.output_dir, settings.min_free_disk_bytes)
     try:
         with _work_folder(settings.output_dir, task, product) as work:
@@ -149,29 +154,32 @@ def _produce(task: VideoTask, settings: Settings, product: Product, make: Make) 
 
 @contextlib.contextmanager
 def _work_folder(output_dir: Path, task: VideoTask, product: Product) -> Iterator[Path]:
-    """A folder that the next attempt finds as this one leaves it, if there is any use in that."""
+    """Make a folder for one product; the next attempt finds in it what this one has left, unless that is of no use."""
     work = make_folder(output_dir / PARTS / f"{file_stem(task)}.{product.name}", output_dir)
     with held_alone(work):
         try:
             yield work
-        except PermanentError:
-            shutil.rmtree(work, ignore_errors=True)
-            raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, PermanentError) or _cannot_be_resumed(error):
+                shutil.rmtree(work, ignore_errors=True)
             with contextlib.suppress(OSError):
-                work.rmdir()  # if nothing came; else the next attempt goes on from there
+                work.rmdir()  # if it is empty; else the next attempt resumes from it
             raise
         shutil.rmtree(work, ignore_errors=True)
 
 
+def _cannot_be_resumed(error: Exception) -> bool:
+    return isinstance(error, AttemptError) and error.reason == "network" and has_bad_part(error)
+
+
 def _put_into_place(task: VideoTask, settings: Settings, product: Product, made: Made) -> list[Path]:
-    """The sidecar first: who sees the file also finds what belongs to it."""
+    """Move the files to their place, each after its sidecar: whoever sees the file also finds the sidecar."""
     stem = settings.output_dir / Template.read(settings.output_template).place(task, product.kind, made.info)
     make_folder(stem.parent, settings.output_dir)
     files = []
     for suffix, file in made.files.items():
         path = stem.with_name(f"{stem.name}.{suffix}")
-        if product.kind != "metadata":  # which is JSON itself, and has the row's columns
+        if product.kind != "metadata":  # a JSON file that has the row's columns itself
             write_sidecar(
                 file, path, task, product.kind, made.info, {**product.made_with, **made.facts.get(suffix, {})}
             )
@@ -181,13 +189,13 @@ def _put_into_place(task: VideoTask, settings: Settings, product: Product, made:
 
 
 def _describe_files(files: Sequence[Path]) -> str:
-    """The path, or all of them as a shell writes them."""
+    """Return the path, or all of them in the notation of a shell."""
     if len(files) < 2:
         return str(files[0]) if files else ""
-    ends = [path.suffixes[-2].removeprefix(".") for path in files]
+    languages = [path.suffixes[-2].removeprefix(".") for path in files]
     first = files[0]
     stem = first.name.removesuffix("".join(first.suffixes[-2:]))
-    return str(first.with_name(f"{stem}.{{{','.join(ends)}}}{first.suffix}"))
+    return str(first.with_name(f"{stem}.{{{','.join(languages)}}}{first.suffix}"))
 
 
 # -- through yt-dlp
@@ -202,9 +210,29 @@ def _media(
     *,
     resampled: bool = False,
 ) -> Made:
+    """Download the media. Where they are refused, their addresses may have run out: extract them afresh, once."""
+    download_once = partial(_download_media, task, settings, options, emit, work, resampled=resampled)
+    try:
+        return download_once()
+    except TransientError as error:
+        if error.reason != MEDIA_BLOCK:
+            raise
+        _log.info("%s: %s; its media are looked up afresh", task.url, error)
+    return download_once()
+
+
+def _download_media(
+    task: VideoTask,
+    settings: Settings,
+    options: Mapping[str, Any],
+    emit: Emit | None,
+    work: Path,
+    *,
+    resampled: bool,
+) -> Made:
     output = _output(work, file_stem(task), emit)
     with _downloader(settings, {**options, **output, "ffmpeg_location": find_ffmpeg()}) as (ydl, messages):
-        # Called with the whole information, before anything is downloaded.
+        # yt-dlp calls it with the complete information before it downloads anything.
         ydl.params["match_filter"] = lambda info, incomplete=False: (
             None if incomplete else check_whole(info, messages())
         )
@@ -224,12 +252,12 @@ def _resample(ydl: Any, settings: Settings) -> None:
 
 def _metadata(task: VideoTask, settings: Settings, work: Path) -> Made:
     with _downloader(settings, {}) as (ydl, messages):
-        found = one_video(ydl.extract_info(task.url, download=False))
-        check_whole(found, messages())
-        info = ydl.sanitize_info(found, remove_private_keys=True)
-    ours = {"video_task": video_task_columns(task), "made_with": {"yt_dlp": yt_dlp_version()}}
+        extracted = one_video(ydl.extract_info(task.url, download=False))
+        check_whole(extracted, messages())
+        info = ydl.sanitize_info(extracted, remove_private_keys=True)
+    added = {"video_task": video_task_columns(task), "made_with": {"yt_dlp": yt_dlp_version()}}
     path = work / "info.json"
-    path.write_text(json.dumps({**info, **ours}, ensure_ascii=True, default=str), encoding="ascii")
+    path.write_text(json.dumps({**info, **added}, ensure_ascii=True, default=str), encoding="ascii")
     return Made(info=info, files={"info.json": path})
 
 
@@ -237,12 +265,14 @@ def _subtitles(task: VideoTask, settings: Settings, work: Path) -> Made:
     with _downloader(settings, {}) as (ydl, messages):
         info = one_video(ydl.extract_info(task.url, download=False))
         check_whole(info, messages())
-        chosen = choose(info, settings.subtitle_languages, settings.subtitle_kinds, settings.subtitle_format)
-        files = {f"{safe_name(each.language)}.{safe_name(each.track['ext'])}": each for each in chosen}
-        for suffix, choice in files.items():
+        choices = {
+            f"{safe_name(choice.language)}.{safe_name(choice.track['ext'])}": choice
+            for choice in choose(info, settings.subtitle_languages, settings.subtitle_kinds, settings.subtitle_format)
+        }
+        for suffix, choice in choices.items():
             _download_subtitles(ydl, info, choice, work / suffix, messages)
-    facts = {suffix: {"language": each.language, "automatic": each.automatic} for suffix, each in files.items()}
-    return Made(info=info, files={suffix: work / suffix for suffix in files}, facts=facts)
+    facts = {suffix: {"language": choice.language, "automatic": choice.automatic} for suffix, choice in choices.items()}
+    return Made(info=info, files={suffix: work / suffix for suffix in choices}, facts=facts)
 
 
 def _download_subtitles(
@@ -254,15 +284,15 @@ def _download_subtitles(
     try:
         ydl.dl(str(path), {"http_headers": info.get("http_headers"), **choice.track}, subtitle=True)
     except Exception as error:
-        verdict = classify(error, messages())
-        if isinstance(verdict, GoneError):  # an address that has run out: the video is there
-            raise TransientError(f"the subtitles in {choice.language}: {verdict}", reason="http-404") from error
-        raise verdict from error
+        failure = classify(error, messages())
+        if isinstance(failure, GoneError):  # an address that has run out: the video exists
+            raise TransientError(f"the subtitles in {choice.language}: {failure}", reason="http-404") from error
+        raise failure from error
 
 
 @contextlib.contextmanager
 def _downloader(settings: Settings, options: Mapping[str, Any]) -> Iterator[tuple[Any, Callable[[], Sequence[str]]]]:
-    """A YoutubeDL, and a look at its warnings. Its errors are translated."""
+    """Open a YoutubeDL; yields it and a function that returns its messages. Its errors are translated."""
     keeper = MessageKeeper()
     try:
         with settings.network.youtube_dl({**_OPTIONS, **options}, keeper) as ydl:
@@ -278,15 +308,15 @@ _OPTIONS: Mapping[str, Any] = {
     "playlist_items": "1:2",  # a second one is enough to see that it is a list
     "retries": RETRIES,
     "fragment_retries": RETRIES,
-    "skip_unavailable_fragments": False,  # else a file with holes in it is taken for a whole one
-    "ignore_no_formats_error": True,  # else the start of a premiere is not told; check_whole raises instead
+    "skip_unavailable_fragments": False,  # else a file with holes in it is taken for a complete one
+    "ignore_no_formats_error": True,  # else yt-dlp hides the start of a premiere; check_whole raises instead
     "overwrites": False,
     "continuedl": True,
 }
 
 
 def _output(work: Path, stem: str, emit: Emit | None) -> dict[str, Any]:
-    # yt-dlp expands variables and ~ in a template; no name of ours has any, and the folder is the operator's own.
+    # yt-dlp expands variables and ~ in a template; file_stem has none, and the folder is the operator's own.
     template = str(work / stem).replace("%", "%%") + ".%(ext)s"
     return {"outtmpl": {"default": template}, "progress_hooks": [_progress_hook(emit)] if emit else []}
 

@@ -138,7 +138,9 @@ def fail(row: R, moment: Moment, failure: Failure, policy: RetryPolicy) -> R:
             return _next(row, moment, State.PENDING, not_before=when, detail=_describe(failure))
         case Verdict.UNFIT if isinstance(row, Source) and not is_machine_wide(failure):
             # Other sources may be listed here, so this one waits: without a pause it would be claimed again at once.
-            return _next(row, moment, State.PENDING, not_before=moment.now + policy.backoff_max, detail=_describe(failure))
+            return _next(
+                row, moment, State.PENDING, not_before=moment.now + policy.backoff_max, detail=_describe(failure)
+            )
         case Verdict.THROTTLED | Verdict.UNFIT:
             return _next(row, moment, State.PENDING, detail=_describe(failure))
         case _:

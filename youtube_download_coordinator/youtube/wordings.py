@@ -190,7 +190,7 @@ VAGUE = (
         (r"\berror (?:code)?:? ?(?:101|15|15[0-3])\b|player configuration error", "yt-dlp#14426, #14826, #16077", "2025-09"),
         (r"(?:isn't|not|no longer) (?:currently )?(?:available|supported|playable|allowed) (?:on|in|by|for) this (?:youtube )?"
             r"(?:app|application|device|client|player|platform|browser|tv|web ?site)\b", "yt-dlp#10108", "2024-06"),
-        (r"latest version of (?:the )?youtube|update (?:the|your) (?:youtube )?app|unsupported client",
+        (r"latest version of (?:the )?youtube|update (?:the|your) (?:youtube )?app\b",
             "yt-dlp#10305", "2024-06"),
         systemic=True),
     *_rows(Verdict.RETRY, "page-reload",
@@ -199,7 +199,7 @@ VAGUE = (
             "yt-dlp#16212, #17389", "2026-03"), systemic=True),
     *_rows(Verdict.RETRY, "yt-dlp-broken",
         (r"can't identify player|without player url", "yt-dlp _video.py", "2021"),
-        (r"unable to recogni[sz]e (?:tab page|playlist)|unable to find selected tab", "yt-dlp _tab.py", "2021"),
+        (r"unable to recogni[sz]e tab page|unable to find selected tab", "yt-dlp _tab.py", "2021"),
         (r"\bnsig\b|n.?function (?:code|name)|(?:signature|challenge) (?:function|extraction|solving)",
             "yt-dlp _video.py", "2021"),
         (r"contains an invalid argument|precondition check failed", "yt-dlp#16212", "2021"),

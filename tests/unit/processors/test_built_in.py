@@ -120,6 +120,7 @@ def test_it_runs_in_a_child_and_tells_its_progress(site: Site, tmp_path: Path) -
         ("/clip.mp4", ["hang"] * 9, Verdict.RETRY, "timeout"),
         ("/clip.mp4", ["", *["hang"] * 9], Verdict.RETRY, "timeout"),
         ("/clip.mp4", ["", *["reset"] * 9], Verdict.RETRY, "network"),
+        ("/clip.mp4", ["", *["403"] * 9], Verdict.RETRY, "http-403"),
         ("/live.m3u8", [], Verdict.LATER, "live"),
         ("/feed.rss", [], Verdict.PERMANENT, "list"),
     ],
@@ -151,6 +152,24 @@ def test_a_download_that_was_cut_off_goes_on_where_it_stood(site: Site, settings
     assert Path(path).read_bytes() == site.files["/clip.mp4"][1]
     assert any(wanted and not wanted.startswith("bytes=0") for _, wanted in site.log)
     assert files(settings) == with_sidecar(path, settings)
+
+
+def test_a_partial_file_that_cannot_be_resumed_is_thrown_away(site: Site, settings: Settings) -> None:
+    """A 416 would come back with every attempt."""
+    site.faults["/clip.mp4"] = ["", *["reset"] * 4]
+    with pytest.raises(AttemptError):
+        download(task(site), settings)
+    assert any(name.endswith(".part") for name in files(settings))
+    site.faults["/clip.mp4"] = ["", *["416"] * 9]
+    with pytest.raises(AttemptError) as caught:
+        download(task(site), settings)
+    assert (caught.value.verdict, caught.value.reason) == (Verdict.RETRY, "network")
+    assert files(settings) == []
+    site.faults.clear()
+    site.log.clear()
+    path = download(task(site), settings).result
+    assert Path(path).read_bytes() == site.files["/clip.mp4"][1]
+    assert not any(wanted and not wanted.startswith("bytes=0") for _, wanted in site.log)
 
 
 def test_half_a_conversion_is_not_taken_for_a_file(site: Site, settings: Settings) -> None:

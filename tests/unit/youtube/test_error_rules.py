@@ -216,7 +216,9 @@ MAY_YIELD_403 = (
     "[youtube] M4gD1WSo5mA: ios client https formats require a GVS PO Token which was not provided. They will be skipped as"
     " they may yield HTTP Error 403. You can manually pass a GVS PO Token"
 )
-OTHER_VIDEO = 'Skipping player responses from web clients (got player responses for video "aaaaaaaaaaa" instead of "M4gD1WSo5mA")'
+OTHER_VIDEO = (
+    'Skipping player responses from web clients (got player responses for video "aaaaaaaaaaa" instead of "M4gD1WSo5mA")'
+)
 WARNED_429 = (
     "[youtube] M4gD1WSo5mA: Unable to download API page: HTTP Error 429: Too Many Requests (caused by <HTTPError 429>)"
 )
