@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field, WithJsonSchema
 from pydantic.fields import FieldInfo
 
-from youtube_download_coordinator.workers.run_processor import BUILT_INS
+from youtube_download_coordinator.workers.find_processor import BUILT_INS
 
 MAX_CONCURRENCY = 256
 URL_MAX_CHARACTERS = 2000

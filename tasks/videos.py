@@ -21,13 +21,8 @@ from youtube_download_coordinator import AttemptError, Config, TransientError, V
 from youtube_download_coordinator.models import Failure, Outcome, Verdict
 from youtube_download_coordinator.operations import preflight
 from youtube_download_coordinator.processes.parent import Stopped
-from youtube_download_coordinator.workers.run_processor import (
-    argument_of,
-    call_in_process,
-    check_processor,
-    process_video,
-    resolve_processor,
-)
+from youtube_download_coordinator.workers.find_processor import argument_of, check_processor, resolve_processor
+from youtube_download_coordinator.workers.run_processor import call_in_process, process_video
 from youtube_download_coordinator.workers.worker import Submit, UncancellableFuture
 
 FAILED_VERDICTS = {Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT}

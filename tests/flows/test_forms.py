@@ -17,7 +17,7 @@ from flows.requeue_dead_letters import requeue_dead_letters
 from tests.flows import seen
 from tests.flows.conftest import AddVideos
 from youtube_download_coordinator import Coordinator
-from youtube_download_coordinator.workers.run_processor import BUILT_INS
+from youtube_download_coordinator.workers.find_processor import BUILT_INS
 
 HANDLE = "https://www.youtube.com/@handle"
 

@@ -60,7 +60,7 @@ def run(
     """
     from youtube_download_coordinator.config import unknown_variables
     from youtube_download_coordinator.operations import preflight
-    from youtube_download_coordinator.workers.run_processor import check_processor
+    from youtube_download_coordinator.workers.find_processor import check_processor
     from youtube_download_coordinator.workers.worker import Limits
 
     check_positive(max_videos=max_videos, max_minutes=max_minutes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.operations import preflight
 from youtube_download_coordinator.operations.examine import Check
-from youtube_download_coordinator.workers.run_processor import BUILT_INS, check_processor
+from youtube_download_coordinator.workers.find_processor import BUILT_INS, check_processor
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config

@@ -23,7 +23,7 @@ from youtube_download_coordinator.errors import PreflightError, UnfitError
 from youtube_download_coordinator.operations.examine import Check, examine
 from youtube_download_coordinator.processors.ffmpeg import find_ffmpeg
 from youtube_download_coordinator.processors.files import check_free_disk, in_megabytes
-from youtube_download_coordinator.workers.run_processor import BUILT_INS
+from youtube_download_coordinator.workers.find_processor import BUILT_INS
 from youtube_download_coordinator.youtube.cookies import check_cookies
 
 if TYPE_CHECKING:

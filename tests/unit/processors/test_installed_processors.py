@@ -10,7 +10,8 @@ import pytest
 from tests.support.rows import new_video
 from youtube_download_coordinator import Config, ProcessorError
 from youtube_download_coordinator.models import Done
-from youtube_download_coordinator.workers.run_processor import ENTRY_POINTS, check_processor, process_video
+from youtube_download_coordinator.workers.find_processor import ENTRY_POINTS, check_processor
+from youtube_download_coordinator.workers.run_processor import process_video
 
 MODULE = """
     def transcribe(url):

@@ -33,13 +33,8 @@ from youtube_download_coordinator.models import (
     video_task_to_json,
 )
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS
-from youtube_download_coordinator.workers.run_processor import (
-    as_text,
-    call_in_process,
-    check_processor,
-    process_video,
-    resolve_processor,
-)
+from youtube_download_coordinator.workers.find_processor import check_processor, resolve_processor
+from youtube_download_coordinator.workers.run_processor import as_text, call_in_process, process_video
 
 TASK = rows.new_video(7, url="https://example.org/seven", accent="Scottish")
 LONG = 60.0

@@ -1,0 +1,201 @@
+"""Finding a processor by its name, and checking it before a worker starts.
+
+A processor is a built-in (`download`, `audio`, `metadata`, `subtitles`: processors/built_in.py) or a callable of one parameter. A
+callable is named by its import path, `module:function`, or by the name that its distribution gave it (ENTRY_POINTS):
+
+    def process(task: VideoTask) -> object      receives the row: its url, accent, type, title, extra
+    def process(url: str) -> object             annotated `str`, or named `url` or `video_url`: receives the URL alone
+
+This module is imported in every child process: no pydantic, subprocess or yt_dlp at its top.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, get_args
+
+from youtube_download_coordinator.errors import AttemptError, ProcessorError
+from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.text import did_you_mean, truncate
+
+if TYPE_CHECKING:
+    from youtube_download_coordinator.processes.supervisor import Emit
+
+BUILT_INS = ("download", "audio", "metadata", "subtitles")
+ENTRY_POINTS = "youtube_download_coordinator.processors"
+"""The group in which a distribution names its processors: `whisper = "my_package.my_module:transcribe"`."""
+CHECK_SECONDS = 120.0
+"""The longest that importing a processor may take when it is checked."""
+
+Processor = Callable[..., Any]
+
+
+def check_processor(spec: str) -> None:
+    """Check that the processor can be found, in a child process: its module may do anything when it is imported.
+
+    Raises ProcessorError, with one line that says what is wrong.
+    """
+    from youtube_download_coordinator.processes import parent
+
+    target = f"{__name__}:check_in_child"
+    with parent.run(target, {"spec": spec}, deadline_seconds=CHECK_SECONDS, name=f"check {spec}") as child:
+        try:
+            problem = child.result()
+        except AttemptError as error:
+            problem = f"the processor {spec} cannot be imported: {error.reason}, {error}"
+    if problem:
+        raise ProcessorError(problem)
+
+
+def check_in_child(payload: Mapping[str, Any], emit: Emit) -> str:
+    """Return what is wrong, or "": the part of `check_processor` in the child process."""
+    try:
+        resolve_processor(payload["spec"])
+    except ProcessorError as error:
+        return str(error)
+    return ""
+
+
+def resolve_processor(spec: str) -> Processor:
+    """Import the processor: a built-in, called with (task, settings, emit), or any other, called with one argument.
+
+    Other processors are named by an entry point of ENTRY_POINTS or as `module:attribute`. A class whose instances are callable is
+    instantiated. Raises ProcessorError, with one line that says what is wrong.
+    """
+    if spec in BUILT_INS:
+        return _attribute(importlib.import_module("youtube_download_coordinator.processors.built_in"), spec)
+    module_name, _, attribute = import_path(spec).partition(":")
+    processor = _attribute(_module(module_name), attribute)
+    if inspect.isclass(processor) and _takes(processor, 0) and hasattr(processor, "__call__"):  # noqa: B004  of its instances
+        processor = _instance_of(processor, spec)
+    check_callable(processor, spec)
+    return processor
+
+
+def import_path(spec: str) -> str:
+    """Return `module:attribute` of a processor that is not a built-in. Raises ProcessorError, which lists the known names."""
+    module_name, _, attribute = spec.strip().partition(":")
+    if module_name and attribute:
+        return spec.strip()
+    installed = _installed()
+    paths = sorted(installed.get(spec.strip(), ()))
+    if len(paths) > 1:
+        raise ProcessorError(f"the processor “{spec}” is installed more than once: choose {' or '.join(paths)}")
+    if not paths:
+        names = [*BUILT_INS, *sorted(installed)]
+        raise ProcessorError(
+            f"the processor “{spec}” is neither {', '.join(names)} nor module:function{did_you_mean(spec, names, 3)}"
+        )
+    return paths[0]
+
+
+def _installed() -> dict[str, set[str]]:
+    """Return the import paths of the processors of installed distributions, by name."""
+    from importlib.metadata import entry_points
+
+    paths: dict[str, set[str]] = {}
+    for entry in entry_points(group=ENTRY_POINTS):
+        paths.setdefault(entry.name, set()).add(f"{entry.module}:{entry.attr}")
+    return paths
+
+
+def check_callable(processor: object, name: str) -> None:
+    """Raise ProcessorError unless the processor can be called with one video. `name` is for the message."""
+    if not callable(processor):
+        raise ProcessorError(f"the processor {name} is a {type(processor).__name__}, which cannot be called")
+    if not _takes(processor, 1):
+        signature = inspect.signature(processor)
+        raise ProcessorError(f"the processor {name} is called with one argument, the video, but takes {signature}")
+    inner = processor if inspect.isroutine(processor) else type(processor).__call__
+    if any(
+        is_kind(function)
+        for function in (processor, inner)
+        for is_kind in (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    ):
+        raise ProcessorError(f"the processor {name} is a generator, so a call does nothing: it must not `yield`")
+
+
+def _takes(processor: Processor, count: int) -> bool:
+    """Return whether it can be called with `count` positional arguments. One is assumed where there is no signature."""
+    try:
+        signature = inspect.signature(processor)
+    except (TypeError, ValueError):
+        return count == 1
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def _instance_of(kind: Processor, spec: str) -> Processor:
+    try:
+        processor: Processor = kind()
+    except Exception as error:
+        raise ProcessorError(
+            f"the processor {spec} cannot be instantiated: {type(error).__name__}: {truncate(str(error))}"
+        ) from error
+    return processor
+
+
+def _module(name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")) or name.endswith(".py"):
+        raise ProcessorError(f"“{name}” is not a module: write my_package.my_module:function, without .py and slashes")
+    _add_working_directory()
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise ProcessorError(f"there is no module {error.name}, neither in {os.getcwd()} nor installed") from error
+        raise ProcessorError(f"{name} cannot be imported: it imports {error.name}, which is not installed") from error
+    except SystemExit as error:
+        raise ProcessorError(f"{name} cannot be imported: it calls sys.exit({error.code!r})") from error
+    except Exception as error:
+        raise ProcessorError(f"{name} cannot be imported: {type(error).__name__}: {truncate(str(error))}") from error
+
+
+def _add_working_directory() -> None:
+    """Append the working directory to sys.path, where a file hides no installed module. Only `python -m` does it itself."""
+    directory = os.getcwd()
+    if "" not in sys.path and directory not in sys.path:
+        sys.path.append(directory)
+    importlib.invalidate_caches()  # the file may be newer than this process
+
+
+def _attribute(module: ModuleType, path: str) -> Processor:
+    value: Any = module
+    for name in path.split("."):
+        try:
+            value = getattr(value, name)
+        except AttributeError as error:
+            where = getattr(value, "__file__", None) or getattr(value, "__qualname__", type(value).__name__)
+            raise ProcessorError(f"there is no {name} in {where}{did_you_mean(name, dir(value), 3)}") from error
+    processor: Processor = value
+    return processor
+
+
+def argument_of(processor: Processor, by_default: str) -> str:
+    """Return which argument the processor receives: `url` or `task`."""
+    parameter = _first_parameter(processor)
+    if parameter is None:
+        return by_default
+    annotation = parameter.annotation
+    if annotation in (str, "str") or str in get_args(annotation):
+        return "url"
+    if annotation is not parameter.empty:
+        return "task" if annotation in (VideoTask, "VideoTask") else by_default
+    return {"url": "url", "video_url": "url", "task": "task", "video_task": "task"}.get(parameter.name, by_default)
+
+
+def _first_parameter(processor: Processor) -> inspect.Parameter | None:
+    for evaluate in (True, False):  # an annotation may name what only a type checker imports
+        try:
+            return next(iter(inspect.signature(processor, eval_str=evaluate).parameters.values()), None)
+        except Exception:  # noqa: BLE001, S112  evaluating may raise anything; some built-in functions have no signature
+            continue
+    return None
