@@ -426,7 +426,7 @@ SOURCE = """
         ("mine:two", "takes (task, other)"),
         ("mine:none", "takes ()"),
         ("mine:keyword", "takes (*, task)"),
-        ("mine:Broken", "cannot be made: ValueError: no key"),
+        ("mine:Broken", "cannot be instantiated: ValueError: no key"),
         ("mine:Nothing", "is a Nothing, which cannot be called"),
         ("mine:generates", "must not `yield`"),
         ("mine:generates_async", "must not `yield`"),
