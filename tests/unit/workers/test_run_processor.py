@@ -180,7 +180,7 @@ def test_a_long_result_is_cut() -> None:
 def test_a_result_that_is_no_json_is_done_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     assert process("returns_no_json") == Done(result="<class 'set'>")
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "no JSON" in caplog.text
+    assert "not JSON" in caplog.text
 
 
 def test_nothing_is_left_when_the_parent_is_killed(mark: str, tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_its_error_is_a_failure_and_an_interrupt_goes_through() -> None:
 
 def test_its_result_that_is_no_json_is_kept_as_text(caplog: pytest.LogCaptureFixture) -> None:
     assert call_in_process(bad_processors.returns_no_json, TASK) == Done(result="<class 'set'>")
-    assert "no JSON" in caplog.text
+    assert "not JSON" in caplog.text
 
 
 class Unprintable:
