@@ -5,27 +5,40 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from youtube_download_coordinator.models import SKIPPED, Lease, State
-from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, TALLIED_REASONS, VIDEO_TASKS, Tally
+from youtube_download_coordinator.models import SKIPPED, Lease, State, columns_of
+from youtube_download_coordinator.queue.store import (
+    DEAD_LETTERS,
+    SOURCES,
+    TALLIED_REASONS,
+    VIDEO_TASKS,
+    Table,
+    Tally,
+)
 from youtube_download_coordinator.stores.sheets.cells import whole_number
 from youtube_download_coordinator.stores.sheets.snapshot import TabSnapshot
 from youtube_download_coordinator.text import parse_time
-
-BESIDE: Mapping[str, Sequence[str]] = {
-    SOURCES.name: ("Accent", "Type"),
-    VIDEO_TASKS.name: ("Accent", "Type", "ClaimedAt", "Duration"),
-    DEAD_LETTERS.name: ("Accent", "Type"),
-}
-"""The columns that are read beside the telling ones."""
 
 
 class _Beside(NamedTuple):
     accent: str = ""
     type: str = ""
     claimed_at: str = ""
-    duration: str = ""
+    duration_seconds: str = ""
+
+
+def _names(table: Table[Any], *attributes: str) -> list[str]:
+    columns = columns_of(table.row_type).shown
+    return [columns[attribute].name for attribute in attributes]
+
+
+BESIDE: Mapping[str, Sequence[str]] = {
+    SOURCES.name: _names(SOURCES, "accent", "type"),
+    VIDEO_TASKS.name: _names(VIDEO_TASKS, *_Beside._fields),
+    DEAD_LETTERS.name: _names(DEAD_LETTERS, "accent", "type"),
+}
+"""The columns that are read beside the key columns, by tab."""
 
 
 def tallied(view: TabSnapshot, columns: Sequence[Sequence[str]], since: date) -> list[Tally]:
@@ -44,7 +57,7 @@ def _kinds(view: TabSnapshot, columns: Sequence[Sequence[str]], since: date) -> 
         if word.lease is not None:
             at = position - 1  # the columns begin below the header
             cells = _Beside(*(column[at] if at < len(column) else "" for column in columns))
-            yield _kind(word.lease, cells, since), whole_number(cells.duration) or 0
+            yield _kind(word.lease, cells, since), whole_number(cells.duration_seconds) or 0
 
 
 def _kind(lease: Lease, cells: _Beside, since: date) -> Tally:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from youtube_download_coordinator.models import Status
+from youtube_download_coordinator.models import SHEET_COLUMNS, Status
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.api import Connection, Json
 from youtube_download_coordinator.stores.sheets.layout import Layout, Tab, letters, quoted, token_of
@@ -179,7 +179,7 @@ def _is_about(rule: Json, status: Status, tab: Tab) -> bool:
 
 
 def _own(tab: Tab) -> list[str]:
-    return [name for name in _OWN.get(tab.name, ("Lease", "Shown")) if name in tab.header]
+    return [name for name in _OWN.get(tab.name, SHEET_COLUMNS) if name in tab.header]
 
 
 def _grey(dress: TabFormatting) -> list[Json]:
