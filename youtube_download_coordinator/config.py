@@ -1,7 +1,7 @@
-"""Every setting: its unit, its default, and why it is there.
+"""The settings: what each one does, its unit and its default.
 
-A setting is taken from the argument, else from the environment (`YDC_` and its name in capitals), else from a file `.env` in
-the working directory, else its default.
+A setting is an argument of Config, or the environment variable `YDC_` and its name in capitals, or a line of the file `.env` in
+the working directory, in this order of precedence.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.youtube.network import Network
 
 YEAR_MINUTES = 366 * 24 * 60
-"""No time is longer, so that adding one to a date never fails."""
+"""The longest time that a setting may have, so that a date plus that time always exists."""
 GUEST_VIDEOS_PER_HOUR, ACCOUNT_VIDEOS_PER_HOUR = 270, 1800
-"""A tenth less than what YouTube is said to allow."""
+"""A tenth less than YouTube is reported to allow."""
 Seconds = Annotated[float, Field(ge=0, le=YEAR_MINUTES * 60, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(gt=0, le=YEAR_MINUTES, allow_inf_nan=False)]
 PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 SECRETS = frozenset({"proxy", "yt_dlp_options", "service_account", "database_url"})
-"""Settings whose values are not repeated in a message."""
+"""Settings whose values no message contains."""
 VARIABLES_OF_FLOWS = frozenset({"checkout", "prefect_block"})
-"""Variables that no Config reads, though they are ours."""
+"""Variables with our prefix that Config does not read."""
 VARIABLES_OF_TESTS = ("test_", "chaos_", "bench_")
-"""So begin those of the project's own tests."""
+"""Prefixes of the variables that the project's own tests read."""
 
 
 def _proxy(proxy: SecretStr) -> SecretStr:
     try:
         address = urlsplit(proxy.get_secret_value())
-        well = address.scheme in PROXY_SCHEMES and bool(address.hostname) and address.port != 0
+        is_valid = address.scheme in PROXY_SCHEMES and bool(address.hostname) and address.port != 0
     except ValueError:
-        well = False
-    if not well:
+        is_valid = False
+    if not is_valid:
         raise ValueError(f"it must be an address like http://user:password@host:port ({', '.join(PROXY_SCHEMES)})")
     return proxy
 
@@ -67,26 +67,26 @@ def _words(value: object) -> object:
 
 
 def _languages(languages: tuple[str, ...]) -> tuple[str, ...]:
-    wrong = [each for each in languages if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", each)]
+    wrong = [code for code in languages if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", code)]
     if wrong or not languages:
         raise ValueError(
-            f"{', '.join(wrong) or 'nothing'} is no language: write en, pt-BR, original or all, with commas between"
+            f"{', '.join(wrong) or 'nothing'} is not a language: write en, pt-BR, original or all, separated by commas"
         )
     return languages
 
 
 def _number(text: object) -> object:
-    """A choice of numbers takes none that is written as text, which is what an environment has."""
+    """Return the number in a text. A Literal of numbers does not accept text, and environment variables are text."""
     return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() else text
 
 
 SampleRate = Annotated[Literal[8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000], BeforeValidator(_number)]
 OPUS_SAMPLE_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
-"""Its encoder takes no others."""
+"""The only rates that the encoder of opus accepts."""
 
 
 def _as_json(key: object) -> object:
-    """A key as text, also one that is given as a mapping. What cannot be one is told by who signs in, without its contents."""
+    """Return a key as text, also if it is a mapping. Signing in reports a wrong key without repeating its contents."""
     return json.dumps(key) if isinstance(key, Mapping) else key
 
 
@@ -94,9 +94,9 @@ AudioCodec = Literal["best", "m4a", "mp3", "opus", "vorbis", "flac", "wav", "aac
 
 
 class Config(BaseSettings):
-    """The settings of one process; frozen.
+    """The settings of one process. Frozen.
 
-    Raises ConfigError, with one line that names every wrong setting.
+    Raises ConfigError with one line that names every wrong setting.
     """
 
     model_config = SettingsConfigDict(
@@ -109,15 +109,15 @@ class Config(BaseSettings):
     )
 
     spreadsheet_id: str | None = None
-    """The Google Sheet that is the queue: its ID, or its address. Without one the queue is `database_url`."""
+    """The Google Sheet with the queue: its ID or its address. If it is not set, the queue is in `database_url`."""
 
     credentials_file: Path | None = None
-    """The JSON key of a service account that the sheet is shared with; else GOOGLE_APPLICATION_CREDENTIALS, else Google's own
-    Application Default Credentials."""
+    """The file with the JSON key of a service account with which the sheet is shared. If it is not set,
+    GOOGLE_APPLICATION_CREDENTIALS or Google's Application Default Credentials are used."""
 
     service_account: Annotated[SecretStr, BeforeValidator(_as_json)] | None = None
-    """The JSON key of a service account itself, for where a file is unwelcome: a secret of a container, a Prefect block.
-    It goes before `credentials_file`."""
+    """The JSON key itself, where a file is impractical: from a container's secret or a Prefect block. It takes precedence over
+    `credentials_file`."""
 
     sources_worksheet_name: str = "Sources"
     """The title of the tab with the sources."""
@@ -129,147 +129,156 @@ class Config(BaseSettings):
     """The title of the tab with the videos that failed for good."""
 
     sheets_api_url: str = "https://sheets.googleapis.com"
-    """The address of Google's API; another one for tests."""
+    """The address of Google's API. Tests use another."""
 
     sheets_patience_seconds: Seconds = 600
-    """How long a request is sent again while Google answers 429 or 5xx, or nothing. Less than the lease."""
+    """How long a request is repeated while Google answers 429 or 5xx, or does not answer. It must be less than the lease."""
 
     database_url: Annotated[str, Field(repr=False)] = "sqlite:///coordinator.db"
-    """The queue: a SQLite file (the embedded default), or `postgresql+psycopg://user@host/name` for several machines."""
+    """The database with the queue: a SQLite file for one machine, or `postgresql+psycopg://user@host/name` for several."""
 
     sources_file_path: Path | None = None
-    """A text file of sources, a line each: `URL|Accent|Type`. It is imported at the start of every run."""
+    """A text file with one source a line: `URL|Accent|Type`. Every run imports it when it starts."""
 
     allow_other_sites: bool = False
-    """Take sources that are not YouTube's. Off, because whoever can edit the list then chooses what workers connect to."""
+    """Accept sources on other sites than YouTube. Off by default, because everyone who can edit the sources would decide which
+    addresses the workers connect to."""
 
     allow_private_addresses: bool = False
-    """With `allow_other_sites`: let other sites' addresses lead to this machine and its network too (127.0.0.1, 10.0.0.0/8, a
-    cloud's 169.254.169.254). Only for a list that nobody else can edit."""
+    """With `allow_other_sites`: allow addresses in this machine's own network too (127.0.0.1, 10.0.0.0/8, a cloud's
+    169.254.169.254). Use it only if nobody else can edit the sources."""
 
     max_retries: Annotated[int, Field(ge=1)] = 3
-    """Failed attempts at a video before it goes to the dead letters. They are counted in its row, across machines."""
+    """How many failed attempts move a video to the dead letters. They are counted in its row, for all machines together."""
 
     stalled_task_timeout_minutes: Minutes = 15
-    """The lease: a claim that its worker has not renewed for this long is taken over. Renewed every third of it."""
+    """The lease: another worker may take over a claim that was not renewed for this long. Workers renew their claims every third
+    of it."""
 
     attempt_timeout_minutes: Minutes = 120
-    """The longest that one attempt may take; then its process is ended and the attempt counts as failed."""
+    """The longest time of one attempt. After it the attempt's process is ended, and the attempt has failed."""
 
     listing_timeout_minutes: Minutes = 120
-    """The longest that listing one source may take. What was listed by then is kept, and the source is tried again."""
+    """The longest time for listing one source. Videos listed until then are kept, and the source is tried again."""
 
     retry_backoff_seconds: Seconds = 60
-    """The pause after a first failed attempt; it doubles with each further one, with up to half of it taken off at random."""
+    """The pause after the first failed attempt. It doubles with each further one; up to half of it is taken off at random."""
 
     retry_backoff_max_seconds: Seconds = 3600
-    """No pause is longer. YouTube's own blocks last about an hour."""
+    """The longest pause between attempts. YouTube's own blocks last about an hour."""
 
     cooldown_minutes: Minutes = 15
-    """When YouTube throttles (a bot check, a rate limit), nothing is begun for so long; then one video is tried, and the pause
-    doubles with each that is throttled again, and halves when YouTube answers."""
+    """How long no attempt starts after YouTube has throttled a machine (a bot check, a rate limit). Then one video is tried: the
+    next cooldown is twice as long if YouTube throttles it too, and half as long if YouTube answers."""
 
     cooldown_max_minutes: Minutes = 360
-    """No cooldown is longer."""
+    """The longest cooldown."""
 
     cooldown_scope: Literal["machine", "fleet"] = "machine"
-    """Whom a cooldown holds back. YouTube counts by address: `fleet` is for machines that share one."""
+    """Which workers a cooldown stops. YouTube counts requests by IP address: choose `fleet` if the machines share one."""
 
     videos_per_hour: Annotated[int, Field(ge=0)] | None = None
-    """How many attempts this machine begins in an hour, all its workers together; 0: as many as it can. YouTube is said to stop a
-    guest at about 300 and an account at about 2000: unless it is given, 270, and 1800 with cookies."""
+    """How many attempts this machine starts in an hour, all its workers together; 0: no limit. YouTube is reported to stop a
+    guest at about 300 and an account at about 2000. If it is not set: 270, and 1800 with cookies."""
 
     state_dir: Path = Field(default_factory=lambda: _state_home() / "youtube-download-coordinator")
-    """A folder on this machine that its workers share: how many attempts it has begun, and that a cooldown has changed. Unless it
-    is given, `$XDG_STATE_HOME/youtube-download-coordinator`, else the same below `~/.local/state`."""
+    """A folder that the workers of this machine share, with its rate limit and its cooldown. If it is not set:
+    `$XDG_STATE_HOME/youtube-download-coordinator`, or `~/.local/state/youtube-download-coordinator`."""
 
     claim_batch_size: Annotated[int, Field(ge=1, le=1000)] = 10
-    """Videos that a worker claims with one request. Larger is cheaper; what a killed worker held waits for its lease to end."""
+    """How many videos a worker claims with one request. A larger batch needs fewer requests; if a machine dies, all videos
+    that it has claimed wait until the lease expires."""
 
     concurrency: Annotated[int, Field(ge=1, le=256)] = 4
-    """Videos that one worker processes at a time."""
+    """How many videos one worker processes at the same time."""
 
     idle_poll_seconds: Seconds = 30
-    """An idle worker asks the store at most this often whether there is something to do."""
+    """The shortest time between two requests of an idle worker for new work."""
 
     claim_jitter_seconds: Seconds = 5
-    """`process_next_task` waits a random part of this when there is nothing, so that a loop without a sleep burns no quota."""
+    """If nothing is due, `process_next_task` waits a random part of this time, so that a loop without a sleep uses no quota."""
 
     output_dir: Path = Path("media")
-    """Where the built-in processors put files."""
+    """The folder for the files of the built-in processors."""
 
     output_template: Annotated[str, AfterValidator(_template)] = "{accent}/{channel}/{id}"
-    """Where below `output_dir` a file goes, without its extension. A folder whose fields are empty drops out.
+    """The path of a file below `output_dir`, without its extension. A folder whose fields are all empty is left out.
     Fields: {accent}, {type}, {channel}, {channel_id}, {id}, {title}, {source_id}, {upload_date}, {kind} (the processor),
-    and {column:Name} for a column of your own."""
+    and {column:Name} for a column that you have added."""
 
     min_free_disk_bytes: Annotated[int, Field(ge=0)] = 1_000_000_000
-    """With less free in `output_dir` no attempt begins, and the worker stops."""
+    """If `output_dir` has less free space, no attempt starts, and the worker stops."""
 
     audio_codec: AudioCodec = "m4a"
-    """What the `audio` processor converts to; `best` keeps what YouTube has."""
+    """The codec to which the `audio` processor converts. `best` keeps YouTube's codec."""
 
     audio_sample_rate_hz: SampleRate | None = None
-    """The sample rate that `audio` converts to, for speech corpora mostly 16000. None: YouTube's own."""
+    """The sample rate to which `audio` converts, for speech corpora often 16000. If it is not set, YouTube's rate is kept."""
 
     audio_mono: bool = False
-    """Have `audio` mix the channels into one."""
+    """Make `audio` mix all channels into one."""
 
     subtitle_languages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), AfterValidator(_languages)] = (
         "original",
     )
-    """Languages of the `subtitles` processor, with commas between: `en` (also en-GB), `original` (what is spoken), `all`."""
+    """The languages for the `subtitles` processor, separated by commas: `en` (includes en-GB), `original` (the spoken language),
+    `all`."""
 
     subtitle_kinds: Literal["manual", "automatic", "both"] = "both"
-    """Subtitles that somebody wrote, that YouTube recognised, or those where there are none of the others. No translations."""
+    """`manual`: subtitles that a person wrote. `automatic`: YouTube's speech recognition. `both`: automatic ones where there are
+    no manual ones. Translations are never downloaded."""
 
     subtitle_format: Literal["vtt", "srt", "ttml", "json3", "srv1", "srv2", "srv3"] = "vtt"
-    """The format of subtitles; `json3` has a time for each word."""
+    """The format of subtitles. `json3` contains the time of each word."""
 
     subtitles_required: bool = False
-    """Send a video without subtitles to the dead letters (reason no-subtitles). Off: it is done, and its result says so."""
+    """Move a video without subtitles to the dead letters, with the reason no-subtitles. If it is off, the video is done and its
+    result names the missing subtitles."""
 
     refresh_after_hours: Annotated[
-        float, Field(ge=0, le=MAX_HOURS), BeforeValidator(lambda said: refresh_hours(str(said)))
+        float, Field(ge=0, le=MAX_HOURS), BeforeValidator(lambda text: refresh_hours(str(text)))
     ] = 24
-    """A source that is done is looked at again for new videos so long after its last look; 0 or `off`: never. A column
-    RefreshHours of the source goes before it."""
+    """How long after a listing a source is listed again for new videos; 0 or `off`: never. A source's column RefreshHours takes
+    precedence."""
 
     kinds: Annotated[str, BeforeValidator(partial(validated, "Kinds"))] = ""
-    """Which videos of a source become rows: some of `videos,shorts,streams,members`, or `all`. Unless it is set all but those
-    for members: without an account that has paid each of them is a dead letter. This and the next five can be said for a single
-    source too, in a column of *Sources* (`Kinds`, `MinDuration`, ...), which goes before."""
+    """Which videos of a source become rows: some of `videos,shorts,streams,members`, or `all`. If it is not set: all but those
+    for members, which fail for an account that is not a member. For one source, this setting and the next five can be set in a
+    column of *Sources* (`Kinds`, `MinDuration`, ...), which takes precedence."""
 
     min_duration: Annotated[str, BeforeValidator(partial(validated, "MinDuration"))] = ""
-    """No shorter videos: seconds, `90s`, `5m` or `1:02:03`. A video whose duration the list does not say is kept."""
+    """Skip shorter videos: seconds, `90s`, `5m` or `1:02:03`. A video of unknown duration is kept."""
 
     max_duration: Annotated[str, BeforeValidator(partial(validated, "MaxDuration"))] = ""
-    """No longer videos; written as `min_duration` is."""
+    """Skip longer videos. The format is that of `min_duration`."""
 
     title_match: Annotated[str, BeforeValidator(partial(validated, "TitleMatch"))] = ""
-    """Only videos in whose title this regular expression is found, whatever its capitals."""
+    """Only videos whose title matches this regular expression somewhere, in any letter case."""
 
     first_videos: Annotated[str, BeforeValidator(partial(validated, "FirstVideos"))] = ""
-    """So many of a source that is listed for the first time: the newest of each tab of a channel, the first of a playlist."""
+    """How many videos of a source are taken: the newest ones of each tab of a channel, the first ones of a playlist. It applies
+    to the first listing only."""
 
     newer_than: Annotated[str, BeforeValidator(partial(validated, "NewerThan"))] = ""
-    """No older videos: a date, or an age like `30 days`. Lists say approximately when, or not at all: then a video is kept."""
+    """Skip older videos: a date, or an age like `30 days`. Lists contain approximate dates, or none: then a video is kept."""
 
     mix_max_videos: Annotated[int, Field(ge=1)] = 100
-    """A mix (`list=RD...`) never ends; this many of it are listed."""
+    """How many videos of a mix (`list=RD...`) are listed. A mix has no end."""
 
     proxy: Annotated[SecretStr, AfterValidator(_proxy)] | None = None
-    """The proxy to YouTube: `http://user:password@host:port`, or socks5h and others. Without it yt-dlp heeds HTTPS_PROXY."""
+    """The proxy for YouTube: `http://user:password@host:port`, or socks5h and others. If it is not set, yt-dlp uses
+    HTTPS_PROXY."""
 
     cookies_file: Path | None = None
-    """Cookies of an account that is logged in to YouTube (Netscape format, cookies.txt), for listing and processing.
-    The file is only read."""
+    """A file with the cookies of a YouTube account (Netscape format, cookies.txt), for listing and processing. The file is never
+    changed."""
 
     rate_limit_bytes_per_second: Annotated[int, Field(gt=0)] | None = None
-    """The most that one download takes of the line; `concurrency` times that in all. None: as fast as it comes."""
+    """The highest rate of one download. A worker uses up to `concurrency` times as much. If it is not set, there is no limit."""
 
     yt_dlp_options: Annotated[dict[str, Any], AfterValidator(check_options), Field(repr=False)] = {}
-    """More options for yt-dlp, by their Python names, as JSON: `{"format_sort": ["res:720"]}`. Those we own are refused."""
+    """More options for yt-dlp, by their Python names, as JSON: `{"format_sort": ["res:720"]}`. Options that could
+    move files, run programs or read other files are refused."""
 
     def __init__(self, **values: Any) -> None:
         unknown = [name for name in values if name not in type(self).model_fields and not name.startswith("_")]
@@ -281,7 +290,7 @@ class Config(BaseSettings):
             _check_variables(type(self))
             super().__init__(**values)
             _check_pauses(self)
-            Filters.read(self.filters)  # each can be read; do they go together?
+            Filters.read(self.filters)  # each of them is valid; this checks them together
         except BadFilter as error:
             raise ConfigError(str(error)) from None
         except ValidationError as error:
@@ -293,7 +302,7 @@ class Config(BaseSettings):
 
     @model_validator(mode="after")
     def _audio_can_be_made(self) -> Config:
-        """Else every single video would fail, after it was downloaded."""
+        """Raise ValueError if the audio settings contradict each other. Otherwise each video would fail after its download."""
         rate = self.audio_sample_rate_hz
         if self.audio_codec == "best" and (rate or self.audio_mono):
             raise ValueError(
@@ -306,7 +315,7 @@ class Config(BaseSettings):
 
     @property
     def spreadsheet_url(self) -> str | None:
-        """Where people look at the queue, when it is a sheet."""
+        """Return the address of the sheet; None if the queue is in a database."""
         sheet_id = id_of_spreadsheet(self.spreadsheet_id or "")
         return f"https://docs.google.com/spreadsheets/d/{sheet_id}/edit" if sheet_id else None
 
@@ -321,7 +330,7 @@ class Config(BaseSettings):
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """How fast this machine may go; None: as fast as it can."""
+        """Return the rate limit of this machine; None: no limit."""
         by_default = ACCOUNT_VIDEOS_PER_HOUR if self.cookies_file else GUEST_VIDEOS_PER_HOUR
         limit = by_default if self.videos_per_hour is None else self.videos_per_hour
         return RateLimit(limit) if limit else None
@@ -347,7 +356,7 @@ class Config(BaseSettings):
 
     @property
     def filters(self) -> dict[str, str]:
-        """What is set for all sources, by the name of the column that goes before."""
+        """Return the filters for all sources, by the name of the column that takes precedence."""
         return {
             "Kinds": self.kinds,
             "MinDuration": self.min_duration,
@@ -367,33 +376,31 @@ class Config(BaseSettings):
 
 
 def id_of_spreadsheet(text: str) -> str:
-    """The ID, also out of the address in a browser's address bar."""
+    """Return the ID of a spreadsheet, given its ID or its address."""
     return text.partition("/spreadsheets/d/")[2].partition("/")[0] if "/spreadsheets/d/" in text else text.strip()
 
 
 def _check_variables(settings: type[Config]) -> None:
-    """A misspelt variable would leave its default in force, unseen.
+    """Raise ConfigError for a misspelt variable, which would silently leave its setting at the default.
 
-    `.env` is ours alone: whatever there begins with `YDC_` must be known. The environment is shared with others' programs, which
-    may use the prefix: there only what looks like a setting is a mistake.
+    Every name in `.env` that begins with `YDC_` must be known. Other programs may use the prefix in the environment, so there
+    only a name that resembles a setting is refused.
     """
-    for names, is_ours_alone in ((DotEnvSettingsSource(settings).env_vars, True), (os.environ, False)):
-        for name in _no_settings(settings, names):
-            meant = did_you_mean(_setting(name), settings.model_fields)
-            if meant or is_ours_alone:
-                raise ConfigError(f"there is no setting {name.upper()}{' (in .env)' * is_ours_alone}{meant}")
+    for names, is_env_file in ((DotEnvSettingsSource(settings).env_vars, True), (os.environ, False)):
+        for name in _unknown(settings, names):
+            hint = did_you_mean(_setting(name), settings.model_fields)
+            if hint or is_env_file:
+                raise ConfigError(f"there is no setting {name.upper()}{' (in .env)' * is_env_file}{hint}")
 
 
 def unknown_variables() -> list[str]:
-    """Variables of the environment that begin as ours do and are no setting: nothing of ours reads them."""
-    return sorted(
-        name for name in _no_settings(Config, os.environ) if not _setting(name).startswith(VARIABLES_OF_TESTS)
-    )
+    """Return the environment variables with the prefix `YDC_` that are not settings, so that nothing reads them."""
+    return sorted(name for name in _unknown(Config, os.environ) if not _setting(name).startswith(VARIABLES_OF_TESTS))
 
 
-def _no_settings(settings: type[Config], names: Iterable[str]) -> Iterator[str]:
-    ours = (name for name in names if name.upper().startswith("YDC_"))
-    return (name for name in ours if _setting(name) not in {*settings.model_fields, *VARIABLES_OF_FLOWS})
+def _unknown(settings: type[Config], names: Iterable[str]) -> Iterator[str]:
+    prefixed = (name for name in names if name.upper().startswith("YDC_"))
+    return (name for name in prefixed if _setting(name) not in {*settings.model_fields, *VARIABLES_OF_FLOWS})
 
 
 def _setting(variable: str) -> str:
@@ -404,23 +411,23 @@ def _check_pauses(config: Config) -> None:
     first, longest = config.cooldown_minutes, config.cooldown_max_minutes
     if longest < first:
         raise ConfigError(
-            f"cooldown_max_minutes={longest:g} is less than cooldown_minutes={first:g}: raise the one or lower the other"
+            f"cooldown_max_minutes={longest:g} is less than cooldown_minutes={first:g}: raise the former or lower the latter"
         )
 
 
 def _state_home() -> Path:
-    """Where the XDG base directories put what a program remembers on one machine."""
-    given = Path(os.environ.get("XDG_STATE_HOME", ""))
+    """Return the folder for the state of programs, after the XDG Base Directory Specification."""
+    folder = Path(os.environ.get("XDG_STATE_HOME", ""))
     try:
-        return given if given.is_absolute() else Path.home() / ".local" / "state"
+        return folder if folder.is_absolute() else Path.home() / ".local" / "state"
     except RuntimeError:
-        raise ConfigError("this account has no home folder: name a folder of its own for it, state_dir") from None
+        raise ConfigError("this account has no home folder: set state_dir to a folder that it may write") from None
 
 
 def _one_line(problem: Any) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if not problem["loc"]:
         return str(message)
-    where = ".".join(str(part) for part in problem["loc"])
+    setting = ".".join(str(part) for part in problem["loc"])
     value = "" if problem["loc"][0] in SECRETS else f"={problem['input']!r}"
-    return f"{where}{value}: {message[0].lower()}{message[1:]}"
+    return f"{setting}{value}: {message[0].lower()}{message[1:]}"

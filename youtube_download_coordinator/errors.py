@@ -1,26 +1,26 @@
-"""Every error of the library, drawn once. Its class says what happens next.
+"""The errors of the library. The class of an error decides what happens next.
 
     CoordinatorError
-    ├── UserError                 a person can mend it: one clear line, exit code 2, no traceback
+    ├── UserError                 a person can fix it: one clear line, exit code 2, no traceback
     │   ├── ConfigError           a setting is wrong                          (also a ValueError)
-    │   ├── BadUrl                no URL that we can list or process          (also a ValueError)
-    │   ├── BadFilter             a filter of a source's videos is written wrongly   (also a ValueError)
+    │   ├── BadUrl                a URL that cannot be listed or processed    (also a ValueError)
+    │   ├── BadFilter             a filter of a source's videos is wrong       (also a ValueError)
     │   ├── SourcesFileError      the sources file cannot be read
     │   ├── ProcessorError        the processor cannot be found or called
-    │   └── PreflightError        this machine lacks something: ffmpeg, room on the disk, cookies that hold
-    ├── StoreError                the queue's storage failed for good
-    │   ├── StoreUnavailable      it may work again: try later
-    │   └── StoreFull             it takes no more rows; what stands in it goes on
-    ├── ClaimLost                 somebody else holds the row now
-    └── AttemptError              one attempt at a row failed; its verdict says what becomes of the row
+    │   └── PreflightError        this machine lacks something: ffmpeg, disk space, valid cookies
+    ├── StoreError                the storage of the queue failed, and a retry will not help
+    │   ├── StoreUnavailable      it may work later
+    │   └── StoreFull             it has no room for more rows; existing rows can be processed
+    ├── ClaimLost                 another worker holds the row now
+    └── AttemptError              one attempt at a row failed; its verdict decides about the row
         ├── TransientError        retry      an attempt is counted, then backoff, then the dead letters
-        ├── GoneError             gone       as retry, but dead as soon as a second attempt says the same
+        ├── GoneError             gone       as retry, but dead as soon as a second attempt ends the same way
         ├── PermanentError        permanent  the dead letters at once
-        ├── LaterError            later      not before its time; no attempt is counted
+        ├── LaterError            later      the row waits until a given time; no attempt is counted
         ├── ThrottledError        throttled  no attempt is counted, and this worker stops claiming
         └── UnfitError            unfit      this machine cannot do it (disk full): as throttled
 
-A processor of your own may raise any AttemptError; everything else that it raises counts as TransientError.
+A user's processor may raise any AttemptError. Every other exception is treated as a TransientError.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from youtube_download_coordinator.models import Failure, Verdict
 
 
 class CoordinatorError(Exception):
-    """The root of the tree above."""
+    """The base class of all errors."""
 
 
 class UserError(CoordinatorError):
-    """What a person did can be mended by that person; the message is one line that says how."""
+    """A mistake that the user can fix. The message is one line that says how."""
 
 
 class ConfigError(UserError, ValueError):
-    """A setting has a value that cannot be used."""
+    """A setting has a value that is not valid."""
 
 
 class BadUrl(UserError, ValueError):
-    """This is no URL that we can list or process."""
+    """A URL that cannot be listed or processed."""
 
 
 class BadFilter(UserError, ValueError):
-    """What stands in a column, or is set, is no filter of the videos of a source; the line says what may be written."""
+    """A cell or setting is not a valid filter of a source's videos. The message says which values are valid."""
 
 
 class SourcesFileError(UserError):
@@ -60,29 +60,29 @@ class ProcessorError(UserError):
 
 
 class PreflightError(UserError):
-    """This machine cannot process videos until a person has mended something on it."""
+    """This machine cannot process videos until a person has fixed something on it."""
 
 
 class StoreError(CoordinatorError):
-    """The queue's storage failed, and trying again will not help."""
+    """The storage of the queue failed, and a retry will not help."""
 
 
 class StoreUnavailable(StoreError):
-    """The queue's storage does not answer now; it may later."""
+    """The storage of the queue does not answer now. It may later."""
 
 
 class StoreFull(StoreError):
-    """The queue's storage has no room for more rows. Nothing was changed; the rows that stand in it can be worked on."""
+    """The storage of the queue has no room for more rows. Nothing was changed, and existing rows can be processed."""
 
 
 class ClaimLost(CoordinatorError):
-    """The row is not held by us any more; whatever came out of the attempt is dropped."""
+    """The worker no longer holds the row. The result of its attempt is dropped."""
 
 
 class AttemptError(CoordinatorError):
     """One attempt at a row failed.
 
-    `reason` is a short machine-readable word (`private`, `region`, `http-503`) which stands before the message in LastError.
+    `reason` is a short machine-readable word (`private`, `region`, `http-503`). LastError contains it before the message.
     `systemic`: the wording is known from outages, in which every video fails with it.
     """
 
@@ -110,41 +110,41 @@ class AttemptError(CoordinatorError):
 
 
 class TransientError(AttemptError):
-    """It may work when tried again."""
+    """The attempt may succeed when it is repeated."""
 
     default_reason = "transient"
 
 
 class GoneError(AttemptError):
-    """It looks gone, but a hiccup looks the same: believed when a second attempt says so too."""
+    """The video seems to be gone. A short failure looks the same, so a second attempt has to confirm it."""
 
     verdict = Verdict.GONE
     default_reason = "gone"
 
 
 class PermanentError(AttemptError):
-    """It will never work: private, removed, wrong."""
+    """The attempt can never succeed: the video is private or removed, or its row is wrong."""
 
     verdict = Verdict.PERMANENT
     default_reason = "permanent"
 
 
 class LaterError(AttemptError):
-    """Too early: a premiere, a running live stream. `not_before` says when, if that is known."""
+    """It is too early: a premiere or a running live stream. `not_before` is when to try again, if known."""
 
     verdict = Verdict.LATER
     default_reason = "upcoming"
 
 
 class ThrottledError(AttemptError):
-    """YouTube wants us to slow down; the video is not to blame."""
+    """YouTube limits this machine's requests. The video is not at fault."""
 
     verdict = Verdict.THROTTLED
     default_reason = "throttled"
 
 
 class UnfitError(AttemptError):
-    """This machine cannot do it (disk full, no ffmpeg); the video is not to blame."""
+    """This machine cannot do it: its disk is full, or it has no ffmpeg. The video is not at fault."""
 
     verdict = Verdict.UNFIT
     default_reason = "unfit"

@@ -70,7 +70,7 @@ def test_languages_are_set_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("languages", "says"),
-    [("e", "e is no language"), ("en,.*", "\\.\\* is no language"), (",", "nothing is no language")],
+    [("e", "e is not a language"), ("en,.*", "\\.\\* is not a language"), (",", "nothing is not a language")],
 )
 def test_what_is_no_language_is_said(languages: str, says: str) -> None:
     with pytest.raises(ConfigError, match=rf"subtitle_languages=.*{says}"):
