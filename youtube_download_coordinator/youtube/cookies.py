@@ -1,7 +1,7 @@
-"""A file of cookies as browsers' extensions export it (Netscape format): read, never written; and whether its login holds.
+"""Reads a file of cookies as browser extensions export it (Netscape format), and checks its login. The file is never written.
 
-yt-dlp rewrites the file that it is given when it closes, and prints a line that it does not understand, with its secret. So it
-gets a copy in memory, of the good lines only: nothing is left on a disk, also when the process is killed.
+yt-dlp rewrites its file of cookies on exit, and prints lines that it does not understand, with their secrets. So it gets a copy
+in memory, of the valid lines only: nothing is left on a disk, even when the process is killed.
 """
 
 from __future__ import annotations
@@ -20,45 +20,45 @@ FIELDS = 7
 HTTP_ONLY = "#HttpOnly_"
 SESSION = "LOGIN_INFO"
 SIGNATURES = frozenset({"SAPISID", "__Secure-1PAPISID", "__Secure-3PAPISID"})
-"""yt-dlp takes a guest for logged in when it has the session and one of these."""
+"""yt-dlp counts as logged in with the session and one of these."""
 
 
 class Cookie(NamedTuple):
-    """What we look at. Its value is nobody's business."""
+    """A cookie without its value, which is a secret."""
 
     domain: str
     name: str
     expires: datetime | None
-    """None: at the end of the browser's session, which a file does not have."""
+    """None: at the end of the browser's session."""
 
 
 def read_cookies(path: Path) -> str:
-    """The file's good lines, as yt-dlp takes them. Raises UnfitError."""
+    """Return the file's valid lines, in the form that yt-dlp reads. Raises UnfitError."""
     lines = _lines(path)
-    good = [_with_its_flag(line) for line in lines if _cookie(line)]
-    if good:
-        return "# Netscape HTTP Cookie File\n" + "".join(f"{line}\n" for line in good)
-    what = "is JSON" if lines and lines[0].lstrip()[:1] in ("[", "{") else "has no cookies in it"
-    raise UnfitError(f"{path} {what}, not the Netscape format (cookies.txt): {COOKIES_HOW_TO}", reason="cookies")
+    valid = [_with_its_flag(line) for line in lines if _cookie(line)]
+    if valid:
+        return "# Netscape HTTP Cookie File\n" + "".join(f"{line}\n" for line in valid)
+    problem = "is JSON" if lines and lines[0].lstrip()[:1] in ("[", "{") else "has no cookies in it"
+    raise UnfitError(f"{path} {problem}, not the Netscape format (cookies.txt): {COOKIES_HOW_TO}", reason="cookies")
 
 
 def check_cookies(path: Path, now: datetime | None = None) -> str:
-    """Whose cookies these are. Raises UnfitError when there are none of YouTube's, or its login has expired."""
+    """Describe whose cookies these are. Raises UnfitError when there are none of YouTube's, or its login has expired."""
     cookies = [cookie for line in read_cookies(path).splitlines() if (cookie := _cookie(line))]
-    ours = [cookie for cookie in cookies if re.search(r"(?:^|\.)youtube\.com$", cookie.domain)]
-    if not ours:
+    youtube = [cookie for cookie in cookies if re.search(r"(?:^|\.)youtube\.com$", cookie.domain)]
+    if not youtube:
         raise UnfitError(f"{path} has no cookies of youtube.com: {COOKIES_HOW_TO}", reason="cookies")
-    login = list(_login(ours))
+    login = list(_login(youtube))
     if len(login) < 2:
         return f"{path} has cookies of youtube.com but no login: YouTube sees a guest"
-    ends = min((cookie.expires for cookie in login if cookie.expires), default=None)
-    if ends and ends <= (now or datetime.now(UTC)):  # noqa: TID251  nothing about a lease
-        raise UnfitError(f"the login in {path} expired at {format_utc(ends)}: {COOKIES_HOW_TO}", reason="cookies")
-    return f"{path} has a login of YouTube's" + (f" until {format_utc(ends)}" if ends else "")
+    expires = min((cookie.expires for cookie in login if cookie.expires), default=None)
+    if expires and expires <= (now or datetime.now(UTC)):  # noqa: TID251  nothing about a lease
+        raise UnfitError(f"the login in {path} expired at {format_utc(expires)}: {COOKIES_HOW_TO}", reason="cookies")
+    return f"{path} has a login of YouTube's" + (f" until {format_utc(expires)}" if expires else "")
 
 
 def _login(cookies: list[Cookie]) -> Iterator[Cookie]:
-    """The session, and the signature that lasts longest."""
+    """Yield the session's cookie, and the signature that lasts longest."""
     yield from [cookie for cookie in cookies if cookie.name == SESSION][:1]
     signatures = [cookie for cookie in cookies if cookie.name in SIGNATURES]
     yield from sorted(signatures, key=lambda cookie: cookie.expires or datetime.max.replace(tzinfo=UTC))[-1:]
@@ -68,12 +68,14 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise UnfitError(f"the cookies in {path} cannot be read: {why} (YDC_COOKIES_FILE)", reason="cookies") from error
+        problem = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        raise UnfitError(
+            f"the cookies in {path} cannot be read: {problem} (YDC_COOKIES_FILE)", reason="cookies"
+        ) from error
 
 
 def _with_its_flag(line: str) -> str:
-    """With the second field as the first one has it: some extensions do not care, and Python's reader fails on the whole file."""
+    """Make the second field agree with the domain: some extensions write it wrongly, and Python's reader fails on it."""
     domain, _, *rest = line.split("\t")
     return "\t".join([domain, "TRUE" if domain.removeprefix(HTTP_ONLY).startswith(".") else "FALSE", *rest])
 

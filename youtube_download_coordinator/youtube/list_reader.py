@@ -1,4 +1,4 @@
-"""Reading one list: what kind of videos it holds, in which order, and page by page what the filters leave of it. Pure."""
+"""Reads one list: the kind of its videos, its order, and page by page what the filters let through. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from youtube_download_coordinator.sources.filters import Candidate, Filters, Vid
 from youtube_download_coordinator.sources.urls import Target
 
 PAGE_ENTRIES = 30
-"""A page of a channel's tab. So many without anything new, or all of them too old, and the rest of a list that is newest first is
-not asked for: fewer, and a few old videos that were made public again would hide new ones below them."""
+"""A page of a channel's tab. A list that is newest first is read no further after a page without anything new, or on which
+everything is too old. With smaller pages, a few old videos that were made public again would hide the new ones below them."""
 
 _TAB_KINDS = {
     "videos": VideoKind.VIDEOS,
@@ -21,17 +21,17 @@ _TAB_KINDS = {
     "streams": VideoKind.STREAMS,
 }
 _UPLOADS = re.compile(r"yt:p:UU(?P<kind>LF|SH|LV|MO)?[A-Za-z0-9_-]{22}")
-"""The list of all that a channel has uploaded, or of one kind of it."""
+"""The list of all uploads of a channel, or of one kind of them."""
 _UPLOAD_KINDS = {"LF": VideoKind.VIDEOS, "SH": VideoKind.SHORTS, "LV": VideoKind.STREAMS, "MO": VideoKind.MEMBERS}
 _STREAMED = frozenset(("is_live", "is_upcoming", "was_live", "post_live"))
 
 
 @dataclass(slots=True)
 class ListPage:
-    """A page of a list, as far as it was read."""
+    """Counts of the entries of a page, as far as it was read."""
 
     entries: int = 0
-    """All of them: also repeats and private ones."""
+    """All entries, repeats and private ones included."""
     judged: int = 0
     left_out: int = 0
     too_old: int = 0
@@ -43,13 +43,13 @@ class ListPage:
 
 @dataclass(slots=True, kw_only=True)
 class ListReader:
-    """One list that is being read."""
+    """A list that is being read."""
 
     kind: VideoKind | None
-    """Of all its videos, when its address says so."""
+    """The kind of all its videos, if its address tells."""
     newest_first: bool
     most: int | None
-    """So many videos are wanted of it; None: all."""
+    """The number of videos wanted of it; None: all."""
     page: ListPage = field(default_factory=ListPage)
     _kept: int = 0
 
@@ -58,40 +58,40 @@ class ListReader:
         return self.most is not None and self._kept >= self.most
 
     def turn(self) -> ListPage:
-        """Begin a new page; the old one."""
+        """Begin a new page, and return the one that ends."""
         page, self.page = self.page, ListPage()
         return page
 
     def lets_through(
         self, video: Candidate, filters: Filters, kinds: frozenset[VideoKind], since: datetime | None
     ) -> bool:
-        """Whether a video gets a row; counts it."""
-        out = filters.excludes(video, kinds=kinds, since=since)
+        """Count a video, and return whether it gets a row."""
+        excluded = filters.excludes(video, kinds=kinds, since=since)
         self.page.judged += 1
-        self.page.left_out += out
+        self.page.left_out += excluded
         self.page.too_old += is_too_old(video, since)
-        self._kept += not out
-        return not out
+        self._kept += not excluded
+        return not excluded
 
 
 def is_newest_first(where: Target) -> bool:
-    """Whether a list begins with what was uploaded last. A playlist stands as its owner has ordered it."""
+    """Return whether a list begins with the latest uploads. A playlist is in the order of its owner."""
     return where.tab in _TAB_KINDS or _UPLOADS.fullmatch(where.key) is not None
 
 
 def kind_of(where: Target) -> VideoKind | None:
-    """The one kind of videos that a list holds, if its address says so."""
+    """Return the kind of all videos of a list, if its address tells."""
     uploads = _UPLOADS.fullmatch(where.key)
     return _UPLOAD_KINDS.get(uploads["kind"]) if uploads else _TAB_KINDS.get(where.tab)
 
 
 def whole(number: Any) -> int | None:
-    """A number of yt-dlp's, without what is behind the point; None for everything else."""
+    """Return a number of yt-dlp's, rounded down; None for everything else."""
     return int(number) if isinstance(number, int | float) and number >= 0 else None
 
 
 def candidate(entry: Mapping[str, Any], kind: VideoKind | None) -> Candidate:
-    """What an entry says of its video. `kind`: of the list that it stands in."""
+    """Return the facts about an entry's video that filters look at. `kind` is that of its list."""
     return Candidate(
         kind=_kind(entry, kind),
         title=entry.get("title") or "",

@@ -1,7 +1,7 @@
-"""Listing a source with yt-dlp: flat, streamed, one page in memory.
+"""Lists a source with yt-dlp: flat, streamed, one page in memory.
 
 yt-dlp is imported when the first listing starts, not with this module: the parent of a listing process never needs it.
-One listing belongs in one process: it is bound to one core, and a YoutubeDL cannot be shared by threads.
+A listing runs in a process of its own: it is bound to one core, and threads cannot share a YoutubeDL.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ from youtube_download_coordinator.youtube.network import Network
 _log = logging.getLogger(__name__)
 
 Info = Mapping[str, Any]
-"""What yt-dlp knows of something. Any field may be missing or None."""
+"""What yt-dlp extracted. Any field may be missing or None."""
 
 MAX_HOPS = 10
-"""Answers "look there instead" that are followed before a source counts as broken."""
+"""Redirects that are followed before a source counts as broken."""
 MIX_REPEATS = 5
 """A mix repeats itself: this many entries are read for each video that is wanted."""
 RETRY_PAUSE_SECONDS = (0.5, 1.0, 2.0)
 """yt-dlp asks three times more for a page that failed, at once; an overloaded server needs a moment."""
 CAPPED_RESCAN_VIDEOS = 300
-"""When all that is known of a source with FirstVideos has gone from YouTube, not all of its past is to follow."""
+"""A re-scan lists no more videos of a source with FirstVideos, even if all known ones have gone from YouTube."""
 UNAVAILABLE_TITLES = frozenset(("[Private video]", "[Deleted video]"))
 
 
@@ -73,7 +73,7 @@ class ListedSource:
 
 @dataclass(frozen=True, slots=True)
 class ListedTitle:
-    """What the source is called; `expected` is how many entries it says to have, private ones included."""
+    """The title of the source; `expected` is the number of entries that YouTube states, private ones included."""
 
     title: str
     channel_id: str
@@ -82,7 +82,7 @@ class ListedTitle:
 
 @dataclass(frozen=True, slots=True)
 class ListedChannel:
-    """What an alias stands for: the source that is to be listed in its place."""
+    """The channel that an alias leads to: the source to be listed in its place."""
 
     url: str
     key: str
@@ -91,16 +91,16 @@ class ListedChannel:
 
 @dataclass(frozen=True, slots=True)
 class ListedPage:
-    """PAGE_ENTRIES more of a list were read, or its end was reached."""
+    """PAGE_ENTRIES more entries of a list were read, or its end was reached."""
 
     left_out: int
-    """Of them, videos that no filter let through."""
+    """The videos among them that the filters left out."""
     asks: bool = False
-    """Whether the listing waits for a word whether to go on with this list."""
+    """Whether the listing waits for an answer before it reads on."""
     end: Literal["", "whole", "broken"] = ""
-    """Whether the list has ended, to its end or with an error."""
+    """Whether the list has ended: completely, or with an error."""
     answer: Callable[[bool], None] | None = field(default=None, compare=False)
-    """For the one who is asked: go on, or enough of this list."""
+    """Called by the receiver with whether to read on."""
 
 
 Listed = ListedVideo | ListedSource | ListedTitle | ListedChannel | ListedPage
@@ -118,12 +118,12 @@ def listing(
 ) -> Iterator[Listed]:
     """List a source, each video once, as the pages arrive; ListedTitle first, except for a single video.
 
-    Private and deleted entries are left out, and what the filters leave out, which is counted (ListedPage); a single video is
-    taken in any case. `go_on`: the source is looked at again, and this says after each page of a list that is newest first
-    whether there may be more that is new. Of an alias (@handle, /c/, /user/) nothing comes but the ListedChannel it stands
-    for, after one request. A channel is listed tab by tab; a tab that fails does not take the others along.
-    Raises BadUrl; the AttemptError of what failed first, after all that could be listed; a ThrottledError or UnfitError at
-    once. What was yielded before an error is good.
+    Private and deleted entries are left out. So are videos that the filters leave out, which are counted (ListedPage); a
+    single video is always listed. With `go_on` the listing is a re-scan: `go_on` returns, after each page of a list that is
+    newest first, whether the list may contain more new videos. An alias (@handle, /c/, /user/) yields only the ListedChannel
+    that it leads to, after one request. A channel is listed tab by tab; a tab that fails does not stop the others.
+    Raises BadUrl; a ThrottledError or UnfitError at once; any other AttemptError after everything that could be listed.
+    What was yielded before an error is valid.
     """
     target = source_target(url, allow_other_sites=network.allow_other_sites)
     with _Lister(network, mix_max_videos, filters, go_on) as lister:
@@ -135,9 +135,9 @@ def list_in_child(
     emit: Callable[[Mapping[str, Any]], None],
     wait: Callable[[], bytes] | None = None,
 ) -> None:
-    """List in a child process: `payload` is the arguments of `listing`, `emit` sends one JSON-able message per item.
+    """List in a child process: `payload` has the arguments of `listing`, `emit` sends one JSON-able message per item.
 
-    `wait`: the source is looked at again; GO_ON or ENOUGH comes from it after each ListedPage that asks. Raises what `listing`
+    With `wait` the listing is a re-scan: `wait` returns GO_ON or ENOUGH after each ListedPage that asks. Raises what `listing`
     raises.
     """
     network, filters = Network(**payload["network"]), Filters.read(payload.get("filters", {}))
@@ -154,7 +154,7 @@ def _message(item: Listed) -> dict[str, Any]:
 
 
 def parse_item(message: Mapping[str, Any]) -> Listed:
-    """The item that a child's message was made of."""
+    """Return the item that a child's message was made of."""
     fields = dict(message)
     return _ITEMS[fields.pop("kind")](**fields)
 
@@ -170,7 +170,7 @@ _KINDS: dict[type[Listed], str] = {item: kind for kind, item in _ITEMS.items() i
 
 
 class _Lister:
-    """One listing: a YoutubeDL, what it has said, and what was listed already."""
+    """One listing: a YoutubeDL, its messages, and the keys that were listed."""
 
     def __init__(
         self, network: Network, mix_max_videos: int, filters: Filters, go_on: Callable[[], bool] | None
@@ -185,8 +185,9 @@ class _Lister:
         self._ydl = network.youtube_dl(_OPTIONS_WITH_DATES if self._since else _OPTIONS, self._keeper)
         self._seen: set[str] = set()
         self._entries = 0
-        """All that YouTube listed: also repeats and private ones."""
+        """The number of entries that YouTube listed, repeats and private ones included."""
         self._failure: AttemptError | None = None
+        self._skips_authcheck = False
 
     def __enter__(self) -> _Lister:
         return self
@@ -195,7 +196,13 @@ class _Lister:
         self._ydl.close()
 
     def list(self, target: Target) -> Iterator[Listed]:
-        info = self._open(target.url)
+        try:
+            info = self._open(target.url)
+        except PermanentError as error:
+            if error.reason != "empty":
+                raise
+            yield ListedTitle("", "", 0)  # YouTube says so with an error
+            return
         if not _is_list(info):
             yield self._single(info, target)
             return
@@ -204,7 +211,7 @@ class _Lister:
             return
         yield ListedTitle(_name(info, target), info.get("channel_id") or "", whole(info.get("playlist_count")))
         if kind := kind_of(target):
-            self._kinds |= {kind}  # who asks for a tab by its name wants what it holds
+            self._kinds |= {kind}  # a tab that was asked for by name is listed whatever the filter says
         if self._wants(_where(info, target)):
             yield from self._part(partial(self._entries_of, info, target))
         self._finish(info, target)
@@ -212,7 +219,7 @@ class _Lister:
     # -- asking yt-dlp
 
     def _open(self, url: str) -> Info:
-        """Ask for a page, and where that points to another, for that one. Raises an AttemptError."""
+        """Extract a page, following redirects. Raises an AttemptError."""
         self._keeper.clear()
         ie_key = None
         for _ in range(MAX_HOPS):
@@ -226,18 +233,28 @@ class _Lister:
         try:
             info: Info | None = self._ydl.extract_info(url, download=False, process=False, ie_key=ie_key)
         except Exception as error:
-            raise self._verdict(error) from error
+            failure = classify(error, self._keeper.messages)
+            if failure.reason == "cookies" and not self._skips_authcheck:
+                return self._extract_without_authcheck(url, ie_key, failure)
+            raise failure from error
         if info is None:
             raise TransientError(f"yt-dlp has no answer for {url}", reason="nothing-listed")
         return info
 
-    def _verdict(self, error: Exception) -> AttemptError:
-        return classify(error, self._keeper.messages)
+    def _extract_without_authcheck(self, url: str, ie_key: str | None, failure: AttemptError) -> Info:
+        """Extract a list although its web page could not be loaded with the cookies: a public one needs none."""
+        self._skips_authcheck = True
+        arguments = self._ydl.params.setdefault("extractor_args", {}).setdefault("youtubetab", {})
+        arguments["skip"] = [*arguments.get("skip", ()), "authcheck"]
+        try:
+            return self._extract(url, ie_key)
+        except (PermanentError, GoneError) as error:  # private, perhaps: the cookies have to be put right
+            raise failure from error
 
     # -- parts of a list
 
     def _part(self, entries: Callable[[], Iterator[Listed]]) -> Iterator[Listed]:
-        """List a page or a tab. What fails is kept for the end, unless everything else would fail too."""
+        """List a page or a tab. A failure is kept for the end, unless everything else would fail too."""
         try:
             yield from entries()
         except Exception as error:  # noqa: BLE001 - yt-dlp lets all kinds of errors through; classify tells them apart
@@ -246,10 +263,10 @@ class _Lister:
                 yield ListedPage(0, end="broken")
 
     def _keep(self, error: Exception) -> None:
-        failure = self._verdict(error)
+        failure = classify(error, self._keeper.messages)
         if isinstance(failure, GoneError) and self._entries:
-            # YouTube answers a later page with 404 now and then; what has listed something is there.
-            failure = TransientError(str(failure), reason=failure.reason)
+            # YouTube answers a later page with 404 now and then; a source that has listed something exists.
+            failure = TransientError(str(failure), reason=failure.reason, systemic=failure.systemic)
         if failure is not error:
             failure.__cause__ = error
         if isinstance(failure, ThrottledError | UnfitError):
@@ -274,19 +291,19 @@ class _Lister:
             yield from self._turn(walk, end="whole")
 
     def _walk(self, where: Target) -> ListReader:
-        """How a list is read. Looked at again, one that is newest first ends at what is known, and not after FirstVideos."""
+        """Return a reader for a list. In a re-scan, one that is newest first ends at known videos, not after FirstVideos."""
         newest_first, most = is_newest_first(where), self._filters.first_videos
         if most and newest_first and self._go_on:
             most = max(most, CAPPED_RESCAN_VIDEOS)
         return ListReader(kind=kind_of(where), newest_first=newest_first, most=most)
 
     def _wants(self, tab: Target) -> bool:
-        """Whether a tab of a channel is opened. Videos for members stand in all of them."""
+        """Return whether a tab of a channel is opened. Videos for members are in all of them."""
         kind = kind_of(tab)
         return kind is None or kind in self._kinds or VideoKind.MEMBERS in self._kinds
 
     def _turn(self, walk: ListReader, end: Literal["", "whole"] = "") -> Generator[Listed, None, bool]:
-        """Turn the page of a list, which says what was left out of it; whether to read on."""
+        """Begin the next page of a list, yield a ListedPage for the last one, and return whether to read on."""
         page = walk.turn()
         asks = self._go_on is not None and walk.newest_first
         if page.left_out or self._go_on:
@@ -299,14 +316,14 @@ class _Lister:
         try:
             info = self._open(tab.url)
         except PermanentError as error:
-            if error.reason != "no-such-source":
+            if error.reason not in ("no-such-source", "empty"):
                 raise
-            _log.info("%s: a tab that has gone has no videos: %s", tab.url, error)
+            _log.info("%s: this tab has no videos: %s", tab.url, error)
             return
         yield from self._entries_of(info, tab)
 
     def _limited(self, entries: Iterable[Info | None], target: Target) -> Iterator[Info]:
-        """The entries; of a mix, which never ends, only enough for the videos that are wanted."""
+        """Yield the entries; of a mix, which never ends, only enough for the videos that are wanted."""
         most = self._mix_max_videos if target.is_mix else None
         for entry in itertools.islice(entries, most and most * MIX_REPEATS):
             if most and len(self._seen) >= most:
@@ -315,7 +332,7 @@ class _Lister:
                 yield entry
 
     def _entry(self, entry: Info, walk: ListReader) -> Iterator[Listed]:
-        """One entry as an item, if it is one that was not seen yet and that the filters let through."""
+        """Yield an entry as an item, if it is new and the filters let it through."""
         self._entries += 1
         walk.page.entries += 1
         title = entry.get("title") or ""
@@ -347,7 +364,7 @@ class _Lister:
     # -- the end
 
     def _finish(self, info: Info, target: Target) -> None:
-        """Raise what failed, and what looks whole but is not."""
+        """Raise the first failure; also when a list looks complete but is not."""
         if self._failure:
             raise self._failure from self._failure.__cause__
         if not self._entries and not _has_name(info):
@@ -391,18 +408,18 @@ def _is_list(info: Info) -> bool:
 
 
 def _has_name(info: Info) -> bool:
-    """Whether YouTube said what it is called: yt-dlp puts the ID where there is no title."""
+    """Return whether YouTube gave a name: yt-dlp fills in the ID where there is no title."""
     return bool(info.get("channel")) or info.get("title") not in (None, "", info.get("id"))
 
 
 def _name(info: Info, target: Target) -> str:
-    """A channel that is listed whole is called as the channel, not "Channel - Videos" as its first tab."""
+    """Return the title; for a whole channel its name, not that of its first tab ("Channel - Videos")."""
     channel = info.get("channel") if target.is_whole_channel else None
     return channel or (info.get("title") if _has_name(info) else None) or ""
 
 
 def _where(info: Info, target: Target) -> Target:
-    """What a list is, as yt-dlp says: the tab of a channel that came in the place of the channel, or its uploads."""
+    """Return what yt-dlp has listed: for a channel it may be one of its tabs, or its uploads."""
     try:
         return source_target(info.get("webpage_url") or "")
     except BadUrl:
@@ -410,7 +427,7 @@ def _where(info: Info, target: Target) -> Target:
 
 
 def _tab(entry: Info, target: Target) -> Target | None:
-    """The tab of the channel that an entry stands for."""
+    """Return the tab of the channel that an entry stands for, or None."""
     if not target.is_whole_channel or entry.get("ie_key") != "YoutubeTab":
         return None
     tab = source_target(entry["url"])
@@ -418,11 +435,11 @@ def _tab(entry: Info, target: Target) -> Target | None:
 
 
 def _channel_behind(info: Info, target: Target) -> Target | None:
-    """The channel that an alias stands for. By its ID yt-dlp also looks into the uploads of one without tabs ("Topic")."""
+    """Return the channel that an alias leads to. By its ID yt-dlp also finds the uploads of one without tabs ("Topic")."""
     return channel_of(target, info.get("channel_id") or "") if target.kind is Kind.ALIAS else None
 
 
 def _entry_url(entry: Info) -> str:
-    """Where an entry is: its address, else (a page with several videos) that of its best file."""
+    """Return the address of an entry, else (on a page with several videos) that of its best file."""
     formats: Sequence[Info] = entry.get("formats") or ({},)
     return str(entry.get("url") or formats[-1].get("url") or entry["webpage_url"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yt_dlp
 
-from tests.unit.youtube.test_listing import UC, YT, a_list, keys, tab, video
+from tests.support.listing_answers import UC, YT, a_list, keys, tab, video
 from youtube_download_coordinator.errors import TransientError
 from youtube_download_coordinator.sources.filters import Filters, VideoKind
 from youtube_download_coordinator.sources.urls import source_target

@@ -13,6 +13,7 @@ import pytest
 import yt_dlp
 from yt_dlp.utils import ExtractorError
 
+from tests.support.listing_answers import PLAYLIST, UC, YT, Answers, a_list, failing_after, keys, read, tab, video
 from youtube_download_coordinator.errors import (
     AttemptError,
     BadUrl,
@@ -22,9 +23,7 @@ from youtube_download_coordinator.errors import (
     TransientError,
 )
 from youtube_download_coordinator.youtube.listing import (
-    Listed,
     ListedChannel,
-    ListedPage,
     ListedSource,
     ListedTitle,
     ListedVideo,
@@ -33,33 +32,6 @@ from youtube_download_coordinator.youtube.listing import (
     parse_item,
 )
 from youtube_download_coordinator.youtube.network import Network
-
-YT = "https://www.youtube.com"
-UC = "UCs6nmQViDpUw0nuIx9c_WvA"
-
-
-def read(url: str, **options: Any) -> tuple[list[Listed], AttemptError | None]:
-    """All that a listing yields, and how it ended."""
-    items: list[Listed] = []
-    mix_max_videos = options.pop("mix_max_videos", 5)
-    network = Network(**{"socket_timeout_seconds": 5} | options)
-    try:
-        items.extend(listing(url, network=network, mix_max_videos=mix_max_videos))
-    except AttemptError as error:
-        close_responses(error)
-        return items, error
-    return items, None
-
-
-def close_responses(error: BaseException | None) -> None:
-    """Close what yt-dlp leaves to the garbage collector: warnings are errors here."""
-    exc_info = getattr(error, "exc_info", None)
-    for link in (error, getattr(error, "__cause__", None), exc_info and exc_info[1], getattr(error, "cause", None)):
-        if response := getattr(link, "response", None):
-            response.close()
-        if link is not error and link is not None:
-            close_responses(link)
-
 
 # -- a small site
 
@@ -186,50 +158,6 @@ def test_no_answer_of_youtube_leads_to_another_site(site: Site, monkeypatch: pyt
 
 
 # -- made-up answers
-
-Answers = dict[str, Any]
-
-
-@pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """What yt-dlp answers by URL: an info, an error to raise, or a function that returns one."""
-    known: Answers = {}
-
-    def extract_info(self: object, url: str, *args: object, **named: object) -> Any:
-        answer = known[url]() if callable(known[url]) else known[url]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    monkeypatch.setattr(yt_dlp.YoutubeDL, "extract_info", extract_info)
-    return known
-
-
-def video(n: int | str, **more: Any) -> dict[str, Any]:
-    """A flat entry as a channel of 2026 gives it."""
-    video_id = f"{n:011d}" if isinstance(n, int) else n
-    url = f"{YT}/watch?v={video_id}"
-    return {"_type": "url", "ie_key": "Youtube", "id": video_id, "url": url, "title": f"Video {n}", **more}
-
-
-def a_list(entries: Any, **more: Any) -> dict[str, Any]:
-    return {"_type": "playlist", "id": "PLx", "title": "My list", "entries": entries, **more}
-
-
-def tab(name: str) -> dict[str, Any]:
-    return {"_type": "url", "ie_key": "YoutubeTab", "url": f"{YT}/channel/{UC}/{name}"}
-
-
-def failing_after(entries: list[dict[str, Any]], error: Exception) -> Iterator[dict[str, Any]]:
-    yield from entries
-    raise error
-
-
-def keys(items: list[Listed]) -> list[str]:
-    return [item.key for item in items if not isinstance(item, ListedTitle | ListedPage)]
-
-
-PLAYLIST = f"{YT}/playlist?list=PLx12345"
 
 
 def test_repeats_and_unavailable_entries_are_left_out(answers: Answers) -> None:
