@@ -9,6 +9,7 @@ import atexit
 import ctypes
 import errno
 import functools
+import importlib.util
 import os
 import re
 import resource
@@ -385,3 +386,9 @@ def tells_its_signals(payload: Any, emit: child.Emit) -> dict[str, str]:
         name: getattr(handler, "name", None) or getattr(handler, "__name__", "") for name, handler in handlers.items()
     }
     return names | {"stdin": sys.stdin.read()}
+
+
+def where_modules_are(payload: Any, emit: child.Emit) -> dict[str, str]:
+    """Return the file of each module, or "" where none is found."""
+    specs = {name: importlib.util.find_spec(name) for name in payload["names"]}
+    return {name: str(spec.origin) if spec else "" for name, spec in specs.items()}

@@ -20,7 +20,7 @@ import pytest
 from tests.support.waiting import any_alive, wait_until
 from youtube_download_coordinator.errors import PermanentError, TransientError, UnfitError
 from youtube_download_coordinator.processes import parent as children
-from youtube_download_coordinator.processes import supervisor as child_module
+from youtube_download_coordinator.processes import supervisor as supervisor_module
 
 LONG = 60.0
 
@@ -57,6 +57,24 @@ def test_messages_come_as_they_are_sent_and_the_value_at_last() -> None:
 def test_a_value_can_be_had_without_reading_messages() -> None:
     with run("counts", {"to": 1000}) as child:
         assert child.result() == {"counted": 1000}
+
+
+def test_no_file_of_the_working_directory_or_of_the_library_hides_a_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor is a file of a room, started by its path: without -P, Python would look for modules beside it first."""
+    monkeypatch.chdir(tmp_path)
+    modules = ["queue", "json", "select", "prefect"]
+    rooms = [path.stem for path in Path(supervisor_module.__file__).parent.glob("[!_]*.py")]
+    for name in [*modules, *rooms]:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong file')\n")
+    with run("where_modules_are", {"names": [*modules, *rooms]}) as child:
+        assert "-P" in psutil.Process(child.pid).cmdline()
+        files = child.result()
+    assert rooms
+    assert {files[name] for name in rooms} == {""}
+    assert all(files[name] for name in modules)
+    assert not [path for path in files.values() if path.startswith(str(tmp_path))]
 
 
 def test_a_target_may_ask_and_wait_for_the_answer() -> None:
@@ -215,7 +233,7 @@ def test_a_child_ends_when_only_a_fork_of_its_parent_holds_the_lifeline() -> Non
     supervisor, fork = map(int, parent.stdout.split())
     try:
         assert psutil.pid_exists(fork)
-        wait_until(lambda: not psutil.pid_exists(supervisor), child_module.ORPHAN_CHECK_SECONDS + 10)
+        wait_until(lambda: not psutil.pid_exists(supervisor), supervisor_module.ORPHAN_CHECK_SECONDS + 10)
     finally:
         os.kill(fork, signal.SIGKILL)
 

@@ -19,6 +19,7 @@ from youtube_download_coordinator.models import State, VideoTask
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
+from youtube_download_coordinator.workers import reaper
 
 HANGS = "tests.support.sample_processors:hangs_with_a_child"
 ROOT = Path(__file__).resolve().parents[3]
@@ -44,7 +45,18 @@ def start(tmp_path: Path, queue: Queue) -> Iterator[Start]:
     def start(processor: str = HANGS, **settings: object) -> psutil.Process:
         environment = os.environ | {READY_FOLDER: str(tmp_path), "PYTHONPATH": str(ROOT)}
         environment |= {f"YDC_{name.upper()}": str(value) for name, value in settings.items()}
-        command = [sys.executable, "-m", "youtube_download_coordinator", "run", "--concurrency", "2", "-p", processor]
+        # -P as for the command `ydc`: the working directory is not the first place for modules.
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "youtube_download_coordinator",
+            "run",
+            "--concurrency",
+            "2",
+            "-p",
+            processor,
+        ]
         processes.append(subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL))
         wait_until(lambda: sum((tmp_path / str(number)).exists() for number in (1, 2, 3)) == 2)
         return psutil.Process(processes[-1].pid)
@@ -87,6 +99,19 @@ def test_what_a_killed_worker_held_is_free_as_soon_as_nothing_works_on_it(queue:
     assert sorted(video.retry_count for video in videos(queue)) == [0, 1, 1]
     assert {video.lease.reason for video in videos(queue)} == {"", "killed"}
     wait_until(lambda: not any_alive([survivor]))
+
+
+def test_no_file_of_the_working_directory_or_of_the_library_hides_a_module(
+    tmp_path: Path, queue: Queue, start: Start
+) -> None:
+    """The reaper is a file of a room, started by its path: without -P, Python would look for modules beside it first."""
+    rooms = [path.stem for path in Path(reaper.__file__).parent.glob("[!_]*.py")]
+    for name in ["queue", "json", "signal", "prefect", *rooms]:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong file')\n")
+    process = start()
+    assert "-P" in survivor_of(process).cmdline()
+    kill(process)
+    wait_until(lambda: is_free(queue))
 
 
 def test_a_stop_of_everything_is_not_for_the_survivor(queue: Queue, start: Start) -> None:
