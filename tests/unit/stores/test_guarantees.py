@@ -227,7 +227,7 @@ def test_a_guarantee_that_does_not_hold_is_found_and_no_store_starts(
     assert name in control_line(here)[1]
     assert control_line(here)[1].startswith("failed: ")
     assert nothing_is_left(here)
-    with pytest.raises(ConfigError, match=f"does not keep what the claim rests on.*{name}"):
+    with pytest.raises(ConfigError, match=f"claiming is not safe on this spreadsheet.*{name}"):
         SheetsStore(here.config())
 
     assert problems(here) == {}  # Google has mended it
@@ -329,7 +329,7 @@ def test_ydc_doctor_and_a_worker_on_a_spreadsheet_that_fails(here: Setting, monk
     refused = here.run("status")
     assert (refused.returncode, refused.stdout) == (2, "")
     (line,) = refused.stderr.splitlines()
-    assert line.startswith("ydc: `ydc doctor` found that this spreadsheet does not keep what the claim rests on")
+    assert line.startswith("ydc: `ydc doctor` found that claiming is not safe on this spreadsheet")
 
 
 def test_ydc_doctor_that_is_interrupted_removes_its_tab(here: Setting) -> None:

@@ -1,8 +1,7 @@
-"""Where everything stands in a spreadsheet: tabs by title, columns by the name in the header row.
+"""The layout of a spreadsheet. Tabs are found by their titles, columns by the names in the header row.
 
-People may reorder columns and add their own; what they have is kept. A column of ours is also found as `url` or ` Url`; what
-stands there is not rewritten. Row 1 is the header; rows are counted from zero, as Google's API counts them, so the first row
-below the header is row 1.
+People may reorder columns and add others; neither is undone. Letter case and spaces around the coordinator's names do not matter
+(`url`, ` Url`), and they are not rewritten. Rows are counted from zero, as in Google's API: the header is row 0.
 """
 
 from __future__ import annotations
@@ -20,34 +19,34 @@ from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDE
 from youtube_download_coordinator.stores.sheets.api import Connection, Json
 
 TEXT_MAX_CHARACTERS = 50_000
-"""Google's limit for a cell."""
+"""Google's limit for the text of a cell."""
 ADOPTION_SLOTS = 200
-"""Rows without a lease that are taken in with one request."""
+"""How many rows without a lease one request can adopt."""
 ROWS_MIN = 2
-"""A tab without a line below its header has nowhere to search."""
+"""A search needs a line below the header."""
 CONTROL = "control"
 GUARANTEES = "guarantees"
-"""The name of the line of Control in which `ydc doctor` keeps whether Google does what the claim rests on."""
+"""The name of the line of Control that records whether Google behaves as claiming requires. `ydc doctor` writes it."""
 
 COLUMNS: Mapping[str, Sequence[str]] = {
     table.name: (*table.row_type.column_names(), *SHEET_COLUMNS) for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS)
 } | {CONTROL: ("Name", "Value", "Until", "Reason", "Lease", "Slot")}
-"""The seed's columns, in the seed's order, then ours; made where they are missing."""
+"""The columns of each tab in their order: the seed's first, then others. Missing ones are added."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A tab as it stands: its number, its title and the names in its header row."""
+    """A tab of the spreadsheet as it was read."""
 
     name: str
-    """The name of the table of the contract that it holds, or `control`."""
+    """The name of the table that the tab contains, or `control`."""
     sheet_id: int
     title: str
     header: tuple[str, ...]
     grid_columns: int
     grid_rows: int
     used_columns: int = 0
-    """Columns with anything in them, also without a name; known where columns of ours are missing."""
+    """The number of columns with data, named or not. Known only if a column of the coordinator is missing."""
 
     def column(self, name: str) -> int:
         return self.header.index(name)
@@ -58,37 +57,37 @@ class Tab:
 
     @property
     def custom_columns(self) -> dict[str, int]:
-        """A person's own columns, by name."""
-        return {name: at for at, name in enumerate(self.header) if name and name not in COLUMNS[self.name]}
+        """Return the positions of the columns that people have added, by name."""
+        return {name: index for index, name in enumerate(self.header) if name and name not in COLUMNS[self.name]}
 
     def a1(self, first: str, last: str | None = None, rows: tuple[int, int] | None = None) -> str:
-        """A1 notation of some columns, over all rows below the header or over `rows` (from, up to and without)."""
+        """Return the A1 notation of some columns: all rows below the header, or `rows`, whose end is exclusive."""
         start, end = (rows[0] + 1, str(rows[1])) if rows else (2, "")
         left, right = letters(self.column(first)), letters(self.column(last or first))
         return f"{quoted(self.title)}!{left}{start}:{right}{end}"
 
     def whole_rows(self, start: int, end: int) -> str:
-        """A1 notation of every column of the rows from `start`, up to and without `end`."""
+        """Return the A1 notation of every column of some rows. `end` is exclusive."""
         return f"{quoted(self.title)}!A{start + 1}:{letters(max(len(self.header) - 1, 0))}{end}"
 
     def area(self, column: str, row: int | None = None) -> Json:
-        """A GridRange: one column below the header, or one cell of it."""
-        at = self.column(column)
+        """Return the GridRange of one column below the header, or of one cell of it."""
+        index = self.column(column)
         rows = {"startRowIndex": 1} if row is None else {"startRowIndex": row, "endRowIndex": row + 1}
-        return {"sheetId": self.sheet_id, "startColumnIndex": at, "endColumnIndex": at + 1, **rows}
+        return {"sheetId": self.sheet_id, "startColumnIndex": index, "endColumnIndex": index + 1, **rows}
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All our tabs, and the token: the number of the last change of rows."""
+    """The tabs of the coordinator, and the token: the version of the rows, which every guarded batch increments."""
 
     tabs: Mapping[str, Tab]
     token: str
     """The ID of the named range; empty before the first preparation."""
     failed_guarantees: str = ""
-    """What `ydc doctor` found not to hold on this spreadsheet."""
+    """The guarantees that `ydc doctor` found broken on this spreadsheet."""
     control: Sequence[Sequence[str]] = ()
-    """Everything that stands in the tab Control."""
+    """All cells of the tab Control."""
 
     @property
     def is_ready(self) -> bool:
@@ -97,17 +96,17 @@ class Layout:
 
 
 def trusted(layout: Layout) -> Layout:
-    """Refuse a spreadsheet on which Google was found not to do what the claim rests on. Raises ConfigError."""
+    """Return the layout. Raises ConfigError if `ydc doctor` found that claiming is not safe on this spreadsheet."""
     if layout.failed_guarantees:
         raise ConfigError(
-            "`ydc doctor` found that this spreadsheet does not keep what the claim rests on, so a video could be processed"
-            f" twice: {layout.failed_guarantees} (run `ydc doctor` again, or use another spreadsheet or database_url)"
+            "`ydc doctor` found that claiming is not safe on this spreadsheet, so a video could be processed twice:"
+            f" {layout.failed_guarantees} (run `ydc doctor` again, or use another spreadsheet or database_url)"
         )
     return layout
 
 
 def titles(config: Config) -> dict[str, str]:
-    """The tabs' titles by the name of what they hold. Raises ConfigError when two are the same."""
+    """Return the titles of the tabs by the names of their tables. Raises ConfigError if two are the same."""
     chosen = {
         SOURCES.name: config.sources_worksheet_name.strip(),
         VIDEO_TASKS.name: config.video_tasks_worksheet_name.strip(),
@@ -123,51 +122,53 @@ def titles(config: Config) -> dict[str, str]:
 
 
 def read_layout(connection: Connection, config: Config) -> Layout:
-    """See what is there: two requests. Raises ConfigError when a column of ours is there twice."""
-    found = connection.properties("namedRanges,sheets.properties(sheetId,title,gridProperties)")
-    sheets = {folded(sheet["properties"]["title"]): sheet["properties"] for sheet in found.get("sheets", [])}
+    """Read the layout with two requests. Raises ConfigError if a column of the coordinator exists twice."""
+    properties = connection.properties("namedRanges,sheets.properties(sheetId,title,gridProperties)")
+    sheets = {folded(sheet["properties"]["title"]): sheet["properties"] for sheet in properties.get("sheets", [])}
     wanted = {name: sheets[folded(title)] for name, title in titles(config).items() if folded(title) in sheets}
-    areas = [quoted(each["title"]) + ("" if name == CONTROL else "!1:1") for name, each in wanted.items()]
+    areas = [quoted(sheet["title"]) + ("" if name == CONTROL else "!1:1") for name, sheet in wanted.items()]
     rows = dict(zip(wanted, connection.values(areas), strict=True)) if wanted else {}
     tabs = {name: _tab(name, wanted[name], lines[0] if lines else []) for name, lines in rows.items()}
     for tab in tabs.values():
         _check_duplicates(tab)
     control = rows.get(CONTROL, [])
     failed = _failed_guarantees(tabs[CONTROL], control) if CONTROL in tabs else ""
-    return Layout(_with_used_columns(connection, tabs), token_of(found), failed, control)
+    return Layout(_with_used_columns(connection, tabs), token_of(properties), failed, control)
 
 
 def header_of(name: str, cells: Sequence[str]) -> tuple[str, ...]:
-    """The names in a header row; those of our columns as we write them, unless another cell has the very name."""
+    """Return the names in a header row. The coordinator's get their usual case, unless another cell has exactly that name."""
     texts = [cell.strip() for cell in cells]
-    ours = {folded(column): column for column in COLUMNS[name] if column not in texts}
-    return tuple(ours.get(folded(text), text) for text in texts)
+    names = {folded(column): column for column in COLUMNS[name] if column not in texts}
+    return tuple(names.get(folded(text), text) for text in texts)
 
 
 def _check_duplicates(tab: Tab) -> None:
-    """Of two columns with one name workers could take different ones, and a row would have two leases."""
+    """Raise ConfigError if two columns have one name: workers could use different ones, and a row would have two leases."""
     for column in COLUMNS[tab.name]:
-        places = [letters(at) for at, name in enumerate(tab.header) if name == column]
+        places = [letters(index) for index, name in enumerate(tab.header) if name == column]
         if len(places) > 1:
-            where = f"{' and '.join(places)} of the tab {tab.title!r}"
-            raise ConfigError(f"two columns are named {column}, {where}: rename the one that is not the coordinator's")
+            columns = f"{' and '.join(places)} of the tab {tab.title!r}"
+            raise ConfigError(
+                f"two columns are named {column}, {columns}: rename the one that is not the coordinator's"
+            )
 
 
 def _failed_guarantees(control: Tab, rows: Sequence[Sequence[str]]) -> str:
     if not {"Name", "Value"} <= set(control.header):
         return ""
     lines = (dict(zip(control.header, row, strict=False)) for row in rows[1:])
-    said = next((line.get("Value", "") for line in lines if line.get("Name") == GUARANTEES), "")
-    return said.removeprefix("failed: ") if said.startswith("failed") else ""
+    value = next((line.get("Value", "") for line in lines if line.get("Name") == GUARANTEES), "")
+    return value.removeprefix("failed: ") if value.startswith("failed") else ""
 
 
 def _with_used_columns(connection: Connection, tabs: Mapping[str, Tab]) -> dict[str, Tab]:
-    """Where columns of ours are missing: see how far to the right there are data, so that none get a name of ours."""
+    """Return the tabs; those that lack columns with the number of columns in use, so that no data end up below a new name."""
     return {**tabs, **with_used_columns(connection, {name: tab for name, tab in tabs.items() if tab.missing})}
 
 
 def with_used_columns(connection: Connection, tabs: Mapping[str, Tab]) -> dict[str, Tab]:
-    """The tabs with what is known of data without a column's name."""
+    """Return the tabs with the number of columns that contain data, named or not."""
     areas = {
         name: f"{quoted(tab.title)}!{letters(len(tab.header))}1:{letters(tab.grid_columns - 1)}"
         for name, tab in tabs.items()
@@ -176,8 +177,8 @@ def with_used_columns(connection: Connection, tabs: Mapping[str, Tab]) -> dict[s
     if not areas:
         return dict(tabs)
     fields = "sheets(properties.sheetId,data.rowData.values.userEnteredValue)"
-    found = connection.properties(fields, list(areas.values())).get("sheets", [])
-    widths = {sheet["properties"].get("sheetId", 0): _width(sheet) for sheet in found}
+    sheets = connection.properties(fields, list(areas.values())).get("sheets", [])
+    widths = {sheet["properties"].get("sheetId", 0): _width(sheet) for sheet in sheets}
     return {
         name: replace(tab, used_columns=len(tab.header) + widths.get(tab.sheet_id, 0)) if name in areas else tab
         for name, tab in tabs.items()
@@ -185,15 +186,17 @@ def with_used_columns(connection: Connection, tabs: Mapping[str, Tab]) -> dict[s
 
 
 def _width(sheet: Json) -> int:
-    """Up to the last cell with something in it, a formula too."""
+    """Return the number of columns up to the last cell with a value or a formula."""
     rows = [row.get("values", []) for block in sheet.get("data", []) for row in block.get("rowData", [])]
-    return max((at + 1 for cells in rows for at, cell in enumerate(cells) if cell.get("userEnteredValue")), default=0)
+    return max(
+        (index + 1 for cells in rows for index, cell in enumerate(cells) if cell.get("userEnteredValue")), default=0
+    )
 
 
 def token_of(properties: Mapping[str, Any]) -> str:
-    """The ID of the token among the named ranges; of several (somebody made one by hand) the highest."""
-    ids = [str(each.get("namedRangeId", "")) for each in properties.get("namedRanges", [])]
-    return max((each for each in ids if re.fullmatch(r"ydc-\d+", each)), key=number_of, default="")
+    """Return the ID of the token among the named ranges. If there are several, somebody has added one: the highest counts."""
+    ids = [str(named_range.get("namedRangeId", "")) for named_range in properties.get("namedRanges", [])]
+    return max((range_id for range_id in ids if re.fullmatch(r"ydc-\d+", range_id)), key=number_of, default="")
 
 
 def number_of(token: str) -> int:
@@ -201,7 +204,7 @@ def number_of(token: str) -> int:
 
 
 def prepare(layout: Layout, config: Config, sheet_ids: Mapping[str, int]) -> list[Json]:
-    """The requests that make what is missing; what people have stays where it is. `sheet_ids`: numbers for new tabs."""
+    """Return the requests that add missing tabs, columns and lines. `sheet_ids`: the IDs of new tabs, by table."""
     requests: list[Json] = []
     for name, title in titles(config).items():
         tab = layout.tabs.get(name)
@@ -215,7 +218,7 @@ def prepare(layout: Layout, config: Config, sheet_ids: Mapping[str, int]) -> lis
 
 
 def new_tab(name: str, title: str, sheet_id: int) -> list[Json]:
-    """The requests that make a tab with its columns."""
+    """Return the requests that add a tab with its columns."""
     grid = {"rowCount": 1000, "columnCount": len(COLUMNS[name]), "frozenRowCount": 1}
     empty = _tab(name, {"sheetId": sheet_id, "title": title, "gridProperties": grid}, [])
     sheet = {"sheetId": sheet_id, "title": title, "gridProperties": grid}
@@ -227,7 +230,7 @@ def _incomplete(tab: Tab) -> bool:
 
 
 def _missing_columns(tab: Tab) -> list[Json]:
-    """Behind everything that is there. Raises ConfigError when the first row is none of column names."""
+    """Return the requests that add missing columns. Raises ConfigError if the first row does not contain column names."""
     if not tab.missing:
         return []
     if any("://" in name for name in tab.header):
@@ -238,27 +241,27 @@ def _missing_columns(tab: Tab) -> list[Json]:
 
 
 def new_columns(tab: Tab, names: Sequence[str]) -> list[Json]:
-    """The requests that add columns to the right of everything that is there."""
+    """Return the requests that add columns to the right of all data."""
     start = max(len(tab.header), tab.used_columns)
     needed = start + len(names) - tab.grid_columns
     requests: list[Json] = []
     if needed > 0:
         requests.append({"appendDimension": {"sheetId": tab.sheet_id, "dimension": "COLUMNS", "length": needed}})
-    at = {"sheetId": tab.sheet_id, "rowIndex": 0, "columnIndex": start}
+    first_cell = {"sheetId": tab.sheet_id, "rowIndex": 0, "columnIndex": start}
     cells = {"values": [text_cell(name) for name in names]}
-    requests.append({"updateCells": {"start": at, "rows": [cells], "fields": "userEnteredValue"}})
+    requests.append({"updateCells": {"start": first_cell, "rows": [cells], "fields": "userEnteredValue"}})
     return requests
 
 
 def with_columns(tab: Tab, names: Sequence[str]) -> tuple[list[Json], Tab]:
-    """A tab with more columns of a person's own, so that nothing of theirs is left behind; and the requests that make them."""
+    """Return the requests that add a person's columns to a tab, and the tab with them."""
     if not names:
         return [], tab
     start, sheet = len(tab.header), tab.sheet_id
     wider = [{"appendDimension": {"sheetId": sheet, "dimension": "COLUMNS", "length": len(names)}}]
-    at = {"sheetId": sheet, "rowIndex": 0, "columnIndex": start}
+    first_cell = {"sheetId": sheet, "rowIndex": 0, "columnIndex": start}
     cells = {"values": [text_cell(name) for name in names]}
-    write = {"updateCells": {"start": at, "rows": [cells], "fields": "userEnteredValue"}}
+    write = {"updateCells": {"start": first_cell, "rows": [cells], "fields": "userEnteredValue"}}
     return [*wider, write], replace(tab, header=(*tab.header, *names))
 
 
@@ -275,17 +278,17 @@ def _tab(name: str, properties: Mapping[str, Any], header: Sequence[str]) -> Tab
 
 
 def text_cell(text: str) -> Json:
-    """A cell that holds text and nothing else: never a formula, a number or a date. Nothing for no text."""
+    """Return a cell that contains text, never a formula, a number or a date. An empty text makes an empty cell."""
     return {"userEnteredValue": {"stringValue": text[:TEXT_MAX_CHARACTERS]}} if text else {}
 
 
 def folded(title: str) -> str:
-    """Sheets takes titles that differ in case alone for the same."""
+    """Return a title for comparisons. Google treats titles that differ only in letter case as the same."""
     return title.strip().casefold()
 
 
 def letters(column: int) -> str:
-    """A1's name of a column that is counted from zero."""
+    """Return the letters of a column in A1 notation, counted from zero."""
     name = ""
     column += 1
     while column:
