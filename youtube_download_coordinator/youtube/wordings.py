@@ -134,7 +134,9 @@ CERTAIN = (
     # ssrf_guard.py writes it for whatever connects; sometimes yt-dlp keeps only the text.
     *_rows(Verdict.PERMANENT, "own-network",
         (r"\bthe worker's own network\b", "ssrf_guard.py", "2026")),
-    # YouTube has served DRM to all videos of one client.
+    # YouTube has served DRM with all videos to one client.
+    *_rows(Verdict.RETRY, "no-formats",
+        (r"skipped as they are drm|applies drm to all", "yt-dlp#12563", "2025-03"), systemic=True),
     *_rows(Verdict.PERMANENT, "drm",
         (r"drm.protect", "yt-dlp#12563", "2025-03"), systemic=True),
     *_rows(Verdict.PERMANENT, "unsupported-url",
@@ -167,6 +169,7 @@ CERTAIN = (
 NO_FORMATS_HINTS = (
     *_rows(Verdict.RETRY, "no-formats",
         (r"only images (?:are )?available", "yt-dlp YoutubeDL.py", "2021"),
+        (r"skipped as they are drm|applies drm to all", "yt-dlp#12563", "2025-03"),
         (r"\bsabr\b|formats have been skipped as they are missing a url", "yt-dlp#12482", "2025-02"),
         (r"(?:signature|n.?challenge|nsig) (?:solving|extraction) failed|challenge solver", "yt-dlp _video.py", "2025-11"),
         (r"formats require a \w+ po token|po token (?:is )?required", "yt-dlp _video.py", "2024-10"),
