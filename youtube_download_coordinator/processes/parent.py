@@ -1,15 +1,16 @@
-"""Running something in a process of its own, so that a deadline bites and a crash is only an error. supervisor.py is the other side.
+"""Running a function in a child process, so that a deadline is enforced and a crash is only an error.
 
-    with children.run("package.module:function", payload, deadline_seconds=60, name="video 7") as child:
-        for message in child:       # what function(payload, emit) emits, as it comes; while we do not read, the child waits
+    with parent.run("package.module:function", payload, deadline_seconds=60, name="video 7") as child:
+        for message in child:       # what function(payload, emit) emits; while nobody reads, the child process waits
             ...
-        value = child.result()      # what it returned, or the AttemptError that says why there is nothing
+        value = child.result()      # what it returned; or raises the AttemptError that tells why there is nothing
 
-Whatever the child did, no process of it is left when the `with` ends, at the latest about a second later; also when this
-process is killed. Children of several threads do not disturb each other: subprocess closes every descriptor in a child but three
-and the one that it is given (`close_fds`, its default) and makes its pipes non-inheritable, so no child holds another's lifeline.
+This is the parent's side; supervisor.py is the other. Whatever the child process did, no process of it is left when the `with`
+block ends, at the latest about a second later; also when this process is killed. Child processes of several threads do not
+disturb each other: `subprocess` closes all descriptors in a child process but three and those that are passed on (`close_fds`,
+its default), and its pipes are not inheritable, so no child process holds the lifeline of another.
 
-Everything happens in the thread that reads: what the child prints is logged by it too, where Prefect looks for a run's log.
+Everything happens in the thread that reads. It also logs what the child process prints, where Prefect looks for a run's log.
 """
 
 from __future__ import annotations
@@ -33,37 +34,38 @@ from typing import IO, Any, cast
 
 from youtube_download_coordinator.errors import CoordinatorError, TransientError, UnfitError, attempt_error
 from youtube_download_coordinator.models import Failure, Verdict
-from youtube_download_coordinator.processes import supervisor as _child
+from youtube_download_coordinator.processes.supervisor import MAX_MESSAGE_BYTES, descendants, kill, processes
 from youtube_download_coordinator.text import sanitize
 
 _log = logging.getLogger(__name__)
 
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
 STOP_SECONDS = 1.0
-"""How long a child may take to end when it is told to, before it is killed from here."""
+"""How long a stopped child process may take to end before it is killed from here."""
 NET_SECONDS = 3.0
-"""After the deadline. A supervisor that has not reported by then (stopped, swapped out) is killed from here with all the rest."""
+"""After the deadline. A supervisor that has not reported by then (stopped, swapped out) is killed with everything below it."""
 POLL_SECONDS = 1.0
-"""How often we look whether the supervisor is still there."""
+"""How often to check that the supervisor still runs."""
 READ_BYTES = 1 << 16
 LINE_BYTES = 2000
-"""A printed line is logged up to here."""
+"""A printed line is logged up to this length."""
 LOGGED_LINES = 1000
-"""Of one child: a processor that prints in a loop must not fill a disk. The last lines are kept for the error all the same."""
+"""Of one child process: a processor that prints in a loop must not fill a disk. The last lines are kept for the error."""
 TAIL_BYTES = 8192
 
 
 class Stopped(CoordinatorError):
-    """The child was told to stop before it had an answer. The attempt is not counted: release the row."""
+    """The child process was stopped before it had a result. The attempt is not counted: release the row."""
 
 
 @contextlib.contextmanager
 def run(
     target: str, payload: Mapping[str, Any], *, deadline_seconds: float, name: str, answered: bool = False
 ) -> Iterator[ChildProcess]:
-    """Start `target(payload, emit)` in a child of its own; end it with the `with`.
+    """Start `target(payload, emit)` in a child process; end it with the `with` block.
 
-    `target` is `module:function`; `payload`, messages and the value are JSON. `name` stands in the log and in `ps`.
-    `answered`: the target takes a third argument, a function that waits for the next byte of `Child.answer`.
+    `target` is `module:function`; `payload`, messages and the value are JSON. `name` is shown in the log and in `ps`.
+    `answered`: the target takes a third argument, a function that waits for the next byte of `ChildProcess.answer`.
     Raises UnfitError when this machine cannot start a process.
     """
     child = ChildProcess(target, payload, deadline_seconds=deadline_seconds, name=name, answered=answered)
@@ -74,20 +76,20 @@ def run(
 
 
 def hold_open(fd: int) -> None:
-    """Have every supervisor that is started from now on hold this open until it, and everything below it, has ended."""
+    """Let every supervisor that starts from now on hold this descriptor open until everything below it has ended."""
     with _RUNNING_LOCK:
         _HELD_OPEN.add(fd)
 
 
 def stop_holding_open(fd: int) -> None:
-    """Close what supervisors held open."""
+    """Close a descriptor that supervisors held open."""
     with _RUNNING_LOCK:
         _HELD_OPEN.discard(fd)
         os.close(fd)
 
 
 def stop_all() -> None:
-    """End every child of this process at once, whatever thread reads from it; that thread gets Stopped."""
+    """Stop all child processes of this process at once. The threads that read from them receive Stopped."""
     with _RUNNING_LOCK:
         running = list(_RUNNING)
     for child in running:
@@ -97,7 +99,7 @@ def stop_all() -> None:
 
 
 class ChildProcess:
-    """One child as its parent sees it. Only `hang_up` and `stop` may be called from other threads."""
+    """One child process as its parent sees it. Only `hang_up` and `stop` may be called from other threads."""
 
     def __init__(
         self, target: str, payload: Mapping[str, Any], *, deadline_seconds: float, name: str, answered: bool
@@ -110,9 +112,11 @@ class ChildProcess:
             job["answers"] = self._answers.reader
         self._net = time.monotonic() + deadline_seconds + NET_SECONDS
         self._messages: deque[Any] = deque()
-        self._answer: dict[str, Any] = {}
-        self._ending: dict[str, Any] | None = None
-        self._lines = _Lines(_child.MAX_MESSAGE_BYTES)
+        self._result: dict[str, Any] = {}
+        """{"returned": value} or {"failed": fields of a Failure}, as soon as it is there."""
+        self._report: dict[str, Any] | None = None
+        """The supervisor's last message, which tells how the child process ended."""
+        self._lines = _Lines(MAX_MESSAGE_BYTES)
         self._printed = _Printed(name)
         self._lock = threading.Lock()
         self._process, job["held"] = _start(name, self._answers)
@@ -121,13 +125,13 @@ class ChildProcess:
         self._poller = select.poll()
         self._on_ready: dict[int, Callable[[], bool]] = {}
         self._watch_pipes()
-        self._write_job()  # all of it, unless it is large: the child begins even if nobody reads yet
+        self._write_job()  # all of it, unless it is large: the child process begins even if nobody reads yet
         with _RUNNING_LOCK:
             _RUNNING.add(self)
 
     @property
     def pid(self) -> int:
-        """The supervisor's, which is also its session's."""
+        """The ID of the supervisor, and of its session."""
         return self._process.pid
 
     @property
@@ -136,53 +140,53 @@ class ChildProcess:
         return self._printed.tail
 
     def __iter__(self) -> Iterator[Any]:
-        """Messages as they come, until the child has ended and everything below it too."""
+        """Yield messages as they arrive, until the child process and everything below it have ended."""
         while True:
             while self._messages:
                 yield self._messages.popleft()
-            if self._ending is not None:
+            if self._report is not None:
                 return
             self._pump()
 
     def result(self) -> Any:
-        """The value that was returned. Waits for the end; messages not read by then are dropped.
+        """Wait for the end and return the value of the target. Messages not read by then are dropped.
 
         Raises the AttemptError that the target raised; TransientError with the reason `timeout`, `crashed` (by a signal) or
-        `exited` (without an answer); Stopped when somebody stopped it. An answer stands, however the process ended after it.
+        `exited` (without a result); Stopped when it was stopped. A result counts, however the process ended after it.
         """
         for _ in self:
             pass
-        if "returned" in self._answer:
-            return self._answer["returned"]
-        if "failed" in self._answer:
-            raise attempt_error(_failure(self._answer["failed"]))
-        raise self._without_answer()
+        if "returned" in self._result:
+            return self._result["returned"]
+        if "failed" in self._result:
+            raise attempt_error(_failure(self._result["failed"]))
+        raise self._error_without_result()
 
     def answer(self, byte: bytes) -> None:
-        """Give one byte to a target that waits for it; nothing happens when the child has ended."""
+        """Send one byte to a target that waits for it. Nothing happens when the child process has ended."""
         if self._answers:
             self._answers.give(byte)
 
     def hang_up(self) -> None:
-        """Drop the lifeline: the child ends everything below it, and itself."""
+        """Close the lifeline: the supervisor ends everything below it, and itself."""
         with self._lock:
             self._lifeline.close()
 
     def stop(self) -> None:
-        """End the child at once. What does not go within STOP_SECONDS is killed."""
+        """End the child process at once. What has not ended within STOP_SECONDS is killed."""
         self.hang_up()
         if not self._await_end(STOP_SECONDS):
             self._kill()
 
     def close(self) -> None:
-        """Stop, and let go of everything. Also when this is interrupted the child ends: the lifeline goes first."""
+        """Stop, and release every resource. The lifeline is closed first: the child process ends even if this is interrupted."""
         self.hang_up()
         try:
-            self._ending = self._ending or {"ended": "stopped"}
+            self._report = self._report or {"ended": "stopped"}
             for pipe in (self._stdout, self._stderr):
                 pipe.close()
             self.stop()
-            if not self._clean_up():
+            if self._exit_code() != 0:  # it did not come to its own end: something may be left below it
                 self._kill()
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -193,7 +197,7 @@ class ChildProcess:
             with _RUNNING_LOCK:
                 _RUNNING.discard(self)
 
-    # -- pipes: each is read when there is something, so one that an escaped process keeps open never blocks us
+    # -- pipes: each is read when it has data, so one that an escaped process keeps open never blocks this thread
 
     def _watch_pipes(self) -> None:
         ready = (
@@ -207,21 +211,21 @@ class ChildProcess:
             self._on_ready[pipe.fileno()] = on_ready
 
     def _pump(self) -> None:
-        """Wait until something happens, and take it in."""
-        left = self._net - time.monotonic()
-        if left <= 0:
+        """Wait until a pipe is ready, and read or write it."""
+        seconds_left = self._net - time.monotonic()
+        if seconds_left <= 0:
             self._kill()
             self._end({"ended": "timeout"})
             return
-        events = self._poller.poll(min(left, POLL_SECONDS) * 1000)
+        events = self._poller.poll(min(seconds_left, POLL_SECONDS) * 1000)
         for fd, _ in events:
             if not self._on_ready[fd]():
                 self._poller.unregister(fd)
-        if not events and self._gone() is not None:
+        if not events and self._exit_code() is not None:
             self._end({"ended": "lost"})
 
     def _write_job(self) -> bool:
-        """A part of the job, as much as the pipe takes; whether there is more: a child that does not read must not hold us up."""
+        """Write as much of the job as the pipe takes, without waiting for a reader. Return whether there is more."""
         with self._lock:
             if self._lifeline.closed:
                 return False
@@ -235,8 +239,8 @@ class ChildProcess:
         data = self._read(self._stdout)
         if data == b"":
             self._end({"ended": "lost"})
-        for line in list(self._lines.feed(data or b"")):  # at once: the last line reads on
-            self._take(line)
+        for line in list(self._lines.feed(data or b"")):  # a list, because the last line makes `_end` read on
+            self._receive(line)
         return bool(data)
 
     def _read_printed(self) -> bool:
@@ -245,32 +249,32 @@ class ChildProcess:
         return bool(data)
 
     def _read(self, pipe: IO[bytes]) -> bytes | None:
-        """What is there; nothing at its end; None when there is nothing now."""
+        """Return the data of a pipe: b"" at its end, None when there is none now."""
         try:
             return os.read(pipe.fileno(), READ_BYTES)
         except BlockingIOError:
             return None
 
-    def _take(self, line: bytes) -> None:
-        """One line of the child's. What is no message is dropped: it may come from anything that got hold of the pipe."""
+    def _receive(self, line: bytes) -> None:
+        """Store the message of one line. Drop what is not a message: any process that got hold of the pipe may have sent it."""
         try:
             message = json.loads(line) if line else {}
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
-            _log.warning("%s: dropped a line that is no message: %.100r", self.name, line)
+            _log.warning("%s: dropped a line that is not a message: %.100r", self.name, line)
         elif "ended" in message:
             self._end(message)
         elif "message" in message:
             self._messages.append(message["message"])
         elif message:
-            self._answer = message
+            self._result = message
 
-    def _end(self, ending: dict[str, Any]) -> None:
-        """Note how it ended, the first time, and take in what is in the pipes."""
-        if self._ending is not None:
+    def _end(self, report: dict[str, Any]) -> None:
+        """Keep the first report, and read what is left in the pipes."""
+        if self._report is not None:
             return
-        self._ending = ending
+        self._report = report
         until = time.monotonic() + POLL_SECONDS
         for read in (self._read_messages, self._read_printed):
             while read() and time.monotonic() < until:
@@ -279,13 +283,13 @@ class ChildProcess:
 
     # -- the end
 
-    def _without_answer(self) -> CoordinatorError:
-        """What to make of a child that ended and said nothing."""
-        ending = self._ending or {}
-        code = ending.get("code")
-        if ending["ended"] == "timeout":
+    def _error_without_result(self) -> CoordinatorError:
+        """Return the error of a child process that ended without a result."""
+        report = self._report or {}
+        code = report.get("code")
+        if report["ended"] == "timeout":
             return TransientError(f"not done after {self._deadline_seconds:g} s{self._printed.where}", reason="timeout")
-        if ending["ended"] == "stopped" or self._lifeline.closed:
+        if report["ended"] == "stopped" or self._lifeline.closed:
             return Stopped(f"{self.name} was stopped")
         if isinstance(code, int) and code >= 0:
             return TransientError(f"exit code {code} without an answer{self._printed.last_words}", reason="exited")
@@ -295,26 +299,22 @@ class ChildProcess:
             )
         return TransientError(f"its supervisor was killed{self._printed.last_words}", reason="crashed")
 
-    def _gone(self) -> int | None:
-        """Whether the supervisor has ended: its exit code, -1 for any signal. It is not reaped, so its ID stays its own."""
+    def _exit_code(self) -> int | None:
+        """Return the supervisor's exit code, -1 for any signal, None while it runs. It is not reaped, so its ID is not reused."""
         if self._process.returncode is not None or not hasattr(os, "waitid"):
             return self._process.poll()
         try:
             ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
-            return 0  # somebody else reaped it: its ID may be anybody's now
+            return 0  # other code has reaped it: its ID may belong to any process now
         if ended is None:
             return None
         return ended.si_status if ended.si_code == os.CLD_EXITED else -1
 
-    def _clean_up(self) -> bool:
-        """Whether the supervisor came to its own end, so that nothing is left below it."""
-        return self._gone() == 0
-
     def _await_end(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
         pause = 0.001
-        while self._gone() is None:
+        while self._exit_code() is None:
             if time.monotonic() > until:
                 return False
             time.sleep(pause)
@@ -322,21 +322,21 @@ class ChildProcess:
         return True
 
     def _kill(self) -> None:
-        """The second net: SIGKILL for all below the supervisor and in its session, and for itself at last.
+        """Send SIGKILL to everything below the supervisor and in its session, and at last to the supervisor.
 
-        As long as it is there, orphans come to it and can be found, even if it is stopped.
+        As long as it exists, even stopped, it adopts orphans, so that they can be found.
         """
         until = time.monotonic() + STOP_SECONDS
         while self._process.returncode is None and (victims := self._alive()) and time.monotonic() < until:
             for pid in victims:
-                _child.kill(pid, signal.SIGKILL)
+                kill(pid, signal.SIGKILL)
             time.sleep(0.005)
-        if self._gone() is None:
-            _child.kill(self.pid, signal.SIGKILL)
+        if self._exit_code() is None:
+            kill(self.pid, signal.SIGKILL)
 
     def _alive(self) -> list[int]:
-        table = _child.processes()
-        below = set(_child.descendants(self.pid, table))
+        table = processes()
+        below = set(descendants(self.pid, table))
         return [
             pid
             for pid, process in table.items()
@@ -350,7 +350,7 @@ _RUNNING_LOCK = threading.Lock()
 
 
 class _Answers:
-    """The way to a child that asks: a pipe whose reading end it inherits. Its end says that nobody answers any more."""
+    """A pipe to a child process that waits for answers. It inherits the reading end; when the pipe ends, nobody answers."""
 
     def __init__(self) -> None:
         self.reader, self._writer = os.pipe()
@@ -367,11 +367,11 @@ class _Answers:
 
 
 def _start(name: str, answers: _Answers | None) -> tuple[subprocess.Popen[bytes], list[int]]:
-    """Start the supervisor, by its path and with -P: no file of the working directory can stand in for a module of its own.
+    """Start the supervisor. Return its process and the descriptors that it holds open for others (`hold_open`).
 
-    Also the descriptors that it holds open for others (`hold_open`).
+    It is started by its path, and with -P: no file beside it or in the working directory hides a module that it imports.
     """
-    command = [sys.executable, "-P", str(Path(_child.__file__)), name.replace("\0", "")]
+    command = [sys.executable, "-P", str(SUPERVISOR), name.replace("\0", "")]
     pipe = subprocess.PIPE
     with _RUNNING_LOCK:
         held = [os.dup(fd) for fd in _HELD_OPEN]  # another thread may close them meanwhile
@@ -397,14 +397,14 @@ def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], ...]:
 
 
 def _failure(fields: Any) -> Failure:
-    """The Failure that the worker sent."""
+    """Return the Failure that the child process sent."""
     try:
-        moment = fields.get("not_before")
+        not_before = fields.get("not_before")
         return Failure(
             verdict=Verdict(fields["verdict"]),
             reason=str(fields["reason"]),
             message=sanitize(str(fields["message"])),
-            not_before=datetime.fromisoformat(moment) if moment else None,
+            not_before=datetime.fromisoformat(not_before) if not_before else None,
             systemic=fields.get("systemic") is True,
         )
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -419,7 +419,7 @@ def _signal_name(number: int) -> str:
 
 
 class _Lines:
-    """Bytes made lines, none longer than that: the rest of a longer one is dropped as it comes."""
+    """Splits bytes into lines of at most `max_bytes`: the rest of a longer line is dropped."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -438,7 +438,7 @@ class _Lines:
 
 
 class _Printed:
-    """What the child prints: its first lines go to the log, its last ones are kept."""
+    """What the child process prints: its first lines are logged, its last ones are kept."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -452,21 +452,21 @@ class _Printed:
 
     @property
     def where(self) -> str:
-        """Where the stack that faulthandler wrote begins, as ` at file.py:12 in name`."""
-        found = _STACK.findall(self.tail)
-        return f" at {Path(found[-1][0]).name}:{found[-1][1]} in {found[-1][2]}" if found else ""
+        """The innermost frame of the stack that faulthandler wrote, as ` at file.py:12 in name`."""
+        frames = _STACK.findall(self.tail)
+        return f" at {Path(frames[-1][0]).name}:{frames[-1][1]} in {frames[-1][2]}" if frames else ""
 
     @property
     def last_words(self) -> str:
-        words = [line for line in self.tail.splitlines() if line.strip()]
-        return f": {words[-1][:LINE_BYTES]}" if words else ""
+        lines = [line for line in self.tail.splitlines() if line.strip()]
+        return f": {lines[-1][:LINE_BYTES]}" if lines else ""
 
     def feed(self, data: bytes) -> None:
         self._tail = (self._tail + data)[-TAIL_BYTES:]
         self._log_lines(data)
 
     def close(self) -> None:
-        """Log what stands in the last line, unfinished."""
+        """Log the last line, which may be unfinished."""
         self._log_lines(b"\n")
 
     def _log_lines(self, data: bytes) -> None:
@@ -475,7 +475,7 @@ class _Printed:
                 self._log_line(line)
 
     def _log_line(self, line: bytes) -> None:
-        """A progress bar, drawn over and over in one line, counts as it was at last."""
+        """Log one line. Of a progress bar, drawn repeatedly in one line, log the last state."""
         text = _UNPRINTABLE.sub("", line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2])
         if not text:
             return

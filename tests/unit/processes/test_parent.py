@@ -1,4 +1,4 @@
-"""Children: what comes out of one, when it ends, and that nothing of it stays."""
+"""Child processes: what comes out of one, when it ends, and that nothing of it stays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.waiting import any_alive, wait_until
 from youtube_download_coordinator.errors import PermanentError, TransientError, UnfitError
-from youtube_download_coordinator.processes import parent as children
+from youtube_download_coordinator.processes import parent
 from youtube_download_coordinator.processes import supervisor as supervisor_module
 
 LONG = 60.0
@@ -39,11 +39,11 @@ def _nothing_is_left() -> Iterator[None]:
 
 def run(
     target: str, payload: Any = None, seconds: float = LONG
-) -> contextlib.AbstractContextManager[children.ChildProcess]:
-    return children.run(f"tests.support.bad_processors:{target}", payload or {}, deadline_seconds=seconds, name=target)
+) -> contextlib.AbstractContextManager[parent.ChildProcess]:
+    return parent.run(f"tests.support.bad_processors:{target}", payload or {}, deadline_seconds=seconds, name=target)
 
 
-def family(child: children.ChildProcess) -> list[psutil.Process]:
+def family(child: parent.ChildProcess) -> list[psutil.Process]:
     supervisor = psutil.Process(child.pid)
     return [supervisor, *supervisor.children(recursive=True)]
 
@@ -79,7 +79,7 @@ def test_no_file_of_the_working_directory_or_of_the_library_hides_a_module(
 
 def test_a_target_may_ask_and_wait_for_the_answer() -> None:
     target = "tests.support.bad_processors:asks"
-    with children.run(target, {}, deadline_seconds=LONG, name="asks", answered=True) as child:
+    with parent.run(target, {}, deadline_seconds=LONG, name="asks", answered=True) as child:
         for message, answer in zip(child, b"ab.", strict=False):
             assert message == "and now?"
             child.answer(bytes([answer]))
@@ -90,7 +90,7 @@ def test_a_target_may_ask_and_wait_for_the_answer() -> None:
 def test_a_target_that_waits_for_an_answer_is_ended_by_the_deadline() -> None:
     target = "tests.support.bad_processors:asks"
     with (
-        children.run(target, {}, deadline_seconds=1, name="asks", answered=True) as child,
+        parent.run(target, {}, deadline_seconds=1, name="asks", answered=True) as child,
         pytest.raises(TransientError) as error,
     ):
         child.result()
@@ -144,7 +144,7 @@ def test_the_tail_of_what_was_printed_is_kept() -> None:
         child.result()
     assert caught.value.reason == "exited"
     assert child.tail.endswith("the last words\n")
-    assert len(child.tail) <= children.TAIL_BYTES
+    assert len(child.tail) <= parent.TAIL_BYTES
 
 
 def test_an_answer_stands_however_the_process_ends() -> None:
@@ -160,9 +160,9 @@ def test_leaving_the_with_ends_the_child_at_once() -> None:
         assert next(iter(child))
         processes = family(child)
         start = time.monotonic()
-    assert time.monotonic() - start < children.STOP_SECONDS + 2
+    assert time.monotonic() - start < parent.STOP_SECONDS + 2
     assert not any_alive(processes)
-    with pytest.raises(children.Stopped):
+    with pytest.raises(parent.Stopped):
         child.result()
 
 
@@ -190,18 +190,18 @@ def test_stop_all_ends_what_other_threads_wait_for() -> None:
                 begun.release()
             try:
                 return str(child.result())
-            except children.Stopped:
+            except parent.Stopped:
                 return "stopped"
 
     with ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(wait) for _ in range(4)]
         for _ in waiting:
             assert begun.acquire(timeout=20)
-        children.stop_all()
+        parent.stop_all()
         assert [each.result(timeout=10) for each in waiting] == ["stopped"] * 4
 
 
-def test_children_of_one_parent_do_not_hold_each_other() -> None:
+def test_child_processes_of_one_parent_do_not_hold_each_other() -> None:
     with contextlib.ExitStack() as stack:
         several = [stack.enter_context(run("hangs")) for _ in range(4)]
         for child in several:
@@ -215,8 +215,8 @@ def test_children_of_one_parent_do_not_hold_each_other() -> None:
 
 FORKING_PARENT = """
 import os, signal
-from youtube_download_coordinator.processes import parent as children
-with children.run("tests.support.bad_processors:hangs", {}, deadline_seconds=60, name="forked") as child:
+from youtube_download_coordinator.processes import parent
+with parent.run("tests.support.bad_processors:hangs", {}, deadline_seconds=60, name="forked") as child:
     next(iter(child))
     fork = os.fork()
     if not fork:
@@ -270,7 +270,7 @@ def test_a_supervisor_that_is_told_to_end_is_no_failure_of_the_target() -> None:
     with run("hangs") as child:
         assert next(iter(child))
         os.kill(child.pid, signal.SIGTERM)
-        with pytest.raises(children.Stopped):
+        with pytest.raises(parent.Stopped):
             child.result()
 
 
@@ -281,7 +281,7 @@ def test_a_machine_that_starts_no_process_is_unfit(monkeypatch: pytest.MonkeyPat
 
 
 def test_signals_are_as_a_program_expects_them() -> None:
-    """A worker that a script started with & is born deaf to SIGINT; its children must not be."""
+    """A worker that a script started with & ignores SIGINT from its start; its child processes must not."""
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         with run("tells_its_signals") as child:
@@ -294,13 +294,13 @@ def test_signals_are_as_a_program_expects_them() -> None:
 
 
 def test_lines_are_cut_as_they_come() -> None:
-    lines = children._Lines(5)
+    lines = parent._Lines(5)
     fed = [list(lines.feed(part)) for part in (b"ab", b"c\nde", b"fghijk", b"lm\n\nno", b"\n")]
     assert fed == [[], [b"abc"], [], [b"defgh", b""], [b"no"]]
 
 
 def test_a_progress_bar_is_logged_as_it_was_at_last(caplog: pytest.LogCaptureFixture) -> None:
-    printed = children._Printed("it")
+    printed = parent._Printed("it")
     with caplog.at_level("INFO"):
         printed.feed(b"10%\r50%\r100%\r\n\x1b[31mred\x1b[0m\n\n\xff")
         printed.close()

@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, PermanentError, ThrottledError, VideoTask
 from youtube_download_coordinator.errors import ClaimLost, StoreUnavailable
 from youtube_download_coordinator.models import State
-from youtube_download_coordinator.processes import parent as children
+from youtube_download_coordinator.processes import parent
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
 from youtube_download_coordinator.workers import attempts as attempts_module
@@ -184,7 +184,7 @@ def test_an_error_counts_for_the_video_that_the_loop_is_at_and_for_no_other(queu
     assert [row.last_error for row in rows(queue).values() if row.retry_count] == ["error: ValueError: not today"]
 
 
-@pytest.mark.parametrize("error", [StoreUnavailable("away"), children.Stopped("stopped")])
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), parent.Stopped("stopped")])
 def test_what_is_no_videos_fault_counts_for_none(queue: Queue, config: Config, error: Exception) -> None:
     with pytest.raises(type(error)):
         leave_at_the_second(ClaimBlock(queue, config, 3), error)

@@ -274,7 +274,7 @@ def test_a_task_comes_out_of_json_as_it_was() -> None:
 
 
 def test_a_child_loads_nothing_that_is_heavy(user_modules: Path) -> None:
-    heavy = "pydantic", "sqlalchemy", "yt_dlp", "prefect", "subprocess", "asyncio", "logging", "config", "children"
+    heavy = "pydantic", "sqlalchemy", "yt_dlp", "prefect", "subprocess", "asyncio", "logging", "config", "parent"
     (user_modules / "what_is_loaded.py").write_text(
         textwrap.dedent(f"""
         import sys

@@ -20,7 +20,7 @@ from tests.support.rows import POLICY, Clock, make_queue, new_video
 from tests.support.waiting import wait_until
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.models import Done, Failure, Outcome, State, Verdict, VideoTask
-from youtube_download_coordinator.processes import parent as children
+from youtube_download_coordinator.processes import parent
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
 from youtube_download_coordinator.workers import attempts as attempts_module
@@ -213,7 +213,7 @@ def test_what_runs_when_throttling_begins_is_finished(queue: Queue) -> None:
 
 def test_an_attempt_that_was_stopped_is_given_back(queue: Queue) -> None:
     add(queue, 2)
-    errors: list[Exception] = [children.Stopped("somebody ended it")]
+    errors: list[Exception] = [parent.Stopped("somebody ended it")]
 
     def process(task: VideoTask) -> Outcome:
         if errors:
@@ -231,7 +231,7 @@ def test_nothing_is_given_back_twice(queue: Queue, store: FaultyStore, caplog: p
 
     def process(task: VideoTask) -> Outcome:
         if task.id == 1:
-            raise children.Stopped("somebody ended it")
+            raise parent.Stopped("somebody ended it")
         return Done()
 
     store.fails = lambda verb: verb == "swap" and next(swaps, False)
