@@ -159,7 +159,7 @@ def test_what_is_printed_is_logged_and_is_no_answer(caplog: pytest.LogCaptureFix
 
 def test_garbage_among_the_messages_is_dropped(caplog: pytest.LogCaptureFixture, mark: str) -> None:
     assert process("writes_garbage_to_every_pipe") == Done(result="done")
-    assert caplog.text.count("dropped a line that is no message") == 4
+    assert caplog.text.count("dropped a line that is not a message") == 4
     assert marked(mark) == []
 
 
