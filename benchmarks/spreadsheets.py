@@ -20,9 +20,10 @@ from tests.support.sheet import SheetDesk, sheet_desk
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.api import Connection, Json
+from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches
 from youtube_download_coordinator.stores.sheets.layout import COLUMNS
 from youtube_download_coordinator.stores.sheets.setup.capacity import read_capacity
-from youtube_download_coordinator.stores.sheets.spreadsheet import RowIndex, Spreadsheet
+from youtube_download_coordinator.stores.sheets.spreadsheet import Spreadsheet
 
 OWN_COLUMNS = (0, 2, 5)
 """Columns of people's own among the videos."""
@@ -52,7 +53,7 @@ def _capacity() -> Iterator[Figure]:
 
 def _fitting(columns: int, what: str) -> Figure:
     with sheet_desk({"Sheet1": []}, rows=1000) as desk:
-        connection = Connection(desk.config, desk.outside())
+        connection = Connection(desk.config, desk.environment())
         Spreadsheet(desk.config, connection).prepared()
         with desk.book.edit() as draft:
             tab = next(sheet for sheet in draft.sheets if sheet.title == "Video Tasks")
@@ -125,11 +126,12 @@ def _archived() -> Iterator[Figure]:
     tabs = sheet_with(ARCHIVED)
     with sheet_desk({**tabs, "Archive": [["Lease"]]}, rows=ARCHIVED + 1) as desk:
         _narrow(desk)
-        before, book = _cells(desk), Spreadsheet(desk.config, Connection(desk.config, desk.outside()))
-        book.layout()
+        before, spreadsheet = _cells(desk), Spreadsheet(desk.config, Connection(desk.config, desk.environment()))
+        spreadsheet.layout()
+        batches = GuardedBatches(spreadsheet)
         first = desk.simulator.stats()["last"]
         for _ in range(ceil(ARCHIVED / AT_ONCE)):
-            book.guarded_batch(lambda ledger: _archiving(desk, book, ledger))
+            batches.run(lambda _: _archiving(desk, spreadsheet))
         stats, won = desk.simulator.stats(first), before - _cells(desk)
     what = f"{ARCHIVED:,} done rows that stand together"
     yield Figure(what=f"a plan: archiving {what}, {AT_ONCE:,} at once", value=stats["requests"], unit="requests")
@@ -147,9 +149,9 @@ def _narrow(desk: SheetDesk) -> None:
             sheet.set_grid(columnCount=max(width, 1), rowCount=rows)
 
 
-def _archiving(desk: SheetDesk, book: Spreadsheet, ledger: RowIndex) -> list[Json]:
-    """Copy the words of the first lines to the archive, and delete the lines."""
-    tab, archive = book.tab(VIDEO_TASKS.name), desk.book.tab("Archive")
+def _archiving(desk: SheetDesk, spreadsheet: Spreadsheet) -> list[Json]:
+    """Copy the encoded leases of the first lines to the archive, and delete the lines."""
+    tab, archive = spreadsheet.tab(VIDEO_TASKS.name), desk.book.tab("Archive")
     lines, at = {"startRowIndex": 1, "endRowIndex": 1 + AT_ONCE}, archive.rows
     lease = tab.column("Lease")
     source = {"sheetId": tab.sheet_id, **lines, "startColumnIndex": lease, "endColumnIndex": lease + 1}

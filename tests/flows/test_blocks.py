@@ -76,7 +76,7 @@ def test_nobody_sees_a_secret(queue_url: str, caplog: pytest.LogCaptureFixture) 
     with caplog.at_level(logging.DEBUG):
         state = recover_stalled(return_state=True)
     assert state.name == "Failed", "the key is none"
-    assert str(state.message).startswith("service_account is no service account's JSON key (")
+    assert str(state.message).startswith("service_account is not the JSON key of a service account (")
     wait_until(lambda: any("Finished in state" in log.message for log in seen.logs(state)))
     with get_client(sync_client=True) as client:
         documents = client.request("POST", "/block_documents/filter", json={}).text

@@ -83,7 +83,7 @@ class Fleet:
 
     def queue(self, process: Process) -> Queue:
         config = Config(spreadsheet_id=self.world.book.spreadsheet_id)
-        store, worker = SheetsStore(config, process.outside()), f"host/{process.name}"
+        store, worker = SheetsStore(config, process.environment()), f"host/{process.name}"
         return Queue(
             store=store, worker=worker, video_policy=POLICY, source_policy=POLICY, monotonic=self.world.clock.now,
             random=Random(process.name), admission=make_admission(store, worker, _lock=threads.RLock()),

@@ -98,7 +98,7 @@ class WatchedQueue(Queue):
 
 def open_queue(chaos: Chaos, process: Process) -> WatchedQueue:
     """A worker's queue, as the coordinator puts it together."""
-    store = insist(process, lambda: SheetsStore(chaos.config, process.outside()))
+    store = insist(process, lambda: SheetsStore(chaos.config, process.environment()))
     board = chaos.boards[host_of(process)]
     queue = WatchedQueue(
         store=store,
@@ -209,7 +209,7 @@ def recover(chaos: Chaos, process: Process) -> None:
 
 def look_twice(chaos: Chaos, process: Process) -> None:
     """Whoever comes next repairs what nobody shows for a minute."""
-    store = SheetsStore(chaos.config, process.outside())
+    store = SheetsStore(chaos.config, process.environment())
     tables: list[Table[Any]] = [SOURCES, VIDEO_TASKS, DEAD_LETTERS]
     for table in tables * 2:
         store.count(table)

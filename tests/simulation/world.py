@@ -172,7 +172,7 @@ class Process:
 
         self.thread("timer", wait_and_work)
 
-    def outside(self) -> Environment:
+    def environment(self) -> Environment:
         """What its store takes from outside."""
         return Environment(
             monotonic=self.monotonic,

@@ -57,9 +57,9 @@ class SheetDesk:
 
     def store(self, name: str = "worker") -> SheetsStore:
         """A worker's store, as an account of its own."""
-        return SheetsStore(self.config, self.outside(name))
+        return SheetsStore(self.config, self.environment(name))
 
-    def outside(self, name: str = "worker") -> Environment:
+    def environment(self, name: str = "worker") -> Environment:
         """What connects somebody, as an account of its own, to this Google."""
         account = self.simulator.accounts.add(name)
         self.book.share(account.email)

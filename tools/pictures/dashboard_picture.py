@@ -46,7 +46,7 @@ def _reported(desk: SheetDesk) -> Json:
         return queue
 
     live(queue_of, lambda: desk.clock.advance(DAY_SECONDS))
-    show_dashboard(desk.config, report_page(overview(desk.queue("report"))), desk.outside("report"))
+    show_dashboard(desk.config, report_page(overview(desk.queue("report"))), desk.environment("report"))
     with desk.book.lock:
         found = spreadsheet_resource(desk.book, desk.book.contents, [TITLE], WHOLE)
     tab: Json = found["sheets"][0]

@@ -1,6 +1,6 @@
-"""The code made worse on purpose, one promise at a time: a simulation that does not notice proves nothing.
+"""Mutations: the code made worse on purpose, one promise at a time. A simulation that does not notice them proves nothing.
 
-Each is a context manager that patches the real code in this process; its first line says what is wrong with it.
+Each is a context manager that patches the real code in this process. The first line of its docstring says what is wrong.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
     for mutation in (
         sheet.claim_by_write_and_verify,
         sheet.swap_that_ignores_its_answer,
-        sheet.words_without_a_nonce,
+        sheet.leases_without_a_nonce,
         sheet.status_read_without_shown,
         sheet.row_deleted_apart_from_its_copy,
         sheet.inserting_without_the_token,
@@ -43,7 +43,7 @@ MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         rules.renewed_for_ever,
         admission.everybody_probes,
         admission.probe_is_not_renewed,
-        admission.gate_asked_only_before_a_claim,
+        admission.checked_only_before_a_claim,
         admission.claimed_before_a_cooldown_begun_after_it,
         admission.throttled_worker_stops_alone,
         admission.nonsense_goes_on,
@@ -56,5 +56,5 @@ MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
 
 
 def sentence(name: str) -> str:
-    """What is wrong with a mutation."""
+    """Return what is wrong with a mutation."""
     return str(MUTATIONS[name].__doc__).strip()

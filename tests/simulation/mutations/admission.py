@@ -1,4 +1,4 @@
-"""What holds everybody back, made worse: the pause, the cooldown, the probe, and what a person writes into Control."""
+"""Mutations of admission: the pause, the cooldown, the probe, and what a person writes into Control."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from youtube_download_coordinator.workers.attempts import Attempts
 
 @contextmanager
 def everybody_probes() -> Iterator[None]:
-    """Whoever has read that the pause is over probes, without a look at whether another does already."""
+    """Every worker that reads that the pause is over probes, also if another one already does."""
 
     def probing(line: Control | None, now: datetime, who: str, lease: timedelta) -> Control | None:
         until = cooldown._whole(now + lease)
@@ -33,60 +33,60 @@ def everybody_probes() -> Iterator[None]:
 
 @contextmanager
 def probe_is_not_renewed() -> Iterator[None]:
-    """A probe whose attempt takes longer than a lease is given to another while it runs."""
+    """A probe whose attempt takes longer than a lease is given to another worker while it runs."""
     with mock.patch.object(Admission, "renew_probe"):
         yield
 
 
 @contextmanager
-def gate_asked_only_before_a_claim() -> Iterator[None]:
-    """What was claimed is begun, whatever people and YouTube have said since."""
+def checked_only_before_a_claim() -> Iterator[None]:
+    """A claimed row is begun, also if people or YouTube have stopped the fleet since."""
     with mock.patch.object(Attempts, "_may_begin", return_value=True):
         yield
 
 
 @contextmanager
 def claimed_before_a_cooldown_begun_after_it() -> Iterator[None]:
-    """What waits since before a cooldown is begun when its pause is over, by every worker at once."""
+    """Rows claimed before a cooldown are begun when its pause is over, by every worker at the same time."""
 
-    def closed_to(self: Admission, table: Table[Any], row: Row) -> Blocked | None:
-        closed = self.blocked()
-        return None if closed and closed.by_own_probe else closed
+    def blocked_for(self: Admission, table: Table[Any], row: Row) -> Blocked | None:
+        blocked = self.blocked()
+        return None if blocked and blocked.by_own_probe else blocked
 
     with (
         mock.patch.object(Admission, "needs_probe", new=False),
-        mock.patch.object(Admission, "blocked_for", closed_to),
+        mock.patch.object(Admission, "blocked_for", blocked_for),
     ):
         yield
 
 
 @contextmanager
 def throttled_worker_stops_alone() -> Iterator[None]:
-    """A throttled attempt stops its worker, and nobody else hears of it."""
+    """A throttled attempt stops its worker, and no other worker learns of it."""
     with mock.patch.object(Admission, "_throttled"):
         yield
 
 
 @contextmanager
 def nonsense_goes_on() -> Iterator[None]:
-    """A word in Control that is not understood is passed over, instead of being read as the safer."""
+    """An unknown word in Control is ignored, instead of being read as the safer value."""
 
     def is_paused(line: Control | None, now: datetime) -> bool:
         known = line is not None and cooldown._folded(line) in cooldown._PAUSED
         return known and line is not None and (line.until is None or line.until > now)
 
-    word_of = cooldown.value_of
+    original = cooldown.value_of
 
-    def word(line: Control | None) -> ControlValue:
-        return ControlValue.CLEAR if line and not cooldown.is_understood(line) else word_of(line)
+    def value_of(line: Control | None) -> ControlValue:
+        return ControlValue.CLEAR if line and not cooldown.is_understood(line) else original(line)
 
-    with mock.patch.object(cooldown, "is_paused", is_paused), mock.patch.object(cooldown, "value_of", word):
+    with mock.patch.object(cooldown, "is_paused", is_paused), mock.patch.object(cooldown, "value_of", value_of):
         yield
 
 
 @contextmanager
 def pause_ends_at_once() -> Iterator[None]:
-    """A pause without an Until is read as one that is over."""
+    """A pause without an Until counts as over."""
     is_paused = cooldown.is_paused
 
     def paused(line: Control | None, now: datetime) -> bool:
@@ -98,7 +98,7 @@ def pause_ends_at_once() -> Iterator[None]:
 
 @contextmanager
 def names_in_control_taken_literally() -> Iterator[None]:
-    """`Fleet` is another line than `fleet`."""
+    """Names in Control are compared literally: `Fleet` is not `fleet`."""
     lines = ControlSnapshot.lines
 
     def literally(self: ControlSnapshot) -> list[ControlLine]:
@@ -111,7 +111,7 @@ def names_in_control_taken_literally() -> Iterator[None]:
 
 @contextmanager
 def pause_of_the_fleet_overlooked() -> Iterator[None]:
-    """Only a machine's cooldown holds it back, not the fleet's line."""
+    """Only a machine's cooldown stops it, not the line of the fleet."""
     controls = Controls.controls
 
     def others(self: Controls, *, fresh: bool) -> list[Control]:

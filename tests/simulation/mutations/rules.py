@@ -1,4 +1,4 @@
-"""The queue's and the worker's rules, made worse: who may do what to a row, and when."""
+"""Mutations of the queue's and the worker's rules: who may do what to a row, and when."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from youtube_download_coordinator.queue import Claim, Queue, lifecycle
 from youtube_download_coordinator.queue.lifecycle import Moment, RetryPolicy
 from youtube_download_coordinator.queue.maintenance import END_OF_TIME
 from youtube_download_coordinator.queue.store import Change, Table, Where
-from youtube_download_coordinator.stores.sheets import snapshot as views
-from youtube_download_coordinator.stores.sheets import store
+from youtube_download_coordinator.stores.sheets import snapshot, store
 from youtube_download_coordinator.workers.attempts import Attempts
 
 
 @contextmanager
 def lease_counted_from_the_answer() -> Iterator[None]:
-    """An owner counts its lease from when it heard that it has it, not from before it asked."""
+    """A holder counts its lease from the answer, not from before the request."""
     hold, renew = Queue._hold, Queue._renew
 
     def from_now(queue: Queue, table: Table[Any], claims: Sequence[Claim[Any]]) -> None:
@@ -44,28 +43,28 @@ def lease_counted_from_the_answer() -> Iterator[None]:
 
 @contextmanager
 def lease_without_the_clocks_error() -> Iterator[None]:
-    """An owner counts on its whole lease, though its view of Google's clock may be behind."""
+    """A holder uses its whole lease, though its view of Google's clock may lag."""
     with mock.patch.object(Queue, "_lease_seconds", lambda self, policy: policy.lease.total_seconds()):
         yield
 
 
 @contextmanager
 def begun_on_a_lease_that_ran_out() -> Iterator[None]:
-    """A worker does not look, before it begins with a video, whether its lease still holds."""
+    """A worker does not check that its lease is valid before it begins a video."""
     with mock.patch.object(Queue, "is_valid", return_value=True):
         yield
 
 
 @contextmanager
 def result_written_over_whoever_holds_it() -> Iterator[None]:
-    """A result whose claim is lost is written over the row as it stands now."""
+    """A result whose claim is lost overwrites the row as it is now."""
     end = Queue._end
 
     def insisting(self: Queue, steps: Sequence[tuple[Claim[Any], Any]]) -> list[Any]:
         rows = end(self, steps)
-        return [row or over_it(self, claim, new) for row, (claim, new) in zip(rows, steps, strict=True)]
+        return [row or overwritten(self, claim, new) for row, (claim, new) in zip(rows, steps, strict=True)]
 
-    def over_it(queue: Queue, claim: Claim[Any], new: Any) -> Any:
+    def overwritten(queue: Queue, claim: Claim[Any], new: Any) -> Any:
         for row in queue.store.scan(claim.table, Where(ids=[claim.row.id]), limit=1):
             lease = replace(new.lease, version=row.lease.version + 1)
             return next((each.new for each in queue._won(claim.table, [Change(row, replace(row, lease=lease))])), None)
@@ -77,7 +76,7 @@ def result_written_over_whoever_holds_it() -> Iterator[None]:
 
 @contextmanager
 def taken_over_without_a_version() -> Iterator[None]:
-    """A claim also takes rows whose lease ran out, as they are: same version, no attempt counted."""
+    """A claim also takes rows whose lease has expired, with the same version and without counting an attempt."""
     due, is_due, claim = Queue._due, lifecycle.is_due, lifecycle.claim
 
     def due_or_stalled(self: Queue, table: Table[Any], count: int, except_ids: Collection[int]) -> list[Any]:
@@ -100,15 +99,15 @@ def taken_over_without_a_version() -> Iterator[None]:
 
 @contextmanager
 def taken_over_a_little_early() -> Iterator[None]:
-    """Rows are recovered when their lease is about to run out."""
-    matches, is_stalled, soon = views.matches, lifecycle.is_stalled, timedelta(seconds=5)
+    """Rows are recovered shortly before their lease expires."""
+    matches, is_stalled, soon = snapshot.matches, lifecycle.is_stalled, timedelta(seconds=5)
 
     def matches_soon(where: Where, *given: Any) -> bool:
         early = where.state is State.HELD and where.due is not None
         return matches(replace(where, due=where.due + soon) if early and where.due else where, *given)
 
     with (
-        mock.patch.object(views, "matches", matches_soon),
+        mock.patch.object(snapshot, "matches", matches_soon),
         mock.patch.object(store, "matches", matches_soon),
         mock.patch.object(lifecycle, "is_stalled", lambda row, now: is_stalled(row, now + soon)),
     ):
@@ -117,14 +116,14 @@ def taken_over_a_little_early() -> Iterator[None]:
 
 @contextmanager
 def recovered_attempts_are_not_counted() -> Iterator[None]:
-    """What a dead worker held is given back as if it had never been tried: a video that kills its worker is tried for ever."""
+    """Rows of a dead worker are released without counting an attempt: a video that kills its worker is tried for ever."""
     with mock.patch.object(lifecycle, "recover", lambda row, at, policy: lifecycle.release(row, at)):
         yield
 
 
 @contextmanager
 def throttled_attempts_are_counted() -> Iterator[None]:
-    """An attempt that YouTube throttled counts as a failed one of its video."""
+    """A throttled attempt counts as a failed one of its video."""
     fail = lifecycle.fail
 
     def counted(row: Any, at: Moment, failure: Failure, policy: RetryPolicy) -> Any:
@@ -137,14 +136,14 @@ def throttled_attempts_are_counted() -> Iterator[None]:
 
 @contextmanager
 def no_backoff() -> Iterator[None]:
-    """A failed attempt is made again at once."""
+    """A failed attempt is repeated immediately."""
     with mock.patch.object(lifecycle, "backoff_seconds", return_value=0.0):
         yield
 
 
 @contextmanager
 def claimed_before_the_pause_is_over() -> Iterator[None]:
-    """A claim takes rows that wait for their pause to be over."""
+    """A claim takes rows whose backoff has not ended."""
 
     def waiting(self: Queue, table: Table[Any], count: int, except_ids: Collection[int]) -> list[Any]:
         rows = self.store.scan(table, Where(state=State.PENDING, due=END_OF_TIME), limit=count + len(except_ids))
@@ -159,7 +158,7 @@ def claimed_before_the_pause_is_over() -> Iterator[None]:
 
 @contextmanager
 def tried_for_ever() -> Iterator[None]:
-    """A video that failed often enough is tried again all the same."""
+    """A video is tried again after its last attempt."""
     retry = lifecycle._retry_or_give_up
 
     def retried(row: Any, at: Moment, failure: Failure, policy: RetryPolicy, max_tries: int | None) -> Any:
@@ -171,7 +170,7 @@ def tried_for_ever() -> Iterator[None]:
 
 @contextmanager
 def renewed_for_ever() -> Iterator[None]:
-    """A claim is renewed for as long as its attempt takes, also one that hangs."""
+    """A claim is renewed for as long as its attempt takes, also if it hangs."""
     begin = Attempts._begin
 
     def begun(self: Attempts[Any], claim: Claim[Any]) -> None:

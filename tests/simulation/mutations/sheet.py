@@ -1,4 +1,4 @@
-"""What a spreadsheet needs, made worse: swaps, tokens, words, and what people see."""
+"""Mutations of the sheet's store: swaps, tokens, encoded leases, and the cells that people see."""
 
 from __future__ import annotations
 
@@ -16,45 +16,47 @@ from youtube_download_coordinator.models import Row, Status
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.queue import _by_table
 from youtube_download_coordinator.queue.store import Change
-from youtube_download_coordinator.stores.sheets import api as connection
-from youtube_download_coordinator.stores.sheets import cells as rows
-from youtube_download_coordinator.stores.sheets import layout
-from youtube_download_coordinator.stores.sheets import projection as projecting
-from youtube_download_coordinator.stores.sheets import snapshot as views
+from youtube_download_coordinator.stores.sheets import api, cells, projection, snapshot
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
 from youtube_download_coordinator.stores.sheets.api import Json
+from youtube_download_coordinator.stores.sheets.batch_token import token_of
 from youtube_download_coordinator.stores.sheets.cells import status_text
 from youtube_download_coordinator.stores.sheets.compare_and_swap import CompareAndSwap
+from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, RowIndex
 from youtube_download_coordinator.stores.sheets.layout import TEXT_MAX_CHARACTERS, Tab, text_cell
 from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, encode_lease
 from youtube_download_coordinator.stores.sheets.projection import Projections
 from youtube_download_coordinator.stores.sheets.row_moves import Mover
-from youtube_download_coordinator.stores.sheets.spreadsheet import RowIndex, Spreadsheet
+from youtube_download_coordinator.stores.sheets.spreadsheet import Spreadsheet
 
 SHEETS = "youtube_download_coordinator.stores.sheets."
 
 
 @contextmanager
 def claim_by_write_and_verify() -> Iterator[None]:
-    """A claim is written over whatever stands in the row's line and read back, as the first implementation did."""
+    """A claim overwrites the row's Lease cell and reads it back, like the first implementation."""
 
     def swap(self: CompareAndSwap, name: str, changes: Sequence[Change[Any]]) -> list[int]:
-        tab = self._book.tab(name)
-        self._book.reload([name], if_older_than_seconds=0)
-        lines = {mark.lease: at for at, mark in enumerate(self._book.snapshot(name).key_cells)}
-        places = [lines.get(encode_lease(change.seen)) for change in changes]
+        spreadsheet, tab = self._spreadsheet, self._spreadsheet.tab(name)
+        spreadsheet.reload([name], if_older_than_seconds=0)
+        lines = {line.lease: position for position, line in enumerate(spreadsheet.snapshot(name).key_cells)}
+        positions = [lines.get(encode_lease(change.seen)) for change in changes]
         writes = [
-            _write_cell(tab.sheet_id, at, tab.column("Lease"), encode_lease(change.new))
-            for at, change in zip(places, changes, strict=True)
-            if at is not None
+            _write_cell(tab.sheet_id, position, tab.column("Lease"), encode_lease(change.new))
+            for position, change in zip(positions, changes, strict=True)
+            if position is not None
         ]
         if writes:
-            self._book.connection.write(writes)
-        self._book.reload([name], if_older_than_seconds=0)
-        marks = self._book.snapshot(name).key_cells
+            spreadsheet.connection.write(writes)
+        spreadsheet.reload([name], if_older_than_seconds=0)
+        read_back = spreadsheet.snapshot(name).key_cells
         return [
-            int(at is not None and at < len(marks) and marks[at].lease == encode_lease(change.new))
-            for at, change in zip(places, changes, strict=True)
+            int(
+                position is not None
+                and position < len(read_back)
+                and read_back[position].lease == encode_lease(change.new)
+            )
+            for position, change in zip(positions, changes, strict=True)
         ]
 
     with mock.patch.object(CompareAndSwap, "swap", swap):
@@ -63,7 +65,7 @@ def claim_by_write_and_verify() -> Iterator[None]:
 
 @contextmanager
 def swap_that_ignores_its_answer() -> Iterator[None]:
-    """A swap is sent, and taken for won without looking at how many cells Google says it changed."""
+    """A swap counts as won without checking how many cells it has changed."""
 
     def swap(self: CompareAndSwap, name: str, changes: Sequence[Change[Any]]) -> list[int]:
         self._send(name, changes)
@@ -74,61 +76,58 @@ def swap_that_ignores_its_answer() -> Iterator[None]:
 
 
 @contextmanager
-def words_without_a_nonce() -> Iterator[None]:
-    """Words, and the names of token batches, have no nonce: two machines may make the same one."""
+def leases_without_a_nonce() -> Iterator[None]:
+    """Encoded leases and the names of tokens have no nonce: two machines may make the same one."""
     with mock.patch.object(Queue, "_nonce", _no_nonce), mock.patch.object(Spreadsheet, "nonce", _no_nonce):
         yield
 
 
 @contextmanager
 def status_read_without_shown() -> Iterator[None]:
-    """What stands in Status is taken for a person's word, also where it only lags behind the lease."""
+    """Status counts as a person's request, also if it only lags behind the lease."""
 
-    def asked(word: EncodedLease, status: str, shown: str) -> Status | None:
+    def requested_status(encoded: EncodedLease, status: str, shown: str) -> Status | None:
         typed = status.strip().lower()
         known = {Status.PENDING.value, Status.DONE.value, Status.ERROR.value}
-        if word.lease is None or typed not in known or typed == status_text(word.lease.state):
+        if encoded.lease is None or typed not in known or typed == status_text(encoded.lease.state):
             return None
         return Status(typed)
 
-    with mock.patch.object(rows, "requested_status", asked), mock.patch.object(views, "requested_status", asked):
+    with (
+        mock.patch.object(cells, "requested_status", requested_status),
+        mock.patch.object(snapshot, "requested_status", requested_status),
+    ):
         yield
 
 
 @contextmanager
 def row_deleted_apart_from_its_copy() -> Iterator[None]:
     """A move copies the row with one request and deletes its line with the next, as two calls of gspread would."""
-    carry = Mover._carry
+    move_requests = Mover._move_requests
 
-    def in_two(self: Mover, name: str, word: str, target: str) -> list[Json]:
-        *copying, spare, deleting = carry(self, name, word, target)
-        self._book.connection.write(copying)
+    def in_two(self: Mover, name: str, encoded: str, target: str) -> list[Json]:
+        *copying, spare, deleting = move_requests(self, name, encoded, target)
+        self._spreadsheet.connection.write(copying)
         return [spare, deleting]
 
-    with mock.patch.object(Mover, "_carry", in_two):
+    with mock.patch.object(Mover, "_move_requests", in_two):
         yield
 
 
 @contextmanager
 def inserting_without_the_token() -> Iterator[None]:
-    """Rows are appended after a look at which keys are known, without the token that says nobody was first."""
+    """Rows are appended after reading the known keys, without the token that tells whether another process was first."""
 
-    def token_batch(
-        self: Spreadsheet,
-        build: Callable[[RowIndex], list[Json]],
-        *,
-        show: Callable[[], Sequence[str]] = tuple,
-        by_line: bool = True,
-    ) -> Json:
-        return self.connection.write(build(self.read_row_index()), show=list(show()))
+    def run(self: GuardedBatches, build: Callable[[RowIndex], list[Json]], *, by_line: bool = True) -> Json:
+        return self.spreadsheet.connection.write(build(self.read_index()))
 
-    with mock.patch.object(Spreadsheet, "guarded_batch", token_batch):
+    with mock.patch.object(GuardedBatches, "run", run):
         yield
 
 
 @contextmanager
 def renewal_beside_a_result() -> Iterator[None]:
-    """The heartbeat renews without the lock that a result is recorded under: two swaps of one row are under way at once."""
+    """The heartbeat renews without the lock under which results are recorded: two swaps of one row run at the same time."""
 
     def renew(self: Queue) -> list[Claim[Any]]:
         before = self.monotonic()
@@ -144,20 +143,20 @@ def renewal_beside_a_result() -> Iterator[None]:
 
 @contextmanager
 def local_clocks() -> Iterator[None]:
-    """Each machine's own wall clock says when a lease has run out, instead of the store's."""
+    """Each machine's wall clock decides when a lease expires, instead of the store's clock."""
 
-    def now(self: connection.Connection) -> datetime:
+    def now(self: api.Connection) -> datetime:
         if self._clock is None:
             self.properties("spreadsheetId")
         return datetime.fromtimestamp(threads.current().process.wall(), UTC)
 
-    with mock.patch.object(connection.Connection, "now", now):
+    with mock.patch.object(api.Connection, "now", now):
         yield
 
 
 @contextmanager
 def user_entered() -> Iterator[None]:
-    """Text is written as if a person typed it (USER_ENTERED): what begins with = is a formula, digits are a number."""
+    """Text is written like a person's input (USER_ENTERED): text that begins with = becomes a formula, digits a number."""
 
     def typed_cell(text: str) -> Json:
         if text.startswith("="):
@@ -174,12 +173,12 @@ def user_entered() -> Iterator[None]:
 
 @contextmanager
 def lost_answer_taken_for_a_failure() -> Iterator[None]:
-    """A swap without an answer counts as lost: nobody looks whether it was applied, or comes to be."""
+    """A swap without an answer counts as lost: nobody checks whether it was applied, or is applied later."""
 
     def swap(self: CompareAndSwap, name: str, changes: Sequence[Change[Any]]) -> list[int]:
         try:
             return self._send(name, changes)
-        except connection.AnswerLost:
+        except api.AnswerLost:
             return [0] * len(changes)
 
     with mock.patch.object(CompareAndSwap, "swap", swap):
@@ -188,14 +187,14 @@ def lost_answer_taken_for_a_failure() -> Iterator[None]:
 
 @contextmanager
 def rows_read_before_the_token() -> Iterator[None]:
-    """A token batch reads the rows first and then the token: what others add in between is not seen."""
+    """A guarded batch reads the rows before the token: rows that others add in between are missed."""
 
-    def read_ledger(self: Spreadsheet) -> RowIndex:
-        ledger = self._read_row_index_of("")
-        ledger.token = layout.token_of(self.connection.properties("namedRanges"))
-        return ledger
+    def read_index(self: GuardedBatches) -> RowIndex:
+        index = self._read_rows("")
+        index.token = token_of(self.spreadsheet.connection.properties("namedRanges"))
+        return index
 
-    with mock.patch.object(Spreadsheet, "read_row_index", read_ledger):
+    with mock.patch.object(GuardedBatches, "read_index", read_index):
         yield
 
 
@@ -221,12 +220,12 @@ def copies_are_left_alone() -> Iterator[None]:
 
 @contextmanager
 def adoption_forgets_what_it_covered() -> Iterator[None]:
-    """A draft that a sort has put on a row becomes a row of its own: the lease that it covered is not put back."""
+    """A draft that a sort has put on another row becomes a row: the lease that it covered is not put back."""
     settled: Any = Adoption._settled
 
     def settled_blindly(self: Adoption, *given: Any) -> str:
-        word: str = settled(self, *(replace(each, slots=[]) if isinstance(each, RowIndex) else each for each in given))
-        return word
+        without_slots = [replace(value, slots=[]) if isinstance(value, RowIndex) else value for value in given]
+        return str(settled(self, *without_slots))
 
     with mock.patch.object(Adoption, "_settled", settled_blindly):
         yield
@@ -234,28 +233,28 @@ def adoption_forgets_what_it_covered() -> Iterator[None]:
 
 @contextmanager
 def peoples_columns_are_written() -> Iterator[None]:
-    """What is written for people's eyes is the whole line, with their own columns as they were when it was read."""
+    """The projection writes the whole line, with people's own columns as they were when it was read."""
 
     def whole_line(tab: Tab, position: int, row: Row, *, rebuilt: bool) -> list[Json]:
-        return [*rows.projection(tab, position, row, rebuilt=rebuilt), *rows.write_cells(tab, position, row.extra)]
+        return [*cells.projection(tab, position, row, rebuilt=rebuilt), *cells.write_cells(tab, position, row.extra)]
 
-    with mock.patch.object(projecting, "projection", whole_line):
+    with mock.patch.object(projection, "projection", whole_line):
         yield
 
 
 @contextmanager
 def wrong_cells_are_left_wrong() -> Iterator[None]:
-    """Cells that do not show their lease are not rewritten by others, whatever became of who should have."""
+    """Cells that do not show their lease are never repaired by other processes."""
     with mock.patch.object(Projections, "repair"):
         yield
 
 
 @contextmanager
 def clock_that_adds_the_answers_way() -> Iterator[None]:
-    """Google's clock is taken to be ahead of an answer by as long as it took, as a time server's would be."""
+    """The duration of a request is added to Google's time, as a time server's client would do."""
 
-    def now(self: connection._Clock, monotonic: float) -> datetime:
+    def now(self: api._Clock, monotonic: float) -> datetime:
         return self.date + timedelta(seconds=self.took_seconds + monotonic - self.received)
 
-    with mock.patch.object(connection._Clock, "now", now):
+    with mock.patch.object(api._Clock, "now", now):
         yield

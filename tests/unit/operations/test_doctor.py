@@ -83,13 +83,13 @@ def test_no_credentials_file(here: Setting) -> None:
     [
         ("{", "cannot be read as JSON"),
         ("\x00\xff", "cannot be read as JSON"),
-        ("[]", "no service account's key; make one"),
-        ('{"installed": {"client_secret": "SECRET"}}', "no service account's key; make one"),
-        ('{"type": "authorized_user", "refresh_token": "SECRET"}', "no service account's key; make one"),
-        ('{"type": "service_account", "private_key": "SECRET"}', "no service account's JSON key"),
+        ("[]", "not the key of a service account; make one"),
+        ('{"installed": {"client_secret": "SECRET"}}', "not the key of a service account; make one"),
+        ('{"type": "authorized_user", "refresh_token": "SECRET"}', "not the key of a service account; make one"),
+        ('{"type": "service_account", "private_key": "SECRET"}', "not the JSON key of a service account"),
         (
             '{"type": "service_account", "private_key": "SECRET", "client_email": "a@b", "token_uri": "http://x"}',
-            "no service account's JSON key",
+            "not the JSON key of a service account",
         ),
     ],
 )
@@ -227,7 +227,7 @@ def test_a_clock_that_is_hours_off_is_said_and_is_no_problem(here: Setting, offs
     here.simulator.clock.offset_seconds = offset_seconds
     found = {finding.name: finding for finding in findings(here)}
     assert found["clock"].ok
-    assert re.search(rf"this machine's is 21\d\d\d s {said} Google's; that is no harm", found["clock"].text)
+    assert re.search(rf"this machine's is 21\d\d\d s {said} Google's; that does no harm", found["clock"].text)
 
 
 # --- the list --------------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def lived_in(desk: SheetDesk) -> Page:
 
 
 def write(desk: SheetDesk, found: Page) -> None:
-    show_dashboard(desk.config, found, desk.outside())
+    show_dashboard(desk.config, found, desk.environment())
 
 
 def rows(desk: SheetDesk, title: str = "Dashboard") -> list[list[Any]]:

@@ -159,25 +159,25 @@ def test_the_stores_own_lines_steer_nothing(desk: SheetDesk) -> None:
 
 
 class _Sorts:
-    """A person who acts in the moment between a store's look at Control and its change."""
+    """A person who acts between a store's read of Control and its change."""
 
     def __init__(self, desk: SheetDesk, store: SheetsStore, act: object, times: int = 1) -> None:
         self.left = times
-        book = store._book
-        read, self.act = book.read_row_index, act
+        batches = store._batches
+        read, self.act = batches.read_index, act
 
         def read_and_act() -> object:
-            ledger = read()
+            index = read()
             if self.left:
                 self.left -= 1
                 act()  # type: ignore[operator]
-            return ledger
+            return index
 
-        book.read_row_index = read_and_act  # type: ignore[method-assign,assignment]
+        batches.read_index = read_and_act  # type: ignore[method-assign,assignment]
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_nothing_stays_on_a_strangers_line(desk: SheetDesk, times: int) -> None:
+def test_nothing_stays_on_another_row(desk: SheetDesk, times: int) -> None:
     store = desk.store()
     others = [Control(name="fleet", value="running", reason="by Ana"), Control(name="cooldown b", value="clear")]
     for line in [*others, Control(name=NAME, value="clear", pause_seconds=900)]:

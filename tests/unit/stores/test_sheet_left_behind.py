@@ -13,7 +13,7 @@ from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.models import Done, Failure, Status, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
-from youtube_download_coordinator.stores.sheets.projection import LEFT_SECONDS, SHOW_SECONDS
+from youtube_download_coordinator.stores.sheets.projection import LEFTOVER_SECONDS, SHOW_SECONDS
 
 URL = video_url(1)
 
@@ -84,7 +84,7 @@ def test_what_was_sent_without_an_answer_is_known_as_ones_own(desk: SheetDesk) -
 
 @pytest.mark.usefixtures("shown_as_held")
 def test_what_was_left_long_ago_is_shown_by_a_run_that_ends_at_once(desk: SheetDesk) -> None:
-    desk.clock.advance(LEFT_SECONDS)
+    desk.clock.advance(LEFTOVER_SECONDS)
     assert look_and_end(desk) == 1
     line = desk.line(URL)
     assert (line["Status"], line["Result"]) == (Status.DONE, "a.m4a")
@@ -100,7 +100,7 @@ def test_what_may_be_written_any_moment_is_left_to_whoever_owes_it(desk: SheetDe
 
 @pytest.mark.usefixtures("shown_as_held")
 def test_a_process_that_ends_does_not_wait_for_google_to_mend_what_others_left(desk: SheetDesk) -> None:
-    desk.clock.advance(LEFT_SECONDS)
+    desk.clock.advance(LEFTOVER_SECONDS)
     store = desk.store("a run")
     store.count(VIDEO_TASKS)
     desk.simulator.faults.add("status", status=503, times=None, path="/v4/")

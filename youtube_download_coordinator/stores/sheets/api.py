@@ -1,7 +1,7 @@
-"""The one way to Google: gspread's client with timeouts, patience, errors that say what to do, and Google's clock.
+"""Requests to the Google Sheets API: gspread's client with timeouts, retries, errors that say what to do, and Google's clock.
 
-Two kinds of failure matter above all: a request that was surely not applied is sent again for a while; a write whose answer was
-lost may have been applied, or may be applied later, and is the caller's to resolve (AnswerLost).
+A request that was surely not applied is sent again for a while. A write whose answer was lost may have been applied, or may be
+applied later: the caller has to find out (AnswerLost).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 
 GOOGLE = "https://sheets.googleapis.com"
 TIMEOUT_SECONDS = (10.0, 60.0)
-"""To connect, and of silence while an answer is awaited."""
+"""To connect, and between two parts of an answer."""
 PAUSE_SECONDS, PAUSE_MAX_SECONDS = 1.0, 64.0
-"""The first pause after a failure and the longest; Google's own advice is truncated exponential backoff with jitter."""
+"""The first pause after a failure and the longest. Google recommends truncated exponential backoff with jitter."""
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 MIN_CLOCK_ERROR_SECONDS = 2.0
 """The Date header is cut to whole seconds, and an answer takes a while: Google's clock may be ahead of ours by this much."""
@@ -43,30 +43,30 @@ DRIFT = 1e-4
 """How much faster than true a machine's clock may run. Ours goes so much slower, and so is never ahead of Google's."""
 
 _OVER_THE_LIMIT = re.compile(r"above the limit of [\d,.]+ cells")
-"""Google's words, as people have met them with each limit that there was: 2, 5 and 10 million cells."""
+"""Google's message, as it was reported with each limit so far: 2, 5 and 10 million cells."""
 
 Json = dict[str, Any]
 
 
 class AnswerLost(StoreUnavailable):
-    """A write was sent and no answer came: it may have been applied, or may be later."""
+    """A write was sent and no answer came: it may have been applied, or may be applied later."""
 
 
 class Refused(StoreError):
-    """Google refused a request (400): nothing of it was applied."""
+    """Google refused a request (400), and none of it was applied."""
 
 
 class SpreadsheetFull(Refused, StoreFull):
-    """Google refused a request because the spreadsheet would have more cells than it allows."""
+    """Google refused a request by which the spreadsheet would have too many cells."""
 
 
 def boot_seconds() -> float:
-    """Seconds that also pass while the machine is suspended, where the system counts them."""
+    """Return a monotonic time in seconds, which includes suspended time where the system counts it."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def call_later(seconds: float, work: Callable[[], None]) -> None:
-    """Do something in a thread of its own, unless the process has ended by then."""
+    """Do `work` in another thread, unless the process has ended by then."""
     timer = threading.Timer(seconds, work)
     timer.daemon = True
     timer.start()
@@ -74,12 +74,12 @@ def call_later(seconds: float, work: Callable[[], None]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the store takes from the machine that it runs on. A simulation gives its own."""
+    """Time, randomness and the HTTP client, which a simulation replaces."""
 
     monotonic: Callable[[], float] = boot_seconds
     sleep: Callable[[float], object] = time.sleep
     later: Callable[[float, Callable[[], None]], None] = call_later
-    randomness: random.Random = field(default_factory=random.SystemRandom)  # forks would share the state of another
+    randomness: random.Random = field(default_factory=random.SystemRandom)  # forks would share the state of any other
     client: Callable[[Any], gspread.HTTPClient] = gspread.HTTPClient
 
 
@@ -101,29 +101,29 @@ class _Clock:
 
 
 class Connection:
-    """One spreadsheet, as one account. Safe to use from several threads: requests go one after the other.
+    """One spreadsheet, used by one account. Threads may share it: requests are sent one after the other.
 
-    Raises ConfigError for what a person can mend, StoreUnavailable when Google did not answer for `patience_seconds`.
+    Raises ConfigError when a person has to fix something, StoreUnavailable when Google did not answer for `patience_seconds`.
     """
 
-    def __init__(self, config: Config, outside: Environment | None = None) -> None:
-        self.outside = outside or Environment()
+    def __init__(self, config: Config, environment: Environment | None = None) -> None:
+        self.environment = environment or Environment()
         self.spreadsheet_id = id_of_spreadsheet(config.spreadsheet_id or "")
         self._config = config
         self._base = f"{config.sheets_api_url}/v4/spreadsheets/{self.spreadsheet_id}"
         self._patience_seconds = config.sheets_patience_seconds
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
         self._credentials = credentials(config)
         self._client: gspread.HTTPClient | None = None
         self._process = 0
-        """A fork must not use the sockets of its parent."""
+        """The one that opened the client: a fork must not use the sockets of its parent."""
         self._clock: _Clock | None = None
         self.requests = 0
-        """Sent so far; each is one unit of the quota."""
+        """Sent so far. Each is one unit of the quota."""
 
     @property
     def account(self) -> str:
-        """The address to share the spreadsheet with."""
+        """The email address to share the spreadsheet with."""
         return getattr(self._credentials, "service_account_email", "") or "the account that is signed in"
 
     def now(self) -> datetime:
@@ -131,28 +131,26 @@ class Connection:
         if self._clock is None:
             self.properties("spreadsheetId")  # every answer says what time it is
         if self._clock is None:
-            raise StoreError(
-                "Google's answers have no Date header: some proxy takes it away, and no lease can be counted"
-            )
-        return self._clock.now(self.outside.monotonic())
+            raise StoreError("Google's answers have no Date header: a proxy removes it, and leases cannot be timed")
+        return self._clock.now(self.environment.monotonic())
 
     @property
     def clock_error_seconds(self) -> float:
-        found = self._clock.error_seconds(self.outside.monotonic()) if self._clock else 0.0
+        found = self._clock.error_seconds(self.environment.monotonic()) if self._clock else 0.0
         return max(MIN_CLOCK_ERROR_SECONDS, found)
 
     def properties(self, fields: str, ranges: Sequence[str] = ()) -> Json:
-        """spreadsheets.get: what a field mask names."""
+        """Call spreadsheets.get with a field mask."""
         return self._read("", {"fields": fields, "ranges": list(ranges)})
 
     def values(self, ranges: Sequence[str]) -> list[list[list[str]]]:
-        """values.batchGet: the rows of each range, as text, without what is empty at their ends."""
+        """Call values.batchGet. Return the rows of each range as text, without empty cells and rows at their ends."""
         answer = self._read("/values:batchGet", {"ranges": list(ranges), "majorDimension": "ROWS"})
-        found = [each.get("values", []) for each in answer.get("valueRanges", [])]
-        return [[[str(cell) for cell in row] for row in rows] for rows in found]
+        areas = [value_range.get("values", []) for value_range in answer.get("valueRanges", [])]
+        return [[[str(cell) for cell in row] for row in rows] for rows in areas]
 
     def write(self, changes: Sequence[Json], *, show: Sequence[str] = ()) -> Json:
-        """batchUpdate: all of it or nothing. The answer's replies, and the Lease cells of the ranges in `show`.
+        """Call batchUpdate, which applies all changes or none. Return the replies, and the cells of the ranges in `show`.
 
         Raises Refused, AnswerLost.
         """
@@ -161,15 +159,15 @@ class Connection:
         if show:
             body |= {"includeSpreadsheetInResponse": True, "responseRanges": list(show)}
             fields += ",updatedSpreadsheet.sheets(properties.sheetId,data(startRow,startColumn,rowData.values.userEnteredValue))"
-        return self._ask("POST", ":batchUpdate", {"fields": fields}, body)
+        return self._request("POST", ":batchUpdate", {"fields": fields}, body)
 
     def pause(self, seconds: float) -> None:
-        """Let others pass."""
-        self.outside.sleep(seconds)
+        """Wait, to give way to other processes."""
+        self.environment.sleep(seconds)
 
     @contextmanager
     def impatient(self) -> Iterator[None]:
-        """What is asked in here is asked once: it is not worth waiting for."""
+        """Send requests once: their answers are not worth waiting for."""
         patience_seconds, self._patience_seconds = self._patience_seconds, 0.0
         try:
             yield
@@ -177,42 +175,42 @@ class Connection:
             self._patience_seconds = patience_seconds
 
     def another(self) -> Connection:
-        """One of its own on the same spreadsheet as the same account, for requests at the same time."""
-        twin = copy.copy(self)
-        twin._turn, twin._client = threading.RLock(), None
-        return twin
+        """Return another connection to the spreadsheet with the same account, for concurrent requests."""
+        connection = copy.copy(self)
+        connection._lock, connection._client = threading.RLock(), None
+        return connection
 
     def close(self) -> None:
-        """Close the connections; the next request opens new ones."""
-        with self._turn:
+        """Close the sockets. The next request opens new ones."""
+        with self._lock:
             if self._client is not None:
                 self._client.session.close()
                 getattr(self._client.session, "_auth_request_session", self._client.session).close()
                 self._client = None
 
     def _read(self, path: str, params: Mapping[str, Any]) -> Json:
-        return self._ask("GET", path, params, None)
+        return self._request("GET", path, params, None)
 
-    def _ask(self, method: str, path: str, params: Mapping[str, Any], body: Json | None) -> Json:
-        """Send until there is an answer, or patience ends. A write without an answer is not sent again from here."""
-        began, pause = self.outside.monotonic(), PAUSE_SECONDS
+    def _request(self, method: str, path: str, params: Mapping[str, Any], body: Json | None) -> Json:
+        """Send a request until there is an answer, or patience ends. A write whose answer was lost is not sent again."""
+        began, pause = self.environment.monotonic(), PAUSE_SECONDS
         while True:
             try:
                 return self._send(method, path, params, body)
             except AnswerLost:
                 raise
             except StoreUnavailable as error:
-                pause_now = self.outside.randomness.uniform(pause / 2, pause)
-                if self.outside.monotonic() - began + pause_now > self._patience_seconds:
+                pause_now = self.environment.randomness.uniform(pause / 2, pause)
+                if self.environment.monotonic() - began + pause_now > self._patience_seconds:
                     raise
-                log.warning("Google Sheets: %s; asking again in %.1f s", error, pause_now)
-                self.outside.sleep(pause_now)
+                log.warning("Google Sheets: %s; trying again in %.1f s", error, pause_now)
+                self.environment.sleep(pause_now)
                 pause = min(2 * pause, PAUSE_MAX_SECONDS)
 
     def _send(self, method: str, path: str, params: Mapping[str, Any], body: Json | None) -> Json:
-        with self._turn:
+        with self._lock:
             self.requests += 1
-            sent = self.outside.monotonic()
+            sent = self.environment.monotonic()
             try:
                 response = self._http().request(method, self._base + path, params=dict(params), json=body)
                 answer: Json = response.json()
@@ -221,7 +219,7 @@ class Connection:
             except GoogleAuthError as error:
                 raise _sign_in_problem(error) from error
             except (requests.RequestException, ValueError) as error:
-                # A body that is no JSON may hide a write that was applied, as a broken connection may.
+                # A write may have been applied if the connection broke, or the body is not JSON.
                 raise _lost(error, method) from error
             self._take_time(response, sent)
             return answer
@@ -229,14 +227,14 @@ class Connection:
     def _http(self) -> gspread.HTTPClient:
         if self._client is None or self._process != os.getpid():
             self._process = os.getpid()
-            self._client = self.outside.client(self._credentials)
+            self._client = self.environment.client(self._credentials)
             self._client.set_timeout(TIMEOUT_SECONDS)
         return self._client
 
     def _take_time(self, response: requests.Response, sent: float) -> None:
         """Date is cut to seconds, so it never is ahead; of two answers the one that says later is nearer to the truth."""
         if header := response.headers.get("Date"):
-            received = self.outside.monotonic()
+            received = self.environment.monotonic()
             clock = _Clock(parsedate_to_datetime(header).astimezone(UTC), received, received - sent)
             if self._clock is None or clock.date > self._clock.now(received):
                 self._clock = clock
@@ -250,9 +248,9 @@ class Connection:
             return StoreUnavailable(f"the quota is used up ({message})")
         if status in TRANSIENT:
             return StoreUnavailable(f"{status} {message}") if method == "GET" else AnswerLost(f"{status} {message}")
-        return self._users_problem(error, status, message)
+        return self._problem_to_fix(error, status, message)
 
-    def _users_problem(self, error: APIError, status: int, message: str) -> Exception:
+    def _problem_to_fix(self, error: APIError, status: int, message: str) -> Exception:
         where = f"the spreadsheet {self.spreadsheet_id}"
         if status == 404:
             return SheetNotFound(
@@ -269,7 +267,7 @@ class Connection:
 
 
 class SheetNotFound(ConfigError, gspread.SpreadsheetNotFound):
-    """There is no such spreadsheet, or it is not shared with us."""
+    """The spreadsheet does not exist, or is not shared with the account."""
 
     def __init__(self, message: str, error: APIError) -> None:
         Exception.__init__(self, message)
@@ -277,7 +275,7 @@ class SheetNotFound(ConfigError, gspread.SpreadsheetNotFound):
 
 
 class SheetRefused(ConfigError, APIError):
-    """Google does not let this account use the spreadsheet."""
+    """Google does not let the account use the spreadsheet."""
 
     def __init__(self, message: str, error: APIError) -> None:
         Exception.__init__(self, message)
@@ -293,7 +291,7 @@ def _message(error: APIError) -> str:
 
 def _full(message: str) -> str:
     return (
-        "the spreadsheet is full, and nothing was added; what stands in it is processed all the same. Delete tabs, columns or"
+        "the spreadsheet is full, and nothing was added; the rows in it are processed all the same. Delete tabs, columns or"
         " rows that nobody needs, or `ydc copy` it to a database: docs/beyond-one-sheet.md"
         f" ({message})"
     )

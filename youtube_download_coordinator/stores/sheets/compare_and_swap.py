@@ -1,7 +1,7 @@
-"""Swapping words: the one way to change a row's lease.
+"""Compare-and-swap of encoded leases: the only way to change the lease of a row that is on the sheet.
 
-A findReplace that finds exactly the word that was seen, wherever it stands, and puts the new one there. Google says how many
-cells it changed, and no two transitions ever make the same word: so of all who saw the same word one wins.
+A findReplace finds exactly the encoded lease that was read, on whatever line it is, and puts the new one there. Google tells how
+many cells it changed. No two transitions make the same text, so of all processes that read the same lease one wins.
 """
 
 from __future__ import annotations
@@ -19,141 +19,157 @@ from youtube_download_coordinator.stores.sheets.api import AnswerLost, Json, Ref
 from youtube_download_coordinator.stores.sheets.lease_codec import encode_lease
 from youtube_download_coordinator.stores.sheets.projection import Projections
 from youtube_download_coordinator.stores.sheets.row_moves import Mover
-from youtube_download_coordinator.stores.sheets.spreadsheet import GROUPS, Spreadsheet, find_replace, group_of
+from youtube_download_coordinator.stores.sheets.spreadsheet import (
+    GROUPS,
+    Spreadsheet,
+    find_replace,
+    group_of,
+    replaced_cells,
+)
 
 log = logging.getLogger(__name__)
 
 RESOLVE_ROUNDS = 6
-"""How often it is tried to find out what became of a swap, before the store counts as unavailable."""
+"""How often the outcome of a swap is looked up before the store counts as unavailable."""
 
 
 class CompareAndSwap:
-    """Swaps words, and resolves what became of those whose answer was lost."""
+    """Swaps encoded leases, and finds out the outcome of swaps whose answer was lost."""
 
-    def __init__(self, book: Spreadsheet, projections: Projections, adoption: Adoption, mover: Mover) -> None:
-        self._book = book
+    def __init__(self, spreadsheet: Spreadsheet, projections: Projections, adoption: Adoption, mover: Mover) -> None:
+        self._spreadsheet = spreadsheet
         self._projections = projections
         self._adoption = adoption
         self._mover = mover
-        self._sent: dict[str, list[str]] = {}
-        """Words sent in the place of a word without ever an answer: one of them may stand there, or may come to."""
+        self._unanswered: dict[str, list[str]] = {}
+        """By the encoded lease that was read: those sent to replace it without an answer. One may be applied, also later."""
 
     def swap(self, name: str, changes: Sequence[Change[Any]]) -> list[int]:
-        """How many lines each change has changed: 0 is lost, more than 1 says that somebody has copied the row.
+        """Return how many lines each change has changed: 0 is lost, more than 1 means that somebody has copied the row.
 
-        Of several that saw one word (a copy was read beside its row) only the first is made: without an answer each would be
-        taken for the one that stands there.
+        Of several changes of one lease (a copy was read beside its row) only the first is sent: if the answer is lost, each would
+        seem to have won.
         """
         counts = [0] * len(changes)
         first: dict[str, int] = {}
-        for at, change in enumerate(changes):
-            first.setdefault(encode_lease(change.seen), at)
-        for at, count in zip(first.values(), self._swap(name, [changes[at] for at in first.values()]), strict=True):
-            counts[at] = count
+        for index, change in enumerate(changes):
+            first.setdefault(encode_lease(change.seen), index)
+        swapped = self._swap(name, [changes[index] for index in first.values()])
+        for index, count in zip(first.values(), swapped, strict=True):
+            counts[index] = count
         return counts
 
     def _swap(self, name: str, changes: Sequence[Change[Any]]) -> list[int]:
         try:
             counts = self._send(name, changes)
-            unsure = [at for at, count in enumerate(counts) if not count and changes[at].seen.lease.state is State.HELD]
+            unknown = [
+                index
+                for index, count in enumerate(counts)
+                if not count and changes[index].seen.lease.state is State.HELD
+            ]
         except AnswerLost as error:
             log.warning("Google Sheets: %s; finding out whether the change was made", error)
-            counts, unsure = [0] * len(changes), list(range(len(changes)))
-        if unsure:
-            self._resolve(name, changes, counts, unsure)
+            counts, unknown = [0] * len(changes), list(range(len(changes)))
+        if unknown:
+            self._resolve(name, changes, counts, unknown)
         for change in changes:
-            self._sent.pop(encode_lease(change.seen), None)
+            self._unanswered.pop(encode_lease(change.seen), None)
         return counts
 
     def _send(self, name: str, changes: Sequence[Change[Any]]) -> list[int]:
-        """Ask once. A word that gets no answer is remembered: it may be applied, also later."""
-        seen = [self._may_stand(change) for change in changes]
+        """Send the changes once. Return how many cells each has changed."""
+        possible = [self._possible_leases(change) for change in changes]
         try:
-            answer = self._write(name, changes, seen)
+            answer = self._write(name, changes, possible)
         except AnswerLost:
             for change in changes:
-                self._sent.setdefault(encode_lease(change.seen), []).append(encode_lease(change.new))
+                self._unanswered.setdefault(encode_lease(change.seen), []).append(encode_lease(change.new))
             raise
         replies = iter(answer.get("replies", []))
-        return [sum(_occurrences(next(replies, {})) for _ in words) for words in seen]
+        return [sum(replaced_cells(next(replies, {})) for _ in leases) for leases in possible]
 
-    def _may_stand(self, change: Change[Any]) -> list[str]:
-        """What stands in the row's Lease cell if it is still as it was seen: that word, or one that we sent in its place."""
+    def _possible_leases(self, change: Change[Any]) -> list[str]:
+        """Return what the Lease cell may contain if nobody else has changed the row: what was read, or what we sent."""
         seen = encode_lease(change.seen)
-        return [seen, *self._sent.get(seen, [])]
+        return [seen, *self._unanswered.get(seen, [])]
 
-    def _requests(self, name: str, changes: Sequence[Change[Any]], seen: Sequence[Sequence[str]]) -> list[Json]:
-        area = self._book.tab(name).area("Lease")
-        pairs = zip(changes, seen, strict=True)
-        return [find_replace(word, encode_lease(change.new), area) for change, words in pairs for word in words]
+    def _requests(self, name: str, changes: Sequence[Change[Any]], possible: Sequence[Sequence[str]]) -> list[Json]:
+        area = self._spreadsheet.tab(name).area("Lease")
+        pairs = zip(changes, possible, strict=True)
+        return [find_replace(lease, encode_lease(change.new), area) for change, leases in pairs for lease in leases]
 
-    def _write(self, name: str, changes: Sequence[Change[Any]], seen: Sequence[Sequence[str]]) -> Json:
-        """Write, and show what is owed along with it."""
-        showing = self._projections.next_batch(name, {change.seen.id for change in changes})
-        requests = self._requests(name, changes, seen)
+    def _write(self, name: str, changes: Sequence[Change[Any]], possible: Sequence[Sequence[str]]) -> Json:
+        """Write the changes, and pending cells along with them."""
+        batch = self._projections.next_batch(name, {change.seen.id for change in changes})
+        requests = self._requests(name, changes, possible)
         try:
-            answer = self._book.write([*requests, *showing.requests], show=showing.cells)
+            answer = self._spreadsheet.write([*requests, *batch.requests], show=batch.lease_cells)
         except StoreError as error:
-            self._projections.put_back(showing)
+            self._projections.put_back(batch)
             if not isinstance(error, Refused):
                 raise
         else:
-            self._projections.check(showing, answer)
+            self._projections.check(batch, answer)
             return answer
-        self._book.forget_layout()  # lines or columns are gone: find them again, and let people's eyes wait
-        return self._book.write(self._requests(name, changes, seen))
+        self._spreadsheet.forget_layout()  # lines or columns are gone: find them again, and write the pending cells later
+        return self._spreadsheet.write(self._requests(name, changes, possible))
 
-    # --- resolving ---------------------------------------------------------------------------------------------------
+    # --- unknown outcomes --------------------------------------------------------------------------------------------
 
-    def _resolve(self, name: str, changes: Sequence[Change[Any]], counts: list[int], unsure: list[int]) -> None:
-        """Where our word stands we won; where the one that we saw stands, ask the same again; else the row is lost.
+    def _resolve(self, name: str, changes: Sequence[Change[Any]], counts: list[int], unknown: list[int]) -> None:
+        """Find out the outcome of the changes at the indexes `unknown`, and write it into `counts`.
 
-        A request without an answer may still be applied later. Then it finds the old word no more, or makes a word that we
-        remember: words are unique, so sending one twice does no harm.
+        If our new lease is there, we have won. If the old one is there, the same swap is sent again. Otherwise the row is lost.
+        A request without an answer may still be applied later. Then it does not find the old lease, or it writes one that is
+        remembered. Encoded leases are unique, so sending one twice does no harm.
         """
         for round_number in range(RESOLVE_ROUNDS):
-            unsure = self._to_be_sent_again(name, changes, counts, unsure)
-            if not unsure:
+            unknown = self._still_unknown(name, changes, counts, unknown)
+            if not unknown:
                 return
             try:
-                found = self._send(name, [changes[at] for at in unsure])
+                sent = self._send(name, [changes[index] for index in unknown])
             except AnswerLost:
-                self._book.connection.pause(2.0**round_number)
+                self._spreadsheet.connection.pause(2.0**round_number)
                 continue
-            for at, count in zip(unsure, found, strict=True):
-                counts[at] = count
-        if not all(counts[at] for at in unsure):
-            raise StoreUnavailable("Google gives no answer that says what became of a change")
+            for index, count in zip(unknown, sent, strict=True):
+                counts[index] = count
+        if not all(counts[index] for index in unknown):
+            raise StoreUnavailable("Google does not answer whether a change was made")
 
-    def _to_be_sent_again(
-        self, name: str, changes: Sequence[Change[Any]], counts: list[int], unsure: Iterable[int]
+    def _still_unknown(
+        self, name: str, changes: Sequence[Change[Any]], counts: list[int], unknown: Iterable[int]
     ) -> list[int]:
-        """Look where the words stand; a row that is held and was led astray to another tab is carried home."""
-        standing = self._standing(name)
+        """Read the Lease cells, and count the changes that have won. Return the indexes of those to send again.
+
+        A claimed row that was moved to another tab is moved back first.
+        """
+        current = self._current_leases(name)
         again = []
-        for at in (at for at in unsure if not counts[at]):
-            change = changes[at]
-            counts[at] = sum(words[encode_lease(change.new)] for words in standing.values())
-            where = {tab: word for tab, words in standing.items() for word in self._may_stand(change) if words[word]}
-            if counts[at] or not where:
+        for index in (index for index in unknown if not counts[index]):
+            change = changes[index]
+            is_held = change.seen.lease.state is State.HELD
+            counts[index] = sum(leases[encode_lease(change.new)] for leases in current.values())
+            tabs = {
+                tab: lease
+                for tab, leases in current.items()
+                for lease in self._possible_leases(change)
+                if leases[lease]
+            }
+            if counts[index] or not tabs:
                 continue
-            if name not in where and change.seen.lease.state is State.HELD:
-                (tab, word), *_ = where.items()
-                self._mover.move(tab, word, change.seen.id, name)
-            if name in where or change.seen.lease.state is State.HELD:
-                again.append(at)
+            if name not in tabs and is_held:
+                (tab, lease), *_ = tabs.items()
+                self._mover.move(tab, lease, change.seen.id, name)
+            if name in tabs or is_held:
+                again.append(index)
         return again
 
-    def _standing(self, name: str) -> dict[str, Counter[str]]:
-        """Every word that stands now in the tabs where the row may be; what drafts cover is put back before."""
+    def _current_leases(self, name: str) -> dict[str, Counter[str]]:
+        """Return the Lease cells of the tabs where the row may be. Leases covered by drafts are put back before."""
         tabs = GROUPS[group_of(name)]
-        self._book.reload(tabs, if_older_than_seconds=0)
+        self._spreadsheet.reload(tabs, if_older_than_seconds=0)
         if self._adoption.has_drafts:
-            self._adoption.settle(name)
-            self._book.reload(tabs, if_older_than_seconds=0)
-        return {tab: Counter(mark.lease for mark in self._book.snapshot(tab).key_cells) for tab in tabs}
-
-
-def _occurrences(reply: Json) -> int:
-    """Google leaves out a count of zero."""
-    return int(reply.get("findReplace", {}).get("occurrencesChanged", 0))
+            self._adoption.reconcile(name)
+            self._spreadsheet.reload(tabs, if_older_than_seconds=0)
+        return {tab: Counter(cells.lease for cells in self._spreadsheet.snapshot(tab).key_cells) for tab in tabs}

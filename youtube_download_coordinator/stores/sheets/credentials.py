@@ -1,6 +1,6 @@
-"""Signing in to Google: a service account's key, in a file or as a setting, else Application Default Credentials.
+"""Credentials for Google: a service account's key, in a file or as a setting, or Application Default Credentials.
 
-The key is a secret: what is wrong with it is said without its contents.
+The key is a secret: messages about a problem with it do not contain it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class CredentialsNotFound(ConfigError, FileNotFoundError):
 
 
 def credentials(config: Config) -> Any:
-    """The service account of the settings, else Application Default Credentials. Raises ConfigError."""
+    """Return the service account of the settings, or Application Default Credentials. Raises ConfigError."""
     if config.service_account:
         return _service_account("service_account", config.service_account.get_secret_value())
     if config.credentials_file is None:
@@ -51,31 +51,31 @@ def _text_of(path: Path) -> str:
 
 
 def _service_account(setting: str, text: str) -> Any:
-    """Credentials out of a key. `setting` says where it comes from, for a message without its contents."""
+    """Return the credentials of a key. `setting` names its origin in messages."""
     key = _key(setting, text)
     try:
         return service_account.Credentials.from_service_account_info(key, scopes=SCOPES)  # type: ignore[no-untyped-call]
     except (ValueError, OSError, GoogleAuthError) as error:
         raise ConfigError(
-            f"{setting} is no service account's JSON key ({type(error).__name__}); {HOW_TO_GET_A_KEY}"
+            f"{setting} is not the JSON key of a service account ({type(error).__name__}); {HOW_TO_GET_A_KEY}"
         ) from None
 
 
 def _key(setting: str, text: str) -> Any:
-    """What the text says, if it is a service account's."""
+    """Parse a service account's key. Raises ConfigError."""
     try:
         key = json.loads(text)
     except ValueError as error:
         raise ConfigError(f"{setting} cannot be read as JSON ({type(error).__name__})") from None
     if not isinstance(key, dict) or key.get("type") != "service_account":
-        raise ConfigError(f"{setting} is JSON, but no service account's key; {HOW_TO_GET_A_KEY}")
+        raise ConfigError(f"{setting} is JSON, but not the key of a service account; {HOW_TO_GET_A_KEY}")
     return key
 
 
 def _default_credentials() -> Any:
-    given = os.environ.get(ADC_VARIABLE, "")
-    if given and not Path(given).is_file():
-        raise CredentialsNotFound(f"{ADC_VARIABLE}={given!r} does not exist; it is the JSON key of a service account")
+    path = os.environ.get(ADC_VARIABLE, "")
+    if path and not Path(path).is_file():
+        raise CredentialsNotFound(f"{ADC_VARIABLE}={path!r} does not exist; it is the JSON key of a service account")
     try:
         return google.auth.default(scopes=SCOPES)[0]
     except (DefaultCredentialsError, OSError) as error:
@@ -86,10 +86,10 @@ def _default_credentials() -> Any:
 
 
 class _LookupFilter(logging.Filter):
-    """Drops what urllib3 says of a lookup that google-auth starts in a thread and does not need.
+    """Drops urllib3's warnings about a lookup that google-auth starts in a thread and does not need.
 
-    It asks iamcredentials.googleapis.com whether the account is bound to a region; where that cannot be reached each attempt
-    warns, and nothing follows from it. Everything else that urllib3 says is kept.
+    google-auth asks iamcredentials.googleapis.com whether the account is bound to a region. If that host cannot be reached, each
+    attempt warns, without consequences. All other messages of urllib3 are kept.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

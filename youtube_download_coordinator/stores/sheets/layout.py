@@ -6,7 +6,6 @@ People may reorder columns and add others; neither is undone. Letter case and sp
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.models import SHEET_COLUMNS
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.api import Connection, Json
+from youtube_download_coordinator.stores.sheets.batch_token import token_of
 
 TEXT_MAX_CHARACTERS = 50_000
 """Google's limit for the text of a cell."""
@@ -191,16 +191,6 @@ def _width(sheet: Json) -> int:
     return max(
         (index + 1 for cells in rows for index, cell in enumerate(cells) if cell.get("userEnteredValue")), default=0
     )
-
-
-def token_of(properties: Mapping[str, Any]) -> str:
-    """Return the ID of the token among the named ranges. If there are several, somebody has added one: the highest counts."""
-    ids = [str(named_range.get("namedRangeId", "")) for named_range in properties.get("namedRanges", [])]
-    return max((range_id for range_id in ids if re.fullmatch(r"ydc-\d+", range_id)), key=number_of, default="")
-
-
-def number_of(token: str) -> int:
-    return int(token.partition("-")[2] or 0)
 
 
 def prepare(layout: Layout, config: Config, sheet_ids: Mapping[str, int]) -> list[Json]:

@@ -1,11 +1,11 @@
-"""The lease word: a row's lease as one line of text, the only cell that decides.
+"""The encoded lease: a row's lease as one line of text, in the only cell that decides about the row.
 
     v17.4 pending try 1 after 2026-11-22T12:00:00.000Z for yt:v:UKwSQSFN4Nw because http-503: ... #k3f9a2c1
     v17.5 held host-a/7f3c91 until 2026-11-22T12:10:00.000Z try 1 for yt:v:UKwSQSFN4Nw because http-503: ... #p0c2zzd4
     v17.6 done try 1 for yt:v:UKwSQSFN4Nw result media/pt-BR/x.m4a #a81mfe00
 
-It begins with a letter, so that Sheets never reads it as a number or a date; `#` is a fresh nonce of fixed length at its end.
-No two transitions ever make the same word, so a swap that finds a word finds exactly what was seen.
+It begins with a letter, so that Sheets never reads it as a number or a date. After `#` comes a fresh nonce of fixed length. No
+two transitions make the same text, so a compare-and-swap that finds a text finds exactly the lease that was read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from youtube_download_coordinator.models import Lease, Row, State
 
-_WORD = re.compile(
+_ENCODED_LEASE = re.compile(
     r"v(?P<id>\d+)\.(?P<version>\d+) (?:"
     r"(?P<draft>draft)"
     r"|(?P<state>pending|held|done|error|dead)"
@@ -31,7 +31,7 @@ _WORD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class EncodedLease:
-    """A word that was read. A draft is a row that is being adopted: it has neither lease nor key yet."""
+    """What a Lease cell contains. A draft marks a row that is being adopted: it has neither a lease nor a key yet."""
 
     row_id: int
     key: str
@@ -39,28 +39,28 @@ class EncodedLease:
 
 
 def encode_lease(row: Row) -> str:
-    """The word of a row."""
+    """Return the text of a row's Lease cell."""
     lease = row.lease
-    held = (f" {lease.holder}" if lease.holder else "") + (f" until {_moment(lease.until)}" if lease.until else "")
-    after = f" after {_moment(lease.not_before)}" if lease.not_before else ""
-    said = " result " if lease.state is State.DONE else " because "
-    detail = f"{said}{lease.detail}" if lease.detail else ""
+    held = (f" {lease.holder}" if lease.holder else "") + (f" until {_format_time(lease.until)}" if lease.until else "")
+    after = f" after {_format_time(lease.not_before)}" if lease.not_before else ""
+    label = "result" if lease.state is State.DONE else "because"
+    detail = f" {label} {lease.detail}" if lease.detail else ""
     return f"{version_text(row.id, lease)} {lease.state}{held} try {lease.tries}{after} for {row.key}{detail} #{lease.nonce}"
 
 
 def encode_draft(row_id: int, nonce: str) -> str:
-    """The word of a row that is being adopted."""
+    """Return the text of the Lease cell of a row that is being adopted."""
     return f"v{row_id}.0 draft #{nonce}"
 
 
 def version_text(row_id: int, lease: Lease) -> str:
-    """What stands in Shown when the visible cells show this lease."""
+    """Return the content of Shown when the visible cells show this lease."""
     return f"v{row_id}.{lease.version}"
 
 
 def decode_lease(text: str) -> EncodedLease | None:
-    """The word in a Lease cell; None when it is none of ours."""
-    match = _WORD.fullmatch(text)
+    """Parse a Lease cell. Return None when it contains neither a lease nor a draft."""
+    match = _ENCODED_LEASE.fullmatch(text)
     if not match:
         return None
     if match["draft"]:
@@ -70,9 +70,9 @@ def decode_lease(text: str) -> EncodedLease | None:
             version=int(match["version"]),
             state=State(match["state"]),
             tries=int(match["tries"]),
-            not_before=_read_moment(match["after"]),
+            not_before=_parse_time(match["after"]),
             holder=match["holder"] or "",
-            until=_read_moment(match["until"]),
+            until=_parse_time(match["until"]),
             detail=match["detail"] or "",
             nonce=match["nonce"],
         )
@@ -81,9 +81,9 @@ def decode_lease(text: str) -> EncodedLease | None:
     return EncodedLease(int(match["id"]), match["key"], lease)
 
 
-def _moment(moment: datetime | None) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else ""
+def _format_time(time: datetime | None) -> str:
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if time else ""
 
 
-def _read_moment(text: str | None) -> datetime | None:
+def _parse_time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None

@@ -1,7 +1,8 @@
-"""Showing leases: the cells that people read, written behind the word that decides.
+"""The projection: the cells that people read, written after the lease that decides.
 
-What is owed waits for the next request that is written anyway, for SHOW_SECONDS at the most. It is written by line; a person may
-have sorted the tab, so the answer shows the Lease cell of each line, and what landed on a stranger is repaired from the words.
+A change waits for the next request that is sent anyway, for SHOW_SECONDS at most. Its cells are written by line, and a person may
+have sorted the tab since it was read. So the answer shows the Lease cell of each line, and what landed on another row is repaired
+from the leases.
 """
 
 from __future__ import annotations
@@ -27,212 +28,232 @@ R = TypeVar("R", bound=Row)
 SHOW_SECONDS = 30.0
 """People see a change after this long at the latest."""
 REPAIR_SECONDS = 60.0
-"""Cells that do not show their lease for this long are rewritten by whoever sees it: their writer is gone."""
-LEFT_SECONDS = 300.0
-"""Cells that do not show the lease of a row which was claimed this long ago are rewritten by a process that is about to end."""
+"""Cells that do not show their lease for this long are rewritten by any process: the one that had to write them is gone."""
+LEFTOVER_SECONDS = 300.0
+"""A process that ends also rewrites the cells that do not show the lease of a row claimed this long ago."""
 REPAIRS_MAX = 500
-"""Lines repaired with one look."""
+"""Lines that are repaired at once."""
+AT_ONCE = float("-inf")
 
 _TABLES: dict[str, Table[Row]] = {table.name: table for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS)}  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectionBatch:
-    """What one request shows along with its own work: rows by line."""
+    """Pending rows of a tab, by line, that one request writes along with its own changes."""
 
     name: str
     placed: Mapping[int, Row]
     requests: list[Json]
-    cells: list[str]
-    """The Lease cells of those lines, which the answer is to show."""
+    lease_cells: list[str]
+    """Those of the lines, in A1 notation: the answer is to show them."""
 
 
 class Projections:
-    """What this process owes to people's eyes."""
+    """The rows whose cells this process still has to write."""
 
-    def __init__(self, book: Spreadsheet) -> None:
-        self._book = book
-        self._owed: dict[str, dict[int, Row]] = {name: {} for name in DATA_TABS}
-        self._unshown_since: dict[str, float] = {}
-        """By the text of the Lease cell: since when its line was seen not to show it."""
-        self._awaited = False
+    def __init__(self, spreadsheet: Spreadsheet) -> None:
+        self._spreadsheet = spreadsheet
+        self._pending: dict[str, dict[int, Row]] = {name: {} for name in DATA_TABS}
+        self._outdated_since: dict[str, float] = {}
+        """By the text of the Lease cell: since when the line is known not to show it. AT_ONCE: repair it now."""
+        self._timer_runs = False
         self._show_at: float | None = None
-        """When what is owed is to be shown at the latest."""
+        """When the pending rows have to be shown."""
 
-    # --- owing -------------------------------------------------------------------------------------------------------
+    # --- pending rows ------------------------------------------------------------------------------------------------
 
     def enqueue(self, name: str, row: Row) -> None:
-        """Remember that a row's lease has changed; an earlier change of it that nobody has seen yet is passed over."""
-        self._owed[name][row.id] = row
-        view = self._book.snapshot(name)
-        position = view.position_of(row.id)
+        """Show a row whose lease has changed. It replaces an earlier change of the row that is still pending."""
+        self._pending[name][row.id] = row
+        snapshot = self._spreadsheet.snapshot(name)
+        position = snapshot.position_of(row.id)
         if position is not None:
-            view.update_line(position, view.key_cells[position]._replace(lease=encode_lease(row)))
-        self._await()
+            snapshot.update_line(position, snapshot.key_cells[position]._replace(lease=encode_lease(row)))
+        self._start_timer()
 
     def discard(self, name: str, seen: Row) -> None:
-        """Somebody else has changed the row since, and shows it."""
-        owed = self._owed[name].get(seen.id)
-        if owed is not None and owed.lease == seen.lease:
-            del self._owed[name][seen.id]
+        """Do not show a row that another process has changed since, which shows it."""
+        row = self._pending[name].get(seen.id)
+        if row is not None and row.lease == seen.lease:
+            del self._pending[name][seen.id]
 
     def moved(self, row_id: int, name: str, target: str) -> None:
-        """A row that is owed stands in another tab now."""
-        if row := self._owed[name].pop(row_id, None):
-            self._owed[target].setdefault(row_id, row)
+        """Show a pending row in the tab that it was moved to."""
+        if row := self._pending[name].pop(row_id, None):
+            self._pending[target].setdefault(row_id, row)
 
-    def as_written(self, row: R) -> R:
-        """A row that was read, with what this process still owes to its cells."""
-        for owed in self._owed.values():
-            mine = owed.get(row.id)
-            if mine is not None and mine.lease == row.lease and type(mine) is type(row):
+    def with_pending_cells(self, row: R) -> R:
+        """Return a row that was read, with the cells that this process has not written yet."""
+        for rows in self._pending.values():
+            pending = rows.get(row.id)
+            if pending is not None and pending.lease == row.lease and type(pending) is type(row):
                 columns = columns_of(type(row)).stored.items()
                 names = [name for name, column in columns if column.writer in WRITTEN_BY_SWAPS]
-                return replace(row, **{name: getattr(mine, name) for name in names})
+                return replace(row, **{name: getattr(pending, name) for name in names})
         return row
 
-    def next_batch(self, name: str, without: Collection[int] = ()) -> ProjectionBatch:
-        """What is owed in a tab and whose line is known, to be written now: given to `check` or to `put_back` afterwards.
+    def next_batch(self, name: str, except_ids: Collection[int] = ()) -> ProjectionBatch:
+        """Take the pending rows of a tab whose lines are known. Afterwards the batch goes to `check` or `put_back`.
 
-        `without`: rows that change with the same request, and are owed anew after it.
+        `except_ids`: rows that change with the same request, and are enqueued after it.
         """
-        tab, view, owed = self._book.tab(name), self._book.snapshot(name), self._owed[name]
-        waiting = [row for row in owed.values() if row.id not in without]
-        placed = {at: row for row in waiting if (at := view.position_of(row.id)) is not None}
+        tab, snapshot, pending = self._spreadsheet.tab(name), self._spreadsheet.snapshot(name), self._pending[name]
+        rows = [row for row in pending.values() if row.id not in except_ids]
+        placed = {position: row for row in rows if (position := snapshot.position_of(row.id)) is not None}
         for row in placed.values():
-            del owed[row.id]
-        if not any(self._owed.values()):
+            del pending[row.id]
+        if not any(self._pending.values()):
             self._show_at = None
-        requests = [each for at, row in placed.items() for each in projection(tab, at, row, rebuilt=False)]
-        return ProjectionBatch(name, placed, requests, [tab.a1("Lease", rows=(at, at + 1)) for at in placed])
+        requests = [
+            request for position, row in placed.items() for request in projection(tab, position, row, rebuilt=False)
+        ]
+        lease_cells = [tab.a1("Lease", rows=(position, position + 1)) for position in placed]
+        return ProjectionBatch(name, placed, requests, lease_cells)
 
-    def put_back(self, showing: ProjectionBatch) -> None:
-        """It was not written, or nobody knows."""
-        for row in showing.placed.values():
-            self._owed[showing.name].setdefault(row.id, row)
-            self._await()
+    def put_back(self, batch: ProjectionBatch) -> None:
+        """Show the batch later: it was not written, or that is unknown."""
+        for row in batch.placed.values():
+            self._put_back(batch.name, row)
 
-    def check(self, showing: ProjectionBatch, answer: Json) -> None:
-        """See whether what was written landed on its own line; else the words say what must stand there."""
-        tab, view = self._book.tab(showing.name), self._book.snapshot(showing.name)
-        standing = shown_rows(answer, tab.sheet_id)
-        for at, row in showing.placed.items():
-            text = next(iter(standing.get(at, ())), "")
-            word = decode_lease(text)
-            if word is not None and word.row_id == row.id and text == encode_lease(row):
-                url = view.key_cells[at].url if at < len(view.key_cells) else ""
-                view.update_line(at, KeyCells(text, row.status.value, version_text(row.id, row.lease), url or row.url))
-                continue
-            if word is not None and word.row_id == row.id:  # somebody has changed it since
-                self._unshown_since.setdefault(text, self._book.outside.monotonic())
-                continue
-            view.looked_at = None
-            self._unshown_since[text] = float("-inf")  # a stranger's line: repaired at the next look
-            self._owed[showing.name].setdefault(row.id, row)
-            self._await()
+    def _put_back(self, name: str, row: Row) -> None:
+        self._pending[name].setdefault(row.id, row)
+        self._start_timer()
+
+    def check(self, batch: ProjectionBatch, answer: Json) -> None:
+        """Check that each row was written on its own line. Schedule the repair of every other line that was written."""
+        tab, snapshot = self._spreadsheet.tab(batch.name), self._spreadsheet.snapshot(batch.name)
+        shown = shown_rows(answer, tab.sheet_id)
+        for position, row in batch.placed.items():
+            text = next(iter(shown.get(position, ())), "")
+            encoded = decode_lease(text)
+            is_own_line = encoded is not None and encoded.row_id == row.id
+            if is_own_line and text == encode_lease(row):
+                url = snapshot.key_cells[position].url if position < len(snapshot.key_cells) else ""
+                cells = KeyCells(text, row.status.value, version_text(row.id, row.lease), url or row.url)
+                snapshot.update_line(position, cells)
+            elif is_own_line:  # another process has changed the row since
+                self._outdated_since.setdefault(text, self._spreadsheet.environment.monotonic())
+            else:  # the line of another row
+                snapshot.loaded_at = None
+                self._outdated_since[text] = AT_ONCE
+                self._put_back(batch.name, row)
 
     # --- repairing ---------------------------------------------------------------------------------------------------
 
     def repair(self, name: str) -> None:
-        """After a look: rewrite the cells of lines that have not shown their lease for a while, and forget rows that are gone."""
-        tab, view, now = self._book.tab(name), self._book.snapshot(name), self._book.outside.monotonic()
-        self._owed[name] = {row_id: row for row_id, row in self._owed[name].items() if view.position_of(row_id)}
-        wrong = self._wrong(name)
-        for mark in wrong.values():
-            self._unshown_since.setdefault(mark.lease, now)
-        due = [at for at, mark in wrong.items() if now - self._unshown_since[mark.lease] >= REPAIR_SECONDS]
-        if requests := [each for at in due[:REPAIRS_MAX] for each in self._rebuilt(name, at, view.key_cells[at].lease)]:
+        """Rewrite the cells of lines that have not shown their lease for a while, and discard pending rows that are gone."""
+        tab, snapshot = self._spreadsheet.tab(name), self._spreadsheet.snapshot(name)
+        now = self._spreadsheet.environment.monotonic()
+        pending = self._pending[name]
+        self._pending[name] = {row_id: row for row_id, row in pending.items() if snapshot.position_of(row_id)}
+        outdated = self._outdated(name)
+        for cells in outdated.values():
+            self._outdated_since.setdefault(cells.lease, now)
+        due = {at: cells for at, cells in outdated.items() if now - self._outdated_since[cells.lease] >= REPAIR_SECONDS}
+        positions = list(due)[:REPAIRS_MAX]
+        if requests := [request for at in positions for request in self._rebuilt(name, at, due[at].lease)]:
             log.info("rewriting the cells of %d rows of %s that did not show their lease", len(due), tab.title)
             self._write(requests)
-            view.looked_at = None
-        still = {mark.lease for each in self._book.views.values() for mark in each.key_cells if _is_wrong(mark)}
-        self._unshown_since = {text: since for text, since in self._unshown_since.items() if text in still}
+            snapshot.loaded_at = None
+        self._forget_repaired()
 
-    def _wrong(self, name: str) -> dict[int, KeyCells]:
-        """Lines that do not show their lease, and owe that to another process."""
-        mine = {encode_lease(row) for row in self._owed[name].values()}
-        marks = enumerate(self._book.snapshot(name).key_cells)
-        return {at: mark for at, mark in marks if at and _is_wrong(mark) and mark.lease not in mine}
+    def _forget_repaired(self) -> None:
+        outdated = {
+            cells.lease
+            for snapshot in self._spreadsheet.snapshots.values()
+            for cells in snapshot.key_cells
+            if _is_outdated(cells)
+        }
+        self._outdated_since = {text: since for text, since in self._outdated_since.items() if text in outdated}
+
+    def _outdated(self, name: str) -> dict[int, KeyCells]:
+        """Return the lines that do not show their lease and that this process is not going to write."""
+        pending = {encode_lease(row) for row in self._pending[name].values()}
+        lines = enumerate(self._spreadsheet.snapshot(name).key_cells)
+        return {at: cells for at, cells in lines if at and _is_outdated(cells) and cells.lease not in pending}
 
     def schedule_leftovers(self, name: str) -> None:
-        """Show at the next look what whoever owes it has left behind, by the time of its claim.
+        """Schedule the cells that other processes have left unwritten, as the times of their claims tell.
 
-        For a process that is about to end: it never sees a line wrong for long, and there may be only such processes.
+        For a process that is about to end: it never sees a line outdated for long, and there may be only such processes.
         """
-        tab, wrong = self._book.tab(name), list(self._wrong(name))[:RANGES_MAX]
-        lines = self._book.read(name, wrong) if wrong else {}
+        tab, outdated = self._spreadsheet.tab(name), list(self._outdated(name))[:RANGES_MAX]
+        lines = self._spreadsheet.read_lines(name, outdated) if outdated else {}
         rows = [row for cells in lines.values() if (row := read_row(_TABLES[name], tab, cells))]
         self.schedule_now(encode_lease(row) for row in rows if self._is_leftover(row))
 
     def _is_leftover(self, row: Row) -> bool:
-        now, lease = self._book.connection.now(), row.lease
+        now, lease = self._spreadsheet.connection.now(), row.lease
         if lease.state is State.HELD and lease.until is not None and lease.until > now:
             return False
-        return row.claimed_at is None or (now - row.claimed_at).total_seconds() >= LEFT_SECONDS
+        return row.claimed_at is None or (now - row.claimed_at).total_seconds() >= LEFTOVER_SECONDS
 
-    def schedule_now(self, words: Iterable[str]) -> None:
-        """Show these at the next look."""
-        self._unshown_since |= dict.fromkeys(words, float("-inf"))
+    def schedule_now(self, leases: Iterable[str]) -> None:
+        """Repair the lines with these encoded leases after the next reload."""
+        self._outdated_since |= dict.fromkeys(leases, AT_ONCE)
 
     def _write(self, requests: list[Json]) -> None:
-        """Cosmetics: what cannot be written now is seen and written later."""
+        """Write cells that are only shown: if that fails, a later repair writes them."""
         try:
-            self._book.write(requests)
+            self._spreadsheet.write(requests)
         except (Refused, AnswerLost) as error:
             log.info("the sheet does not show every lease yet: %s", error)
 
     def _rebuilt(self, name: str, position: int, text: str) -> list[Json]:
-        tab, word, kind = self._book.tab(name), decode_lease(text), _TABLES[name].row_type
-        if word is None or word.lease is None:
-            return blank(tab, position, kind)
-        row = kind(id=word.row_id, key=word.key, url="", lease=word.lease, claimed_by=word.lease.holder)
+        """Return the requests that make a line show its lease, from the lease alone."""
+        tab, encoded = self._spreadsheet.tab(name), decode_lease(text)
+        if encoded is None or encoded.lease is None:
+            return blank(tab, position)
+        lease, row_type = encoded.lease, _TABLES[name].row_type
+        row = row_type(id=encoded.row_id, key=encoded.key, url="", lease=lease, claimed_by=lease.holder)
         return projection(tab, position, row, rebuilt=True)
 
     # --- in time -----------------------------------------------------------------------------------------------------
 
     @property
     def has_misplaced_cells(self) -> bool:
-        """Whether something was written on a line that was not meant."""
-        return float("-inf") in self._unshown_since.values()
+        """Whether this process has written cells on the line of another row, or scheduled a repair."""
+        return AT_ONCE in self._outdated_since.values()
 
     def flush(self) -> None:
-        """Show everything that is owed, now."""
+        """Write all pending rows now."""
         for name in DATA_TABS:
-            if self.has_misplaced_cells or any(
-                self._book.snapshot(name).position_of(row_id) is None for row_id in self._owed[name]
-            ):
-                self._book.reload([name])
-            showing = self.next_batch(name)
-            if not showing.requests:
+            snapshot = self._spreadsheet.snapshot(name)
+            if self.has_misplaced_cells or any(snapshot.position_of(row_id) is None for row_id in self._pending[name]):
+                self._spreadsheet.reload([name])
+            batch = self.next_batch(name)
+            if not batch.requests:
                 continue
             try:
-                self.check(showing, self._book.write(showing.requests, show=showing.cells))
+                self.check(batch, self._spreadsheet.write(batch.requests, show=batch.lease_cells))
             except (Refused, StoreUnavailable) as error:
-                self.put_back(showing)
-                self._book.snapshot(name).forget_lines()
+                self.put_back(batch)
+                self._spreadsheet.snapshot(name).forget_lines()
                 log.info("the sheet does not show the last changes yet: %s", error)
 
-    def _await(self) -> None:
-        """See to it that what is owed is shown in time, also when nothing else is written."""
+    def _start_timer(self) -> None:
+        """Ensure that pending rows are shown in time, even if nothing else is written."""
+        environment = self._spreadsheet.environment
         if self._show_at is None:
-            self._show_at = self._book.outside.monotonic() + SHOW_SECONDS
-        if not self._awaited:
-            self._awaited = True
-            self._book.outside.later(max(0.0, self._show_at - self._book.outside.monotonic()), self._on_time)
+            self._show_at = environment.monotonic() + SHOW_SECONDS
+        if not self._timer_runs:
+            self._timer_runs = True
+            environment.later(max(0.0, self._show_at - environment.monotonic()), self._on_time)
 
     def _on_time(self) -> None:
         try:
-            with self._book.turn:
-                self._awaited = False
-                if self._show_at is not None and self._book.outside.monotonic() < self._show_at:
-                    self._await()  # it was shown meanwhile, with something else; this is newer
+            with self._spreadsheet.lock:
+                self._timer_runs = False
+                if self._show_at is not None and self._spreadsheet.environment.monotonic() < self._show_at:
+                    self._start_timer()  # the earlier rows were shown with another request; the pending ones are newer
                 elif self._show_at is not None:
                     self.flush()
         except StoreError as error:
             log.info("the sheet does not show the last changes yet: %s", error)
 
 
-def _is_wrong(mark: KeyCells) -> bool:
-    """Whether a line shows something else than its lease; also one that shows a lease and has none."""
-    word = decode_lease(mark.lease) if mark.lease else None
-    return not shows(word, mark.status, mark.shown) if word else bool(mark.shown)
+def _is_outdated(cells: KeyCells) -> bool:
+    """Return whether a line does not show its lease, or shows one and has none."""
+    encoded = decode_lease(cells.lease) if cells.lease else None
+    return not shows(encoded, cells.status, cells.shown) if encoded else bool(cells.shown)

@@ -1,64 +1,69 @@
-"""Carrying a row from one tab to another: copied and deleted in one instant, so that it never stands in both or in none."""
+"""Moving a row to another tab: copied and deleted by one batch, so that it is never in both tabs or in neither."""
 
 from __future__ import annotations
 
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.stores.sheets.api import Json
+from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, NothingToDo
 from youtube_download_coordinator.stores.sheets.layout import Tab, with_columns
 from youtube_download_coordinator.stores.sheets.projection import Projections
-from youtube_download_coordinator.stores.sheets.spreadsheet import NothingToDo, Spreadsheet
 
 MOVE_ROUNDS = 5
-"""How often a row is looked for anew because a person has sorted in the very moment of its move."""
+"""How often a row is moved again because a person has sorted the tab at the same moment."""
 
 
 class Mover:
-    """Moves rows by the word in their Lease cell."""
+    """Moves rows, found by their encoded leases."""
 
-    def __init__(self, book: Spreadsheet, projections: Projections) -> None:
-        self._book = book
+    def __init__(self, batches: GuardedBatches, projections: Projections) -> None:
+        self._batches = batches
+        self._spreadsheet = batches.spreadsheet
         self._projections = projections
 
-    def move(self, name: str, word: str, row_id: int, target: str) -> bool:
-        """Move the row with this word, or nothing; whether it moved.
+    def move(self, name: str, encoded: str, row_id: int, target: str) -> bool:
+        """Move the row with this encoded lease. Return whether it is in the target.
 
-        A sort between looking and moving carries another row along; whoever sees it there carries it back.
+        If a person sorts the tab between the read and the batch, another row is moved instead. Any process that sees it in the
+        wrong tab moves it back.
         """
-        for moved in range(MOVE_ROUNDS):
+        for round_number in range(MOVE_ROUNDS):
             try:
-                self._book.guarded_batch(lambda ledger: self._carry(name, word, target))
+                self._batches.run(lambda _: self._move_requests(name, encoded, target))
             except NothingToDo:
-                return moved > 0 and self._line(target, word) is not None
+                return round_number > 0 and self._position(target, encoded) is not None
             finally:
                 for changed in (name, target):
-                    self._book.snapshot(changed).forget_lines()
-            self._book.reload([name, target], if_older_than_seconds=0)
-            if self._line(target, word) is not None:
+                    self._spreadsheet.snapshot(changed).forget_lines()
+            self._spreadsheet.reload([name, target], if_older_than_seconds=0)
+            if self._position(target, encoded) is not None:
                 self._projections.moved(row_id, name, target)
                 return True
-        raise StoreUnavailable(f"{word} cannot be moved: it stands somewhere else each time")
+        raise StoreUnavailable(f"{encoded} cannot be moved: it is on another line each time")
 
-    def _line(self, name: str, word: str) -> int | None:
-        return next((at for at, mark in enumerate(self._book.snapshot(name).key_cells) if mark.lease == word), None)
+    def _position(self, name: str, encoded: str) -> int | None:
+        lines = enumerate(self._spreadsheet.snapshot(name).key_cells)
+        return next((position for position, cells in lines if cells.lease == encoded), None)
 
-    def _carry(self, name: str, word: str, target_name: str) -> list[Json]:
+    def _move_requests(self, name: str, encoded: str, target_name: str) -> list[Json]:
         """Insert a line, copy each column into the column of the same name, delete the line."""
-        source = self._line(name, word)
+        source = self._position(name, encoded)
         if source is None:
             raise NothingToDo
-        tab, target = self._book.tab(name), self._book.tab(target_name)
+        tab, target = self._spreadsheet.tab(name), self._spreadsheet.tab(target_name)
         missing = [column for column in tab.custom_columns if column not in target.header]
-        at = max(len(self._book.snapshot(target_name).key_cells), 1)
-        line = {"sheetId": target.sheet_id, "dimension": "ROWS", "startIndex": at, "endIndex": at + 1}
+        end = max(len(self._spreadsheet.snapshot(target_name).key_cells), 1)
+        line = {"sheetId": target.sheet_id, "dimension": "ROWS", "startIndex": end, "endIndex": end + 1}
         insert = {"insertDimension": {"range": line, "inheritFromBefore": True}}
-        wider, target = with_columns(target, missing)
-        copies = [_copy(tab, target, column, source, at) for column in tab.header if column in target.header and column]
-        # Google refuses to delete the last line below the header, so there is always one more.
+        widen, target = with_columns(target, missing)
+        copies = [
+            _copy(tab, target, column, source, end) for column in tab.header if column in target.header and column
+        ]
+        # Google refuses to delete the last line below the header, so one is added first.
         spare = {"appendDimension": {"sheetId": tab.sheet_id, "dimension": "ROWS", "length": 1}}
-        gone = {"sheetId": tab.sheet_id, "dimension": "ROWS", "startIndex": source, "endIndex": source + 1}
-        return [*wider, insert, *copies, spare, {"deleteDimension": {"range": gone}}]
+        deleted = {"sheetId": tab.sheet_id, "dimension": "ROWS", "startIndex": source, "endIndex": source + 1}
+        return [*widen, insert, *copies, spare, {"deleteDimension": {"range": deleted}}]
 
 
-def _copy(tab: Tab, target: Tab, column: str, source: int, at: int) -> Json:
-    areas = {"source": tab.area(column, source), "destination": target.area(column, at)}
+def _copy(tab: Tab, target: Tab, column: str, source: int, destination: int) -> Json:
+    areas = {"source": tab.area(column, source), "destination": target.area(column, destination)}
     return {"copyPaste": {**areas, "pasteType": "PASTE_NORMAL"}}

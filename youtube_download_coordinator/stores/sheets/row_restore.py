@@ -1,4 +1,4 @@
-"""Putting rows of another store into a tab as they are: with the IDs and the leases that they have."""
+"""Restoring rows of another store: appended to a tab with the IDs and leases that they have."""
 
 from __future__ import annotations
 
@@ -10,54 +10,49 @@ from youtube_download_coordinator.models import Row
 from youtube_download_coordinator.queue.store import Table, clash
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.cells import row_cells
+from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, IndexEntry, NothingToDo, RowIndex
 from youtube_download_coordinator.stores.sheets.layout import with_columns
-from youtube_download_coordinator.stores.sheets.spreadsheet import (
-    IndexEntry,
-    NothingToDo,
-    RowIndex,
-    Spreadsheet,
-    group_of,
-)
+from youtube_download_coordinator.stores.sheets.spreadsheet import Spreadsheet, append_lines, group_of
 
 R = TypeVar("R", bound=Row)
 
 
-def restore(book: Spreadsheet, table: Table[R], rows: Sequence[R]) -> None:
-    """Append the rows that are not there yet in one token batch, and let new IDs go on behind theirs."""
-    with suppress(NothingToDo):  # all of them are there
-        book.guarded_batch(lambda ledger: _restoring(book, table, rows, ledger), by_line=False)
-    book.snapshot(table.name).looked_at = None
-    if _new_columns(book, table, rows):
-        book.forget_layout()
+def restore(batches: GuardedBatches, table: Table[R], rows: Sequence[R]) -> None:
+    """Append the rows that the tab lacks in one guarded batch. New IDs are greater than theirs."""
+    spreadsheet = batches.spreadsheet
+    with suppress(NothingToDo):
+        batches.run(lambda index: _restoration(batches, table, rows, index), by_line=False)
+    spreadsheet.snapshot(table.name).loaded_at = None
+    if _new_columns(spreadsheet, table, rows):
+        spreadsheet.forget_layout()
 
 
-def _restoring(book: Spreadsheet, table: Table[R], rows: Sequence[R], ledger: RowIndex) -> list[Json]:
-    group = group_of(table.name)
-    new = _missing(rows, ledger, group)
+def _restoration(batches: GuardedBatches, table: Table[R], rows: Sequence[R], index: RowIndex) -> list[Json]:
+    spreadsheet, group = batches.spreadsheet, group_of(table.name)
+    new = _missing(rows, index, group)
     if not new:
         raise NothingToDo
-    wider, tab = with_columns(book.tab(table.name), _new_columns(book, table, new))
-    ledger.next_ids[group] = max(ledger.next_ids[group], max(row.id for row in new) + 1)
-    ledger.keys[group] |= {row.key: IndexEntry(row.id, row.lease.nonce) for row in new}
-    lines = [row_cells(tab, row) for row in new]
-    append = {"appendCells": {"sheetId": tab.sheet_id, "rows": lines, "fields": "userEnteredValue"}}
-    return [*wider, append, *book.say(ledger, f"next {group}", ledger.next_ids[group])]
+    widen, tab = with_columns(spreadsheet.tab(table.name), _new_columns(spreadsheet, table, new))
+    index.next_ids[group] = max(index.next_ids[group], max(row.id for row in new) + 1)
+    index.keys[group] |= {row.key: IndexEntry(row.id, row.lease.nonce) for row in new}
+    append = append_lines(tab.sheet_id, [row_cells(tab, row) for row in new])
+    return [*widen, append, *batches.set_number(index, f"next {group}", index.next_ids[group])]
 
 
-def _missing(rows: Sequence[R], ledger: RowIndex, group: str) -> list[R]:
-    """The rows that do not stand there. Raises StoreError where another row has the ID or the key of one."""
-    known = ledger.keys[group]
-    given = {row.id for row in rows if row.id < ledger.next_ids[group]}
-    keys = {each.row_id: key for key, each in known.items() if each.row_id in given} if given else {}
+def _missing(rows: Sequence[R], index: RowIndex, group: str) -> list[R]:
+    """Return the rows that are not in the tab. Raises StoreError when another row has the ID or the key of one."""
+    known = index.keys[group]
+    used_ids = {row.id for row in rows if row.id < index.next_ids[group]}
+    keys = {entry.row_id: key for key, entry in known.items() if entry.row_id in used_ids} if used_ids else {}
     for row in rows:
-        standing = known.get(row.key)
-        if keys.get(row.id, row.key) != row.key or (standing and standing.row_id != row.id):
+        entry = known.get(row.key)
+        if keys.get(row.id, row.key) != row.key or (entry and entry.row_id != row.id):
             raise clash(row)
     return [row for row in rows if row.key not in known]
 
 
-def _new_columns(book: Spreadsheet, table: Table[Any], rows: Sequence[Row]) -> list[str]:
-    """Columns of people's own that the rows have and the tab has not."""
-    header = book.tab(table.name).header
+def _new_columns(spreadsheet: Spreadsheet, table: Table[Any], rows: Sequence[Row]) -> list[str]:
+    """Return the custom columns of the rows that the tab lacks."""
+    header = spreadsheet.tab(table.name).header
     names = dict.fromkeys(name for row in rows for name, text in row.extra.items() if text)
     return [name for name in names if name not in header]

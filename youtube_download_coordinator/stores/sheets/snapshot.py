@@ -1,7 +1,7 @@
-"""What this process has seen of a tab: hints about which line holds which row, so that a claim reads a few lines and not all.
+"""What this process has read of a tab: hints about which line has which row, so that a claim reads a few lines and not all.
 
-Everything in here may be stale. A person may have sorted the tab a moment ago; only a swap, which finds a word wherever it
-stands, decides anything.
+All of it may be stale. A person may have sorted the tab a moment ago. Only a compare-and-swap decides: it finds a lease by its
+content, on whatever line it is.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from youtube_download_coordinator.stores.sheets.layout import CONTROL, GUARANTEE
 from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, decode_lease
 
 ROWS_PER_SECOND = 400
-"""A tab is looked through again when it is older than its rows divided by this: 100,000 rows every four minutes."""
+"""A snapshot is stale when it is older than its rows divided by this: of 100,000 rows after four minutes."""
 NEAR_ROWS = 5
 """Lines that are this near to each other are read as one range."""
 PREFETCHED_SECONDS = 60.0
-"""A line that was read and not claimed may be claimed this much later without being read again: the swap decides anyway."""
-HOLDS_MAX_SECONDS = 30.0
-"""A look that took long holds for as long again, up to this: of 250,000 rows each takes seconds."""
+"""A line that was read and not claimed may be claimed this much later without reading it again: the swap decides anyway."""
+SLOW_LOAD_MAX_SECONDS = 30.0
+"""A snapshot that took long to load is valid for as long again, up to this: 250,000 rows take seconds."""
 RANGES_MAX = 40
-"""In one request, whose address must not grow too long."""
+"""In one request, so that its URL does not become too long."""
 
 START_OF_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 KEY_COLUMNS = ("Lease", "Status", "Shown", "URL")
-"""The columns that a look reads."""
+"""The columns of a snapshot."""
 
 STEERING = ("Value", "Until", "Reason")
-"""The columns of Control in which people and workers say what the fleet is to do."""
+"""The columns of Control with which people and workers steer the fleet."""
 
 
 class KeyCells(NamedTuple):
-    """The telling cells of a line."""
+    """The cells of a line in KEY_COLUMNS."""
 
     lease: str = ""
     status: str = ""
@@ -50,180 +50,192 @@ class KeyCells(NamedTuple):
 
 @dataclass(slots=True)
 class TabSnapshot:
-    """A tab as it was seen last, line by line. `marks[0]` is the header's."""
+    """The key cells of a tab when it was last read, line by line. `key_cells[0]` belongs to the header."""
 
     tab: Tab
     monotonic: Callable[[], float]
     key_cells: list[KeyCells] = field(default_factory=list)
-    looked_at: float | None = None
-    took_seconds: float = 0.0
-    """How long that look has taken."""
+    loaded_at: float | None = None
+    load_seconds: float = 0.0
+    """How long loading took."""
     _leases: list[EncodedLease | None] = field(default_factory=list)
-    """What the marks say, read once."""
+    """Those of `key_cells`, decoded once."""
     _due: list[tuple[datetime, int]] = field(default_factory=list)
-    """When and where rows may be claimed, in that order."""
+    """When rows may be claimed and their lines, in that order."""
     _position: dict[int, int] = field(default_factory=dict)
     _is_invalidated: bool = False
     _prefetched: dict[int, tuple[float, Row]] = field(default_factory=dict)
-    """Rows that were read and when: for the next claim."""
+    """Rows for the next claim, and when they were read."""
 
     def load(self, columns: Sequence[Sequence[Sequence[str]]]) -> None:
-        """Take in a look: the columns of LOOKED_AT, as values.batchGet gives them."""
+        """Replace the snapshot by the columns of KEY_COLUMNS, as values.batchGet gives them."""
         texts = [[row[0] if row else "" for row in rows] for rows in columns]
         self.key_cells = [KeyCells(), *(KeyCells(*cells) for cells in zip_longest(*texts, fillvalue=""))]
-        self._leases = [decode_lease(mark.lease) if mark.lease else None for mark in self.key_cells]
-        self.looked_at = self.monotonic()
-        words = [(position, word) for position, word in self.leases() if word.lease is not None]
-        self._position = {word.row_id: position for position, word in reversed(words)}
-        pending = (
-            (word.lease.not_before, at) for at, word in words if word.lease and word.lease.state is State.PENDING
-        )
+        self._leases = [decode_lease(cells.lease) if cells.lease else None for cells in self.key_cells]
+        self.loaded_at = self.monotonic()
         self._is_invalidated = False
         self._prefetched.clear()
-        self._due = sorted((moment or START_OF_TIME, position) for moment, position in pending)
+        leases = [(position, each.row_id, each.lease) for position, each in self.leases() if each.lease is not None]
+        self._position = {row_id: position for position, row_id, _ in reversed(leases)}
+        self._due = sorted(
+            (lease.not_before or START_OF_TIME, position)
+            for position, _, lease in leases
+            if lease.state is State.PENDING
+        )
 
     def forget_lines(self) -> None:
-        """Lines have moved: nothing is written by line until the tab was looked through again."""
-        self.looked_at = None
+        """Write nothing by line until the tab is loaded again: lines have moved."""
+        self.loaded_at = None
         self._position.clear()
 
     @property
     def is_stale(self) -> bool:
-        """Whether it is time to look through the whole tab again."""
-        return self.looked_at is None or self.monotonic() - self.looked_at >= self.stale_seconds
+        """Whether it is time to load the whole tab again."""
+        return self.loaded_at is None or self.monotonic() - self.loaded_at >= self.stale_after_seconds
 
     @property
-    def stale_seconds(self) -> float:
+    def stale_after_seconds(self) -> float:
         return len(self.key_cells) / ROWS_PER_SECOND
 
     def is_older_than(self, seconds: float) -> bool:
-        holds = max(seconds, min(self.took_seconds, HOLDS_MAX_SECONDS)) if seconds else 0.0
-        return self.looked_at is None or self._is_invalidated or self.monotonic() - self.looked_at >= holds
+        valid_seconds = max(seconds, min(self.load_seconds, SLOW_LOAD_MAX_SECONDS)) if seconds else 0.0
+        return self.loaded_at is None or self._is_invalidated or self.monotonic() - self.loaded_at >= valid_seconds
 
     def leases(self) -> Iterator[tuple[int, EncodedLease]]:
-        """Every word with its line; also drafts."""
-        return ((at, word) for at, word in enumerate(self._leases) if word is not None)
+        """Yield the lines with a lease or a draft."""
+        return ((position, encoded) for position, encoded in enumerate(self._leases) if encoded is not None)
 
     def without_readable_lease(self) -> list[int]:
-        """Lines that a person has typed and nobody has begun to take in: a URL, and no word of ours."""
-        return [at for at, mark in enumerate(self.key_cells) if at and self._leases[at] is None and mark.url.strip()]
+        """Return the lines that a person has typed and nobody has begun to adopt: a URL, and neither lease nor draft."""
+        return [
+            position
+            for position, cells in enumerate(self.key_cells)
+            if position and self._leases[position] is None and cells.url.strip()
+        ]
 
     def without_lease(self) -> list[int]:
-        """Those, and the lines whose word is a draft."""
-        return sorted([*self.without_readable_lease(), *(at for at, word in self.leases() if word.lease is None)])
+        """Return the lines that are not adopted yet: typed, or with a draft."""
+        drafts = [position for position, encoded in self.leases() if encoded.lease is None]
+        return sorted([*self.without_readable_lease(), *drafts])
 
     def position_of(self, row_id: int) -> int | None:
         return self._position.get(row_id)
 
-    def update_line(self, position: int, mark: KeyCells) -> None:
-        """Remember one line as it was read or written."""
+    def update_line(self, position: int, cells: KeyCells) -> None:
+        """Record one line as it was read or written."""
         missing = position + 1 - len(self.key_cells)
         self.key_cells.extend([KeyCells()] * missing)
         self._leases.extend([None] * missing)
-        self.key_cells[position], self._leases[position] = mark, decode_lease(mark.lease)
-        if (word := self._leases[position]) is None or word.lease is None:
+        self.key_cells[position], self._leases[position] = cells, decode_lease(cells.lease)
+        if (encoded := self._leases[position]) is None or encoded.lease is None:
             return
-        self._position[word.row_id] = position
-        if word.lease.state is State.PENDING:
-            entry = (word.lease.not_before or START_OF_TIME, position)
-            at = bisect.bisect_left(self._due, entry)
-            if self._due[at : at + 1] != [entry]:
-                self._due.insert(at, entry)
+        self._position[encoded.row_id] = position
+        if encoded.lease.state is State.PENDING:
+            entry = (encoded.lease.not_before or START_OF_TIME, position)
+            index = bisect.bisect_left(self._due, entry)
+            if self._due[index : index + 1] != [entry]:
+                self._due.insert(index, entry)
 
     def invalidate(self, row_id: int) -> None:
-        """Somebody else has changed a row: it is not offered again, and whoever asks for more than a hint looks anew."""
+        """Do not offer a row again that another process has changed, and reload for whoever needs more than a hint."""
         self._prefetched.pop(row_id, None)
         self._is_invalidated = True
 
     def take_due(self, due: datetime, limit: int, random: Random | None) -> list[int]:
-        """Lines that may hold a row that is due, those that waited longest first, and forget that they do.
+        """Return lines that may have a due row, those that waited longest first. They are not returned again.
 
-        Given randomness, from a place chosen by it, so that workers rarely meet.
+        With `random` the lines start at a random place, so that workers rarely meet.
         """
         end = bisect.bisect_right(self._due, (due, len(self.key_cells) + 1))
         start = random.randrange(end - limit + 1) if random and end > limit else 0
-        chosen = self._due[start : min(start + limit, end)]
-        del self._due[start : start + len(chosen)]
-        return [position for moment, position in chosen if self._waits(position, moment)]
+        entries = self._due[start : min(start + limit, end)]
+        del self._due[start : start + len(entries)]
+        return [position for not_before, position in entries if self._is_pending(position, not_before)]
 
-    def _waits(self, position: int, moment: datetime) -> bool:
-        word = self._leases[position] if position < len(self._leases) else None
-        lease = word.lease if word else None
-        return lease is not None and lease.state is State.PENDING and (lease.not_before or START_OF_TIME) == moment
+    def _is_pending(self, position: int, not_before: datetime) -> bool:
+        encoded = self._leases[position] if position < len(self._leases) else None
+        lease = encoded.lease if encoded else None
+        return lease is not None and lease.state is State.PENDING and (lease.not_before or START_OF_TIME) == not_before
 
     def keep(self, rows: Iterable[Row]) -> None:
-        """Remember rows that were read for a claim."""
+        """Keep rows for the next claim."""
         self._prefetched |= {row.id: (self.monotonic(), row) for row in rows}
 
     def prefetched(self, due: datetime) -> list[Row]:
-        """Rows that were read a moment ago and are, as far as is known, still due."""
+        """Return the rows that were kept a moment ago and are, as far as is known, still due."""
         oldest = self.monotonic() - PREFETCHED_SECONDS
         self._prefetched = {
-            row.id: (at, row) for at, row in self._prefetched.values() if at >= oldest and self._still(row)
+            row.id: (read_at, row)
+            for read_at, row in self._prefetched.values()
+            if read_at >= oldest and self._is_unchanged(row)
         }
         return [row for _, row in self._prefetched.values() if act_at(row.lease) <= due]
 
-    def _still(self, row: Row) -> bool:
+    def _is_unchanged(self, row: Row) -> bool:
         position = self._position.get(row.id)
-        word = self._leases[position] if position is not None else None
-        return word is not None and word.lease == row.lease
+        encoded = self._leases[position] if position is not None else None
+        return encoded is not None and encoded.lease == row.lease
 
     def matching(self, where: Where) -> list[int]:
-        """Lines that match the conditions, in the order of the contract."""
-        found = [(_order(where, word), at) for at, word in self.leases() if self._matches(where, word, at)]
-        return [position for _, position in sorted(found)]
+        """Return the lines that match the conditions, in the order of the contract."""
+        lines = [
+            (_order(where, encoded), position)
+            for position, encoded in self.leases()
+            if self._matches(where, encoded, position)
+        ]
+        return [position for _, position in sorted(lines)]
 
-    def _matches(self, where: Where, word: EncodedLease, position: int) -> bool:
-        mark = self.key_cells[position]
-        return word.lease is not None and matches(
-            where, word.row_id, word.key, word.lease, requested_status(word, mark.status, mark.shown)
+    def _matches(self, where: Where, encoded: EncodedLease, position: int) -> bool:
+        cells = self.key_cells[position]
+        return encoded.lease is not None and matches(
+            where, encoded.row_id, encoded.key, encoded.lease, requested_status(encoded, cells.status, cells.shown)
         )
 
 
 class ControlLine(NamedTuple):
-    """A line of Control as it stands; rows are counted as Google's API counts them."""
+    """A line of Control. Rows are counted as Google's API counts them."""
 
     row: int
     name: str
-    """As `models.Control.name` has it."""
+    """As in `models.Control.name`."""
     cells: tuple[str, ...]
     """Those of STEERING."""
     lease: str
 
     @property
     def is_steering(self) -> bool:
-        """Whether it is more than a number of the store's own, or what doctor keeps there."""
+        """Whether the line is neither a number of the store nor the one that `ydc doctor` writes."""
         return bool(self.name) and self.name != GUARANTEES and self.lease.rpartition(" ")[0] != self.name
 
 
 @dataclass(slots=True)
 class ControlSnapshot:
-    """The whole tab Control as it was seen last."""
+    """The whole tab Control when it was last read."""
 
     monotonic: Callable[[], float]
     header: tuple[str, ...] = ()
     rows: list[list[str]] = field(default_factory=list)
     """Those below the header."""
-    seen_at: float = float("-inf")
+    requested_at: float = float("-inf")
 
-    def load(self, rows: Sequence[Sequence[str]], asked_at: float) -> None:
-        """Take in the tab, its header first; it may be as old as when it was asked for."""
+    def load(self, rows: Sequence[Sequence[str]], requested_at: float) -> None:
+        """Replace the snapshot by the tab, its header first. It may be as old as the request."""
         self.header = header_of(CONTROL, rows[0] if rows else [])
         self.rows = [list(row) for row in rows[1:]]
-        self.seen_at = asked_at
+        self.requested_at = requested_at
 
     def is_older_than(self, seconds: float) -> bool:
-        return self.monotonic() - self.seen_at >= seconds
+        return self.monotonic() - self.requested_at >= seconds
 
     def column(self, name: str) -> list[str]:
-        """The cells of a column, line by line."""
-        at = self.header.index(name) if name in self.header else len(self.header)
-        return [row[at] if at < len(row) else "" for row in self.rows]
+        """Return the cells of a column, line by line."""
+        index = self.header.index(name) if name in self.header else len(self.header)
+        return [row[index] if index < len(row) else "" for row in self.rows]
 
-    def values(self) -> dict[str, int]:
-        """The numbers in the Lease cells, `next video_tasks 41`; of one that stands there twice the greater."""
+    def numbers(self) -> dict[str, int]:
+        """Return the numbers in the Lease cells, such as `next video_tasks 41`. If a name is there twice, the greater counts."""
         parts = (text.rpartition(" ") for text in self.column("Lease"))
-        return dict(sorted((what, int(number)) for what, _, number in parts if what and number.isdecimal()))
+        return dict(sorted((name, int(number)) for name, _, number in parts if name and number.isdecimal()))
 
     def lines(self) -> list[ControlLine]:
         names, leases = self.column("Name"), self.column("Lease")
@@ -235,12 +247,12 @@ class ControlSnapshot:
         ]
 
     def find(self, name: str) -> ControlLine | None:
-        """The first line of that name."""
+        """Return the first line of that name."""
         return next((line for line in self.lines() if line.name == name and line.is_steering), None)
 
 
-def matches(where: Where, row_id: int, key: str, lease: Lease, said: Status | None) -> bool:
-    """Whether a row is one of those that a scan looks for."""
+def matches(where: Where, row_id: int, key: str, lease: Lease, request: Status | None) -> bool:
+    """Return whether a row meets the conditions of a scan."""
     return (
         row_id > where.after_id
         and (where.state is None or lease.state is where.state)
@@ -248,25 +260,26 @@ def matches(where: Where, row_id: int, key: str, lease: Lease, said: Status | No
         and (not where.holder or lease.holder == where.holder)
         and (where.ids is None or row_id in where.ids)
         and (where.keys is None or key in where.keys)
-        and (not where.has_request or said is not None)
+        and (not where.has_request or request is not None)
     )
 
 
 def act_at(lease: Lease) -> datetime:
-    """When somebody may act on a row."""
+    """Return when somebody may act on a row."""
     return lease.not_before or lease.until or START_OF_TIME
 
 
-def _order(where: Where, word: EncodedLease) -> tuple[datetime, int]:
-    return (START_OF_TIME if where.due is None or word.lease is None else act_at(word.lease), word.row_id)
+def _order(where: Where, encoded: EncodedLease) -> tuple[datetime, int]:
+    time = START_OF_TIME if where.due is None or encoded.lease is None else act_at(encoded.lease)
+    return time, encoded.row_id
 
 
 def ranges(positions: Iterable[int]) -> list[tuple[int, int]]:
-    """Lines as ranges (from, up to and without), near ones together."""
-    found: list[tuple[int, int]] = []
+    """Return lines as ranges (start, end), the end excluded; lines that are near to each other share one."""
+    spans: list[tuple[int, int]] = []
     for position in sorted(set(positions)):
-        if found and position - found[-1][1] < NEAR_ROWS:
-            found[-1] = (found[-1][0], position + 1)
+        if spans and position - spans[-1][1] < NEAR_ROWS:
+            spans[-1] = (spans[-1][0], position + 1)
         else:
-            found.append((position, position + 1))
-    return found
+            spans.append((position, position + 1))
+    return spans

@@ -1,9 +1,9 @@
-"""What an overview counts by, from the words of a tab and the cells that stand beside them."""
+"""The tallies of an overview, from the leases of a tab and a few more columns."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from youtube_download_coordinator.stores.sheets.snapshot import TabSnapshot
 from youtube_download_coordinator.text import parse_time
 
 
-class _Beside(NamedTuple):
+class _TallyCells(NamedTuple):
     accent: str = ""
     type: str = ""
     claimed_at: str = ""
@@ -33,34 +33,31 @@ def _names(table: Table[Any], *attributes: str) -> list[str]:
     return [columns[attribute].name for attribute in attributes]
 
 
-BESIDE: Mapping[str, Sequence[str]] = {
+TALLY_COLUMNS: Mapping[str, Sequence[str]] = {
     SOURCES.name: _names(SOURCES, "accent", "type"),
-    VIDEO_TASKS.name: _names(VIDEO_TASKS, *_Beside._fields),
+    VIDEO_TASKS.name: _names(VIDEO_TASKS, *_TallyCells._fields),
     DEAD_LETTERS.name: _names(DEAD_LETTERS, "accent", "type"),
 }
-"""The columns that are read beside the key columns, by tab."""
+"""The columns that are read along with the key columns, by tab."""
 
 
-def tallied(view: TabSnapshot, columns: Sequence[Sequence[str]], since: date) -> list[Tally]:
-    """The tallies of a tab; `columns` are those of BESIDE, as they were read with this view."""
+def tallies(snapshot: TabSnapshot, columns: Sequence[Sequence[str]], since: date) -> list[Tally]:
+    """Return the tallies of a tab. `columns` are its TALLY_COLUMNS, read with the same request as the snapshot."""
     rows: Counter[Tally] = Counter()
     seconds: Counter[Tally] = Counter()
-    for kind, duration in _kinds(view, columns, since):
+    for position, encoded in snapshot.leases():
+        if encoded.lease is None:
+            continue
+        line = position - 1  # the columns begin below the header
+        cells = _TallyCells(*(column[line] if line < len(column) else "" for column in columns))
+        kind = _kind(encoded.lease, cells, since)
         rows[kind] += 1
-        seconds[kind] += duration
+        seconds[kind] += whole_number(cells.duration_seconds) or 0
     return [kind._replace(rows=number, seconds=seconds[kind]) for kind, number in rows.items()]
 
 
-def _kinds(view: TabSnapshot, columns: Sequence[Sequence[str]], since: date) -> Iterator[tuple[Tally, int]]:
-    """What each row is like, and how many seconds it plays."""
-    for position, word in view.leases():
-        if word.lease is not None:
-            at = position - 1  # the columns begin below the header
-            cells = _Beside(*(column[at] if at < len(column) else "" for column in columns))
-            yield _kind(word.lease, cells, since), whole_number(cells.duration_seconds) or 0
-
-
-def _kind(lease: Lease, cells: _Beside, since: date) -> Tally:
+def _kind(lease: Lease, cells: _TallyCells, since: date) -> Tally:
+    """Return the tally, still without numbers, that counts a row."""
     return Tally(
         rows=0,
         state=lease.state,
@@ -73,8 +70,9 @@ def _kind(lease: Lease, cells: _Beside, since: date) -> Tally:
 
 
 def _day(lease: Lease, claimed_at: str, since: date) -> date | None:
+    """Return the day when a finished row was claimed, if it is not before `since`."""
     if lease.state is not State.DONE or lease.detail == SKIPPED or not claimed_at:
         return None
-    moment = parse_time(claimed_at)
-    day = moment.astimezone(UTC).date() if moment else None
+    time = parse_time(claimed_at)
+    day = time.astimezone(UTC).date() if time else None
     return day if day and day >= since else None

@@ -1,4 +1,4 @@
-"""How full a spreadsheet is: Google counts every cell of every tab's grid, empty ones too."""
+"""The capacity of a spreadsheet: Google counts every cell of every tab's grid, also empty ones."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from youtube_download_coordinator.stores.sheets.layout import Layout, read_layou
 CELLS_MAX = 10_000_000
 """Google's limit for a spreadsheet: https://support.google.com/drive/answer/37603."""
 FULL_FROM = 0.8
-"""From so much of it on, `ydc doctor` warns."""
+"""The part of it from which `ydc doctor` warns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """A spreadsheet's cells, and what a video takes of them."""
+    """The cells of a spreadsheet, and how many a video takes."""
 
     cells: int
-    """Of all tabs, people's own among them."""
+    """Of all tabs, also those of people."""
     row_cells: int
-    """As wide as the tab of the videos is, so many cells a new line has."""
+    """Of a new line: the width of the tab of the videos."""
     empty_lines: int
-    """Lines at the end of that tab: new videos take these first. 0 where nobody has looked."""
+    """At the end of that tab: new videos take these first. 0 where they were not counted."""
     nameless_columns: int
-    """Of that tab, to the right of the last column with a name."""
+    """In that tab, to the right of the last column with a name."""
     rows: int
-    """Lines of that tab, empty ones too."""
+    """Lines of that tab, also empty ones."""
 
     @property
     def part(self) -> float:
-        """How full it is, from 0 to 1."""
+        """The part that is taken, from 0 to 1."""
         return self.cells / CELLS_MAX
 
     @property
@@ -41,12 +41,12 @@ class Capacity:
 
     @property
     def videos(self) -> int:
-        """How many more fit."""
+        """How many more videos fit."""
         return self.empty_lines + max(0, CELLS_MAX - self.cells) // self.row_cells
 
     @property
     def gain(self) -> int:
-        """How many more would fit without the columns that have no name."""
+        """How many more would fit if the columns without a name were deleted."""
         narrow = self.row_cells - self.nameless_columns
         left = CELLS_MAX - self.cells + self.rows * self.nameless_columns
         return self.empty_lines + left // narrow - self.videos
@@ -60,9 +60,9 @@ class Capacity:
 
 
 def read_capacity(connection: Connection, config: Config) -> Capacity:
-    """Look how full it is: four requests at the most; one of them, where it is nearly full, reads a column of the videos."""
-    found = connection.properties("sheets.properties.gridProperties(rowCount,columnCount)").get("sheets", [])
-    grids = [sheet.get("properties", {}).get("gridProperties", {}) for sheet in found]  # of a chart's tab: none
+    """Return the capacity, with at most four requests. Only if it is nearly full, one of them reads a column of the videos."""
+    sheets = connection.properties("sheets.properties.gridProperties(rowCount,columnCount)").get("sheets", [])
+    grids = [sheet.get("properties", {}).get("gridProperties", {}) for sheet in sheets]  # the tab of a chart has none
     cells = sum(grid.get("rowCount", 0) * grid.get("columnCount", 0) for grid in grids)
     layout = read_layout(connection, config)
     tab = layout.tabs[VIDEO_TASKS.name]

@@ -1,4 +1,4 @@
-"""What `ydc doctor` looks at in a spreadsheet. Each look says what it found, or raises an error that says what to do."""
+"""The checks of `ydc doctor` on a spreadsheet. Each returns what it found, or raises an error that says what to do."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from youtube_download_coordinator.stores.sheets.setup.guarantees import Proof, P
 from youtube_download_coordinator.stores.sheets.setup.prepare import lost_columns
 
 PATIENCE_SECONDS = 75.0
-"""Somebody waits at the terminal; but the quota of a minute may have to be waited for."""
+"""Somebody waits at the terminal, but it may take a minute until the quota is available again."""
 
 
 class SpreadsheetChecks:
-    """The looks, in their order; each needs those before it."""
+    """The checks, in their order. Each needs those before it."""
 
     def __init__(self, config: Config) -> None:
         patience = min(config.sheets_patience_seconds, PATIENCE_SECONDS)
@@ -36,18 +36,18 @@ class SpreadsheetChecks:
             self._opened.close()
 
     def credentials(self) -> str:
-        """A key is there and can be read."""
-        found = credentials(self._config)
-        kind = type(found).__module__.rpartition(".")[2].replace("_", " ")
-        return f"{kind} {getattr(found, 'service_account_email', '')}".strip()
+        """Check that the credentials can be read."""
+        google_credentials = credentials(self._config)
+        kind = type(google_credentials).__module__.rpartition(".")[2].replace("_", " ")
+        return f"{kind} {getattr(google_credentials, 'service_account_email', '')}".strip()
 
     def sharing(self) -> str:
-        """Google takes the key, the API is enabled, the spreadsheet is there and shared with the account."""
-        found = self._connection.properties("properties.title")
-        return f"the spreadsheet {found.get('properties', {}).get('title', '')!r} can be read"
+        """Check that Google accepts the key, the API is enabled, and the spreadsheet exists and is shared with the account."""
+        spreadsheet = self._connection.properties("properties.title")
+        return f"the spreadsheet {spreadsheet.get('properties', {}).get('title', '')!r} can be read"
 
     def editing(self) -> str:
-        """The account is an editor: a change that changes nothing is accepted."""
+        """Check that the account is an editor: Google accepts a write that changes nothing."""
         nothing = {"find": "ydc doctor looks for what is nowhere", "replacement": "x", "allSheets": True}
         account = self._connection.account
         try:
@@ -59,36 +59,36 @@ class SpreadsheetChecks:
         locked = self._locked_tabs()
         if locked:
             raise ConfigError(
-                f"{account} may not edit parts of {', '.join(locked)}: take the protection away (Data, Protect sheets and"
+                f"{account} may not edit parts of {', '.join(locked)}: remove the protection (Data, Protect sheets and"
                 " ranges), or let that account edit there"
             )
         return f"{account} is an editor"
 
     def _locked_tabs(self) -> list[str]:
-        ours = {title.casefold() for title in titles(self._config).values()}
-        found = self._connection.properties(
+        tab_titles = {title.casefold() for title in titles(self._config).values()}
+        spreadsheet = self._connection.properties(
             "sheets(properties.title,protectedRanges(warningOnly,requestingUserCanEdit))"
         )
         return [
             repr(title)
-            for sheet in found.get("sheets", [])
-            if (title := sheet["properties"]["title"]).casefold() in ours
+            for sheet in spreadsheet.get("sheets", [])
+            if (title := sheet["properties"]["title"]).casefold() in tab_titles
             and any(
-                not each.get("warningOnly") and not each.get("requestingUserCanEdit")
-                for each in sheet.get("protectedRanges", [])
+                not protected.get("warningOnly") and not protected.get("requestingUserCanEdit")
+                for protected in sheet.get("protectedRanges", [])
             )
         ]
 
     def clock(self) -> str:
-        """For information: leases are measured by Google's clock, wherever this machine's stands."""
+        """Compare this machine's clock with Google's, for information: leases are timed by Google's."""
         ahead_seconds = (datetime.now(UTC) - self._connection.now()).total_seconds()
         if abs(ahead_seconds) < 2 * self._connection.clock_error_seconds:
             return "this machine's and Google's agree"
         way = "ahead of" if ahead_seconds > 0 else "behind"
-        return f"this machine's is {abs(ahead_seconds):.0f} s {way} Google's; that is no harm, leases use Google's"
+        return f"this machine's is {abs(ahead_seconds):.0f} s {way} Google's; that does no harm, leases use Google's"
 
     def tabs(self) -> str:
-        """Everything that the queue needs is there."""
+        """Check that all tabs and columns exist."""
         layout = read_layout(self._connection, self._config)
         missing = _missing(layout, self._config)
         if missing:
@@ -101,20 +101,20 @@ class SpreadsheetChecks:
         return "the tabs and their columns are there"
 
     def capacity(self) -> Iterator[tuple[bool, str]]:
-        """How many more videos fit."""
-        found = read_capacity(self._connection, self._config)
-        advice = ". Move the queue to a database (`ydc copy`), or begin another spreadsheet: docs/beyond-one-sheet.md"
-        yield not found.is_nearly_full, f"{found}{advice if found.is_nearly_full else ''}"
+        """Yield whether there is room, and how many more videos fit."""
+        space = read_capacity(self._connection, self._config)
+        advice = ". Move the queue to a database (`ydc copy`), or start another spreadsheet: docs/beyond-one-sheet.md"
+        yield not space.is_nearly_full, f"{space}{advice if space.is_nearly_full else ''}"
 
     def guarantees(self) -> Iterator[tuple[bool, str]]:
-        """What the claim rests on holds on this very spreadsheet; kept in its Control tab."""
+        """Test on this spreadsheet what claiming relies on. The result is kept in its tab Control."""
         proofs = prove_all(self._connection)
         for proof in proofs:
             yield proof.outcome is ProofResult.HOLDS, _describe(proof)
         try:
             keep(self._connection, read_layout(self._connection, self._config), proofs)
         except CoordinatorError as error:
-            raise StoreError(f"what was found could not be written into the Control tab: {error}") from error
+            raise StoreError(f"the result could not be written into the tab Control: {error}") from error
 
 
 def _describe(proof: Proof) -> str:
@@ -130,7 +130,6 @@ def _describe(proof: Proof) -> str:
 
 def _missing(layout: Layout, config: Config) -> list[str]:
     tabs = [repr(title) for name, title in titles(config).items() if name not in layout.tabs]
-    found = [f"there is no tab {', '.join(tabs)}"] if tabs else []
-    return found + [
+    return ([f"there is no tab {', '.join(tabs)}"] if tabs else []) + [
         f"the tab {tab.title!r} lacks {', '.join(tab.missing)}" for tab in layout.tabs.values() if tab.missing
     ]

@@ -1,8 +1,7 @@
-"""The tab Dashboard: a report in cells, which is written over each time, and beside it room for people.
+"""The tab Dashboard: a report in cells, which each report overwrites.
 
-Ours are the columns A to K; what stands to the right of them, and a chart wherever it is, is left alone. The tab is known by
-its number, so that it may be renamed, hidden, or moved; a tab of that name that a person has made is not ours. It holds nothing
-that workers read.
+Only the columns A to K are written. Cells to the right of them and all charts are left alone. The tab is found by its number, so
+it may be renamed, hidden or moved, and a tab named Dashboard that a person has made is not touched. Workers do not read the tab.
 """
 
 from __future__ import annotations
@@ -18,38 +17,38 @@ from youtube_download_coordinator.stores.sheets.setup.formatting import COLOURS
 
 TITLE = "Dashboard"
 SHEET_ID = 796_463_001
-"""One for every spreadsheet: of two reports that make the tab at once, Google refuses the second."""
+"""The same in every spreadsheet: if two reports make the tab at the same time, Google refuses the second."""
 ROUNDS = 4
-"""How often it is tried to write while others change the spreadsheet."""
+"""How often writing is tried while others change the spreadsheet."""
 PAUSE_SECONDS = 2.0
-"""Before a write whose answer was lost is made again."""
+"""Before a write whose answer was lost is sent again."""
 GRID_ROWS, GRID_COLUMNS = 220, 26
 WIDTH = 7
-"""Columns of the tables; what a table has in its last column, if that is a number, stands in the last one."""
+"""Columns of the tables. The last column of a narrower table, if it has numbers, is moved to the last one of these."""
 DAYS_COLUMN, DAYS_ROW = WIDTH + 1, 19
-"""Where the table of days begins, below the chart that is made over it."""
+"""Where the table of days begins, below its chart."""
 DAYS_WIDTH = 3
-OUR_COLUMNS = DAYS_COLUMN + DAYS_WIDTH
+WRITTEN_COLUMNS = DAYS_COLUMN + DAYS_WIDTH
 WIDTHS_PIXELS = {0: 230, 1: 90, 2: 160, DAYS_COLUMN: 160, DAYS_COLUMN + 1: 160, DAYS_COLUMN + 2: 160}
 CHART_PIXELS = (480, 375)
 _FIELDS = "userEnteredValue,userEnteredFormat.textFormat.bold,userEnteredFormat.horizontalAlignment"
 _BOLD: Json = {"textFormat": {"bold": True}}
-_WORDS: Mapping[str, Status] = {
+_STATUS_OF_VALUE: Mapping[str, Status] = {
     "running": Status.DONE,
     "clear": Status.DONE,
     "paused": Status.ERROR,
     "cooling": Status.ERROR,
     "probing": Status.IN_PROGRESS,
 }
-"""Which colour the words of Control have."""
+"""The colours of the values of Control, as those of a Status."""
 
 
-def show_dashboard(config: Config, page: Page, outside: Environment | None = None) -> None:
-    """Bring the tab up to date, and make it when it is not there: one write, and the first time one read and one write more.
+def show_dashboard(config: Config, page: Page, environment: Environment | None = None) -> None:
+    """Write the report into the tab, and make the tab if it is missing: one write; the first time one read and one write more.
 
-    Raises StoreError when it cannot be written; ConfigError for what a person can mend.
+    Raises StoreError when it cannot be written, ConfigError when a person has to fix something.
     """
-    connection = Connection(config, outside)
+    connection = Connection(config, environment)
     try:
         _write(connection, [_tables(page), _days(page)], len(page.days.rows))
     finally:
@@ -61,11 +60,11 @@ def _write(connection: Connection, cells: Sequence[Json], days: int) -> None:
     for _ in range(ROUNDS):
         try:
             connection.write(changes)
-        except AnswerLost as error:  # written twice it says the same
-            problem = f"{error}"
+        except AnswerLost as error:  # writing it twice does no harm
+            problem = str(error)
             connection.pause(PAUSE_SECONDS)
-        except Refused as error:  # there is no tab yet, or a person has cut it short
-            problem = f"{error}"
+        except Refused as error:  # the tab is missing, or a person has made it smaller
+            problem = str(error)
             changes = [*_missing(connection, days), *cells]
         else:
             return
@@ -73,13 +72,13 @@ def _write(connection: Connection, cells: Sequence[Json], days: int) -> None:
 
 
 def _missing(connection: Connection, days: int) -> list[Json]:
-    """What makes the tab, or makes it large enough."""
-    found = connection.properties("sheets.properties(sheetId,title,gridProperties)").get("sheets", [])
-    tabs = {each["properties"].get("sheetId", 0): each["properties"] for each in found}
+    """Return the requests that make the tab, or make it large enough."""
+    sheets = connection.properties("sheets.properties(sheetId,title,gridProperties)").get("sheets", [])
+    tabs = {sheet["properties"].get("sheetId", 0): sheet["properties"] for sheet in sheets}
     if SHEET_ID not in tabs:
         return _new_tab(_free_title([str(tab["title"]) for tab in tabs.values()]), days)
     grid = tabs[SHEET_ID].get("gridProperties", {})
-    sizes = {"ROWS": GRID_ROWS - grid.get("rowCount", 0), "COLUMNS": OUR_COLUMNS - grid.get("columnCount", 0)}
+    sizes = {"ROWS": GRID_ROWS - grid.get("rowCount", 0), "COLUMNS": WRITTEN_COLUMNS - grid.get("columnCount", 0)}
     return [
         {"appendDimension": {"sheetId": SHEET_ID, "dimension": dimension, "length": length}}
         for dimension, length in sizes.items()
@@ -97,7 +96,7 @@ def _free_title(taken: Sequence[str]) -> str:
 
 
 def _tables(page: Page) -> Json:
-    """The request that writes all tables but the days, below each other, and empties what was below them."""
+    """Return the request that writes all tables except the days, below each other, and clears the cells below them."""
     rows = [_row([f"Youtube Download Coordinator, {page.at}"], bold=True), {}]
     for section in page.sections:
         rows += _lines(section)
@@ -117,7 +116,7 @@ def _lines(section: Section) -> Iterator[Json]:
 
 
 def _spread(row: Sequence[Cell]) -> Sequence[Cell]:
-    """As wide as the tables, with what stands last in the last column."""
+    """Widen a row to the tables' width, and move its last cell to the last column."""
     return [*row[:-1], *[""] * (WIDTH - len(row)), row[-1]]
 
 
@@ -127,7 +126,7 @@ def _days(page: Page) -> Json:
 
 
 def _days_area(rows: int, column: int = 0, columns: int = DAYS_WIDTH) -> Json:
-    """Some columns of the table of days, its header among its rows."""
+    """Return the GridRange of columns of the table of days, including its header."""
     start = DAYS_COLUMN + column
     return {
         "sheetId": SHEET_ID,
@@ -139,7 +138,7 @@ def _days_area(rows: int, column: int = 0, columns: int = DAYS_WIDTH) -> Json:
 
 
 def _header(names: Sequence[Cell], below: Sequence[Cell]) -> Json:
-    """Names of columns: to the right where numbers stand below, as those do."""
+    """Return a row of column names, aligned to the right above numbers."""
     row = _row(names, bold=True)
     for cell, first in zip(row["values"], below, strict=True):
         if not isinstance(first, str):
@@ -148,8 +147,8 @@ def _header(names: Sequence[Cell], below: Sequence[Cell]) -> Json:
 
 
 def _row(cells: Sequence[Cell], *, bold: bool = False) -> Json:
-    look = {"userEnteredFormat": _BOLD} if bold else {}
-    return {"values": [{**_cell(cell), **look} for cell in cells]}
+    style = {"userEnteredFormat": _BOLD} if bold else {}
+    return {"values": [{**_cell(cell), **style} for cell in cells]}
 
 
 def _cell(cell: Cell) -> Json:
@@ -161,14 +160,14 @@ def _cell(cell: Cell) -> Json:
 
 def _new_tab(title: str, days: int) -> list[Json]:
     grid = {"rowCount": GRID_ROWS, "columnCount": GRID_COLUMNS, "hideGridlines": True}
-    ours = {"sheetId": SHEET_ID, "startColumnIndex": 0, "endColumnIndex": OUR_COLUMNS}
-    warning = {"range": ours, "description": "Written over by each report.", "warningOnly": True}
+    columns = {"sheetId": SHEET_ID, "startColumnIndex": 0, "endColumnIndex": WRITTEN_COLUMNS}
+    warning = {"range": columns, "description": "Overwritten by each report.", "warningOnly": True}
     return [
         {"addSheet": {"properties": {"sheetId": SHEET_ID, "title": title, "gridProperties": grid}}},
         *(_wide(column, pixels) for column, pixels in WIDTHS_PIXELS.items()),
         *(
             {"addConditionalFormatRule": {"rule": rule, "index": index}}
-            for index, rule in enumerate([*_number_colours(), *_word_colours()])
+            for index, rule in enumerate([*_number_colours(), *_value_colours()])
         ),
         {"addProtectedRange": {"protectedRange": warning}},
         {"addChart": {"chart": _chart(days + 1)}},
@@ -181,24 +180,24 @@ def _wide(column: int, pixels: int) -> Json:
 
 
 def _number_colours() -> Iterator[Json]:
-    """A number of rows in a state has the colour of that state wherever it is not zero."""
+    """Yield rules that colour a number of rows in a state, unless it is zero, like that state."""
     for column, state in enumerate(State, start=1):
         yield _colour(column, {"type": "NUMBER_GREATER", "values": [{"userEnteredValue": "0"}]}, STATUS[state])
 
 
-def _word_colours() -> Iterator[Json]:
-    for word, status in _WORDS.items():
-        yield _colour(1, {"type": "TEXT_EQ", "values": [{"userEnteredValue": word}]}, status)
+def _value_colours() -> Iterator[Json]:
+    for value, status in _STATUS_OF_VALUE.items():
+        yield _colour(1, {"type": "TEXT_EQ", "values": [{"userEnteredValue": value}]}, status)
 
 
 def _colour(column: int, condition: Json, status: Status) -> Json:
     area = {"sheetId": SHEET_ID, "startColumnIndex": column, "endColumnIndex": column + 1}
-    look = {"backgroundColorStyle": {"rgbColor": dict(COLOURS[status])}}
-    return {"ranges": [area], "booleanRule": {"condition": condition, "format": look}}
+    style = {"backgroundColorStyle": {"rgbColor": dict(COLOURS[status])}}
+    return {"ranges": [area], "booleanRule": {"condition": condition, "format": style}}
 
 
 def _chart(rows: int) -> Json:
-    """Columns for videos, and a line for hours by an axis of its own, over the table of days."""
+    """Return a chart of the table of days: columns for videos, and a line with its own axis for hours."""
     series = [("LEFT_AXIS", "COLUMN"), ("RIGHT_AXIS", "LINE")]
     spec = {
         "chartType": "COMBO",
@@ -211,8 +210,8 @@ def _chart(rows: int) -> Json:
         ],
         "domains": [{"domain": _source(rows, 0)}],
         "series": [
-            {"series": _source(rows, at), "targetAxis": axis, "type": kind}
-            for at, (axis, kind) in enumerate(series, start=1)
+            {"series": _source(rows, column), "targetAxis": axis, "type": kind}
+            for column, (axis, kind) in enumerate(series, start=1)
         ],
     }
     anchor = {"sheetId": SHEET_ID, "rowIndex": 0, "columnIndex": DAYS_COLUMN}

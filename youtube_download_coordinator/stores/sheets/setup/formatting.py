@@ -1,7 +1,7 @@
-"""What makes a tab easy for people: frozen header, drop-down and colours for Status, notes, warnings before our own columns.
+"""The formatting of tabs for people: frozen header, drop-down and colours for Status, notes, warnings on the workers' columns.
 
-Nothing in here is needed by the store. What a person has done already (an own drop-down, own colours, a note) is kept: each
-function gives the requests for what is missing, and none when nothing is.
+The store does not need it. What a person has done already (another drop-down, other colours, a note) is kept: each function
+returns the requests for what is missing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import NamedTuple
 from youtube_download_coordinator.models import SHEET_COLUMNS, Status
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.api import Connection, Json
-from youtube_download_coordinator.stores.sheets.layout import Layout, Tab, letters, quoted, token_of
+from youtube_download_coordinator.stores.sheets.batch_token import token_of
+from youtube_download_coordinator.stores.sheets.layout import Layout, Tab, letters, quoted
 
 LEASE_WIDTH_PIXELS = 40
 _GREY = {"red": 0.6, "green": 0.6, "blue": 0.6}
@@ -49,13 +50,13 @@ _NOTES: Mapping[str, Mapping[str, str]] = {
         "Slot": "The workers' own: do not edit. Rows that you typed in are taken in by way of this column.",
     },
 }
-_OWN = {"control": ("Lease", "Slot")}
-"""The columns that nobody but the workers should edit, where they are not Lease and Shown."""
+_WORKERS_COLUMNS = {"control": ("Lease", "Slot")}
+"""The columns that only workers should edit, of tabs where they are not Lease and Shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class TabFormatting:
-    """How a tab looks now."""
+    """The present formatting of a tab."""
 
     tab: Tab
     frozen_rows: int
@@ -63,42 +64,41 @@ class TabFormatting:
     """Of the header's cells."""
     first_rule: Json
     last_rule: Json
-    """What the first and the last cell of Status let in; nothing where a person may type anything."""
+    """Of the first and the last cell of Status; empty if any text may be typed."""
     colours: Sequence[Json]
     protections: Sequence[Json]
 
     def note(self, column: str) -> str:
-        at = self.tab.column(column)
-        return self.notes[at] if at < len(self.notes) else ""
+        index = self.tab.column(column)
+        return self.notes[index] if index < len(self.notes) else ""
 
 
 class Step(NamedTuple):
-    """Something that is done to a tab."""
+    """A change of a tab, as people are told about it."""
 
     what: str
     requests: list[Json]
 
 
 def read_formatting(connection: Connection, layout: Layout) -> tuple[str, list[TabFormatting]]:
-    """The token, and how every tab looked when it was the token; one request."""
-    ranges = [area for tab in layout.tabs.values() for area in _notes_for(tab)]
+    """Return the token, and the formatting of every tab at that time. One request."""
+    ranges = [area for tab in layout.tabs.values() for area in _areas(tab)]
     cells = "data(startRow,rowData.values(note,dataValidation))"
     fields = f"namedRanges,sheets(properties(sheetId,gridProperties),conditionalFormats,protectedRanges,{cells})"
-    found = connection.properties(fields, ranges)
-    sheets = {sheet["properties"].get("sheetId", 0): sheet for sheet in found.get("sheets", [])}
-    return token_of(found), [
-        _dress(tab, sheets[tab.sheet_id]) for tab in layout.tabs.values() if tab.sheet_id in sheets
-    ]
+    spreadsheet = connection.properties(fields, ranges)
+    sheets = {sheet["properties"].get("sheetId", 0): sheet for sheet in spreadsheet.get("sheets", [])}
+    tabs = [tab for tab in layout.tabs.values() if tab.sheet_id in sheets]
+    return token_of(spreadsheet), [_formatting(tab, sheets[tab.sheet_id]) for tab in tabs]
 
 
-def _notes_for(tab: Tab) -> Iterator[str]:
-    """The header and the line below it, and the last cell of Status."""
+def _areas(tab: Tab) -> Iterator[str]:
+    """Yield the A1 notation of the header with the line below it, and of the last cell of Status."""
     yield f"{quoted(tab.title)}!1:2"
     if "Status" in tab.header:
         yield f"{quoted(tab.title)}!{letters(tab.column('Status'))}{tab.grid_rows}"
 
 
-def _dress(tab: Tab, sheet: Json) -> TabFormatting:
+def _formatting(tab: Tab, sheet: Json) -> TabFormatting:
     blocks = [[row.get("values", []) for row in block.get("rowData", [])] for block in sheet.get("data", [])]
     header, first = [*blocks[0], [], []][:2] if blocks else ([], [])
     last = blocks[1][0] if len(blocks) > 1 and blocks[1] else []
@@ -114,34 +114,38 @@ def _dress(tab: Tab, sheet: Json) -> TabFormatting:
     )
 
 
-def steps(dress: TabFormatting) -> list[Step]:
-    """What is missing on a tab."""
+def steps(formatting: TabFormatting) -> list[Step]:
+    """Return the changes that a tab lacks."""
     wanted = [
-        Step("froze the header", _freeze(dress)),
-        Step("made a drop-down for Status", _drop_down(dress)),
-        Step("coloured Status", _colours(dress)),
-        Step("made the workers' own columns narrow and grey", _grey(dress)),
-        Step("wrote notes", _notes(dress)),
-        Step("put warnings before the header and the workers' own columns", _protections(dress)),
+        Step("froze the header", _freeze(formatting)),
+        Step("made a drop-down for Status", _drop_down(formatting)),
+        Step("coloured Status", _colours(formatting)),
+        Step("made the workers' own columns narrow and grey", _grey(formatting)),
+        Step("wrote notes", _notes(formatting)),
+        Step("put warnings before the header and the workers' own columns", _protections(formatting)),
     ]
     return [step for step in wanted if step.requests]
 
 
-def _freeze(dress: TabFormatting) -> list[Json]:
-    if dress.frozen_rows:
+def _freeze(formatting: TabFormatting) -> list[Json]:
+    if formatting.frozen_rows:
         return []
-    properties = {"sheetId": dress.tab.sheet_id, "gridProperties": {"frozenRowCount": 1}}
+    properties = {"sheetId": formatting.tab.sheet_id, "gridProperties": {"frozenRowCount": 1}}
     return [{"updateSheetProperties": {"properties": properties, "fields": "gridProperties.frozenRowCount"}}]
 
 
-def _drop_down(dress: TabFormatting) -> list[Json]:
-    """A list to choose from that lets other text in too; extended to the end when the tab has grown."""
-    if "Status" not in dress.tab.header or dress.last_rule or (dress.first_rule and not _is_ours(dress.first_rule)):
+def _drop_down(formatting: TabFormatting) -> list[Json]:
+    """Make a list to choose from, which also accepts other text. Extend it to the end if the tab has grown."""
+    if (
+        "Status" not in formatting.tab.header
+        or formatting.last_rule
+        or (formatting.first_rule and not _is_ours(formatting.first_rule))
+    ):
         return []
-    note = _DEAD_STATUS if dress.tab.name == DEAD_LETTERS.name else _STATUS
+    note = _DEAD_STATUS if formatting.tab.name == DEAD_LETTERS.name else _STATUS
     condition = {"type": "ONE_OF_LIST", "values": [{"userEnteredValue": status.value} for status in Status]}
     rule = {"condition": condition, "inputMessage": note, "strict": False, "showCustomUi": True}
-    return [{"setDataValidation": {"range": dress.tab.area("Status"), "rule": rule}}]
+    return [{"setDataValidation": {"range": formatting.tab.area("Status"), "rule": rule}}]
 
 
 def _is_ours(rule: Json) -> bool:
@@ -149,12 +153,19 @@ def _is_ours(rule: Json) -> bool:
     return values == [status.value for status in Status]
 
 
-def _colours(dress: TabFormatting) -> list[Json]:
-    if "Status" not in dress.tab.header:
+def _colours(formatting: TabFormatting) -> list[Json]:
+    if "Status" not in formatting.tab.header:
         return []
-    missing = [status for status in Status if not any(_is_about(rule, status, dress.tab) for rule in dress.colours)]
+    missing = [
+        status for status in Status if not any(_is_about(rule, status, formatting.tab) for rule in formatting.colours)
+    ]
     return [
-        {"addConditionalFormatRule": {"rule": _colour(dress.tab, status), "index": len(dress.colours) + index}}
+        {
+            "addConditionalFormatRule": {
+                "rule": _colour(formatting.tab, status),
+                "index": len(formatting.colours) + index,
+            }
+        }
         for index, status in enumerate(missing)
     ]
 
@@ -166,68 +177,76 @@ def _colour(tab: Tab, status: Status) -> Json:
 
 
 def _is_about(rule: Json, status: Status, tab: Tab) -> bool:
-    """Whether a rule colours that status, in a colour of ours or of a person's own."""
+    """Return whether a rule colours that status, in whatever colour."""
     condition = rule.get("booleanRule", {}).get("condition", {})
     values = [value.get("userEnteredValue") for value in condition.get("values", [])]
-    at = tab.column("Status")
-    columns = [(area.get("startColumnIndex", 0), area.get("endColumnIndex", at + 1)) for area in rule.get("ranges", [])]
+    index = tab.column("Status")
+    columns = [
+        (area.get("startColumnIndex", 0), area.get("endColumnIndex", index + 1)) for area in rule.get("ranges", [])
+    ]
     return (
         condition.get("type") == "TEXT_EQ"
         and values == [status.value]
-        and any(start <= at < end for start, end in columns)
+        and any(start <= index < end for start, end in columns)
     )
 
 
-def _own(tab: Tab) -> list[str]:
-    return [name for name in _OWN.get(tab.name, SHEET_COLUMNS) if name in tab.header]
+def _workers_columns(tab: Tab) -> list[str]:
+    return [name for name in _WORKERS_COLUMNS.get(tab.name, SHEET_COLUMNS) if name in tab.header]
 
 
-def _grey(dress: TabFormatting) -> list[Json]:
-    """Once: a column with a note has been dressed, and a person may have made it wide since."""
-    return [request for name in _own(dress.tab) if not dress.note(name) for request in _grey_column(dress.tab, name)]
+def _grey(formatting: TabFormatting) -> list[Json]:
+    """Make columns narrow and grey once: if one has a note, a person may have made it wide since."""
+    return [
+        request
+        for name in _workers_columns(formatting.tab)
+        if not formatting.note(name)
+        for request in _grey_column(formatting.tab, name)
+    ]
 
 
 def _grey_column(tab: Tab, name: str) -> list[Json]:
-    at = tab.column(name)
-    columns = {"sheetId": tab.sheet_id, "dimension": "COLUMNS", "startIndex": at, "endIndex": at + 1}
+    index = tab.column(name)
+    columns = {"sheetId": tab.sheet_id, "dimension": "COLUMNS", "startIndex": index, "endIndex": index + 1}
     narrow = {"range": columns, "properties": {"pixelSize": LEASE_WIDTH_PIXELS}, "fields": "pixelSize"}
-    # As plain text, so that nothing that is put there is ever read as something else.
-    look = {
+    # As plain text, so that Sheets never converts the contents.
+    style = {
         "textFormat": {"foregroundColorStyle": {"rgbColor": _GREY}},
         "wrapStrategy": "CLIP",
         "numberFormat": {"type": "TEXT"},
     }
     fields = "userEnteredFormat(textFormat.foregroundColorStyle,wrapStrategy,numberFormat)"
-    grey = {"range": tab.area(name), "cell": {"userEnteredFormat": look}, "fields": fields}
+    grey = {"range": tab.area(name), "cell": {"userEnteredFormat": style}, "fields": fields}
     return [{"updateDimensionProperties": narrow}, {"repeatCell": grey}]
 
 
-def _notes(dress: TabFormatting) -> list[Json]:
-    """Where a person has not written another."""
-    missing = {name: text for name, text in _NOTES[dress.tab.name].items() if not dress.note(name)}
+def _notes(formatting: TabFormatting) -> list[Json]:
+    """Write notes, except where a person has written another."""
+    missing = {name: text for name, text in _NOTES[formatting.tab.name].items() if not formatting.note(name)}
     return [
-        {"repeatCell": {"range": dress.tab.area(name, 0), "cell": {"note": text}, "fields": "note"}}
+        {"repeatCell": {"range": formatting.tab.area(name, 0), "cell": {"note": text}, "fields": "note"}}
         for name, text in missing.items()
     ]
 
 
-def _protections(dress: TabFormatting) -> list[Json]:
-    """A question before an edit, no more: people stay masters of their sheet."""
-    tab = dress.tab
+def _protections(formatting: TabFormatting) -> list[Json]:
+    """Add warnings before an edit; nothing is locked."""
+    tab = formatting.tab
     header = {"sheetId": tab.sheet_id, "startRowIndex": 0, "endRowIndex": 1}
     wanted = {"Column names: workers find their columns by them.": header}
-    wanted |= {f"{name}: the workers' own, do not edit.": tab.area(name) for name in _own(tab)}
+    wanted |= {f"{name}: the workers' own, do not edit.": tab.area(name) for name in _workers_columns(tab)}
     return [
         {"addProtectedRange": {"protectedRange": {"range": area, "description": text, "warningOnly": True}}}
         for text, area in wanted.items()
         if not any(
-            each.get("description") == text or _covers(each.get("range", {}), area) for each in dress.protections
+            protection.get("description") == text or _covers(protection.get("range", {}), area)
+            for protection in formatting.protections
         )
     ]
 
 
 def _covers(outer: Json, inner: Json) -> bool:
-    """Whether every cell of a range is in another; no index is no bound."""
+    """Return whether every cell of a range is in another. A missing index means no bound."""
     endless = float("inf")
     return all(
         outer.get(f"start{side}Index", 0) <= inner.get(f"start{side}Index", 0)

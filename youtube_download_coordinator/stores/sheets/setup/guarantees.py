@@ -1,7 +1,7 @@
-"""What the claim rests on, proved on a scratch tab of the user's own spreadsheet.
+"""The guarantees that claiming relies on, tested on a temporary tab of the user's spreadsheet.
 
-Google documents each of these; whether they hold is asked of the very spreadsheet that is to be the queue. Where one does not, a
-line in Control says so, and no store starts on that spreadsheet until `ydc doctor` finds that all of them hold.
+Google documents each of them. They are tested on the spreadsheet that is to be the queue. If one does not hold, that is recorded
+in Control, and no store opens the spreadsheet until `ydc doctor` finds that all of them hold.
 """
 
 from __future__ import annotations
@@ -25,18 +25,23 @@ from youtube_download_coordinator.stores.sheets.layout import (
     text_cell,
 )
 from youtube_download_coordinator.stores.sheets.setup.scratch_tab import ScratchTab, scratch_tab
-from youtube_download_coordinator.stores.sheets.spreadsheet import control_line, find_replace
+from youtube_download_coordinator.stores.sheets.spreadsheet import (
+    append_lines,
+    control_line,
+    find_replace,
+    replaced_cells,
+)
 from youtube_download_coordinator.text import format_utc
 
 RIVALS = 8
 RACES = 2
 
-STRANGE = "v7.1 pending try 0 for url:https://a.example/?x=*&y=(1+1)[2]^${3}~ because a|b? #k3f9a2c1"
-STAYS = "v7.2 done try 0 for url:https://a.example/?x=* result =1+1 $1 \\1 & 'x' \"é\" 😀 1/2 TRUE 1E5 #p0c2zzd4"
+SPECIAL = "v7.1 pending try 0 for url:https://a.example/?x=*&y=(1+1)[2]^${3}~ because a|b? #k3f9a2c1"
+REPLACEMENT = "v7.2 done try 0 for url:https://a.example/?x=* result =1+1 $1 \\1 & 'x' \"é\" 😀 1/2 TRUE 1E5 #p0c2zzd4"
 
 
 class Broken(Exception):
-    """A guarantee does not hold; the message says what happened instead."""
+    """A guarantee does not hold. The message says what happened instead."""
 
 
 class ProofResult(Enum):
@@ -46,7 +51,7 @@ class ProofResult(Enum):
 
 
 class Proof(NamedTuple):
-    """What came of one guarantee."""
+    """The result of testing one guarantee."""
 
     name: str
     promise: str
@@ -55,7 +60,7 @@ class Proof(NamedTuple):
 
 
 class Guarantee(NamedTuple):
-    """`name` stands in Control when it does not hold."""
+    """A guarantee. Control shows its `name` when it does not hold."""
 
     name: str
     promise: str
@@ -63,7 +68,7 @@ class Guarantee(NamedTuple):
 
 
 def prove_all(connection: Connection) -> list[Proof]:
-    """Try every guarantee on a tab that is removed again, whatever happens."""
+    """Test every guarantee on a temporary tab, which is always removed again."""
     with scratch_tab(connection) as scratch:
         return [_prove(guarantee, scratch) for guarantee in ALL]
 
@@ -81,69 +86,69 @@ def _prove(guarantee: Guarantee, scratch: ScratchTab) -> Proof:
     return Proof(name, promise, ProofResult.HOLDS)
 
 
-def _insist(holds: bool, otherwise: str) -> None:
+def _require(holds: bool, problem: str) -> None:
     if not holds:
-        raise Broken(otherwise)
+        raise Broken(problem)
 
 
 # --- the proofs ------------------------------------------------------------------------------------------------------
 
 
 def one_winner(scratch: ScratchTab) -> None:
-    """Rivals swap the same word in the same instant."""
+    """Let rivals swap the same lease at the same time."""
     for race in range(RACES):
-        word = f"v1.{race} pending #{scratch.nonce}"
-        scratch.put([word])
-        counts = _race(scratch, word, [f"v1.{race} held by {rival} #{scratch.nonce}" for rival in range(RIVALS)])
-        winners = [word for word, count in counts.items() if count]
-        _insist(len(winners) == 1, f"of {RIVALS} rivals {len(winners)} were told that they had won")
-        _insist(scratch.texts(0) == winners, f"the cell holds {scratch.texts(0)} and not the winner's word")
+        lease = f"v1.{race} pending #{scratch.nonce}"
+        scratch.put([lease])
+        counts = _race(scratch, lease, [f"v1.{race} held by {rival} #{scratch.nonce}" for rival in range(RIVALS)])
+        winners = [new_lease for new_lease, count in counts.items() if count]
+        _require(len(winners) == 1, f"of {RIVALS} rivals {len(winners)} won")
+        _require(scratch.texts(0) == winners, f"the cell contains {scratch.texts(0)} and not the winner's lease")
 
 
-def _race(scratch: ScratchTab, word: str, new_words: Sequence[str]) -> Mapping[str, int]:
-    """How many cells each rival was told to have changed."""
-    start = threading.Barrier(len(new_words))
+def _race(scratch: ScratchTab, lease: str, new_leases: Sequence[str]) -> Mapping[str, int]:
+    """Swap one lease for several at the same time. Return how many cells each has changed, as Google reports it."""
+    start = threading.Barrier(len(new_leases))
 
-    def swap(new_word: str) -> int:
-        with closing(scratch.connection.another()) as own:
+    def swap(new_lease: str) -> int:
+        with closing(scratch.connection.another()) as connection:
             start.wait()
-            return _occurrences(own.write([find_replace(word, new_word, scratch.area(0))]))
+            return _replaced(connection.write([find_replace(lease, new_lease, scratch.area(0))]))
 
-    with ThreadPoolExecutor(len(new_words)) as rivals:
-        return dict(zip(new_words, rivals.map(swap, new_words), strict=True))
+    with ThreadPoolExecutor(len(new_leases)) as rivals:
+        return dict(zip(new_leases, rivals.map(swap, new_leases), strict=True))
 
 
 def all_or_nothing(scratch: ScratchTab) -> None:
     beyond = {"sheetId": scratch.sheet_id, "rowIndex": 10**6, "columnIndex": 0}
     bad = {"updateCells": {"start": beyond, "rows": [{"values": [text_cell("x")]}], "fields": "userEnteredValue"}}
-    _must_refuse(scratch, bad, "a request that is not valid")
+    _require_refusal(scratch, bad, "a request that is not valid")
 
 
-def _must_refuse(scratch: ScratchTab, bad: Json, what: str) -> None:
-    """Changes with a bad request behind them: Google says no, and nothing has changed."""
+def _require_refusal(scratch: ScratchTab, bad: Json, what: str) -> None:
+    """Send changes with a bad request after them. Raises Broken unless Google refuses all of them."""
     scratch.put(["v1.0 pending", "v2.0 pending"], ["", ""])
     cell = {"sheetId": scratch.sheet_id, "rowIndex": 2, "columnIndex": 1}
     write = {"updateCells": {"start": cell, "rows": [{"values": [text_cell("x")]}], "fields": "userEnteredValue"}}
     try:
         scratch.write([find_replace("v1.0 pending", "v1.1 held", scratch.area(0)), write, bad])
     except Refused:
-        seen = scratch.texts(0) + scratch.texts(1)
-        _insist(seen == ["v1.0 pending", "v2.0 pending"], f"a batch with {what} was refused, and part of it applied")
+        texts = scratch.texts(0) + scratch.texts(1)
+        _require(texts == ["v1.0 pending", "v2.0 pending"], f"a batch with {what} was refused, and part of it applied")
     else:
         raise Broken(f"a batch with {what} was accepted")
 
 
 def tokens(scratch: ScratchTab) -> None:
-    """The ID of a named range as the token: who comes second is refused."""
+    """Use the ID of a named range as a token: the second batch is refused."""
     scratch.write([scratch.add_range("1")])
-    _must_refuse(scratch, scratch.add_range("1"), "a named range whose ID is there already")
-    _must_refuse(scratch, scratch.delete_range("9"), "the deletion of a named range that is not there")
+    _require_refusal(scratch, scratch.add_range("1"), "a named range whose ID exists already")
+    _require_refusal(scratch, scratch.delete_range("9"), "the deletion of a named range that does not exist")
     scratch.write([scratch.delete_range("1"), scratch.add_range("2")])
-    _must_refuse(scratch, scratch.delete_range("1"), "a token that somebody else has taken")
+    _require_refusal(scratch, scratch.delete_range("1"), "a token that somebody else has taken")
 
 
 def sees_what_is_hidden(scratch: ScratchTab) -> None:
-    """A swap finds its word in a hidden column, also in a line that a filter hides."""
+    """Swap leases in a hidden column, one of them on a line that a filter hides."""
     scratch.put(["shown", "hidden"], ["v1.0 pending", "v2.0 pending"])
     try:
         scratch.hide(column=1, lines_with="hidden")
@@ -155,13 +160,13 @@ def sees_what_is_hidden(scratch: ScratchTab) -> None:
         )
     finally:
         scratch.show()
-    _insist(_occurrences(answer, 0) == 1, "a word in a hidden column was not found")
-    _insist(_occurrences(answer, 1) == 1, "a word in a line that a filter hides was not found")
-    _insist(scratch.texts(1) == ["v1.1 held", "v2.1 held"], f"the cells hold {scratch.texts(1)}")
+    _require(_replaced(answer, 0) == 1, "a lease in a hidden column was not found")
+    _require(_replaced(answer, 1) == 1, "a lease on a line that a filter hides was not found")
+    _require(scratch.texts(1) == ["v1.1 held", "v2.1 held"], f"the cells contain {scratch.texts(1)}")
 
 
 def checks_one_cell(scratch: ScratchTab) -> None:
-    """A swap of a single cell checks what is in it, and touches no other."""
+    """Swap in a single cell: its content is compared, and no other cell is changed."""
     scratch.put(["v1.0 pending", "v2.0 pending", "v1.0 pending"])
     answer = scratch.write(
         [
@@ -169,36 +174,36 @@ def checks_one_cell(scratch: ScratchTab) -> None:
             find_replace("v1.0 pending", "v9.0 error", scratch.area(0, 1)),
         ]
     )
-    _insist(_occurrences(answer, 0) == 0, "a word was found in a cell that holds another")
+    _require(_replaced(answer, 0) == 0, "a lease was found in a cell that contains another")
     expected = ["v9.0 error", "v2.0 pending", "v1.0 pending"]
-    _insist(scratch.texts(0) == expected, f"the cells hold {scratch.texts(0)}")
+    _require(scratch.texts(0) == expected, f"the cells contain {scratch.texts(0)}")
 
 
 def text_stays(scratch: ScratchTab) -> None:
-    """Exactly the word is found, and what takes its place is the text that was given."""
-    decoys = [STRANGE.upper(), f"{STRANGE}0", STRANGE[:-1]]
-    scratch.put([STRANGE, *decoys])
-    answer = scratch.write([find_replace(STRANGE, STAYS, scratch.area(0))])
+    """Swap a text with special characters: only the exact text is found, and the new one is stored as it is."""
+    decoys = [SPECIAL.upper(), f"{SPECIAL}0", SPECIAL[:-1]]
+    scratch.put([SPECIAL, *decoys])
+    answer = scratch.write([find_replace(SPECIAL, REPLACEMENT, scratch.area(0))])
     stored = scratch.texts(0)
-    _insist(_occurrences(answer) == 1, f"{_occurrences(answer)} cells were taken for the one with the word")
-    _insist(stored[0] == STAYS, f"{STAYS!r} became {stored[0]!r}")
-    _insist(stored[1:] == decoys, f"other cells were changed: {stored[1:]}")
+    _require(_replaced(answer) == 1, f"{_replaced(answer)} cells were taken for the one with the lease")
+    _require(stored[0] == REPLACEMENT, f"{REPLACEMENT!r} became {stored[0]!r}")
+    _require(stored[1:] == decoys, f"other cells were changed: {stored[1:]}")
 
 
 def says_what_happened(scratch: ScratchTab) -> None:
-    """An answer counts what each swap changed, and shows cells as they are behind the batch."""
+    """Check that an answer counts the cells that each swap changed, and shows the cells as they are after the batch."""
     scratch.put(["v1.0 pending", "v1.0 pending", "v2.0 pending"])
     swaps = [find_replace(f"v{number}.0 pending", f"v{number}.1 held", scratch.area(0)) for number in (1, 3)]
     answer = scratch.write(swaps, show=[scratch.a1(0)])
-    counts = [_occurrences(answer, index) for index in range(2)]
-    _insist(counts == [2, 0], f"swaps of two cells and of none were counted as {counts}")
+    counts = [_replaced(answer, index) for index in range(2)]
+    _require(counts == [2, 0], f"swaps of two cells and of none were counted as {counts}")
     shown = scratch.read_cells(answer.get("updatedSpreadsheet", {}))
-    _insist(shown == ["v1.1 held", "v1.1 held", "v2.0 pending"], f"the answer shows {shown}")
+    _require(shown == ["v1.1 held", "v1.1 held", "v2.0 pending"], f"the answer shows {shown}")
 
 
-def _occurrences(answer: Json, index: int = 0) -> int:
+def _replaced(answer: Json, index: int = 0) -> int:
     replies = answer.get("replies", [])
-    return int(replies[index].get("findReplace", {}).get("occurrencesChanged", 0)) if index < len(replies) else 0
+    return replaced_cells(replies[index]) if index < len(replies) else 0
 
 
 ALL = (
@@ -216,44 +221,43 @@ ALL = (
 
 
 def keep(connection: Connection, layout: Layout, proofs: Sequence[Proof]) -> None:
-    """Write into Control what was found, so that every machine sees it. What could not be tried changes nothing."""
+    """Record the results in Control, where every machine sees them. A guarantee that could not be tested changes nothing."""
     failed = [proof.name for proof in proofs if proof.outcome is ProofResult.FAILS]
     if not failed and any(proof.outcome is ProofResult.UNTRIED for proof in proofs):
         return
     control = layout.tabs.get("control")
     if control is None and not failed:
-        return  # nothing to take back
-    moment = format_utc(connection.now().replace(microsecond=0))
+        return  # no earlier result to replace
+    now = format_utc(connection.now().replace(microsecond=0))
     values = {
         "Name": GUARANTEES,
         "Value": f"failed: {', '.join(failed)}" if failed else "ok",
-        "Reason": f"ydc doctor, {moment}, on {connection.spreadsheet_id}",
+        "Reason": f"ydc doctor, {now}, on {connection.spreadsheet_id}",
     }
     connection.write(_new_control(connection, values) if control is None else _line(connection, control, values))
 
 
 def _new_control(connection: Connection, values: Mapping[str, str]) -> list[Json]:
-    sheet_id = connection.outside.randomness.randrange(1, 2**31 - 1)
+    sheet_id = connection.environment.randomness.randrange(1, 2**31 - 1)
     line = {"values": [text_cell(values.get(name, "")) for name in COLUMNS["control"]]}
     return [
         *new_tab("control", "Control", sheet_id),
-        {"appendCells": {"sheetId": sheet_id, "rows": [line], "fields": "userEnteredValue"}},
+        append_lines(sheet_id, [line]),
     ]
 
 
 def _line(connection: Connection, control: Tab, values: Mapping[str, str]) -> list[Json]:
-    """In the place of the line that is there; else a new one."""
+    """Return the requests that replace the line of the guarantees, or add it."""
     if control.missing:
         raise StoreError(
             f"the tab {control.title!r} lacks {', '.join(control.missing)}: run `ydc init`, then this again"
         )
     (rows,) = connection.values([quoted(control.title)])
     name = control.column("Name")
-    places = [at for at, row in enumerate(rows) if at and row[name : name + 1] == [GUARANTEES]]
-    if not places:
-        line = control_line(control, values)
-        return [{"appendCells": {"sheetId": control.sheet_id, "rows": [line], "fields": "userEnteredValue"}}]
-    return [_cell(control, at, column, values[column]) for at in places for column in ("Value", "Reason")]
+    lines = [position for position, row in enumerate(rows) if position and row[name : name + 1] == [GUARANTEES]]
+    if not lines:
+        return [append_lines(control.sheet_id, [control_line(control, values)])]
+    return [_cell(control, position, column, values[column]) for position in lines for column in ("Value", "Reason")]
 
 
 def _cell(control: Tab, row: int, column: str, text: str) -> Json:

@@ -1,4 +1,4 @@
-"""A tab of its own in the user's spreadsheet, to try things on: made, used, and removed again whatever happens."""
+"""A temporary tab in the user's spreadsheet, for tests: it is always removed again."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from youtube_download_coordinator.stores.sheets.layout import letters, quoted, t
 log = logging.getLogger(__name__)
 
 ROWS, COLUMNS = 20, 4
-LEFT_BEHIND = timedelta(hours=1)
-"""A scratch tab that is older was left by a process that was killed, and is removed by the next one."""
+LEFTOVER_AGE = timedelta(hours=1)
+"""An older scratch tab was left by a process that was killed. The next process removes it."""
 REMOVALS = 3
 _TITLE = re.compile(r"ydc doctor (?P<made>\d{4}-\d\d-\d\dT\d{6}) (?P<nonce>[0-9a-f]{8})")
 _MADE = "%Y-%m-%dT%H%M%S"
@@ -26,10 +26,10 @@ _MADE = "%Y-%m-%dT%H%M%S"
 
 @contextmanager
 def scratch_tab(connection: Connection) -> Iterator[ScratchTab]:
-    """A scratch tab that is removed at the end, with its named ranges. Raises StoreError when that is not possible."""
+    """Make a scratch tab, and remove it at the end with its named ranges. Raises StoreError when that is not possible."""
     scratch = ScratchTab(connection)
     try:
-        _remove(connection, lambda title: _is_left_behind(title, connection.now()))
+        _remove(connection, lambda title: _is_leftover(title, connection.now()))
         grid = {"rowCount": ROWS, "columnCount": COLUMNS}
         sheet = {"sheetId": scratch.sheet_id, "title": scratch.title, "gridProperties": grid}
         connection.write([{"addSheet": {"properties": sheet}}])
@@ -39,26 +39,26 @@ def scratch_tab(connection: Connection) -> Iterator[ScratchTab]:
 
 
 class ScratchTab:
-    """The tab: its lines are counted from 1, below a header that stays empty; its columns from 0."""
+    """A scratch tab. Its lines are counted from 1, below a header that stays empty, and its columns from 0."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.nonce = f"{connection.outside.randomness.getrandbits(32):08x}"
-        self.sheet_id = connection.outside.randomness.randrange(1, 2**31 - 1)
+        self.nonce = f"{connection.environment.randomness.getrandbits(32):08x}"
+        self.sheet_id = connection.environment.randomness.randrange(1, 2**31 - 1)
         self.title = f"ydc doctor {connection.now():{_MADE}} {self.nonce}"
 
     def write(self, changes: Sequence[Json], *, show: Sequence[str] = ()) -> Json:
         return self.connection.write(changes, show=show)
 
     def put(self, *columns: Sequence[str]) -> None:
-        """Make these the contents of the tab, and nothing else."""
+        """Replace the contents of the tab."""
         lines = [[], *zip_longest(*columns, fillvalue="")]
         rows = [{"values": [text_cell(text) for text in line]} for line in lines]
-        everything = {"sheetId": self.sheet_id}
-        self.write([{"updateCells": {"range": everything, "rows": rows, "fields": "userEnteredValue"}}])
+        whole_tab = {"sheetId": self.sheet_id}
+        self.write([{"updateCells": {"range": whole_tab, "rows": rows, "fields": "userEnteredValue"}}])
 
     def area(self, column: int, line: int | None = None) -> Json:
-        """A GridRange: a column, or one cell of it."""
+        """Return a GridRange: a column, or one cell of it."""
         rows = {"startRowIndex": 1} if line is None else {"startRowIndex": line, "endRowIndex": line + 1}
         return {"sheetId": self.sheet_id, "startColumnIndex": column, "endColumnIndex": column + 1, **rows}
 
@@ -66,40 +66,40 @@ class ScratchTab:
         return f"{quoted(self.title)}!{letters(column)}2:{letters(column)}"
 
     def texts(self, column: int) -> list[str]:
-        """A column without its empty end, as it is stored: what is no text is shown as Google's JSON of it."""
+        """Return the stored cells of a column, without empty ones at its end. A cell that is not text is Google's JSON."""
         fields = "sheets(properties.sheetId,data(startRow,rowData.values.userEnteredValue))"
         return self.read_cells(self.connection.properties(fields, [self.a1(column)]))
 
     def read_cells(self, spreadsheet: Json) -> list[str]:
-        """The first column that an answer shows of the tab."""
+        """Return the first column that an answer shows of the tab."""
         sheets = spreadsheet.get("sheets", [])
-        mine = [sheet for sheet in sheets if sheet.get("properties", {}).get("sheetId") == self.sheet_id]
-        rows = [row for sheet in mine for block in sheet.get("data", []) for row in block.get("rowData", [])]
+        shown = [sheet for sheet in sheets if sheet.get("properties", {}).get("sheetId") == self.sheet_id]
+        rows = [row for sheet in shown for block in sheet.get("data", []) for row in block.get("rowData", [])]
         texts = [_text((row.get("values") or [{}])[0].get("userEnteredValue", {})) for row in rows]
         while texts and not texts[-1]:
             texts.pop()
         return texts
 
     def hide(self, *, column: int, lines_with: str) -> None:
-        """Hide a column, and filter away the lines with that text in the first one. Raises StoreError when Google does not."""
+        """Hide a column, and filter out lines by their text in the first one. Raises StoreError if Google does not hide them."""
         columns = {"sheetId": self.sheet_id, "dimension": "COLUMNS", "startIndex": column, "endIndex": column + 1}
         spec = {"columnIndex": 0, "filterCriteria": {"hiddenValues": [lines_with]}}
-        kept = {"range": {"sheetId": self.sheet_id}, "filterSpecs": [spec]}
+        basic_filter = {"range": {"sheetId": self.sheet_id}, "filterSpecs": [spec]}
         hidden = {"range": columns, "properties": {"hiddenByUser": True}, "fields": "hiddenByUser"}
-        self.write([{"updateDimensionProperties": hidden}, {"setBasicFilter": {"filter": kept}}])
+        self.write([{"updateDimensionProperties": hidden}, {"setBasicFilter": {"filter": basic_filter}}])
         fields = "sheets(data(rowMetadata.hiddenByFilter,columnMetadata.hiddenByUser))"
-        seen = json.dumps(self.connection.properties(fields, [quoted(self.title)]))
-        if "hiddenByFilter" not in seen or "hiddenByUser" not in seen:
-            raise StoreError("it could not be tried: Google did not hide what it was asked to hide")
+        metadata = json.dumps(self.connection.properties(fields, [quoted(self.title)]))
+        if "hiddenByFilter" not in metadata or "hiddenByUser" not in metadata:
+            raise StoreError("it could not be tested: Google did not hide the column and the lines")
 
     def show(self) -> None:
-        """Take the filter away."""
+        """Remove the filter."""
         self.write([{"clearBasicFilter": {"sheetId": self.sheet_id}}])
 
     def add_range(self, name: str) -> Json:
-        """The request that adds a named range; two of the same name have one ID and differ in what people see."""
-        shown = f"ydc_doctor_{self.nonce}_{self.connection.outside.randomness.getrandbits(32):08x}"
-        named = {"namedRangeId": self._range_id(name), "name": shown, "range": {"sheetId": self.sheet_id}}
+        """Return the request that adds a named range. Two of the same `name` have one ID and different displayed names."""
+        displayed = f"ydc_doctor_{self.nonce}_{self.connection.environment.randomness.getrandbits(32):08x}"
+        named = {"namedRangeId": self._range_id(name), "name": displayed, "range": {"sheetId": self.sheet_id}}
         return {"addNamedRange": {"namedRange": named}}
 
     def delete_range(self, name: str) -> Json:
@@ -109,7 +109,7 @@ class ScratchTab:
         return f"ydc-doctor-{self.nonce}-{name}"
 
     def remove(self) -> None:
-        """Remove the tab and its named ranges. Raises StoreError that says how to do it by hand."""
+        """Remove the tab and its named ranges. Raises StoreError when that is not possible."""
         for round_number in range(REMOVALS):
             try:
                 _remove(self.connection, lambda title: title == self.title)
@@ -122,22 +122,25 @@ class ScratchTab:
         raise StoreError(f"the tab {self.title!r} could not be removed ({problem}): delete it by hand") from problem
 
 
-def _remove(connection: Connection, is_to_go: Callable[[str], bool]) -> None:
-    """Remove scratch tabs by title; their named ranges first, which could not be deleted without their tab."""
-    found = connection.properties("namedRanges.namedRangeId,sheets.properties(sheetId,title)")
-    titles = {sheet["properties"]["title"]: sheet["properties"].get("sheetId", 0) for sheet in found.get("sheets", [])}
-    gone = {title: sheet_id for title, sheet_id in titles.items() if _TITLE.fullmatch(title) and is_to_go(title)}
-    nonces = tuple(f"ydc-doctor-{title[-8:]}-" for title in gone)
-    ranges = [each["namedRangeId"] for each in found.get("namedRanges", []) if each["namedRangeId"].startswith(nonces)]
-    requests: list[Json] = [{"deleteNamedRange": {"namedRangeId": each}} for each in ranges]
-    requests += [{"deleteSheet": {"sheetId": sheet_id}} for sheet_id in gone.values()]
+def _remove(connection: Connection, is_unwanted: Callable[[str], bool]) -> None:
+    """Remove scratch tabs by title. Their named ranges go first: without their tab they could not be deleted."""
+    spreadsheet = connection.properties("namedRanges.namedRangeId,sheets.properties(sheetId,title)")
+    properties = (sheet["properties"] for sheet in spreadsheet.get("sheets", []))
+    tabs = {tab["title"]: tab.get("sheetId", 0) for tab in properties}
+    removed = {title: sheet_id for title, sheet_id in tabs.items() if _TITLE.fullmatch(title) and is_unwanted(title)}
+    prefixes = tuple(f"ydc-doctor-{title[-8:]}-" for title in removed)
+    range_ids = [named_range["namedRangeId"] for named_range in spreadsheet.get("namedRanges", [])]
+    requests: list[Json] = [
+        {"deleteNamedRange": {"namedRangeId": range_id}} for range_id in range_ids if range_id.startswith(prefixes)
+    ]
+    requests += [{"deleteSheet": {"sheetId": sheet_id}} for sheet_id in removed.values()]
     if requests:
         connection.write(requests)
 
 
-def _is_left_behind(title: str, now: datetime) -> bool:
+def _is_leftover(title: str, now: datetime) -> bool:
     match = _TITLE.fullmatch(title)
-    return match is not None and now - datetime.strptime(match["made"], _MADE).replace(tzinfo=UTC) > LEFT_BEHIND
+    return match is not None and now - datetime.strptime(match["made"], _MADE).replace(tzinfo=UTC) > LEFTOVER_AGE
 
 
 def _text(value: Json) -> str:

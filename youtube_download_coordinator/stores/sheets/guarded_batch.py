@@ -1,0 +1,272 @@
+"""Guarded batches: changes of rows (adding, moving, adopting) under an optimistic lock, the token (batch_token.py).
+
+A batch is built from a row index, which is read *after* the token: if nobody takes the token until the batch arrives, what the
+index says about keys and IDs is still true.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import NamedTuple
+
+from youtube_download_coordinator.errors import BadUrl, StoreError
+from youtube_download_coordinator.models import DUPLICATE
+from youtube_download_coordinator.stores.sheets.api import AnswerLost, Json, Refused, SpreadsheetFull
+from youtube_download_coordinator.stores.sheets.batch_token import (
+    advance_token,
+    next_token,
+    next_token_name,
+    token_name_of,
+    token_of,
+)
+from youtube_download_coordinator.stores.sheets.cells import whole_number
+from youtube_download_coordinator.stores.sheets.layout import (
+    CONTROL,
+    Layout,
+    new_columns,
+    read_layout,
+    with_used_columns,
+)
+from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, decode_lease
+from youtube_download_coordinator.stores.sheets.spreadsheet import (
+    DATA_TABS,
+    GROUPS,
+    Spreadsheet,
+    append_lines,
+    control_line,
+    find_replace,
+)
+
+log = logging.getLogger(__name__)
+
+GUARDED_BATCH_ROUNDS = 20
+"""How often a batch is built again because another process took the token first."""
+REFUSALS_MAX = 3
+"""How often Google may refuse a batch although nobody took the token: lines may be gone. More is a defect of this program."""
+ROW_INDEX_SECONDS = 30.0
+"""A row index may be used again for this long, if nobody takes the token."""
+IMPORTED_COLUMNS = ("ID", "RetryCount")
+"""Cells whose values are kept when a typed-in row is adopted."""
+IMPORTED_ID_MAX = 10_000_000
+"""No spreadsheet has more cells: a greater number in an ID cell does not count rows."""
+IMPORTED_TRIES_MAX = 1000
+
+
+class IndexEntry(NamedTuple):
+    """A row by its key. The nonce tells who inserted it."""
+
+    row_id: int
+    nonce: str
+
+
+class ImportedCells(NamedTuple):
+    """The cells of IMPORTED_COLUMNS on a line without a lease."""
+
+    row_id: int | None = None
+    tries: int = 0
+
+    @classmethod
+    def parse(cls, row_id: str, tries: str) -> ImportedCells:
+        number = whole_number(row_id)
+        is_id = number is not None and 0 < number <= IMPORTED_ID_MAX
+        return cls(number if is_id else None, min(whole_number(tries) or 0, IMPORTED_TRIES_MAX))
+
+
+@dataclass(slots=True)
+class RowIndex:
+    """The keys and IDs of all rows. It is valid as long as the token is the current one."""
+
+    token: str
+    layout: Layout
+    next_ids: dict[str, int]
+    """By group."""
+    keys: dict[str, dict[str, IndexEntry]]
+    """Every key, by group."""
+    slots: list[str]
+    """The contents that the Lease cells of the lines being adopted had before."""
+    numbers: dict[str, int]
+    """The numbers in Control."""
+    imported: Mapping[str, Mapping[int, ImportedCells]]
+    """By tab and line: the cells of the rows that are not adopted yet."""
+    unadopted_keys: Mapping[str, set[str]]
+    """Their keys, by group: they count as known when rows are inserted."""
+    read_at: float
+
+
+class NothingToDo(Exception):
+    """Raised while a guarded batch is built: no change is needed."""
+
+
+class GuardedBatches:
+    """Changes of rows on one spreadsheet, by this process."""
+
+    def __init__(self, spreadsheet: Spreadsheet) -> None:
+        self.spreadsheet = spreadsheet
+        self._index: RowIndex | None = None
+        self._token_name = ""
+        """Of the token that was read last."""
+
+    def run(self, build: Callable[[RowIndex], list[Json]], *, by_line: bool = True) -> Json:
+        """Send the requests that `build` makes from a row index, and build them again when another process was first.
+
+        Return Google's answer; an empty one if it was lost and the batch turned out to be applied. `build` may raise
+        NothingToDo. Raises StoreFull when the spreadsheet has no room.
+
+        `by_line`: the requests name lines, so the tabs are read after the token. Without it a recent index may be used.
+        """
+        index = self.read_index() if by_line else self._recent_index()
+        refusals = 0
+        for round_number in range(GUARDED_BATCH_ROUNDS):
+            requests, nonce = build(index), self.spreadsheet.nonce()
+            guard = advance_token(index.token, self.spreadsheet.tab(CONTROL).sheet_id, nonce)
+            self._index = None
+            try:
+                answer = self.spreadsheet.write([*guard, *requests])
+            except SpreadsheetFull:  # the token was the current one, so another round cannot help
+                raise
+            except (Refused, AnswerLost) as error:
+                # Refused: another process was first, or a line is gone. Lost: it may be applied, or arrive later and be refused.
+                log.info("building a change of rows again: %s", error)
+                problem, token, index = error, index.token, self.read_index()
+                if self._token_name == next_token_name(token, nonce):
+                    return {}
+                refusals = refusals + 1 if index.token == token and isinstance(error, Refused) else 0
+                if refusals > REFUSALS_MAX:
+                    break
+                self._pause(round_number)
+            else:
+                index.token = next_token(index.token)
+                self._index = index
+                return answer
+        raise StoreError(f"Google refused a change of rows: {problem}")
+
+    def _pause(self, round_number: int) -> None:
+        """Give way to other processes, after a few rounds that they have won."""
+        if round_number > 2:
+            self.spreadsheet.connection.pause(self.spreadsheet.random.uniform(0, min(0.2 * round_number, 2.0)))
+
+    def add_columns(self, name: str, names: Sequence[str]) -> None:
+        """Add the custom columns that a tab lacks, to the right of everything that is there."""
+
+        def missing(index: RowIndex) -> list[Json]:
+            connection = self.spreadsheet.connection
+            tab = read_layout(connection, self.spreadsheet.config).tabs[name]
+            new = [column for column in names if column not in tab.header]
+            if not new:
+                raise NothingToDo
+            return new_columns(with_used_columns(connection, {name: tab})[name], new)
+
+        with suppress(NothingToDo):
+            self.run(missing, by_line=False)
+        self.spreadsheet.forget_layout()
+
+    def take_ids(self, index: RowIndex, group: str, count: int) -> tuple[int, list[Json]]:
+        """Return the first of `count` new IDs, and the requests that record the next one.
+
+        The next ID is kept in Control, so that deleting the last row does not free its ID.
+        """
+        first = index.next_ids[group]
+        index.next_ids[group] = first + count
+        return first, self.set_number(index, f"next {group}", first + count)
+
+    def set_number(self, index: RowIndex, name: str, number: int) -> list[Json]:
+        """Return the requests that write a number into Control: found by content, or on a new line."""
+        control = self.spreadsheet.tab(CONTROL)
+        before, index.numbers[name] = index.numbers.get(name), number
+        if before is None:
+            line = control_line(control, {"Name": name, "Lease": f"{name} {number}"})
+            return [append_lines(control.sheet_id, [line])]
+        return [find_replace(f"{name} {before}", f"{name} {number}", control.area("Lease"))]
+
+    # --- the row index -----------------------------------------------------------------------------------------------
+
+    def _recent_index(self) -> RowIndex:
+        index, now = self._index, self.spreadsheet.environment.monotonic()
+        if index is None or now - index.read_at > ROW_INDEX_SECONDS or index.layout is not self.spreadsheet.layout():
+            return self.read_index()
+        return index
+
+    def read_index(self) -> RowIndex:
+        """Read the token, *then* the rows."""
+        properties = self.spreadsheet.connection.properties("namedRanges")
+        token = token_of(properties)
+        if not token:
+            self.spreadsheet.forget_layout()
+            token = self.spreadsheet.layout().token
+        self._token_name = token_name_of(properties, token)
+        return self._read_rows(token)
+
+    def _read_rows(self, token: str) -> RowIndex:
+        read_at = self.spreadsheet.environment.monotonic()
+        imported = self._read_imported()
+        numbers, slots = self.spreadsheet.control.numbers(), self.spreadsheet.control.column("Slot")
+        highest = {group: self._highest_id(names, imported) for group, names in GROUPS.items()}
+        return RowIndex(
+            token=token,
+            layout=self.spreadsheet.layout(),
+            next_ids={group: max(numbers.get(f"next {group}", 1), highest[group] + 1) for group in GROUPS},
+            keys={group: self._covered_keys(names, slots) | self._keys(names) for group, names in GROUPS.items()},
+            slots=slots,
+            numbers=numbers,
+            imported=imported,
+            unadopted_keys={group: self._unadopted_keys(names, imported) for group, names in GROUPS.items()},
+            read_at=read_at,
+        )
+
+    def _read_imported(self) -> dict[str, dict[int, ImportedCells]]:
+        """Reload every tab. Where rows are not adopted yet, read their IMPORTED_COLUMNS with the same request."""
+        if not self._unadopted_lines():
+            self.spreadsheet.reload(if_older_than_seconds=0)
+            if not self._unadopted_lines():
+                return {}
+        cells = self.spreadsheet.reload_with(dict.fromkeys(DATA_TABS, IMPORTED_COLUMNS))
+        lines = {name: list(zip_longest(*columns, fillvalue="")) for name, columns in cells.items()}
+        return {
+            name: {
+                position: ImportedCells.parse(*lines[name][position - 1])
+                if position <= len(lines[name])
+                else ImportedCells()
+                for position in positions
+            }
+            for name, positions in self._unadopted_lines().items()
+        }
+
+    def _unadopted_lines(self) -> dict[str, list[int]]:
+        """Return the lines with a URL and no lease, by tab."""
+        lines = {name: snapshot.without_lease() for name, snapshot in self.spreadsheet.snapshots.items()}
+        return {name: positions for name, positions in lines.items() if positions}
+
+    def _leases(self, names: Iterable[str]) -> list[EncodedLease]:
+        return [encoded for name in names for _, encoded in self.spreadsheet.snapshot(name).leases()]
+
+    def _keys(self, names: Iterable[str]) -> dict[str, IndexEntry]:
+        """Return every key with the row that has it. Rows that are marked as duplicates do not count."""
+        return {
+            encoded.key: IndexEntry(encoded.row_id, encoded.lease.nonce)
+            for encoded in self._leases(names)
+            if encoded.lease and not encoded.lease.detail.startswith(DUPLICATE)
+        }
+
+    def _covered_keys(self, names: Iterable[str], slots: Sequence[str]) -> dict[str, IndexEntry]:
+        """Return the keys of rows whose leases are covered by a draft at this moment: they are known like all others."""
+        if not any(encoded.lease is None for encoded in self._leases(names)):
+            return {}
+        leases = (decode_lease(text) for text in slots if text)
+        return {each.key: IndexEntry(each.row_id, each.lease.nonce) for each in leases if each and each.lease}
+
+    def _unadopted_keys(self, names: Iterable[str], imported: Mapping[str, Mapping[int, ImportedCells]]) -> set[str]:
+        keys = set()
+        for name in names:
+            for position in imported.get(name, ()):
+                with suppress(BadUrl):
+                    keys.add(self.spreadsheet.key_of(name, self.spreadsheet.snapshot(name).key_cells[position].url))
+        return keys
+
+    def _highest_id(self, names: Sequence[str], imported: Mapping[str, Mapping[int, ImportedCells]]) -> int:
+        """Return the highest ID that a row has, or would import."""
+        imported_ids = [cells.row_id or 0 for name in names for cells in imported.get(name, {}).values()]
+        return max([encoded.row_id for encoded in self._leases(names)] + imported_ids, default=0)
