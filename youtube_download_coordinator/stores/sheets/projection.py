@@ -202,10 +202,10 @@ class Projections:
 
     def _rebuilt(self, name: str, position: int, text: str) -> list[Json]:
         """Return the requests that make a line show its lease, from the lease alone."""
-        tab, encoded = self._spreadsheet.tab(name), decode_lease(text)
+        tab, encoded, row_type = self._spreadsheet.tab(name), decode_lease(text), _TABLES[name].row_type
         if encoded is None or encoded.lease is None:
-            return blank(tab, position)
-        lease, row_type = encoded.lease, _TABLES[name].row_type
+            return blank(tab, position, row_type)
+        lease = encoded.lease
         row = row_type(id=encoded.row_id, key=encoded.key, url="", lease=lease, claimed_by=lease.holder)
         return projection(tab, position, row, rebuilt=True)
 
