@@ -1,4 +1,4 @@
-"""Rows counted by a database, in one pass over a table and without reading one of them."""
+"""Counting of rows by the database, in one pass over a table and without reading the rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from youtube_download_coordinator.queue.store import TALLIED_REASONS, Tally
 def tallied(
     connection: sa.Connection, table: sa.Table, place: Sequence[sa.ColumnElement[bool]], since: date
 ) -> list[Tally]:
-    """The tallies of the rows of a table for which `place` holds."""
+    """Return the tallies of the rows of a table that meet the conditions of `place`."""
     c, dialect = table.c, connection.dialect.name
     seconds = c.duration_seconds if "duration_seconds" in c else sa.literal(0)
     groups: list[Any] = [c.state, _reason(c, dialect), _holder(c), c.accent, c.type, _day(table, dialect, since)]
@@ -33,7 +33,7 @@ def _tally(rows: int, seconds: int, state: str, *rest: Any) -> Tally:
 
 
 def _reason(c: Any, dialect: str) -> sa.ColumnElement[str]:
-    """What `Lease.reason` is."""
+    """Return the SQL expression of `Lease.reason`."""
     ended = c.detail + ":"
     colon = sa.func.strpos(ended, ":") if dialect == "postgresql" else sa.func.instr(ended, ":")
     return sa.case((c.state.in_([*TALLIED_REASONS]), sa.func.substr(c.detail, 1, colon - 1)), else_="")
@@ -44,7 +44,7 @@ def _holder(c: Any) -> sa.ColumnElement[str]:
 
 
 def _day(table: sa.Table, dialect: str, since: date) -> sa.ColumnElement[str]:
-    """As ISO-8601 text, which is compared as days are; nothing where no video was processed."""
+    """Return the day of a video as ISO-8601 text, which sorts as days do; an empty text for other rows."""
     c = table.c
     if "duration_seconds" not in c:
         return sa.literal("")
