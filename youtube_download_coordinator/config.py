@@ -40,7 +40,7 @@ Minutes = Annotated[float, Field(gt=0, le=YEAR_MINUTES, allow_inf_nan=False)]
 PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 SECRETS = frozenset({"proxy", "yt_dlp_options", "service_account", "database_url"})
 """Settings whose values no message contains."""
-VARIABLES_OF_FLOWS = frozenset({"checkout", "prefect_block"})
+VARIABLES_OF_FLOWS = frozenset({"checkout", "prefect_block", "image"})
 """Variables with our prefix that Config does not read."""
 VARIABLES_OF_TESTS = ("test_", "chaos_", "bench_")
 """Prefixes of the variables that the project's own tests read."""

@@ -11,6 +11,7 @@
     ├── StoreError                the storage of the queue failed, and a retry will not help
     │   ├── StoreUnavailable      it may work later
     │   └── StoreFull             it has no room for more rows; existing rows can be processed
+    ├── UpgradeError              yt-dlp was not upgraded; the version before is still installed
     ├── ClaimLost                 another worker holds the row now
     └── AttemptError              one attempt at a row failed; its verdict decides about the row
         ├── TransientError        retry      an attempt is counted, then backoff, then the dead letters
@@ -73,6 +74,10 @@ class StoreUnavailable(StoreError):
 
 class StoreFull(StoreError):
     """The storage of the queue has no room for more rows. Nothing was changed, and existing rows can be processed."""
+
+
+class UpgradeError(CoordinatorError):
+    """yt-dlp was not upgraded, or the package index did not answer. Nothing has changed, unless the message says otherwise."""
 
 
 class ClaimLost(CoordinatorError):

@@ -17,6 +17,8 @@ from youtube_download_coordinator.operations import doctor, preflight
 from youtube_download_coordinator.operations.examine import Finding, examine
 
 PROJECT = str(Path(__file__).parents[2])
+NO_INDEX: Mapping[str, str] = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
+"""`ydc doctor` asks no package index for a newer yt-dlp."""
 SEED_SOURCES = ["ID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type"]
 SEED_VIDEOS = [
     "ID", "SourceID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type", "Duration", "RetryCount",
@@ -70,7 +72,7 @@ class Setting:
         return {
             "args": [sys.executable, "-m", "youtube_download_coordinator", *arguments],
             "cwd": self.folder,
-            "env": kept | {"COLUMNS": "200", "PYTHONPATH": PROJECT} | variables,
+            "env": kept | {"COLUMNS": "200", "PYTHONPATH": PROJECT} | {**NO_INDEX} | variables,
         }
 
     def run(self, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
@@ -98,7 +100,7 @@ def findings(here: Setting, **settings: Any) -> list[Finding]:
     """What doctor finds about the sheet; this machine is another matter."""
     with ExitStack() as stack:
         config = here.config(**settings)
-        machine = {check.name for check in preflight.checks(config)}
+        machine = {"package index", *(check.name for check in preflight.checks(config))}
         return list(examine(check for check in doctor.checks(config, stack) if check.name not in machine))
 
 

@@ -17,12 +17,38 @@ from typing import Annotated, NoReturn
 
 from cyclopts import CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
-from youtube_download_coordinator.cli import add, copy, deploy, export, pause, readiness, repairs, rows, run, status
+from youtube_download_coordinator.cli import (
+    add,
+    copy,
+    deploy,
+    export,
+    pause,
+    readiness,
+    repairs,
+    rows,
+    run,
+    status,
+    upgrade,
+)
 from youtube_download_coordinator.cli.application import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MISTAKE, OTHER, app
 from youtube_download_coordinator.cli.terminal import printable_lines, say
 from youtube_download_coordinator.errors import CoordinatorError, UserError
 
-__all__ = ["add", "app", "copy", "deploy", "export", "main", "pause", "readiness", "repairs", "rows", "run", "status"]
+__all__ = [
+    "add",
+    "app",
+    "copy",
+    "deploy",
+    "export",
+    "main",
+    "pause",
+    "readiness",
+    "repairs",
+    "rows",
+    "run",
+    "status",
+    "upgrade",
+]
 
 
 class PrintableFormatter(logging.Formatter):

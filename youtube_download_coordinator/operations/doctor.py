@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def checks(config: Config, stack: ExitStack, processor: str = "download") -> list[Check]:
     """What `ydc doctor` looks at: the queue, then this machine."""
     queue = _sheet_checks(config, stack) if config.spreadsheet_id else [Check("database", _database_look(config))]
-    return [*queue, *preflight.checks(config, processor), *_processor_checks(processor)]
+    newest = Check("package index", preflight.check_newest, stops=False)
+    return [*queue, *preflight.checks(config, processor), newest, *_processor_checks(processor)]
 
 
 def _processor_checks(processor: str) -> list[Check]:

@@ -1,15 +1,17 @@
-"""Whether this machine can list and process videos. The same for `ydc doctor` and for a worker before it claims.
+"""Check whether this machine can list and process videos: for `ydc doctor`, and for a worker before it claims.
 
-Each look says what it found, or raises UnfitError with what to do. yt-dlp itself is not imported: a run with nothing to do
-begins with this, and ends within a second.
+Each check returns what it found, or raises UnfitError with what to do. yt-dlp itself is not imported: a run with nothing to do
+begins with these checks, and ends within a second.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Iterator
 from datetime import date
@@ -19,12 +21,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.config import unknown_variables
-from youtube_download_coordinator.errors import PreflightError, UnfitError
+from youtube_download_coordinator.errors import CoordinatorError, PreflightError, UnfitError
 from youtube_download_coordinator.operations.examine import Check, examine
+from youtube_download_coordinator.operations.package_index import (
+    EJS,
+    YT_DLP,
+    describe,
+    ejs_version_in,
+    installed_version,
+    is_newer,
+    release,
+    run_program,
+)
 from youtube_download_coordinator.processors.ffmpeg import find_ffmpeg
 from youtube_download_coordinator.processors.files import check_free_disk, in_megabytes
+from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.workers.find_processor import BUILT_INS
 from youtube_download_coordinator.youtube.cookies import check_cookies
+from youtube_download_coordinator.youtube.token_provider import PLUGIN, plugin_version, provider_url
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
@@ -36,16 +50,28 @@ YT_DLP_MAX_AGE_DAYS = 90
 DENO_LEAST = (2, 3, 0)
 """yt-dlp takes no older one."""
 DENO_SECONDS = 30.0
-"""What saying its version may take it, on a machine that is very busy."""
+"""How long it may take to print its version, on a machine that is very busy."""
+PING_SECONDS = 5.0
+"""How long the plugin itself waits for a token provider's `/ping`."""
+PING_BYTES = 10_000
+PLUGIN_SECONDS = 60.0
+FINDS_PLUGIN = """
+import importlib.util, sys
+import yt_dlp
+sys.exit(importlib.util.find_spec("yt_dlp_plugins.extractor.getpot_bgutil_http") is None)
+"""
+"""yt-dlp also looks for plugins in folders of its own, which pip knows nothing of."""
 NEEDS_FFMPEG = frozenset({"download", "audio"})
 
 
 def checks(config: Config, processor: str = "download") -> Iterator[Check]:
-    """What a worker with this processor needs; a function of somebody's own needs neither ffmpeg nor room on this disk."""
+    """Yield what a worker with this processor needs; a function of the user's needs neither ffmpeg nor room on this disk."""
     yield Check("settings", check_variables, stops=False)
     yield Check("yt-dlp", check_yt_dlp, stops=False)
     if config.cookies_file:
         yield Check("cookies", partial(check_cookies, config.cookies_file))
+    if url := provider_url(config.yt_dlp_options):
+        yield Check("tokens", partial(check_token_provider, url), stops=False)
     if processor in BUILT_INS:
         yield Check("JavaScript", check_javascript)
         yield Check("disk", partial(check_disk, config.output_dir, config.min_free_disk_bytes))
@@ -54,7 +80,7 @@ def checks(config: Config, processor: str = "download") -> Iterator[Check]:
 
 
 def require(config: Config, processor: str) -> None:
-    """Raise PreflightError unless a worker can process videos here, in one line; what does not stop it is logged."""
+    """Raise PreflightError, in one line, unless a worker can process videos here. Log what does not stop it."""
     problems = [finding for finding in examine(checks(config, processor)) if not finding.ok]
     for finding in problems:
         if not finding.stops:
@@ -65,59 +91,103 @@ def require(config: Config, processor: str) -> None:
 
 
 def check_variables() -> str:
-    """Whether each variable that is named as a setting is one: another does nothing, and nobody would see that."""
+    """Raise UnfitError for a variable that is named like a setting and is none: it does nothing, unseen."""
     if unknown := unknown_variables():
         raise UnfitError(f"there is no setting {', '.join(unknown)}: `docs/settings.md` has them all")
     return "each variable YDC_... is a setting"
 
 
 def check_yt_dlp(today: date | None = None) -> str:
-    """How old yt-dlp is; its version is the day of its release."""
-    version = metadata.version("yt-dlp")
+    """Check how old yt-dlp is; its version is the day of its release."""
+    version = _yt_dlp_version()
     year, month, day = map(int, version.split(".")[:3])
     age_days = ((today or date.today()) - date(year, month, day)).days  # noqa: DTZ011  (days, not moments)
     if age_days > YT_DLP_MAX_AGE_DAYS:
         raise UnfitError(
-            f"yt-dlp {version} is {age_days} days old, and YouTube changes every few weeks: pip install -U yt-dlp yt-dlp-ejs",
+            f"yt-dlp {version} is {age_days} days old, and YouTube changes every few weeks: ydc upgrade-yt-dlp",
             reason="old-yt-dlp",
         )
     return f"yt-dlp {version}, {max(age_days, 0)} days old"
 
 
+def _yt_dlp_version() -> str:
+    if version := installed_version(YT_DLP):
+        return version
+    raise UnfitError(f"there is no {YT_DLP} in this environment: ydc upgrade-yt-dlp installs it", reason="no-yt-dlp")
+
+
+def check_newest() -> str:
+    """Check whether the package index has a newer yt-dlp. That it cannot be asked is not a problem."""
+    try:
+        newest = release()
+    except CoordinatorError as error:
+        return f"whether there is a newer yt-dlp is not known: {error}"
+    if is_newer(newest.yt_dlp, installed_version(YT_DLP)):
+        raise UnfitError(f"{describe(newest)}: ydc upgrade-yt-dlp", reason="old-yt-dlp")
+    return describe(newest)
+
+
+def check_token_provider(url: str) -> str:
+    """Check that the provider of tokens answers, and that its version is one that the plugin of yt-dlp works with.
+
+    It is asked as the plugin asks it: `GET /ping`, without a proxy.
+    """
+    from http.client import HTTPException  # only who has a provider needs them
+    from urllib.request import ProxyHandler, build_opener
+
+    try:
+        with build_opener(ProxyHandler({})).open(f"{url}/ping", timeout=PING_SECONDS) as response:
+            answer = json.loads(response.read(PING_BYTES))
+        version = str(answer["version"])
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        problem = str(getattr(error, "reason", "") or error) or type(error).__name__
+        raise UnfitError(
+            f"the token provider at {url} does not answer ({truncate(problem, 100)}): start it, or correct base_url in"
+            f" YDC_YT_DLP_OPTIONS; without it YouTube may refuse videos (docs/limits.md)"
+        ) from None
+    plugin = plugin_version()
+    if plugin and plugin.split(".")[0] != version.split(".")[0]:
+        raise UnfitError(
+            f"the token provider at {url} is version {version}, and its plugin here is {plugin}: upgrade the older one"
+        )
+    if not plugin and run_program([sys.executable, "-P", "-c", FINDS_PLUGIN], seconds=PLUGIN_SECONDS).returncode:
+        raise UnfitError(
+            f"the token provider at {url} answers, but yt-dlp has no plugin that asks it: pip install {PLUGIN}=={version}"
+        )
+    return f"the token provider at {url} answers; version {version}{f', plugin {plugin}' if plugin else ''}"
+
+
 def check_javascript() -> str:
-    """The runtime that yt-dlp finds, and the scripts that it runs there."""
+    """Check the runtime that yt-dlp finds, and the scripts that it runs there."""
     version = _deno_version()
     if version is None or tuple(map(int, version.split("."))) < DENO_LEAST:
-        what = f"deno {version} is too old" if version else "there is no deno"
+        problem = f"deno {version} is too old" if version else "there is no deno"
         least = ".".join(map(str, DENO_LEAST))
         raise UnfitError(
-            f"{what}: yt-dlp needs deno {least} or newer for YouTube's player: pip install -U deno",
+            f"{problem}: yt-dlp needs deno {least} or newer for YouTube's player: pip install -U deno",
             reason="no-js-runtime",
         )
     return f"deno {version} for yt-dlp, with the scripts of yt-dlp-ejs {_scripts()}"
 
 
 def _deno_version() -> str | None:
-    """Of the one that yt-dlp takes: beside this Python, else in PATH."""
+    """Return the version of the deno that yt-dlp takes: beside this Python, else in PATH."""
     beside = Path(sysconfig.get_path("scripts")) / f"deno{sysconfig.get_config_var('EXE') or ''}"
     program = str(beside) if os.access(beside, os.X_OK) else "deno"
     try:
-        told = subprocess.run(
+        done = subprocess.run(
             [program, "--version"], capture_output=True, text=True, errors="replace", timeout=DENO_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.match(r"deno (\d+\.\d+\.\d+)", told.stdout)
-    return found[1] if found else None
+    version = re.match(r"deno (\d+\.\d+\.\d+)", done.stdout)
+    return version[1] if version else None
 
 
 def _scripts() -> str:
-    """The version of the scripts; yt-dlp takes none of another minor version than it asks for."""
+    """Return the version of the scripts; yt-dlp takes none of another minor version than it asks for."""
     needed = scripts_needed()
-    try:
-        version = metadata.version("yt-dlp-ejs")
-    except metadata.PackageNotFoundError:
-        version = "none"
+    version = installed_version(EJS) or "none"
     if needed and version.split(".")[:2] != needed.split(".")[:2]:
         raise UnfitError(
             f"yt-dlp needs yt-dlp-ejs {needed} for YouTube's player, and there is {version}:"
@@ -128,16 +198,16 @@ def _scripts() -> str:
 
 
 def scripts_needed() -> str:
-    """The version of yt-dlp-ejs that yt-dlp's package names; nothing if it names none."""
-    named = (re.match(r"yt-dlp-ejs==([\d.]+)", needed) for needed in metadata.requires("yt-dlp") or ())
-    return next((found[1] for found in named if found), "")
+    """Return the version of yt-dlp-ejs that yt-dlp's package names, or an empty string."""
+    _yt_dlp_version()
+    return ejs_version_in(metadata.requires(YT_DLP) or ())
 
 
 def check_ffmpeg() -> str:
-    """The ffmpeg that the built-in processors use."""
+    """Check the ffmpeg that the built-in processors use."""
     return f"ffmpeg at {find_ffmpeg() or 'its place in PATH'}"
 
 
 def check_disk(output_dir: Path, least_bytes: int) -> str:
-    """The room for files."""
+    """Check the room for files."""
     return f"{in_megabytes(check_free_disk(output_dir, least_bytes))} are free in {output_dir}"

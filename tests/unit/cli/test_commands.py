@@ -18,6 +18,7 @@ import pytest
 
 from examples.media_site import make_site, serving
 from tests.support.rows import make_queue, new_video
+from tests.support.sheets_setting import NO_INDEX
 from tests.support.waiting import wait_until
 from youtube_download_coordinator.cli import app
 from youtube_download_coordinator.models import State, VideoTask
@@ -62,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
 def environment(folder: Path) -> dict[str, str]:
     """No settings of the machine's own; every process that is started can be found again."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("YDC_")}
-    return kept | {MARK: str(folder), "COLUMNS": "200", "PYTHONPATH": str(Path.cwd())}
+    return kept | {MARK: str(folder), "COLUMNS": "200", "PYTHONPATH": str(Path.cwd()), **NO_INDEX}
 
 
 @pytest.fixture

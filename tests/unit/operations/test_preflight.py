@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from yt_dlp.extractor.youtube.jsc._builtin import vendor
@@ -14,8 +20,10 @@ from yt_dlp.utils._jsruntime import DenoJsRuntime
 
 from tests.unit.youtube.test_cookies import line, write
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import PreflightError, UnfitError
-from youtube_download_coordinator.operations import preflight
+from youtube_download_coordinator.errors import PreflightError, UnfitError, UpgradeError, UserError
+from youtube_download_coordinator.operations import doctor, preflight
+from youtube_download_coordinator.operations.examine import examine
+from youtube_download_coordinator.operations.package_index import Release, ejs_version_in, is_newer
 
 
 @pytest.fixture
@@ -82,7 +90,7 @@ def test_an_old_yt_dlp_is_warned_of(
     real = metadata.version
     monkeypatch.setattr(metadata, "version", lambda name: "2024.1.1" if name == "yt-dlp" else real(name))
     preflight.require(config, "metadata")
-    assert "days old, and YouTube changes every few weeks: pip install -U yt-dlp" in caplog.text
+    assert "days old, and YouTube changes every few weeks: ydc upgrade-yt-dlp" in caplog.text
 
 
 def test_it_is_cheap() -> None:
@@ -104,7 +112,7 @@ print(*sorted({"yt_dlp", "gspread", "sqlalchemy", "prefect"} & set(sys.modules))
 def test_the_age_of_yt_dlp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "version", lambda name: "2026.5.1")
     assert preflight.check_yt_dlp(date(2026, 5, 31)) == "yt-dlp 2026.5.1, 30 days old"
-    with pytest.raises(UnfitError, match=r"92 days old.*pip install -U yt-dlp"):
+    with pytest.raises(UnfitError, match=r"92 days old.*ydc upgrade-yt-dlp"):
         preflight.check_yt_dlp(date(2026, 8, 1))
 
 
@@ -142,6 +150,190 @@ def test_the_scripts_for_youtubes_player(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(metadata, "version", lambda name: "0.1.0")
     with pytest.raises(UnfitError, match=r"there is 0\.1\.0: pip install yt-dlp-ejs=="):
         preflight.check_javascript()
+
+
+def test_a_machine_without_yt_dlp(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", none)
+    with pytest.raises(PreflightError, match="there is no yt-dlp in this environment: ydc upgrade-yt-dlp installs it"):
+        preflight.require(config, "metadata")
+
+
+# -- newer versions
+
+
+def packages_found(monkeypatch: pytest.MonkeyPatch, newest: str | Exception) -> None:
+    def release() -> Release:
+        if isinstance(newest, Exception):
+            raise newest
+        return Release(newest, "0.8.0")
+
+    monkeypatch.setattr(preflight, "release", release)
+
+
+def test_a_newer_yt_dlp_is_told_by_doctor_and_not_asked_for_by_workers(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages_found(monkeypatch, "2031.1.1")
+    with ExitStack() as stack:
+        (check,) = (check for check in doctor.checks(config, stack) if check.name == "package index")
+    (finding,) = examine([check])
+    installed = metadata.version("yt-dlp")
+    assert str(finding) == (
+        f"warning  package index: yt-dlp 2031.1.1 is on the package index, and {installed} is installed: ydc upgrade-yt-dlp"
+    )
+    assert "package index" not in [check.name for check in preflight.checks(config)]
+
+
+@pytest.mark.parametrize(
+    ("newest", "says"),
+    [
+        ("2026.1.1", "is installed, and the package index has no newer one"),
+        (metadata.version("yt-dlp"), "is installed, and the package index has no newer one"),
+        (UpgradeError("the package index does not answer"), "is not known: the package index does not answer"),
+        (UserError("there is no pip in /x"), "is not known: there is no pip in /x"),
+    ],
+)
+def test_an_index_with_nothing_newer_or_that_cannot_be_asked_is_no_problem(
+    monkeypatch: pytest.MonkeyPatch, newest: str | Exception, says: str
+) -> None:
+    packages_found(monkeypatch, newest)
+    assert says in preflight.check_newest()
+
+
+@pytest.mark.parametrize(
+    ("version", "than", "newer"),
+    [
+        ("2026.10.26", "2026.8.19", True),
+        ("2026.10.26", "2026.10.26", False),
+        ("2026.3.3", "2026.03.03", False),
+        ("2026.10.26.232345.dev0", "2026.10.26", True),
+        ("2026.10.26", "2026.10.26.232345.dev0", False),
+        ("2026.10.26", "", True),
+    ],
+)
+def test_versions_are_dates(version: str, than: str, newer: bool) -> None:
+    assert is_newer(version, than) is newer
+
+
+@pytest.mark.parametrize(
+    ("requirement", "version"),
+    [
+        ("yt-dlp-ejs==0.8.0; extra == 'default'", "0.8.0"),
+        ("yt-dlp-ejs (==0.3.1) ; extra == 'default'", "0.3.1"),
+        ("yt-dlp-ejs>=0.8", ""),
+        ("requests<3", ""),
+    ],
+)
+def test_the_scripts_that_a_release_asks_for(requirement: str, version: str) -> None:
+    assert ejs_version_in(["brotli", requirement]) == version
+
+
+# -- the provider of tokens
+
+
+class Provider(BaseHTTPRequestHandler):
+    answer: ClassVar[tuple[int, bytes]] = (200, b'{"server_uptime": 3.1, "version": "2.0.2"}')
+
+    def do_GET(self) -> None:
+        status, body = self.answer if self.path == "/ping" else (404, b"")
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a provider. A proxy of the environment leads nowhere: the provider is asked directly."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Provider) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def with_provider(config: Config, url: str) -> Config:
+    arguments = {"youtubepot-bgutilhttp": {"base_url": [url]}}
+    return config.model_copy(update={"yt_dlp_options": {"extractor_args": arguments}})
+
+
+def tokens(config: Config) -> str:
+    checks = [check for check in preflight.checks(config, "mine:transcribe") if check.name == "tokens"]
+    return " ".join(str(finding) for finding in examine(checks))
+
+
+def test_without_a_provider_there_is_no_line(config: Config) -> None:
+    assert tokens(config) == ""
+
+
+@pytest.mark.parametrize("plugin", ["2.0.2", "2.1.0"])
+def test_a_provider_that_answers(config: Config, provider: str, plugin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "plugin_version", lambda: plugin)
+    assert tokens(with_provider(config, provider)) == (
+        f"ok       tokens: the token provider at {provider} answers; version 2.0.2, plugin {plugin}"
+    )
+
+
+def test_a_provider_of_another_major_version(config: Config, provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugin refuses it."""
+    monkeypatch.setattr(preflight, "plugin_version", lambda: "1.3.1")
+    assert tokens(with_provider(config, provider)) == (
+        f"warning  tokens: the token provider at {provider} is version 2.0.2, and its plugin here is 1.3.1: upgrade the older one"
+    )
+
+
+def test_a_provider_without_its_plugin_is_never_asked(config: Config, provider: str) -> None:
+    assert "yt-dlp has no plugin that asks it: pip install bgutil-ytdlp-pot-provider==2.0.2" in tokens(
+        with_provider(config, provider)
+    )
+
+
+def test_a_plugin_in_a_folder_of_yt_dlps_own_is_found(
+    config: Config, provider: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "yt-dlp" / "plugins" / "bgutil" / "yt_dlp_plugins" / "extractor"
+    folder.mkdir(parents=True)
+    (folder / "getpot_bgutil_http.py").touch()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert tokens(with_provider(config, provider)).endswith("answers; version 2.0.2")
+
+
+@pytest.mark.parametrize(
+    "answer", [(200, b"<html>"), (200, b"[]"), (200, b"{}"), (500, b""), (404, b""), (200, b"\xff\x00")]
+)
+def test_something_else_that_answers_is_no_provider(
+    config: Config, provider: str, answer: tuple[int, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Provider, "answer", answer)
+    line = tokens(with_provider(config, provider))
+    assert line.startswith(f"warning  tokens: the token provider at {provider} does not answer (")
+    assert "start it, or correct base_url in YDC_YT_DLP_OPTIONS" in line
+
+
+def test_a_provider_that_is_not_there_stops_no_worker(config: Config, caplog: pytest.LogCaptureFixture) -> None:
+    with closing(socket.socket()) as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens there
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        preflight.require(with_provider(config, url), "mine:transcribe")
+    assert f"the token provider at {url} does not answer (" in caplog.text
+    assert "Connection refused" in caplog.text
+
+
+def test_a_provider_that_is_silent_is_not_waited_for(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "PING_SECONDS", 0.1)
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        line = tokens(with_provider(config, f"http://127.0.0.1:{silent.getsockname()[1]}"))
+    assert "does not answer (timed out)" in line
+
+
+# -- programs
 
 
 def test_ffmpeg() -> None:

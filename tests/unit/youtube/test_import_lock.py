@@ -66,7 +66,7 @@ def test_an_upgrade_waits_for_an_import(tmp_path: Path) -> None:
             upgraded.set()
 
     with held(tmp_path, "import") as holder, in_a_thread(threading.Thread(target=upgrade)):
-        wait_until(lambda: not _is_free(tmp_path / import_lock.TURNSTILE_FILE))
+        wait_until(lambda: not is_free(tmp_path / import_lock.TURNSTILE_FILE))
         assert not upgraded.is_set()
         holder.kill()  # the kernel drops the locks of whoever dies
         assert upgraded.wait(30)
@@ -103,14 +103,14 @@ def test_imports_that_begin_all_the_time_do_not_keep_an_upgrade_out(tmp_path: Pa
             begun.set()
 
     with held(tmp_path, "import") as first, in_a_thread(threading.Thread(target=upgrade)):
-        wait_until(lambda: not _is_free(tmp_path / import_lock.TURNSTILE_FILE))
+        wait_until(lambda: not is_free(tmp_path / import_lock.TURNSTILE_FILE))
         with in_a_thread(threading.Thread(target=import_late)):
             assert not begun.wait(0.2)
             first.kill()
             assert begun.wait(30)
 
 
-def _is_free(path: Path) -> bool:
+def is_free(path: Path) -> bool:
     with path.open("r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,0 +1,167 @@
+"""Ask the package index for releases of yt-dlp, by the pip of this environment and with its configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from youtube_download_coordinator.errors import UpgradeError, UserError
+from youtube_download_coordinator.text import truncate
+from youtube_download_coordinator.youtube.error_rules import without_logins
+
+YT_DLP, EJS = "yt-dlp", "yt-dlp-ejs"
+PIP_SECONDS = 300.0
+"""The longest that one call of pip may take. yt-dlp has 3 MB."""
+INTERRUPT_SECONDS = 30.0
+"""How long pip may take to put back what it was replacing, once it is interrupted."""
+
+_UNREACHABLE = re.compile(
+    r"connection|max retries|timed out|name resolution|proxyerror|sslerror|HTTP error 5\d\d", re.IGNORECASE
+)
+_NOT_THERE = re.compile(r"no matching distribution|could not find a version", re.IGNORECASE)
+_NOT_ALLOWED = re.compile(r"permission denied|read-only file system|not writ(?:e)?able", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A version of yt-dlp, and the version of yt-dlp-ejs that it asks for (empty: none)."""
+
+    yt_dlp: str
+    ejs: str
+
+    @property
+    def packages(self) -> dict[str, str]:
+        return {YT_DLP: self.yt_dlp} | ({EJS: self.ejs} if self.ejs else {})
+
+
+def installed_version(package: str) -> str:
+    """Return the version that is installed, or an empty string."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def ejs_version_in(requirements: Iterable[str]) -> str:
+    """Return the version of yt-dlp-ejs that the requirements of a yt-dlp name, or an empty string."""
+    matches = (re.match(r"yt-dlp-ejs\s*\(?==\s*([\w.]+)", requirement) for requirement in requirements)
+    return next((match[1] for match in matches if match), "")
+
+
+def is_newer(version: str, than: str) -> bool:
+    """Return whether a version of yt-dlp, which is a date, is a later one."""
+    first, second = ([int(number) for number in re.findall(r"\d+", text)] for text in (version, than))
+    return first > second
+
+
+def describe(newest: Release) -> str:
+    """Return a line that compares the newest release on the index with the one that is installed."""
+    installed = installed_version(YT_DLP)
+    if is_newer(newest.yt_dlp, installed):
+        return f"yt-dlp {newest.yt_dlp} is on the package index, and {installed or 'none'} is installed"
+    return f"yt-dlp {installed} is installed, and the package index has no newer one"
+
+
+def release(version: str = "") -> Release:
+    """Return a release of yt-dlp on the package index: the newest that fits this Python, unless a version is given.
+
+    Nothing is installed. Raises UpgradeError when the index does not answer, UserError when a person must do something first.
+    """
+    requirement = f"{YT_DLP}=={version}" if version else YT_DLP
+    report = json.loads(
+        pip(
+            "install",
+            "--dry-run",
+            "--ignore-installed",
+            "--no-deps",
+            "--quiet",
+            "--report",
+            "-",
+            *_PATIENCE,
+            requirement,
+        )
+    )
+    chosen = report["install"][0]["metadata"]
+    return Release(chosen["version"], ejs_version_in(chosen.get("requires_dist", ())))
+
+
+_PATIENCE = ("--retries", "1", "--timeout", "20")
+"""With no retry at all pip does not print why it got no answer."""
+
+
+def pip(*arguments: str, locks: tuple[int, ...] = ()) -> str:
+    """Run pip and return what it printed. It inherits `locks`, so that they last until it ends.
+
+    Raises UpgradeError or UserError, in one line.
+    """
+    command = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+    done = run_program(command, seconds=PIP_SECONDS, locks=locks)
+    if done.returncode != 0:
+        raise _error(done.stderr)
+    return done.stdout
+
+
+def run_program(command: list[str], *, seconds: float, locks: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run a program and return its end. Ctrl-C does not reach it from the terminal: it gets SIGINT here, and time to clean up.
+
+    Raises UpgradeError when it has not ended after so many seconds.
+    """
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        pass_fds=locks,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=seconds)
+        except BaseException as error:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=INTERRUPT_SECONDS)
+            process.kill()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise UpgradeError(f"{' '.join(command[2:5])} has not ended after {seconds:.0f} s") from None
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def _error(printed: str) -> UpgradeError | UserError:
+    """Return what pip's messages mean for the person who called it."""
+    lines = [line.strip() for line in without_logins(printed).splitlines() if line.strip()]
+    last = truncate(next((line for line in reversed(lines) if line.startswith("ERROR:")), lines[-1] if lines else ""))
+    if re.search(r"No module named '?pip", printed):
+        return UserError(
+            f"there is no pip in {sys.prefix}: `{sys.executable} -m ensurepip` installs it; or install yt-dlp in your own way"
+        )
+    if "externally-managed-environment" in printed:
+        return UserError(
+            "this Python belongs to the operating system, which does not let pip install anything: install the coordinator"
+            " in a virtual environment (python3 -m venv)"
+        )
+    if _NOT_ALLOWED.search(printed):
+        return no_permission(Path(sys.prefix))
+    if _UNREACHABLE.search(printed):
+        return UpgradeError(f"the package index does not answer: check the network and `pip config list` ({last})")
+    if _NOT_THERE.search(printed):
+        return UserError(f"the package index has no such version for this Python: {last}")
+    return UpgradeError(f"pip failed: {last or 'it printed nothing'}")
+
+
+def no_permission(folder: Path) -> UserError:
+    """Return the error for a folder of packages that this user may not change."""
+    return UserError(
+        f"{folder} cannot be changed by this user: run the command as the user who installed the coordinator there;"
+        " in a container, build the image again"
+    )
