@@ -1,1 +1,1 @@
-"""The processors that come with us, and where their files go: built_in.py begins, the others are what it is made of."""
+"""The built-in processors and where their files go. built_in.py is the entry; it uses the other modules."""

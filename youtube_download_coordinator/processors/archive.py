@@ -1,9 +1,9 @@
-"""What is there already: a record for each video and kind of file, below the output folder.
+"""Records of the files that were made: one for each video and kind of file, below the output folder.
 
     <output_dir>/.archive/audio-m4a/3f/UKwSQSFN4Nw.json      {"key": "yt:v:...", "made_with": {...}, "files": ["Irish/x.m4a"]}
 
-A record is one small file, written whole, so any number of processes and machines may share the folder, and to ask costs one
-read however many there are. It speaks of files that were there: when a person deletes one, the video is fetched again.
+A record is one small file, replaced atomically, so any number of processes and machines may share the folder, and a look-up
+costs one read however many records there are. When a person deletes a file, the video is downloaded again.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ FOLDER = ".archive"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """What is made of a video."""
+    """The kind of files that a processor makes of a video."""
 
     kind: str
     name: str
-    """The kind, and what else makes it another file: `audio-m4a`."""
+    """The kind, and the settings that change the file's name: `audio-m4a`."""
     made_with: Mapping[str, Any] = field(default_factory=dict)
-    """What else was asked for; a file that was made with something else is made again, in its place."""
+    """All other settings that matter; a file that was made with other ones is made again, in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +39,27 @@ class Archive:
     output_dir: Path
 
     def find(self, task: VideoTask, product: Product) -> list[Path]:
-        """The files, if all of them are there; none: they are to be made."""
+        """Return the files if all of them exist, else an empty list: they have to be made."""
         record = self._read(task, product)
         if record is None or record.get("key") != task.key or record.get("made_with") != dict(product.made_with):
             return []
         files = [self.output_dir / str(name) for name in record.get("files") or ()]
-        return files if all(_is_there(path) for path in files) else []
+        return files if all(_exists(path) for path in files) else []
 
     def add(self, task: VideoTask, product: Product, files: Sequence[Path]) -> None:
-        """Record that these files are there. Last of all: a record must not be older than its file."""
+        """Record the files. This comes last: a record must not be older than its files."""
         path = self._path(task, product)
         make_folder(path.parent, self.output_dir)
         names = [file.relative_to(self.output_dir).as_posix() for file in files]
         write_text(path, json.dumps({"key": task.key, "made_with": dict(product.made_with), "files": names}) + "\n")
 
     def _path(self, task: VideoTask, product: Product) -> Path:
-        # In 256 folders, and with the digest's start in the name where file systems do not tell `a` from `A`.
+        # In 256 folders. The start of the digest is in the name for file systems that ignore case.
         digest = key_digest(task)
         return self.output_dir / FOLDER / product.name / digest[:2] / f"{file_stem(task)}.{digest[:8]}.json"
 
     def _read(self, task: VideoTask, product: Product) -> dict[str, Any] | None:
-        """The record; None: there is none, or something else in its place."""
+        """Return the record, or None if there is none that can be read."""
         try:
             record = json.loads(self._path(task, product).read_bytes())
         except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -67,8 +67,8 @@ class Archive:
         return record if isinstance(record, dict) else None
 
 
-def _is_there(path: Path) -> bool:
-    """An empty file is what a power cut leaves of one."""
+def _exists(path: Path) -> bool:
+    """Return whether the file exists and is not empty, as a power cut may leave it."""
     try:
         return path.is_file() and path.stat().st_size > 0
     except OSError:

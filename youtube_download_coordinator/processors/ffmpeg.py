@@ -1,4 +1,4 @@
-"""Where ffmpeg is: the system's, else the one that a package of ours ships."""
+"""Finds ffmpeg: the system's, else the one in the package imageio-ffmpeg."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from youtube_download_coordinator.errors import UnfitError
 
 
 def find_ffmpeg() -> str | None:
-    """Where ffmpeg is; None when the system has it, with ffprobe. Raises UnfitError."""
+    """Return the path of ffmpeg, or None when the system has it, with ffprobe. Raises UnfitError."""
     if shutil.which("ffmpeg") and shutil.which("ffprobe"):
         return None
     import imageio_ffmpeg

@@ -1,4 +1,4 @@
-"""Folders and files below the output folder: made so that nobody ever sees half of one, and never outside of it."""
+"""Creates folders and files below the output folder: never outside of it, and so that nobody sees half of a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from youtube_download_coordinator.errors import LaterError, UnfitError
 
 
 def make_folder(folder: Path, output_dir: Path) -> Path:
-    """Make a folder below `output_dir`. Raises UnfitError when that cannot be, or a link leads out."""
+    """Make a folder below `output_dir`. Raises UnfitError when that is impossible, or when a link leads out."""
     if not folder.resolve().is_relative_to(output_dir.resolve()):
         raise UnfitError(f"{folder} leads out of {output_dir}", reason="output-dir")
     try:
@@ -27,9 +27,9 @@ def make_folder(folder: Path, output_dir: Path) -> Path:
 
 
 def check_free_disk(output_dir: Path, least_bytes: int) -> int:
-    """The bytes that are free where files go. Raises UnfitError when they are fewer than `least_bytes`."""
-    there = next(folder for folder in (output_dir.absolute(), *output_dir.absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(there).free
+    """Return the free bytes on the disk of `output_dir`. Raises UnfitError when they are fewer than `least_bytes`."""
+    existing = next(folder for folder in (output_dir.absolute(), *output_dir.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(existing).free
     if free < least_bytes:
         raise UnfitError(
             f"{in_megabytes(free)} are free in {output_dir}, and {in_megabytes(least_bytes)} must be (YDC_MIN_FREE_DISK_BYTES)",
@@ -44,7 +44,7 @@ def in_megabytes(count: int) -> str:
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A file of its own to write to, which takes the place of `path` at the end of the `with`; on an error nothing does."""
+    """Yield a temporary file, which replaces `path` at the end of the `with`, unless there was an error."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         yield part
@@ -61,7 +61,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def move_into_place(made: Path, path: Path) -> None:
-    """Move a whole file to where it belongs, also where that is another file system (a mount in the output folder)."""
+    """Move a complete file to its place, also to another file system (a mount in the output folder)."""
     try:
         made.replace(path)
     except OSError as error:
@@ -75,12 +75,12 @@ def move_into_place(made: Path, path: Path) -> None:
 def held_alone(folder: Path) -> Iterator[None]:
     """Make sure that no other process works in the folder. Raises LaterError when one does.
 
-    Leases see to that, but a process that was frozen may wake up beside its successor, and both would write to one file.
+    Leases prevent that, except when a frozen process wakes up beside its successor: both would write to one file.
     """
     fd = os.open(folder, os.O_RDONLY)
     try:
         if not _lock(fd) or not _is_still(folder, fd):
-            # At once, as far as we are concerned: the queue makes a short pause.
+            # As soon as possible: the queue makes a short pause.
             raise LaterError(
                 "another process is making this file", reason="busy", not_before=datetime.fromtimestamp(0, UTC)
             )
@@ -95,12 +95,12 @@ def _lock(fd: int) -> bool:
     except BlockingIOError:
         return False
     except OSError:
-        return True  # this file system knows no locks: the lease has to do
+        return True  # this file system has no locks: the lease must suffice
     return True
 
 
 def _is_still(folder: Path, fd: int) -> bool:
-    """Whether nobody has finished and removed the folder between our opening and locking it."""
+    """Return whether the folder is the one that was opened: another process may have finished and removed it."""
     try:
         return os.path.samestat(os.fstat(fd), folder.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Where a file of a video goes: a template of fields, each made safe, that no title can lead out of.
+"""Decides where a file of a video goes: a template of fields. Each is made safe, so that no title leads out of the folder.
 
     {accent}/{channel}/{id}          media/Scottish/Kurzgesagt/UKwSQSFN4Nw.m4a
     {column:Gender}/{title}          media/f/A title [UKwSQSFN4Nw].m4a
@@ -24,9 +24,9 @@ from youtube_download_coordinator.text import did_you_mean
 
 FIELDS = ("accent", "type", "channel", "channel_id", "id", "title", "source_id", "upload_date", "kind")
 COLUMN = "column"
-"""`{column:Name}` is a column of the person's own."""
+"""`{column:Name}` is a column that a person has added."""
 NAME_MAX_BYTES = 180
-"""File systems take 255; an extension, a language and what is appended while a file is made come on top."""
+"""File systems allow 255; an extension, a language and the suffixes of temporary files come on top."""
 LITERAL_MAX_BYTES = 50
 """Of the text between the fields of one name."""
 NAME_MAX_FIELDS = 8
@@ -50,13 +50,13 @@ _ID = (Piece(literal=" ["), Piece(field="id"), Piece(literal="]"))
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template that was read; `names` are its folders and, last, the file's."""
+    """A parsed template; `names` are those of its folders and, last, of the file."""
 
     names: tuple[tuple[Piece, ...], ...]
 
     @classmethod
     def read(cls, text: str) -> Template:
-        """Raises ValueError, with one line that says what is wrong."""
+        """Parse a template. Raises ValueError, with one line that explains the problem."""
         names = tuple(tuple(_merged(_pieces(part))) for part in text.split("/"))
         for part, name in zip(text.split("/"), names, strict=True):
             _check_name(part, name)
@@ -65,14 +65,14 @@ class Template:
         return cls(names)
 
     def place(self, task: VideoTask, kind: str, info: Mapping[str, Any]) -> PurePosixPath:
-        """The file's path below the output folder, without its extension. `info` is what yt-dlp knows; it may know nothing."""
+        """Return the file's path below the output folder, without extension. `info` is yt-dlp's, and may be empty."""
         values = _values(task, kind, info)
         folders = [self._name(name, values, task.extra) for name in self.names[:-1]]
         file = self._name(self.names[-1], values, task.extra) or values["id"]
         return PurePosixPath(*(name for name in folders if name), file)
 
     def _name(self, name: Sequence[Piece], values: Mapping[str, str], own: Mapping[str, str]) -> str:
-        """Every field but the ID is cut, so that the whole is short enough."""
+        """Fill in a name. Every field but the ID is truncated, so that the name is short enough."""
         fields = [piece for piece in name if piece.field]
         if fields and not any(piece.value(values, own) for piece in fields):
             return ""
@@ -91,7 +91,7 @@ def _values(task: VideoTask, kind: str, info: Mapping[str, Any]) -> dict[str, st
     return {
         "accent": task.accent,
         "type": task.type,
-        # Now and then YouTube does not say what a channel is called.
+        # YouTube sometimes leaves out the name of a channel.
         "channel": str(info.get("channel") or info.get("uploader") or info.get("channel_id") or ""),
         "channel_id": str(info.get("channel_id") or ""),
         "id": file_stem(task),
@@ -122,15 +122,15 @@ def _field(name: str, spec: str, conversion: str | None) -> Piece:
         return Piece(field=COLUMN, column=spec)
     if name in FIELDS and not spec and not conversion:
         return Piece(field=name)
-    meant = did_you_mean(f"{{{name}}}", (f"{{{each}}}" for each in FIELDS))
+    suggestion = did_you_mean(f"{{{name}}}", (f"{{{known}}}" for known in FIELDS))
     written = f"{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
     raise ValueError(
-        f"there is no field {{{written}}}{meant} There are {', '.join(FIELDS)}, and {{column:Name}} for a column of your own"
+        f"there is no field {{{written}}}{suggestion} There are {', '.join(FIELDS)}, and {{column:Name}} for a column of your own"
     )
 
 
 def _merged(pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """Neighbouring literals as one: a doubled bracket splits them."""
+    """Join neighbouring literals: a doubled bracket splits them."""
     text = ""
     for piece in pieces:
         if not piece.field:
@@ -149,22 +149,22 @@ def _check_name(part: str, name: Sequence[Piece]) -> None:
             "it must neither begin nor end with a slash, nor have two in a row: it is a path below output_dir"
         )
     if part.startswith("."):
-        raise ValueError(f"{part!r}: folders and files that begin with a dot are hidden, and some of them are ours")
+        raise ValueError(f"{part!r}: folders and files that begin with a dot are hidden, and the coordinator uses some")
     if sum(piece.field == "id" for piece in name) > 1:
-        raise ValueError(f"{part!r}: {{id}} stands there twice")
+        raise ValueError(f"{part!r}: {{id}} is there twice")
     if len(literal.encode()) > LITERAL_MAX_BYTES or len(name) > 2 * NAME_MAX_FIELDS + 1:
         raise ValueError(f"{part!r} is too long for one name")
     if any(not character.isprintable() or character in UNSAFE for character in literal):
-        raise ValueError(f"{part!r} has a character that not every file system takes in a name: {' '.join(UNSAFE)}")
+        raise ValueError(f"{part!r} has a character that not every file system allows in a name: {' '.join(UNSAFE)}")
 
 
 # -- names
 
 
 def file_stem(task: VideoTask) -> str:
-    """The video's ID as a name: the same for the same row, different for different ones.
+    """Return the video's ID as a name: the same for the same row, different for different rows.
 
-    On another site than YouTube, whose IDs are not unique, it ends with a hash of the row's key.
+    On sites other than YouTube, whose IDs are not unique, it ends with a hash of the row's key.
     """
     kind, _, video_id = task.key.partition("yt:v:")
     if not kind and re.fullmatch(r"[A-Za-z0-9_-]{5,64}", video_id):
@@ -174,7 +174,7 @@ def file_stem(task: VideoTask) -> str:
 
 
 def key_digest(task: VideoTask) -> str:
-    """What stands for the row where its key cannot, in hexadecimal digits."""
+    """Return a hash of the row's key in hexadecimal digits, for names of files."""
     return hashlib.sha256((task.key or task.url).encode("utf-8", "replace")).hexdigest()
 
 
@@ -183,10 +183,10 @@ _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM",
 
 
 def safe_name(text: str, max_bytes: int = NAME_MAX_BYTES) -> str:
-    """A name that every file system takes, of at least one character, and that leads nowhere else."""
+    """Return a name that every file system allows, of at least one character, without separators."""
     plain = unicodedata.normalize("NFC", text)
-    kept = "".join(each if each.isprintable() and each not in UNSAFE else "_" for each in plain)
-    name = _cut(kept.strip(" ."), max_bytes).strip(" .") or "_"
+    safe = "".join(character if character.isprintable() and character not in UNSAFE else "_" for character in plain)
+    name = _cut(safe.strip(" ."), max_bytes).strip(" .") or "_"
     return f"_{name}" if name.partition(".")[0].upper() in _RESERVED else name
 
 

@@ -1,4 +1,4 @@
-"""Audio converted to a sample rate, or to one channel. A module of its own, which needs yt-dlp when it is imported."""
+"""Converts audio to a sample rate, or to one channel. It is a module of its own because it imports yt-dlp."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from yt_dlp.postprocessor.ffmpeg import FFmpegExtractAudioPP
 
 
 class FFmpegResampleAudioPP(FFmpegExtractAudioPP):  # type: ignore[misc]  # yt-dlp has no types
-    """Extracts the audio, and always converts it: yt-dlp's own copies what is in the wanted codec already, at its own rate."""
+    """Extracts the audio and always converts it. yt-dlp's own processor copies audio that has the wanted codec already."""
 
     def __init__(self, downloader: Any, codec: str, *, sample_rate_hz: int | None, mono: bool) -> None:
         super().__init__(downloader, preferredcodec=codec)

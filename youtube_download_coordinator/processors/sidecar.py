@@ -1,4 +1,4 @@
-"""What stands beside a file, in `<file>.json`: what a corpus builder needs to join it with its row and with YouTube.
+"""The sidecar of a file, `<file>.json`: the facts that join it with its row and with YouTube.
 
     {"file": "x.wav", "kind": "audio", "bytes": 4194348,
      "video_task": {"ID": 7, "SourceID": 2, "URL": ..., "Accent": "Irish", "Type": ..., "Title": ..., "Gender": "f"},
@@ -6,7 +6,7 @@
      "youtube": {"id": ..., "title": ..., "channel": ..., "upload_date": ..., "format_id": "140", "acodec": "mp4a.40.2", ...},
      "made_with": {"yt_dlp": "2026.10.26", "audio_codec": "wav", ...}}
 
-Fields that nobody knows are left out. More may come; none changes its meaning.
+Unknown fields are left out. New fields may be added; none changes its meaning.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ KNOWN = (
     "age_limit", "categories", "webpage_url", "extractor_key", "format_id", "ext", "acodec", "vcodec", "asr", "audio_channels",
     "abr", "vbr", "width", "height", "fps", "availability",
 )  # fmt: skip
-"""What is kept of what yt-dlp tells. All of it (descriptions, every format) is what the processor `metadata` writes."""
+"""The fields that are kept of yt-dlp's. The processor `metadata` writes all of them (descriptions, every format)."""
 
 
 def video_task_columns(task: VideoTask) -> dict[str, object]:
@@ -40,7 +40,7 @@ def video_task_columns(task: VideoTask) -> dict[str, object]:
 def write_sidecar(
     made: Path, path: Path, task: VideoTask, kind: str, info: Mapping[str, Any], made_with: Mapping[str, Any]
 ) -> None:
-    """Write the sidecar of what will stand at `path`, and is still at `made`."""
+    """Write the sidecar of the file that is at `made` now and will be moved to `path`."""
     content = {
         "file": path.name,
         "kind": kind,
@@ -54,13 +54,13 @@ def write_sidecar(
 
 
 def media_facts(path: Path, info: Mapping[str, Any]) -> dict[str, Any]:
-    """What is in the file: as its own header says, where mutagen reads its format, else as yt-dlp knows it."""
+    """Return the facts about a file's content: from its header, where mutagen reads its format, else from yt-dlp."""
     header = _header(path)
     codecs = [info.get(name) for name in ("vcodec", "acodec")]
     facts = {
         "codec": path.suffix[1:]
         if header is not None
-        else "+".join(str(each) for each in codecs if each not in (None, "none")),
+        else "+".join(str(name) for name in codecs if name not in (None, "none")),
         "sample_rate_hz": getattr(header, "sample_rate", None) or info.get("asr"),
         "channels": getattr(header, "channels", None) or info.get("audio_channels"),
         "duration_seconds": round(getattr(header, "length", 0), 3) or info.get("duration"),

@@ -1,7 +1,7 @@
-"""Which subtitles of a video are wanted. Pure: from what yt-dlp tells to a choice.
+"""Chooses the subtitles of a video. Pure: from yt-dlp's information to a choice.
 
-What a person wrote goes before what YouTube's speech recognition made, language by language. Machine translations are never
-taken: they are neither what was said nor what anybody wrote.
+In each language, subtitles that a person wrote take precedence over those of YouTube's speech recognition. Machine
+translations are never chosen: they are neither what was spoken nor what anybody wrote.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 ORIGINAL = "original"
-"""The language that is spoken."""
+"""The spoken language."""
 ALL = "all"
 NO_LANGUAGES = frozenset({"live_chat"})
-"""What yt-dlp lists among the subtitles and is none."""
+"""yt-dlp lists it among the subtitles, but it is not a language."""
 
 Tracks = Mapping[str, Sequence[Mapping[str, Any]]]
-"""By language, the same subtitles in several formats."""
+"""By language: the same subtitles in several formats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +29,13 @@ class Choice:
     language: str
     automatic: bool
     track: Mapping[str, Any]
-    """What yt-dlp downloads: an `ext`, and a `url` or the `data` itself."""
+    """yt-dlp's entry: an `ext`, and a `url` or the `data` itself."""
 
 
 def choose(info: Mapping[str, Any], languages: Sequence[str], kinds: str, wanted_format: str) -> list[Choice]:
-    """The subtitles in these languages (`en` also stands for `en-GB`; `original`; `all`), one for each language.
+    """Return the subtitles in these languages (`en` includes `en-GB`; `original`; `all`), one for each language.
 
-    `kinds` is manual, automatic or both. Where the format is not to be had (on another site), the last is taken that is.
+    `kinds` is manual, automatic or both. Where the format does not exist (on another site), the last one is chosen.
     """
     manual = _listed(info.get("subtitles")) if kinds != "automatic" else {}
     automatic = _recognised(_listed(info.get("automatic_captions"))) if kinds != "manual" else {}
@@ -58,39 +58,40 @@ def _listed(tracks: Tracks | None) -> dict[str, Sequence[Mapping[str, Any]]]:
 
 
 def _recognised(tracks: Tracks) -> Tracks:
-    """Without translations, whose addresses say into which language (tlang)."""
+    """Leave out translations, whose addresses contain the target language (tlang)."""
     return {
         language: formats
         for language, formats in tracks.items()
-        if not any("tlang" in parse_qs(urlsplit(str(each.get("url") or "")).query) for each in formats)
+        if not any("tlang" in parse_qs(urlsplit(str(track.get("url") or "")).query) for track in formats)
     }
 
 
 def _languages(languages: Sequence[str], info: Mapping[str, Any], manual: Tracks) -> list[str]:
-    """What `original` stands for: what YouTube says is spoken, or what it recognised; if neither is known, everything."""
+    """Replace `original` by the language that YouTube states, or has recognised; if neither is known, by all."""
     if ORIGINAL not in languages:
         return list(languages)
     recognised = _recognised(_listed(info.get("automatic_captions")))
-    spoken = [str(info["language"])] if info.get("language") else [each.removesuffix("-orig") for each in recognised]
-    return [*(each for each in languages if each != ORIGINAL), *(each.partition("-")[0] for each in spoken or [ALL])]
+    spoken = [str(info["language"])] if info.get("language") else [name.removesuffix("-orig") for name in recognised]
+    others = [language for language in languages if language != ORIGINAL]
+    return [*others, *(language.partition("-")[0] for language in spoken or [ALL])]
 
 
 def _matching(wanted: Iterable[str], tracks: Tracks) -> list[str]:
-    """Languages in the order they were asked for; all of them in YouTube's."""
-    found = (
-        each
-        for language in wanted
-        for each in tracks
-        if language == ALL or re.match(rf"{re.escape(language)}(?:-|$)", each, re.I)
+    """Return the languages of the tracks in the order of `wanted`; `all` in YouTube's order."""
+    matching = (
+        language
+        for name in wanted
+        for language in tracks
+        if name == ALL or re.match(rf"{re.escape(name)}(?:-|$)", language, re.I)
     )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(matching))
 
 
 def _has_manual(language: str, chosen: Mapping[str, Choice]) -> bool:
-    """Whether somebody wrote down that language in any of its variants: recognised `en` adds nothing to written `en-GB`."""
+    """Return whether a variant of the language was written by a person: recognised `en` adds nothing to written `en-GB`."""
     base = language.partition("-")[0]
-    return any(each.partition("-")[0] == base and not choice.automatic for each, choice in chosen.items())
+    return any(name.partition("-")[0] == base and not choice.automatic for name, choice in chosen.items())
 
 
 def _in_format(formats: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, Any]:
-    return next((each for each in formats if each.get("ext") == wanted), formats[-1])
+    return next((track for track in formats if track.get("ext") == wanted), formats[-1])

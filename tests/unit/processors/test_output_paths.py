@@ -131,11 +131,11 @@ def test_youtube_may_have_told_nothing() -> None:
         ("", "neither begin nor end"),
         ("../{id}", "'..': folders and files that begin with a dot"),
         (".parts/{id}", "'.parts': folders and files that begin with a dot"),
-        ("a:b/{id}", "has a character that not every file system takes"),
-        ("a\\b/{id}", "has a character that not every file system takes"),
-        ("a\0b/{id}", "has a character that not every file system takes"),
+        ("a:b/{id}", "has a character that not every file system allows"),
+        ("a\\b/{id}", "has a character that not every file system allows"),
+        ("a\0b/{id}", "has a character that not every file system allows"),
         ("x" * 60 + "/{id}", "is too long"),
-        ("{id}{id}", "{id} stands there twice"),
+        ("{id}{id}", "{id} is there twice"),
     ],
 )
 def test_a_wrong_template_is_one_line(template: str, message: str) -> None:
