@@ -8,11 +8,9 @@ import random
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError, StoreError
@@ -21,11 +19,9 @@ from youtube_download_coordinator.queue.admission import Admission
 from youtube_download_coordinator.queue.cooldown import cooldown_name
 from youtube_download_coordinator.queue.lifecycle import RetryPolicy
 from youtube_download_coordinator.queue.store import Store
+from youtube_download_coordinator.stores.clock import monotonic_seconds
 
 log = logging.getLogger(__name__)
-
-MACHINE_FILE = "machine.db"
-"""The file in `state_dir`."""
 
 _stores: dict[tuple[object, ...], Store] = {}
 _stores_lock = threading.Lock()
@@ -39,8 +35,10 @@ def open_store(config: Config) -> Store:
 
 
 def open_machine_state(config: Config) -> Store:
-    """What this machine's processes share, whatever their queue. Raises ConfigError when its folder cannot be written."""
-    return _open_once((MACHINE_FILE, config.state_dir), lambda: _new_machine_state(config.state_dir))
+    """Return what this machine's processes share, whatever their queue. Raises ConfigError when its folder cannot be written."""
+    from youtube_download_coordinator.stores import machine
+
+    return _open_once(("machine", config.state_dir), lambda: machine.open_machine_state(config.state_dir))
 
 
 def _open_once(name: tuple[object, ...], new: Callable[[], Store]) -> Store:
@@ -70,17 +68,6 @@ def _new_store(config: Config) -> Store:
     return SqlStore(config.database_url)
 
 
-def _new_machine_state(folder: Path) -> Store:
-    from youtube_download_coordinator.stores.sql import SqlStore
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return SqlStore(f"sqlite:///{folder / MACHINE_FILE}")
-    except (OSError, ConfigError) as error:
-        what = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
-        raise ConfigError(f"state_dir={str(folder)!r} cannot be written ({what}): name another folder") from None
-
-
 def open_queue(config: Config, run: str = "") -> Queue:
     """A worker's view of the queue; `run` stands in ClaimedBy after the host's name, for people.
 
@@ -101,7 +88,7 @@ def open_queue(config: Config, run: str = "") -> Queue:
         video_policy=policy,
         # A source that does not answer today may tomorrow: its listing is tried for ever, at longer and longer intervals.
         source_policy=replace(policy, max_retries=None, refresh=config.refresh),
-        monotonic=_monotonic,
+        monotonic=monotonic_seconds,
         random=randomness,
         admission=_admission(config, store, worker),
     )
@@ -122,8 +109,3 @@ def _admission(config: Config, store: Store, worker: str) -> Admission:
 def worker_name(run: str) -> str:
     """`host/run`, in characters that are safe in every cell and log."""
     return f"{re.sub('[^A-Za-z0-9.-]', '-', socket.gethostname())}/{run}"
-
-
-def _monotonic() -> float:
-    """Seconds that also pass while the machine is suspended, where the system counts them."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

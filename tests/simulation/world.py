@@ -26,13 +26,14 @@ from tests.simulation import threads
 from youtube_download_coordinator.queue import queue
 from youtube_download_coordinator.stores.sheets import api as connection
 from youtube_download_coordinator.stores.sheets import spreadsheet as book
-from youtube_download_coordinator.stores.sheets.api import DRIFT, Environment
+from youtube_download_coordinator.stores.sheets.api import Environment
 from youtube_download_coordinator.workers import attempts, expansion, heartbeat, worker
 
 PATH = "https://sheets.googleapis.com"
 NEVER = float("inf")
 REST_MIN_SECONDS = 0.001
-
+RATE_ERROR = 5e-5
+"""How much too fast or too slow a machine's monotonic clock may run."""
 
 Ask = Callable[[str, str, str, bytes], tuple[int, dict[str, str], bytes]]
 """Answers a request: HTTP method, path, query and body."""
@@ -131,7 +132,7 @@ class Process:
         self.frozen_until = 0.0
         self.random = Random(f"{world.seed} {name}")
         self._booted = world.clock.now() - self.random.uniform(0, 10**6)
-        self.rate = 1 + self.random.uniform(-DRIFT, DRIFT) / 2
+        self.rate = 1 + self.random.uniform(-RATE_ERROR, RATE_ERROR)
         """How many seconds its monotonic clock counts in one."""
         self.wall_error_seconds = 0.0
         """How wrong this machine's wall clock is. Nothing that decides about a lease may look at it."""
@@ -176,6 +177,7 @@ class Process:
         """What its store takes from outside."""
         return Environment(
             monotonic=self.monotonic,
+            clock_jumps=lambda: 0.0,
             sleep=self.rest,
             later=self.later,
             randomness=self.random,

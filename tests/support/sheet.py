@@ -66,6 +66,7 @@ class SheetDesk:
         ask = self._asking(account)
         return Environment(
             monotonic=self._monotonic,
+            clock_jumps=lambda: 0.0,
             sleep=self.clock.advance,
             later=lambda seconds, work: self.later.append(work),
             randomness=Random(name),

@@ -16,6 +16,7 @@ from youtube_download_coordinator.models import Row, Status
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.queue import _by_table
 from youtube_download_coordinator.queue.store import Change
+from youtube_download_coordinator.stores.clock import Sent, StoreClock
 from youtube_download_coordinator.stores.sheets import api, cells, projection, snapshot
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
 from youtube_download_coordinator.stores.sheets.api import Json
@@ -253,8 +254,10 @@ def wrong_cells_are_left_wrong() -> Iterator[None]:
 def clock_that_adds_the_answers_way() -> Iterator[None]:
     """The duration of a request is added to Google's time, as a time server's client would do."""
 
-    def now(self: api._Clock, monotonic: float) -> datetime:
-        return self.date + timedelta(seconds=self.took_seconds + monotonic - self.received)
+    record = StoreClock.record
 
-    with mock.patch.object(api._Clock, "now", now):
+    def later(self: StoreClock, answer: datetime, sent: Sent) -> None:
+        record(self, answer + timedelta(seconds=self._monotonic() - sent.monotonic), sent)
+
+    with mock.patch.object(StoreClock, "record", later):
         yield

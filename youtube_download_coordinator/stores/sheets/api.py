@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ from gspread.exceptions import APIError
 
 from youtube_download_coordinator.config import Config, id_of_spreadsheet
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreFull, StoreUnavailable
+from youtube_download_coordinator.stores.clock import StoreClock, monotonic_seconds, suspended_seconds
 from youtube_download_coordinator.stores.sheets.credentials import credentials
 
 log = logging.getLogger(__name__)
@@ -38,9 +39,11 @@ PAUSE_SECONDS, PAUSE_MAX_SECONDS = 1.0, 64.0
 """The first pause after a failure and the longest. Google recommends truncated exponential backoff with jitter."""
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 MIN_CLOCK_ERROR_SECONDS = 2.0
-"""The Date header is cut to whole seconds, and an answer takes a while: Google's clock may be ahead of ours by this much."""
-DRIFT = 1e-4
-"""How much faster than true a machine's clock may run. Ours goes so much slower, and so is never ahead of Google's."""
+"""Many servers answer for Google, and nothing says how far their clocks are apart."""
+DATE_SECONDS = 1.0
+"""The Date header is cut to whole seconds."""
+CLOCK_AGE_SECONDS = 3600.0
+"""Each answer contains the time, so a worker has younger ones; only after an hour without any is a request sent for it."""
 
 _OVER_THE_LIMIT = re.compile(r"above the limit of [\d,.]+ cells")
 """Google's message, as it was reported with each limit so far: 2, 5 and 10 million cells."""
@@ -60,11 +63,6 @@ class SpreadsheetFull(Refused, StoreFull):
     """Google refused a request by which the spreadsheet would have too many cells."""
 
 
-def boot_seconds() -> float:
-    """Return a monotonic time in seconds, which includes suspended time where the system counts it."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-
-
 def call_later(seconds: float, work: Callable[[], None]) -> None:
     """Do `work` in another thread, unless the process has ended by then."""
     timer = threading.Timer(seconds, work)
@@ -76,28 +74,13 @@ def call_later(seconds: float, work: Callable[[], None]) -> None:
 class Environment:
     """Time, randomness and the HTTP client, which a simulation replaces."""
 
-    monotonic: Callable[[], float] = boot_seconds
+    monotonic: Callable[[], float] = monotonic_seconds
+    clock_jumps: Callable[[], float] = suspended_seconds
+    """Changes when the machine was suspended."""
     sleep: Callable[[float], object] = time.sleep
     later: Callable[[float, Callable[[], None]], None] = call_later
     randomness: random.Random = field(default_factory=random.SystemRandom)  # forks would share the state of any other
     client: Callable[[Any], gspread.HTTPClient] = gspread.HTTPClient
-
-
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """What one answer said about the time."""
-
-    date: datetime
-    received: float
-    took_seconds: float
-
-    def now(self, monotonic: float) -> datetime:
-        """The time now, never ahead of Google's."""
-        return self.date + timedelta(seconds=(monotonic - self.received) * (1 - DRIFT))
-
-    def error_seconds(self, monotonic: float) -> float:
-        """How far behind Google's it may be: a cut second, the answer's way, two clocks that drift apart."""
-        return 1 + self.took_seconds + 2 * DRIFT * (monotonic - self.received)
 
 
 class Connection:
@@ -117,7 +100,14 @@ class Connection:
         self._client: gspread.HTTPClient | None = None
         self._process = 0
         """The one that opened the client: a fork must not use the sockets of its parent."""
-        self._clock: _Clock | None = None
+        self._clock = StoreClock(
+            lambda: self.properties("spreadsheetId"),
+            max_age_seconds=CLOCK_AGE_SECONDS,
+            resolution_seconds=DATE_SECONDS,
+            can_be_set_back=False,
+            monotonic=self.environment.monotonic,
+            jumps=self.environment.clock_jumps,
+        )
         self.requests = 0
         """Sent so far. Each is one unit of the quota."""
 
@@ -127,17 +117,12 @@ class Connection:
         return getattr(self._credentials, "service_account_email", "") or "the account that is signed in"
 
     def now(self) -> datetime:
-        """Google's clock, by the last answers. Never ahead of it; behind by `clock_error_seconds` at the most."""
-        if self._clock is None:
-            self.properties("spreadsheetId")  # every answer says what time it is
-        if self._clock is None:
-            raise StoreError("Google's answers have no Date header: a proxy removes it, and leases cannot be timed")
-        return self._clock.now(self.environment.monotonic())
+        """Return Google's time by its last answers: never ahead of it, and behind by `clock_error_seconds` at most."""
+        return self._clock.now()
 
     @property
     def clock_error_seconds(self) -> float:
-        found = self._clock.error_seconds(self.environment.monotonic()) if self._clock else 0.0
-        return max(MIN_CLOCK_ERROR_SECONDS, found)
+        return max(MIN_CLOCK_ERROR_SECONDS, self._clock.error_seconds)
 
     def properties(self, fields: str, ranges: Sequence[str] = ()) -> Json:
         """Call spreadsheets.get with a field mask."""
@@ -210,7 +195,7 @@ class Connection:
     def _send(self, method: str, path: str, params: Mapping[str, Any], body: Json | None) -> Json:
         with self._lock:
             self.requests += 1
-            sent = self.environment.monotonic()
+            sent = self._clock.before_request()
             try:
                 response = self._http().request(method, self._base + path, params=dict(params), json=body)
                 answer: Json = response.json()
@@ -221,7 +206,8 @@ class Connection:
             except (requests.RequestException, ValueError) as error:
                 # A write may have been applied if the connection broke, or the body is not JSON.
                 raise _lost(error, method) from error
-            self._take_time(response, sent)
+            if (date := _date_of(response)) is not None:
+                self._clock.record(date, sent)
             return answer
 
     def _http(self) -> gspread.HTTPClient:
@@ -230,14 +216,6 @@ class Connection:
             self._client = self.environment.client(self._credentials)
             self._client.set_timeout(TIMEOUT_SECONDS)
         return self._client
-
-    def _take_time(self, response: requests.Response, sent: float) -> None:
-        """Date is cut to seconds, so it never is ahead; of two answers the one that says later is nearer to the truth."""
-        if header := response.headers.get("Date"):
-            received = self.environment.monotonic()
-            clock = _Clock(parsedate_to_datetime(header).astimezone(UTC), received, received - sent)
-            if self._clock is None or clock.date > self._clock.now(received):
-                self._clock = clock
 
     def _translate(self, error: APIError, method: str) -> Exception:
         status = error.response.status_code
@@ -282,6 +260,15 @@ class SheetRefused(ConfigError, APIError):
         self.response, self.error, self.code = error.response, error.error, error.code
 
     __str__ = Exception.__str__
+
+
+def _date_of(response: requests.Response) -> datetime | None:
+    """Return the time in an answer's Date header; None where it is missing or not a date."""
+    try:
+        date = parsedate_to_datetime(response.headers.get("Date") or "")
+    except ValueError:
+        return None
+    return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _message(error: APIError) -> str:

@@ -1,7 +1,7 @@
-"""The verbs of the Store contract as statements.
+"""The verbs of the Store contract as SQL statements.
 
-A swap is one UPDATE that names the version and the nonce which were seen. Video tasks and dead letters share one table, so that
-one unique key covers both and a move is one UPDATE.
+A swap is one UPDATE whose condition is the version and the nonce of the row that was seen. Video tasks and dead letters share one
+table, so that one unique key covers both and a move is one UPDATE.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
@@ -21,6 +21,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Control, Lease, Row, State, VideoTask
 from youtube_download_coordinator.queue.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where, clash
+from youtube_download_coordinator.stores.clock import (
+    StoreClock,
+    monotonic_seconds,
+    suspended_seconds,
+    wall_clock_offset,
+)
 from youtube_download_coordinator.stores.sql.counts import tallied
 from youtube_download_coordinator.stores.sql.engine import is_memory, open_engine, translated, without_password
 from youtube_download_coordinator.stores.sql.records import (
@@ -41,38 +47,82 @@ _Seen = tuple[str, int, int, str]
 
 KEYS_PER_QUERY = 500
 """SQLite takes 32,766 parameters in a statement at most."""
+CONTROLS_SECONDS = 1.0
+"""Lines of control are kept this long: an attempt looks at them several times, and each look would be a transaction."""
+CLOCK_AGE_SECONDS = 60.0
+CLOCK_RESOLUTION_SECONDS = 0.001
+"""SQLite cuts its time to milliseconds."""
 CREATION_LOCK = 0x796463
-"""PostgreSQL's number for the lock that creating the tables takes."""
+"""PostgreSQL's advisory lock for creating the tables."""
 CONTROLS_LOCK = CREATION_LOCK + 1
-"""And for the one that changing a line of control takes."""
+"""PostgreSQL's advisory lock for changing a line of control."""
 
-_GO_ON_BEHIND = sa.text(
+_RAISE_NEXT_ID = sa.text(
     "SELECT setval(sequence, greatest(:last, nextval(sequence))) FROM pg_get_serial_sequence(:table, 'id') AS sequence"
 )
-"""PostgreSQL's sequence does not see IDs that it did not give."""
+"""PostgreSQL's sequence does not count the IDs that were inserted with a row."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _KnownControls:
+    """The lines of control as they were read last."""
+
+    lines: Mapping[str, Control]
+    read_at: float
+    """On the monotonic clock, before they were read."""
+    after_change: object
+    """The store's `_last_change` at that time: when it is another one now, a change by this process may be missing."""
 
 
 class SqlStore:
-    """The Store contract on one database. Raises ConfigError when the URL leads to no database that can be used."""
+    """The Store contract on one database. Raises ConfigError when the URL does not lead to a database that can be used."""
 
-    clock_error_seconds = 0.0
     result_batch_seconds = 0.0
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(
+        self,
+        url: str,
+        *,
+        monotonic: Callable[[], float] = monotonic_seconds,
+        clock_jumps: Callable[[], float] | None = None,
+    ) -> None:
+        """`clock_jumps` is a number that changes when the database's clock has to be asked again; a test gives its own."""
         self._engine = open_engine(url)
         # An in-memory database is one connection: its transactions come one after the other.
         self._turn: AbstractContextManager[Any] = threading.RLock() if is_memory(self._engine.url) else nullcontext()
+        self._monotonic = monotonic
+        self._clock = StoreClock(
+            self._ask_time,
+            max_age_seconds=CLOCK_AGE_SECONDS,
+            resolution_seconds=CLOCK_RESOLUTION_SECONDS,
+            can_be_set_back=True,
+            monotonic=monotonic,
+            # SQLite's clock is this machine's wall clock: it is noticed when somebody sets it.
+            jumps=clock_jumps or (wall_clock_offset if self._is_sqlite else suspended_seconds),
+        )
+        self._last_change = object()
+        """Another object after each change that this process has made to a line of control."""
+        self._known_controls = _KnownControls({}, 0.0, None)
+        self._controls_lock = threading.Lock()
         self._sent: dict[_Seen, list[Lease]] = {}
-        """Leases sent in the place of one that was seen, and nobody could say whether they were applied."""
+        """By the lease that was to be replaced: leases of which it is not known whether they were written."""
         self._prepare()
         _opened.add(self)
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self._engine.dialect.name == "sqlite"
 
     def scan(self, table: Table[R], where: Where = EVERY_ROW, *, limit: int = 100) -> list[R]:
         if where.has_request:
             return []  # nobody types into a database
+        query = query_of(table, where, limit).add_columns(self._database_time.label("database_time"))
         with self._reading() as connection:
-            return [row_of(table, record) for record in connection.execute(query_of(table, where, limit)).mappings()]
+            sent = self._clock.before_request()
+            records = connection.execute(query).mappings().all()
+            if records:  # a claim or a takeover may follow, and is decided by the time as it is now
+                self._clock.record(_utc(records[0]["database_time"]), sent)
+        return [row_of(table, record) for record in records]
 
     def count(self, table: Table[R]) -> Mapping[State, int]:
         sql = sql_table(table)
@@ -94,10 +144,10 @@ class SqlStore:
         try:
             outcomes = self._swap(table, changes)
         except StoreUnavailable:
-            there = self._applied(table, changes)
-            if not any(there):
+            applied = self._applied(table, changes)
+            if not any(applied):
                 raise
-            outcomes = [Swap.WON if won else Swap.LOST for won in there]
+            outcomes = [Swap.WON if won else Swap.LOST for won in applied]
         for change in changes:
             self._sent.pop(_seen(table, change.seen), None)
         return outcomes
@@ -111,29 +161,31 @@ class SqlStore:
         return list(outcomes.values())
 
     def _applied(self, table: Table[R], changes: Sequence[Change[R]]) -> list[bool]:
-        """Which changes were applied whose answer was lost. Where nobody can say now, what was sent is remembered."""
+        """Return for each change whose answer was lost whether it was applied. Raises StoreUnavailable when that is unknown."""
         try:
-            return self._there(table, [change.new for change in changes])
+            return self._have_leases(table, [change.new for change in changes])
         except StoreUnavailable:
             for change in changes:
                 self._sent.setdefault(_seen(table, change.seen), []).append(change.new.lease)
             raise
 
-    def _there(self, table: Table[Any], rows: Sequence[Row]) -> list[bool]:
-        """After an answer that was lost on the way: which rows stand in the table with just this lease, so that it was applied.
+    def _have_leases(self, table: Table[Any], rows: Sequence[Row]) -> list[bool]:
+        """Return for each row whether it is in the table with exactly this lease, after an answer was lost.
 
-        The locks are waited for: a transaction of ours that the server still is at holds them until it has ended.
+        Waits for the rows' locks: the server may still be busy with the transaction that was lost, and holds them until it ends.
         """
-        if self._engine.dialect.name == "sqlite":
-            return [False] * len(rows)  # no line is between us: what failed was not applied
+        if self._is_sqlite:
+            return [False] * len(rows)  # there is no network in between: what failed was not applied
         c = sql_table(table).c
-        ids = [row.id for row in rows]
         query = (
-            sa.select(c.id, c.version, c.nonce).where(*place_of(table), c.id.in_(ids)).order_by(c.id)
-        )  # as in a swap
+            sa.select(c.id, c.version, c.nonce)
+            .where(*place_of(table), c.id.in_([row.id for row in rows]))
+            .order_by(c.id)  # locked in the same order as by a swap
+            .with_for_update()
+        )
         with self._writing() as connection:
-            found = {(row_id, version, nonce) for row_id, version, nonce in connection.execute(query.with_for_update())}
-        return [(row.id, row.lease.version, row.lease.nonce) in found for row in rows]
+            leases = {(row_id, version, nonce) for row_id, version, nonce in connection.execute(query)}
+        return [(row.id, row.lease.version, row.lease.nonce) in leases for row in rows]
 
     def _swap_one(self, connection: sa.Connection, table: Table[R], change: Change[R]) -> Swap:
         same = same_lease(table, change.seen, self._sent.get(_seen(table, change.seen), ()))
@@ -148,10 +200,10 @@ class SqlStore:
             ids = self._insert_new(connection, table, new)
         return [ids.get(row.key) if first_of_key[row.key] is row else None for row in rows]
 
-    @property
-    def _dialect(self) -> Any:
-        """Whose INSERT knows ON CONFLICT."""
-        return sqlite if self._engine.dialect.name == "sqlite" else postgresql
+    def _insert_unless_known(self, sql: sa.Table, **conflict: Any) -> Any:
+        """Return an INSERT that leaves out the rows that are there already."""
+        dialect = sqlite if self._is_sqlite else postgresql
+        return dialect.insert(sql).on_conflict_do_nothing(**conflict)
 
     def _known_keys(self, connection: sa.Connection, table: Table[R], keys: Sequence[str]) -> set[str]:
         column = sql_table(table).c.key
@@ -159,13 +211,11 @@ class SqlStore:
         return {key for chunk in chunks for key in connection.scalars(sa.select(column).where(column.in_(chunk)))}
 
     def _insert_new(self, connection: sa.Connection, table: Table[R], rows: Sequence[R]) -> dict[str, int]:
-        """The IDs by key; a key that another machine inserted in between has none."""
+        """Return the new rows' IDs by key. A key that another machine inserted in the meantime is missing."""
         if not rows:
             return {}
         sql = sql_table(table)
-        statement = (
-            self._dialect.insert(sql).on_conflict_do_nothing(index_elements=["key"]).returning(sql.c.key, sql.c.id)
-        )
+        statement = self._insert_unless_known(sql, index_elements=["key"]).returning(sql.c.key, sql.c.id)
         records = connection.execute(statement, [all_values(table, row) for row in rows])
         return {key: int(row_id) for key, row_id in records}
 
@@ -174,18 +224,19 @@ class SqlStore:
             return
         sql = sql_table(table)
         with self._writing() as connection:
-            statement = self._dialect.insert(sql).on_conflict_do_nothing()
-            connection.execute(statement, [all_values(table, row) | {"id": row.id} for row in rows])
+            connection.execute(
+                self._insert_unless_known(sql), [all_values(table, row) | {"id": row.id} for row in rows]
+            )
             self._check_restored(connection, sql, rows)
-            if self._engine.dialect.name == "postgresql":  # SQLite's AUTOINCREMENT sees IDs that it did not give
-                connection.execute(_GO_ON_BEHIND, {"table": sql.name, "last": max(row.id for row in rows)})
+            if not self._is_sqlite:  # its AUTOINCREMENT counts them
+                connection.execute(_RAISE_NEXT_ID, {"table": sql.name, "last": max(row.id for row in rows)})
 
     def _check_restored(self, connection: sa.Connection, sql: sa.Table, rows: Sequence[Row]) -> None:
         keys: dict[int, str] = {}
         for first in range(0, len(rows), KEYS_PER_QUERY):
             ids = [row.id for row in rows[first : first + KEYS_PER_QUERY]]
-            found = connection.execute(sa.select(sql.c.id, sql.c.key).where(sql.c.id.in_(ids)))
-            keys |= {row_id: key for row_id, key in found}  # noqa: C416  # mypy knows no dict of records
+            records = connection.execute(sa.select(sql.c.id, sql.c.key).where(sql.c.id.in_(ids)))
+            keys |= {row_id: key for row_id, key in records}  # noqa: C416  # mypy has no type for a dict of records
         for row in rows:
             if keys.get(row.id) != row.key:
                 raise clash(row)
@@ -196,49 +247,84 @@ class SqlStore:
             with self._writing() as connection:
                 return connection.execute(update).rowcount == 1
         except StoreUnavailable:
-            if not all(self._there(to, [seen])):
+            if not all(self._have_leases(to, [seen])):
                 raise
             return True
 
     def controls(self, *, fresh: bool = False) -> list[Control]:
+        known = self._known_controls
+        age_seconds = self._monotonic() - known.read_at
+        if fresh or known.after_change is not self._last_change or age_seconds > CONTROLS_SECONDS:
+            known = self._read_controls()
+        return list(known.lines.values())
+
+    def _read_controls(self) -> _KnownControls:
+        last_change, read_at = self._last_change, self._monotonic()
         with self._reading() as connection:
-            return [Control(**record) for record in connection.execute(sa.select(controls)).mappings()]
+            records = connection.execute(sa.select(controls)).mappings().all()
+        lines = {record["name"]: Control(**record) for record in records}
+        known = self._known_controls = _KnownControls(lines, read_at, last_change)
+        return known
 
     def set_control(self, name: str, change: SetControl) -> Control | None:
-        with self._writing() as connection:
-            self._lock_controls(connection)
-            found = connection.execute(sa.select(controls).where(controls.c.name == name)).mappings().first()
-            new = change(Control(**found) if found else None)
-            if new is not None:
-                values = dataclasses.asdict(new)
-                update = sa.update(controls).where(controls.c.name == name).values(values)
-                connection.execute(update if found else sa.insert(controls).values(values))
-            return new
+        with self._controls_lock:  # so that of two threads' changes the later one is kept
+            try:
+                line = self._set_control(name, change)
+            except StoreUnavailable:
+                self._last_change = object()  # it may have been made
+                raise
+            if line is not None:
+                self._keep_control(line)
+            return line
 
-    def _lock_controls(self, connection: sa.Connection) -> None:
-        """A line that is not there yet cannot be locked; SQLite's transactions come one after the other anyway."""
-        if self._engine.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CONTROLS_LOCK)))
+    def _set_control(self, name: str, change: SetControl) -> Control | None:
+        with self._writing() as connection:
+            if not self._is_sqlite:  # its transactions come one after the other
+                # A line that does not exist yet cannot be locked.
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CONTROLS_LOCK)))
+            record = connection.execute(sa.select(controls).where(controls.c.name == name)).mappings().first()
+            line = change(Control(**record) if record else None)
+            if line is not None:
+                values = dataclasses.asdict(line)
+                update = sa.update(controls).where(controls.c.name == name).values(values)
+                connection.execute(update if record else sa.insert(controls).values(values))
+            return line
+
+    def _keep_control(self, line: Control) -> None:
+        """Put a line that this process has changed into those that were read last."""
+        known, change = self._known_controls, object()
+        if known.after_change is self._last_change:
+            self._known_controls = _KnownControls({**known.lines, line.name: line}, known.read_at, change)
+        self._last_change = change
 
     def custom_columns(self, table: Table[R]) -> Collection[str] | None:
         return None
 
     def add_columns(self, table: Table[R], names: Sequence[str]) -> None:
-        """Nothing: a row's own columns are kept as one text."""
+        """Do nothing: a row may have columns of any name."""
+
+    @property
+    def clock_error_seconds(self) -> float:
+        return self._clock.error_seconds
 
     def now(self) -> datetime:
+        return self._clock.now()
+
+    def _ask_time(self) -> None:
         with self._reading() as connection:
-            if self._engine.dialect.name == "sqlite":  # its clock is this machine's
-                text = connection.scalar(sa.text("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')"))
-                return datetime.fromisoformat(str(text))
-            moment = connection.scalar(sa.text("SELECT clock_timestamp()"))
-            return _as_datetime(moment).astimezone(UTC)
+            sent = self._clock.before_request()
+            self._clock.record(_utc(connection.scalar(sa.select(self._database_time))), sent)
+
+    @property
+    def _database_time(self) -> sa.ColumnElement[Any]:
+        return sa.func.strftime("%Y-%m-%dT%H:%M:%f+00:00", "now") if self._is_sqlite else sa.func.clock_timestamp()
 
     def close(self) -> None:
         self._engine.dispose()
 
     def after_fork(self) -> None:
-        """Leave the connections to the parent: two processes on one would tear the file, or mix up the answers."""
+        """Leave the connections to the parent: two processes on one would damage the file, or read each other's answers."""
+        self._controls_lock = threading.Lock()  # a thread of the parent may have held it
         if not is_memory(self._engine.url):
             _left_to_the_parent.append(self._engine.pool)
             self._engine.dispose(close=False)
@@ -246,7 +332,7 @@ class SqlStore:
     def _prepare(self) -> None:
         try:
             with self._writing() as connection:
-                if connection.dialect.name == "postgresql":  # there two who create a table at once disturb each other
+                if not self._is_sqlite:  # two that create a table at once would fail
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CREATION_LOCK)))
                 bring_up_to_date(connection)
         except StoreError as error:
@@ -265,7 +351,7 @@ class SqlStore:
 
 _opened: WeakSet[SqlStore] = WeakSet()
 _left_to_the_parent: list[sa.Pool] = []
-"""Kept, because a connection that is forgotten is closed."""
+"""Kept, because a pool that nobody refers to closes its connections."""
 
 
 def _after_fork() -> None:
@@ -277,11 +363,13 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def _seen(table: Table[Any], row: Row) -> _Seen:
-    """A row's lease as it was seen: no other has this name."""
+    """Return what names a row's lease as it was seen."""
     return table.name, row.id, row.lease.version, row.lease.nonce
 
 
-def _as_datetime(value: Any) -> datetime:
+def _utc(database_time: Any) -> datetime:
+    """Return a time as the database gives it: SQLite as text, PostgreSQL in the session's time zone."""
+    value = datetime.fromisoformat(database_time) if isinstance(database_time, str) else database_time
     if not isinstance(value, datetime):
         raise StoreError(f"the database's clock answered {value!r}")
-    return value
+    return value.astimezone(UTC)
