@@ -68,6 +68,25 @@ def test_what_this_store_set_is_seen_at_once(store: Store) -> None:
     assert store.controls() == [FULL]
 
 
+def test_what_this_store_set_is_seen_at_once_beside_what_was_read(open_store: Callable[[], Store]) -> None:
+    """Lines that are kept from the last look are not an excuse."""
+    put(open_store(), FULL)
+    store = open_store()
+    assert store.controls() == [FULL]
+    fleet = Control(name="fleet", value="paused")
+    for line in (fleet, Control(name="fleet", value="running")):
+        put(store, line)
+        assert {line.name: line for line in store.controls()} == {FULL.name: FULL, "fleet": line}
+
+
+def test_what_another_set_is_seen_in_a_fresh_look(open_store: Callable[[], Store]) -> None:
+    store, other = open_store(), open_store()
+    store.controls()
+    put(other, FULL)
+    assert lines(store) == {FULL.name: FULL}
+    assert store.controls() == [FULL]
+
+
 def test_of_changes_at_once_each_sees_those_before_it(open_store: Callable[[], Store]) -> None:
     """None is lost: the pause counts them all."""
     start = threading.Barrier(RIVALS)

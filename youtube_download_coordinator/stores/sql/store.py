@@ -254,7 +254,7 @@ class SqlStore:
     def controls(self, *, fresh: bool = False) -> list[Control]:
         known = self._known_controls
         age_seconds = self._monotonic() - known.read_at
-        if fresh or known.after_change is not self._last_change or age_seconds > CONTROLS_SECONDS:
+        if fresh or known.after_change is not self._last_change or age_seconds >= CONTROLS_SECONDS:
             known = self._read_controls()
         return list(known.lines.values())
 

@@ -1,0 +1,144 @@
+"""Lines of control on a database: kept for one second, and never older than a change by the same process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tests.support.rows import Clock
+from youtube_download_coordinator.errors import StoreUnavailable
+from youtube_download_coordinator.models import Control
+from youtube_download_coordinator.stores.sql import SqlStore
+from youtube_download_coordinator.stores.sql.store import CONTROLS_SECONDS
+
+PAUSED, RUNNING = Control(name="fleet", value="paused"), Control(name="fleet", value="running")
+COOLING = Control(name="cooldown host-a", value="cooling")
+OpenSql = Callable[[], SqlStore]
+
+
+@pytest.fixture
+def open_sql(tmp_path: Path, clock: Clock) -> Iterator[OpenSql]:
+    opened: list[SqlStore] = []
+
+    def open_one() -> SqlStore:
+        opened.append(SqlStore(f"sqlite:///{tmp_path}/queue.db", monotonic=clock, clock_jumps=lambda: 0.0))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+def put(store: SqlStore, *lines: Control) -> None:
+    for line in lines:
+        store.set_control(line.name, lambda _, line=line: line)  # type: ignore[misc]
+
+
+def reads(store: SqlStore) -> list[str]:
+    """Collect the statements with which a store reads the lines from now on."""
+    statements: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if "FROM controls" in statement and "WHERE" not in statement:
+            statements.append(statement)
+
+    sa.event.listen(store._engine, "before_cursor_execute", note)
+    return statements
+
+
+def test_lines_are_read_once_a_second(open_sql: OpenSql, clock: Clock) -> None:
+    store = open_sql()
+    statements = reads(store)
+    for _ in range(10):
+        store.controls()
+        clock.seconds += CONTROLS_SECONDS / 4
+    assert len(statements) == 3
+
+
+def test_a_change_by_another_process_is_seen_a_second_later(open_sql: OpenSql, clock: Clock) -> None:
+    store, other = open_sql(), open_sql()
+    assert store.controls() == []
+    put(other, PAUSED)
+    clock.seconds += CONTROLS_SECONDS - 0.01
+    assert store.controls() == []
+    clock.seconds += 0.01
+    assert store.controls() == [PAUSED]
+
+
+def test_a_change_of_one_s_own_costs_no_look_and_keeps_none_from_coming(open_sql: OpenSql, clock: Clock) -> None:
+    """A process that changes a line several times a second, as a rate limit does, still sees others' changes in time."""
+    store, other = open_sql(), open_sql()
+    put(store, RUNNING)
+    store.controls()
+    statements = reads(store)
+    put(other, COOLING)
+    for _ in range(4):
+        put(store, PAUSED)
+        assert store.controls() == [PAUSED]
+        clock.seconds += CONTROLS_SECONDS / 4
+    assert statements == []
+    assert sorted(line.name for line in store.controls()) == ["cooldown host-a", "fleet"]
+
+
+def test_a_change_that_may_have_been_made_is_looked_for(open_sql: OpenSql, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to the commit was lost."""
+    store = open_sql()
+    assert store.controls() == []
+    change = SqlStore._set_control
+
+    def lose_the_answer(store: SqlStore, *given: object) -> None:
+        change(store, *given)  # type: ignore[arg-type]
+        raise StoreUnavailable("the connection is gone")
+
+    monkeypatch.setattr(SqlStore, "_set_control", lose_the_answer)
+    with pytest.raises(StoreUnavailable):
+        put(store, PAUSED)
+    assert store.controls() == [PAUSED]
+
+
+def test_a_look_that_began_before_a_change_does_not_hide_it(open_sql: OpenSql) -> None:
+    """One thread has read the lines and not kept them yet; another changes one, and asks right afterwards."""
+    store = open_sql()
+    have_read, has_changed = threading.Event(), threading.Event()
+    seen: list[list[Control]] = []
+
+    def wait_once(connection: object) -> None:
+        if threading.current_thread() is looker and not have_read.is_set():
+            have_read.set()
+            has_changed.wait(30)
+
+    looker = threading.Thread(target=lambda: seen.append(store.controls()))
+    sa.event.listen(store._engine, "rollback", wait_once)
+    looker.start()
+    assert have_read.wait(30)
+    put(store, PAUSED)
+    has_changed.set()
+    looker.join()
+    assert seen == [[]]
+    assert store.controls() == [PAUSED]
+
+
+def test_a_fork_while_another_thread_changes_a_line_does_not_block_the_child(open_sql: OpenSql) -> None:
+    store = open_sql()
+    store.now()
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    def slow(line: Control | None) -> None:
+        has_begun.set()
+        may_end.wait(30)
+
+    changer = threading.Thread(target=store.set_control, args=("fleet", slow))
+    changer.start()
+    assert has_begun.wait(30)
+    child = os.fork()
+    if not child:  # the parent's thread, which holds the lock, is not there
+        acquired = store._controls_lock.acquire(timeout=5)
+        os._exit(0 if acquired and store.controls() == [] and store.now().tzinfo else 1)
+    may_end.set()
+    changer.join()
+    assert os.waitpid(child, 0)[1] == 0
