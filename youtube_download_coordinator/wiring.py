@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import ConfigError, StoreError
+from youtube_download_coordinator.errors import StoreError
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.admission import Admission
 from youtube_download_coordinator.queue.cooldown import cooldown_name
