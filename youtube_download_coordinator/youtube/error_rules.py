@@ -10,6 +10,8 @@ import errno
 import html
 import logging
 import re
+import sys
+import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,7 +21,7 @@ from typing import NamedTuple
 from youtube_download_coordinator.errors import AttemptError, UnfitError, attempt_error
 from youtube_download_coordinator.models import Failure, Verdict
 from youtube_download_coordinator.reasons import MEDIA_BLOCK, SUBTITLES_BLOCK
-from youtube_download_coordinator.text import truncate
+from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, truncate
 from youtube_download_coordinator.youtube import wordings
 from youtube_download_coordinator.youtube.wordings import Wording
 
@@ -30,6 +32,10 @@ KEPT_CHARACTERS = 2000
 """Of one message: a traceback is of no use here."""
 CHAIN_LIMIT = 20
 """Errors that are followed behind an error: a chain may be a ring."""
+
+
+UNKNOWN = "error"
+"""The reason of an error that no rule knows."""
 
 
 class MessageKeeper:
@@ -117,6 +123,8 @@ def classify(error: BaseException, messages: Sequence[str] = (), *, now: datetim
     else:
         message = truncate(without_logins(f"{type(error).__name__}: {error}"))
         diagnosis = evidence.block_in_messages() or _Diagnosis(Verdict.RETRY, evidence.plain_reason())
+    if diagnosis.systemic or (diagnosis.reason == UNKNOWN and (evidence.is_from_yt_dlp or _raised_in_yt_dlp(error))):
+        message = _with_version(message, diagnosis.reason)
     later = diagnosis.verdict is Verdict.LATER
     return attempt_error(
         Failure(
@@ -127,6 +135,23 @@ def classify(error: BaseException, messages: Sequence[str] = (), *, now: datetim
             systemic=diagnosis.systemic,
         )
     )
+
+
+def _raised_in_yt_dlp(error: BaseException) -> bool:
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(str(frame.f_globals.get("__name__")).startswith("yt_dlp.") for frame in frames)
+
+
+def _with_version(message: str, reason: str) -> str:
+    """Add the version of yt-dlp that this process has imported: another version may not fail so.
+
+    With the reason before it, the text has at most DETAIL_MAX_CHARACTERS.
+    """
+    module = sys.modules.get("yt_dlp.version")
+    if module is None:  # somebody else's process ran yt-dlp
+        return message
+    version = f" (yt-dlp {module.__version__})"
+    return truncate(message, DETAIL_MAX_CHARACTERS - len(f"{reason}: {version}")) + version
 
 
 def has_bad_part(error: BaseException) -> bool:
@@ -193,7 +218,7 @@ class _Evidence:
         if "TimeoutError" in self._class_names:
             return "timeout"
         network = {"ConnectionError", "TransportError", "ContentTooShortError", "SSLError"}
-        return "network" if self._class_names & network else "error"
+        return "network" if self._class_names & network else UNKNOWN
 
     def _class(self) -> _Diagnosis | None:
         if "GeoRestrictedError" in self._class_names:

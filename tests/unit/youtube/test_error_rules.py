@@ -24,7 +24,9 @@ from yt_dlp.utils import (
     UnavailableVideoError,
     UnsupportedError,
     UserNotLive,
+    js_to_json,
 )
+from yt_dlp.version import __version__
 
 from youtube_download_coordinator.errors import (
     AttemptError,
@@ -35,9 +37,11 @@ from youtube_download_coordinator.errors import (
     TransientError,
     UnfitError,
 )
+from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS
 from youtube_download_coordinator.youtube.error_rules import KEPT_MESSAGES, MessageKeeper, classify
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+VERSION = f"(yt-dlp {__version__})"
 PLAYER_API = "https://www.youtube.com/youtubei/v1/player"
 TIMED_TEXT = "https://www.youtube.com/api/timedtext?v=M4gD1WSo5mA&lang=en"
 MEDIA = "https://rr1---sn-25ge7nsk.googlevideo.com/videoplayback?x=1"
@@ -291,7 +295,7 @@ def test_later_says_when_if_that_is_known(text: str, after: timedelta | None) ->
     ("raw", "message"),
     [
         ("\x1b[0;31mERROR:\x1b[0m [youtube] M4gD1WSo5mA: Video unavailable", "Video unavailable"),
-        ("ERROR: [youtube:tab] @x/videos: YouTube said: gone", "YouTube said: gone"),
+        ("ERROR: [youtube:tab] @x/videos: YouTube said: gone", f"YouTube said: gone {VERSION}"),
         ("ERROR: [youtube] No video formats found!; please report this issue on  https://github.com/yt-dlp/yt-dlp/issues?q= ,"
          " filling out the appropriate issue template. Confirm you are on the latest version using  yt-dlp -U",
          "No video formats found!"),
@@ -299,8 +303,8 @@ def test_later_says_when_if_that_is_known(text: str, after: timedelta | None) ->
          "Unable to download API page: HTTP Error 500: Oops"),
         ("ERROR: [youtube] x: Sign in to confirm your age. Use --cookies-from-browser or\n --cookies",
          "Sign in to confirm your age"),
-        ("ERROR: [generic] two\nlines", "two lines"),
-        ("ERROR: " + "x" * 1000, "x" * 299 + "…"),
+        ("ERROR: [generic] two\nlines", f"two lines {VERSION}"),
+        ("ERROR: [generic] Premieres in 3 hours " + "x" * 1000, "Premieres in 3 hours " + "x" * 278 + "…"),
     ],
 )  # fmt: skip
 def test_a_message_is_one_line_for_people(raw: str, message: str) -> None:
@@ -309,7 +313,41 @@ def test_a_message_is_one_line_for_people(raw: str, message: str) -> None:
 
 def test_an_error_without_words_is_called_by_its_name() -> None:
     assert str(classify(KeyError("title"))) == "KeyError: 'title'"
-    assert str(classify(ExtractorError("", expected=True))) == "ExtractorError"
+    assert str(classify(ExtractorError("", expected=True))) == f"ExtractorError {VERSION}"
+
+
+@pytest.mark.parametrize("text", ["The page needs to be reloaded. ", "something that nobody has seen yet "])
+def test_the_version_of_yt_dlp_is_kept_where_another_one_may_help(text: str) -> None:
+    failure = classify(DownloadError(f"ERROR: [youtube] x: {text}{'x' * 1000}")).failure
+    assert str(failure).startswith(f"{failure.reason}: {text}xxx")
+    assert str(failure).endswith(f"x… {VERSION}")
+    assert len(str(failure)) == DETAIL_MAX_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    "text", ["This video is private", "Premieres in 3 hours", "HTTP Error 503: Busy", "HTTP Error 429: x"]
+)
+def test_the_version_says_nothing_of_what_any_version_would_meet(text: str) -> None:
+    assert "yt-dlp" not in str(classify(DownloadError(f"ERROR: [youtube] x: {text}")).failure)
+
+
+def test_a_raw_error_has_the_version_when_it_was_raised_in_yt_dlp() -> None:
+    with pytest.raises(TypeError) as caught:
+        js_to_json(None)
+    assert str(classify(caught.value)).endswith(VERSION)
+    with pytest.raises(KeyError) as mine:
+        raise KeyError("title")
+    assert str(classify(mine.value)) == "KeyError: 'title'"
+
+
+def test_without_yt_dlp_in_this_process_no_version_is_known() -> None:
+    """A processor may have run its command."""
+    program = """
+from youtube_download_coordinator.youtube.error_rules import classify
+print(classify(RuntimeError("ERROR: [youtube] x: something new")))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "something new\n"
 
 
 def test_an_attempt_error_passes_unchanged_also_from_inside() -> None:
