@@ -37,12 +37,12 @@ from youtube_download_coordinator.workers.worker import Limits, Submit, Summary,
 
 log = logging.getLogger(__name__)
 
-PAUSE_LOOK_SECONDS = 1.0
-"""While a run waits for a cooldown or a pause to end, it looks again whether it has; at most every `idle_poll_seconds`."""
+PAUSE_CHECK_SECONDS = 1.0
+"""While a run waits for the end of a cooldown or a pause, it checks every `idle_poll_seconds`, but no more often than this."""
 
 
 def _fingerprint(path: Path) -> tuple[int, int, int] | None:
-    """What changes when a file does; None when there is none (reading it says why)."""
+    """Return a value that changes when the file does, or None when there is no file (reading it reports why)."""
     try:
         stat = path.stat()
     except OSError:
@@ -50,8 +50,8 @@ def _fingerprint(path: Path) -> tuple[int, int, int] | None:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def _describe_column(name: str, there: Mapping[str, str]) -> str:
-    text = there.get(name.casefold(), "")
+def _describe_column(name: str, texts: Mapping[str, str]) -> str:
+    text = texts.get(name.casefold(), "")
     return f"{name} {text!r}" if text else f"no {name}"
 
 
@@ -66,10 +66,10 @@ class Client:
     def add_source(
         self, url: str, accent: str = "", source_type: str = "", columns: Mapping[str, str] | None = None
     ) -> int:
-        """Add a source; its ID, also when it was there already.
+        """Add a source unless it is known. Return its ID.
 
-        `columns` are a person's own, by name: filters, RefreshHours (a sheet gets the column when it lacks it), or others that
-        are there. Raises BadUrl; BadFilter; UserError for a column that cannot be set, or a source that is there with others.
+        `columns` are custom columns by name: filters, RefreshHours (added to a sheet that lacks the column), or others there.
+        Raises BadUrl; BadFilter; UserError for a column that cannot be set, or a known source with other values in them.
         """
         source = self._source(url, accent, source_type, columns or {})
         row_id, is_new = self._find_or_add(source)
@@ -80,12 +80,15 @@ class Client:
     def find_or_add_source(
         self, url: str, accent: str = "", source_type: str = "", columns: Mapping[str, str] | None = None
     ) -> tuple[int, bool]:
-        """As `add_source`: its ID, and whether it is new. It is a UserError too if it is there with another accent or type."""
+        """Add a source as `add_source` does. Return its ID and whether it is new.
+
+        A known source with another accent or type is a UserError, too.
+        """
         source = self._source(url, accent, source_type, columns or {})
         row_id, is_new = self._find_or_add(source)
         if not is_new:
-            said = {"Accent": source.accent, "Type": source.type}
-            self._check_columns(row_id, {name: text for name, text in said.items() if text} | dict(source.extra))
+            given = {"Accent": source.accent, "Type": source.type}
+            self._check_columns(row_id, {name: text for name, text in given.items() if text} | dict(source.extra))
         return row_id, is_new
 
     def _source(self, url: str, accent: str, source_type: str, columns: Mapping[str, str]) -> Source:
@@ -93,47 +96,47 @@ class Client:
         return with_columns(source, columns, self._queue.store) if columns else source
 
     def _find_or_add(self, source: Source) -> tuple[int, bool]:
-        found = self._queue.find_or_add(SOURCES, source)
+        id_and_is_new = self._queue.find_or_add(SOURCES, source)
         self._on_change()
-        return found
+        return id_and_is_new
 
     def _check_columns(self, row_id: int, wanted: Mapping[str, str]) -> None:
         for row in self._queue.rows(SOURCES, Where(ids=[row_id])) if wanted else ():
-            there = {name.strip().casefold(): str(text or "").strip() for name, text in row.columns().items()}
-            if others := [name for name, text in wanted.items() if there.get(name.casefold(), "") != text]:
-                said = " and ".join(_describe_column(name, there) for name in others)
-                raise UserError(f"{row.url} is source {row_id} already, with {said}; that is left as it is")
+            texts = {name.strip().casefold(): str(text or "").strip() for name, text in row.columns().items()}
+            if others := [name for name, text in wanted.items() if texts.get(name.casefold(), "") != text]:
+                difference = " and ".join(_describe_column(name, texts) for name in others)
+                raise UserError(f"{row.url} is source {row_id} already, with {difference}; that is left as it is")
 
     def get_sources(self) -> list[dict[str, object]]:
-        """Every source, by column name."""
+        """Return every source, by column name."""
         return [row.columns() for row in self._queue.rows(SOURCES)]
 
     def get_video_tasks(self) -> list[dict[str, object]]:
-        """Every video task, by column name; dead letters are not among them."""
+        """Return every video task, by column name, without the dead letters."""
         return [row.columns() for row in self._queue.rows(VIDEO_TASKS)]
 
 
 class Coordinator:
-    """One worker with everything it needs. Cheap to build: the connection is one for the whole process.
+    """One worker with everything it needs. Cheap to build: the whole process shares one connection.
 
-    Raises ConfigError when the settings lead to no queue.
+    Raises ConfigError when the settings do not name a queue.
     """
 
     def __init__(self, config: Config | None = None, *, run: str = "") -> None:
         self.config = config or Config()
         self.queue = open_queue(self.config, run)
-        self.client = Client(self.config, self.queue, on_change=self._look_again)
+        self.client = Client(self.config, self.queue, on_change=self._ask_at_once)
         self._ingested: tuple[int, int, int] | None = None
         self._asks_again_at = 0.0
 
     # --- the whole job in one call -----------------------------------------------------------------------------------
 
     def process_next_task(self, processor: Callable[[Any], Any]) -> bool:
-        """Process one video with `processor(url)`, here in this process; whether there was one.
+        """Process one video with `processor(url)` in this process. Return whether there was one.
 
-        Imports the sources file when it has changed, and expands a source when no video is pending. What the processor
-        raises counts as a failed attempt. Its claim is renewed while it runs; if it is lost meanwhile, the outcome is
-        dropped. When there is nothing to do the call takes a random part of `claim_jitter_seconds`.
+        Import the sources file when it has changed, and expand sources while no video is due. An exception of the processor
+        counts as a failed attempt. The claim is renewed while the processor runs; if it is lost meanwhile, the outcome is
+        dropped. When there is nothing to do, the call takes a random part of `claim_jitter_seconds`.
 
         Raises SourcesFileError when the sources file cannot be read the first time, StoreUnavailable when the queue does not
         answer.
@@ -144,7 +147,7 @@ class Coordinator:
             if summary.attempted and not summary.results[AttemptResult.GIVEN_BACK]:
                 return True
             self._asks_again_at = time.monotonic() + self.config.idle_poll_seconds
-            if summary.stopped_by:
+            if summary.attempted:
                 log.warning("nothing is claimed for %g s: %s", self.config.idle_poll_seconds, summary.stopped_by)
         time.sleep(random.random() * self.config.claim_jitter_seconds)
         return False
@@ -188,28 +191,28 @@ class Coordinator:
         except SourcesFileError as error:
             if self._ingested is None:
                 raise
-            log.warning("going on without, it was read before: %s", error)  # an editor may be replacing it
+            log.warning("the sources file cannot be read, going on without: %s", error)  # an editor may be replacing it
             return
         for problem in problems:
             log.warning("%s", problem)
         self._ingested = state
 
-    def _look_again(self) -> None:
+    def _ask_at_once(self) -> None:
         self._asks_again_at = 0.0
 
-    # --- its parts ---------------------------------------------------------------------------------------------------
+    # --- the single steps ---------------------------------------------------------------------------------------------------
 
     def ingest(self) -> Ingested:
-        """Insert the sources of the sources file that are new. Raises SourcesFileError."""
+        """Insert the new sources of the sources file. Raises SourcesFileError."""
         path = self.config.sources_file_path
         if path is None:
             return Ingested()
         return ingest_file(self.queue, path, allow_other_sites=self.config.allow_other_sites)
 
     def expand(self, *, on_insert: Callable[[Expansion], None] = lambda expansion: None) -> Iterator[Expansion]:
-        """Expand every source that is due; `on_insert` is told how far the listing of each is."""
-        with ClaimReaper(self.queue, self.config) as attempts_run:
-            attempts_run([])
+        """Expand every source that is due; `on_insert` is called with the progress of each listing."""
+        with ClaimReaper(self.queue, self.config) as report_running:
+            report_running([])
             yield from expand_sources(self.queue, self.config, expand_one=partial(expand, on_insert=on_insert))
 
     def process(
@@ -222,7 +225,7 @@ class Coordinator:
     def worker(
         self, submit: Submit, limits: Limits, on_attempt: Callable[[Attempt], None] = lambda attempt: None
     ) -> Worker:
-        """A worker that has videos processed by `submit`."""
+        """Return a worker that processes videos with `submit`."""
         return Worker(
             queue=self.queue,
             submit=submit,
@@ -234,25 +237,25 @@ class Coordinator:
         )
 
     def claim_videos(self, max_videos: int) -> ClaimBlock:
-        """Videos for code that goes through them itself; held as long as the `with` block runs."""
+        """Return up to `max_videos` videos for a loop of the caller; they are held as long as the `with` block runs."""
         return ClaimBlock(self.queue, self.config, max_videos)
 
     def give_back(self) -> int:
-        """Give back everything that this run holds, also what was claimed in the moment of an interruption; how many rows."""
+        """Give back everything that this run holds, also what an interrupted claim may hold. Return the number of rows."""
         return self.queue.release_holder(self.queue.worker)
 
     def show_dashboard(self, page: Page) -> None:
-        """Bring the sheet's tab Dashboard up to date with a report; nothing where the queue is a database.
+        """Write a report to the sheet's tab Dashboard. Do nothing where the queue is a database.
 
-        Raises StoreError when it cannot be written; ConfigError for what a person can mend.
+        Raises StoreError when the tab cannot be written; ConfigError for what a person can fix.
         """
         show_dashboard(self.config, page)
 
     def rounds(self, limits: Limits, summary: Summary) -> Iterator[Limits]:
-        """What is left of the limits, for one round of expanding and processing after another, until nothing is left.
+        """Yield what is left of the limits, for one round of expanding and processing after another, until nothing is left.
 
-        Between rounds it waits for videos that are to be tried again soon, not for sources and premieres; and for the end of a
-        cooldown or a pause. `summary` is what the rounds have done so far; the caller adds to it.
+        Between rounds, wait for videos that will be tried again soon, but not for sources and premieres; and for the end of a
+        cooldown or a pause. `summary` contains what the rounds have done so far; the caller adds to it.
         """
         began = time.monotonic()
         while True:
@@ -260,40 +263,42 @@ class Coordinator:
             left = limits.less(summary.attempted, time.monotonic() - began)
             if summary.unfit or left.reached:
                 return
-            if closed := self.queue.admission.blocked():
-                if not self._something_waits(left) or not self._opens_within(closed, left.max_seconds):
+            if blocked := self.queue.admission.blocked():
+                if not self._is_anything_due(left) or not self._wait_while_blocked(blocked, left.max_seconds):
                     return
                 continue
             wait_seconds = self._seconds_until_due()
             if wait_seconds is None or wait_seconds > self._longest_wait(left):
                 return
             if wait_seconds:
-                log.warning("waiting %.0f s for videos that are to be tried again", wait_seconds)
+                log.warning("waiting %.0f s for videos that will be tried again", wait_seconds)
                 time.sleep(wait_seconds)
 
     def _longest_wait(self, left: Limits) -> float:
         return self.config.retry_backoff_max_seconds if left.max_seconds is None else left.max_seconds
 
-    def _something_waits(self, left: Limits) -> bool:
-        """Whether there is anything to do once the gate opens: a video to be tried again soon, or a source that is due."""
-        video_seconds, source = self._seconds_until_due(), self.queue.next_due(SOURCES)
-        waits = video_seconds is not None and video_seconds <= self._longest_wait(left)
-        return waits or (source is not None and source <= self.queue.store.now())
+    def _is_anything_due(self, left: Limits) -> bool:
+        """Return whether a source is due, or a video is or will be tried again soon."""
+        video_seconds, source_due = self._seconds_until_due(), self.queue.next_due(SOURCES)
+        is_video_due = video_seconds is not None and video_seconds <= self._longest_wait(left)
+        return is_video_due or (source_due is not None and source_due <= self.queue.store.now())
 
-    def _opens_within(self, closed: Blocked | None, max_seconds: float | None) -> bool:
-        """Wait until the gate opens; False, at once where that is known, when it does not within that time."""
+    def _wait_while_blocked(self, blocked: Blocked | None, max_seconds: float | None) -> bool:
+        """Wait for the end of a cooldown or a pause. Return False, without waiting where possible, when it ends too late."""
         ends_at = None if max_seconds is None else time.monotonic() + max_seconds
-        if closed:
-            log.warning("waiting until it opens again")
-        while closed:
-            seconds = max(0.0, (closed.until - self.queue.store.now()).total_seconds()) if closed.until else None
-            left = None if ends_at is None else ends_at - time.monotonic()
-            if left is not None and (left <= 0 or (seconds is not None and seconds > left)):
-                log.warning("not waiting, time is up before: %s", closed.why)
+        if blocked:
+            log.warning("waiting for the end of the cooldown or pause")
+        while blocked:
+            blocked_seconds = (
+                max(0.0, (blocked.until - self.queue.store.now()).total_seconds()) if blocked.until else None
+            )
+            seconds_left = None if ends_at is None else ends_at - time.monotonic()
+            if seconds_left is not None and (seconds_left <= 0 or (blocked_seconds or 0) > seconds_left):
+                log.warning("not waiting, the time of this run ends before: %s", blocked.why)
                 return False
-            pieces = (seconds, left, max(self.config.idle_poll_seconds, PAUSE_LOOK_SECONDS))
-            time.sleep(min(piece for piece in pieces if piece is not None))
-            closed = self.queue.admission.blocked()
+            pauses = (blocked_seconds, seconds_left, max(self.config.idle_poll_seconds, PAUSE_CHECK_SECONDS))
+            time.sleep(min(seconds for seconds in pauses if seconds is not None))
+            blocked = self.queue.admission.blocked()
         return True
 
     def _seconds_until_due(self) -> float | None:
@@ -302,7 +307,7 @@ class Coordinator:
 
 
 class _Threads:
-    """Attempts in threads of this process, each with its child. Once it is closed none runs, and none begins."""
+    """Attempts in threads of this process, each with its child process. Once it is closed, none runs and none begins."""
 
     def __init__(self, process: Callable[[VideoTask], Outcome], concurrency: int) -> None:
         self._process = process
@@ -315,7 +320,7 @@ class _Threads:
         return self._pool.submit(self._attempt, task)
 
     def close(self) -> None:
-        """End what nobody waits for: an attempt that was submitted in the very moment of an interruption."""
+        """End attempts that nothing waits for: one may have been submitted in the very moment of an interruption."""
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         while not self._ended_within(0.05):

@@ -28,7 +28,7 @@ _stores_lock = threading.Lock()
 
 
 def open_store(config: Config) -> Store:
-    """The store that the settings name; one for the whole process, however often this is called."""
+    """Return the store that the settings name: one for the whole process, however often this is called."""
     sheet = (config.spreadsheet_id, config.sheets_api_url, config.credentials_file, config.service_account)
     name = sheet if config.spreadsheet_id else (config.database_url,)
     return _open_once(name, lambda: _new_store(config))
@@ -50,7 +50,7 @@ def _open_once(name: tuple[object, ...], new: Callable[[], Store]) -> Store:
 
 @atexit.register
 def _close_stores() -> None:
-    """Show people the last changes: a sheet's cells are written a little later than its leases."""
+    """Write the last changes that people see: a sheet's cells are written a little later than its leases."""
     for store in _stores.values():
         try:
             store.close()
@@ -69,9 +69,9 @@ def _new_store(config: Config) -> Store:
 
 
 def open_queue(config: Config, run: str = "") -> Queue:
-    """A worker's view of the queue; `run` stands in ClaimedBy after the host's name, for people.
+    """Return a worker's view of the queue. `run` is shown in ClaimedBy after the host's name.
 
-    No two queues have one name: a run that Prefect starts again after a crash must not be taken for the one that died.
+    Each queue has a name of its own: a run that Prefect starts again after a crash is not the one that died.
     """
     policy = RetryPolicy(
         lease=config.lease,
@@ -79,14 +79,14 @@ def open_queue(config: Config, run: str = "") -> Queue:
         backoff=timedelta(seconds=config.retry_backoff_seconds),
         backoff_max=timedelta(seconds=config.retry_backoff_max_seconds),
     )
-    randomness = random.SystemRandom()  # forked processes would share the state of another
-    own_name = f"{randomness.getrandbits(32):08x}"
-    store, worker = open_store(config), worker_name(f"{run}.{own_name}" if run else own_name)
+    randomness = random.SystemRandom()  # forked processes would share the state of any other
+    unique_name = f"{randomness.getrandbits(32):08x}"
+    store, worker = open_store(config), worker_name(f"{run}.{unique_name}" if run else unique_name)
     return Queue(
         store=store,
         worker=worker,
         video_policy=policy,
-        # A source that does not answer today may tomorrow: its listing is tried for ever, at longer and longer intervals.
+        # A source that cannot be listed today may be tomorrow: it is tried for ever, at longer and longer intervals.
         source_policy=replace(policy, max_retries=None, refresh=config.refresh),
         monotonic=monotonic_seconds,
         random=randomness,
@@ -107,5 +107,5 @@ def _admission(config: Config, store: Store, worker: str) -> Admission:
 
 
 def worker_name(run: str) -> str:
-    """`host/run`, in characters that are safe in every cell and log."""
+    """Return `host/run`, in characters that are safe in every cell and log."""
     return f"{re.sub('[^A-Za-z0-9.-]', '-', socket.gethostname())}/{run}"

@@ -49,7 +49,7 @@ class Scene:
     worker: subprocess.Popen[bytes]
     run_id: str
     flow: psutil.Process
-    survivor: psutil.Process
+    reaper: psutil.Process
     processors: list[psutil.Process]
     ours: Coordinator
     """Another worker's view of the queue."""
@@ -114,7 +114,7 @@ def to_worker(number: signal.Signals) -> Callable[[Scene], None]:
 
 def machine_dies(scene: Scene) -> None:
     """Everything of ours that could do something is killed with it."""
-    for process in (scene.survivor, scene.flow, *scene.processors):
+    for process in (scene.reaper, scene.flow, *scene.processors):
         process.kill()
 
 
@@ -208,9 +208,9 @@ def scene(server: PrefectServer, folder: Path, event: Event) -> Iterator[Scene]:
         run_id = start(server, event)
         wait_until(lambda: begun(folder) == CONCURRENCY, START_SECONDS)
         flow = process_of(run_id)
-        (survivor,) = [each for each in flow.children() if "reaper_main.py" in " ".join(each.cmdline())]
-        processors = [each for each in flow.children(recursive=True) if each != survivor]
-        yield Scene(server, worker, run_id, flow, survivor, processors, ours, folder)
+        (reaper,) = [each for each in flow.children() if "reaper_main.py" in " ".join(each.cmdline())]
+        processors = [each for each in flow.children(recursive=True) if each != reaper]
+        yield Scene(server, worker, run_id, flow, reaper, processors, ours, folder)
 
 
 def start(server: PrefectServer, event: Event) -> str:

@@ -142,7 +142,7 @@ class Scene:
         return found
 
     def is_at_work(self, worker: str) -> bool:
-        """Whether anything of it is left but its survivor, which gives back its claims."""
+        """Whether anything of it is left but its reaper, which gives back its claims."""
         for each in self.processes(worker):
             with suppress(psutil.Error):
                 if each.status() != psutil.STATUS_ZOMBIE and not any("reaper_main" in part for part in each.cmdline()):

@@ -113,7 +113,7 @@ def a_server_that_never_answers() -> Iterator[str]:
 def test_a_killed_flow_leaves_no_process(
     ours: Coordinator, add_videos: AddVideos, tmp_path: Path, start: Running
 ) -> None:
-    """What it held is free then, an attempt that it died in is counted: its survivor has seen to it."""
+    """What it held is free then, an attempt that it died in is counted: its reaper has seen to it."""
     add_videos(2)
     process = start(BY_FUNCTION)
     wait_until(begun(tmp_path, 2))

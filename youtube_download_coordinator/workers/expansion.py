@@ -1,4 +1,4 @@
-"""Expanding a source: one row for each of its videos, inserted while the rest is still being listed."""
+"""Expanding a source: each of its videos becomes a row, inserted while the rest is still being listed."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ from youtube_download_coordinator.youtube.listing import (
 log = logging.getLogger(__name__)
 
 FIRST_BATCH_VIDEOS = 20
-"""Inserted as soon as they are there, so that workers can begin."""
+"""The first videos are inserted as soon as so many are listed, so that workers can begin."""
 BATCH_VIDEOS = 500
 BATCH_SECONDS = 5.0
-"""A slow listing inserts what it has at least this often (when the next entry comes)."""
+"""A slow listing inserts its videos at least this often (when the next entry arrives)."""
 FULL = "queue-full"
-"""The reason of a source whose videos the store has no room for."""
+"""The reason of a failure when the store has no room for a source's videos."""
 DURATION_MAX_SECONDS = 2**31 - 1
-"""What fits in a column of the database; another site may say anything."""
+"""The largest value of the database's column; another site may send any number."""
 
 Listing = Callable[[Source, Config], Generator[Listed, None, None]]
 Expand = Callable[[Queue, Config, Claim[Source], Listing], "Expansion"]
@@ -61,21 +61,21 @@ Expand = Callable[[Queue, Config, Claim[Source], Listing], "Expansion"]
 
 @dataclass(slots=True, kw_only=True)
 class Expansion:
-    """What came of expanding one source."""
+    """The result of expanding one source."""
 
     source: Source
     listed: int = 0
     """Distinct videos that were listed."""
     new: int = 0
-    """Of them, those that had no row yet."""
+    """Listed videos that had no row yet."""
     new_sources: int = 0
-    """Playlists found inside, which became sources of their own."""
+    """Playlists in the source that became sources of their own."""
     left_out: int = 0
-    """Videos that no filter let through."""
+    """Videos that a filter left out."""
     is_source: int | None = None
-    """It is an alias: the ID of the source that it stands for, which is listed in its place."""
+    """The ID of another source that is listed instead, when this one is an alias for it."""
     failure: Failure | None = None
-    """Why it could not be listed to its end; what was listed is kept."""
+    """Why the source was not listed to its end; what was listed is kept."""
     seconds: float = 0.0
 
     @property
@@ -94,9 +94,9 @@ class Expansion:
 
 
 def list_in_child(source: Source, config: Config) -> Generator[Listed, None, None]:
-    """List a source in a process of its own, within a deadline that bites.
+    """List a source in a child process, within a deadline that is enforced.
 
-    Raises BadFilter, or the AttemptError of what failed.
+    Raises BadFilter, or the AttemptError of the failure.
     """
     again = is_listed_with(source, Filters.of(source, config.filters))
     payload = {
@@ -118,7 +118,7 @@ def list_in_child(source: Source, config: Config) -> Generator[Listed, None, Non
 
 
 def is_listed_with(source: Source, filters: Filters) -> bool:
-    """Whether a source was listed with these filters before, so that only what is new is looked for."""
+    """Return whether a source was listed with these filters before, so that only new videos are looked for."""
     return source.listed_with == filters.text
 
 
@@ -167,8 +167,8 @@ def expand(
 
 
 @contextmanager
-def _full_is_no_fault_of_the_source() -> Iterator[None]:
-    """No attempt is counted: it is listed again later, and all of it, as nothing says that it is known."""
+def _postponing_when_full() -> Iterator[None]:
+    """Turn StoreFull into LaterError: no attempt is counted, and the whole source is listed again later."""
     try:
         yield
     except StoreFull as error:
@@ -223,12 +223,12 @@ class _Expander:
         return self._result
 
     def _list(self, items: Iterator[Listed]) -> Outcome:
-        """Insert what is listed; what came before an error is kept."""
+        """Insert the listed videos. What was listed before an error is kept."""
         try:
-            with _full_is_no_fault_of_the_source():
+            with _postponing_when_full():
                 self._begin()
                 for item in items:
-                    self._take(item)
+                    self._receive(item)
                     if self.claim.lost:
                         break
                 else:
@@ -239,20 +239,20 @@ class _Expander:
             self._result.failure = PermanentError(str(error), reason="bad-url").failure
         except BadFilter as error:
             self._result.failure = PermanentError(str(error), reason="bad-filter").failure
-        self._insert_the_rest()
+        self._insert_rest()
         if self._result.failure:
             return self._result.failure
         return Done() if self._result.is_source is None else Done(result=f"{IS_SOURCE}{self._result.is_source}")
 
-    def _insert_the_rest(self) -> None:
+    def _insert_rest(self) -> None:
         try:
-            with _full_is_no_fault_of_the_source():
+            with _postponing_when_full():
                 self._insert()
         except LaterError as error:
             self._result.failure = error.failure
 
     def _begin(self) -> None:
-        """Raises BadFilter."""
+        """Read the source's filters, and look for new videos only if it was listed with them. Raises BadFilter."""
         source = self.claim.row
         self._filters = Filters.of(source, self.config.filters)
         if self.queue.store.custom_columns(VIDEO_TASKS) is None:  # nobody has put a column for filters there
@@ -261,15 +261,16 @@ class _Expander:
             self._rescan = Rescan(known=self.queue.known_videos, is_capped=self._filters.first_videos is not None)
 
     def _end(self) -> None:
-        """The listing has come to its end. Raises TransientError when nothing came of a source that had videos."""
+        """Take the last videos of a complete listing. Raises TransientError when a source that had videos listed nothing."""
         if self._rescan:
             self._videos += self._rescan.rest()
-        result, had = self._result, self.claim.row.videos
-        anything = result.listed or result.left_out or result.new_sources or result.is_source
-        if had and not anything and self._expected != 0:
-            raise TransientError(f"it listed nothing, though {had} of its videos are known", reason="nothing-listed")
+        result, known_videos = self._result, self.claim.row.videos
+        is_anything_listed = result.listed or result.left_out or result.new_sources or result.is_source
+        if known_videos and not is_anything_listed and self._expected != 0:
+            message = f"it listed nothing, though {known_videos} of its videos are known"
+            raise TransientError(message, reason="nothing-listed")
 
-    def _take(self, item: Listed) -> None:
+    def _receive(self, item: Listed) -> None:
         match item:
             case ListedVideo():
                 self._result.listed += 1
@@ -290,7 +291,7 @@ class _Expander:
                 self._result.is_source, _ = self.queue.find_or_add(SOURCES, self._source(item))
 
     def _video(self, item: ListedVideo) -> VideoTask:
-        """A row with the source's own columns: what a person said about the source holds for its videos."""
+        """Return a row with the source's custom columns, which hold for its videos too."""
         source = self.claim.row
         return VideoTask(
             url=item.url,
@@ -305,11 +306,11 @@ class _Expander:
         )
 
     def _stream(self, videos: Sequence[VideoTask]) -> None:
-        """Insert the first ones soon, so that workers can begin, and then in batches."""
+        """Insert the first videos soon, so that workers can begin, and then in batches."""
         self._videos += videos
-        first = not self._inserted and len(self._videos) >= FIRST_BATCH_VIDEOS
-        slow = time.monotonic() - self._inserted_at >= BATCH_SECONDS
-        if first or slow or len(self._videos) >= BATCH_VIDEOS:
+        is_first_batch = not self._inserted and len(self._videos) >= FIRST_BATCH_VIDEOS
+        is_slow = time.monotonic() - self._inserted_at >= BATCH_SECONDS
+        if is_first_batch or is_slow or len(self._videos) >= BATCH_VIDEOS:
             self._insert()
 
     def _insert(self) -> None:
@@ -321,7 +322,7 @@ class _Expander:
         self.on_insert(self._result)
 
     def _known_videos(self) -> int | None:
-        """How many distinct videos are known of the source. Where a look has stopped early, those that it found are more."""
+        """Return how many distinct videos of the source are known. A rescan that stopped early adds the new ones."""
         result, before = self._result, self.claim.row.videos
         if self._rescan and (self._rescan.stopped_early or result.failure):
             return (before or 0) + result.new
@@ -329,7 +330,7 @@ class _Expander:
         return before if nothing_listed else result.listed
 
     def _listed_with(self) -> str:
-        """With which filters all of the source is known now. What a listing left half done is known with none."""
+        """Return the filters with which all of the source is known now: none after an incomplete first listing."""
         result, before = self._result, self.claim.row.listed_with
         if result.failure is None:
             return self._filters.text if result.is_source is None else ""
@@ -339,15 +340,15 @@ class _Expander:
         self._result.new_sources += sum(id_ is not None for id_ in self.queue.add(SOURCES, [self._source(item)]))
 
     def _source(self, item: ListedSource | ListedChannel) -> Source:
-        """A source found in this one, or in its place: with what a person said of this one."""
-        own = self.claim.row
+        """Return a source that was found in this one, or instead of it, with the same custom columns."""
+        origin = self.claim.row
         return Source(
             url=item.url,
             key=item.key,
             title=sanitize(item.title),
-            accent=own.accent,
-            type=own.type,
-            extra=own.extra,
+            accent=origin.accent,
+            type=origin.type,
+            extra=origin.extra,
             lease=NO_LEASE,
         )
 

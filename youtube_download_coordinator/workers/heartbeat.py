@@ -18,9 +18,9 @@ RETRIES_PER_BEAT = 4
 
 
 class Heartbeat:
-    """Renews everything that a queue's worker holds, from a thread of its own, as long as the `with` block runs.
+    """Renews every claim of a queue's worker, from a thread of its own, as long as the `with` block runs.
 
-    In the block's context: what it logs belongs to the same Prefect run.
+    The thread runs in the block's context, so that its log belongs to the same Prefect run.
     """
 
     def __init__(self, queue: Queue) -> None:
@@ -50,7 +50,7 @@ class Heartbeat:
         except StoreError as error:
             log.warning("claims could not be renewed, trying again soon: %s", error)
             return False
-        except Exception:  # without renewals every outcome from here on would be dropped, for weeks perhaps
+        except Exception:  # without renewals, every outcome from here on would be dropped
             log.exception("claims could not be renewed, trying again soon")
             return False
         return True

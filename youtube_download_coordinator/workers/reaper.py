@@ -1,15 +1,16 @@
-"""A small process that outlives a worker's, and gives back what it held when it could not do so itself.
+"""The reaper: a small process that outlives a worker's process, and gives back the claims of a worker that was killed.
 
-    with Survivor(queue, config) as attempts_run:
-        attempts_run([17, 18])      # whenever that changes: the IDs of the videos that attempts run on
+    with ClaimReaper(queue, config) as report_running:
+        report_running([17, 18])      # whenever they change: the IDs of the videos that attempts run on
 
-It sleeps in a read of its stdin, the *lifeline*. Our process holds the other end, and so does the supervisor of each of its
-children: its end proves that all of them are gone, whatever killed them. Then their rows are free for others, long before the
-leases end: without a count those that were only claimed; with one more failed attempt those that an attempt ran on, for it may
-have been what killed us. A worker that has given back everything itself dismisses its survivor.
+The reaper sleeps in a read of its stdin, the *lifeline*. The worker's process holds the other end, and so does the supervisor of
+each of its child processes: the end of the lifeline proves that all of them have ended, whatever killed them. Then the reaper
+frees their rows, long before the leases end. A row that was only claimed is given back without a count; a row that an attempt ran
+on counts one more failed attempt, because that attempt may have killed the worker. A worker that has given back everything itself
+dismisses its reaper.
 
-This is the worker's side; the process itself is reaper_main.py. What goes through the lifeline is a line of JSON each: how to open
-the queue, then the IDs whenever they change, at last `null`.
+This is the worker's side; the process itself is reaper_main.py. Each line of the lifeline is JSON: how to open the queue, then
+the IDs whenever they change, at last `null`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from youtube_download_coordinator.processes import parent as children
+from youtube_download_coordinator.processes.parent import hold_open, stop_holding_open
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
@@ -36,18 +37,18 @@ _log = logging.getLogger(__name__)
 
 PROGRAM = Path(__file__).with_name("reaper_main.py")
 END_SECONDS = 5.0
-"""What a dismissed survivor may take to end."""
+"""How long a dismissed reaper may take to end."""
 
 
 class ClaimReaper:
-    """Begins with the first word of attempts. Where it cannot, what a killed worker held waits for its leases to end."""
+    """Starts the reaper with the first report. Where that fails, a killed worker's rows wait for their leases to end."""
 
     def __init__(self, queue: Queue, config: Config) -> None:
         self._queue = queue
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
-        self._told: list[int] | None = None
+        self._reported: list[int] | None = None
 
     def __enter__(self) -> Callable[[Collection[int]], None]:
         return self.report_running
@@ -55,9 +56,9 @@ class ClaimReaper:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Dismiss it, unless there may be something left to give back: when we are gone, it will look.
+        """Dismiss the reaper, unless something may be left to give back when this process has ended.
 
-        By an attempt that nothing ends before this process, or by a claim that was on its way when we were interrupted.
+        That is the row of an attempt that only ends with this process, or a claim that was being made at an interruption.
         """
         interrupted = kind is not None and not issubclass(kind, Exception)
         if interrupted or self._queue.held_rows:
@@ -68,23 +69,23 @@ class ClaimReaper:
             self._dismiss()
 
     def report_running(self, ids: Collection[int]) -> None:
-        """Say which videos attempts run on now. None: no attempt is to blame if this process ends."""
-        if self._told is None:
-            self._start_or_say_why_not()
-        if self._told != sorted(ids):
-            self._told = sorted(ids)
-            self._write(self._told)
+        """Report which videos attempts run on now. Without any, no attempt is blamed when this process ends."""
+        if self._reported is None:
+            self._start_or_warn()
+        if self._reported != sorted(ids):
+            self._reported = sorted(ids)
+            self._write(self._reported)
 
-    def _start_or_say_why_not(self) -> None:
-        if self._take_up():
+    def _start_or_warn(self) -> None:
+        if self._reuse():
             return
         try:
             self._start()
         except OSError as error:
-            _log.warning("if this worker is killed, what it holds waits for its leases to end: %s", error)
+            _log.warning("if this worker is killed, its videos wait for their leases to end: %s", error)
 
-    def _take_up(self) -> bool:
-        """Go on with one that this worker has left before, if there is any: a worker that goes on for weeks needs one."""
+    def _reuse(self) -> bool:
+        """Use the reaper that this worker left running before, if there is one: a worker needs only one, for weeks."""
         process, lifeline = _LEFT.pop(self._queue.worker, (None, -1))
         if process is None:
             return False
@@ -96,21 +97,21 @@ class ClaimReaper:
         command = [sys.executable, "-P", str(PROGRAM), self._queue.worker]
         reader, self._lifeline = os.pipe()
         try:
-            # In a session of its own: Ctrl-C, and a signal to our whole group, is not for it.
+            # In a session of its own: Ctrl-C, and a signal to the worker's whole group, must not reach it.
             self._process = subprocess.Popen(
                 command, stdin=reader, stdout=subprocess.DEVNULL, bufsize=0, start_new_session=True
             )
         finally:
             os.close(reader)
         _STARTED.append(self._process)
-        children.hold_open(self._lifeline)
+        hold_open(self._lifeline)
         self._write(job)
 
     def _dismiss(self) -> None:
         if self._process is None:
             return
         self._write(None)
-        children.stop_holding_open(self._lifeline)
+        stop_holding_open(self._lifeline)
         try:
             self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -118,12 +119,12 @@ class ClaimReaper:
             self._process.wait()
         _STARTED.remove(self._process)
 
-    def _write(self, said: Any) -> None:
-        with contextlib.suppress(BrokenPipeError):  # somebody has killed it: the leases will do
-            os.write(self._lifeline, json.dumps(said).encode() + b"\n")
+    def _write(self, message: Any) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it was killed: then the leases must end
+            os.write(self._lifeline, json.dumps(message).encode() + b"\n")
 
 
 _STARTED: list[subprocess.Popen[bytes]] = []
-"""Those that are not dismissed: they outlive whoever started them in this process."""
+"""Reapers that are not dismissed: they outlive the ClaimReaper that started them."""
 _LEFT: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
-"""Of them, those whose `with` block has ended, by the worker: with the lifeline."""
+"""Those whose `with` block has ended, by the worker's name, with their lifelines."""

@@ -1,6 +1,6 @@
-"""The process that outlives a worker's; reaper.py says what for.
+"""The reaper's program, started by its path; reaper.py is the worker's side.
 
-It is run by its path and imports the library only when there is something to give back, so it is small until then.
+It imports the library only when there is something to give back, so it is small until then.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ AGAIN_SECONDS = 1.0
 
 def main() -> None:
     """Wait for the end of the lifeline, or to be dismissed."""
-    # A stop of the whole service is for the others: they give back, or die, and then we have something to do, and end.
+    # A stop of the whole service is for the worker: it gives back, or dies, and then this process has something to do, and ends.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    said = map(json.loads, iter(sys.stdin.buffer.readline, b""))
-    job, attempted = next(said, None), []
-    for attempted in said:
+    messages = map(json.loads, iter(sys.stdin.buffer.readline, b""))
+    job, attempted = next(messages, None), []
+    for attempted in messages:
         if attempted is None:
             return
     if job:
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _give_back(holder: str, job: dict[str, Any], attempted: list[int]) -> None:
-    """Ask the store until it answers, at the longest for as long as the claims would have held."""
+    """Give back the rows, trying again until the store answers, for at most as long as the claims would have held."""
     sys.path[:] = job["path"]
     config: Config = pickle.loads(bytes.fromhex(job["config"]))  # noqa: S301  from the process that started us
     signal.alarm(round(config.lease.total_seconds()) + 1)

@@ -27,7 +27,7 @@ BATCH = 3
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    return Config(claim_batch_size=BATCH, database_url=f"sqlite:///{tmp_path / 'survivors_look_here.db'}")
+    return Config(claim_batch_size=BATCH, database_url=f"sqlite:///{tmp_path / 'reapers_look_here.db'}")
 
 
 @pytest.fixture

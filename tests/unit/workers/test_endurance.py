@@ -45,7 +45,7 @@ def cannot_be_given_back(queue: Queue, store: FaultyStore) -> None:
     store.fails = lambda verb: False
 
 
-def survivors() -> list[psutil.Process]:
+def reapers() -> list[psutil.Process]:
     children = psutil.Process().children()
     return [each for each in children if "reaper_main.py" in " ".join(each.cmdline())]
 
@@ -73,15 +73,15 @@ def test_a_worker_leaves_one_process_behind_however_often_the_store_is_away(
 ) -> None:
     """It gives back what is held when this process is killed; once nothing is, it ends, and nothing of it is left open."""
     config, before = Config(database_url=f"sqlite:///{tmp_path}/queue.db"), len(os.listdir("/proc/self/fd"))
-    others = set(survivors())  # of tests before this one, which were to leave some
+    others = set(reapers())  # of tests before this one, which were to leave some
     for _ in range(3):
         with ClaimReaper(queue, config) as attempts_run:
             attempts_run([])
             cannot_be_given_back(queue, store)
-        assert len(set(survivors()) - others) == 1
+        assert len(set(reapers()) - others) == 1
     clock.seconds += LEASE_SECONDS
     with ClaimReaper(queue, config) as attempts_run:
         attempts_run([])
-        assert len(set(survivors()) - others) == 1
-    assert set(survivors()) <= others
+        assert len(set(reapers()) - others) == 1
+    assert set(reapers()) <= others
     assert len(os.listdir("/proc/self/fd")) == before

@@ -67,15 +67,15 @@ def start(tmp_path: Path, queue: Queue) -> Iterator[Start]:
         process.wait()
 
 
-def survivor_of(process: psutil.Process) -> psutil.Process:
-    (survivor,) = [each for each in process.children() if "reaper_main.py" in " ".join(each.cmdline())]
-    return survivor
+def reaper_of(process: psutil.Process) -> psutil.Process:
+    (reaper,) = [each for each in process.children() if "reaper_main.py" in " ".join(each.cmdline())]
+    return reaper
 
 
 def kill(process: psutil.Process) -> list[psutil.Process]:
-    """SIGKILL, which nothing can catch; what ran below it, but for its survivor."""
-    survivor = survivor_of(process)
-    below = [each for each in process.children(recursive=True) if each != survivor]
+    """SIGKILL, which nothing can catch; what ran below it, but for its reaper."""
+    reaper = reaper_of(process)
+    below = [each for each in process.children(recursive=True) if each != reaper]
     process.kill()
     process.wait()
     return below
@@ -92,13 +92,13 @@ def is_free(queue: Queue) -> bool:
 def test_what_a_killed_worker_held_is_free_as_soon_as_nothing_works_on_it(queue: Queue, start: Start) -> None:
     """Long before its lease of 15 minutes ends. An attempt counts where there was one."""
     process = start()
-    survivor = survivor_of(process)
+    reaper = reaper_of(process)
     below = kill(process)
     wait_until(lambda: is_free(queue))
     assert not any_alive(below), "somebody else may claim a video that is still being processed"
     assert sorted(video.retry_count for video in videos(queue)) == [0, 1, 1]
     assert {video.lease.reason for video in videos(queue)} == {"", "killed"}
-    wait_until(lambda: not any_alive([survivor]))
+    wait_until(lambda: not any_alive([reaper]))
 
 
 def test_no_file_of_the_working_directory_or_of_the_library_hides_a_module(
@@ -109,25 +109,25 @@ def test_no_file_of_the_working_directory_or_of_the_library_hides_a_module(
     for name in ["queue", "json", "signal", "prefect", *rooms]:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong file')\n")
     process = start()
-    assert "-P" in survivor_of(process).cmdline()
+    assert "-P" in reaper_of(process).cmdline()
     kill(process)
     wait_until(lambda: is_free(queue))
 
 
-def test_a_stop_of_everything_is_not_for_the_survivor(queue: Queue, start: Start) -> None:
+def test_a_stop_of_everything_is_not_for_the_reaper(queue: Queue, start: Start) -> None:
     process = start()
-    survivor = survivor_of(process)
+    reaper = reaper_of(process)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        survivor.send_signal(number)
+        reaper.send_signal(number)
     kill(process)
     wait_until(lambda: is_free(queue))
 
 
-def test_without_a_survivor_the_lease_has_to_end(queue: Queue, start: Start) -> None:
+def test_without_a_reaper_the_lease_has_to_end(queue: Queue, start: Start) -> None:
     process = start()
-    survivor = survivor_of(process)
+    reaper = reaper_of(process)
     below = process.children(recursive=True)
-    survivor.kill()
+    reaper.kill()
     process.kill()
     wait_until(lambda: not any_alive(below))
     assert queue.counts(VIDEO_TASKS) == {State.HELD: 3}
@@ -138,11 +138,11 @@ def test_a_store_that_does_not_answer_is_asked_again(tmp_path: Path, queue: Queu
     database = tmp_path / "coordinator.db"
     hidden = database.rename(tmp_path / "hidden.db")
     database.mkdir()
-    survivor = survivor_of(process)
+    reaper = reaper_of(process)
     below = kill(process)
     wait_until(lambda: not any_alive(below))
-    wait_until(lambda: survivor.cpu_times().user > 0.2)  # it has loaded the library, and asks
-    assert any_alive([survivor])
+    wait_until(lambda: reaper.cpu_times().user > 0.2)  # it has loaded the library, and asks
+    assert any_alive([reaper])
     database.rmdir()
     hidden.rename(database)
     wait_until(lambda: is_free(queue))

@@ -441,7 +441,7 @@ def test_whatever_ends_it_its_claims_are_given_back(queue: Queue, error: type[Ba
 
 @pytest.mark.parametrize("make", [lambda task: never_ending(task), lambda task: UncancellableFuture()])
 def test_what_nothing_ends_keeps_its_claim_which_is_renewed_no_more(queue: Queue, make: Submit) -> None:
-    """Given back, its video would be processed by two. The survivor is told that nothing is to blame for the end."""
+    """Given back, its video would be processed by two. The reaper is told that nothing is to blame for the end."""
     add(queue, 3)
     told: list[list[int]] = []
 
