@@ -94,7 +94,7 @@ class _Status(NamedTuple):
 
 _SUBTITLES = re.compile(r"timedtext|subtitles", re.IGNORECASE)
 _MEDIA = re.compile(
-    r"googlevideo|videoplayback|unable to download video data|\[download\]|fragment|manifest|m3u8|\bmpd\b",
+    r"googlevideo|videoplayback|unable to download video data|\[download\]|got error:|fragment|manifest|m3u8|\bmpd\b",
     re.IGNORECASE,
 )
 _YOUTUBE = re.compile(r"youtube|youtu\.be|googlevideo|ytimg", re.IGNORECASE)
@@ -168,7 +168,7 @@ class _Evidence:
         self._chain = chain
         self._raw = " / ".join(str(link) for link in chain)
         self._class_names = {parent.__name__ for link in chain for parent in type(link).__mro__}
-        self.texts = tuple(dict.fromkeys(_normalised(str(link)) for link in chain))
+        self.texts = tuple(dict.fromkeys(text for link in chain for text in _texts_of(str(link))))
         self._statuses = set(_statuses_of(chain)) or {status for link in chain for status in _statuses_in(str(link))}
         self._messages = tuple(_normalised(message) for message in messages)
         self._message_statuses = {
@@ -380,6 +380,13 @@ def _normalised(text: str) -> str:
     plain = html.unescape(_ANSI.sub("", text)).translate(_APOSTROPHES).strip()
     plain = " ".join(_PREFIX.sub("", plain).split())
     return re.sub(r"\bcan ?not\b", "can't", _NOT.sub(r"\1n't", plain), flags=re.IGNORECASE)
+
+
+def _texts_of(text: str) -> Iterator[str]:
+    """Yield a text as the tables expect it, and the error that it quotes from the output of yt-dlp's command."""
+    yield _normalised(text)
+    if quoted := re.search(r"(?<=.)ERROR: \[.*", _ANSI.sub("", text), re.DOTALL):
+        yield _normalised(quoted[0])
 
 
 def _short(text: str) -> str:

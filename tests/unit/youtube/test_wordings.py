@@ -101,6 +101,12 @@ ABOUT_THE_VIDEO: dict[str, Means] = {
     "The uploader hasn't made this video available.": GONE,
     "This video doesn't exist": GONE,
     "This clip is no longer available": GONE,
+    "Video no longer exists": GONE,
+    "This video is under review": GONE,
+    "Video unavailable. The video you are looking for doesn't exist": GONE,
+    "This video is no longer available because the YouTube account associated with this video has been closed.": TERMINATED,
+    "This video is no longer available due to a trademark claim by X": COPYRIGHT,
+    "This video is no longer available due to a privacy claim by a third party": REMOVED,
     # -- too early
     "Live in 5 hours": UPCOMING,
     "Live in an hour": UPCOMING,
@@ -115,6 +121,9 @@ ABOUT_THE_VIDEO: dict[str, Means] = {
     "This live event has not started yet": UPCOMING,
     "NASA is offline.": UPCOMING,
     "We're processing this video. Check back later.": (Verdict.LATER, "processing"),
+    "This video is still processing": (Verdict.LATER, "processing"),
+    "Premieres Nov 29, 2026": UPCOMING,
+    "Waiting for Kurzgesagt": UPCOMING,
     # -- addresses and sources
     "Incomplete YouTube ID M4gD1. URL https://www.youtube.com/watch?v=M4gD1 looks truncated.": BAD_URL,
     "Did you forget to quote the URL? Remember that & is a meta character in most shells": BAD_URL,
@@ -139,6 +148,8 @@ ABOUT_THE_VIDEO: dict[str, Means] = {
     " downloading private content, or your cookies are only for the first account and channel, pass \"--extractor-args"
     " youtubetab:skip=authcheck\" to skip this check": (Verdict.UNFIT, "cookies"),
     # -- blocks
+    "The IP address you are using is blocked": BOT,
+    "Request limit reached": RATE,
     "Sign in to confirm you’re not a bot. This helps protect our community. Learn more": BOT,
     "Sign in to confirm that you're not a bot": BOT,
     "Please sign in to confirm you are not a robot": BOT,
@@ -171,6 +182,12 @@ SYSTEMIC: dict[str, Means] = {
     "Video unavailable. This video isn’t available on this device": NOT_EMBEDDABLE,
     "This video is not supported on this client": NOT_EMBEDDABLE,
     "YouTube is no longer supported in this application or device": NOT_EMBEDDABLE,
+    "This video isn't available on your device": NOT_EMBEDDABLE,
+    "This video cannot be played on this device": NOT_EMBEDDABLE,
+    "This client is no longer supported": NOT_EMBEDDABLE,
+    "The owner has disabled playback of this video on other websites": NOT_EMBEDDABLE,
+    "This video can't be played in embedded players": NOT_EMBEDDABLE,
+    "Video unavailable. Watch on YouTube": NOT_EMBEDDABLE,
     "Video unavailable. This video contains content from NFL, who has blocked it from display on this website or application":
         NOT_EMBEDDABLE,
     "Video unavailable\nThis video contains content from X, who has blocked it from display on this website or application":
@@ -190,6 +207,8 @@ SYSTEMIC: dict[str, Means] = {
     "Please sign in": ACCOUNT,
     "Please sign in. Use --cookies-from-browser or --cookies for the authentication.": ACCOUNT,
     "Sign in to YouTube to view": ACCOUNT,
+    "Sign in": ACCOUNT,
+    "This video requires you to sign in": ACCOUNT,
     "Please log in to continue": ACCOUNT,
 }
 """Known from outages and blocks, in which every video fails with them."""
