@@ -140,6 +140,8 @@ REASONS: dict[str, Reason] = {
         "pip install -U deno yt-dlp yt-dlp-ejs."),
     "old-yt-dlp": Reason(Verdict.UNFIT, "yt-dlp is older than 90 days. A warning of the preflight; nothing stops.",
         f"{_UPDATE}."),
+    "no-yt-dlp": Reason(Verdict.UNFIT, "yt-dlp is missing from this environment.", "Run `ydc upgrade-yt-dlp`.",
+        "ydc upgrade-yt-dlp installs it"),
     "cookies": Reason(Verdict.UNFIT, "The file of cookies cannot be read, has no cookies of YouTube, or does not fit: its login"
         " has expired, or it is of another account.", f"To renew them, {COOKIES_HOW_TO}."),
     "stale-cookies": Reason(Verdict.UNFIT, "YouTube no longer accepts the login in the file of cookies.",

@@ -194,7 +194,9 @@ BAD_PART = _rows(Verdict.RETRY, "network",
 
 VAGUE = (
     *_rows(Verdict.RETRY, "not-embeddable",
-        (r"(?:playback|embedding|disabled)(?: of this video)? on other (?:web)?sites|embedding (?:has been |is )?disabled|embedded player",
+        (r"(?:playback|embedding|disabled)(?: of this video)? on other (?:web)?sites",
+            "yt-dlp#17497", "2026-09"),
+        (r"embedding (?:has been |is )?disabled|embedded player",
             "yt-dlp#17497", "2026-09"),
         (r"blocked it from (?:display|being displayed|playback)|(?:isn't|can't be) embedd", "alexta69/metube#1047", "2015"),
         (r"watch (?:this |the )?(?:video )?on youtube\b", "yt-dlp#14426", "2025-09"),
