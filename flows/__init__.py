@@ -1,4 +1,4 @@
-"""Prefect flows: what an operator schedules and triggers. Thin; the work is done by tasks/ and the library.
+"""Prefect flows, for operators to schedule and trigger. They are thin: tasks/ and the library do the work.
 
-No class and no exception is defined in here: Prefect may load a flow's file a second time under another name.
+No class and no exception is defined here: Prefect may load a flow's file a second time under another name.
 """

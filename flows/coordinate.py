@@ -1,4 +1,4 @@
-"""All of it in order: sources in, videos listed, videos processed, until nothing is left."""
+"""Everything in order: import sources, list videos, and process them, until nothing is left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prefect.states import Failed
 
 from flows.expand_sources import expand_sources
 from flows.process_videos import process_videos
-from tasks.context import coordinator, fail_with_message, host, value_of
+from tasks.context import fail_with_message, host, open_coordinator, value_of
 from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor, SourcesFile
 from tasks.repairs import recover_all
 from tasks.reports import COMPLETED_WITH_ERRORS, describe_counts, finished, report_ingested, report_steps
@@ -35,52 +35,52 @@ def coordinate(
     max_minutes: MaxMinutes = 60,
     concurrency: Concurrency = None,
 ) -> State[Any]:
-    """Import the sources, recover what stalled, expand and process, until nothing is left to do or a limit is reached.
+    """Import the sources, recover stalled rows, expand and process, until nothing is left to do or a limit is reached.
 
     Args:
-        processor: A built-in one, or of your own: module:attribute of a function or a Prefect task.
-        sources_file: A line for each source, URL|Accent|Type; YDC_SOURCES_FILE_PATH unless it is given.
-        max_videos: Claim no more than this many.
-        max_minutes: Begin nothing after this time; what runs then is finished. None: until nothing is left.
-        concurrency: Videos processed at a time; YDC_CONCURRENCY unless it is given.
+        processor: A built-in processor, or your own: module:attribute of a function or a Prefect task.
+        sources_file: One source per line, URL|Accent|Type; YDC_SOURCES_FILE_PATH unless given.
+        max_videos: Claim at most this many.
+        max_minutes: Begin nothing after this time; running attempts are finished. None: until nothing is left.
+        concurrency: Videos processed at a time; YDC_CONCURRENCY unless given.
     """
-    ours = coordinator()
-    check_unless_imported(processor)  # said at once, not after an hour of listing
-    preflight.require(ours.config, processor)
+    coordinator = open_coordinator()
+    check_unless_imported(processor)  # fail at once instead of after an hour of listing
+    preflight.require(coordinator.config, processor)
     limits = Limits(
-        concurrency=concurrency or ours.config.concurrency,
+        concurrency=concurrency or coordinator.config.concurrency,
         max_videos=max_videos,
         max_seconds=max_minutes and max_minutes * 60,
     )
-    steps = _prepare(ours, sources_file)
+    steps = _prepare(coordinator, sources_file)
     summary = Summary()
-    for left in ours.rounds(limits, summary):
-        steps += _round(ours, processor, left, summary)
+    for left in coordinator.rounds(limits, summary):
+        steps += _round(coordinator, processor, left, summary)
         if not all(state.is_completed() for _, state in steps):
             break
     return _conclude(steps, summary)
 
 
-def _prepare(ours: Coordinator, sources_file: Path | None) -> Steps:
-    """Take in the sources, and move on what stalled. Tasks and no flows of their own: a Prefect flow takes a second at least."""
+def _prepare(coordinator: Coordinator, sources_file: Path | None) -> Steps:
+    """Import the sources and recover stalled rows, as tasks: a subflow would take at least a second."""
     steps: Steps = []
-    if path := sources_file or ours.config.sources_file_path:
-        ingested = import_sources(path, ours.queue, ours.config)
+    if path := sources_file or coordinator.config.sources_file_path:
+        ingested = import_sources(path, coordinator.queue, coordinator.config)
         report_ingested(ingested)
         steps.append(("ingest sources", finished(str(ingested), failed=ingested.failed)))
-    recovered = describe_counts(recover_all(ours.queue))
+    recovered = describe_counts(recover_all(coordinator.queue))
     return [*steps, ("recover stalled", finished(recovered or "nothing was stalled", failed=False))]
 
 
-def _round(ours: Coordinator, processor: str, left: Limits, summary: Summary) -> Steps:
-    """List, then process. What has nothing to do does not run."""
+def _round(coordinator: Coordinator, processor: str, left: Limits, summary: Summary) -> Steps:
+    """List, then process. A step that has nothing to do does not run."""
     began = time.monotonic()
     steps: Steps = []
-    if not left.reached and something_is_due(ours.queue, SOURCES):
+    if not left.reached and something_is_due(coordinator.queue, SOURCES):
         steps.append(("expand sources", expand_sources(max_minutes=_minutes(left), return_state=True)))
     left = left.less(0, time.monotonic() - began)
     listed = all(state.is_completed() for _, state in steps)
-    if listed and not left.reached and something_is_due(ours.queue, VIDEO_TASKS):
+    if listed and not left.reached and something_is_due(coordinator.queue, VIDEO_TASKS):
         steps.append(("process videos", _process(processor, left, summary)))
     return steps
 

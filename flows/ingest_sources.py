@@ -1,4 +1,4 @@
-"""Take in the sources file."""
+"""Import the sources file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import coordinator, fail_with_message
+from tasks.context import fail_with_message, open_coordinator
 from tasks.forms import SourcesFile
 from tasks.reports import finished, report_ingested, skipped
 from tasks.sources import import_sources
@@ -16,15 +16,15 @@ from tasks.sources import import_sources
 @flow(name="ingest-sources", flow_run_name="ingest sources", persist_result=False)
 @fail_with_message
 def ingest_sources(sources_file: SourcesFile = None) -> State[Any]:
-    """Insert the sources of a text file that are not known yet.
+    """Insert the new sources of a text file.
 
     Args:
-        sources_file: A line for each source, URL|Accent|Type; YDC_SOURCES_FILE_PATH unless it is given.
+        sources_file: One source per line, URL|Accent|Type; YDC_SOURCES_FILE_PATH unless given.
     """
-    ours = coordinator()
-    path = sources_file or ours.config.sources_file_path
+    coordinator = open_coordinator()
+    path = sources_file or coordinator.config.sources_file_path
     if path is None:
         return skipped("no sources file: give sources_file, or set YDC_SOURCES_FILE_PATH on the worker")
-    ingested = import_sources(path, ours.queue, ours.config)
+    ingested = import_sources(path, coordinator.queue, coordinator.config)
     report_ingested(ingested)
     return finished(str(ingested), failed=ingested.failed, data=ingested)

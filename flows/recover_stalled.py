@@ -1,4 +1,4 @@
-"""Move on what stalled workers left behind."""
+"""Recover rows that stalled workers left behind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import coordinator, fail_with_message
+from tasks.context import fail_with_message, open_coordinator
 from tasks.repairs import recover_all
 from tasks.reports import describe_counts, finished, report_counts
 
@@ -15,8 +15,8 @@ from tasks.reports import describe_counts, finished, report_counts
 @flow(name="recover-stalled", flow_run_name="recover stalled", persist_result=False)
 @fail_with_message
 def recover_stalled() -> State[Any]:
-    """Make claimable again what a worker claimed and did not renew, counting one attempt; carry dead rows where they belong."""
-    counts = recover_all(coordinator().queue)
+    """Make rows whose claims expired claimable again, counting one attempt, and move dead rows to the dead letters."""
+    counts = recover_all(open_coordinator().queue)
     if any(counts.values()):
-        report_counts("recovered-rows", "What stalled workers left behind.", counts)
+        report_counts("recovered-rows", "Rows that stalled workers left behind.", counts)
     return finished(describe_counts(counts) or "nothing was stalled", failed=False, data=counts)

@@ -1,4 +1,4 @@
-"""Say how the queue stands."""
+"""Report the state of the queue."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import coordinator, fail_with_message
+from tasks.context import fail_with_message, open_coordinator
 from tasks.events import fleet_idle
 from tasks.reports import finished, report_overview
 from youtube_download_coordinator.operations.overview import overview
@@ -17,13 +17,13 @@ from youtube_download_coordinator.operations.summary import page
 @flow(name="report", flow_run_name="report", persist_result=False)
 @fail_with_message
 def report() -> State[Any]:
-    """Count the rows in each state and the reasons of failures, and say who holds what; the sheet's tab Dashboard says it too."""
-    ours = coordinator()
-    found = overview(ours.queue)
-    written = page(found)
-    report_overview(found, written, ours.config.spreadsheet_url)
-    if found.is_idle:
-        fleet_idle(found)
-    ours.show_dashboard(written)
-    videos = ", ".join(f"{number} {state}" for state, number in found.counts["videos"].items()) or "none"
-    return finished(f"videos: {videos}", failed=False, data=found)
+    """Count the rows by state, reason, holder, accent, type and day, and update the sheet's tab Dashboard."""
+    coordinator = open_coordinator()
+    queue_overview = overview(coordinator.queue)
+    dashboard = page(queue_overview)
+    report_overview(queue_overview, dashboard, coordinator.config.spreadsheet_url)
+    if queue_overview.is_idle:
+        fleet_idle(queue_overview)
+    coordinator.show_dashboard(dashboard)
+    videos = ", ".join(f"{number} {state}" for state, number in queue_overview.counts["videos"].items()) or "none"
+    return finished(f"videos: {videos}", failed=False, data=queue_overview)

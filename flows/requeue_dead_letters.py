@@ -1,4 +1,4 @@
-"""Give dead letters another chance."""
+"""Try dead letters again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import coordinator, fail_with_message, opaque
+from tasks.context import fail_with_message, opaque, open_coordinator
 from tasks.forms import RowIds
 from tasks.repairs import requeue
 from tasks.reports import finished, report_counts
@@ -16,12 +16,12 @@ from tasks.reports import finished, report_counts
 @flow(name="requeue-dead-letters", flow_run_name="requeue dead letters", persist_result=False)
 @fail_with_message
 def requeue_dead_letters(ids: RowIds = None) -> State[Any]:
-    """Move dead letters back to the video tasks, with all their attempts.
+    """Move dead letters back to the video tasks, with as many attempts as a new video has.
 
     Args:
-        ids: The IDs of the rows; all dead letters unless it is given.
+        ids: The IDs of the rows; all dead letters unless given.
     """
-    count: int = requeue(ids, opaque(coordinator().queue))
+    count: int = requeue(ids, opaque(open_coordinator().queue))
     if count:
-        report_counts("requeued-dead-letters", "Dead letters that are tried again.", {"requeued": count})
+        report_counts("requeued-dead-letters", "Dead letters that will be tried again.", {"requeued": count})
     return finished(f"{count} dead letters requeued", failed=False, data=count)

@@ -1,5 +1,5 @@
-"""Prefect tasks: names, retries and artifacts around one call of the library each.
+"""Prefect tasks: each adds a name, retries and artifacts to one call of the library.
 
-A video's attempts live in its row, where they hold across machines (README); Prefect's own retries go around steps that are
-safe to repeat inside one attempt.
+A video's attempts are counted in its row, so that they hold across machines. Prefect's own retries surround steps that are safe
+to repeat inside one attempt.
 """

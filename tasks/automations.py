@@ -1,13 +1,13 @@
-"""Automations, made with one command: runs whose process is gone are marked as crashed, and people are told of trouble.
+"""Create the automations: mark runs whose process is gone as crashed, and notify people of problems.
 
     python -m tasks.automations --notify slack-webhook/ops
 
-Runs whose process is gone without a word, by SIGTERM or SIGKILL to their worker, stay Running for ever. A flow's process sends a
-heartbeat every PREFECT_FLOWS_HEARTBEAT_FREQUENCY seconds (180 unless it is set on the workers; 30 at the least). The automation
-made here, on the server that PREFECT_API_URL names, waits for the next one, or for the run's end. It only mends what Prefect
-shows: leases alone decide whose rows are whose, and a run that is marked wrongly goes on and does no harm.
+A run stays Running for ever when its worker's process ends by SIGTERM or SIGKILL. A flow's process sends a heartbeat every
+PREFECT_FLOWS_HEARTBEAT_FREQUENCY seconds (180 unless set on the workers; at least 30). The automation, on the server that
+PREFECT_API_URL names, waits for the next heartbeat or for the run's end. It only corrects what Prefect shows: leases alone
+decide who owns a row, and a run that is wrongly marked continues and does no harm.
 
-What people are told of, notifications.py has.
+notifications.py contains the automations that notify people.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import argparse
 import sys
 from datetime import timedelta
 
-import httpx  # what Prefect's client is made of, and raises
+import httpx  # Prefect's client raises its errors
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
@@ -24,26 +24,27 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.settings import get_current_settings
 
-from tasks.notifications import NoBlock, find_block, notifications
+from tasks.notifications import find_block, notifications
+from youtube_download_coordinator import UserError
 
 NAME = "Youtube Download Coordinator: runs without a heartbeat have crashed"
 HEARTBEAT = "prefect.flow-run.heartbeat"
 ENDS = {f"prefect.flow-run.{state}" for state in ("Completed", "CompletedWithErrors", "Failed", "Cancelled", "Crashed")}
-"""By the names of states: a run that ended in another one would be marked as crashed afterwards."""
+"""One for each name of a final state. A run that ended in another state would be marked as crashed afterwards."""
 MISSED_HEARTBEATS = 3
 DEFAULT_HEARTBEAT_SECONDS = 180
 IDLE_MINUTES_MIN = 10 / 60
-"""Prefect's own limit for what does not happen."""
+"""Prefect's own lower limit for an event that does not occur."""
 NOTIFICATION_DEFAULTS = {"notify": None, "dead_letters": 20, "within_minutes": 60.0, "idle_minutes": 30.0}
 TAG = "youtube"
-"""What every deployment of ours carries: other flows on the same server are left alone."""
+"""The tag of every deployment of this project. Other flows on the same server are ignored."""
 
 
 def zombie_automation(silent_seconds: float) -> AutomationCore:
-    """Mark a run of ours as crashed when it has neither ended nor sent a heartbeat for so long; at least 10 s."""
+    """Return an automation that marks a run as crashed when it has sent no heartbeat for `silent_seconds` (at least 10)."""
     return AutomationCore(
         name=NAME,
-        description="Its process or its machine is gone. What it held is free already, or will be when its leases end.",
+        description="Its process or its machine is gone. Its rows are released, at the latest when their leases expire.",
         trigger=EventTrigger(
             after={HEARTBEAT},
             expect={HEARTBEAT, *ENDS},
@@ -63,89 +64,86 @@ def zombie_automation(silent_seconds: float) -> AutomationCore:
 
 
 def establish(automation: AutomationCore, *, keep: bool = False) -> str:
-    """Create it, or change the one that has its name into it, or `keep` that one as it is; which of these was done."""
+    """Create the automation, or update the one of its name, or `keep` that one. Return what was done."""
     with get_client(sync_client=True) as client:
-        known = client.read_automations_by_name(automation.name)
-        if not known:
+        existing = client.read_automations_by_name(automation.name)
+        if not existing:
             client.create_automation(automation)
             return "created"
-        for each in known if not keep else []:
-            client.update_automation(each.id, automation)
+        for old in existing if not keep else []:
+            client.update_automation(old.id, automation)
     return "kept" if keep else "updated"
 
 
 def main() -> None:
-    """The command: all automations, and through which block they tell somebody."""
+    """Create or update all automations."""
     heartbeat_seconds = get_current_settings().flows.heartbeat_frequency or DEFAULT_HEARTBEAT_SECONDS
-    parser = _options(heartbeat_seconds)
-    given = parser.parse_args()
-    if given.silent_seconds <= heartbeat_seconds:
+    parser = _parser(heartbeat_seconds)
+    options = parser.parse_args()
+    if options.silent_seconds <= heartbeat_seconds:
         parser.error(
-            f"--silent-seconds={given.silent_seconds:g}: it must be more than the {heartbeat_seconds} s between heartbeats"
+            f"--silent-seconds={options.silent_seconds:g}: it must be more than the {heartbeat_seconds} s between heartbeats"
         )
-    if given.dead_letters < 1 or given.within_minutes <= 0 or given.idle_minutes < IDLE_MINUTES_MIN:
+    if options.dead_letters < 1 or options.within_minutes <= 0 or options.idle_minutes < IDLE_MINUTES_MIN:
         parser.error(
             f"--dead-letters and --within-minutes must be more than 0, --idle-minutes {IDLE_MINUTES_MIN} at least"
         )
     address = get_current_settings().api.url
-    if not address:  # Prefect would start a server for this command alone, and throw it away
+    if not address:  # Prefect would start a temporary server for this command
         parser.error("no Prefect server is named: set PREFECT_API_URL")
     try:
-        _establish(given)
-    except NoBlock as problem:
-        parser.error(f"--notify={given.notify}: {problem}")
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:  # the last for a host whose name is none
-        sys.exit(f"the Prefect server at {address} does not do it: {problem}")
+        _establish(options)
+    except UserError as problem:
+        parser.error(f"--notify={options.notify}: {problem}")
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:  # UnicodeError: an invalid host name
+        sys.exit(f"the Prefect server at {address} failed or is not reachable: {problem}")
 
 
-def _establish(given: argparse.Namespace) -> None:
-    told = _notifications(given)  # first: it may find that there is no such block
-    zombie = zombie_automation(given.silent_seconds)
+def _establish(options: argparse.Namespace) -> None:
+    automations = _notifications(options)  # first: it fails when there is no such block
+    zombie = zombie_automation(options.silent_seconds)
     print(f"{establish(zombie)}: {zombie.name}")
-    for automation in told:
-        print(f"{establish(automation, keep=not _says_something(given))}: {automation.name}")
+    # `ydc deploy` gives no options for notifications, and must keep those that an operator gave before.
+    keep = all(getattr(options, name) == default for name, default in NOTIFICATION_DEFAULTS.items())
+    for automation in automations:
+        print(f"{establish(automation, keep=keep)}: {automation.name}")
 
 
-def _says_something(given: argparse.Namespace) -> bool:
-    """About notifications: `ydc deploy` does not, and leaves what an operator has said before."""
-    return any(getattr(given, name) != default for name, default in NOTIFICATION_DEFAULTS.items())
-
-
-def _notifications(given: argparse.Namespace) -> list[AutomationCore]:
+def _notifications(options: argparse.Namespace) -> list[AutomationCore]:
     block_id = None
-    if given.notify:
+    if options.notify:
         with get_client(sync_client=True) as client:
-            block_id = find_block(client, given.notify)
+            block_id = find_block(client, options.notify)
     return notifications(
-        dead_letters=given.dead_letters,
-        within=timedelta(minutes=given.within_minutes),
-        idle=timedelta(minutes=given.idle_minutes),
+        dead_letters=options.dead_letters,
+        within=timedelta(minutes=options.within_minutes),
+        idle=timedelta(minutes=options.idle_minutes),
         block_id=block_id,
     )
 
 
-def _options(heartbeat_seconds: int) -> argparse.ArgumentParser:
+def _parser(heartbeat_seconds: int) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tasks.automations",
-        description="Have runs marked as crashed whose process is gone without a word, and people told of trouble.",
+        description="Mark runs whose process is gone as crashed, and notify people of problems.",
     )
     parser.add_argument(
         "--silent-seconds",
         type=float,
         default=MISSED_HEARTBEATS * heartbeat_seconds,
-        help=f"how long a run may be silent: {MISSED_HEARTBEATS} heartbeats, %(default)g, unless it is given",
+        help=f"mark a run after so long without a heartbeat (default: {MISSED_HEARTBEATS} heartbeats, %(default)g)",
     )
     parser.add_argument(
         "--notify",
         metavar="TYPE/NAME",
-        help="the block by which people are told, as `prefect block ls` has it; without one only events say it",
+        help="the block that notifies people, as listed by `prefect block ls`; without one, Prefect only records events",
     )
-    parser.add_argument("--dead-letters", type=int, help="tell of so many, %(default)s, ...")
-    parser.add_argument("--within-minutes", type=float, help="... within this time, %(default)s")
+    parser.add_argument("--dead-letters", type=int, help="notify of this many dead letters (default: %(default)s) ...")
+    parser.add_argument("--within-minutes", type=float, help="... within this time (default: %(default)s)")
     parser.add_argument(
         "--idle-minutes",
         type=float,
-        help="tell when no video has ended so long after a report saw that one waits and nobody works, %(default)s",
+        help="notify when no video has ended this long after a report found one waiting and no worker (default: %(default)s)",
     )
     parser.set_defaults(**NOTIFICATION_DEFAULTS)
     return parser

@@ -1,9 +1,9 @@
-"""A Prefect block with a fleet's settings, for workers that have neither files nor an environment to keep them in.
+"""A Prefect block with a fleet's settings, for workers without files or environment variables of their own.
 
     prefect block register --module tasks.blocks        once, in a checkout
     export YDC_PREFECT_BLOCK=fleet                      on each worker: the name that the block was saved under
 
-What it says goes before the worker's environment; what it does not say comes from there.
+Its settings take precedence over the worker's environment, which provides the others.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BLOCK_VARIABLE = "YDC_PREFECT_BLOCK"
 
 
 class YoutubeCoordinator(Block):
-    """Settings of workers, and the service account that their sheet is shared with. Secrets are encrypted, and never shown."""
+    """Settings of workers, and the service account that their sheet is shared with. Secrets are encrypted and never shown."""
 
     _block_type_name = "Youtube Coordinator"
     _block_type_slug = "youtube-coordinator"
@@ -30,7 +30,7 @@ class YoutubeCoordinator(Block):
     settings: dict[str, Any] = Field(
         default_factory=dict,
         title="Settings",
-        description='By their names: {"spreadsheet_id": "1AbC...", "claim_batch_size": 20}. They are shown: no secret is one.',
+        description='By name: {"spreadsheet_id": "1AbC...", "claim_batch_size": 20}. They are shown in the UI: no secrets here.',
     )
     service_account: SecretDict | None = Field(
         default=None,
@@ -44,10 +44,10 @@ class YoutubeCoordinator(Block):
     )
 
     def config(self) -> Config:
-        """The settings, with what the environment says beside them. Raises ConfigError, which names no secret."""
+        """Return the settings, completed from the environment. Raises ConfigError, whose message contains no secret."""
         if shown := sorted(SECRETS & set(self.settings)):
             raise ConfigError(
-                f"{', '.join(shown)}: it may hold a secret and belongs into secret_settings, where none is shown"
+                f"{', '.join(shown)}: it may contain a secret; move it to secret_settings, which are not shown"
             )
         account = self.service_account and {"service_account": self.service_account.get_secret_value()}
         secret = self.secret_settings.get_secret_value() if self.secret_settings else {}
@@ -55,7 +55,7 @@ class YoutubeCoordinator(Block):
 
 
 def settings_of_this_worker() -> Config:
-    """From the block that YDC_PREFECT_BLOCK names, else from the environment. Raises ConfigError."""
+    """Return the settings of the block that YDC_PREFECT_BLOCK names, or of the environment. Raises ConfigError."""
     name = os.environ.get(BLOCK_VARIABLE)
     if not name:
         return Config()
@@ -69,8 +69,8 @@ def settings_of_this_worker() -> Config:
 def _load(name: str) -> YoutubeCoordinator:
     try:
         return cast(YoutubeCoordinator, YoutubeCoordinator.load(name))
-    except ValidationError:  # its text may hold what was typed into the wrong field
-        problem = "has another form than this version's; register the block type again, then edit the block"
+    except ValidationError:  # its message may contain a secret that was typed into the wrong field
+        problem = "does not fit this version; register the block type again, then edit the block"
     except ValueError:
-        problem = "is not there: no Youtube Coordinator block has this name"
+        problem = "does not exist: no Youtube Coordinator block has this name"
     raise ConfigError(f"the block {BLOCK_VARIABLE}={name!r} {problem}")

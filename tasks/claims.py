@@ -1,12 +1,12 @@
-"""For a flow of your own, with steps that no processor has: claim videos, process them, finish them.
+"""Claim, process and finish videos in your own flow, with steps that no processor has.
 
     with claim_videos(100) as videos:
         for video in videos:
             audio = process_video(video, "audio")
             finish(video, transcribe(audio))
 
-The `with` block is the owner of what it claims (workers/claim_block.py of the library): claims are renewed while it runs, that of each
-video until its deadline, and nothing is held when it ends, however it ends.
+The `with` block owns its claims (workers/claim_block.py of the library). While it runs, each claim is renewed until the video's
+deadline. When it ends, for whatever reason, the remaining claims are released.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.context import coordinator
-from tasks.videos import may_go_away
+from tasks.context import open_coordinator
+from tasks.videos import is_worth_retrying
 from youtube_download_coordinator import VideoTask
 from youtube_download_coordinator.errors import ClaimLost, attempt_error
 from youtube_download_coordinator.models import Failure
@@ -31,12 +31,12 @@ _open: list[ClaimBlock] = []
 
 @contextmanager
 def claim_videos(max_videos: int = 10) -> Iterator[ClaimBlock]:
-    """Videos that are due, to be gone through in the block: claimed a few at a time, held until they are finished.
+    """Claim videos that are due, a few at a time, to iterate over in the block.
 
-    An error that leaves the block is a failed attempt at the video that the loop is at; what else is not finished by then is
-    given back without a count.
+    An error that leaves the block is a failed attempt at the current video. Other videos that are not finished by then are
+    released, and no attempt is counted.
     """
-    with coordinator().claim_videos(max_videos) as videos:
+    with open_coordinator().claim_videos(max_videos) as videos:
         _open.append(videos)
         try:
             yield videos
@@ -52,15 +52,15 @@ def _name() -> str:
 @task(
     name="process video",
     task_run_name=_name,
-    retry_condition_fn=may_go_away,
+    retry_condition_fn=is_worth_retrying,
     cache_policy=NO_CACHE,
     persist_result=False,
 )
 def process_video(video: VideoTask, processor: str = "audio") -> str:
-    """Run a processor on a claimed video, in a child process, within what is left of its deadline; the result.
+    """Run a processor on a claimed video in a child process, until the video's deadline. Return its result.
 
-    Raises the AttemptError that the processor failed with, to be handed to `finish` (UnfitError: there is no such processor), and
-    ClaimLost when the deadline is past.
+    Raises the AttemptError that the processor failed with, to be passed to `finish` (UnfitError: there is no such processor),
+    and ClaimLost when the deadline is past.
     """
     videos = _holding(video)
     seconds_left = max(1.0, videos.seconds_left(video))
@@ -72,9 +72,9 @@ def process_video(video: VideoTask, processor: str = "audio") -> str:
 
 
 def finish(video: VideoTask, result: object = None) -> AttemptResult:
-    """Record what came of a claimed video: its result, or the exception that it failed with; what became of the row.
+    """Record the result of a claimed video, or the exception that it failed with. Return the result of the attempt.
 
-    No Prefect task: a video is one task run, and there is nothing here that Prefect could try again better.
+    It is not a Prefect task: a video is one task run, and Prefect has nothing to retry here.
     """
     return _holding(video).finish(video, result)
 
@@ -83,4 +83,4 @@ def _holding(video: VideoTask) -> ClaimBlock:
     for videos in reversed(_open):
         if videos.holds(video):
             return videos
-    raise ClaimLost(f"{video.url} does not come from a claim_videos block that is open")
+    raise ClaimLost(f"{video.url} does not belong to an open claim_videos block")

@@ -1,4 +1,4 @@
-"""The run that we are in: its coordinator, its log, and how it ends when something is wrong that a line can say."""
+"""The current run: its coordinator, its log, and its end after an error that one line explains."""
 
 from __future__ import annotations
 
@@ -32,73 +32,71 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 RETRY_DELAYS_SECONDS = [5.0, 20.0, 60.0]
-"""Of a step that found the store unavailable."""
+"""Delays of a step that found the store unavailable."""
 
 
 class RunLogHandler(APILogHandler):
-    """Sends to the run what is logged inside one. Elsewhere it is silent, where Prefect's own would warn."""
+    """Sends log records of a run to it. Outside a run it drops them, where Prefect's own handler would warn."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if FlowRunContext.get() or TaskRunContext.get():
             super().emit(record)
 
 
-class NotSaidYet(logging.Filter):
-    """Drops a traceback through Prefect's engine, which it logs after a flow has returned a failed state, with its message."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], FailedRun))
+def _is_not_a_failed_run(record: logging.LogRecord) -> bool:
+    """Return False for the traceback through its own engine that Prefect logs after a flow returned a failed state."""
+    return not (record.exc_info and isinstance(record.exc_info[1], FailedRun))
 
 
-def _show_the_librarys_log_in_runs() -> None:
-    """Like PREFECT_LOGGING_EXTRA_LOGGERS, which is of no use to us: a worker has read it before it loads a flow.
+def _show_library_log_in_runs() -> None:
+    """Send the library's log to the runs. PREFECT_LOGGING_EXTRA_LOGGERS would not: a worker reads it before it loads a flow.
 
-    Whoever has set it all the same reads each line once. The level is that of Prefect's own loggers, PREFECT_LOGGING_LEVEL.
+    If it is set nevertheless, each line is sent once. The level is that of Prefect's own loggers, PREFECT_LOGGING_LEVEL.
     """
     library = logging.getLogger("youtube_download_coordinator")
     if not any(isinstance(handler, APILogHandler) for handler in library.handlers):
         library.addHandler(RunLogHandler())
     if library.level == logging.NOTSET:
-        # From the setting: Prefect gives its loggers their level only when the first run begins.
+        # From the setting: Prefect sets the level of its loggers only when the first run begins.
         library.setLevel(get_current_settings().logging.level)
 
 
-_show_the_librarys_log_in_runs()
-logging.getLogger("prefect.flow_runs").addFilter(NotSaidYet())
+_show_library_log_in_runs()
+logging.getLogger("prefect.flow_runs").addFilter(_is_not_a_failed_run)
 
 
 def opaque(value: T) -> T:
-    """An argument of a task that Prefect does not look into: a queue is no place to search for futures."""
+    """Wrap an argument of a task, such as a queue, so that Prefect does not search it for futures."""
     return cast(T, quote(value))
 
 
-def coordinator() -> Coordinator:
-    """A coordinator with the worker's settings; its claims carry the ID of the flow run.
+def open_coordinator() -> Coordinator:
+    """Open a coordinator with the worker's settings. Its claims contain the ID of the flow run.
 
-    No setting comes from a parameter, which Prefect would store in clear.
+    No setting is a flow parameter, because Prefect stores parameters unencrypted.
     """
-    ours = Coordinator(settings_of_this_worker(), run=str(runtime.flow_run.id or ""))
-    ours.queue.on_attempt_end = video_ended
-    ours.queue.admission.on_cooldown = cooldown_opened
-    return ours
+    coordinator = Coordinator(settings_of_this_worker(), run=str(runtime.flow_run.id or ""))
+    coordinator.queue.on_attempt_end = video_ended
+    coordinator.queue.admission.on_cooldown = cooldown_opened
+    return coordinator
 
 
 def host() -> str:
-    """This machine's name, as it stands in ClaimedBy."""
+    """Return this machine's name, as in ClaimedBy."""
     return worker_name("").partition("/")[0]
 
 
 def rename_run(name: str) -> None:
-    """Say in the run's name what has come of it."""
+    """Change the run's name, which shows what it did."""
     if not runtime.flow_run.id:
         return
-    with unless_prefect_is_away("a new name of this run"), get_client(sync_client=True) as client:
+    with tolerate_prefect_errors("a new name of this run"), get_client(sync_client=True) as client:
         client.update_flow_run(UUID(runtime.flow_run.id), name=name)
 
 
 @contextmanager
-def unless_prefect_is_away(what: str) -> Iterator[None]:
-    """Show something: what was done stands in the queue, and is not undone because a server does not answer."""
+def tolerate_prefect_errors(what: str) -> Iterator[None]:
+    """Log a warning when Prefect's server fails to show something: the results are in the queue, and the flow goes on."""
     try:
         yield
     except (PrefectHTTPStatusError, HTTPError) as error:
@@ -106,10 +104,10 @@ def unless_prefect_is_away(what: str) -> Iterator[None]:
 
 
 def fail_with_message(flow_function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
-    """End the flow as failed, with the line that says what to mend, where an error of ours would show as a traceback."""
+    """End a flow that raises a CoordinatorError as failed, with the error's line instead of a traceback."""
 
     @wraps(flow_function)
-    def in_one_line(*arguments: P.args, **named: P.kwargs) -> State[Any]:
+    def run_flow(*arguments: P.args, **named: P.kwargs) -> State[Any]:
         try:
             return flow_function(*arguments, **named)
         except CoordinatorError as error:
@@ -117,13 +115,13 @@ def fail_with_message(flow_function: Callable[P, State[Any]]) -> Callable[P, Sta
             get_run_logger().error("%s", line)
             return Failed(message=line)
 
-    # Prefect would look up the names of annotations in this module, not in the flow's.
-    in_one_line.__signature__ = inspect.signature(flow_function, eval_str=True)  # type: ignore[attr-defined]
-    return in_one_line
+    # Prefect would look up the names of annotations in this module instead of the flow's.
+    run_flow.__signature__ = inspect.signature(flow_function, eval_str=True)  # type: ignore[attr-defined]
+    return run_flow
 
 
 def store_was_unavailable(task: Any, run: TaskRun, state: State[Any]) -> bool:
-    """Whether a step that is safe to repeat is worth repeating: a person's mistake does not go away by itself."""
+    """Return whether to repeat a step that is safe to repeat: not after a user error, which would only occur again."""
     return isinstance(state.data, StoreUnavailable)
 
 
@@ -134,20 +132,20 @@ REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE: dict[str, Any] = {
     "cache_policy": NO_CACHE,
     "persist_result": False,
 }
-"""Of a Prefect task around one step that is safe to repeat."""
+"""Options of a Prefect task around one step that is safe to repeat."""
 
 
 def no_prefect_retry(task: Any, run: TaskRun, state: State[Any]) -> bool:
     """Never repeat a task.
 
-    With `retries=1`, and not with none: Prefect logs a failed state that a task returns after its last retry together with the
-    traceback of no exception ("NoneType: None").
+    It is used with `retries=1`: without retries, Prefect logs a failed state that a task returns together with an empty
+    traceback ("NoneType: None").
     """
     return False
 
 
 def value_of(state: State[Any]) -> Any:
-    """What a state holds, also a failed one; an exception is raised."""
+    """Return the value of a state, also of a failed one; raise it if it is an exception."""
     value = getattr(state.data, "result", state.data)
     if isinstance(value, BaseException):
         raise value

@@ -1,4 +1,4 @@
-"""Events of the queue, for automations: a resource for each row, named by its number, which never changes nor returns.
+"""Events of the queue, for automations. Each row is a resource, named by its ID, which never changes and is never reused.
 
     event                                   resource                           labels and payload
     youtube-coordinator.source.expanded     youtube-coordinator.source.<ID>    has-new-videos: true or false
@@ -7,7 +7,7 @@
     youtube-coordinator.cooldown.opened     youtube-coordinator.cooldown.<host, or fleet>
     youtube-coordinator.fleet.idle          youtube-coordinator.fleet
 
-The payload has the rest. What YouTube said (titles) is in there as it is: data, for whoever shows it to escape.
+The payload contains the rest. Titles from YouTube are in it unchanged: whoever displays them must escape them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FLEET_IDLE = f"{PREFIX}.fleet.idle"
 
 
 def source_expanded(expansion: Expansion) -> None:
-    """A source was listed, to its end or not: `error` says which."""
+    """Emit that a source was listed; `error` is not empty when the listing did not reach its end."""
     labels = {f"{PREFIX}.has-new-videos": "true" if expansion.new else "false"}
     payload = {
         "listed": expansion.listed,
@@ -39,7 +39,7 @@ def source_expanded(expansion: Expansion) -> None:
 
 
 def video_ended(task: VideoTask) -> None:
-    """A video is done, or has failed for good. Other attempts that fail are made again, and are no event."""
+    """Emit that a video is done or failed permanently. An attempt that will be retried is not an event."""
     if task.lease.state is State.DONE:
         _emit(VIDEO_DONE, "video", task, {}, {"result": task.result})
     else:
@@ -48,22 +48,22 @@ def video_ended(task: VideoTask) -> None:
 
 
 def cooldown_opened(line: Control) -> None:
-    """YouTube throttles, and nobody of the machine, or of the fleet, claims for a while: also when it goes on."""
+    """Emit that a cooldown of the machine or of the fleet began or was prolonged, because YouTube throttles."""
     name = {"prefect.resource.id": f"{PREFIX}.{line.name.replace(' ', '.')}", "prefect.resource.name": line.name}
     payload = {"until": format_utc(line.until), "reason": line.reason, "next_pause_seconds": line.pause_seconds}
     emit_event(COOLDOWN_OPENED, name, payload=payload)
 
 
-def fleet_idle(found: Overview) -> None:
-    """A report saw a video that waits, and nobody who holds any, though neither a pause nor a cooldown says so."""
+def fleet_idle(overview: Overview) -> None:
+    """Emit that a video is waiting and no worker holds any, although the fleet is neither paused nor cooling down."""
     name = {"prefect.resource.id": f"{PREFIX}.fleet", "prefect.resource.name": "fleet"}
-    emit_event(FLEET_IDLE, name, payload={"pending": found.counts["videos"].get(State.PENDING, 0)})
+    emit_event(FLEET_IDLE, name, payload={"pending": overview.counts["videos"].get(State.PENDING, 0)})
 
 
 def _emit(event: str, kind: str, row: Row, labels: dict[str, str], payload: dict[str, object]) -> None:
     name = {"prefect.resource.id": f"{PREFIX}.{kind}.{row.id}", "prefect.resource.name": truncate(row.name)}
     about = {"id": row.id, "key": row.key, "url": row.url, "title": row.title, "accent": row.accent, "type": row.type}
-    cut_short = {
+    truncated = {
         what: truncate(value) if isinstance(value, str) else value for what, value in (about | payload).items()
     }
-    emit_event(event, name | labels, payload=cut_short)
+    emit_event(event, name | labels, payload=truncated)

@@ -1,7 +1,7 @@
-"""What run forms ask for: the types of the flows' parameters. Prefect refuses a value that does not fit before a run is created.
+"""Types of the flows' parameters, for the run forms. Prefect rejects an invalid value before it creates a run.
 
-What a parameter is for stands in each flow's docstring, under `Args:`: Prefect drops a description that is given with the type.
-A title it takes from `json_schema_extra` alone.
+The description of a parameter is in the flow's docstring, under `Args:`: Prefect drops a description given with the type, and
+takes the title only from `json_schema_extra`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _titled(title: str) -> FieldInfo:
 
 Processor = Annotated[
     str,
-    # A drop-down, and beside it a field for what no list has: an installed processor, or module:function of a person's own.
+    # A drop-down, and a text field for an installed processor or a user's own module:function.
     WithJsonSchema(
         {
             "anyOf": [

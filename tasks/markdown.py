@@ -1,4 +1,4 @@
-"""Markdown for people. What YouTube says, or who writes into the queue, is shown as it is and does nothing."""
+"""Markdown pages. Text from YouTube and from the queue is shown literally: it becomes neither a link nor HTML."""
 
 from __future__ import annotations
 
@@ -11,56 +11,56 @@ from youtube_download_coordinator.workers.worker import Summary
 
 TEXT_MAX_CHARACTERS = 120
 LAST_ATTEMPTS = 20
-"""On the page of a run; its table has them all."""
+"""Attempts on the page of a run; its table has all of them."""
 JOINER = "\N{WORD JOINER}"
-_BEGINS_SOMETHING = re.compile(r"<|\](?=[(\[:])")
-_SPEAKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@/])")
-"""What Markdown or HTML would take for more than itself, and what makes an address of a text."""
+_LINK_OR_TAG = re.compile(r"<|\](?=[(\[:])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@/])")
+"""Characters with a meaning in Markdown or HTML, and those that turn text into a link."""
 
 
 def plain(text: object) -> str:
-    """One line that is shown as it is."""
-    return _SPEAKS.sub(r"\\\1", truncate(str(text), TEXT_MAX_CHARACTERS))
+    """Return one line of Markdown that shows the text literally."""
+    return _SPECIAL.sub(r"\\\1", truncate(str(text), TEXT_MAX_CHARACTERS))
 
 
 def inert(text: str) -> str:
-    """A cell of a table artifact, or a description: Prefect's older UI reads it as Markdown, the newer one as text.
+    """Return text for a table artifact or a description, which Prefect's older UI renders as Markdown, the newer one as text.
 
-    It looks the same in both, and is neither a link nor HTML in either: an invisible joiner stands where one would begin.
+    It looks the same in both. An invisible joiner prevents links and HTML.
     """
-    return _BEGINS_SOMETHING.sub(f"\\g<0>{JOINER}", text)
+    return _LINK_OR_TAG.sub(f"\\g<0>{JOINER}", text)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table of plain texts; nothing without rows."""
+    """Return a table of literal texts, or nothing without rows."""
     lines = ["| " + " | ".join(plain(cell) for cell in row) + " |" for row in rows]
     return "\n".join([f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *lines]) + "\n" if lines else ""
 
 
-def link_to_the_sheet(url: str | None) -> str:
+def link_to_sheet(url: str | None) -> str:
     return f"[The sheet]({url})\n" if url else ""
 
 
 def videos_in_markdown(summary: Summary, about: str, seconds: float, sheet_url: str | None) -> str:
-    """What a worker has done so far, as a page: the counts, the pace, and the last attempts."""
-    pace = f", {summary.attempted / seconds * 60:.1f} videos a minute" if seconds else ""
+    """Return a page with what a worker has done so far: the counts, the rate, and the last attempts."""
+    rate = f", {summary.attempted / seconds * 60:.1f} videos a minute" if seconds else ""
     last = list(summary.attempts)[-LAST_ATTEMPTS:]
-    rows = [(each.task.name, each.result, f"{each.seconds:.1f}", each.detail) for each in reversed(last)]
+    rows = [(attempt.task.name, attempt.result, f"{attempt.seconds:.1f}", attempt.detail) for attempt in reversed(last)]
     parts = [
         f"# {plain(summary)}\n",
-        f"{plain(about)}{pace}.\n",
-        link_to_the_sheet(sheet_url),
+        f"{plain(about)}{rate}.\n",
+        link_to_sheet(sheet_url),
         f"## The last {len(rows)} attempts\n",
         table(("Video", "Outcome", "Seconds", "Result or error"), rows),
     ]
     return "\n".join(part for part in parts if part)
 
 
-def page_in_markdown(page: Page, picture: str, sheet_url: str | None) -> str:
-    """A report as a page; `picture` is Markdown, and stands above the table of the days, or nothing does where it is empty."""
-    parts = [f"# The queue, {plain(page.at)}\n", link_to_the_sheet(sheet_url)]
+def page_in_markdown(page: Page, sheet_url: str | None) -> str:
+    """Return a report as a page. It lists the days on which videos were done, the last one first."""
+    parts = [f"# The queue, {plain(page.at)}\n", link_to_sheet(sheet_url)]
     for section in page.sections:
         parts += [f"## {section.title}\n", table(section.header, section.rows)] if section.rows else []
-    if picture:
-        parts += [f"## {page.days.title}\n", picture, table(page.days.header, reversed(page.days.rows))]
+    if days := [row for row in page.days.rows if row[1]]:
+        parts += [f"## {page.days.title}\n", table(page.days.header, reversed(days))]
     return "\n".join(part for part in parts if part)

@@ -19,12 +19,12 @@ from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
     **REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE,
 )
 def recover(what: Literal["sources", "videos"], queue: Queue) -> RecoveryReport:
-    """Move on the stalled rows of a table. Safe to repeat: a row that was moved on is no longer stalled."""
+    """Recover the stalled rows of a table. Safe to repeat: a recovered row is not stalled."""
     return queue.recover(SOURCES) if what == "sources" else queue.recover(VIDEO_TASKS)
 
 
 def recover_all(queue: Queue) -> dict[str, int]:
-    """Move on every stalled row. Return the number of rows by what was done with them; each row is counted once."""
+    """Recover every stalled row. Return the number of rows by what was done with them; each row is counted once."""
     sources = recover("sources", opaque(queue))
     videos = recover("videos", opaque(queue))
     return {

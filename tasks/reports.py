@@ -1,4 +1,4 @@
-"""What an operator sees of a run: a table artifact, and a final state that says whether something failed."""
+"""The report of a run: table artifacts, and a final state that shows whether something failed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from tasks.context import unless_prefect_is_away
+from tasks.context import tolerate_prefect_errors
 from tasks.markdown import inert, page_in_markdown
-from tasks.plot import plot
 from youtube_download_coordinator.models import Page
 from youtube_download_coordinator.models import State as RowState
 from youtube_download_coordinator.operations.overview import Overview
@@ -22,17 +21,17 @@ from youtube_download_coordinator.workers.worker import Summary
 COMPLETED_WITH_ERRORS = "CompletedWithErrors"
 SKIPPED = "Skipped"
 ROWS_MAX = 1000
-"""Of an artifact: a table for people, not the queue."""
+"""Of an artifact, which is a table for people."""
 
 
 def report_ingested(ingested: Ingested) -> None:
-    """A row for each line that was not understood."""
+    """Report the lines of a sources file that were not understood."""
     rows = [{"problem": problem} for problem in ingested.problems] or [{"problem": "none"}]
     _report("ingested-sources", f"Sources: {ingested}.", rows)
 
 
 def report_expansions(expansions: Sequence[Expansion]) -> None:
-    """A row for each source that was listed."""
+    """Report each source that was listed."""
     rows = [
         {
             "source": expansion.source.name,
@@ -49,7 +48,7 @@ def report_expansions(expansions: Sequence[Expansion]) -> None:
 
 
 def report_videos(summary: Summary) -> None:
-    """A row for each attempt."""
+    """Report each attempt."""
     rows = [
         {
             "video": attempt.task.name,
@@ -62,33 +61,33 @@ def report_videos(summary: Summary) -> None:
     _report("processed-videos", f"Videos: {summary}.", rows)
 
 
-def report_overview(found: Overview, written: Page, sheet_url: str | None) -> None:
-    """A table of counts, a row for each kind of rows; and what else people ask first."""
+def report_overview(overview: Overview, page: Page, sheet_url: str | None) -> None:
+    """Report the number of rows in each state, and the page of the overview."""
     rows = [
         {"rows": name, **{state.value: counts.get(state, 0) for state in RowState}}
-        for name, counts in found.counts.items()
+        for name, counts in overview.counts.items()
     ]
     _report("queue", "How many rows there are in each state.", rows)
-    with unless_prefect_is_away("the report"):
+    with tolerate_prefect_errors("the report"):
         create_markdown_artifact(
             key="queue-report",
-            markdown=page_in_markdown(written, plot(found.days), sheet_url),
-            description="How the queue stands.",
+            markdown=page_in_markdown(page, sheet_url),
+            description="The state of the queue.",
         )
 
 
 def report_counts(key: str, description: str, counts: Mapping[str, int]) -> None:
-    """A single row of numbers."""
+    """Report a single row of numbers."""
     _report(key, description, [dict(counts)])
 
 
 def report_steps(description: str, steps: Sequence[tuple[str, str]]) -> None:
-    """A row for each step of a run of everything: what it is called, and what came of it."""
+    """Report the name and the outcome of each step of a run."""
     _report("coordinated", description, [{"step": step, "outcome": outcome} for step, outcome in steps[-ROWS_MAX:]])
 
 
 def _report(key: str, description: str, rows: list[dict[str, Any]]) -> None:
-    with unless_prefect_is_away(f"the table {key}"):
+    with tolerate_prefect_errors(f"the table {key}"):
         create_table_artifact(key=key, table=[_shown(row) for row in rows], description=inert(description))
 
 
@@ -97,15 +96,15 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe_counts(counts: Mapping[str, int]) -> str:
-    """The numbers that are not zero."""
+    """Return the numbers that are not zero, in one line."""
     return ", ".join(f"{number} {what}" for what, number in counts.items() if number)
 
 
 def skipped(why: str, data: Any = None) -> State[Any]:
-    """The final state of a flow that has nothing to do here or now: no failure, and not taken for a run that did something."""
+    """Return the final state of a flow that had nothing to do: neither a failure nor a run that did something."""
     return Completed(name=SKIPPED, message=why, data=data)
 
 
 def finished(message: str, *, failed: bool, data: Any = None) -> State[Any]:
-    """The final state of a flow: named, when something in it failed, so that it can be found and alerted on."""
+    """Return the final state of a flow. If something failed, its name is one to filter and alert on."""
     return Completed(name=COMPLETED_WITH_ERRORS if failed else None, message=message, data=data)

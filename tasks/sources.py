@@ -1,4 +1,4 @@
-"""Sources: taken in from the sources file, and expanded into videos."""
+"""Sources: imported from the sources file, and expanded into videos."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from youtube_download_coordinator.workers.reaper import ClaimReaper
     **REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE,
 )
 def ingest(path: Path, queue: Queue, config: Config) -> Ingested | State[SourcesFileError]:
-    """Insert the sources of a file. Safe to repeat: a source that is there is left alone."""
+    """Insert the sources of a file. Safe to repeat: an existing source is not changed."""
     try:
         return ingest_file(queue, path, allow_other_sites=config.allow_other_sites)
     except SourcesFileError as error:
@@ -53,7 +53,7 @@ def import_sources(path: Path, queue: Queue, config: Config) -> Ingested:
 def expand_claimed(
     name: str, queue: Queue, config: Config, claim: Claim[Source], listing: Listing
 ) -> Expansion | State[Expansion]:
-    """List one source that is claimed. Its attempts are counted in its row, so Prefect does not retry it."""
+    """List a claimed source. Its attempts are counted in its row, so Prefect does not retry it."""
     expansion = expand(queue, config, claim, listing)
     return Failed(message=str(expansion), data=expansion) if expansion.failure else expansion
 
@@ -64,47 +64,47 @@ def expand_claimed(
     **REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE,
 )
 def add(url: str, accent: str, source_type: str, client: Client) -> int | State[BadUrl]:
-    """Add a source; its ID, also when it is known. Safe to repeat."""
+    """Add a source unless it exists, and return its ID. Safe to repeat."""
     try:
         return client.add_source(url, accent, source_type)
     except BadUrl as error:
         return Failed(message=str(error), data=error)
 
 
-def expand_on_demand(ours: Coordinator, url: str, accent: str, source_type: str) -> Expansion | None:
-    """Add a source unless it is known, and list it now; None while another worker does. Raises BadUrl."""
-    source_id: int = value_of(add(url, accent, source_type, opaque(ours.client), return_state=True))
-    with _giving_back(ours.queue, ours.config):
-        expansion = _expand_now(ours, source_id)
+def expand_on_demand(coordinator: Coordinator, url: str, accent: str, source_type: str) -> Expansion | None:
+    """Add a source unless it exists, and list it now. Return None while another worker lists it. Raises BadUrl."""
+    source_id: int = value_of(add(url, accent, source_type, opaque(coordinator.client), return_state=True))
+    with _release_at_end(coordinator.queue, coordinator.config):
+        expansion = _expand_now(coordinator, source_id)
         if expansion and expansion.is_source is not None:
-            return _expand_now(ours, expansion.is_source)
+            return _expand_now(coordinator, expansion.is_source)
     return expansion
 
 
-def _expand_now(ours: Coordinator, source_id: int) -> Expansion | None:
-    claim = ours.queue.claim_now(SOURCES, source_id)
-    return _expand_in_a_task(ours.queue, ours.config, claim, list_in_child) if claim else None
+def _expand_now(coordinator: Coordinator, source_id: int) -> Expansion | None:
+    claim = coordinator.queue.claim_now(SOURCES, source_id)
+    return _expand_in_task(coordinator.queue, coordinator.config, claim, list_in_child) if claim else None
 
 
 def expand_due(queue: Queue, config: Config, max_seconds: float | None = None) -> list[Expansion]:
-    """Expand every source that is due, a Prefect task for each; stops when the time is up or YouTube throttles."""
-    with _giving_back(queue, config):
-        return list(expand_sources(queue, config, expand_one=_expand_in_a_task, max_seconds=max_seconds))
+    """Expand each source that is due in a Prefect task, until the time is up or YouTube throttles."""
+    with _release_at_end(queue, config):
+        return list(expand_sources(queue, config, expand_one=_expand_in_task, max_seconds=max_seconds))
 
 
 @contextmanager
-def _giving_back(queue: Queue, config: Config) -> Iterator[None]:
-    """Give back a claimed source whatever ends the block, be it a kill."""
+def _release_at_end(queue: Queue, config: Config) -> Iterator[None]:
+    """Release a claimed source however the block ends, even if the process is killed."""
     with ClaimReaper(queue, config) as attempts_run:
         attempts_run([])
         try:
             yield
         except BaseException:
-            queue.release_all()  # an interrupt, or Prefect's server, came between a claim and its listing
+            queue.release_all()  # an interrupt or an error of Prefect's server came between a claim and its listing
             raise
 
 
-def _expand_in_a_task(queue: Queue, config: Config, claim: Claim[Source], listing: Listing) -> Expansion:
+def _expand_in_task(queue: Queue, config: Config, claim: Claim[Source], listing: Listing) -> Expansion:
     state = expand_claimed(
         claim.row.name, opaque(queue), opaque(config), opaque(claim), opaque(listing), return_state=True
     )
@@ -114,6 +114,6 @@ def _expand_in_a_task(queue: Queue, config: Config, claim: Claim[Source], listin
 
 
 def something_is_due(queue: Queue, table: Table[Any]) -> bool:
-    """Whether a row waits to be claimed now."""
+    """Return whether a row may be claimed now."""
     due = queue.next_due(table)
     return due is not None and due <= queue.store.now()

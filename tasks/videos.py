@@ -1,4 +1,4 @@
-"""Videos: processed by a processor, one Prefect task for each attempt."""
+"""Videos: a Prefect task for each attempt to process one."""
 
 from __future__ import annotations
 
@@ -39,43 +39,43 @@ FAILED_VERDICTS = {Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT}
 def process(title: str, processor: str, video: VideoTask, config: Config) -> Outcome | State[Any]:
     """Make one attempt in a child process.
 
-    No Prefect retries: the video's attempts are counted in its row. No Prefect timeout: it ends nothing in a thread, and says
-    so for each task; the child has a deadline, and its parent a second one.
+    It has no Prefect retries, because the video's attempts are counted in its row. It has no Prefect timeout, which cannot end a
+    thread and would log that for each task: the child has a deadline, and its parent a second one.
     """
     try:
         outcome = process_video(processor, video, config)
     except Stopped as stopped:
-        return Cancelled(message=f"{stopped}, the video is given back", data=stopped)
+        return Cancelled(message=f"{stopped}; the claim is released", data=stopped)
     if isinstance(outcome, Failure) and outcome.verdict in FAILED_VERDICTS:
         return Failed(message=str(outcome), data=outcome)
     return outcome
 
 
 def submit_with(processor: str, config: Config) -> Submit:
-    """How a worker has videos processed: by the task above, or by the Prefect task that the import path leads to.
+    """Return how a worker submits a video: to the task above, or to the Prefect task that `processor` names.
 
-    Raises ProcessorError, and PreflightError when this machine lacks something that it needs.
+    Raises ProcessorError, and PreflightError when this machine lacks something that the processor needs.
     """
     check_unless_imported(processor)
     preflight.require(config, processor)
-    found = resolve_processor(processor)
-    return _with_a_task_of_the_users(found, config) if isinstance(found, Task) else _in_a_child(processor, config)
+    function = resolve_processor(processor)
+    return _submit_to_task(function, config) if isinstance(function, Task) else _submit_to_child(processor, config)
 
 
 def check_unless_imported(processor: str) -> None:
-    """Find the processor, in a child unless its module is here already. Raises ProcessorError.
+    """Check the processor in a child process, unless its module is imported already. Raises ProcessorError.
 
-    The module of a Prefect task imports Prefect, which takes a child seconds.
+    The module of a Prefect task imports Prefect, which takes seconds in a child.
     """
     if processor.partition(":")[0] not in sys.modules:
         check_processor(processor)
 
 
-def _in_a_child(processor: str, config: Config) -> Submit:
+def _submit_to_child(processor: str, config: Config) -> Submit:
     def submit(video: VideoTask) -> Future[Outcome]:
         outcome: Future[Outcome] = Future()
-        outcome.set_running_or_notify_cancel()  # whoever gives up must stop the child, and wait for this
-        _in_a_thread(
+        outcome.set_running_or_notify_cancel()  # to cancel it, stop the child and wait for the outcome
+        _start_thread(
             outcome,
             lambda: value_of(process(video.name, processor, opaque(video), opaque(config), return_state=True)),
         )
@@ -84,28 +84,28 @@ def _in_a_child(processor: str, config: Config) -> Submit:
     return submit
 
 
-def _with_a_task_of_the_users(user_task: Task[..., Any], config: Config) -> Submit:
-    """A Prefect task runs as a task run of its own, with its own retries, inside one attempt.
+def _submit_to_task(user_task: Task[..., Any], config: Config) -> Submit:
+    """Return how to submit a video to a user's Prefect task: one task run, with its own retries, inside one attempt.
 
-    Nothing can end a thread: at the deadline the attempt counts as failed, and the flow goes on, and ends, without it.
+    A thread cannot be ended: at the deadline the attempt counts as failed, and the flow continues and ends without it.
     """
     gets_url = argument_of(user_task.fn, by_default="task") == "url"
-    retry = user_task.retry_condition_fn or may_go_away
+    retry = user_task.retry_condition_fn or is_worth_retrying
 
     def submit(video: VideoTask) -> Future[Outcome]:
         outcome = UncancellableFuture()
-        named = user_task.with_options(
+        named_task = user_task.with_options(
             task_run_name=user_task.task_run_name or (lambda: video.name), retry_condition_fn=retry
         )
-        _in_a_thread(outcome, lambda: _attempt(named, video.url if gets_url else opaque(video), video))
+        _start_thread(outcome, lambda: _attempt(named_task, video.url if gets_url else opaque(video), video))
         _fail_after(config.attempt_timeout.total_seconds(), outcome)
         return outcome
 
     return submit
 
 
-def may_go_away(task: Any, run: TaskRun, state: State[Any]) -> bool:
-    """Whether repeating a user's task inside the attempt makes sense: not when the error says what becomes of the video."""
+def is_worth_retrying(task: Any, run: TaskRun, state: State[Any]) -> bool:
+    """Return whether to repeat a user's task inside the attempt: not after an error that decides what happens to the video."""
     return not isinstance(state.data, AttemptError) or isinstance(state.data, TransientError)
 
 
@@ -116,7 +116,7 @@ def _attempt(user_task: Task[..., Any], argument: object, video: VideoTask) -> O
 
     try:
         return call_in_process(call, video)
-    except BaseException as error:  # noqa: BLE001  sys.exit in a task ends the task, not the flow
+    except BaseException as error:  # noqa: BLE001  sys.exit in a task must not end the flow
         return TransientError(f"{type(error).__name__}: {error}", reason="exited").failure
 
 
@@ -124,17 +124,17 @@ async def _result_of(state: Awaitable[State[Any]]) -> object:
     return await (await state).aresult()
 
 
-def _in_a_thread(outcome: Future[Outcome], attempt: Callable[[], Outcome]) -> None:
-    """Make the attempt in a thread that belongs to this run, and that nobody waits for, neither the flow nor the interpreter.
+def _start_thread(outcome: Future[Outcome], attempt: Callable[[], Outcome]) -> None:
+    """Run the attempt in a daemon thread with this run's context. Neither the flow nor the interpreter waits for it.
 
     Prefect's own task runner waits for its threads, so a task that hangs would keep the flow from ending.
     """
 
     def run() -> None:
-        with suppress(InvalidStateError):  # a deadline or an interrupt was faster
+        with suppress(InvalidStateError):  # a deadline or an interrupt came first
             try:
                 outcome.set_result(attempt())
-            except BaseException as error:  # noqa: BLE001  a stopped child: the worker knows what it means
+            except BaseException as error:  # noqa: BLE001  the worker handles a stopped child
                 outcome.set_exception(error)
 
     threading.Thread(target=copy_context().run, args=(run,), name="attempt", daemon=True).start()

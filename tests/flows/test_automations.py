@@ -118,8 +118,8 @@ def test_a_silence_shorter_than_a_heartbeat_is_refused() -> None:
     ("address", "said"),
     [
         ("", "no Prefect server is named: set PREFECT_API_URL"),
-        ("http://127.0.0.1:9/api", "the Prefect server at http://127.0.0.1:9/api does not do it: "),
-        ("http://.../api", "the Prefect server at http://.../api does not do it: "),
+        ("http://127.0.0.1:9/api", "the Prefect server at http://127.0.0.1:9/api failed or is not reachable: "),
+        ("http://.../api", "the Prefect server at http://.../api failed or is not reachable: "),
     ],
 )
 def test_a_server_that_does_not_answer_is_said_in_one_line(

@@ -21,11 +21,11 @@ from pydantic import SecretStr
 from flows.report import report
 from tasks.automations import establish
 from tasks.events import COOLDOWN_OPENED, DEAD_LETTERED, PREFIX
-from tasks.notifications import COOLDOWN, IDLE, SURGE, NoBlock, find_block, notifications
+from tasks.notifications import COOLDOWN, IDLE, SURGE, find_block, notifications
 from tests.flows import seen
 from tests.flows.conftest import AddVideos
 from tests.support.waiting import wait_until
-from youtube_download_coordinator import Coordinator
+from youtube_download_coordinator import Coordinator, UserError
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 TYPE = "custom-webhook"
@@ -119,8 +119,8 @@ def test_a_report_tells_of_a_fleet_that_does_not_work_and_of_no_other(ours: Coor
 
 
 def test_a_block_that_is_not_there_or_cannot_notify_is_refused() -> None:
-    with pytest.raises(NoBlock, match="there is no such block"):
+    with pytest.raises(UserError, match="there is no such block"):
         found(f"{TYPE}/nothing")
     Secret(value=SecretStr("x")).save("no-notification", overwrite=True)
-    with pytest.raises(NoBlock, match="cannot notify"):
+    with pytest.raises(UserError, match="cannot notify"):
         found("secret/no-notification")
