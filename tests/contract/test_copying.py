@@ -131,7 +131,7 @@ def test_a_queue_that_is_worked_on_is_not_copied(queues: tuple[Queue, Queue]) ->
     source, target = queues
     source.claim(VIDEO_TASKS, 2)
     with pytest.raises(
-        NotCopied, match=r"2 rows are held by host/\S+: stop the workers first \(what they hold runs out by 2"
+        NotCopied, match=r"2 rows are held by host/\S+: stop the workers first \(their claims expire by 2"
     ):
         copy_queue(source, target)
     assert list(target.rows(SOURCES)) == []
@@ -140,7 +140,7 @@ def test_a_queue_that_is_worked_on_is_not_copied(queues: tuple[Queue, Queue]) ->
 def test_another_queue_is_not_overwritten(queues: tuple[Queue, Queue]) -> None:
     source, target = queues
     target.add(VIDEO_TASKS, [new_video(77)])
-    with pytest.raises(NotCopied, match="the target holds another queue already"):
+    with pytest.raises(NotCopied, match="the target contains another queue"):
         copy_queue(source, target)
     assert [row.key for row in target.rows(VIDEO_TASKS)] == [new_video(77).key]
     assert list(target.rows(SOURCES)) == []
@@ -154,7 +154,9 @@ def test_a_change_during_the_copy_is_seen(queues: tuple[Queue, Queue]) -> None:
             (claim,) = source.claim(VIDEO_TASKS, 1)
             source.settle([(claim, Done())])
 
-    with pytest.raises(NotCopied, match=r"1 of \d+ rows of video_tasks differ, because somebody has changed"):
+    with pytest.raises(
+        NotCopied, match=r"1 of \d+ rows of video_tasks differ, because the queue or the copy was changed"
+    ):
         copy_queue(source, target, interfere)
 
 

@@ -93,7 +93,7 @@ def test_nobody_sees_a_secret(queue_url: str, caplog: pytest.LogCaptureFixture) 
         ({"settings": {"max_retries": 0}}, "max_retries=0: input should be greater than or equal to 1"),
         (
             {"settings": {"proxy": f"http://u:{SECRET}@p:1"}},
-            "proxy: it may hold a secret and belongs into secret_settings",
+            "proxy: it may contain a secret; move it to secret_settings",
         ),
         ({"secret_settings": {"proxy": SECRET}}, "proxy: it must be an address like "),
         ({"secret_settings": {"service_account": 5}}, "service_account: "),
@@ -112,5 +112,5 @@ def test_a_mistake_in_the_block_is_one_line_without_a_secret(
 def test_a_block_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YDC_PREFECT_BLOCK", "another")
     state = recover_stalled(return_state=True)
-    line = "the block YDC_PREFECT_BLOCK='another' is not there: no Youtube Coordinator block has this name"
+    line = "the block YDC_PREFECT_BLOCK='another' does not exist: no Youtube Coordinator block has this name"
     assert (state.name, state.message) == ("Failed", line)

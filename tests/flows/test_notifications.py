@@ -99,9 +99,9 @@ def test_each_notification_arrives(ours: Coordinator, add_videos: AddVideos) -> 
             dead_letter(number)
         wait_until(lambda: len({each["subject"] for each in posted}) == 3, 240)
     said = {each["subject"]: each["body"] for each in posted}
-    assert said[SURGE] == "3 videos failed for good within 60 minutes, the last one as private."
+    assert said[SURGE] == "3 videos failed permanently within 60 minutes, the last one as private."
     assert said[COOLDOWN].startswith("cooldown host until 2026-11-25T09:00:00Z")
-    assert said[IDLE].startswith("Videos wait, nobody holds any")
+    assert said[IDLE].startswith("Videos wait, no worker holds any")
 
 
 def test_a_report_tells_of_a_fleet_that_does_not_work_and_of_no_other(ours: Coordinator, add_videos: AddVideos) -> None:

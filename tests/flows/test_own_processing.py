@@ -124,6 +124,6 @@ def test_a_video_from_elsewhere_is_refused(ours: Coordinator, add_videos: AddVid
             kept: list[VideoTask] = list(videos)
         step(kept[0])  # type: ignore[operator]
 
-    with pytest.raises(ClaimLost, match="does not come from a claim_videos block that is open"):
+    with pytest.raises(ClaimLost, match="does not belong to an open claim_videos block"):
         after_the_block()
     assert seen.statuses(ours) == ["pending"]

@@ -1,7 +1,7 @@
-"""Copying a queue from one store to another: a sheet, a SQLite file, PostgreSQL, in any direction.
+"""Copy a queue from one store to another: a sheet, a SQLite file, or PostgreSQL, in any direction.
 
-Row by row, with IDs, keys, leases, dead letters and people's own columns; compared at the end. It may be interrupted and done
-again. Nothing is changed in the queue that is copied, but for what any worker would tidy up there.
+Rows are copied with their IDs, keys, leases and custom columns, dead letters included, and compared at the end. A copy that is
+interrupted may be repeated. The source queue is not changed, except that stalled rows are recovered, as any worker would do.
 """
 
 from __future__ import annotations
@@ -22,121 +22,121 @@ from youtube_download_coordinator.text import format_utc
 log = logging.getLogger(__name__)
 
 TABLES: tuple[Table[Any], ...] = (SOURCES, VIDEO_TASKS, DEAD_LETTERS)
-DIFFERENCES_SHOWN = 5
+DIFFERENCES_MAX = 5
 
 Print = Callable[[str], None]
 R = TypeVar("R", bound=Row)
 
 
 class NotCopied(UserError):
-    """The queue was not copied, or the copy is not what was copied."""
+    """The queue was not copied, or the copy differs from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Copied:
-    """What was copied: rows by table, and the lines that are no rows of a queue."""
+class CopyReport:
+    """The number of copied rows by table, and the lines of a sheet that are not rows of a queue."""
 
     rows: dict[str, int]
     left_out: tuple[Row, ...]
-    """A sheet's lines that are in error because their URL is none, or another row's: they stay where they are."""
+    """Lines of a sheet that are in error because they have no valid URL, or the URL of another row. They are not copied."""
 
     def __str__(self) -> str:
-        counted = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.rows.items())
-        return f"{counted}; {len(self.left_out)} left out" if self.left_out else counted
+        counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.rows.items())
+        return f"{counts}; {len(self.left_out)} left out" if self.left_out else counts
 
 
-def copy_queue(source: Queue, target: Queue, tell: Print = log.info) -> Copied:
-    """Copy every row, then compare them one by one. `tell` hears of each table.
+def copy_queue(source: Queue, target: Queue, report: Print = log.info) -> CopyReport:
+    """Copy every row, then compare the two queues row by row. `report` is called with a line for each table.
 
-    Raises NotCopied when somebody works on the queue, when the target holds another one, or when the two differ in the end.
+    Raises NotCopied when rows are claimed, when the target contains another queue, or when the two differ afterwards.
     """
-    source.recover(SOURCES)  # what dead workers held, and what people asked for
+    source.recover(SOURCES)  # claims of dead workers, and people's requests
     source.recover(VIDEO_TASKS)
-    _check_nobody_works(source)
+    _check_no_claims(source)
     for table in TABLES:
-        _check_is_a_beginning(source, target, table)
+        _check_target(source, target, table)
     left_out: list[Row] = []
     for table in TABLES:
         for batch in batches(_rows(source, table, left_out)):
             target.store.restore(table, batch)
-        tell(f"{table.name.replace('_', ' ')} copied")
+        report(f"{table.name.replace('_', ' ')} copied")
     _copy_controls(source.store, target.store)
     rows = {table.name: _compare(source, target, table) for table in TABLES}
-    return Copied(rows=rows, left_out=tuple(left_out))
+    return CopyReport(rows=rows, left_out=tuple(left_out))
 
 
 # --- before ----------------------------------------------------------------------------------------------------------
 
 
-def _check_nobody_works(source: Queue) -> None:
+def _check_no_claims(source: Queue) -> None:
     held = [lease for table in TABLES for lease in source.store.leases(table, State.HELD)]
     if held:
         holders = sorted({lease.holder for lease in held})
         until = format_utc(max(lease.until for lease in held if lease.until))
         raise NotCopied(
             f"{len(held)} rows are held by {', '.join(holders[:3])}{' and others' if len(holders) > 3 else ''}: stop the workers "
-            f"first (what they hold runs out by {until}), and copy then"
+            f"first (their claims expire by {until}), then copy"
         )
 
 
-def _check_is_a_beginning(source: Queue, target: Queue, table: Table[Any]) -> None:
-    """The target is empty, or has a part of this queue because an earlier copy was interrupted."""
+def _check_target(source: Queue, target: Queue, table: Table[Any]) -> None:
+    """Raise NotCopied unless the target is empty, or contains a part of this queue from an interrupted copy."""
     if not target.store.scan(table, limit=1):
         return
-    for ours, theirs in _side_by_side(_rows(source, table), target.rows(table)):
-        if theirs is not None and (ours is None or _comparable(ours) != _comparable(theirs)):
-            raise NotCopied(f"the target holds another queue already: {_difference(ours, theirs)}; name an empty one")
+    for original, copy in _side_by_side(_rows(source, table), target.rows(table)):
+        if copy is not None and (original is None or _comparable(original) != _comparable(copy)):
+            raise NotCopied(f"the target contains another queue: {_difference(original, copy)}; name an empty one")
 
 
 def _copy_controls(source: Store, target: Store) -> None:
-    """The lines by which people steer the fleet: a fleet that is paused stays so."""
+    """Copy the lines of Control: a paused fleet stays paused."""
     lines = source.controls(fresh=True)
     for line in lines:
         target.set_control(line.name, lambda _, line=line: line)  # type: ignore[misc]
     if missing := {line.name for line in lines} - {line.name for line in target.controls(fresh=True)}:
-        raise NotCopied(f"lines of Control did not arrive: {', '.join(sorted(missing))}")
+        raise NotCopied(f"lines of Control were not copied: {', '.join(sorted(missing))}")
 
 
 # --- after -----------------------------------------------------------------------------------------------------------
 
 
 def _compare(source: Queue, target: Queue, table: Table[Any]) -> int:
-    """How many rows there are. Raises NotCopied with the first differences."""
+    """Compare a table in both queues and return its number of rows. Raises NotCopied with the first differences."""
     count, wrong = 0, []
-    for ours, theirs in _side_by_side(_rows(source, table), target.rows(table)):
+    for original, copy in _side_by_side(_rows(source, table), target.rows(table)):
         count += 1
-        if ours is None or theirs is None or _comparable(ours) != _comparable(theirs):
-            wrong.append(_difference(ours, theirs))
+        if original is None or copy is None or _comparable(original) != _comparable(copy):
+            wrong.append(_difference(original, copy))
     if wrong:
-        told = "; ".join(wrong[:DIFFERENCES_SHOWN])
+        differences = "; ".join(wrong[:DIFFERENCES_MAX])
         raise NotCopied(
-            f"{len(wrong)} of {count} rows of {table.name} differ, because somebody has changed the queue meanwhile, or the "
-            f"copy: {told}. Do not use the copy; empty the target, see that nobody works, and copy again"
+            f"{len(wrong)} of {count} rows of {table.name} differ, because the queue or the copy was changed meanwhile: "
+            f"{differences}. Do not use the copy; empty the target, make sure that no worker runs, and copy again"
         )
     return count
 
 
-def _side_by_side(ours: Iterable[R], theirs: Iterable[R]) -> Iterator[tuple[R | None, R | None]]:
-    """The rows of both by ID, in which order they come."""
-    left, right = iter(ours), iter(theirs)
-    mine, other = next(left, None), next(right, None)
-    while mine is not None or other is not None:
-        if other is None or (mine is not None and mine.id < other.id):
-            yield mine, None
-            mine = next(left, None)
-        elif mine is None or other.id < mine.id:
-            yield None, other
-            other = next(right, None)
+def _side_by_side(originals: Iterable[R], copies: Iterable[R]) -> Iterator[tuple[R | None, R | None]]:
+    """Pair the rows of both queues by ID; both iterables are sorted by ID."""
+    left, right = iter(originals), iter(copies)
+    original, copy = next(left, None), next(right, None)
+    while original is not None or copy is not None:
+        if copy is None or (original is not None and original.id < copy.id):
+            yield original, None
+            original = next(left, None)
+        elif original is None or copy.id < original.id:
+            yield None, copy
+            copy = next(right, None)
         else:
-            yield mine, other
-            mine, other = next(left, None), next(right, None)
+            yield original, copy
+            original, copy = next(left, None), next(right, None)
 
 
 def _comparable(row: R) -> R:
-    """As exact as every store is: what people see to the second, a lease to the millisecond."""
+    """Return the row with the precision of every store: times that people see in seconds, leases in milliseconds."""
     lease = replace(row.lease, not_before=_milliseconds(row.lease.not_before), until=_milliseconds(row.lease.until))
-    own = {name: text for name, text in row.extra.items() if text}
-    plain = replace(row, lease=lease, extra=own, claimed_at=_second(row.claimed_at), requested_status=None)
+    extra = {name: text for name, text in row.extra.items() if text}
+    plain = replace(row, lease=lease, extra=extra, claimed_at=_second(row.claimed_at), requested_status=None)
     return replace(plain, checked_at=_second(plain.checked_at)) if isinstance(plain, Source) else plain
 
 
@@ -148,25 +148,25 @@ def _second(moment: datetime | None) -> datetime | None:
     return moment and moment.replace(microsecond=0)
 
 
-def _difference(ours: Row | None, theirs: Row | None) -> str:
-    if ours is None or theirs is None:
-        row = ours or theirs
-        return f"{row.url if row else ''} stands only in the {'target' if ours is None else 'queue that is copied'}"
-    mine, other = _comparable(ours), _comparable(theirs)
-    names = [name for name in mine.__dataclass_fields__ if getattr(mine, name) != getattr(other, name)]
-    values = [f"{name} {getattr(mine, name)!r} is {getattr(other, name)!r} in the target" for name in names[:2]]
-    return f"row {ours.id} ({ours.url}): {', '.join(values)}"
+def _difference(original: Row | None, copy: Row | None) -> str:
+    if original is None or copy is None:
+        row = original or copy
+        return f"{row.url if row else ''} is only in the {'target' if original is None else 'source queue'}"
+    left, right = _comparable(original), _comparable(copy)
+    names = [name for name in left.__dataclass_fields__ if getattr(left, name) != getattr(right, name)]
+    values = [f"{name} {getattr(left, name)!r} is {getattr(right, name)!r} in the target" for name in names[:2]]
+    return f"row {original.id} ({original.url}): {', '.join(values)}"
 
 
 def _rows(queue: Queue, table: Table[R], left_out: list[Row] | None = None) -> Iterator[R]:
-    """Every row, but for lines of a sheet that are no row of a queue."""
+    """Return every row, except for lines of a sheet that are not rows of a queue; append those to `left_out`."""
     for row in queue.rows(table):
-        if not _is_no_row(row):
+        if not _is_not_a_row(row):
             yield row
         elif left_out is not None:
             left_out.append(row)
 
 
-def _is_no_row(row: Row) -> bool:
-    """Two rows have never one key, and these lines have none or another's."""
+def _is_not_a_row(row: Row) -> bool:
+    """Return whether a line has no key, or the key of another row: keys are unique in a queue."""
     return row.lease.state is State.ERROR and (row.key == NO_KEY or row.lease.detail.startswith(DUPLICATE))

@@ -1,9 +1,9 @@
-"""What `ydc doctor` checks: the queue first, then this machine."""
+"""The checks of `ydc doctor`: the queue first, then this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.operations import preflight
@@ -15,43 +15,41 @@ if TYPE_CHECKING:
 
 
 def checks(config: Config, stack: ExitStack, processor: str = "download") -> list[Check]:
-    """What `ydc doctor` looks at: the queue, then this machine."""
-    queue = _sheet_checks(config, stack) if config.spreadsheet_id else [Check("database", _database_look(config))]
+    """Return the checks of the queue and of this machine. `stack` closes what they open."""
+    queue = (
+        _sheet_checks(config, stack) if config.spreadsheet_id else [Check("database", partial(_check_database, config))]
+    )
     newest = Check("package index", preflight.check_newest, stops=False)
     return [*queue, *preflight.checks(config, processor), newest, *_processor_checks(processor)]
 
 
 def _processor_checks(processor: str) -> list[Check]:
-    def look() -> str:
+    def check() -> str:
         check_processor(processor)
         return f"{processor} can be called"
 
-    return [] if processor in BUILT_INS else [Check("processor", look)]
+    return [] if processor in BUILT_INS else [Check("processor", check)]
 
 
 def _sheet_checks(config: Config, stack: ExitStack) -> list[Check]:
     from youtube_download_coordinator.stores.sheets.setup.checks import SpreadsheetChecks
 
-    checkup = SpreadsheetChecks(config)
-    stack.callback(checkup.close)
+    spreadsheet = SpreadsheetChecks(config)
+    stack.callback(spreadsheet.close)
     return [
-        Check("credentials", checkup.credentials),
-        Check("sharing", checkup.sharing, needs="credentials"),
-        Check("editing", checkup.editing, needs="sharing"),
-        Check("clock", checkup.clock, needs="sharing"),
-        Check("tabs", checkup.tabs, needs="sharing"),
-        Check("room", checkup.capacity, needs="tabs", stops=False),
-        Check("guarantees", checkup.guarantees, needs="editing"),
+        Check("credentials", spreadsheet.credentials),
+        Check("sharing", spreadsheet.sharing, needs="credentials"),
+        Check("editing", spreadsheet.editing, needs="sharing"),
+        Check("clock", spreadsheet.clock, needs="sharing"),
+        Check("tabs", spreadsheet.tabs, needs="sharing"),
+        Check("room", spreadsheet.capacity, needs="tabs", stops=False),
+        Check("guarantees", spreadsheet.guarantees, needs="editing"),
     ]
 
 
-def _database_look(config: Config) -> Callable[[], str]:
-    def look() -> str:
-        from youtube_download_coordinator.stores.sql import SqlStore
+def _check_database(config: Config) -> str:
+    from youtube_download_coordinator.stores.sql import SqlStore
 
-        SqlStore(config.database_url).close()
-        return (
-            f"{config.database_url.partition(':')[0]} opens (there is no spreadsheet_id)"  # a URL may hold a password
-        )
-
-    return look
+    SqlStore(config.database_url).close()
+    scheme = config.database_url.partition(":")[0]  # the rest of a URL may contain a password
+    return f"{scheme} opens (no spreadsheet_id is set)"

@@ -1,4 +1,4 @@
-"""`ydc doctor`: checks one after the other, a line each. One that fails does not stop the others, but those that need it."""
+"""Run checks one after the other. A failed check skips only those that need it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 from youtube_download_coordinator.errors import CoordinatorError
 
-Look = Callable[[], "str | Iterable[tuple[bool, str]]"]
-"""Says what it found: a text, or several with whether each is well. Raises CoordinatorError, which says what to do."""
+CheckFunction = Callable[[], "str | Iterable[tuple[bool, str]]"]
+"""Returns a text, or several pairs of whether it is well and a text. Raises CoordinatorError, whose message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A look, and the name of the check without which it makes no sense."""
+    """A check, and the name of the check that must succeed before it is run."""
 
     name: str
-    look: Look
+    run: CheckFunction
     needs: str = ""
     stops: bool = True
-    """Whether no worker can work when it fails; else it is a warning."""
+    """Whether a failure keeps every worker from working; otherwise it is a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report."""
+    """One line of the result."""
 
     name: str
     ok: bool
@@ -37,23 +37,22 @@ class Finding:
 
 
 def examine(checks: Iterable[Check]) -> Iterator[Finding]:
-    """Make every check that makes sense; findings come as they are made."""
+    """Run every check whose needed check did not fail, and yield the findings."""
     failed: set[str] = set()
     for check in checks:
         if check.needs in failed:
             failed.add(check.name)
             continue
-        for finding in _look(check):
+        for finding in _run(check):
             if not finding.ok:
                 failed.add(check.name)
             yield finding
 
 
-def _look(check: Check) -> Iterator[Finding]:
+def _run(check: Check) -> Iterator[Finding]:
     try:
-        found = check.look()
-        texts = [(True, found)] if isinstance(found, str) else found
-        for ok, text in texts:
+        result = check.run()
+        for ok, text in [(True, result)] if isinstance(result, str) else result:
             yield Finding(check.name, ok, text, check.stops)
     except CoordinatorError as error:
         yield Finding(check.name, False, " ".join(str(error).split()), check.stops)

@@ -1,4 +1,4 @@
-"""Make a queue's storage ready for workers: what `ydc init` does."""
+"""Prepare a queue's storage for workers, as `ydc init` does."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def init_queue(config: Config) -> list[str]:
-    """Make the spreadsheet ready and return a line for each thing that was made.
+    """Prepare the spreadsheet and return a line for each change.
 
-    Raises ConfigError when no spreadsheet is set, or when it cannot be used as it is.
+    Raises ConfigError when no spreadsheet is set, or when the spreadsheet cannot be used.
     """
     if not config.spreadsheet_id:
-        raise ConfigError("there is no spreadsheet to make ready: set YDC_SPREADSHEET_ID or --spreadsheet-id")
+        raise ConfigError("there is no spreadsheet to prepare: set YDC_SPREADSHEET_ID, or give --spreadsheet-id")
     return init_spreadsheet(config)

@@ -1,4 +1,4 @@
-"""How the queue stands: what people ask first in the morning. Read-only, and at most a few requests on a sheet."""
+"""The state of the queue at one moment, in numbers. Read-only, and at most a few requests on a sheet."""
 
 from __future__ import annotations
 
@@ -14,68 +14,68 @@ from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDE
 
 TABLES: Mapping[str, Table[Any]] = {"sources": SOURCES, "videos": VIDEO_TASKS, "dead letters": DEAD_LETTERS}
 DAYS = 30
-"""So many days, today among them, are told apart."""
+"""Days that are counted separately, including today."""
 
 
 class Day(NamedTuple):
-    """What was done of what was begun on a day in UTC."""
+    """The videos that were begun on a day in UTC and are done."""
 
     day: date
     videos: int
     seconds: int
-    """How long they play, as far as that is known."""
+    """Their total length, as far as it is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """The queue at one moment. By the names of TABLES, unless something else is said."""
+    """The queue at one moment. Keys of mappings are names of TABLES unless documented otherwise."""
 
     at: datetime
     """By the store's clock."""
     counts: Mapping[str, Mapping[State, int]]
     reasons: Mapping[str, Mapping[str, int]]
-    """How many rows failed last for which reason (the word at the front of LastError), the most frequent first."""
+    """Number of rows by the reason of their last failure (the first word of LastError), the most frequent first."""
     accents: Mapping[str, Mapping[State, int]]
-    """Of each accent, how many videos are in each state, dead letters among them; the most frequent first."""
+    """Number of videos by accent and state, including dead letters; the most frequent accent first."""
     types: Mapping[str, Mapping[State, int]]
-    """The same of each type."""
+    """Number of videos by type and state, including dead letters; the most frequent type first."""
     days: Sequence[Day]
-    """The last DAYS days, the first one first."""
+    """The last DAYS days, in order."""
     controls: Sequence[Control]
-    """Whether the fleet is paused, and which machine cools down."""
+    """Whether the fleet is paused, and which machines cool down."""
     holders: Mapping[str, int]
-    """How many rows each worker (`host/run`) holds."""
+    """Number of rows that each worker (`host/run`) holds."""
     oldest: VideoTask | None
-    """Of the videos that may be claimed now, the one that may be for longest."""
+    """The video that has been claimable for longest, of those that are claimable now."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether a video waits to be claimed and nobody holds any row, though neither a person nor a cooldown says so."""
-        return self.oldest is not None and not self.holders and not any(map(self._holds_up, self.controls))
+        """Whether a video is claimable and no worker holds a row, although the fleet is neither paused nor cooling down."""
+        return self.oldest is not None and not self.holders and not any(map(self._blocks, self.controls))
 
-    def _holds_up(self, line: Control) -> bool:
+    def _blocks(self, line: Control) -> bool:
         if line.name == cooldown.FLEET:
             return cooldown.is_paused(line, self.at)
         return cooldown.value_of(line) is not cooldown.ControlValue.CLEAR and not cooldown.may_be_probed(line, self.at)
 
 
 def overview(queue: Queue) -> Overview:
-    """Look at the whole queue once. Raises StoreUnavailable."""
+    """Count the whole queue once. Raises StoreUnavailable."""
     now = queue.store.now()
     first = now.date() - timedelta(days=DAYS - 1)
     tallies = dict(zip(TABLES, queue.store.tally(list(TABLES.values()), first), strict=True))
     due = queue.store.scan(VIDEO_TASKS, Where(state=State.PENDING, due=now), limit=1)
-    everything = [tally for found in tallies.values() for tally in found]
+    all_tallies = [tally for table_tallies in tallies.values() for tally in table_tallies]
     videos = [*tallies["videos"], *tallies["dead letters"]]
     return Overview(
         at=now,
-        counts={name: _in_order(_sums(found, lambda tally: tally.state)) for name, found in tallies.items()},
-        reasons={name: _frequent(found, lambda tally: tally.reason) for name, found in tallies.items()},
+        counts={name: _in_order(_sums(rows, lambda tally: tally.state)) for name, rows in tallies.items()},
+        reasons={name: _frequent(rows, lambda tally: tally.reason) for name, rows in tallies.items()},
         accents=_by_state(videos, lambda tally: tally.accent),
         types=_by_state(videos, lambda tally: tally.type),
         days=_days(tallies["videos"], first),
         controls=cooldown.shown(queue.store.controls()),
-        holders=_frequent(everything, lambda tally: tally.holder),
+        holders=_frequent(all_tallies, lambda tally: tally.holder),
         oldest=due[0] if due else None,
     )
 
@@ -99,8 +99,12 @@ def _frequent(tallies: Sequence[Tally], by: Callable[[Tally], str]) -> dict[str,
 def _by_state(tallies: Sequence[Tally], by: Callable[[Tally], str]) -> dict[str, dict[State, int]]:
     counts = _sums(tallies, lambda tally: (by(tally), tally.state))
     names = ["", *_frequent(tallies, by)]
-    found = {name: _in_order({state: counts[name, state] for state in State}) for name in names}
-    return {name: states for name, states in sorted(found.items(), key=lambda each: -sum(each[1].values())) if states}
+    by_name = {name: _in_order({state: counts[name, state] for state in State}) for name in names}
+    return dict(sorted(((name, states) for name, states in by_name.items() if states), key=_total, reverse=True))
+
+
+def _total(entry: tuple[str, Mapping[State, int]]) -> int:
+    return sum(entry[1].values())
 
 
 def _days(tallies: Sequence[Tally], first: date) -> list[Day]:

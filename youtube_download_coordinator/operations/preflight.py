@@ -46,10 +46,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 YT_DLP_MAX_AGE_DAYS = 90
-"""yt-dlp itself warns from this age on: YouTube changes every few weeks."""
-DENO_LEAST = (2, 3, 0)
-"""yt-dlp takes no older one."""
-DENO_SECONDS = 30.0
+"""yt-dlp itself warns from this age on, because YouTube changes every few weeks."""
+DENO_MIN_VERSION = (2, 3, 0)
+"""yt-dlp does not accept an older one."""
+DENO_TIMEOUT_SECONDS = 30.0
 """How long it may take to print its version, on a machine that is very busy."""
 PING_SECONDS = 5.0
 """How long the plugin itself waits for a token provider's `/ping`."""
@@ -85,15 +85,15 @@ def require(config: Config, processor: str) -> None:
     for finding in problems:
         if not finding.stops:
             _log.warning("%s", finding.text)
-    stopping = "; ".join(finding.text for finding in problems if finding.stops)
-    if stopping:
-        raise PreflightError(f"this machine cannot process videos yet: {stopping}")
+    fatal = "; ".join(finding.text for finding in problems if finding.stops)
+    if fatal:
+        raise PreflightError(f"this machine cannot process videos yet: {fatal}")
 
 
 def check_variables() -> str:
     """Raise UnfitError for a variable that is named like a setting and is none: it does nothing, unseen."""
     if unknown := unknown_variables():
-        raise UnfitError(f"there is no setting {', '.join(unknown)}: `docs/settings.md` has them all")
+        raise UnfitError(f"there is no setting {', '.join(unknown)}: `docs/settings.md` lists all settings")
     return "each variable YDC_... is a setting"
 
 
@@ -101,7 +101,7 @@ def check_yt_dlp(today: date | None = None) -> str:
     """Check how old yt-dlp is; its version is the day of its release."""
     version = _yt_dlp_version()
     year, month, day = map(int, version.split(".")[:3])
-    age_days = ((today or date.today()) - date(year, month, day)).days  # noqa: DTZ011  (days, not moments)
+    age_days = ((today or date.today()) - date(year, month, day)).days  # noqa: DTZ011  (days without times)
     if age_days > YT_DLP_MAX_AGE_DAYS:
         raise UnfitError(
             f"yt-dlp {version} is {age_days} days old, and YouTube changes every few weeks: ydc upgrade-yt-dlp",
@@ -160,14 +160,14 @@ def check_token_provider(url: str) -> str:
 def check_javascript() -> str:
     """Check the runtime that yt-dlp finds, and the scripts that it runs there."""
     version = _deno_version()
-    if version is None or tuple(map(int, version.split("."))) < DENO_LEAST:
+    if version is None or tuple(map(int, version.split("."))) < DENO_MIN_VERSION:
         problem = f"deno {version} is too old" if version else "there is no deno"
-        least = ".".join(map(str, DENO_LEAST))
+        least = ".".join(map(str, DENO_MIN_VERSION))
         raise UnfitError(
             f"{problem}: yt-dlp needs deno {least} or newer for YouTube's player: pip install -U deno",
             reason="no-js-runtime",
         )
-    return f"deno {version} for yt-dlp, with the scripts of yt-dlp-ejs {_scripts()}"
+    return f"deno {version} for yt-dlp, with the scripts of yt-dlp-ejs {_scripts_version()}"
 
 
 def _deno_version() -> str | None:
@@ -176,7 +176,12 @@ def _deno_version() -> str | None:
     program = str(beside) if os.access(beside, os.X_OK) else "deno"
     try:
         done = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, errors="replace", timeout=DENO_SECONDS, check=False
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=DENO_TIMEOUT_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -184,20 +189,20 @@ def _deno_version() -> str | None:
     return version[1] if version else None
 
 
-def _scripts() -> str:
+def _scripts_version() -> str:
     """Return the version of the scripts; yt-dlp takes none of another minor version than it asks for."""
-    needed = scripts_needed()
+    required = required_scripts_version()
     version = installed_version(EJS) or "none"
-    if needed and version.split(".")[:2] != needed.split(".")[:2]:
+    if required and version.split(".")[:2] != required.split(".")[:2]:
         raise UnfitError(
-            f"yt-dlp needs yt-dlp-ejs {needed} for YouTube's player, and there is {version}:"
-            f" pip install yt-dlp-ejs=={needed}",
+            f"yt-dlp needs yt-dlp-ejs {required} for YouTube's player, but {version} is installed:"
+            f" pip install yt-dlp-ejs=={required}",
             reason="no-js-runtime",
         )
     return version
 
 
-def scripts_needed() -> str:
+def required_scripts_version() -> str:
     """Return the version of yt-dlp-ejs that yt-dlp's package names, or an empty string."""
     _yt_dlp_version()
     return ejs_version_in(metadata.requires(YT_DLP) or ())
@@ -208,6 +213,6 @@ def check_ffmpeg() -> str:
     return f"ffmpeg at {find_ffmpeg() or 'its place in PATH'}"
 
 
-def check_disk(output_dir: Path, least_bytes: int) -> str:
+def check_disk(output_dir: Path, min_free_bytes: int) -> str:
     """Check the room for files."""
-    return f"{in_megabytes(check_free_disk(output_dir, least_bytes))} are free in {output_dir}"
+    return f"{in_megabytes(check_free_disk(output_dir, min_free_bytes))} are free in {output_dir}"

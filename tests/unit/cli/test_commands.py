@@ -351,7 +351,10 @@ def test_a_variable_that_is_no_setting_is_named_once(ydc: Ydc) -> None:
     unknown = {"frobnicate": 1, "xyz": 2}
     for arguments, line in (
         (["run"], "ydc: there is no setting YDC_FROBNICATE, YDC_XYZ: it is ignored"),
-        (["doctor"], "warning  settings: there is no setting YDC_FROBNICATE, YDC_XYZ: `docs/settings.md` has them all"),
+        (
+            ["doctor"],
+            "warning  settings: there is no setting YDC_FROBNICATE, YDC_XYZ: `docs/settings.md` lists all settings",
+        ),
     ):
         done = ydc(*arguments, **unknown)
         assert (done.stdout + done.stderr).splitlines().count(line) == 1

@@ -123,8 +123,8 @@ def test_the_javascript_runtime_is_the_one_that_yt_dlp_finds() -> None:
 
 
 def test_yt_dlps_own_bounds_are_ours() -> None:
-    assert preflight.DENO_LEAST == DenoJsRuntime.MIN_SUPPORTED_VERSION
-    assert preflight.scripts_needed() == vendor.VERSION
+    assert preflight.DENO_MIN_VERSION == DenoJsRuntime.MIN_SUPPORTED_VERSION
+    assert preflight.required_scripts_version() == vendor.VERSION
 
 
 @pytest.mark.parametrize(
