@@ -148,7 +148,7 @@ def test_no_javascript_runtime(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 def test_the_scripts_for_youtubes_player(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "version", lambda name: "0.1.0")
-    with pytest.raises(UnfitError, match=r"there is 0\.1\.0: pip install yt-dlp-ejs=="):
+    with pytest.raises(UnfitError, match=r"but 0\.1\.0 is installed: pip install yt-dlp-ejs=="):
         preflight.check_javascript()
 
 
