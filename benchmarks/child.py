@@ -18,7 +18,7 @@ ATTEMPTS = 30
 
 
 def measure() -> list[Figure]:
-    """The median of the time, and the memory of one."""
+    """Measure the median duration, and the memory of one process."""
     milliseconds = [_milliseconds() for _ in range(ATTEMPTS)]
     memory = json.loads(_result("benchmarks.nothing:memory"))
     beside = (

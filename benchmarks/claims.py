@@ -99,7 +99,7 @@ def _sqlite(folder: Path) -> Copy:
 
 @contextmanager
 def _postgresql(server: sa.URL) -> Iterator[Copy]:
-    """A database for each size, of which the server itself makes copies."""
+    """Create a database for each size, which the server copies itself."""
     engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
     names = {size: f"ydc_bench_{size}" for size in SIZES}
 

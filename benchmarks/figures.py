@@ -65,7 +65,7 @@ def start(module: str, *arguments: object, env: dict[str, str] | None = None) ->
 
 
 def answer(process: subprocess.Popen[str]) -> str:
-    """What it printed, when it has ended well."""
+    """Run a program that must succeed, and return its output."""
     output, _ = process.communicate()
     if process.returncode:
         raise SystemExit(f"{process.args!r} ended with {process.returncode}")
@@ -73,7 +73,7 @@ def answer(process: subprocess.Popen[str]) -> str:
 
 
 def peak_megabytes(pid: int | str = "self") -> float:
-    """The most memory that a process ever had, this one unless another is named.
+    """Return the peak memory of a process, of this one unless another is given.
 
     Not ru_maxrss, which also knows what it was forked from.
     """

@@ -40,7 +40,7 @@ class Cost:
 
 
 def measure() -> list[Figure]:
-    """The loop, then the flow and what its server had to do meanwhile."""
+    """Measure the loop, then the flow and the work of its server."""
     with TemporaryDirectory() as name, serving(Path(name), settings=_settings(name)) as server:
         loop = _cost(server, "loop")
         before = _cpu_seconds(server)
@@ -50,7 +50,7 @@ def measure() -> list[Figure]:
 
 
 def _settings(folder: str) -> dict[str, str]:
-    """An empty queue; and a terminal without 2,000 lines of log."""
+    """Empty the queue, and silence the log of 2,000 lines."""
     return {"YDC_DATABASE_URL": f"sqlite:///{folder}/queue.db", "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR"}
 
 

@@ -68,7 +68,7 @@ def _figures(name: str, flat_seconds: float, ours: dict[str, float]) -> Iterator
 
 @contextmanager
 def _list() -> Iterator[tuple[str, dict[str, str], str]]:
-    """A list of 10,000: its address, the environment that leads there, and its name."""
+    """Return a list of 10,000 videos: its address, the environment to reach it, and its name."""
     if PROGRAM.exists():
         with replay() as environment:
             yield LIST, environment, "synthetic playlist"

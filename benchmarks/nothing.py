@@ -11,7 +11,7 @@ def process(url: str) -> None:
 
 
 def memory(url: str) -> dict[str, float]:
-    """The most memory that this process and its supervisor ever had, in MB."""
+    """Return the peak memory of this process and its supervisor, in MB."""
     return {name: _peak(pid) for name, pid in (("worker", os.getpid()), ("supervisor", os.getppid()))}
 
 

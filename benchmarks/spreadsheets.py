@@ -122,7 +122,7 @@ def _carried() -> Iterator[Figure]:
 
 
 def _archived() -> Iterator[Figure]:
-    """The batches of the plan in docs/beyond-one-sheet.md. No command sends them: see there why."""
+    """Return the batches of the plan in docs/beyond-one-sheet.md, which says why no command sends them."""
     tabs = sheet_with(ARCHIVED)
     with sheet_desk({**tabs, "Archive": [["Lease"]]}, rows=ARCHIVED + 1) as desk:
         _narrow(desk)

@@ -35,7 +35,7 @@ def replay() -> Iterator[dict[str, str]]:
 
 
 def _exports(script: str) -> dict[str, str]:
-    """The variables that a shell script exports."""
+    """Return the variables that a shell script exports."""
     shell = subprocess.run(["sh", "-c", f"{script}\nenv -0"], capture_output=True, text=True, check=True).stdout.split(
         "\0"
     )

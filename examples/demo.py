@@ -24,7 +24,7 @@ TITLES = (
 
 
 def main() -> int:
-    """Run the demo in the folder named on the command line; the exit code."""
+    """Run the demo in the folder named on the command line. Return the exit code."""
     began = time.monotonic()
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo").absolute()
     site = make_site(folder / "site", TITLES)
@@ -35,11 +35,11 @@ def main() -> int:
         (folder / "sources.txt").write_text(f"# URL|Accent|Type\n{address}/feed.xml|demo|interview\n", encoding="utf-8")
         print("3. Prefect starts a server for this run alone: some 20 seconds", flush=True)
         state = _coordinate()
-    return _tell(folder, state, time.monotonic() - began)
+    return _print_result(folder, state, time.monotonic() - began)
 
 
 def _configure(folder: Path) -> None:
-    """Settings as a user gives them: by the environment. Nothing outside the folder is touched."""
+    """Set the environment variables that a user would set. Nothing outside the folder is touched."""
     os.environ |= {
         "YDC_DATABASE_URL": f"sqlite:///{folder / 'coordinator.db'}",
         "YDC_SOURCES_FILE_PATH": str(folder / "sources.txt"),
@@ -60,21 +60,21 @@ def _coordinate() -> object:
     return coordinate(processor="audio", max_minutes=5, return_state=True)
 
 
-def _tell(folder: Path, state: object, seconds: float) -> int:
+def _print_result(folder: Path, state: object, seconds: float) -> int:
     from rich.console import Console
     from rich.table import Table
 
     from youtube_download_coordinator import Config, Coordinator
 
     rows = Coordinator(Config()).client.get_video_tasks()
-    shown = Table(title="Video Tasks")
+    table = Table(title="Video Tasks")
     for column in ("ID", "Title", "Accent", "Status", "Result"):
-        shown.add_column(column)
+        table.add_column(column)
     for row in rows:
         result = str(row["Result"]).removeprefix(f"{folder}/")
-        shown.add_row(str(row["ID"]), str(row["Title"]), str(row["Accent"]), str(row["Status"]), result)
+        table.add_row(str(row["ID"]), str(row["Title"]), str(row["Accent"]), str(row["Status"]), result)
     console = Console()
-    console.print(shown)
+    console.print(table)
     done = sum(row["Status"] == "done" for row in rows)
     console.print(f"{done} of {len(TITLES)} done in {seconds:.0f} s; the flow ended as {state}.", highlight=False)
     console.print(f"The files are in {folder / 'media'}, the queue is {folder / 'coordinator.db'}.", highlight=False)

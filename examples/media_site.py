@@ -22,7 +22,7 @@ CLIP_SECONDS = 3
 
 
 def make_site(folder: Path, titles: Sequence[str]) -> Path:
-    """Make a clip for each title, unless it is there already; the folder."""
+    """Make a clip for each title unless it exists. Return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, title in enumerate(titles, start=1):
         _make_clip(folder / f"clip-{number}.mp4", title, 220 * number)
@@ -41,7 +41,7 @@ def _make_clip(path: Path, title: str, pitch_hertz: int) -> None:
 
 
 def feed(address: str, titles: Sequence[str]) -> str:
-    """An RSS feed with an enclosure for each clip."""
+    """Return an RSS feed with an enclosure for each clip."""
     items = "".join(
         f"<item><title>{escape(title)}</title><enclosure url='{address}/clip-{number}.mp4' type='video/mp4' length='1'/></item>"
         for number, title in enumerate(titles, start=1)
@@ -51,9 +51,9 @@ def feed(address: str, titles: Sequence[str]) -> str:
 
 @contextmanager
 def serving(folder: Path, titles: Sequence[str], on_get: Callable[[str], None] | None = None) -> Iterator[str]:
-    """Serve the folder and its feed on a port of 127.0.0.1, the same one each time if it is free; the address.
+    """Serve the folder and its feed on 127.0.0.1, on the same port as before if it is free. Yield the address.
 
-    `on_get` is told the address of each GET.
+    `on_get` is called with the address of each GET.
     """
     server = _server(folder, on_get)
     address = f"http://127.0.0.1:{server.server_port}"
@@ -69,14 +69,14 @@ def serving(folder: Path, titles: Sequence[str], on_get: Callable[[str], None] |
 
 
 def _server(folder: Path, on_get: Callable[[str], None] | None) -> ThreadingHTTPServer:
-    """A source is known by its address: with another port the next run would find another source."""
-    remembered = folder / "port"
+    """Return a server on the port of the last run if it is free: a source is identified by its address."""
+    port_file = folder / "port"
     handler = partial(_Quiet, on_get, directory=str(folder))
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", int(remembered.read_text())), handler)
+        server = ThreadingHTTPServer(("127.0.0.1", int(port_file.read_text())), handler)
     except (OSError, ValueError):
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    remembered.write_text(str(server.server_port))
+    port_file.write_text(str(server.server_port))
     return server
 
 

@@ -1,4 +1,4 @@
-"""A processor of your own, the second way: a Prefect task, with retries of its own, which run inside one attempt.
+"""Your own processor, the second way: a Prefect task, whose own retries run inside one attempt.
 
 prefect deployment run process-videos/process-videos --param processor=examples.own_task:size
 """
@@ -17,9 +17,9 @@ ANSWER_SECONDS = 10
 
 @task(retries=3, retry_delay_seconds=exponential_backoff(backoff_factor=1))
 def size(video: VideoTask) -> int:
-    """Bytes at a video's address. What is no AttemptError is tried again; an attempt is counted after the last retry."""
+    """Return the size in bytes at a video's address. Errors other than AttemptError are retried within the attempt."""
     request = urllib.request.Request(video.url, method="HEAD")
     with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
         if not answer.headers["Content-Length"]:
-            raise PermanentError("it does not say how large it is", reason="no-size")
+            raise PermanentError("the server did not send a Content-Length", reason="no-size")
         return int(answer.headers["Content-Length"])

@@ -1,6 +1,6 @@
-"""The figures of docs/proof.md: what `make bench` measured (docs/figures.json) as tables between two marks, and as plots.
+"""The figures of docs/proof.md: the results of `make bench` (docs/figures.json), as tables between two marks and as plots.
 
-`python -m tools.docs.proof_page` makes them again of what was measured; the rest of the page is written by hand.
+`python -m tools.docs.proof_page` generates them again from the results; the rest of the page is written by hand.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ AXES = {
     "rows": ("What a sheet's size costs", "rows in the tab", "requests, kB, MB", True),
     "quota": ("What Google's quota carries", "workers", "videos a minute", False),
 }
-"""The plots: title, what x is, which grows by factors, what y is, and whether it does too."""
+"""The plots: title, label of the logarithmic x axis, label of the y axis, and whether that is logarithmic too."""
 
 Benchmark = Mapping[str, Any]
 
 
 def remember(name: str, benchmark: Benchmark) -> None:
-    """Keep what a benchmark measured, in the place of what it measured before."""
-    known = measured() if MEASURED.exists() else {}
-    MEASURED.write_text(json.dumps({**known, name: benchmark}, indent=1) + "\n", encoding="utf-8")
+    """Replace the stored results of a benchmark."""
+    results = measured() if MEASURED.exists() else {}
+    MEASURED.write_text(json.dumps({**results, name: benchmark}, indent=1) + "\n", encoding="utf-8")
 
 
 def measured() -> dict[str, Benchmark]:
-    found: dict[str, Benchmark] = json.loads(MEASURED.read_text(encoding="utf-8"))
-    return found
+    results: dict[str, Benchmark] = json.loads(MEASURED.read_text(encoding="utf-8"))
+    return results
 
 
 def write() -> None:
-    """Bring the page and its plots up to date."""
+    """Update the page and its plots."""
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     for name, lines in plots().items():
         draw(name, lines)
@@ -58,7 +58,7 @@ def write() -> None:
 
 
 def page(text: str) -> str:
-    """The page with the figures as they were measured. Raises ValueError when a mark is missing."""
+    """Return the page with the measured figures. Raises ValueError when a mark is missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
@@ -67,9 +67,9 @@ def page(text: str) -> str:
 
 
 def _sections() -> Iterator[str]:
-    found = measured()
+    results = measured()
     for name, title in TITLES.items():
-        if benchmark := found.get(name):
+        if benchmark := results.get(name):
             yield from ("", f"### {title}", "", _circumstances(name, benchmark), "")
             yield from _table(benchmark["figures"])
             for plot in dict.fromkeys(figure["point"]["plot"] for figure in benchmark["figures"] if figure["point"]):
@@ -101,14 +101,14 @@ Lines = dict[str, list[tuple[float, float]]]
 
 
 def plots() -> dict[str, Lines]:
-    """The points of each plot, by its lines."""
-    found: dict[str, Lines] = {}
+    """Return the points of each plot, by line."""
+    lines_by_plot: dict[str, Lines] = {}
     for benchmark in measured().values():
         for figure in benchmark["figures"]:
             if point := figure["point"]:
-                line = found.setdefault(point["plot"], {}).setdefault(point["line"], [])
+                line = lines_by_plot.setdefault(point["plot"], {}).setdefault(point["line"], [])
                 line.append((point["x"], figure["value"]))
-    return found
+    return lines_by_plot
 
 
 def path_of(plot: str) -> Path:
@@ -116,7 +116,7 @@ def path_of(plot: str) -> Path:
 
 
 def fingerprint(lines: Lines) -> str:
-    """What an SVG says of the points that it was drawn from."""
+    """Return a comment that identifies the points of a plot."""
     return f"<!-- drawn from {sha256(json.dumps(lines).encode()).hexdigest()} -->"
 
 
@@ -131,16 +131,18 @@ def draw(name: str, lines: Lines) -> None:
     figure, axes = pyplot.subplots(figsize=(7.2, 3.6), layout="constrained")
     for label, points in lines.items():
         axes.plot(*zip(*points, strict=True), marker="o", label=label)
-    _dress(axes, *AXES[name], {x for points in lines.values() for x, _ in points})
+    _label(axes, *AXES[name], {x for points in lines.values() for x, _ in points})
     path = path_of(name)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
     path.write_text(f"{path.read_text(encoding='utf-8')}{fingerprint(lines)}\n", encoding="utf-8")
 
 
-def _dress(axes: Any, title: str, of_x: str, of_y: str, by_factors: bool, measured_at: set[float]) -> None:
-    axes.set(title=title, xlabel=of_x, ylabel=of_y, xscale="log", **({"yscale": "log"} if by_factors else {"ylim": 0}))
-    axes.set_xticks(sorted(measured_at))
+def _label(axes: Any, title: str, x_label: str, y_label: str, is_log: bool, ticks: set[float]) -> None:
+    axes.set(
+        title=title, xlabel=x_label, ylabel=y_label, xscale="log", **({"yscale": "log"} if is_log else {"ylim": 0})
+    )
+    axes.set_xticks(sorted(ticks))
     axes.minorticks_off()
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:,.10g}")

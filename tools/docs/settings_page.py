@@ -1,4 +1,4 @@
-"""The page of settings, made of Config: `python -m tools.docs.settings_page > docs/settings.md`."""
+"""Generate the page of settings from Config: `python -m tools.docs.settings_page > docs/settings.md`."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ SECTIONS = {
     "refresh_after_hours": "Looking again, and filters",
     "proxy": "How YouTube is asked",
 }
-"""The field that each section begins with; fields stand in the order of Config."""
+"""The first field of each section. The fields are in the order of Config."""
 TYPES = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path", SecretStr: "text"}
 FIRST = """# Settings
 
-A setting is an argument of `Config(...)` by its name, or an environment variable: `YDC_` and its name in capitals. A file `.env`
-in the working directory may hold variables too. An argument goes before the environment, that before `.env`, that before the
-default. An empty variable counts as none. A value that cannot be used, and a name that is a misspelt setting
-(in `.env`, any unknown name with `YDC_`), stop a command with one line that names it. Of other variables `YDC_...` that are no
-setting `ydc doctor` and `ydc run` tell.
+A setting is an argument of `Config(...)`, or an environment variable: `YDC_` and the setting's name in capitals. Variables may
+also be in a file `.env` in the working directory. Arguments take precedence over the environment, the environment over `.env`,
+and `.env` over the defaults. An empty variable is treated as not set.
 
-*Secret*: the value is repeated in no message. With Prefect, it belongs in the block: [Prefect](prefect.md#settings-and-secrets).
-`YDC_CHECKOUT` and `YDC_PREFECT_BLOCK` are of the flows alone, and explained there.
+An invalid value stops a command with one line that names the setting. So does a misspelt setting, and in `.env` any unknown name
+with `YDC_`. `ydc doctor` and `ydc run` report other variables `YDC_...` that are not settings.
 
-Made of `Config` by `python -m tools.docs.settings_page`."""
+*Secret*: the value is never printed. With Prefect, it belongs in the block: [Prefect](prefect.md#settings-and-secrets). Only the
+flows use `YDC_CHECKOUT` and `YDC_PREFECT_BLOCK`, which are described there.
+
+This page is generated from `Config` by `python -m tools.docs.settings_page`."""
 
 
 def document() -> str:
-    """docs/settings.md. Raises ValueError when a section begins with a field that is none."""
+    """Return the text of docs/settings.md. Raises ValueError when the first field of a section does not exist."""
     if unknown := SECTIONS.keys() - Config.model_fields.keys():
         raise ValueError(f"Config has no {', '.join(sorted(unknown))}")
     return "\n".join((FIRST, *_rows())) + "\n"
@@ -62,27 +63,23 @@ def _rows() -> Iterator[str]:
 
 
 def _meaning(field: FieldInfo) -> str:
-    return _in_a_cell(" ".join((field.description or "").split()))
-
-
-def _in_a_cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return " ".join((field.description or "").split()).replace("|", "\\|")
 
 
 def _type(name: str, field: FieldInfo) -> str:
-    limits = [limit for each in field.metadata if (limit := _limit(each))]
+    limits = [limit for constraint in field.metadata if (limit := _limit(constraint))]
     words = ", ".join((_words(field.annotation), *limits))
     return f"{words}; *secret*" if name in SECRETS else words
 
 
 def _words(annotation: Any) -> str:
-    """A type as a person would say it who writes a value into the environment."""
+    """Name a type for a person who writes a value into the environment."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        limits = [limit for each in arguments[1:] for limit in _limits_within(each)]
+        limits = [limit for metadata in arguments[1:] for limit in _limits_within(metadata)]
         return ", ".join((_words(arguments[0]), *limits))
     if origin in (Union, UnionType):
-        return _words(next(each for each in arguments if each is not NoneType))
+        return _words(next(argument for argument in arguments if argument is not NoneType))
     if origin is Literal:
         return " ".join(f"`{choice}`" for choice in arguments)
     if origin is tuple:
@@ -91,8 +88,8 @@ def _words(annotation: Any) -> str:
 
 
 def _limits_within(metadata: Any) -> Iterator[str]:
-    for each in getattr(metadata, "metadata", (metadata,)):
-        if limit := _limit(each):
+    for constraint in getattr(metadata, "metadata", (metadata,)):
+        if limit := _limit(constraint):
             yield limit
 
 

@@ -36,14 +36,14 @@ CHROMIUM_OPTIONS = (
 )  # fmt: skip
 WIDTH, HEIGHT = 1280, 800
 SHOWN_SECONDS = 60
-"""What a page may take to show what is waited for."""
+"""For a page to show the expected texts."""
 POLL_SECONDS = 0.2
 SETTLED_SECONDS = 1.0
-"""For what moves in when the text is there already."""
+"""For animations that end after the text is shown."""
 
 
 class Page:
-    """The one tab of a headless Chromium, spoken to by its DevTools protocol."""
+    """The one tab of a headless Chromium, controlled by its DevTools protocol."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -72,7 +72,7 @@ class Page:
             self._do("Input.insertText", text=text)
 
     def save(self, name: str, height: int = HEIGHT, width: int = WIDTH) -> None:
-        """Write what is shown to docs/images; sizes in pixels."""
+        """Write a screenshot to docs/images; sizes in pixels."""
         self._do("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         time.sleep(SETTLED_SECONDS)
         shot = self._do("Page.captureScreenshot", format="png", optimizeForSpeed=False)
@@ -95,7 +95,7 @@ class Page:
 
 
 def _with_palette(png: bytes) -> bytes:
-    """The same picture in at most 256 colours, which is a third of the size and looks the same: text and areas."""
+    """Reduce a picture to 256 colours. Text and areas look the same, at a third of the size."""
     palette = "split[a][b];[a]palettegen=reserve_transparent=0[p];[b][p]paletteuse=dither=none"
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-f", "png_pipe", "-i", "-", "-vf", palette]
     return subprocess.run(
@@ -104,11 +104,11 @@ def _with_palette(png: bytes) -> bytes:
 
 
 class MissingProgramError(Exception):
-    """A program is not installed; the message says how to."""
+    """A program is not installed; the message says how to install it."""
 
 
 def take_pictures(take: Callable[[Page, Path], None]) -> int:
-    """Call `take` with a page and an empty folder, both gone afterwards; the exit code, 2 for a program that is missing."""
+    """Call `take` with a page and an empty folder, both temporary. Return the exit code: 2 for a missing program."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         try:
@@ -121,11 +121,11 @@ def take_pictures(take: Callable[[Page, Path], None]) -> int:
 
 
 def needed_program(*names: str, package: str) -> str:
-    """Where the first of these programs is; `package` is Debian's. Raises MissingProgramError."""
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
+    """Return the path of the first installed program; `package` is Debian's. Raises MissingProgramError."""
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
         raise MissingProgramError(f"{names[0]} is needed, and not installed: apt-get install {package}")
-    return found
+    return path
 
 
 @contextmanager
@@ -148,7 +148,7 @@ def _opened_page(profile: Path) -> Iterator[Page]:
 
 
 def _debugger(profile: Path) -> str:
-    """Where Chromium listens, which it writes down when it does."""
+    """Return the address that Chromium listens on, which it writes into a file."""
     file = profile / "DevToolsActivePort"
     until = time.monotonic() + SHOWN_SECONDS
     while not (file.exists() and file.read_text().strip()):

@@ -20,7 +20,7 @@ Series = tuple[str, str, str, Sequence[float]]
 def combo_chart(
     title: str, size: tuple[int, int], labels: Sequence[str], series: Sequence[Series], axes: Mapping[str, str]
 ) -> str:
-    """The chart, so many pixels wide and high; `axes` are the titles of LEFT_AXIS, RIGHT_AXIS and BOTTOM_AXIS."""
+    """Draw the chart; sizes in pixels. `axes` are the titles of LEFT_AXIS, RIGHT_AXIS and BOTTOM_AXIS."""
     width, height = size
     tops = {axis: _nice(max(max(numbers) for _, _, at, numbers in series if at == axis)) for _, _, axis, _ in series}
     parts = [
@@ -38,7 +38,7 @@ def combo_chart(
 
 
 def _nice(highest: float) -> float:
-    """A round number that is no less: the top of an axis."""
+    """Return a round number that is not smaller, for the top of an axis."""
     power = 10 ** math.floor(math.log10(highest)) if highest > 0 else 1
     return next(step * power for step in NICE if step * power >= highest)
 

@@ -38,7 +38,7 @@ def take(page: Page, folder: Path) -> None:
 
 
 def _reported(desk: SheetDesk) -> Json:
-    """The tab as the API gives it, after a report."""
+    """Return the tab after a report, as the API returns it."""
 
     def queue_of(machine: str) -> Queue:
         queue = make_queue(desk.store(machine), f"{machine}/worker")

@@ -1,4 +1,4 @@
-"""Draws docs/images/*.mmd: `python -m tools.pictures.drawings mermaid.min.js`.
+"""Draw docs/images/*.mmd: `python -m tools.pictures.drawings mermaid.min.js`.
 
 The site must be readable without a network, and its theme would load Mermaid from one; so the drawings are committed as SVG, each
 with the fingerprint of the source that it was drawn from. The script is `dist/mermaid.min.js` of the npm package `mermaid`;
@@ -32,12 +32,12 @@ mermaid.render("drawing", {source}).then(drawn => {{ document.body.innerHTML = d
 
 
 def fingerprint(source: str) -> str:
-    """What an SVG says of the source that it was drawn from."""
+    """Return a comment that identifies the source of a drawing."""
     return f"<!-- drawn from {sha256(source.encode()).hexdigest()} -->"
 
 
 def draw(source: str, mermaid: Path) -> str:
-    """The source as SVG. Raises ValueError when Mermaid does not understand it."""
+    """Draw the source as SVG. Raises ValueError when Mermaid does not understand it."""
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
         settings, quoted = json.dumps(SETTINGS), json.dumps(source)
@@ -51,7 +51,7 @@ def draw(source: str, mermaid: Path) -> str:
 
 
 def _on_white(svg: str) -> str:
-    """An image of its own: with its namespace, at its own size, and readable on a dark page."""
+    """Make the SVG a standalone image with its own size, readable on a dark page."""
     width, height = re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', svg).groups()  # type: ignore[union-attr]
     svg = svg.replace(
         ".edgeLabel rect{opacity:0.5;", ".edgeLabel rect{opacity:1;"

@@ -46,7 +46,7 @@ def drawings() -> dict[str, str]:
 
 
 def _svg(width: int, height: int, title: str, parts: Iterable[str]) -> str:
-    """A drawing with a white ground, readable on a dark page too."""
+    """Draw on a white background, readable on a dark page too."""
     head = (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' width='{width}' height='{height}' "
         f"style='background: white'>\n<title>{escape(title)}</title>"
@@ -99,7 +99,7 @@ def _setup() -> Iterator[str]:
 
 
 def _share() -> Iterator[str]:
-    """What has to stand in the dialogue, whatever it looks like."""
+    """Draw what the dialogue must contain, whatever it looks like."""
     yield _box(20, 20, 470, 196, [])
     yield _text(40, 48, "Share “Speech corpus”", bold=True, size=15)
     yield _text(40, 82, "with", colour="#666")
@@ -114,7 +114,7 @@ def _share() -> Iterator[str]:
 
 
 def _key_file() -> Iterator[str]:
-    """The fields, the secret ones blacked out, and what each is for."""
+    """Draw the fields with their purposes, the secret ones blacked out."""
     yield _box(20, 16, 540, 206, [])
     yield _code(36, 38, "{")
     for at, (name, value) in enumerate(KEY_FILE, start=1):
@@ -158,7 +158,7 @@ def _box(
     dashed: bool = False,
     bold: bool = True,
 ) -> str:
-    """A box with lines of text in its middle, the first that says something in bold."""
+    """Draw a box with centred lines of text, the first non-empty one in bold."""
     dashes = " stroke-dasharray='6 4'" if dashed else ""
     rect = f"<rect x='{x}' y='{y}' width='{width}' height='{height}' rx='8' fill='{fill}' stroke='#8a8a99'{dashes}/>"
     top = y + height / 2 - LINE_PIXELS * len(lines) / 2 + 13
@@ -171,7 +171,7 @@ def _box(
 
 
 def _sheet(x: int, y: int) -> str:
-    """A spreadsheet: its name, and lines and columns below."""
+    """Draw a spreadsheet: its name, with lines and columns below."""
     frame = f"<rect x='{x}' y='{y}' width='240' height='128' rx='4' fill='{PALE}' stroke='#8a8a99'/>"
     across = "".join(f"<path d='M{x} {y + 40 + at * 22}h240' stroke='#c9c9d6'/>" for at in range(4))
     down = "".join(f"<path d='M{x + at * 60} {y + 40}v88' stroke='#c9c9d6'/>" for at in range(1, 4))
@@ -179,7 +179,7 @@ def _sheet(x: int, y: int) -> str:
 
 
 def _number(x: float, y: float, number: int) -> str:
-    """A step's number, on a corner."""
+    """Draw the number of a step on a corner."""
     disc = f"<circle cx='{x + 4}' cy='{y + 4}' r='13' fill='{ACCENT}'/>"
     return disc + _text(x + 4, y + 9, str(number), anchor="middle", bold=True, colour="white", size=14)
 

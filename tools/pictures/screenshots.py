@@ -60,7 +60,7 @@ def _take(server: PrefectServer, page: Page, feed: str) -> None:
 
 
 def _processed(server: PrefectServer) -> dict[str, Any]:
-    """The run that the expansion's event has started, at its end."""
+    """Return the finished run that the expansion's event started."""
     asked = {
         "deployments": {"name": {"any_": ["keep-processing"]}},
         "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}, "name": {"like_": f"{len(TITLES)} videos"}},

@@ -112,7 +112,7 @@ def _ink(look: Json) -> Json:
 
 
 def _marks(grid: _Grid, row: int, column: int) -> str:
-    """A corner for a note, and an arrow for a list to choose from."""
+    """Draw a corner for a note, and an arrow for a drop-down list."""
     cell, right, top = grid.cell(row, column), grid.lefts[column + 1], grid.tops[row]
     note = f"<div class='noted' style='left:{right - 7}px;top:{top}px'></div>" if "note" in cell else ""
     has_list = cell.get("dataValidation", {}).get("condition", {}).get("type") == "ONE_OF_LIST"
@@ -126,7 +126,7 @@ def _box(grid: _Grid, row: int, start: int, end: int, style: str = "", kind: str
 
 
 def _background(grid: _Grid, row: int, column: int, rules: Sequence[Json]) -> str:
-    """The colour of the first rule that the cell meets."""
+    """Return the colour of the first rule that matches the cell."""
     for rule in rules:
         if any(_is_in(row, column, area) for area in rule["ranges"]) and _meets(
             grid, row, column, rule["booleanRule"]["condition"]

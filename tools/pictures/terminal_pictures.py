@@ -1,4 +1,4 @@
-"""The pictures of `ydc` at a terminal, taken anew: `python -m tools.pictures.terminal_pictures`, into docs/images.
+"""Take the pictures of `ydc` at a terminal again: `python -m tools.pictures.terminal_pictures`, into docs/images.
 
 The real commands are typed into a shell at a terminal of its own, which is tmux, and what then stands on its screen is drawn.
 `run` works through the small media site, `status` looks at the database of a small fleet, and `doctor` finds a simulated
@@ -30,7 +30,7 @@ from tools.pictures.chromium import POLL_SECONDS, Page, needed_program, take_pic
 from tools.pictures.small_fleet import live
 from youtube_download_coordinator.stores.sql import SqlStore
 
-COLUMNS, LINES = 100, 40
+COLUMNS, LINES = 100, 60
 COMMAND_SECONDS = 180
 PROMPT = "$ "
 COLUMN_PIXELS, LINE_PIXELS, PADDING_PIXELS = 8.43, 16, 14
@@ -52,7 +52,7 @@ class Terminal:
         self._do("send-keys", command, "Enter")
 
     def wait_for(self, pattern: str) -> str:
-        """The screen, with its colours as escapes, once a regular expression finds something on it. Raises TimeoutError."""
+        """Return the screen, with colours as escapes, once a regular expression matches it. Raises TimeoutError."""
         until = time.monotonic() + COMMAND_SECONDS
         while not re.search(pattern, self._do("capture-pane", "-p").rstrip(), flags=re.MULTILINE):
             if time.monotonic() > until:
@@ -61,7 +61,7 @@ class Terminal:
         return self._do("capture-pane", "-p", "-e").rstrip()
 
     def wait_for_prompt(self) -> str:
-        """The screen when the command has ended, without the new prompt. Raises TimeoutError."""
+        """Return the screen when the command has ended, without the new prompt. Raises TimeoutError."""
         return self.wait_for(r"\n\$\Z").rpartition("\n")[0]
 
     def _do(self, *arguments: str) -> str:
@@ -108,14 +108,14 @@ def _take_doctor(page: Page, folder: Path) -> None:
 
 
 def settings_of(here: Setting) -> dict[str, str]:
-    """What leads `ydc` to a simulated spreadsheet, with the key file by its name alone."""
+    """Return the settings that lead `ydc` to a simulated spreadsheet, with the key file's name alone."""
     settings = {name: text for name, text in here.command()["env"].items() if name.startswith("YDC_")}
     return settings | {"YDC_CREDENTIALS_FILE": here.key_file.name}
 
 
 @contextmanager
 def terminal(folder: Path, settings: Mapping[str, str], lines: int = LINES) -> Iterator[Terminal]:
-    """A shell in the folder, at a terminal of so many lines that ends after this."""
+    """Open a shell in the folder, at a terminal of so many lines, and end it after the block."""
     tmux = [needed_program("tmux", package="tmux"), "-S", str(folder / "tmux"), "-f", os.devnull]
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("YDC_", "GOOGLE_", "TMUX"))}
     environment = kept | {
