@@ -30,7 +30,7 @@ from tools.pictures.chromium import POLL_SECONDS, Page, needed_program, take_pic
 from tools.pictures.small_fleet import live
 from youtube_download_coordinator.stores.sql import SqlStore
 
-COLUMNS, LINES = 100, 60
+COLUMNS, LINES = 100, 70
 COMMAND_SECONDS = 180
 PROMPT = "$ "
 COLUMN_PIXELS, LINE_PIXELS, PADDING_PIXELS = 8.43, 16, 14

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.queue import Queue
 
 NARROW_COLUMNS = 60
-"""Below this width, tables have no lines between their columns, and no totals."""
+"""Below this width, tables have narrower columns and no totals."""
 DAYS_SHOWN = 7
 """At a terminal: the last days on which a video was finished. Lines and JSON contain all days."""
 
@@ -50,14 +50,15 @@ def page_as_tables(page: Page) -> Group:
 
 
 def _table(section: Section, rows: Sequence[Sequence[Cell]]) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from youtube_download_coordinator.operations.summary import TOTAL
 
-    table = Table(title=section.title, title_justify="left")
+    table = Table(title=f"\n{section.title}", title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     names = list(section.header)
     if console().width < NARROW_COLUMNS:
-        table.box, table.pad_edge, table.padding = None, False, (0, 1, 0, 0)
+        table.box, table.padding = None, (0, 1, 0, 0)
         names = [name for name in names if name != TOTAL]
     for name, cells in zip(names, zip(*rows, strict=True), strict=False):
         is_number = all(isinstance(value, int | float) for value in cells)

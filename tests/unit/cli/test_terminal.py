@@ -191,7 +191,7 @@ def test_a_zero_catches_no_eye(folder: Path, queue: Queue) -> None:
     assert "\x1b[2m   0\x1b[0m" in said
     fail(queue)
     red = [line for line in at_a_terminal(folder, "status").splitlines() if RED in line]
-    assert [line.split()[1] for line in red] == ["dead", "(none)", "(none)"], "the row, its accent, and its type"
+    assert [line.split()[0] for line in red] == ["dead", "(none)", "(none)"], "the row, its accent, and its type"
     assert all(f"{RED}   1\x1b[0m" in line for line in red)
 
 
