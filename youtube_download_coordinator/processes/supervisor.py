@@ -223,8 +223,8 @@ def processes() -> dict[int, Process]:
     import psutil
 
     return {
-        found.pid: Process(found.info["ppid"] or 0, _session(found.pid), found.info["status"] == psutil.STATUS_ZOMBIE)
-        for found in psutil.process_iter(["ppid", "status"])
+        entry.pid: Process(entry.info["ppid"] or 0, _session(entry.pid), entry.info["status"] == psutil.STATUS_ZOMBIE)
+        for entry in psutil.process_iter(["ppid", "status"])
     }
 
 

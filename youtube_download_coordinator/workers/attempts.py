@@ -153,7 +153,7 @@ class Attempts(Generic[R]):
         return self.blocked is None and not self.delay_seconds
 
     def _give_way(self) -> None:
-        """Give the backlog back. After a cooldown go on: rows are claimed again, the first of them as the probe."""
+        """Give the backlog back, and stop unless a cooldown has ended: then rows are claimed again, the first as the probe."""
         if not self.queue.admission.needs_probe and self.blocked:
             self.stop(self.blocked.why)
         self.release_backlog()
@@ -231,7 +231,7 @@ class Attempts(Generic[R]):
     # --- release -----------------------------------------------------------------------------------------------------
 
     def release(self, claims: Iterable[Claim[R]]) -> None:
-        """Give rows back without counting an attempt. Whatever the store answers, log it: what ended the work matters more."""
+        """Give rows back without counting an attempt. Log a StoreError, because what ended the work matters more."""
         claims = list(claims)
         for claim in claims:
             self.begun.pop(claim, None)
@@ -244,9 +244,8 @@ class Attempts(Generic[R]):
 
     def release_backlog(self) -> None:
         """Give back what is claimed and not begun."""
-        claims = list(self.backlog)
-        self.backlog.clear()
-        self.release(claims)
+        self.release(self.backlog)
+        self.backlog.clear()  # only now: an interruption gives back what is in it
 
     def close(self, running: Iterable[Claim[R]] = (), unrecorded: Iterable[Claim[R]] = ()) -> None:
         """Give back the backlog, what was begun, and what could not be recorded; but not what still runs.
@@ -257,8 +256,8 @@ class Attempts(Generic[R]):
         left_running = list(running)
         self.queue.forget(left_running)
         claims = dict.fromkeys([*self.backlog, *self.begun, *unrecorded])
-        self.backlog.clear()
         self.release(claim for claim in claims if claim not in left_running)
+        self.backlog.clear()
         if left_running:
             log.warning("%d attempts end with this process; their videos are given back then", len(left_running))
 

@@ -51,8 +51,8 @@ def rows(queue: Queue) -> dict[int, VideoTask]:
 
 def test_results_are_recorded_until_nothing_is_due(queue: Queue, config: Config) -> None:
     with ClaimBlock(queue, config, 100) as videos:
-        endings = [videos.finish(video, {"title": video.title}) for video in videos]
-    assert endings == [AttemptResult.DONE] * 8
+        results = [videos.finish(video, {"title": video.title}) for video in videos]
+    assert results == [AttemptResult.DONE] * 8
     assert rows(queue)[1].result == '{"title":"video-00000"}'
 
 

@@ -242,7 +242,7 @@ def test_a_claim_that_is_lost_ends_the_listing(queue: Queue, store: FaultyStore)
     assert queue.counts(VIDEO_TASKS) == {State.PENDING: 2}, "videos are videos, whoever lists them"
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), RuntimeError("a mistake of ours")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), RuntimeError("a bug")])
 def test_an_interrupted_listing_is_closed_and_the_source_given_back(queue: Queue, error: BaseException) -> None:
     add(queue)
     closed: list[bool] = []

@@ -116,8 +116,8 @@ def test_new_videos_are_inserted_in_the_order_of_their_upload(queue: Queue) -> N
     look(queue, channel)
     channel.upload(70)
     look(queue, channel)
-    found = [row.title for row in queue.rows(VIDEO_TASKS)][40:]
-    assert found == channel.videos[40:]
+    new_titles = [row.title for row in queue.rows(VIDEO_TASKS)][40:]
+    assert new_titles == channel.videos[40:]
 
 
 def test_other_filters_read_the_whole_channel_again(queue: Queue) -> None:
@@ -139,7 +139,7 @@ def test_a_first_look_that_failed_is_made_whole_again(queue: Queue) -> None:
     assert look(queue, channel).new == 40
 
 
-def test_a_look_again_that_fails_loses_nothing(queue: Queue) -> None:
+def test_a_rescan_that_fails_loses_nothing(queue: Queue) -> None:
     """Of sixty new videos thirty were seen when YouTube throttled: if they had rows, the others would be hidden below them."""
     channel = Channel(100)
     look(queue, channel)
@@ -153,7 +153,7 @@ def test_a_look_again_that_fails_loses_nothing(queue: Queue) -> None:
     assert row.videos == 160
 
 
-def test_a_look_again_whose_claim_is_lost_inserts_nothing(queue: Queue, store: FaultyStore) -> None:
+def test_a_rescan_whose_claim_is_lost_inserts_nothing(queue: Queue, store: FaultyStore) -> None:
     """Half of what is new would hide the other half from the one who looks now."""
     channel = Channel(100)
     look(queue, channel)

@@ -92,13 +92,13 @@ def states(queue: Queue) -> dict[State, int]:
 
 def test_it_processes_until_nothing_is_due(queue: Queue) -> None:
     add(queue, 12)
-    told: list[Attempt] = []
-    summary = make_worker(queue, at_once(fine), on_attempt=told.append).run()
+    recorded: list[Attempt] = []
+    summary = make_worker(queue, at_once(fine), on_attempt=recorded.append).run()
     assert summary.results == {AttemptResult.DONE: 12}
     assert str(summary) == "12 done"
     assert states(queue) == {State.DONE: 12}
-    assert [attempt.detail for attempt in told] == [attempt.task.title for attempt in told]
-    assert list(summary.attempts) == told
+    assert [attempt.detail for attempt in recorded] == [attempt.task.title for attempt in recorded]
+    assert list(summary.attempts) == recorded
 
 
 def test_with_nothing_to_do_it_ends_at_once(queue: Queue) -> None:
@@ -247,11 +247,11 @@ def test_an_attempt_that_breaks_down_itself_stops_the_worker_and_costs_nothing(
 
     def process(task: VideoTask) -> Outcome:
         if task.id > 2:
-            raise RuntimeError("a mistake of ours")
+            raise RuntimeError("a bug")
         return Done()
 
     summary = make_worker(queue, at_once(process), concurrency=5).run()
-    assert "broken: RuntimeError: a mistake of ours" in summary.stopped_by
+    assert "broken: RuntimeError: a bug" in summary.stopped_by
     assert "Traceback" in caplog.text
     assert summary.results[AttemptResult.DONE] == queue.counts(VIDEO_TASKS).get(State.DONE, 0)
     assert sum(queue.counts(VIDEO_TASKS).values()) == 10
@@ -441,9 +441,9 @@ def test_whatever_ends_it_its_claims_are_given_back(queue: Queue, error: type[Ba
 
 @pytest.mark.parametrize("make", [lambda task: never_ending(task), lambda task: UncancellableFuture()])
 def test_what_nothing_ends_keeps_its_claim_which_is_renewed_no_more(queue: Queue, make: Submit) -> None:
-    """Given back, its video would be processed by two. The reaper is told that nothing is to blame for the end."""
+    """Given back, its video would be processed by two. The reaper learns that no attempt is to blame."""
     add(queue, 3)
-    told: list[list[int]] = []
+    reported: list[list[int]] = []
 
     def submit(task: VideoTask) -> Future[Outcome]:
         if task.id == 2:
@@ -452,9 +452,9 @@ def test_what_nothing_ends_keeps_its_claim_which_is_renewed_no_more(queue: Queue
 
     queue.random.seed(1)
     with pytest.raises(KeyboardInterrupt):
-        make_worker(queue, submit, concurrency=3, reaper=nullcontext(lambda ids: told.append(sorted(ids)))).run()
+        make_worker(queue, submit, concurrency=3, reaper=nullcontext(lambda ids: reported.append(sorted(ids)))).run()
     assert states(queue) == {State.HELD: 1, State.PENDING: 2}
-    assert told[:2] == [[1], [1, 2]]
+    assert reported[:2] == [[1], [1, 2]]
     assert queue.held_rows
     version = next(row.lease.version for row in queue.rows(VIDEO_TASKS) if row.lease.state is State.HELD)
     queue.renew()
@@ -495,8 +495,8 @@ def test_an_interruption_is_told_also_when_nothing_can_be_given_back(
 
 def test_summaries_add_up() -> None:
     total = Summary()
-    for ending in (AttemptResult.DONE, AttemptResult.DONE, AttemptResult.RETRY):
+    for result in (AttemptResult.DONE, AttemptResult.DONE, AttemptResult.RETRY):
         one = Summary()
-        one.results[ending] += 1
+        one.results[result] += 1
         total.add(one)
     assert (total.attempted, total.failed, str(total)) == (3, 1, "2 done, 1 retry")

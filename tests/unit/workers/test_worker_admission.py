@@ -1,4 +1,4 @@
-"""A worker at the gate: what it gives back when it closes, how it waits for the pace, and that a run waits for it to open."""
+"""A worker and the admission: what it gives back when it is blocked, how it waits for the rate limit, and that a run waits."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def states(queue: Queue) -> dict[State, int]:
     return dict(queue.counts(VIDEO_TASKS))
 
 
-# --- closing ---------------------------------------------------------------------------------------------------------
+# --- blocked ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_pause_ends_a_worker_before_its_next_video(queue: Queue) -> None:
@@ -92,7 +92,7 @@ def test_what_waits_is_given_back_at_once_and_what_runs_is_finished(queue: Queue
         assert run.result(60).results == {AttemptResult.GIVEN_BACK: 1, AttemptResult.DONE: 1}
 
 
-def test_at_a_closed_gate_it_ends_at_once(queue: Queue, store: ClockedStore) -> None:
+def test_while_it_is_blocked_it_ends_at_once(queue: Queue, store: ClockedStore) -> None:
     queue.admission.pause(None, "by hand")
     store.calls.clear()
     summary = worker(queue, lambda task: Done()).run()
@@ -132,11 +132,11 @@ def test_what_was_claimed_before_a_cooldown_is_no_way_around_the_probe(queue: Qu
     assert store.controls()[0].pause_seconds == 1800
 
 
-# --- the pace --------------------------------------------------------------------------------------------------------
+# --- the rate limit --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("max_seconds", [100, 400])
-def test_it_waits_for_the_pace_and_within_its_time(queue: Queue, board: ClockedStore, max_seconds: int) -> None:
+def test_it_waits_for_the_rate_limit_and_within_its_time(queue: Queue, board: ClockedStore, max_seconds: int) -> None:
     """A burst of two, then one in 360 s; meanwhile results are recorded. 400 s are enough for one more."""
     queue.admission = make_admission(queue.store, machine_state=board, rate_limit=RateLimit(12))
     clock = SimpleNamespace(now=0.0)
@@ -149,7 +149,7 @@ def test_it_waits_for_the_pace_and_within_its_time(queue: Queue, board: ClockedS
     def on_attempt(attempt: Attempt) -> None:
         recorded.append(clock.now)
 
-    paced = worker(
+    limited = worker(
         queue,
         lambda task: Done(),
         max_seconds=max_seconds,
@@ -157,13 +157,13 @@ def test_it_waits_for_the_pace_and_within_its_time(queue: Queue, board: ClockedS
         wait=wait,
         on_attempt=on_attempt,
     )
-    assert paced.run().attempted == (3 if max_seconds == 400 else 2)
+    assert limited.run().attempted == (3 if max_seconds == 400 else 2)
     assert recorded[:2] == [0, 0]
     assert clock.now >= max_seconds
     assert State.HELD not in states(queue)
 
 
-def test_a_closing_gate_ends_the_wait(queue: Queue, board: ClockedStore) -> None:
+def test_a_pause_ends_the_wait_for_the_rate_limit(queue: Queue, board: ClockedStore) -> None:
     queue.admission = make_admission(queue.store, machine_state=board, rate_limit=RateLimit(6))
     waits: list[float | None] = []
 
@@ -183,7 +183,7 @@ def test_a_closing_gate_ends_the_wait(queue: Queue, board: ClockedStore) -> None
 
 
 @pytest.fixture
-def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Coordinator, ClockedStore]]:
+def clocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Coordinator, ClockedStore]]:
     """A coordinator whose time only passes while it sleeps."""
     store = ClockedStore()
     monkeypatch.setattr(wiring, "_stores", {})
@@ -209,7 +209,7 @@ def rounds(coordinator: Coordinator, outcomes: list[Outcome], max_seconds: float
 
 
 @pytest.mark.parametrize("asked", range(1, 7))
-def test_a_claim_that_runs_out_while_the_gate_waits_for_the_store_is_not_begun(asked: int) -> None:
+def test_a_claim_that_runs_out_while_the_admission_waits_for_the_store_is_not_begun(asked: int) -> None:
     """The store answers after ten minutes, whichever question it is."""
     store, clock = FaultyStore(), Clock()
     queue = make_queue(store, clock=clock)
@@ -234,16 +234,18 @@ def test_a_claim_that_runs_out_while_the_gate_waits_for_the_store_is_not_begun(a
     store.close()
 
 
-def test_a_run_waits_for_the_end_of_a_cooldown_and_goes_on_by_probing(ours: tuple[Coordinator, ClockedStore]) -> None:
-    coordinator, store = ours
+def test_a_run_waits_for_the_end_of_a_cooldown_and_goes_on_by_probing(
+    clocked: tuple[Coordinator, ClockedStore],
+) -> None:
+    coordinator, store = clocked
     summary = rounds(coordinator, [Done(), BOT_CHECK, BOT_CHECK])
     assert summary.results == {AttemptResult.DONE: 3, AttemptResult.GIVEN_BACK: 2}
     assert summary.stopped_by == ""
     assert timedelta(minutes=45) <= store.ahead < timedelta(minutes=46)
 
 
-def test_it_does_not_wait_longer_than_it_may_run(ours: tuple[Coordinator, ClockedStore]) -> None:
-    coordinator, store = ours
+def test_it_does_not_wait_longer_than_it_may_run(clocked: tuple[Coordinator, ClockedStore]) -> None:
+    coordinator, store = clocked
     summary = rounds(coordinator, [BOT_CHECK], max_seconds=600)
     assert summary.results == {AttemptResult.GIVEN_BACK: 1}
     assert summary.stopped_by.endswith("bot-check")
@@ -251,9 +253,9 @@ def test_it_does_not_wait_longer_than_it_may_run(ours: tuple[Coordinator, Clocke
 
 
 def test_a_pause_without_an_end_is_waited_for_until_somebody_ends_it(
-    ours: tuple[Coordinator, ClockedStore], monkeypatch: pytest.MonkeyPatch
+    clocked: tuple[Coordinator, ClockedStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    coordinator, store = ours
+    coordinator, store = clocked
     coordinator.queue.admission.pause(None, "by hand")
     closed = coordinator.queue.admission.blocked
 
@@ -267,8 +269,8 @@ def test_a_pause_without_an_end_is_waited_for_until_somebody_ends_it(
     assert timedelta(minutes=30) < store.ahead < timedelta(minutes=31)
 
 
-def test_with_nothing_to_do_nothing_is_waited_for(ours: tuple[Coordinator, ClockedStore]) -> None:
-    coordinator, store = ours
+def test_with_nothing_to_do_nothing_is_waited_for(clocked: tuple[Coordinator, ClockedStore]) -> None:
+    coordinator, store = clocked
     rounds(coordinator, [])
     coordinator.queue.admission.pause(None, "by hand")
     rounds(coordinator, [])
