@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,12 @@ def all_videos(ours: Coordinator) -> dict[str, Row]:
     return {row.key.removeprefix("yt:v:"): row for row in found}
 
 
+def process_all(ours: Coordinator, number: int) -> dict[str, tuple[str, State, int]]:
+    """Process the audio of so many videos; by video: the reason, the row's state and its tries."""
+    ours.process("audio", Limits(concurrency=1, max_videos=number))
+    return {name: (row.lease.reason, row.lease.state, row.retry_count) for name, row in all_videos(ours).items()}
+
+
 def test_every_error_in_processing(ours: Coordinator, replay: Replay) -> None:
     names = dict(zip(listed_videos(ours), PRESETS, strict=False))
     assert len(names) == len(PRESETS)
@@ -133,6 +140,29 @@ def test_throttling_costs_no_attempt(ours: Coordinator, replay: Replay, fault: d
     ours.process("audio", Limits(concurrency=1))
     row = all_videos(ours)["UKwSQSFN4Nw"]
     assert (row.lease.reason, row.lease.state, row.retry_count) == (reason, PENDING, 0)
+
+
+def test_refused_media_are_counted_for_their_row_alone(ours: Coordinator, replay: Replay) -> None:
+    """The others are downloaded meanwhile: no cooldown begins."""
+    good, *poisoned = listed_videos(ours)[:3]
+    replay.faults(*({"match": f"videoplayback.*{re.escape(name)}", "status": 403} for name in poisoned))
+    add(ours, *poisoned, good)
+    found = process_all(ours, 3)
+    assert found[good][:2] == ("", State.DONE)
+    assert {name: found[name] for name in poisoned} == dict.fromkeys(poisoned, ("media-403", PENDING, 1))
+    made = [path for path in ours.config.output_dir.rglob("*") if path.is_file()]
+    assert made
+    assert all(good in path.name for path in made)
+    shutil.rmtree(ours.config.output_dir)
+
+
+def test_an_answer_that_nobody_has_seen_is_tried_again(ours: Coordinator, replay: Replay) -> None:
+    unplayable = {"playabilityStatus": {"status": "UNPLAYABLE", "reason": "The moon is too bright"}}
+    replay.faults({"match": "/v1/player", "action": "json", "body": unplayable})
+    names = listed_videos(ours)[:2]
+    add(ours, *names)
+    assert process_all(ours, 2) == dict.fromkeys(names, ("error", PENDING, 1))
+    assert all("The moon is too bright" in row.last_error for row in all_videos(ours).values())
 
 
 @pytest.mark.parametrize("processor", ["asks_yt_dlp", "runs_yt_dlp"])
