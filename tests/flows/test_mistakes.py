@@ -92,7 +92,7 @@ def test_no_sources_file_is_no_failure_for_a_schedule_but_said() -> None:
         ("YDC_MAX_RETRIES", "0", "max_retries='0': input should be greater than or equal to 1"),
         ("YDC_ATTEMPT_TIMEOUT_MINUTES", "-1", "attempt_timeout_minutes='-1': input should be greater than 0"),
         ("YDC_DATABASE_URL", "sqlite:////no/such/folder/queue.db", "/no/such/folder"),
-        ("YDC_DATABASE_URL", "mysql", "this is no database URL"),
+        ("YDC_DATABASE_URL", "mysql", "this is not a database URL"),
     ],
 )
 def test_a_setting_that_cannot_be(monkeypatch: pytest.MonkeyPatch, setting: str, value: str, says: str) -> None:

@@ -265,7 +265,7 @@ def test_a_machine_that_lacks_something_claims_nothing(ydc: Ydc, queue: Queue) -
         (["status", "--database-url", "sqlite:///mine.py"], {}, "sqlite:///mine.py: file is not a database"),
         (["status", "--database-url", "sqlite:///no/q.db"], {}, "the folder 'no' does not exist"),
         (["status", "--database-url", "sqlite:///."], {}, "unable to open database file"),
-        (["status", "--database-url", "queue.db"], {}, "this is no database URL"),
+        (["status", "--database-url", "queue.db"], {}, "this is not a database URL"),
         (["run"], {"max_retries": 0}, "max_retries='0': input should be greater than or equal to 1"),
         (["run"], {"attempt_timeout_minutes": -1}, "attempt_timeout_minutes='-1': input should be greater than 0"),
         (["run", "--concurrency", "0"], {}, "concurrency=0: input should be greater than or equal to 1"),

@@ -42,7 +42,7 @@ def test_settings_that_lead_to_no_queue_are_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("coordinator.db", "this is no database URL"),
+        ("coordinator.db", "this is not a database URL"),
         ("mysql://root:secret@host/db", "database_url=mysql://root:***@host/db"),
         ("nosuch://root:secret@host/db", "database_url=nosuch://root:***@host/db"),
     ],

@@ -20,22 +20,25 @@ def tallied(
     seconds = c.duration_seconds if "duration_seconds" in c else sa.literal(0)
     groups: list[Any] = [c.state, _reason(c, dialect), _holder(c), c.accent, c.type, _day(table, dialect, since)]
     total = sa.func.coalesce(sa.func.sum(seconds), 0)
-    named = [group.label(f"group_{at}") for at, group in enumerate(groups)]
-    # By their labels: PostgreSQL does not take an expression with a parameter for the same one twice.
-    query = sa.select(sa.func.count(), total, *named).where(*place).group_by(*(sa.text(each.name) for each in named))
+    labels = [group.label(f"group_{index}") for index, group in enumerate(groups)]
+    # Grouped by label: to PostgreSQL an expression with a parameter is another one each time that it is written.
+    query = (
+        sa.select(sa.func.count(), total, *labels).where(*place).group_by(*(sa.text(label.name) for label in labels))
+    )
     return [_tally(*record) for record in connection.execute(query)]
 
 
-def _tally(rows: int, seconds: int, state: str, *rest: Any) -> Tally:
-    reason, holder, accent, kind, day = rest
-    known = date.fromisoformat(day) if day else None
-    return Tally(rows, State(state), reason, holder, accent, kind, known, int(seconds))
+def _tally(rows: int, seconds: int, state: str, *groups: Any) -> Tally:
+    reason, holder, accent, kind, day = groups
+    return Tally(
+        rows, State(state), reason, holder, accent, kind, date.fromisoformat(day) if day else None, int(seconds)
+    )
 
 
 def _reason(c: Any, dialect: str) -> sa.ColumnElement[str]:
     """Return the SQL expression of `Lease.reason`."""
-    ended = c.detail + ":"
-    colon = sa.func.strpos(ended, ":") if dialect == "postgresql" else sa.func.instr(ended, ":")
+    text = c.detail + ":"
+    colon = sa.func.strpos(text, ":") if dialect == "postgresql" else sa.func.instr(text, ":")
     return sa.case((c.state.in_([*TALLIED_REASONS]), sa.func.substr(c.detail, 1, colon - 1)), else_="")
 
 

@@ -1,4 +1,4 @@
-"""Opening a database: what SQLite has to be told, and errors in one line."""
+"""Open a database, with the settings that SQLite and PostgreSQL need, and turn their errors into the queue's."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ BUSY_TIMEOUT_SECONDS = 60
 """How long a process waits for another's short transaction on the SQLite file."""
 
 IDLE_IN_TRANSACTION_SECONDS = 20
-"""After which PostgreSQL ends a transaction that asks nothing more: its machine sleeps, and others wait for its rows."""
+"""PostgreSQL ends a transaction after this time without a statement: a suspended machine must not keep its rows locked."""
 
 
 def open_engine(url: str) -> sa.Engine:
-    shown = "..."  # until we know where its password is
+    """Return an engine for a SQLite or PostgreSQL URL; does not connect yet. Raises ConfigError, without the password."""
+    shown = "..."  # until it is known where the password is
     try:
         parsed = sa.make_url(url)
         shown = without_password(parsed)
@@ -50,7 +51,7 @@ def open_engine(url: str) -> sa.Engine:
 def _why_no_engine(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f"the driver {error.name} is not installed: pip install 'youtube-download-coordinator[postgresql]'"
-    return "this is no database URL; one looks like sqlite:///queue.db or postgresql+psycopg://user@host/name"
+    return "this is not a database URL; one looks like sqlite:///queue.db or postgresql+psycopg://user@host/name"
 
 
 def _check_folder(url: sa.URL) -> None:
@@ -62,10 +63,12 @@ def _check_folder(url: sa.URL) -> None:
 
 
 def is_memory(url: sa.URL) -> bool:
+    """Return whether the database is in this process's memory."""
     return url.get_backend_name() == "sqlite" and (url.database or ":memory:") == ":memory:"
 
 
 def without_password(url: sa.URL) -> str:
+    """Return the URL as text that may be shown and logged."""
     return url.render_as_string(hide_password=True)
 
 
@@ -77,15 +80,18 @@ def _on_postgresql_connect(connection: Any, _record: object) -> None:
 
 
 def _on_sqlite_connect(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver would begin transactions of its own, too late
+    connection.isolation_level = None  # else the driver begins transactions itself, too late
     cursor = connection.cursor()
     _use_wal(cursor)
-    cursor.execute("PRAGMA synchronous=NORMAL")  # a power cut may undo the last moments, never tear the file
+    cursor.execute("PRAGMA synchronous=NORMAL")  # a power cut may undo the last changes, not damage the file
     cursor.close()
 
 
 def _use_wal(cursor: Any) -> None:
-    """Have readers not wait for the writer. When several processes open a new file at once, SQLite itself does not wait here."""
+    """Set the mode in which readers do not wait for a writer.
+
+    It is tried again while the file is busy: when several processes open a new one, SQLite does not wait by itself.
+    """
     until = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
         try:
@@ -99,19 +105,22 @@ def _use_wal(cursor: Any) -> None:
 
 
 def _on_sqlite_begin(connection: sa.Connection) -> None:
-    # Asking for the write lock first: a transaction that reads and then wants it fails at once when another was faster.
+    # The write lock is taken first: a transaction that reads and then writes fails at once when another wrote in between.
     reading = connection.get_execution_options().get("ydc_reading")
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 @contextmanager
 def translated() -> Iterator[None]:
+    """Raise the database's errors as StoreUnavailable or StoreError, in one line."""
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         raise StoreUnavailable(_cause(error)) from error
     except SQLAlchemyError as error:
-        if isinstance(error, DBAPIError) and error.connection_invalidated:  # whatever the server called it, it hung up
+        if (
+            isinstance(error, DBAPIError) and error.connection_invalidated
+        ):  # whatever the error is, the connection broke
             raise StoreUnavailable(_cause(error)) from error
         raise StoreError(_cause(error)) from error
 
