@@ -44,7 +44,7 @@ COOKIES_HOW_TO = (
 )
 """For a machine without a browser. A private window, because YouTube rotates the cookies of one that stays open."""
 _REQUEUE = "then have the row tried again: `ydc retry ID`, or type `pending` into its Status"
-_UPDATE = "pip install -U yt-dlp yt-dlp-ejs"
+_UPDATE = "ydc upgrade-yt-dlp"
 _REPORT = f"If many videos fail with it, update yt-dlp: {_UPDATE}."
 
 # fmt: off
@@ -138,7 +138,8 @@ REASONS: dict[str, Reason] = {
     "no-ffmpeg": Reason(Verdict.UNFIT, "ffmpeg is missing.", "Install ffmpeg, or pip install imageio-ffmpeg."),
     "no-js-runtime": Reason(Verdict.UNFIT, "There is no JavaScript runtime for YouTube's player, or its scripts do not fit.",
         "pip install -U deno yt-dlp yt-dlp-ejs."),
-    "old-yt-dlp": Reason(Verdict.UNFIT, "yt-dlp is older than 90 days. A warning of the preflight; nothing stops.",
+    "no-yt-dlp": Reason(Verdict.UNFIT, "There is no yt-dlp in this environment.", f"{_UPDATE}."),
+    "old-yt-dlp": Reason(Verdict.UNFIT, "yt-dlp is older than 90 days, or there is a newer one. A warning; nothing stops.",
         f"{_UPDATE}."),
     "no-yt-dlp": Reason(Verdict.UNFIT, "yt-dlp is missing from this environment.", "Run `ydc upgrade-yt-dlp`.",
         "ydc upgrade-yt-dlp installs it"),

@@ -78,7 +78,7 @@ class _LockFile:
     def __init__(self, path: Path) -> None:
         self._name = path.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self.fd = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)  # another user may have made it
 
     def close(self) -> None:
         os.close(self.fd)

@@ -9,9 +9,11 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -21,6 +23,8 @@ from prefect.settings.legacy import _get_valid_setting_names
 
 from youtube_download_coordinator.cli import app as ydc_cli
 from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.operations.upgrade_yt_dlp import IMAGE_VARIABLE
+from youtube_download_coordinator.youtube.token_provider import DEFAULT_URL, PLUGIN, provider_url
 
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
@@ -131,6 +135,27 @@ def test_containers_set_what_exists(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         ours = [name for name in service.get("environment", {}) if not name.startswith("POSTGRES_")]
         check_settings_exist(ours)
+
+
+def test_the_image_asks_to_be_built_again_for_another_yt_dlp() -> None:
+    dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    assert re.search(rf"^ENV .*\b{IMAGE_VARIABLE}=1$", dockerfile, re.M)
+
+
+def test_the_provider_of_tokens_is_where_the_workers_example_says(
+    compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It starts on demand, and no other machine can reach it."""
+    (name,) = (name for name, service in compose["services"].items() if service.get("profiles") == ["tokens"])
+    service = compose["services"][name]
+    assert "ports" not in service
+    setting = read_settings(DEPLOY / "worker.env.example")["YDC_YT_DLP_OPTIONS"]
+    monkeypatch.setenv("YDC_YT_DLP_OPTIONS", setting)
+    url = provider_url(Config().yt_dlp_options)
+    assert url == f"http://{name}:{urlsplit(DEFAULT_URL).port}"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (plugin,) = project["optional-dependencies"]["tokens"]
+    assert plugin.startswith(f"{PLUGIN}>={service['image'].rpartition(':')[2]},<")
 
 
 def test_no_secret_is_in_the_files() -> None:
