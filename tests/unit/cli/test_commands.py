@@ -184,6 +184,15 @@ def test_a_file_of_sources_is_added_and_its_bad_lines_are_named(ydc: Ydc, folder
     assert queue.counts(SOURCES) == {State.PENDING: 2}
 
 
+def test_import_is_an_alias_of_add(ydc: Ydc, folder: Path, queue: Queue) -> None:
+    path = sources(folder, CHANNEL.format(1), "no address")
+    added = ydc("add", path)
+    again = ydc("import", path)
+    assert (again.returncode, again.stderr) == (added.returncode, added.stderr)
+    assert again.stdout == "sources: 0 new, 1 known already, 1 not understood\n"
+    assert queue.counts(SOURCES) == {State.PENDING: 1}
+
+
 def test_a_long_address_is_an_address(ydc: Ydc) -> None:
     assert ydc("add", f"https://www.youtube.com/watch?v=UKwSQSFN4Nw&pp={'x' * 500}").returncode == 0
 

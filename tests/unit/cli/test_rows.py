@@ -202,6 +202,18 @@ def test_dead_letters_are_requeued(ydc: Ydc, queue: Queue) -> None:
     assert states(queue)[3] is State.PENDING
 
 
+@pytest.mark.parametrize(
+    "arguments", [[3], [4, 77], ["--all", "--yes"], ["--reason", "http-503", "--yes"], ["--status", "done", "--yes"]]
+)
+def test_requeue_is_an_alias_of_retry_among_the_dead_letters(ydc: Ydc, queue: Queue, arguments: list[object]) -> None:
+    requeued, after = ydc("requeue", *arguments), states(queue)
+    if after[3] is State.PENDING:
+        held_again = held(queue, 3)
+        queue.settle([(held_again, PRIVATE)])
+    assert ydc("retry", "--table", "dead-letters", *arguments) == requeued
+    assert states(queue) == after
+
+
 def test_rows_are_skipped(ydc: Ydc, queue: Queue) -> None:
     assert ydc("skip", 3, 5)[:2] == (0, "2 skipped\n")
     assert {row.id: row.result for row in queue.rows(VIDEO_TASKS)}[3] == "skipped by hand"
