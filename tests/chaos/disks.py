@@ -13,7 +13,7 @@ PAGE_BYTES = 1 << 12
 
 @contextmanager
 def small_disk(folder: Path, size_bytes: int) -> Iterator[bool]:
-    """A file system of that size there; False where we may not make one."""
+    """Mount a file system of that size there. Return False if that is not permitted."""
     command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder)]
     mounted = os.geteuid() == 0 and subprocess.run(command, check=False).returncode == 0
     try:

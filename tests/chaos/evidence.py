@@ -93,7 +93,7 @@ def is_explained(first: Attempt, second: Attempt, troubles: Sequence[Trouble]) -
 
 
 def wrong_lines(lines: Sequence[Mapping[str, Any]], keys: Iterable[str], attempts: Iterable[Attempt]) -> Iterator[str]:
-    """What is wrong with the queue: each video must stand there once, done, by an attempt that came to its end."""
+    """Yield what is wrong with the queue: each video must be in it once, done, by an attempt that has ended."""
     found = Counter(key_of(line) for line in lines)
     wanted = set(keys)
     finished = {attempt.key for attempt in attempts if attempt.ended is not None}

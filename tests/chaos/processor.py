@@ -21,7 +21,7 @@ WORK_SECONDS = 1.0
 
 
 def work(task: VideoTask) -> str:
-    """A file for a second."""
+    """Write a file for a second."""
     attempt = uuid.uuid4().hex
     _note(attempt, task, "began")
     path = Path(os.environ[DISK]) / attempt

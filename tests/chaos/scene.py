@@ -130,7 +130,7 @@ class Scene:
             self.server.ask(f"/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})
 
     def processes(self, worker: str) -> list[psutil.Process]:
-        """A worker, its processors, and whoever looks after them; all of its generations, where it is named without one."""
+        """Return a worker, its processors and their supervisors. A name without a generation means all of them."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
@@ -142,7 +142,7 @@ class Scene:
         return found
 
     def is_at_work(self, worker: str) -> bool:
-        """Whether anything of it is left but its reaper, which gives back its claims."""
+        """Return whether any process of it is alive, except its reaper, which releases its claims."""
         for each in self.processes(worker):
             with suppress(psutil.Error):
                 if each.status() != psutil.STATUS_ZOMBIE and not any("reaper_main" in part for part in each.cmdline()):
@@ -180,7 +180,7 @@ class Scene:
         self.server.process.wait()
 
     def start_server(self) -> None:
-        """The same again, on the same port and with what it had written."""
+        """Start it again, on the same port and with its data."""
         self.server = PrefectServer(
             self.server.environment, self._stack.enter_context(started(self.folder, self.server.environment))
         )

@@ -80,7 +80,7 @@ class OnSheet:
             faults.clear()
 
     def lines(self) -> Lines:
-        """The videos of both tabs."""
+        """Return the videos of both tabs."""
         found: Lines = []
         for tab in ("Video Tasks", "Dead-Letter Queue"):
             header, *rows = self._book.rows(tab)

@@ -95,7 +95,7 @@ class Troubles:
         yield 0
 
     def _wait_until_gone(self, worker: str) -> None:
-        """A processor that has just been started may begin before its supervisor has ended it."""
+        """Allow for a processor that begins just before its supervisor ends it."""
         until = time.monotonic() + GONE_SECONDS
         while self._scene.is_at_work(worker) and time.monotonic() < until:
             self.wait(0.2)

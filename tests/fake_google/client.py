@@ -91,7 +91,7 @@ def desk(
 
 
 def swap(find: str, replacement: str, sheet_id: int = 0, column: int = 1) -> Json:
-    """Give the findReplace by which a lease word is swapped."""
+    """Return the findReplace that swaps an encoded lease."""
     area = {"sheetId": sheet_id, "startRowIndex": 1, "startColumnIndex": column, "endColumnIndex": column + 1}
     options = {"matchEntireCell": True, "matchCase": True, "range": area}
     return {"findReplace": {"find": find, "replacement": replacement, **options}}

@@ -54,15 +54,15 @@ class Sheet:
 
     def copy(self) -> Sheet:
         """Give a copy for a draft; JSON objects are shared and must be replaced, not changed."""
-        twin = Sheet(self.properties)
+        sheet = Sheet(self.properties)
         for attribute in ATTRIBUTES:
-            setattr(twin, attribute, getattr(self, attribute).copy())
-        twin.dimensions = {dimension: layer.copy() for dimension, layer in self.dimensions.items()}
-        twin.basic_filter = self.basic_filter
-        twin.protected_ranges = list(self.protected_ranges)
-        twin.conditional_formats = list(self.conditional_formats)
-        twin.charts = list(self.charts)
-        return twin
+            setattr(sheet, attribute, getattr(self, attribute).copy())
+        sheet.dimensions = {dimension: layer.copy() for dimension, layer in self.dimensions.items()}
+        sheet.basic_filter = self.basic_filter
+        sheet.protected_ranges = list(self.protected_ranges)
+        sheet.conditional_formats = list(self.conditional_formats)
+        sheet.charts = list(self.charts)
+        return sheet
 
     @property
     def sheet_id(self) -> int:
@@ -219,11 +219,11 @@ class Contents:
 
     def copy(self) -> Contents:
         """Give a draft."""
-        twin = Contents(self.properties, self.random)
-        twin.sheets = [sheet.copy() for sheet in self.sheets]
-        twin.named_ranges = dict(self.named_ranges)
-        twin.broken_ranges = dict(self.broken_ranges)
-        return twin
+        sheet = Contents(self.properties, self.random)
+        sheet.sheets = [sheet.copy() for sheet in self.sheets]
+        sheet.named_ranges = dict(self.named_ranges)
+        sheet.broken_ranges = dict(self.broken_ranges)
+        return sheet
 
     def new_id(self) -> int:
         """Choose an ID for a new object."""

@@ -21,10 +21,10 @@ class Layer:
 
     def copy(self) -> Layer:
         """Give a copy that may be changed freely; the original must not be changed while the copy is in use."""
-        twin = Layer()
-        twin._columns = list(self._columns)
-        twin._shared = [True] * len(self._columns)
-        return twin
+        layer = Layer()
+        layer._columns = list(self._columns)
+        layer._shared = [True] * len(self._columns)
+        return layer
 
     def column(self, column: int) -> Sequence[Any]:
         """Give a column, to be read only."""

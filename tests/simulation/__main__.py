@@ -16,7 +16,7 @@ from cyclopts import App, Parameter
 
 from tests.simulation.mutations import MUTATIONS, sentence
 from tests.simulation.shrinking import Shrinker
-from tests.simulation.story import in_words
+from tests.simulation.story import describe_story
 from tests.simulation.telling import Told, first_that_goes_wrong, tell, tell_all
 from tests.simulation.trouble import NASTY
 
@@ -92,7 +92,7 @@ def replay(seed: int, *, mutation: str = "", nasty: bool = False, whole: bool = 
         shrinker = Shrinker(seed, mutation, chances)
         told = shrinker.shrink()
         print(f"told {shrinker.runs} times; left of the trouble: {dict(Counter(kind for _, kind in told.trouble))}\n")
-    print(in_words(told.events, told.wrong) if told.wrong else f"seed {seed}: nothing went wrong")
+    print(describe_story(told.events, told.wrong) if told.wrong else f"seed {seed}: nothing went wrong")
     return 1 if told.wrong else 0
 
 

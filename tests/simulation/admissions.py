@@ -1,6 +1,6 @@
-"""Nothing is begun while people or YouTube say stop, and of one machine's workers one tries at a time.
+"""Checks that nothing is begun while people or YouTube stop the fleet, and that one worker of a machine probes at a time.
 
-What Control says is read anew here, not with the library's own functions: what those get wrong is to be seen.
+Control is parsed again here, without the library's functions, so that errors in those are found.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 CONTROL, FLEET = "Control", "fleet"
 GO_ON = {FLEET: {"", "running", "go on", "clear"}, "cooldown": {"", "clear", "lifted", "running"}}
-"""Everything else holds back: what nobody understands, too."""
-LIBRARYS_WORDS = {"", "clear", "cooling", "probing"}
+"""Every other value blocks attempts, also one that nobody understands."""
+LIBRARY_VALUES = {"", "clear", "cooling", "probing"}
 KNOWN_SECONDS = 30.5
-"""docs/limits.md: half a minute after something was typed the workers know."""
+"""docs/limits.md: workers know what was typed after half a minute."""
 LATE_SECONDS = 60.0
-"""Whose requests failed, or took long, so recently may not have said in time that its probe goes on."""
-TOLD_MAX = 40
+"""A process whose requests failed or took long so recently may not have renewed its probe in time."""
+READS_MAX = 40
 DAYS_BEFORE_1970 = 25569
 
 
@@ -43,16 +43,16 @@ class Said:
     until: float | None = None
     """In seconds since 1970."""
 
-    def holds_back(self, kind: str) -> bool:
+    def blocks(self, kind: str) -> bool:
         return self.value.strip(" .").casefold() not in GO_ON[kind]
 
 
 Saying = Mapping[str, Said]
-"""What Control says, by the names of its lines."""
+"""The lines of Control by name."""
 
 
-class Gates:
-    """Looks at every attempt that begins, and at every probe."""
+class Admissions:
+    """Checks every attempt that begins, and every probe."""
 
     def __init__(self, chaos: Chaos) -> None:
         self._chaos = chaos
@@ -60,18 +60,18 @@ class Gates:
         self._now_said: Saying = {}
         self._on_its_way: dict[str, tuple[float, Saying]] = {}
         self._known: dict[Process, list[tuple[float, float, Saying]]] = {}
-        """What each process was told: when it heard it, when that was true, what it was."""
+        """What each process has read of Control: when it got the answer, when that was true, and the lines."""
         self._troubled: dict[Process, float] = {}
         """When a request of a process had no answer, or took long."""
         self._unheard: list[float] = []
-        """When any was killed, had no answer, or waited long for one."""
+        """When a process was killed, had no answer, or waited long for one."""
         self._sorted: list[float] = []
         self._touched: dict[str, float] = {}
         self._typed: dict[str, set[str]] = {}
-        self._shut_at: dict[str, float] = {}
-        """When a line was seen to hold back."""
+        self._blocked_at: dict[str, float] = {}
+        """When a line last blocked attempts."""
         self._probing: dict[Process, float] = {}
-        """Since when a process has been the one that tries."""
+        """Since when a process has been probing."""
 
     @property
     def now(self) -> float:
@@ -80,31 +80,31 @@ class Gates:
     # --- what is known -------------------------------------------------------------------------------------------------
 
     def touched(self, name: str, value: str | None) -> None:
-        """A person has changed a line, perhaps its Value."""
+        """Record that a person has changed a line, perhaps its Value."""
         self._touched[name] = self.now
         if value is not None:
             self._typed.setdefault(name, set()).add(value)
 
     def troubled(self, process: Process) -> None:
-        """A process may not be heard in time."""
+        """Record that the requests of a process may come late."""
         self._troubled[process] = self.now
         self._unheard.append(self.now)
 
     def sorted(self) -> None:
-        """A person has sorted Control."""
+        """Record that a person has sorted Control."""
         self._sorted.append(self.now)
 
     def answered(self, request: Request) -> None:
-        """A request was answered; the answer is on its way."""
+        """Record that a request was answered. The answer is on its way."""
         self._on_its_way[request.process] = self.now, self._read()
 
     def received(self, process: Process, request: Request) -> None:
-        """A process was told something."""
+        """Record that a process has received an answer."""
         if request.status not in {200, 400} or request.answer[:1] != b"{":
             self.troubled(process)
         elif request.status == 200 and _shows_control(request):
             news = (self.now, *self._on_its_way[request.process])
-            self._known[process] = [*self._known.get(process, [])[-TOLD_MAX:], news]
+            self._known[process] = [*self._known.get(process, [])[-READS_MAX:], news]
 
     def _read(self) -> Saying:
         book = self._chaos.world.book
@@ -112,14 +112,14 @@ class Gates:
             self._seen_version = book.version
             self._now_said = read_control(book)
         for name, said in self._now_said.items():
-            if said.holds_back(_kind(name)):
-                self._shut_at[name] = self.now
+            if said.blocks(_kind(name)):
+                self._blocked_at[name] = self.now
         return self._now_said
 
     # --- attempts ------------------------------------------------------------------------------------------------------
 
     def begins(self, process: Process, queue: WatchedQueue, table: Table[Any], row: Row) -> None:
-        """An attempt begins. What its worker knows of Control is no older than said, and lets it."""
+        """Check that an attempt may begin: its worker has read Control recently enough, and Control does not stop it."""
         *_, (_, at, _) = self._known[process]
         if self.now - at > KNOWN_SECONDS and self._troubled.get(process, 0.0) < at:
             raise Violation(
@@ -137,19 +137,19 @@ class Gates:
     def _closed(self, process: Process, queue: WatchedQueue, row: tuple[str, int], said: Saying) -> str:
         """Why a worker that was told this may not begin with a row."""
         fleet, line = said.get(FLEET, Said()), said.get(_cooldown(process), Said())
-        if fleet.holds_back(FLEET) and (fleet.until is None or fleet.until > self.now):
+        if fleet.blocks(FLEET) and (fleet.until is None or fleet.until > self.now):
             return f"the fleet is paused: {fleet}"
         probe = queue.admission._probe if queue.admission._probed_row == row else None
-        if line.holds_back("cooldown") and (probe is None or _seconds(probe.line.until) != line.until):
+        if line.blocks("cooldown") and (probe is None or _seconds(probe.line.until) != line.until):
             return f"its machine cools down: {line}, {queue.admission._probe}"
         return ""
 
     def throttled(self, process: Process, began: float) -> None:
-        """An attempt was recorded as throttled: its machine's cooldown stood there meanwhile, unless a person lifted it."""
+        """Check an attempt recorded as throttled: its machine's cooldown has been in Control, unless a person removed it."""
         name = _cooldown(process)
         self._read()
         lifted = self._touched.get(name, 0.0) > began - KNOWN_SECONDS - LATE_SECONDS
-        if self._shut_at.get(name, 0.0) < began and not lifted:
+        if self._blocked_at.get(name, 0.0) < began and not lifted:
             raise Violation(f"(7) {process.name} was throttled, and its machine goes on: {self._now_said.get(name)}")
 
     # --- probes --------------------------------------------------------------------------------------------------------
@@ -189,9 +189,9 @@ class Gates:
         return {(claim.table.name, claim.row.id) for claim in held if _is_renewed(claim, process)}
 
     def renewed(self, process: Process, queue: WatchedQueue, began: float) -> None:
-        """A worker has renewed what it holds; `began`: since when. With its row the probe is renewed, too.
+        """Record that a worker has renewed its claims, since `began`. The probe is renewed with its row.
 
-        Not where a person has said something else meanwhile: then nothing of the probe is left in the line.
+        It is not checked if a person has changed the line meanwhile: then it does not show the probe.
         """
         probe, rows, name = queue.admission._probe, self._renewed_rows(process), _cooldown(process)
         line = self._read().get(name, Said())
@@ -204,35 +204,37 @@ class Gates:
     # --- at the end ----------------------------------------------------------------------------------------------------
 
     def check_the_end(self) -> None:
-        """No line says what nobody has said of it.
+        """Check that no line has a value that nobody wrote into it.
 
-        docs/limits.md: but what a worker wrote there in the instant of a sort, and was kept from taking back.
+        docs/limits.md: except one that a worker wrote at the moment of a sort, and could not repair.
         """
         if any(abs(at - lost) < LATE_SECONDS for at in self._sorted for lost in self._unheard):
             return
         for name, said in read_control(self._chaos.world.book, every=True).items():
-            words = {""} if name not in self._typed and name == FLEET else self._typed.get(name, set())
-            words = words | (LIBRARYS_WORDS if name.startswith("cooldown ") else {""})
-            if said.value not in {word.strip() for word in words} | words:
-                raise Violation(f"(7) the line {name!r} of Control says {said.value!r}, which nobody has said of it")
+            values = {""} if name not in self._typed and name == FLEET else self._typed.get(name, set())
+            values = values | (LIBRARY_VALUES if name.startswith("cooldown ") else {""})
+            if said.value not in {value.strip() for value in values} | values:
+                raise Violation(
+                    f"(7) the line {name!r} of Control has the value {said.value!r}, which nobody wrote into it"
+                )
 
 
 def read_control(book: Any, *, every: bool = False) -> dict[str, Said]:
-    """What the lines say that steer workers, the first of each name; `every`: what stands in others, too."""
+    """Return the lines that steer workers, the first of each name. `every`: also the others."""
     if book.contents.titled(CONTROL) is None:
         return {}
     header, *rows = book.rows(CONTROL) or [[]]
-    found: dict[str, Said] = {}
+    lines: dict[str, Said] = {}
     for row in rows:
         line = dict(zip(header, [*row, *[""] * len(header)], strict=False))
         name = " ".join(str(line.get("Name", "")).split()).casefold()
         if name and (every or name == FLEET or name.startswith("cooldown ")):
-            found.setdefault(name, Said(str(line.get("Value", "")), _until(line.get("Until", ""))))
-    return found
+            lines.setdefault(name, Said(str(line.get("Value", "")), _until(line.get("Until", ""))))
+    return lines
 
 
 def _until(cell: Any) -> float | None:
-    """A time that a worker wrote, or one that Sheets took for a date when a person typed it."""
+    """Parse a time that a worker wrote, or one that Sheets has converted to a date when a person typed it."""
     if isinstance(cell, int | float):
         return round((float(cell) - DAYS_BEFORE_1970) * 86400)
     if re.fullmatch(r"\d{4}-\d\d-\d\d[T ][\d:]+Z?", str(cell)):
@@ -249,7 +251,7 @@ def _shows_control(request: Request) -> bool:
 
 
 def _is_renewed(claim: Any, process: Process) -> bool:
-    """An attempt that should have ended is renewed no more."""
+    """Check that an attempt is not renewed after its deadline."""
     return claim.renew_until is None or process.monotonic() < claim.renew_until - LATE_SECONDS
 
 

@@ -64,11 +64,11 @@ class Chaos:
         self._asker: Process | None = None
         self.oracle = Oracle(self)
         self.human, self.steering = Human(self), Steering(self)
-        self.boards = {host: SqlStore("sqlite://") for host in HOSTS}
+        self.machine_states = {host: SqlStore("sqlite://") for host in HOSTS}
         self.world.before = self._before
         self.world.after = self._after
         self.world.delays = self._delays
-        self.world.received = self.oracle.gates.received
+        self.world.received = self.oracle.admissions.received
         self._sent = 0
 
     @property
@@ -90,8 +90,8 @@ class Chaos:
             self.oracle.check_the_end()
         finally:
             self.world.close()
-            for board in self.boards.values():
-                board.close()
+            for machine_state in self.machine_states.values():
+                machine_state.close()
 
     def _start(self) -> None:
         for number in range(self.chances.workers):
@@ -118,7 +118,7 @@ class Chaos:
     def _calm(self) -> None:
         self.quiet = self.trouble.is_over = True
         self.faults.release_late()
-        self.steering.let_all_go_on()
+        self.steering.resume()
         self.world.note("from here on nothing goes wrong any more")
         self.oracle.look()
 
@@ -139,7 +139,7 @@ class Chaos:
         if random is None:
             return 0.0, 0.0
         seconds = random.choice(DELAYS_SECONDS)
-        self.oracle.gates.troubled(process)
+        self.oracle.admissions.troubled(process)
         there = random.choice([0.0, seconds, random.uniform(0, seconds)])
         self.world.note(
             f"the network is slow: a request is on its way for {there:.0f} s, its answer for {seconds - there:.0f} s"
@@ -172,7 +172,7 @@ class Chaos:
 
     def _kill(self, victim: Process) -> None:
         self.queues.pop(victim, None)
-        self.oracle.gates.troubled(victim)
+        self.oracle.admissions.troubled(victim)
         self.world.kill(victim)
         successor = f"{victim.name.partition('-')[0]}-{len(self.world.processes)}"
         self.world.note(f"{victim.name} is killed; {successor} takes its place")

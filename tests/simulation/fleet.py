@@ -32,7 +32,7 @@ POLICY = RetryPolicy(
 
 
 def video(number: int) -> VideoTask:
-    """A row as an expansion inserts it."""
+    """Return a row as an expansion inserts it."""
     name = f"v{number:010}"
     url = f"https://www.youtube.com/watch?v={name}"
     return VideoTask(
@@ -45,7 +45,7 @@ def video(number: int) -> VideoTask:
 
 
 def sheet_with(videos: int) -> dict[str, list[list[Any]]]:
-    """A spreadsheet in which that many videos are pending and shown."""
+    """Make a spreadsheet in which that many videos are pending and shown."""
     header = list(COLUMNS["video_tasks"])
     lines = (row_values(replace(video(number), id=number)) for number in range(1, videos + 1))
     return {

@@ -1,4 +1,4 @@
-"""The machines of a story: on each several workers, who share a cooldown and a board."""
+"""The machines of a story: several workers on each, which share a cooldown and a machine state."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ HOSTS = ("host1", "host2")
 
 
 def host_of(process: Process) -> str:
-    """The machine that a process runs on, and whoever takes its place."""
+    """Return the machine of a process and of those that replace it."""
     return HOSTS[process.name.partition("-")[0] in {"w2", "w4"}]
 
 
 def worker_name(process: Process) -> str:
-    """What stands in its leases."""
+    """Return its name in leases."""
     return f"{host_of(process)}/{process.name}"

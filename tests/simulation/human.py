@@ -80,12 +80,12 @@ class Human:
             return ""
         at = self.random.randrange(1, len(rows) + 1)
         notes = {"Notes": f"typed {self.typed}"} if "Notes" in rows[0] else {}
-        brought = self._brought(rows)
+        brought = self._id_cells(rows)
         self.person.insert_row(tab, at, {"URL": url, **notes, **brought})
         return f"inserts line {at + 1} with the URL {url}{' and ' if brought else ''}{_told(brought)}"
 
-    def _brought(self, rows: Rows) -> dict[str, str]:
-        """What stands in the new row's cells of ours: an ID that no row has, one that another has, or none."""
+    def _id_cells(self, rows: Rows) -> dict[str, str]:
+        """Return the cells typed beside a new row's URL: an ID that no row has, one that another row has, or none."""
         standing = [str(row[0]) for row in rows[1:] if rows[0][0] == "ID" and row and row[0]]
         ids = {0: str(500 + self.typed), 1: next(iter(standing), "")}
         tries = {"RetryCount": str(self.typed % 5)} if "RetryCount" in rows[0] else {}
@@ -93,7 +93,7 @@ class Human:
         if not typed:
             return {}
         if typed in standing:
-            self.chaos.oracle.brought.add(int(typed))
+            self.chaos.oracle.imported_ids.add(int(typed))
         return {"ID": typed, **tries}
 
     def bare(self, tab: str, rows: Rows) -> str:
@@ -135,25 +135,27 @@ class Human:
         held = [at for at in range(1, len(rows)) if " held " in _lease(rows, at)]
         if held and self.random.random() < SAY_WHILE_HELD:
             line = self.random.choice(held)
-        word = decode_lease(_lease(rows, line))
-        if word:
-            self.chaos.oracle.asked.add(word.row_id)
-            self.chaos.oracle.freed.add(word.key)
+        encoded = decode_lease(_lease(rows, line))
+        if encoded:
+            self.chaos.oracle.requested_ids.add(encoded.row_id)
+            self.chaos.oracle.freed.add(encoded.key)
         self.person.edit(tab, line, "Status", text)
         return f"types {text!r} into Status of line {line + 1} ({_lease(rows, line)})"
 
     def delete(self, tab: str, rows: Rows) -> str:
         """Often what was added last, whose ID nobody must get after that."""
-        last = max(range(len(rows)), key=lambda at: word.row_id if (word := decode_lease(_lease(rows, at))) else 0)
+        last = max(
+            range(len(rows)), key=lambda at: encoded.row_id if (encoded := decode_lease(_lease(rows, at))) else 0
+        )
         line = last if self.random.random() < DELETE_LAST else self._line(rows)
         if not line or self.random.random() >= 0.4:
             return ""
-        word = decode_lease(_lease(rows, line))
+        encoded = decode_lease(_lease(rows, line))
         url = str(dict(zip(rows[0], rows[line], strict=False)).get("URL", ""))
-        self.chaos.oracle.freed |= {url, word.key if word else ""}
+        self.chaos.oracle.freed |= {url, encoded.key if encoded else ""}
         self.person.delete_row(tab, line)
-        if word:
-            self.chaos.oracle.deleted(tab, word)
+        if encoded:
+            self.chaos.oracle.deleted(tab, encoded)
         return f"deletes line {line + 1} ({_lease(rows, line)})"
 
     def filter(self, tab: str, rows: Rows) -> str:

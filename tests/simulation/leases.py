@@ -1,6 +1,6 @@
-"""Each step of a lease: made by whoever may, in its time, and counted; and what workers believe, by the server's clock.
+"""Checks of every change of a lease: who may make it, when, and whether attempts are counted.
 
-Written anew from the rules, not with the library's own functions: what those get wrong is to be seen here.
+The rules are written again here, without the library's functions, so that errors in those are found.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ EXACT_SECONDS = 0.01
 """A lease is written to the millisecond, and two clocks drift apart by a few in its time."""
 DEADLINE_EXACT_SECONDS = 1.0
 
-_word = cache(decode_lease)
+_decode = cache(decode_lease)
 
 
 class Steps:
-    """Looks at every step of every lease."""
+    """Checks every change of every lease."""
 
     def __init__(self, chaos: Chaos) -> None:
         self._chaos = chaos
         self._authors: dict[EncodedLease, str] = {}
-        """Which process has ever asked for a word: it may be applied later, while another asks."""
+        """The process that first sent an encoded lease. It may be applied later, while another process sends it too."""
         self._deadlines: dict[tuple[str, int], float] = {}
-        """By the row at which an attempt has begun: when that has to end, by the server's clock."""
+        """By the row of an attempt: when the attempt has to end, by the server's clock."""
 
     @property
     def now(self) -> float:
         return self._chaos.world.clock.now()
 
     def heard(self, request: Request) -> None:
-        """Remember who asks for which words."""
+        """Record which process sends which encoded leases."""
         if request.method != "POST" or b"findReplace" not in request.body:
             return
         for change in json.loads(request.body)["requests"]:
-            word = _word(change.get("findReplace", {}).get("replacement", ""))
-            if word and word.lease:
-                self._authors.setdefault(word, request.process)
+            encoded = _decode(change.get("findReplace", {}).get("replacement", ""))
+            if encoded and encoded.lease:
+                self._authors.setdefault(encoded, request.process)
 
-    def are_of_one(self, *words: EncodedLease) -> bool:
-        """Whether one process asked for all of these: it did not hear that the first was applied when it asked for the next."""
-        return len({self._authors.get(word, "nobody") for word in words}) == 1
+    def are_of_one(self, *leases: EncodedLease) -> bool:
+        """Return whether one process sent all of these: it sent the next one without an answer to the first."""
+        return len({self._authors.get(encoded, "nobody") for encoded in leases}) == 1
 
-    def is_by(self, worker: str, word: EncodedLease) -> bool:
-        """Whether this worker asked for the word."""
-        return self._authors.get(word) == _process_of(worker)
+    def is_by(self, worker: str, encoded: EncodedLease) -> bool:
+        """Return whether this worker sent the encoded lease."""
+        return self._authors.get(encoded) == _process_of(worker)
 
     # --- what workers believe ------------------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ class Steps:
                 )
 
     def begins(self, worker: str, row: Row, standing: EncodedLease | None, timeout_seconds: float) -> None:
-        """An attempt begins, which may take so long."""
+        """Record that an attempt begins, and how long it may take."""
         self._deadlines["v", row.id] = self.now + timeout_seconds + DEADLINE_GRACE_SECONDS
         lease = standing.lease if standing else None
         if lease is None or lease.holder != worker or _seconds(lease.until) <= self.now:
@@ -89,26 +89,26 @@ class Steps:
 
     # --- steps ---------------------------------------------------------------------------------------------------------
 
-    def step(self, kind: str, before: EncodedLease, word: EncodedLease) -> None:
-        """A lease has changed."""
-        old, new, author = before.lease, word.lease, self._authors.get(word)
+    def step(self, kind: str, before: EncodedLease, encoded: EncodedLease) -> None:
+        """Check a change of a lease."""
+        old, new, author = before.lease, encoded.lease, self._authors.get(encoded)
         if old is None or new is None or author is None or new.version != old.version + 1:
             return  # what stood there was inserted or copied; or more than one step was made
         if new.detail.startswith("duplicate"):
             return
         wrong = (
-            self._claimed(kind, word, old, new, author)
+            self._claimed(kind, encoded, old, new, author)
             if new.state is State.HELD
             else self._let_go(kind, old, new, author)
         )
         if wrong:
-            raise Violation(f"{wrong}: v{word.row_id}.{old.version} {old} became {new}")
+            raise Violation(f"{wrong}: v{encoded.row_id}.{old.version} {old} became {new}")
 
-    def _claimed(self, kind: str, word: EncodedLease, old: Lease, new: Lease, author: str) -> str:
+    def _claimed(self, kind: str, encoded: EncodedLease, old: Lease, new: Lease, author: str) -> str:
         if old.state is State.HELD:
-            wrong = self._renewed(kind, word, old, new)
+            wrong = self._renewed(kind, encoded, old, new)
         else:
-            self._deadlines.pop((kind, word.row_id), None)
+            self._deadlines.pop((kind, encoded.row_id), None)
             wrong = self._begun(old)
         if _process_of(new.holder) != author:
             return f"(1) {author} claims for {new.holder}"
@@ -121,10 +121,10 @@ class Steps:
             return "(1) claimed, though it does not wait"
         return "(6) claimed before its pause is over" if _seconds(old.not_before) > self.now else ""
 
-    def _renewed(self, kind: str, word: EncodedLease, old: Lease, new: Lease) -> str:
+    def _renewed(self, kind: str, encoded: EncodedLease, old: Lease, new: Lease) -> str:
         if old.holder != new.holder:
             return "(1) taken over without an attempt counted"
-        deadline = self._deadlines.get((kind, word.row_id))
+        deadline = self._deadlines.get((kind, encoded.row_id))
         if deadline is not None and _seconds(new.until) > deadline + LEASE_SECONDS + DEADLINE_EXACT_SECONDS:
             return "(5) renewed though its attempt should have ended, perhaps for ever"
         return ""
@@ -146,7 +146,7 @@ class Steps:
     # --- outcomes ------------------------------------------------------------------------------------------------------
 
     def settled(self, before: Row, outcome: Outcome, row: Row, earliest: float) -> None:
-        """An outcome was recorded; `earliest`: the server's clock before it was, as early as the worker may believe."""
+        """Check a recorded outcome. `earliest`: the server's time before it was recorded, as early as the worker may see it."""
         wrong = _settled_wrong(before, outcome, row.lease, earliest, self.now)
         if wrong:
             raise Violation(f"(6) {wrong}: v{row.id} {before.lease}, {outcome}, became {row.lease}")

@@ -1,9 +1,9 @@
-"""What must never happen: looked for after every request, in the simulator's grid itself and in what workers believe.
+"""Checks, after every request, of what must never happen: in the simulator's grid and in the workers' memory.
 
-(1) two valid leases on one row, or a result taken from one who no longer holds it; (2) a row lost, or standing in two tabs once
-things are quiet; (3) two rows for one video or two sources for one URL; (4) a cell of a person's own column changed; (5) a row
-that nothing will ever move again. And (6) an attempt that is not counted, or made again before its pause is over (leases.py); (7)
-something begun while people or YouTube say stop (gates.py).
+(1) Two valid leases on one row, or a result accepted from a former holder. (2) A row lost, or in two tabs once the fleet is
+quiet. (3) Two rows for one video, or two sources for one URL. (4) A changed cell in a person's own column. (5) A row that
+nothing will ever move again. (6) An attempt that is not counted, or repeated before its backoff has ended (leases.py). (7) An
+attempt that begins while people or YouTube stop the fleet (admissions.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.admissions import Gates
+from tests.simulation.admissions import Admissions
 from tests.simulation.leases import Steps
 from tests.simulation.world import Request, Violation
 from youtube_download_coordinator.models import Row, State, VideoTask
@@ -31,40 +31,40 @@ KINDS = {"Sources": "s", "Video Tasks": "v", "Dead-Letter Queue": "v"}
 
 Line = dict[str, str]
 
-_word = cache(decode_lease)
+_decode = cache(decode_lease)
 
 
 class Oracle:
-    """Sees everything, and forgets nothing."""
+    """Checks the promises, with complete knowledge of the simulated world."""
 
     def __init__(self, chaos: Chaos) -> None:
         self.chaos, self.book = chaos, chaos.world.book
-        self.asked: set[int] = set()
-        """IDs in whose Status a person typed something: what is done may be undone."""
+        self.requested_ids: set[int] = set()
+        """IDs of rows whose Status a person has set: a done row may run again."""
         self.freed: set[str] = set()
-        """Keys and URLs of rows with which a person did something that may make them run again."""
-        self.brought: set[int] = set()
-        """IDs of rows that a person has typed beside another URL: if that row is deleted then, the other gets it."""
+        """Keys and URLs of rows that may run again because of something that a person did."""
+        self.imported_ids: set[int] = set()
+        """IDs of rows that a person has also typed beside another URL: if the row is deleted, the other one gets the ID."""
         self.over: set[int] = set()
-        """Claims (by identity) whose holder has begun to end them: it works no more on them."""
+        """Claims (by identity) whose holder has begun to end them and does not work on them."""
         self.unheard: set[int] = set()
-        """Those whose outcome was sent and had no answer: it may have been recorded, and the row claimed anew since."""
+        """Claims whose outcome was sent without an answer: it may be recorded, and the row claimed again since."""
         self.kept: list[Claim[Any]] = []
-        """Those claims, so that no other gets the identity of one."""
-        self.steps, self.gates = Steps(chaos), Gates(chaos)
+        """Those claims, so that no other claim gets the identity of one."""
+        self.steps, self.admissions = Steps(chaos), Admissions(chaos)
         self.attempts = 0
         self._seen_version = -1
         self._states: dict[tuple[str, int], EncodedLease] = {}
         self._own: Counter[tuple[str, str, str]] = Counter()
         self._inserted: set[tuple[str, str, str]] = set()
         self._sources_notes: set[str] = set()
-        """What people wrote beside sources: an expansion copies it to the videos."""
+        """What people wrote into their columns of sources: an expansion copies it to the videos."""
         self._done: Counter[str] = Counter()
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def lines(self, *tabs: str) -> Iterator[tuple[str, Line]]:
-        """Every line of tabs that has anything, by column name."""
+        """Yield the lines of tabs by column name."""
         for tab in tabs:
             header, *rows = self.book.rows(tab)
             names = [str(name) for name in header]
@@ -72,21 +72,21 @@ class Oracle:
             for row in rows:
                 yield tab, {name: str(cell) for name, cell in zip(names, [*row, *blank], strict=False) if name}
 
-    def words(self, *tabs: str) -> Iterator[tuple[str, Line, EncodedLease]]:
-        """Every line that has a lease."""
+    def leases(self, *tabs: str) -> Iterator[tuple[str, Line, EncodedLease]]:
+        """Yield the lines that have a lease."""
         for tab, line in self.lines(*tabs):
-            word = _word(line.get("Lease", ""))
-            if word and word.lease:
-                yield tab, line, word
+            encoded = _decode(line.get("Lease", ""))
+            if encoded and encoded.lease:
+                yield tab, line, encoded
 
     def forget_own_cells(self) -> None:
-        """A person has changed some: from here on they stay as they are now."""
+        """Accept the cells of people's own columns as they are now, after a person has changed some."""
         self._own = self._own_cells()
         self._sources_notes |= {notes for kind, _, notes in self._own if kind == "s"}
 
-    def deleted(self, tab: str, word: EncodedLease) -> None:
-        """A person has deleted a row: another that brings its ID along may have it."""
-        self._states.pop((KINDS[tab], word.row_id), None)
+    def deleted(self, tab: str, encoded: EncodedLease) -> None:
+        """Record that a person has deleted a row: another row that was typed in with its ID may have it."""
+        self._states.pop((KINDS[tab], encoded.row_id), None)
 
     def _own_cells(self) -> Counter[tuple[str, str, str]]:
         return Counter(
@@ -96,16 +96,16 @@ class Oracle:
     # --- after each request ------------------------------------------------------------------------------------------
 
     def heard(self, request: Request) -> None:
-        """A request was answered."""
+        """Check the spreadsheet after a request."""
         self.steps.heard(request)
-        self.gates.answered(request)
+        self.admissions.answered(request)
         self.look()
 
     def look(self) -> None:
-        """See whether anything has happened that must never happen."""
+        """Check that nothing has happened that must never happen."""
         self._no_two_hold_one_row()
         self.steps.look()
-        self.gates.look()
+        self.admissions.look()
         if self.book.version == self._seen_version or "Lease" not in self.book.rows("Video Tasks")[0]:
             return
         self._seen_version = self.book.version
@@ -122,7 +122,7 @@ class Oracle:
                 raise Violation(f"(1) {other} and {process.name} hold {claim.table.name} {key} at the same time")
 
     def _is_free(self, row: Row) -> bool:
-        return row.key in self.freed or row.url in self.freed or row.id in self.asked
+        return row.key in self.freed or row.url in self.freed or row.id in self.requested_ids
 
     def _nobodys_cells_changed(self) -> None:
         """Lines of a person's cells are only ever added, by an insertion."""
@@ -138,43 +138,43 @@ class Oracle:
         self._own = now
 
     def _nothing_is_undone(self) -> None:
-        for (kind, row_id), word in self._newest().items():
+        for (kind, row_id), encoded in self._newest().items():
             before = self._states.get((kind, row_id))
-            if before and before != word:
-                self._is_a_step(kind, before, word)
-            self._states[kind, row_id] = word
+            if before and before != encoded:
+                self._is_a_step(kind, before, encoded)
+            self._states[kind, row_id] = encoded
 
     def _newest(self) -> dict[tuple[str, int], EncodedLease]:
         """Every row's lease; where a person has copied a line, that of the line that went on."""
         newest: dict[tuple[str, int], EncodedLease] = {}
-        for tab, _, word in self.words(*KINDS):
-            other = newest.get((KINDS[tab], word.row_id))
-            if other is None or _version(word) >= _version(other):
-                newest[KINDS[tab], word.row_id] = word
+        for tab, _, encoded in self.leases(*KINDS):
+            other = newest.get((KINDS[tab], encoded.row_id))
+            if other is None or _version(encoded) >= _version(other):
+                newest[KINDS[tab], encoded.row_id] = encoded
         return newest
 
-    def _is_a_step(self, kind: str, before: EncodedLease, word: EncodedLease) -> None:
-        if not before.lease or not word.lease:
+    def _is_a_step(self, kind: str, before: EncodedLease, encoded: EncodedLease) -> None:
+        if not before.lease or not encoded.lease:
             return
-        same_holder = word.lease.holder == before.lease.holder
-        if word.lease.state is before.lease.state and word.lease.version == before.lease.version and same_holder:
+        same_holder = encoded.lease.holder == before.lease.holder
+        if encoded.lease.state is before.lease.state and encoded.lease.version == before.lease.version and same_holder:
             return  # the same outcome, recorded once more by a holder who did not hear that it was
-        is_other = word.key != before.key and not word.lease.detail.startswith("duplicate")
-        if is_other and word.row_id not in self.brought:
-            raise Violation(f"(3) an ID is given again: {told(before)} for {before.key}, now for {word.key}")
-        free = word.row_id in self.asked or word.lease.detail.startswith("duplicate")
-        if before.lease.state is State.DONE and word.lease.state is not State.DONE and not free:
-            raise Violation(f"(1) what was done is undone: {told(before)}, now {told(word)}")
-        if word.lease.version == before.lease.version and not self.steps.are_of_one(before, word):
-            raise Violation(f"(1) one lease became two: {told(before)} and {told(word)}")
-        if word.lease.version < before.lease.version:
-            raise Violation(f"(1) a lease went back: {told(before)}, now {told(word)}")
-        self.steps.step(kind, before, word)
+        is_other = encoded.key != before.key and not encoded.lease.detail.startswith("duplicate")
+        if is_other and encoded.row_id not in self.imported_ids:
+            raise Violation(f"(3) an ID is given again: {describe(before)} for {before.key}, now for {encoded.key}")
+        free = encoded.row_id in self.requested_ids or encoded.lease.detail.startswith("duplicate")
+        if before.lease.state is State.DONE and encoded.lease.state is not State.DONE and not free:
+            raise Violation(f"(1) what was done is undone: {describe(before)}, now {describe(encoded)}")
+        if encoded.lease.version == before.lease.version and not self.steps.are_of_one(before, encoded):
+            raise Violation(f"(1) one lease became two: {describe(before)} and {describe(encoded)}")
+        if encoded.lease.version < before.lease.version:
+            raise Violation(f"(1) a lease went back: {describe(before)}, now {describe(encoded)}")
+        self.steps.step(kind, before, encoded)
 
     # --- what workers did --------------------------------------------------------------------------------------------
 
     def begins(self, worker: str, row: Row, timeout_seconds: float) -> None:
-        """An attempt begins at a video."""
+        """Check that an attempt may begin at a video."""
         self.attempts += 1
         self.chaos.world.note(f"{worker} begins to process v{row.id} ({row.key})")
         if self._done[row.key] and not self._is_free(row):
@@ -183,7 +183,7 @@ class Oracle:
             self.steps.begins(worker, row, self._states.get(("v", row.id)), timeout_seconds)
 
     def ended(self, worker: str, claim: Claim[Any], row: Row | None, *, was_valid: bool) -> None:
-        """A claim was ended by its holder; None: its outcome was refused."""
+        """Record that a holder has ended its claim. None: its outcome was refused."""
         if row is None and (was_valid or id(claim) in self.unheard):
             self.lost(worker, claim)
         if isinstance(row, VideoTask) and row.lease.state is State.DONE:
@@ -192,18 +192,18 @@ class Oracle:
                 raise Violation(f"(1) {row.key} has two results")
 
     def lost(self, worker: str, claim: Claim[Any]) -> None:
-        """A worker was told that somebody else has its row."""
+        """Check that a worker which has lost its row has really lost it."""
         kind = "s" if claim.table.name == SOURCES.name else "v"
-        word = self._states.get((kind, claim.row.id))
-        if word is None or word.lease is None or self._is_free(claim.row):
+        encoded = self._states.get((kind, claim.row.id))
+        if encoded is None or encoded.lease is None or self._is_free(claim.row):
             return
         # Much later versions are those of another claim, perhaps by the same worker.
-        is_its_own = word.lease.version <= claim.row.lease.version + 1 and self.steps.is_by(worker, word)
-        if is_its_own and word.lease.state in {State.HELD, State.DONE}:
-            raise Violation(f"(1) {worker} is told that it has lost the row which stands there: {told(word)}")
+        is_its_own = encoded.lease.version <= claim.row.lease.version + 1 and self.steps.is_by(worker, encoded)
+        if is_its_own and encoded.lease.state in {State.HELD, State.DONE}:
+            raise Violation(f"(1) {worker} has lost the row, but the sheet shows its lease: {describe(encoded)}")
 
     def added(self, table: Table[Any], rows: Iterable[Row]) -> None:
-        """Rows were inserted, or are known: they must be there."""
+        """Check that rows which were inserted, or were known, are on the sheet."""
         kind = "s" if table.name == SOURCES.name else "v"
         standing = {line["URL"] for tab, line in self.lines(*KINDS) if KINDS[tab] == kind}
         if missing := [row.url for row in rows if row.url not in standing and not self._is_free(row)]:
@@ -215,10 +215,10 @@ class Oracle:
         """Lines that wait for something."""
         waiting = []
         for tab, line in self.lines(*KINDS):
-            word = _word(line["Lease"])
-            if word is None:
+            encoded = _decode(line["Lease"])
+            if encoded is None:
                 waiting += [line] if line["URL"] else []
-            elif word.lease is None or not _is_final(word) or _is_astray(tab, word):
+            elif encoded.lease is None or not _is_final(encoded) or _is_misplaced(tab, encoded):
                 waiting.append(line)
         return [str(line) for line in waiting]
 
@@ -228,29 +228,31 @@ class Oracle:
     def check_the_end(self) -> None:
         """Everything is done or dead, stands once, and shows what it is."""
         for group in (("Sources",), VIDEO_TABS):
-            words = list(self.words(*group))
-            ids = Counter(word.row_id for _, _, word in words)
+            leases = list(self.leases(*group))
+            ids = Counter(encoded.row_id for _, _, encoded in leases)
             if twice := [row_id for row_id, count in ids.items() if count > 1]:
                 raise Violation(f"(2) IDs that stand twice: {twice}")
-            keys = Counter(word.key for _, _, word in words if word.key != "none" and not _is_duplicate(word))
+            keys = Counter(
+                encoded.key for _, _, encoded in leases if encoded.key != "none" and not _is_duplicate(encoded)
+            )
             if twice_keys := [key for key, count in keys.items() if count > 1]:
                 raise Violation(f"(3) two rows: {twice_keys}")
-            for tab, line, word in words:
-                self._is_shown(tab, line, word)
-        self.gates.check_the_end()
+            for tab, line, encoded in leases:
+                self._is_shown(tab, line, encoded)
+        self.admissions.check_the_end()
         if formulas := [each for each in self.book.formulas() if each[0] != "Control"]:
             raise Violation(f"(4) text became a formula: {formulas}")
         if self.chaos.world.simulator.answer_problems or self.chaos.world.simulator.misses:
             raise Violation(f"{self.chaos.world.simulator.answer_problems} {self.chaos.world.simulator.misses}")
 
-    def _is_shown(self, tab: str, line: Line, word: EncodedLease) -> None:
-        lease = word.lease
+    def _is_shown(self, tab: str, line: Line, encoded: EncodedLease) -> None:
+        lease = encoded.lease
         assert lease is not None
         done = lease.state is State.DONE
         expected = {
-            "ID": str(word.row_id),
+            "ID": str(encoded.row_id),
             "Status": status_text(lease.state),
-            "Shown": version_text(word.row_id, lease),
+            "Shown": version_text(encoded.row_id, lease),
             "RetryCount": str(lease.tries),
             "NotBefore": format_utc(Row(url="", key="", lease=lease).not_before),
             "LastError": "" if done else lease.detail,
@@ -259,31 +261,35 @@ class Oracle:
             raise Violation(f"(5) shown wrong in {tab} for ever: {wrong} of {line}")
 
 
-def told(word: EncodedLease) -> str:
-    """A lease as people say it."""
-    lease = word.lease
-    return f"v{word.row_id}.{lease.version} {lease.state} {lease.holder}".strip() if lease else f"v{word.row_id} draft"
+def describe(encoded: EncodedLease) -> str:
+    """Return a lease as a short text."""
+    lease = encoded.lease
+    return (
+        f"v{encoded.row_id}.{lease.version} {lease.state} {lease.holder}".strip()
+        if lease
+        else f"v{encoded.row_id} draft"
+    )
 
 
-def _version(word: EncodedLease) -> int:
-    return word.lease.version if word.lease else 0
+def _version(encoded: EncodedLease) -> int:
+    return encoded.lease.version if encoded.lease else 0
 
 
 def _listed(cells: Counter[tuple[str, str, str]]) -> str:
     return ", ".join(f"{kind} {url} {notes!r}" for kind, url, notes in cells) or "nothing"
 
 
-def _is_astray(tab: str, word: EncodedLease) -> bool:
+def _is_misplaced(tab: str, encoded: EncodedLease) -> bool:
     return (
         tab in VIDEO_TABS
-        and word.lease is not None
-        and (tab == "Dead-Letter Queue") != (word.lease.state is State.DEAD)
+        and encoded.lease is not None
+        and (tab == "Dead-Letter Queue") != (encoded.lease.state is State.DEAD)
     )
 
 
-def _is_duplicate(word: EncodedLease) -> bool:
-    return word.lease is not None and word.lease.detail.startswith("duplicate of")
+def _is_duplicate(encoded: EncodedLease) -> bool:
+    return encoded.lease is not None and encoded.lease.detail.startswith("duplicate of")
 
 
-def _is_final(word: EncodedLease) -> bool:
-    return word.lease is not None and word.lease.state in {State.DONE, State.ERROR, State.DEAD}
+def _is_final(encoded: EncodedLease) -> bool:
+    return encoded.lease is not None and encoded.lease.state in {State.DONE, State.ERROR, State.DEAD}

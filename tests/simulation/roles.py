@@ -66,7 +66,7 @@ class WatchedQueue(Queue):
     def renew(self) -> list[Claim[Any]]:
         began = self.chaos.world.clock.now()
         lost = super().renew()
-        self.chaos.oracle.gates.renewed(self.process, self, began)
+        self.chaos.oracle.admissions.renewed(self.process, self, began)
         for claim in lost:
             self.chaos.oracle.lost(self.worker, claim)
         return lost
@@ -79,7 +79,7 @@ class WatchedQueue(Queue):
             if row is not None:
                 self.chaos.oracle.steps.settled(claim.row, outcome, row, earliest)
                 if isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED:
-                    self.chaos.oracle.gates.throttled(self.process, began)
+                    self.chaos.oracle.admissions.throttled(self.process, began)
         return rows
 
     def _end(self, steps: Sequence[tuple[Claim[R], R]]) -> list[R | None]:
@@ -97,9 +97,9 @@ class WatchedQueue(Queue):
 
 
 def open_queue(chaos: Chaos, process: Process) -> WatchedQueue:
-    """A worker's queue, as the coordinator puts it together."""
+    """Return a worker's queue, as the coordinator builds it."""
     store = insist(process, lambda: SheetsStore(chaos.config, process.environment()))
-    board = chaos.boards[host_of(process)]
+    machine_state = chaos.machine_states[host_of(process)]
     queue = WatchedQueue(
         store=store,
         worker=worker_name(process),
@@ -108,7 +108,12 @@ def open_queue(chaos: Chaos, process: Process) -> WatchedQueue:
         monotonic=process.monotonic,
         random=process.random,
         admission=make_admission(
-            store, worker_name(process), pauses=PAUSES, lease=POLICY.lease, machine_state=board, _lock=threads.RLock()
+            store,
+            worker_name(process),
+            pauses=PAUSES,
+            lease=POLICY.lease,
+            machine_state=machine_state,
+            _lock=threads.RLock(),
         ),
         _writing=threads.RLock(),  # type: ignore[arg-type]
     )
@@ -135,7 +140,7 @@ def idle(chaos: Chaos, process: Process) -> None:
 
 
 def work(chaos: Chaos, process: Process) -> None:
-    """A worker, started again and again as a schedule does, on rows that are added meanwhile."""
+    """Run a worker again and again, as a schedule does, on rows that are added meanwhile."""
     queue = open_queue(chaos, process)
     insist(process, lambda: queue.add(VIDEO_TASKS, some_videos(chaos, process.random)))
     while not chaos.stopping:
@@ -157,7 +162,7 @@ def work(chaos: Chaos, process: Process) -> None:
 
 
 def expand(chaos: Chaos, process: Process) -> None:
-    """Lists sources, whose videos overlap with what others add."""
+    """List sources whose videos overlap with those that others add."""
     queue = open_queue(chaos, process)
     insist(process, lambda: queue.add(SOURCES, some_sources(chaos, process.random)))
     while not chaos.stopping:
@@ -169,7 +174,7 @@ def expand(chaos: Chaos, process: Process) -> None:
 
 def listing(chaos: Chaos, process: Process, queue: WatchedQueue, source: Source) -> Generator[Listed, None, None]:
     """Videos as a listing gives them, one after the other; it may break off."""
-    chaos.oracle.gates.begins(process, queue, SOURCES, source)
+    chaos.oracle.admissions.begins(process, queue, SOURCES, source)
     random = process.random
     yield ListedTitle(title=f"=title of {source.key}", channel_id="", expected=None)
     for number in random.sample(range(chaos.chances.videos), random.randint(1, min(4, chaos.chances.videos))):
@@ -181,7 +186,7 @@ def listing(chaos: Chaos, process: Process, queue: WatchedQueue, source: Source)
 
 
 def ingest(chaos: Chaos, process: Process) -> None:
-    """Takes in sources and videos, some of which others take in at the same time, and ends."""
+    """Import sources and videos, some of which others import at the same time, and end."""
     queue = open_queue(chaos, process)
     for _ in range(3):
         insist(process, lambda: queue.add(SOURCES, some_sources(chaos, process.random)))
@@ -193,7 +198,7 @@ def ingest(chaos: Chaos, process: Process) -> None:
 
 
 def recover(chaos: Chaos, process: Process) -> None:
-    """Moves on what dead workers held, does what people asked for, and sometimes gives dead letters another chance."""
+    """Recover the rows of dead workers, apply people's requests, and sometimes requeue dead letters."""
     queue = open_queue(chaos, process)
     while not chaos.stopping:
         try:
@@ -231,7 +236,7 @@ class Attempts:
     def submit(self, task: VideoTask) -> Future[Outcome]:
         """Begin one."""
         self._chaos.oracle.begins(self._queue.worker, task, self._timeout_seconds)
-        self._chaos.oracle.gates.begins(self._process, self._queue, VIDEO_TASKS, task)
+        self._chaos.oracle.admissions.begins(self._process, self._queue, VIDEO_TASKS, task)
         future: Future[Outcome] = Future()
         random = self._process.random
         hangs = not self._chaos.quiet and random.random() < HANGS
@@ -250,7 +255,7 @@ class Attempts:
 
 
 def outcome(chaos: Chaos, random: Random) -> Outcome:
-    """What comes of an attempt: mostly the same text, as a file's path is the same whoever downloads it."""
+    """Return the outcome of an attempt: mostly the same text, as a file's path does not depend on the worker."""
     if random.random() >= chaos.chances.failure:
         return Done(result="=1+1")
     verdict = random.choice(FINAL if chaos.quiet else (*FINAL, Verdict.LATER, Verdict.THROTTLED))
@@ -278,7 +283,7 @@ def some_sources(chaos: Chaos, random: Random) -> list[Source]:
 
 
 def config_for(spreadsheet_id: str) -> Config:
-    """A worker's settings; short enough for a story."""
+    """Return a worker's settings, short enough for a story."""
     return Config(
         spreadsheet_id=spreadsheet_id,
         sheets_patience_seconds=30,

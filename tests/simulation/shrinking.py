@@ -23,7 +23,7 @@ class Shrinker:
         self.runs = 1
 
     def shrink(self) -> Told:
-        """The shortest story found; with `wrong` empty when nothing goes wrong in it."""
+        """Return the shortest story found. `wrong` is empty when nothing goes wrong in it."""
         if self.told.wrong:
             self._fewer_of_everything()
             self._less_trouble()

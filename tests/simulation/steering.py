@@ -1,4 +1,4 @@
-"""A person who types into Control: pauses, lifts, cools down, sorts, deletes, and writes what nobody understands."""
+"""A person who types into Control: pauses, resumes, cools down, sorts, deletes, and writes values that nobody understands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CONTROL = "Control"
 FLEET = "fleet"
 NAMES = (FLEET, FLEET, *(f"cooldown {host}" for host in HOSTS))
-WORDS = {
+VALUES = {
     FLEET: ("paused", "Stop.", "PAUSED ", "no idea", "running", "Go on", ""),
     "cooldown": ("cooling", "Cool down", "probing", "no idea", "clear", "Lifted", ""),
 }
@@ -43,8 +43,8 @@ class Steering:
         if said:
             self._chaos.world.note(f"a person {said} in {CONTROL}")
 
-    def let_all_go_on(self) -> None:
-        """Who has paused the fleet lets it go on."""
+    def resume(self) -> None:
+        """Resume the fleet, if a person has paused it."""
         if self._is_there and (at := self._row(FLEET)) is not None:
             self._type(FLEET, at, "Value", "running")
 
@@ -55,7 +55,7 @@ class Steering:
     def _sort(self) -> str:
         column = self._random.choice(["Name", "Value", "Until"])
         self._person.sort(CONTROL, column, descending=self._random.random() < 0.5)
-        self._chaos.oracle.gates.sorted()
+        self._chaos.oracle.admissions.sorted()
         return f"sorts the lines by {column}"
 
     def _at(self, name: str, action: str) -> str:
@@ -66,10 +66,10 @@ class Steering:
             action = "value"
         if action == "delete":
             self._person.delete_row(CONTROL, at)
-            self._chaos.oracle.gates.touched(name, None)
+            self._chaos.oracle.admissions.touched(name, None)
             return f"deletes the line {name}"
         column = action.capitalize()
-        text = {"value": self._word(name), "until": self._until(), "reason": "I said so"}[action]
+        text = {"value": self._value(name), "until": self._until(), "reason": "I said so"}[action]
         self._type(name, at, column, text)
         if action == "value" and self._random.random() < 0.5:
             self._type(name, at, "Until", self._until())
@@ -77,10 +77,10 @@ class Steering:
 
     def _type(self, name: str, at: int, column: str, text: str) -> None:
         self._person.edit(CONTROL, at, column, text)
-        self._chaos.oracle.gates.touched(name, text if column == "Value" else None)
+        self._chaos.oracle.admissions.touched(name, text if column == "Value" else None)
 
-    def _word(self, name: str) -> str:
-        return self._random.choice(WORDS[name.partition(" ")[0]])
+    def _value(self, name: str) -> str:
+        return self._random.choice(VALUES[name.partition(" ")[0]])
 
     def _until(self) -> str:
         if self._random.random() < 0.4:

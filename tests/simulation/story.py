@@ -1,4 +1,4 @@
-"""A story in words: what happened to the row that it is about, and everything that went wrong meanwhile."""
+"""A story as text: what happened to the row that it is about, and everything that failed meanwhile."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tests.simulation.oracle import told
+from tests.simulation.oracle import describe
 from tests.simulation.world import Event, Request
 from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease
 
 _SUBJECT = re.compile(r"v\d+(?=\.\d+ )|(?:yt|url):\S+")
 _WORKER = re.compile(r"host\d/")
 LINES_MAX = 60
-"""The end of a story tells more than its beginning."""
+"""Only the end of a longer story is shown."""
 
 
-def in_words(events: Sequence[Event], wrong: str) -> str:
-    """The story, a line each; `wrong` is how it ended."""
+def describe_story(events: Sequence[Event], wrong: str) -> str:
+    """Return the story line by line. `wrong` is how it ended."""
     subjects = set(_SUBJECT.findall(wrong)) | set(re.findall(r"v\d{10}", wrong))
-    subjects |= {f"v{word.row_id}." for word in _words_of(events) if word.key in subjects}
+    subjects |= {f"v{encoded.row_id}." for encoded in _leases_of(events) if encoded.key in subjects}
     lines = [f"{event.at:8.1f} s  {text}" for event in events for text in _lines(event.what, subjects)]
     left_out = [f"          ... {len(lines) - LINES_MAX} lines before ..."] if len(lines) > LINES_MAX else []
     return "\n".join([*left_out, *lines[-LINES_MAX:], f"            {wrong}"])
 
 
-def _words_of(events: Iterable[Event]) -> Iterator[Any]:
-    """Every lease that was written."""
+def _leases_of(events: Iterable[Event]) -> Iterator[Any]:
+    """Yield every lease that was written."""
     for event in events:
         if isinstance(event.what, Request) and event.what.method == "POST":
             for text in re.findall(rb'"(v\d+\.\d+ [^"]*)"', event.what.body):
-                if (word := decode_lease(text.decode())) is not None:
-                    yield word
+                if (encoded := decode_lease(text.decode())) is not None:
+                    yield encoded
 
 
 def _lines(what: Request | str, subjects: set[str]) -> Iterator[str]:
@@ -47,11 +47,11 @@ def _written(request: Request, subjects: set[str]) -> Iterator[str]:
     changes = json.loads(request.body)["requests"]
     understood = request.status == 200 and request.answer[:1] == b"{"
     replies = json.loads(request.answer).get("replies", []) if understood else []
-    heard = {0: "no answer", 200: "", 400: "refused, somebody was first"}.get(
+    heard = {0: "no answer", 200: "", 400: "refused, another process was first"}.get(
         request.status, f"answered {request.status}"
     )
     if any("addNamedRange" in change for change in changes):
-        yield f"{request.process}: token batch: {_summary(changes)}{'; ' + heard if heard else ''}"
+        yield f"{request.process}: guarded batch: {_summary(changes)}{'; ' + heard if heard else ''}"
     for at, change in enumerate(changes):
         swap = change.get("findReplace")
         if swap and any(subject in swap["find"] + swap["replacement"] for subject in subjects):
@@ -61,12 +61,12 @@ def _written(request: Request, subjects: set[str]) -> Iterator[str]:
 
 
 def _lease(text: str) -> str:
-    word = decode_lease(text)
-    return told(word) if word else text
+    encoded = decode_lease(text)
+    return describe(encoded) if encoded else text
 
 
 def _summary(changes: Sequence[dict[str, Any]]) -> str:
-    """What a token batch does to rows."""
+    """Describe what a guarded batch does to rows."""
     parts = []
     for change in changes:
         rows = [row for row in change.get("appendCells", {}).get("rows", []) if _has_lease(row)]
@@ -76,7 +76,7 @@ def _summary(changes: Sequence[dict[str, Any]]) -> str:
             parts.append(f"moves line {gone['range']['startIndex'] + 1} to another tab")
         if "draft" in json.dumps(change.get("updateCells", {})):
             parts.append(f"drafts line {change['updateCells']['start']['rowIndex'] + 1}")
-    return ", ".join(parts) or "prepares the tabs, or sets rows right"
+    return ", ".join(parts) or "prepares the tabs, or repairs rows"
 
 
 def _has_lease(row: dict[str, Any]) -> bool:

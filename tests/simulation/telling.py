@@ -60,7 +60,7 @@ def tell_all(seeds: Iterable[int], chances: Chances | None = None, *, processes:
 
 
 def _begin() -> None:
-    """A story logs thousands of lines that nobody reads. An interruption is for the one who asked for stories."""
+    """Silence the log: a story logs thousands of lines that nobody reads. Leave interruptions to the parent process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.disable(logging.CRITICAL)
 
@@ -72,7 +72,7 @@ def _tell_job(job: tuple[int, Chances | None]) -> Told:
 def first_that_goes_wrong(
     seeds: Iterable[int], mutation: str, say: Callable[[Told], None] = lambda told: None
 ) -> Told | None:
-    """The first story that a mutation spoils."""
+    """Return the first story in which a mutation is caught."""
     for seed in seeds:
         told = tell(seed, mutation=mutation)
         say(told)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.shrinking import Shrinker
-from tests.simulation.story import LINES_MAX, in_words
+from tests.simulation.story import LINES_MAX, describe_story
 from tests.simulation.telling import first_that_goes_wrong, tell, tell_all
 from tests.simulation.trouble import NASTY
 
@@ -22,7 +22,7 @@ SEEDS_TO_CATCH = 30
 
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> None:
-    """A story logs thousands of lines that nobody reads."""
+    """Silence the log: a story logs thousands of lines that nobody reads."""
     caplog.set_level(logging.CRITICAL)
 
 
@@ -56,7 +56,7 @@ def test_a_story_that_goes_wrong_becomes_short_and_is_told_in_words() -> None:
     assert short.wrong[:3] == caught.wrong[:3]
     assert len(short.trouble) <= before
     assert short.requests <= caught.requests
-    text = in_words(short.events, short.wrong)
+    text = describe_story(short.events, short.wrong)
     assert text.count("\n") <= LINES_MAX + 1
     assert text.endswith(short.wrong)
     assert "held host" in text, text

@@ -174,7 +174,7 @@ class Process:
         self.thread("timer", wait_and_work)
 
     def environment(self) -> Environment:
-        """What its store takes from outside."""
+        """Return the environment of its store."""
         return Environment(
             monotonic=self.monotonic,
             clock_jumps=lambda: 0.0,
@@ -311,7 +311,7 @@ class World:
         return self.random.uniform(*self.latency_seconds)
 
     def arrives(self, process: Process, body: bytes) -> None:
-        """A request comes in."""
+        """Handle a request."""
         self.requests += 1
         self.before(process, body)
 

@@ -102,7 +102,7 @@ def leaves_a_thread(task: VideoTask) -> str:
 
 
 def _stubborn_child() -> subprocess.Popen[bytes]:
-    """A child that ignores SIGTERM."""
+    """Start a child that ignores SIGTERM."""
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(10000)"
     process = subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE)
     assert process.stdout is not None

@@ -40,7 +40,7 @@ class Site(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no news."""
+        """Do not report a client that hangs up."""
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -88,7 +88,7 @@ def task(site: Site, path: str = "/clip.mp4", accent: str = "Scottish") -> Video
 
 
 def streams(path: str) -> str:
-    """What ffmpeg says of a file."""
+    """Return what ffmpeg reports about a file."""
     shown = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-i", path], capture_output=True, text=True, check=False)
     return shown.stderr
 

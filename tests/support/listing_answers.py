@@ -17,7 +17,7 @@ Answers = dict[str, Any]
 
 
 def video(n: int | str, **more: Any) -> dict[str, Any]:
-    """A flat entry as a channel of 2026 gives it."""
+    """Return a flat entry as a channel of 2026 gives it."""
     video_id = f"{n:011d}" if isinstance(n, int) else n
     url = f"{YT}/watch?v={video_id}"
     return {"_type": "url", "ie_key": "Youtube", "id": video_id, "url": url, "title": f"Video {n}", **more}

@@ -75,14 +75,14 @@ class PrefectServer:
         return run
 
     def ask(self, path: str, body: Any = None) -> Any:
-        """A question to the API: GET, or POST when there is a body."""
+        """Send a request to the API: GET, or POST when there is a body."""
         return ask(self.environment["PREFECT_API_URL"] + path, body)
 
     @contextmanager
     def worker(
         self, *options: str, environment: Mapping[str, str] | None = None, cwd: Path = ROOT
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """A worker of our pool that is told to end, as a person would by Ctrl-C, and must then end."""
+        """Run a worker of our pool. At the end it gets SIGINT, as by Ctrl-C, and must stop."""
         command = [str(PREFECT), "worker", "start", "--pool", POOL, *options]
         settings = {**self.environment, **(environment or {})}
         quiet = subprocess.DEVNULL
@@ -100,7 +100,7 @@ class PrefectServer:
 
 @contextmanager
 def serving(folder: Path, *, ui: bool = False, settings: Mapping[str, str] | None = None) -> Iterator[PrefectServer]:
-    """A server that keeps everything in `folder`, with more settings of Prefect's. Raises DidNotWorkError."""
+    """Run a server that keeps everything in `folder`, with more settings of Prefect. Raises DidNotWorkError."""
     port = _free_port()
     environment = os.environ | {
         "PREFECT_HOME": str(folder / "prefect"),
@@ -115,7 +115,7 @@ def serving(folder: Path, *, ui: bool = False, settings: Mapping[str, str] | Non
 
 @contextmanager
 def started(folder: Path, environment: Mapping[str, str], *, ui: bool = False) -> Iterator[subprocess.Popen[bytes]]:
-    """A server where PREFECT_API_URL says, with what it keeps in PREFECT_HOME. Raises DidNotWorkError."""
+    """Run a server at PREFECT_API_URL, with its data in PREFECT_HOME. Raises DidNotWorkError."""
     address = urlsplit(environment["PREFECT_API_URL"])
     command = [str(PREFECT), "server", "start", "--port", str(address.port), "--ui" if ui else "--no-ui"]
     log = folder / "prefect-server.log"
@@ -144,7 +144,7 @@ def ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def ask(url: str, body: Any = None) -> Any:
-    """A question to a JSON API on this machine, past any proxy: GET, or POST when there is a body."""
+    """Send a request to a JSON API on this machine, past any proxy: GET, or POST when there is a body."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=ANSWER_SECONDS) as answer:

@@ -45,7 +45,7 @@ PAUSES = Pauses(first_seconds=900, longest_seconds=21_600)
 
 
 def make_admission(store: Store, worker: str = "host/a", **more: Any) -> Admission:
-    """A machine's gate, without a board unless one is given."""
+    """Return a machine's admission, without a machine state unless one is given."""
     name = cooldown_name("machine", worker.partition("/")[0])
     given: dict[str, Any] = {"pauses": PAUSES, "lease": POLICY.lease, "cooldown_name": name} | more
     return Admission(store=store, worker=worker, **given)

@@ -36,7 +36,7 @@ def asks_yt_dlp(url: str) -> str:
 
 
 def runs_yt_dlp(url: str) -> str:
-    """The same by its command, whose words are all that is known of an error."""
+    """Run it by its command, whose output is all that is known of an error."""
     command = [sys.executable, "-m", "yt_dlp", "--ignore-config", "--print", "title", url]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -58,7 +58,7 @@ def refuses_the_second(task: VideoTask) -> None:
 
 
 def notes_what_others_may_see(task: VideoTask) -> None:
-    """The command lines of this process and of those above it, and what is in its environment."""
+    """Return the command lines of this process and its ancestors, and its environment."""
     above = [psutil.Process(), *psutil.Process().parents()]
     seen = [each.cmdline() for each in above], dict(os.environ)
     Path(ready_file(task)).write_text(repr(seen), encoding="utf-8")

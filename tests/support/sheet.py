@@ -36,7 +36,7 @@ def video_url(number: int) -> str:
 
 
 def a_video(number: int, **fields: Any) -> VideoTask:
-    """The video of that URL, before it is inserted."""
+    """Return the video of that URL, before it is inserted."""
     return VideoTask(url=video_url(number), key=f"yt:v:v{number:010}", lease=Lease(nonce=""), **fields)
 
 
@@ -56,11 +56,11 @@ class SheetDesk:
         """How long we take from one look at the clock to the next."""
 
     def store(self, name: str = "worker") -> SheetsStore:
-        """A worker's store, as an account of its own."""
+        """Open a worker's store, with its own account."""
         return SheetsStore(self.config, self.environment(name))
 
     def environment(self, name: str = "worker") -> Environment:
-        """What connects somebody, as an account of its own, to this Google."""
+        """Return an environment that connects an account of its own to this Google."""
         account = self.simulator.accounts.add(name)
         self.book.share(account.email)
         ask = self._asking(account)
@@ -74,7 +74,7 @@ class SheetDesk:
         )
 
     def queue(self, name: str = "worker") -> Queue:
-        """A worker's queue; its monotonic clock is the simulated one."""
+        """Open a worker's queue. Its monotonic clock is the simulated one."""
         queue = make_queue(self.store(name), f"host/{name}")
         queue.monotonic = self.clock.now
         return queue
@@ -96,7 +96,7 @@ class SheetDesk:
         return ask
 
     def lines(self, tab: str = VIDEOS) -> list[dict[str, str]]:
-        """What stands in a tab, line by line and by column name."""
+        """Return the contents of a tab, line by line and by column name."""
         header, *rows = self.book.rows(tab)
         return [
             {str(name): str(cell) for name, cell in zip(header, [*row, *[""] * len(header)], strict=False)}
@@ -104,16 +104,16 @@ class SheetDesk:
         ]
 
     def line(self, url: str, tab: str = VIDEOS) -> dict[str, str]:
-        """The one line with a URL."""
+        """Return the only line with a URL."""
         (found,) = [line for line in self.lines(tab) if line["URL"] == url]
         return found
 
     def row_of(self, url: str, tab: str = VIDEOS) -> int:
-        """Where a line stands, counted as the person's methods do."""
+        """Return the position of a line, counted as the person's methods do."""
         return next(at for at, line in enumerate(self.lines(tab), start=1) if line["URL"] == url)
 
     def type_status(self, url: str, text: str, tab: str = VIDEOS) -> None:
-        """What a person says through Status."""
+        """Set a Status as a person does."""
         self.person.edit(tab, self.row_of(url, tab), "Status", text)
 
     def finish(self, queue: Queue, outcome: Outcome = Done(result="ok")) -> None:  # noqa: B008  it is frozen
@@ -124,7 +124,7 @@ class SheetDesk:
         self.show()
 
     def look_again(self, queue: Queue) -> None:
-        """A minute later somebody recovers."""
+        """Recover a minute later."""
         self.clock.advance(61)
         queue.recover(SOURCES)
         queue.recover(VIDEO_TASKS)
@@ -142,7 +142,7 @@ class SheetDesk:
 
 @contextmanager
 def sheet_desk(tabs: Mapping[str, list[list[Any]]] = SEED_TABS, rows: int = 60) -> Iterator[SheetDesk]:
-    """A desk, without signing in; checks that nothing was asked that the simulation does not know."""
+    """Yield a desk without signing in. At the end, check that the simulation knows every request that was sent."""
     with mock.patch.object(connection, "credentials", return_value=None):
         desk = SheetDesk(tabs, rows)
         yield desk

@@ -86,7 +86,7 @@ class Setting:
 
 @contextmanager
 def google(folder: Path) -> Iterator[Setting]:
-    """A running simulator with an empty spreadsheet; every answer is checked against Google's schema."""
+    """Yield a running simulator with an empty spreadsheet. Every answer is checked against Google's schema."""
     with SheetsServer() as server:
         account = server.simulator.accounts.add("worker")
         account.write_key_file(folder / "key.json", server.simulator.token_uri)
@@ -97,7 +97,7 @@ def google(folder: Path) -> Iterator[Setting]:
 
 
 def findings(here: Setting, **settings: Any) -> list[Finding]:
-    """What doctor finds about the sheet; this machine is another matter."""
+    """Return the findings of doctor about the sheet, without those about this machine."""
     with ExitStack() as stack:
         config = here.config(**settings)
         machine = {"package index", *(check.name for check in preflight.checks(config))}

@@ -21,7 +21,7 @@ from youtube_download_coordinator.workers.attempts import Attempts
 
 @contextmanager
 def everybody_probes() -> Iterator[None]:
-    """Every worker that reads that the pause is over probes, also if another one already does."""
+    """Probe with every worker that reads that the pause is over, also if another one already does."""
 
     def probing(line: Control | None, now: datetime, who: str, lease: timedelta) -> Control | None:
         until = cooldown._whole(now + lease)
@@ -33,21 +33,21 @@ def everybody_probes() -> Iterator[None]:
 
 @contextmanager
 def probe_is_not_renewed() -> Iterator[None]:
-    """A probe whose attempt takes longer than a lease is given to another worker while it runs."""
+    """Give a probe whose attempt takes longer than a lease to another worker while it runs."""
     with mock.patch.object(Admission, "renew_probe"):
         yield
 
 
 @contextmanager
 def checked_only_before_a_claim() -> Iterator[None]:
-    """A claimed row is begun, also if people or YouTube have stopped the fleet since."""
+    """Begin a claimed row also if people or YouTube have stopped the fleet since."""
     with mock.patch.object(Attempts, "_may_begin", return_value=True):
         yield
 
 
 @contextmanager
 def claimed_before_a_cooldown_begun_after_it() -> Iterator[None]:
-    """Rows claimed before a cooldown are begun when its pause is over, by every worker at the same time."""
+    """Begin rows claimed before a cooldown when its pause is over, by every worker at the same time."""
 
     def blocked_for(self: Admission, table: Table[Any], row: Row) -> Blocked | None:
         blocked = self.blocked()
@@ -62,14 +62,14 @@ def claimed_before_a_cooldown_begun_after_it() -> Iterator[None]:
 
 @contextmanager
 def throttled_worker_stops_alone() -> Iterator[None]:
-    """A throttled attempt stops its worker, and no other worker learns of it."""
+    """Stop only the worker of a throttled attempt: no other worker learns of it."""
     with mock.patch.object(Admission, "_throttled"):
         yield
 
 
 @contextmanager
 def nonsense_goes_on() -> Iterator[None]:
-    """An unknown word in Control is ignored, instead of being read as the safer value."""
+    """Ignore an unknown word in Control, instead of reading it as the safer value."""
 
     def is_paused(line: Control | None, now: datetime) -> bool:
         known = line is not None and cooldown._folded(line) in cooldown._PAUSED
@@ -86,7 +86,7 @@ def nonsense_goes_on() -> Iterator[None]:
 
 @contextmanager
 def pause_ends_at_once() -> Iterator[None]:
-    """A pause without an Until counts as over."""
+    """Treat a pause without an Until as over."""
     is_paused = cooldown.is_paused
 
     def paused(line: Control | None, now: datetime) -> bool:
@@ -98,7 +98,7 @@ def pause_ends_at_once() -> Iterator[None]:
 
 @contextmanager
 def names_in_control_taken_literally() -> Iterator[None]:
-    """Names in Control are compared literally: `Fleet` is not `fleet`."""
+    """Compare names in Control literally: `Fleet` is not `fleet`."""
     lines = ControlSnapshot.lines
 
     def literally(self: ControlSnapshot) -> list[ControlLine]:
@@ -111,7 +111,7 @@ def names_in_control_taken_literally() -> Iterator[None]:
 
 @contextmanager
 def pause_of_the_fleet_overlooked() -> Iterator[None]:
-    """Only a machine's cooldown stops it, not the line of the fleet."""
+    """Stop a machine only for its own cooldown, not for the line of the fleet."""
     controls = Controls.controls
 
     def others(self: Controls, *, fresh: bool) -> list[Control]:

@@ -20,7 +20,7 @@ from youtube_download_coordinator.workers.attempts import Attempts
 
 @contextmanager
 def lease_counted_from_the_answer() -> Iterator[None]:
-    """A holder counts its lease from the answer, not from before the request."""
+    """Count a lease from the answer, not from before the request."""
     hold, renew = Queue._hold, Queue._renew
 
     def from_now(queue: Queue, table: Table[Any], claims: Sequence[Claim[Any]]) -> None:
@@ -43,21 +43,21 @@ def lease_counted_from_the_answer() -> Iterator[None]:
 
 @contextmanager
 def lease_without_the_clocks_error() -> Iterator[None]:
-    """A holder uses its whole lease, though its view of Google's clock may lag."""
+    """Use the whole lease, though a worker's view of Google's clock may lag."""
     with mock.patch.object(Queue, "_lease_seconds", lambda self, policy: policy.lease.total_seconds()):
         yield
 
 
 @contextmanager
 def begun_on_a_lease_that_ran_out() -> Iterator[None]:
-    """A worker does not check that its lease is valid before it begins a video."""
+    """Begin a video without checking that its lease is still valid."""
     with mock.patch.object(Queue, "is_valid", return_value=True):
         yield
 
 
 @contextmanager
 def result_written_over_whoever_holds_it() -> Iterator[None]:
-    """A result whose claim is lost overwrites the row as it is now."""
+    """Overwrite the row as it is now with a result whose claim is lost."""
     end = Queue._end
 
     def insisting(self: Queue, steps: Sequence[tuple[Claim[Any], Any]]) -> list[Any]:
@@ -76,7 +76,7 @@ def result_written_over_whoever_holds_it() -> Iterator[None]:
 
 @contextmanager
 def taken_over_without_a_version() -> Iterator[None]:
-    """A claim also takes rows whose lease has expired, with the same version and without counting an attempt."""
+    """Claim also rows whose lease has expired, with the same version and without counting an attempt."""
     due, is_due, claim = Queue._due, lifecycle.is_due, lifecycle.claim
 
     def due_or_stalled(self: Queue, table: Table[Any], count: int, except_ids: Collection[int]) -> list[Any]:
@@ -99,7 +99,7 @@ def taken_over_without_a_version() -> Iterator[None]:
 
 @contextmanager
 def taken_over_a_little_early() -> Iterator[None]:
-    """Rows are recovered shortly before their lease expires."""
+    """Recover rows shortly before their lease expires."""
     matches, is_stalled, soon = snapshot.matches, lifecycle.is_stalled, timedelta(seconds=5)
 
     def matches_soon(where: Where, *given: Any) -> bool:
@@ -116,14 +116,14 @@ def taken_over_a_little_early() -> Iterator[None]:
 
 @contextmanager
 def recovered_attempts_are_not_counted() -> Iterator[None]:
-    """Rows of a dead worker are released without counting an attempt: a video that kills its worker is tried for ever."""
+    """Release rows of a dead worker without counting an attempt: a video that kills its worker is tried for ever."""
     with mock.patch.object(lifecycle, "recover", lambda row, at, policy: lifecycle.release(row, at)):
         yield
 
 
 @contextmanager
 def throttled_attempts_are_counted() -> Iterator[None]:
-    """A throttled attempt counts as a failed one of its video."""
+    """Count a throttled attempt as a failed one of its video."""
     fail = lifecycle.fail
 
     def counted(row: Any, at: Moment, failure: Failure, policy: RetryPolicy) -> Any:
@@ -136,14 +136,14 @@ def throttled_attempts_are_counted() -> Iterator[None]:
 
 @contextmanager
 def no_backoff() -> Iterator[None]:
-    """A failed attempt is repeated immediately."""
+    """Repeat a failed attempt immediately."""
     with mock.patch.object(lifecycle, "backoff_seconds", return_value=0.0):
         yield
 
 
 @contextmanager
 def claimed_before_the_pause_is_over() -> Iterator[None]:
-    """A claim takes rows whose backoff has not ended."""
+    """Claim rows whose backoff has not ended."""
 
     def waiting(self: Queue, table: Table[Any], count: int, except_ids: Collection[int]) -> list[Any]:
         rows = self.store.scan(table, Where(state=State.PENDING, due=END_OF_TIME), limit=count + len(except_ids))
@@ -158,7 +158,7 @@ def claimed_before_the_pause_is_over() -> Iterator[None]:
 
 @contextmanager
 def tried_for_ever() -> Iterator[None]:
-    """A video is tried again after its last attempt."""
+    """Try a video again after its last attempt."""
     retry = lifecycle._retry_or_give_up
 
     def retried(row: Any, at: Moment, failure: Failure, policy: RetryPolicy, max_tries: int | None) -> Any:
@@ -170,7 +170,7 @@ def tried_for_ever() -> Iterator[None]:
 
 @contextmanager
 def renewed_for_ever() -> Iterator[None]:
-    """A claim is renewed for as long as its attempt takes, also if it hangs."""
+    """Renew a claim for as long as its attempt takes, also if it hangs."""
     begin = Attempts._begin
 
     def begun(self: Attempts[Any], claim: Claim[Any]) -> None:

@@ -35,7 +35,7 @@ SHEETS = "youtube_download_coordinator.stores.sheets."
 
 @contextmanager
 def claim_by_write_and_verify() -> Iterator[None]:
-    """A claim overwrites the row's Lease cell and reads it back, like the first implementation."""
+    """Claim a row by overwriting its Lease cell and reading it back, like the first implementation."""
 
     def swap(self: CompareAndSwap, name: str, changes: Sequence[Change[Any]]) -> list[int]:
         spreadsheet, tab = self._spreadsheet, self._spreadsheet.tab(name)
@@ -66,7 +66,7 @@ def claim_by_write_and_verify() -> Iterator[None]:
 
 @contextmanager
 def swap_that_ignores_its_answer() -> Iterator[None]:
-    """A swap counts as won without checking how many cells it has changed."""
+    """Count a swap as won without checking how many cells it has changed."""
 
     def swap(self: CompareAndSwap, name: str, changes: Sequence[Change[Any]]) -> list[int]:
         self._send(name, changes)
@@ -78,14 +78,14 @@ def swap_that_ignores_its_answer() -> Iterator[None]:
 
 @contextmanager
 def leases_without_a_nonce() -> Iterator[None]:
-    """Encoded leases and the names of tokens have no nonce: two machines may make the same one."""
+    """Leave the nonce out of encoded leases and the names of tokens: two machines may make the same one."""
     with mock.patch.object(Queue, "_nonce", _no_nonce), mock.patch.object(Spreadsheet, "nonce", _no_nonce):
         yield
 
 
 @contextmanager
 def status_read_without_shown() -> Iterator[None]:
-    """Status counts as a person's request, also if it only lags behind the lease."""
+    """Take Status for a person's request also if it only lags behind the lease."""
 
     def requested_status(encoded: EncodedLease, status: str, shown: str) -> Status | None:
         typed = status.strip().lower()
@@ -103,7 +103,7 @@ def status_read_without_shown() -> Iterator[None]:
 
 @contextmanager
 def row_deleted_apart_from_its_copy() -> Iterator[None]:
-    """A move copies the row with one request and deletes its line with the next, as two calls of gspread would."""
+    """Copy a moved row with one request and delete its line with the next, as two calls of gspread would."""
     move_requests = Mover._move_requests
 
     def in_two(self: Mover, name: str, encoded: str, target: str) -> list[Json]:
@@ -117,7 +117,7 @@ def row_deleted_apart_from_its_copy() -> Iterator[None]:
 
 @contextmanager
 def inserting_without_the_token() -> Iterator[None]:
-    """Rows are appended after reading the known keys, without the token that tells whether another process was first."""
+    """Append rows after reading the known keys, without the token that tells whether another process was first."""
 
     def run(self: GuardedBatches, build: Callable[[RowIndex], list[Json]], *, by_line: bool = True) -> Json:
         return self.spreadsheet.connection.write(build(self.read_index()))
@@ -128,7 +128,7 @@ def inserting_without_the_token() -> Iterator[None]:
 
 @contextmanager
 def renewal_beside_a_result() -> Iterator[None]:
-    """The heartbeat renews without the lock under which results are recorded: two swaps of one row run at the same time."""
+    """Renew without the lock under which results are recorded: two swaps of one row run at the same time."""
 
     def renew(self: Queue) -> list[Claim[Any]]:
         before = self.monotonic()
@@ -144,7 +144,7 @@ def renewal_beside_a_result() -> Iterator[None]:
 
 @contextmanager
 def local_clocks() -> Iterator[None]:
-    """Each machine's wall clock decides when a lease expires, instead of the store's clock."""
+    """Decide by each machine's wall clock when a lease expires, instead of the store's clock."""
 
     def now(self: api.Connection) -> datetime:
         if self._clock is None:
@@ -157,7 +157,7 @@ def local_clocks() -> Iterator[None]:
 
 @contextmanager
 def user_entered() -> Iterator[None]:
-    """Text is written like a person's input (USER_ENTERED): text that begins with = becomes a formula, digits a number."""
+    """Write text like a person's input (USER_ENTERED): text that begins with = becomes a formula, digits a number."""
 
     def typed_cell(text: str) -> Json:
         if text.startswith("="):
@@ -174,7 +174,7 @@ def user_entered() -> Iterator[None]:
 
 @contextmanager
 def lost_answer_taken_for_a_failure() -> Iterator[None]:
-    """A swap without an answer counts as lost: nobody checks whether it was applied, or is applied later."""
+    """Count a swap without an answer as lost: nobody checks whether it was applied, or is applied later."""
 
     def swap(self: CompareAndSwap, name: str, changes: Sequence[Change[Any]]) -> list[int]:
         try:
@@ -188,7 +188,7 @@ def lost_answer_taken_for_a_failure() -> Iterator[None]:
 
 @contextmanager
 def rows_read_before_the_token() -> Iterator[None]:
-    """A guarded batch reads the rows before the token: rows that others add in between are missed."""
+    """Read the rows of a guarded batch before the token: rows that others add in between are missed."""
 
     def read_index(self: GuardedBatches) -> RowIndex:
         index = self._read_rows("")
@@ -214,14 +214,14 @@ def _write_cell(sheet_id: int, row: int, column: int, text: str) -> Json:
 
 @contextmanager
 def copies_are_left_alone() -> Iterator[None]:
-    """A row that a person has copied stays two rows with one ID."""
+    """Leave a row that a person has copied as two rows with one ID."""
     with mock.patch.object(Adoption, "_duplicates", return_value=[]):
         yield
 
 
 @contextmanager
 def adoption_forgets_what_it_covered() -> Iterator[None]:
-    """A draft that a sort has put on another row becomes a row: the lease that it covered is not put back."""
+    """Turn a draft that a sort has put on another row into a row: the lease that it covered is not put back."""
     settled: Any = Adoption._settled
 
     def settled_blindly(self: Adoption, *given: Any) -> str:
@@ -234,7 +234,7 @@ def adoption_forgets_what_it_covered() -> Iterator[None]:
 
 @contextmanager
 def peoples_columns_are_written() -> Iterator[None]:
-    """The projection writes the whole line, with people's own columns as they were when it was read."""
+    """Project the whole line, with people's own columns as they were when it was read."""
 
     def whole_line(tab: Tab, position: int, row: Row, *, rebuilt: bool) -> list[Json]:
         return [*cells.projection(tab, position, row, rebuilt=rebuilt), *cells.write_cells(tab, position, row.extra)]
@@ -245,14 +245,14 @@ def peoples_columns_are_written() -> Iterator[None]:
 
 @contextmanager
 def wrong_cells_are_left_wrong() -> Iterator[None]:
-    """Cells that do not show their lease are never repaired by other processes."""
+    """Never repair cells of other processes that do not show their lease."""
     with mock.patch.object(Projections, "repair"):
         yield
 
 
 @contextmanager
 def clock_that_adds_the_answers_way() -> Iterator[None]:
-    """The duration of a request is added to Google's time, as a time server's client would do."""
+    """Add the duration of a request to Google's time, as a time server's client would do."""
 
     record = StoreClock.record
 

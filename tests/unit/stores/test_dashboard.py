@@ -1,4 +1,4 @@
-"""The tab Dashboard: what stands in it, what it costs, and that nothing of a person's is touched."""
+"""The tab Dashboard: its contents, its cost, and that nothing of a person's is touched."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def write(desk: SheetDesk, found: Page) -> None:
 
 
 def rows(desk: SheetDesk, title: str = "Dashboard") -> list[list[Any]]:
-    """The lines of a tab, all as wide as our columns and one more."""
+    """Return the lines of a tab, all as wide as the written columns and one more."""
     return [[*row, *[""] * (13 - len(row))] for row in desk.book.rows(title)]
 
 
 def section(desk: SheetDesk, title: str) -> list[list[Any]]:
-    """The lines of a table of the tab, its header first."""
+    """Return the lines of a table of the tab, its header first."""
     lines = [line[:7] for line in rows(desk)]
     start = next(at for at, line in enumerate(lines) if line[0] == title)
     end = next((at for at in range(start, len(lines)) if not any(lines[at])), len(lines))
@@ -156,7 +156,7 @@ def test_two_that_make_it_at_once_make_one(desk: SheetDesk, monkeypatch: pytest.
     read = Connection.properties
 
     def slowly(connection: Connection, fields: str) -> Any:
-        """The other is faster: what was read is not true any more."""
+        """Let another process be faster: what was read is out of date."""
         answer = read(connection, fields)
         monkeypatch.setattr(Connection, "properties", read)
         write(desk, found)

@@ -87,7 +87,7 @@ def steps() -> Iterator[Steps]:
 
 
 def asked_of(rows: int, folder: Path, steps: Steps, where: Where) -> int:
-    """What SQLite does for one page of so many rows that match."""
+    """Return how SQLite reads one page of that many matching rows."""
     with closing(SqlStore(f"sqlite:///{folder}/{rows}.db")) as store:
         store.insert(VIDEO_TASKS, [new_video(number) for number in range(rows)])
         return steps.of(lambda: store.scan(VIDEO_TASKS, where, limit=PAGE_ROWS))

@@ -1,4 +1,4 @@
-"""A spreadsheet that takes no more rows: said in one line, what stands in it goes on, and nothing is lost for ever."""
+"""A full spreadsheet: one line reports it, its rows are processed all the same, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def cells(book: Spreadsheet) -> int:
 
 
 def fill(book: Spreadsheet, room_cells: int = 0) -> None:
-    """A person adds a tab that leaves room for so many cells, and takes empty lines at the end of ours away."""
+    """Add a tab, as a person, that leaves room for so many cells, and delete the empty lines at the end of the others."""
     with book.edit() as draft:
         for title in (SOURCE_TAB, VIDEOS, DEAD):
             sheet = tab_of(draft, title)
@@ -48,7 +48,7 @@ def fill(book: Spreadsheet, room_cells: int = 0) -> None:
 
 
 def make_room(book: Spreadsheet) -> None:
-    """The person deletes that tab."""
+    """Delete that tab, as a person."""
     with book.edit() as draft:
         draft.sheets.remove(tab_of(draft, NOTES))
 
@@ -79,10 +79,10 @@ def test_rows_that_do_not_fit_are_refused_at_once_in_one_line_and_none_is_added(
     fill(desk.book, room_cells=2 * desk.book.tab(VIDEOS).columns)
     before = desk.simulator.stats()["requests"]
 
-    with pytest.raises(StoreFull, match=r"the spreadsheet is full.*`ydc copy`.*docs/beyond-one-sheet.md") as said:
+    with pytest.raises(StoreFull, match=r"the spreadsheet is full.*`ydc copy`.*docs/beyond-one-sheet.md") as error:
         queue.add(VIDEO_TASKS, [a_video(number) for number in range(2, 5)])
 
-    assert "\n" not in str(said.value)
+    assert "\n" not in str(error.value)
     assert desk.simulator.stats()["requests"] - before == 1  # no use in asking again
     assert urls(desk) == [video_url(1)]
     assert queue.add(VIDEO_TASKS, [a_video(2), a_video(3)]) == [2, 3]  # these fit
@@ -136,14 +136,14 @@ def test_what_a_person_types_into_a_line_that_is_there_is_taken_in(desk: SheetDe
 
 
 def test_a_source_without_room_for_its_videos_is_listed_again_when_there_is_some(desk: SheetDesk) -> None:
-    """Those that fitted are kept, no attempt is counted, and in the end each video stands there once."""
+    """Keep those that fit, count no attempt, and have each video once in the end."""
     queue = desk.queue()
     queue.add(SOURCES, [new_source(CHANNEL.format(1))])
     fill(desk.book, room_cells=30 * desk.book.tab(VIDEOS).columns)
 
-    said = expand(queue, 50)
-    assert said.failure is not None
-    assert (said.failure.reason, said.stops) == (FULL, True)
+    expansion = expand(queue, 50)
+    assert expansion.failure is not None
+    assert (expansion.failure.reason, expansion.stops) == (FULL, True)
     source = next(queue.rows(SOURCES))
     assert (source.lease.state, source.lease.tries, source.listed_with) == (State.PENDING, 0, "")
     assert source.last_error.startswith("queue-full: the spreadsheet is full")
@@ -229,12 +229,12 @@ def test_doctor_warns_from_four_fifths_on_and_its_number_is_right(here: Setting)
     assert not ok
     assert text.startswith("100% of Google's 10,000,000 cells are taken; ")
     assert text.endswith("docs/beyond-one-sheet.md")
-    said = int(text.partition("; ")[2].partition(" more")[0])
+    promised = int(text.partition("; ")[2].partition(" more")[0])
 
     store = SheetsStore(here.config())
-    assert len(store.insert(VIDEO_TASKS, [a_video(number) for number in range(said)])) == said
+    assert len(store.insert(VIDEO_TASKS, [a_video(number) for number in range(promised)])) == promised
     with pytest.raises(StoreFull):
-        store.insert(VIDEO_TASKS, [a_video(said)])
+        store.insert(VIDEO_TASKS, [a_video(promised)])
     store.close()
 
 
@@ -254,7 +254,7 @@ def test_doctor_names_columns_that_nobody_uses(here: Setting) -> None:
 
 
 def test_doctor_on_a_full_spreadsheet_blames_no_guarantee(here: Setting) -> None:
-    """Its scratch tab does not fit: that is said, and workers go on."""
+    """Report that the scratch tab does not fit; workers go on."""
     fill(here.book)
     found = [finding for finding in findings(here) if finding.name == "guarantees"]
     assert found

@@ -61,7 +61,7 @@ def test_the_result_has_one_line_however_often_it_is_asked_for(here: Setting) ->
 
 
 def every_rival_wins(break_in: Callable[..., None]) -> None:
-    """Who swaps a word that was there a moment ago is told that it won."""
+    """Report a swap as won if its lease was in the cell a moment ago."""
     real, seen = requests_cells.find_replace, set()
 
     def find_replace(draft: Contents, request: Json) -> Json:
@@ -86,7 +86,7 @@ def no_rival_wins(break_in: Callable[..., None]) -> None:
 
 
 def batches_are_applied_in_part(break_in: Callable[..., None]) -> None:
-    """What comes before the bad request stays."""
+    """Keep what comes before the bad request."""
     real = methods.METHODS["sheets.spreadsheets.batchUpdate"]
 
     def batch_update(book: Any, call: Any) -> Json:
@@ -230,7 +230,7 @@ def test_a_guarantee_that_does_not_hold_is_found_and_no_store_starts(
     with pytest.raises(ConfigError, match=f"claiming is not safe on this spreadsheet.*{name}"):
         SheetsStore(here.config())
 
-    assert problems(here) == {}  # Google has mended it
+    assert problems(here) == {}  # Google has fixed it
     assert control_line(here)[1] == "ok"
     SheetsStore(here.config()).close()
 

@@ -44,7 +44,7 @@ def row_of(desk: SheetDesk, name: str) -> int:
 
 
 def types(desk: SheetDesk, column: str, text: str, name: str = NAME) -> None:
-    """What a person types into a line of Control, which a worker sees half a minute later."""
+    """Type into a line of Control as a person. A worker sees it half a minute later."""
     desk.person.edit(CONTROL, row_of(desk, name), column, text)
     desk.clock.advance(31)
 
@@ -143,8 +143,8 @@ def test_a_time_that_is_none_is_said_once_and_does_not_count(desk: SheetDesk, ca
         assert closed
         assert closed.until is None
         desk.clock.advance(31)
-    said = [record.getMessage() for record in caplog.records if "after lunch" in record.getMessage()]
-    assert len(said) == 1
+    messages = [record.getMessage() for record in caplog.records if "after lunch" in record.getMessage()]
+    assert len(messages) == 1
 
 
 def test_the_stores_own_lines_steer_nothing(desk: SheetDesk) -> None:

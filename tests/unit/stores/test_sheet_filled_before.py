@@ -1,4 +1,4 @@
-"""A sheet that was filled before us, as the first implementation left it: what stands there is taken in as it is."""
+"""A sheet filled by the first implementation: its rows are adopted as they are."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDE
 
 
 def test_a_sheet_filled_before_us_is_taken_in_as_its_status_says() -> None:
-    said = {1: "done", 2: "pending", 3: "in-progress", 4: "error", 5: "", 6: "DONE"}
-    rows = [[n, 1, video_url(n), status, "old-host", "", "pt-BR", "", "", 0] for n, status in said.items()]
+    statuses = {1: "done", 2: "pending", 3: "in-progress", 4: "error", 5: "", 6: "DONE"}
+    rows = [[n, 1, video_url(n), status, "old-host", "", "pt-BR", "", "", 0] for n, status in statuses.items()]
     tabs: dict[str, list[list[Any]]] = {
         **SEED_TABS,
         VIDEOS: [SEED_VIDEO_COLUMNS, *rows],
@@ -93,7 +93,7 @@ def test_an_id_that_cannot_be_kept_is_given_anew() -> None:
 
 
 def test_what_was_tried_before_us_counts() -> None:
-    said = {
+    statuses = {
         1: ("pending", 2),
         2: ("in-progress", 1),
         3: ("pending", 9),
@@ -101,7 +101,7 @@ def test_what_was_tried_before_us_counts() -> None:
         5: ("pending", "many"),
         6: ("pending", ""),
     }
-    videos = [[n, 1, video_url(n), status, tries] for n, (status, tries) in said.items()]
+    videos = [[n, 1, video_url(n), status, tries] for n, (status, tries) in statuses.items()]
     with sheet_desk(seed_sheet([], videos, [])) as desk:
         queue = desk.queue()
         failed = Failure(verdict=Verdict.RETRY, reason="network", message="refused")

@@ -55,7 +55,7 @@ def cells_of(sheet: Sheet, layer: Any) -> list[list[Any]]:
 
 
 def notes(sheet: Sheet) -> dict[str, str]:
-    """The notes of the header, by column."""
+    """Return the notes of the header, by column."""
     header, line = sheet.values.row(0, 0, sheet.columns), sheet.notes.row(0, 0, sheet.columns)
     return {name: note for name, note in zip(header, line, strict=False) if note}
 
@@ -66,7 +66,7 @@ def rule_of(here: Setting, tab: str, row: int) -> Any:
 
 
 def taken_in(here: Setting, **settings: Any) -> list[str]:
-    """The URLs of the videos, as a worker's store sees them."""
+    """Return the URLs of the videos, as a worker's store sees them."""
     store = SheetsStore(here.config(**settings))
     urls = [row.url for row in store.scan(VIDEO_TASKS)]
     store.close()

@@ -1,4 +1,4 @@
-"""Cells that are not right yet: a killed worker left them behind, or lines moved while a worker owed them."""
+"""Cells that are out of date: a killed worker left them unwritten, or lines moved while they were pending."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ URL = video_url(1)
 
 @pytest.fixture
 def shown_as_held(desk: SheetDesk) -> None:
-    """A video whose worker was killed between its result and the writing of its cells."""
+    """Leave a video whose worker was killed between its result and the writing of its cells."""
     worker = desk.queue("killed")
     worker.add(VIDEO_TASKS, [a_video(1)])
     (claim,) = worker.claim(VIDEO_TASKS, 1)
@@ -31,7 +31,7 @@ def shown_as_held(desk: SheetDesk) -> None:
 
 
 def look_and_end(desk: SheetDesk) -> int:
-    """A run with nothing to do; how many requests it writes."""
+    """Run with nothing to do. Return how many requests write."""
     before = desk.simulator.stats()["last"]
     queue = desk.queue("a run")
     assert queue.claim(VIDEO_TASKS, 1) == []

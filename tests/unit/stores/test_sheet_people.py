@@ -124,7 +124,7 @@ def test_a_copied_row_becomes_a_duplicate_and_is_processed_once(desk: SheetDesk,
 def test_a_row_whose_copy_is_read_beside_it_is_claimed_once(
     desk: SheetDesk, queue: Queue, fault: Action | None
 ) -> None:
-    """Also when the claim's answer is lost: each of the two would be found to stand there as one's own."""
+    """Claim once, also when the answer is lost: each of the two rows would seem to have the new lease."""
     add(queue, 1, 2)
     desk.look_again(queue)
     desk.person.duplicate_row(VIDEOS, 1)
@@ -245,16 +245,16 @@ def test_pending_on_an_error_runs_it(desk: SheetDesk, queue: Queue) -> None:
     assert desk.line(video_url(1))["Status"] == "done"
 
 
-@pytest.mark.parametrize("word", ["done", "error"])
-def test_done_skips_and_error_keeps_away(desk: SheetDesk, queue: Queue, word: str) -> None:
+@pytest.mark.parametrize("status", ["done", "error"])
+def test_done_skips_and_error_keeps_away(desk: SheetDesk, queue: Queue, status: str) -> None:
     add(queue, 1, 2)
     desk.look_again(queue)
-    desk.type_status(video_url(1), word)
+    desk.type_status(video_url(1), status)
     claims = queue.claim(VIDEO_TASKS, 5)
     assert [claim.row.url for claim in claims] == [video_url(2)]
     desk.look_again(queue)
     line = desk.line(video_url(1))
-    assert (line["Status"], line["ClaimedBy"]) == (word, "")
+    assert (line["Status"], line["ClaimedBy"]) == (status, "")
     assert "by hand" in line["Result"] + line["LastError"].replace("-", " ")
 
 

@@ -1,4 +1,4 @@
-"""Hostile text: whatever it looks like, it stands in the sheet as text, cut to what fits, and never becomes a formula."""
+"""Hostile text: it is stored as text, truncated to what fits, and never becomes a formula."""
 
 from __future__ import annotations
 
