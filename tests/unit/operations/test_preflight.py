@@ -164,7 +164,7 @@ def test_a_machine_without_yt_dlp(config: Config, monkeypatch: pytest.MonkeyPatc
 # -- newer versions
 
 
-def packages_found(monkeypatch: pytest.MonkeyPatch, newest: str | Exception) -> None:
+def set_newest(monkeypatch: pytest.MonkeyPatch, newest: str | Exception) -> None:
     def release() -> Release:
         if isinstance(newest, Exception):
             raise newest
@@ -173,10 +173,10 @@ def packages_found(monkeypatch: pytest.MonkeyPatch, newest: str | Exception) -> 
     monkeypatch.setattr(preflight, "release", release)
 
 
-def test_a_newer_yt_dlp_is_told_by_doctor_and_not_asked_for_by_workers(
+def test_doctor_reports_a_newer_yt_dlp_and_workers_do_not_ask_for_it(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packages_found(monkeypatch, "2031.1.1")
+    set_newest(monkeypatch, "2031.1.1")
     with ExitStack() as stack:
         (check,) = (check for check in doctor.checks(config, stack) if check.name == "package index")
     (finding,) = examine([check])
@@ -188,7 +188,7 @@ def test_a_newer_yt_dlp_is_told_by_doctor_and_not_asked_for_by_workers(
 
 
 @pytest.mark.parametrize(
-    ("newest", "says"),
+    ("newest", "text"),
     [
         ("2026.1.1", "is installed, and the package index has no newer one"),
         (metadata.version("yt-dlp"), "is installed, and the package index has no newer one"),
@@ -196,11 +196,11 @@ def test_a_newer_yt_dlp_is_told_by_doctor_and_not_asked_for_by_workers(
         (UserError("there is no pip in /x"), "is not known: there is no pip in /x"),
     ],
 )
-def test_an_index_with_nothing_newer_or_that_cannot_be_asked_is_no_problem(
-    monkeypatch: pytest.MonkeyPatch, newest: str | Exception, says: str
+def test_an_index_with_nothing_newer_or_that_does_not_answer_is_not_a_problem(
+    monkeypatch: pytest.MonkeyPatch, newest: str | Exception, text: str
 ) -> None:
-    packages_found(monkeypatch, newest)
-    assert says in preflight.check_newest()
+    set_newest(monkeypatch, newest)
+    assert text in preflight.check_newest()
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_a_plugin_in_a_folder_of_yt_dlps_own_is_found(
 @pytest.mark.parametrize(
     "answer", [(200, b"<html>"), (200, b"[]"), (200, b"{}"), (500, b""), (404, b""), (200, b"\xff\x00")]
 )
-def test_something_else_that_answers_is_no_provider(
+def test_another_server_is_not_a_provider(
     config: Config, provider: str, answer: tuple[int, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Provider, "answer", answer)
