@@ -128,7 +128,7 @@ class Environment:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment in which yt-dlp OLD is installed, with the scripts that it asks for."""
+    """Make a virtual environment in which yt-dlp OLD is installed, with the scripts that it asks for."""
     environment = _environment(tmp_path_factory.mktemp("template"))
     build_yt_dlp(environment.wheels, OLD, OLD_EJS)
     build_ejs(environment.wheels, OLD_EJS)
@@ -140,7 +140,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def environment(tmp_path: Path, template: Path) -> Environment:
-    """A copy of it: the prefix of a virtual environment is where its python is."""
+    """Copy the template: the prefix of a virtual environment is where its python is."""
     environment = _environment(tmp_path)
     shutil.copytree(template / "wheels", environment.wheels)
     shutil.copytree(template / "venv", environment.folder, symlinks=True)

@@ -1,4 +1,4 @@
-"""What a worker looks at before it claims: this machine."""
+"""What a worker checks on its machine before it claims, and `ydc doctor` too."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def give_deno(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
-    """A deno of the machine's own, and none beside this Python."""
+    """Put a deno in PATH, and none beside this Python."""
     deno = folder / "deno"
     deno.write_text(f"#!/bin/sh\n{script}\n")
     deno.chmod(0o755)
@@ -249,7 +249,7 @@ class Provider(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a provider. A proxy of the environment leads nowhere: the provider is asked directly."""
+    """Start a provider and return its address. The proxy of the environment leads nowhere: nothing may use it."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with ThreadingHTTPServer(("127.0.0.1", 0), Provider) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -1,4 +1,4 @@
-"""The way to YouTube: proxies, cookies and a person's options reach yt-dlp, and no secret gets out of it."""
+"""The way to YouTube: proxies, cookies and the operator's options reach yt-dlp, and no secret leaves it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECRET = "hush-hush"
 
 
 class Proxy(ThreadingHTTPServer):
-    """Notes who asks for what, and lets nothing through."""
+    """A proxy that records requests and refuses all of them."""
 
     daemon_threads = True
 
@@ -63,7 +63,7 @@ def through(proxy: Proxy, **settings: object) -> Config:
     return Config(proxy=address, yt_dlp_options={"extractor_retries": 0}, **settings)
 
 
-def test_a_processor_asks_through_the_proxy_and_tells_nobody_its_password(
+def test_a_processor_uses_the_proxy_and_its_password_stays_secret(
     proxy: Proxy, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     task = rows.new_video(1, url="https://www.youtube.com/watch?v=UKwSQSFN4Nw", key="yt:v:UKwSQSFN4Nw")
@@ -76,7 +76,7 @@ def test_a_processor_asks_through_the_proxy_and_tells_nobody_its_password(
     assert SECRET not in f"{outcome}{caplog.text}"
 
 
-def test_a_listing_asks_through_the_proxy_too(proxy: Proxy) -> None:
+def test_a_listing_uses_the_proxy_too(proxy: Proxy) -> None:
     source = rows.new_source(1, url="https://www.youtube.com/playlist?list=PLexample", key="yt:p:PLexample")
     with pytest.raises(TransientError) as caught:
         list(list_in_child(source, through(proxy)))
@@ -92,7 +92,7 @@ def test_a_proxy_is_not_shown(proxy: Proxy) -> None:
 @pytest.mark.parametrize(
     "address", [f"me:{SECRET}@host", f"ftp://me:{SECRET}@host", f"http://{SECRET}:x", "http://", ""]
 )
-def test_a_proxy_that_is_no_address_is_said_without_it(address: str) -> None:
+def test_a_malformed_proxy_is_reported_without_its_value(address: str) -> None:
     with pytest.raises(ConfigError, match=r"^proxy: it must be an address like") as caught:
         Config(proxy=address)
     assert SECRET not in str(caught.value)
@@ -112,14 +112,14 @@ def test_cookies_are_sent_and_their_file_is_not_written(proxy: Proxy, tmp_path: 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_cookies_that_are_not_there_are_the_machines_fault(tmp_path: Path) -> None:
+def test_missing_cookies_are_a_fault_of_the_machine(tmp_path: Path) -> None:
     task = rows.new_video(1, url="https://www.youtube.com/watch?v=UKwSQSFN4Nw", key="yt:v:UKwSQSFN4Nw")
     outcome = process_video("metadata", task, Config(output_dir=tmp_path, cookies_file=tmp_path / "none.txt"))
     assert isinstance(outcome, Failure)
     assert (outcome.verdict, outcome.reason) == (Verdict.UNFIT, "cookies")
 
 
-def test_a_persons_options_go_before_ours_and_beside_ours() -> None:
+def test_options_of_the_operator_take_precedence() -> None:
     options = {"retries": 9, "extractor_args": {"youtube": {"player_client": ["web"]}}}
     network = Network(yt_dlp_options=options, rate_limit_bytes_per_second=1000)
     own = {"retries": 3, "extractor_args": {"youtube": {"raise_incomplete_data": ["1"]}}}
@@ -130,7 +130,7 @@ def test_a_persons_options_go_before_ours_and_beside_ours() -> None:
         assert "proxy" not in ydl.params
 
 
-def test_an_option_that_yt_dlp_cannot_read_is_the_machines_fault() -> None:
+def test_an_option_that_yt_dlp_cannot_read_is_a_fault_of_the_machine() -> None:
     with pytest.raises(UnfitError) as caught:
         Network(yt_dlp_options={"format": "best["}).youtube_dl({}, MessageKeeper())
     assert caught.value.reason == "yt-dlp-options"

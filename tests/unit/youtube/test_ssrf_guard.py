@@ -1,4 +1,4 @@
-"""Other sites than YouTube lead no worker into its own network, unless its operator says so."""
+"""Other sites than YouTube cannot lead a worker into its own network, unless the operator allows it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_whoever_allows_it_reaches_it(site: Site, tmp_path: Path) -> None:
 
 @pytest.fixture
 def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A host of the internet, OUTSIDE; the way to it is a proxy that the environment names."""
+    """Start a host of the internet, OUTSIDE, that is reached through a proxy of the environment."""
     server = Site({})
     monkeypatch.setenv("http_proxy", server.url)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -127,7 +127,7 @@ def test_a_proxy_may_be_there(proxy: Proxy, tmp_path: Path) -> None:  # noqa: F8
 
 @pytest.fixture
 def other_site() -> Iterator[Site]:
-    """A second service of the worker's own network."""
+    """Start a second service in the worker's own network."""
     with Site({"/clip.mp4": ("video/mp4", b"x")}) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

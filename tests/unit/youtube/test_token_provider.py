@@ -16,7 +16,7 @@ def arguments(**values: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plugin's distribution, as pip leaves it."""
+    """Install the metadata of the plugin, as pip does."""
     folder = tmp_path / "site" / "bgutil_ytdlp_pot_provider-2.0.2.dist-info"
     folder.mkdir(parents=True)
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: bgutil-ytdlp-pot-provider\nVersion: 2.0.2\n")
