@@ -29,7 +29,7 @@ class OnePrefectServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has 
 
 @pytest.fixture(autouse=True)
 def a_machine_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a machine's processes share is each test's own; and only tests of the pace are paced."""
+    """Give each test its own machine state. Switch the rate limit off; tests of it set it."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("YDC_VIDEOS_PER_HOUR", "0")
 

@@ -138,7 +138,6 @@ REASONS: dict[str, Reason] = {
     "no-ffmpeg": Reason(Verdict.UNFIT, "ffmpeg is missing.", "Install ffmpeg, or pip install imageio-ffmpeg."),
     "no-js-runtime": Reason(Verdict.UNFIT, "There is no JavaScript runtime for YouTube's player, or its scripts do not fit.",
         "pip install -U deno yt-dlp yt-dlp-ejs."),
-    "no-yt-dlp": Reason(Verdict.UNFIT, "There is no yt-dlp in this environment.", f"{_UPDATE}."),
     "old-yt-dlp": Reason(Verdict.UNFIT, "yt-dlp is older than 90 days, or there is a newer one. A warning; nothing stops.",
         f"{_UPDATE}."),
     "no-yt-dlp": Reason(Verdict.UNFIT, "yt-dlp is missing from this environment.", "Run `ydc upgrade-yt-dlp`.",

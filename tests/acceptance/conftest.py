@@ -47,7 +47,7 @@ class Replay:
         self._ask("/__kit/era", {"era": era})
 
     def log(self) -> list[Any]:
-        """What was asked since the test began: [time, method, url, status, text]."""
+        """Return the requests since the test began, each as [time, method, url, status, text]."""
         log: list[Any] = self._ask("/__kit/log")
         return log
 
@@ -72,7 +72,7 @@ def replay_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
 
 @contextmanager
 def serve(ca_folder: Path, *options: str) -> Iterator[Replay]:
-    """A server of its own, with options of its own."""
+    """Start a replay server with these options, and stop it at the end."""
     program = REPLAY_PROGRAM
     if not program.exists():
         pytest.skip(f"YouTube's recordings are not here ({program}); YDC_TEST_SHARED may say where they are")
@@ -90,7 +90,7 @@ def serve(ca_folder: Path, *options: str) -> Iterator[Replay]:
 
 
 def _exports(program: Path, port: int, environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that `replay.py env` would set in a shell."""
+    """Return the variables that `replay.py env` sets in a shell."""
     command = [sys.executable, str(program), "env", "--port", str(port)]
     lines = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     words = [word for word in shlex.split(lines) if word != "export"]
@@ -99,7 +99,7 @@ def _exports(program: Path, port: int, environment: Mapping[str, str]) -> dict[s
 
 @pytest.fixture
 def replay(replay_server: Replay) -> Iterator[Replay]:
-    """The recorded YouTube as it is when nothing fails."""
+    """Yield the recorded YouTube with no failure injected."""
     replay_server.reset()
     yield replay_server
     replay_server.reset()
@@ -107,7 +107,10 @@ def replay(replay_server: Replay) -> Iterator[Replay]:
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    """A Prefect server with the work pool and every deployment; each test starts workers with the settings of its own queue."""
+    """Start a Prefect server with the work pool and every deployment.
+
+    Each test starts workers with the settings of its own queue.
+    """
     with serving(tmp_path_factory.mktemp("prefect-server")) as server:
         server.deploy(ROOT / "docs")
         server.prefect("--no-prompt", "deployment", "schedule", "pause", "--all")

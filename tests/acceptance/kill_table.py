@@ -235,14 +235,15 @@ def ask(server: PrefectServer, path: str, body: object = None) -> Any:
 
 
 def begun(folder: Path) -> int:
-    """Attempts that have begun."""
+    """Return how many attempts have begun."""
     return sum((folder / str(number)).exists() for number in range(1, VIDEOS + 1))
 
 
 def process_of(run_id: str) -> psutil.Process:
-    """The process of a flow run: the uppermost that carries its ID."""
-    found = [each for each in psutil.process_iter() if carries(each, run_id)]
-    (top,) = [each for each in found if each.ppid() not in {one.pid for one in found}]
+    """Return the process of a flow run: the topmost whose environment contains the run's ID."""
+    processes = [process for process in psutil.process_iter() if carries(process, run_id)]
+    ids = {process.pid for process in processes}
+    (top,) = [process for process in processes if process.ppid() not in ids]
     return top
 
 
@@ -255,7 +256,7 @@ def carries(process: psutil.Process, run_id: str) -> bool:
 
 @contextmanager
 def server_for_kills(folder: Path) -> Iterator[PrefectServer]:
-    """A Prefect server with the two deployments that have no schedules: nothing else runs."""
+    """Start a Prefect server with the two deployments that have no schedule, so that nothing else runs."""
     with serving(folder) as server:
         server.prefect("work-pool", "create", POOL, "--type", "process")
         server.prefect("--no-prompt", "deploy", "--name", "process-videos", "--name", "coordinate")

@@ -42,7 +42,7 @@ YDC = [sys.executable, "-m", "youtube_download_coordinator"]
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqlStore]:
-    """A queue of videos that the recordings know."""
+    """Yield a queue of videos that are in the recordings."""
     store = SqlStore(f"sqlite:///{tmp_path}/queue.db")
     ids = [f"k0{number:09}" for number in range(VIDEOS)]
     store.insert(VIDEO_TASKS, [_video(video_id, number) for number, video_id in enumerate(ids)])

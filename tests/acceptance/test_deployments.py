@@ -106,7 +106,7 @@ def test_when_a_workers_flows_are_ended_they_give_back_what_they_hold(
 
 
 def messages(server: PrefectServer, logger: str) -> list[str]:
-    """What the library has logged in runs."""
+    """Return the messages that this logger wrote in flow runs."""
     return [log["message"] for log in logs(server) if log["name"] == logger]
 
 

@@ -96,7 +96,7 @@ class Sandbox:
     def run(
         self, blocks: list[Block], more: Mapping[str, str] | None = None, stands_in: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """The blocks in one shell, with more variables, and with more that stands in for what they name."""
+        """Run the blocks in one shell, with `more` variables and with `stands_in` put in place of what they name."""
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("YDC_", "PREFECT_", "GOOGLE_"))
         }
@@ -148,7 +148,7 @@ class Scene:
 
 
 def full_of_trouble(sandbox: Sandbox) -> None:
-    """An embedded queue of three sources, one of them without videos, and of twenty videos that have failed in many ways."""
+    """Make an embedded queue of three sources, one of which failed, and of twenty videos that failed in several ways."""
     reasons = [("private", Verdict.PERMANENT), ("needs-account", Verdict.PERMANENT), ("network", Verdict.RETRY)]
     queue = make_queue(SqlStore(f"sqlite:///{sandbox.folder / 'coordinator.db'}"))
     queue.add(SOURCES, [new_source(number) for number in range(1, 4)])
@@ -157,12 +157,12 @@ def full_of_trouble(sandbox: Sandbox) -> None:
     queue.add(VIDEO_TASKS, [new_video(number, source_id=3) for number in range(1, 21)])
     claimed = sorted(queue.claim(VIDEO_TASKS, 20), key=lambda claim: claim.row.id or 0)
     failed = [Failure(verdict=verdict, reason=reason) for reason, verdict in reasons]
-    queue.settle([(claim, failed[min(at, 2)]) for at, claim in enumerate(claimed)])
+    queue.settle([(claim, failed[min(number, 2)]) for number, claim in enumerate(claimed)])
     queue.store.close()
 
 
 def another_spreadsheet(sandbox: Sandbox) -> None:
-    """An empty one, which the page's placeholder for the target stands for."""
+    """Create an empty spreadsheet, whose ID replaces the page's placeholder for the target."""
     (account,) = sandbox.sheets.simulator.accounts.by_email.values()
     book = sandbox.sheets.simulator.create_spreadsheet(share_with=(account,))
     (sandbox.folder / "target").write_text(book.spreadsheet_id, encoding="utf-8")

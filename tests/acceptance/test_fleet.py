@@ -73,7 +73,7 @@ class Fleet:
     sheets_api_url: str
 
     def settings(self, machine: str) -> dict[str, str]:
-        """The environment of a machine's worker."""
+        """Return the environment of a machine's worker."""
         home = self.folder / machine
         return {
             **self.videos.environment,
@@ -90,14 +90,14 @@ class Fleet:
         }
 
     def prepare(self, machine: str) -> None:
-        """A checkout, and a file with the first of the sources."""
+        """Make a machine's checkout, and its sources file with the first source."""
         home = self.folder / machine
         for package in ("flows", "tasks"):
             shutil.copytree(ROOT / package, home / "checkout" / package, ignore=shutil.ignore_patterns("__pycache__"))
         (home / "sources.txt").write_text(f"{self.videos.sources[0]}|Irish|reading\n", encoding="utf-8")
 
     def rows(self) -> list[dict[str, str]]:
-        """What a person sees in the tab of the videos."""
+        """Return the rows of the tab Video Tasks as a person sees them, by column name."""
         header, *rows = self.book.rows("Video Tasks")
         return [dict(zip(map(str, header), map(str, row), strict=False)) for row in rows]
 
@@ -226,7 +226,7 @@ def expand_on_demand(fleet: Fleet, source: str) -> None:
 
 
 def check_the_sheet_and_the_files(fleet: Fleet) -> None:
-    """A row for each video, of both sources; a file for each, of both machines, made by the flows in their checkouts."""
+    """Check that each video has one row and one file, and that both machines made files with the flows of their checkouts."""
     files = {machine: fleet.media(machine) for machine in MACHINES}
     assert all(files.values()), files
     names = [name for made in files.values() for name in made]
@@ -236,7 +236,7 @@ def check_the_sheet_and_the_files(fleet: Fleet) -> None:
 
 
 def next_idle_run(fleet: Fleet) -> dict[str, Any]:
-    """A run of the schedule's that begins now, when every video is done, at its end."""
+    """Wait until a scheduled run that starts from now on has ended, and return it. Every video is done by then."""
     now = datetime.now(UTC).isoformat()
     ended: list[dict[str, Any]] = []
 

@@ -28,7 +28,7 @@ Process = Callable[..., Outcome]
 
 @pytest.fixture
 def process(replay: Replay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Process:
-    """A built-in on one video; its child inherits the way to the recordings."""
+    """Return a function that runs a built-in processor on one video. Its child process inherits the proxy to the recordings."""
     for name, value in replay.environment.items():
         monkeypatch.setenv(name, value)
 

@@ -23,9 +23,10 @@ RUN_SECONDS = 200
 PROGRAM = """
 import json
 from youtube_download_coordinator import Config, Coordinator
-for each in Coordinator(Config()).expand():
-    said = {name: getattr(each, name) for name in ("listed", "new", "left_out", "is_source")}
-    print(json.dumps(said | {"url": each.source.url, "failure": each.failure and str(each.failure)}))
+for expansion in Coordinator(Config()).expand():
+    values = {name: getattr(expansion, name) for name in ("listed", "new", "left_out", "is_source")}
+    failure = expansion.failure and str(expansion.failure)
+    print(json.dumps(values | {"url": expansion.source.url, "failure": failure}))
 """
 
 
@@ -50,7 +51,7 @@ class Desk:
         self.write("UPDATE sources SET extra = ?", [json.dumps(columns)])
 
     def expand(self, **settings: str) -> tuple[list[dict[str, Any]], int]:
-        """What came of each source, and the requests that it took."""
+        """List the due sources. Return the outcome of each, and the number of requests."""
         before = len(self.replay.log())
         lines = self._run(["-c", PROGRAM], **settings).splitlines()
         return [json.loads(line) for line in lines], len(self.replay.log()) - before

@@ -22,7 +22,7 @@ def server() -> Iterator[SheetsServer]:
 
 @pytest.fixture
 def book(server: SheetsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spreadsheet:
-    """A spreadsheet as the README says, shared with a service account whose key lies in the working directory."""
+    """Create the README's spreadsheet, shared with a service account whose key is in the working directory."""
     monkeypatch.chdir(tmp_path)
     account = server.simulator.accounts.add("worker")
     account.write_key_file(tmp_path / "service-account.json", server.simulator.token_uri)
@@ -75,7 +75,7 @@ def test_the_loop_processes_every_video_once(book: Spreadsheet, server: SheetsSe
 
 
 def check_what_people_see(book: Spreadsheet) -> None:
-    """The seed's columns are where they were, and show how it went; no title has become a formula."""
+    """Check that the seed's columns are in their places and show the results, and that no title became a formula."""
     header, *rows = book.rows("Video Tasks")
     assert header[: len(SEED_VIDEO_COLUMNS)] == SEED_VIDEO_COLUMNS
     assert [row[3] for row in rows if row and row[0]] == ["done"] * 3

@@ -57,14 +57,14 @@ class Scene:
         }  # fmt: skip
 
     def coordinator(self) -> Coordinator:
-        """The test's own view."""
+        """Return a coordinator of the test's own process on the same spreadsheet."""
         given = {name.removeprefix("YDC_").lower(): value for name, value in self.settings().items()}
         coordinator = Coordinator(Config(**given))
         self.stack.callback(coordinator.queue.store.close)
         return coordinator
 
     def start(self, job: str, count: int, *options: str, **more: str) -> Fleet:
-        """Processes, half of them with each account."""
+        """Start processes, which use the two accounts in turn."""
         fleet = Fleet(self.folder, {}, self.stack)
         for number in range(count):
             fleet._environment |= self.settings(number % 2, **more)

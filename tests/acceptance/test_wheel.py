@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with both: the wheel is built from the source archive, which so has all that it needs."""
+    """Build the source archive, and the wheel from it. Return the folder with both."""
     folder = tmp_path_factory.mktemp("built")
     subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)],
@@ -36,7 +36,7 @@ def wheel(built: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel, whose dependencies are those of this one: nothing is asked of the network."""
+    """Return an environment with the wheel and with this environment's dependencies. Nothing is downloaded."""
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder, with_pip=False)
     python = folder / "bin/python"

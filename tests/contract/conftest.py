@@ -38,7 +38,7 @@ def _memory(_: Path, __: ExitStack) -> OpenStore:
 
 
 def sheet_settings(folder: Path, stack: ExitStack) -> dict[str, Any]:
-    """A spreadsheet as the seed says, with a column of a person's own, on a simulated Google."""
+    """Create the seed's spreadsheet with a custom column on a simulated Google, and return its settings."""
     server = stack.enter_context(SheetsServer())
     account = server.simulator.accounts.add("worker")
     account.write_key_file(folder / "key.json", server.simulator.token_uri)
@@ -95,7 +95,7 @@ def open_store(stores: Stores, tmp_path: Path) -> OpenStore:
 
 @pytest.fixture
 def make_empty_store(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> OpenStore:
-    """A new, empty store each time that it is called."""
+    """Return a function that opens a new, empty store each time."""
     return lambda: stores.opener(tmp_path_factory.mktemp("store"))()
 
 

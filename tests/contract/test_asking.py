@@ -16,7 +16,7 @@ from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDE
 
 
 def settled(store: Store) -> Queue:
-    """A video of each kind: done, waiting to be tried again, held by a worker, pending, and a dead letter."""
+    """Make a queue with a video of each kind: done, waiting for a retry, held by a worker, pending, and a dead letter."""
     queue = filled(store, 5, POLICY)
     done, waiting, dead, held = (claim_one(queue) for _ in range(4))
     queue.settle([(done, Done(result="x.m4a")), (waiting, RETRY), (dead, PRIVATE)])
@@ -109,7 +109,7 @@ def test_a_selection_finds_what_fits_in_every_way(store: Store, selection: Selec
 
 
 def keep_away(queue: Queue) -> None:
-    """The first video, as a person does by typing `error` into its Status."""
+    """Set the first video to error, as a person does by typing `error` into its Status."""
     first: VideoTask = next(queue.rows(VIDEO_TASKS))
     new = lifecycle.apply_request(
         replace(first, requested_status=Status.ERROR), Moment(now=queue.store.now(), nonce="k")

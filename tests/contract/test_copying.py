@@ -46,7 +46,7 @@ def everything(queue: Queue, table: Table[Any]) -> list[Any]:
 
 @pytest.fixture(params=WAYS, ids=lambda way: f"{way[0]} to {way[1]}")
 def queues(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Queue, Queue]]:
-    """A queue that is full and one that is empty."""
+    """Yield a filled queue and an empty one."""
     with ExitStack() as stack:
         opened = []
         for name in request.param:
@@ -97,7 +97,7 @@ def told(queue: Queue, table: Table[Any]) -> list[Row]:
 
 
 def in_seconds(row: Row) -> Row:
-    """A row with its moments as exactly as a sheet keeps them."""
+    """Return the row with its times cut to whole seconds, as a sheet keeps them."""
     names = ("claimed_at", "checked_at") if isinstance(row, Source) else ("claimed_at",)
     moments = {name: moment.replace(microsecond=0) for name in names if (moment := getattr(row, name))}
     return replace(row, **moments)

@@ -135,13 +135,13 @@ def make_fleet(shared_settings: dict[str, str], tmp_path: Path) -> Iterator[Call
 
 @pytest.fixture
 def coordinator(shared_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Coordinator]:
-    """The test's own view of the same queue."""
+    """Yield a coordinator of the test's own process on the same queue."""
     for name, value in shared_settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(wiring, "_stores", {})  # those of another test may be gone
-    ours = Coordinator(Config())
-    yield ours
-    ours.queue.store.close()
+    coordinator = Coordinator(Config())
+    yield coordinator
+    coordinator.queue.store.close()
 
 
 def add_videos(coordinator: Coordinator) -> None:
@@ -188,7 +188,10 @@ def test_when_three_are_killed_only_what_they_held_runs_again(
 
 
 def check_that_nothing_was_done_twice(fleet: Fleet, coordinator: Coordinator, victims: range, lease: timedelta) -> None:
-    """A worker that the machine let wait longer than its lease loses its claim, as a killed one does: it says so."""
+    """Check that no video was recorded as done twice, and that a second attempt began only after the first one's lease.
+
+    A worker that the machine suspends for longer than its lease loses its claim, as a killed one does, and records `lost`.
+    """
     recorded = Counter(event["id"] for event in fleet.every_event("recorded") if event["ending"] == "done")
     lost = {event["id"] for event in fleet.every_event("recorded") if event["ending"] == "lost"}
     attempts = fleet.attempts()

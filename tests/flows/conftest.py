@@ -26,7 +26,7 @@ AddVideos = Callable[[int], None]
 
 @pytest.fixture(scope="session", autouse=True)
 def prefect_server() -> Iterator[None]:
-    """A server on a database of its own. A flow run's heartbeats are off: ending them takes a second for each run."""
+    """Start a server on its own database. Heartbeats are off, because ending them takes a second for each flow run."""
     quick = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_BATCH_INTERVAL: 0.1}
     with prefect_test_harness(server_startup_timeout=SERVER_SECONDS), temporary_settings(quick):
         yield
@@ -42,7 +42,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ours(settings: None) -> Coordinator:
-    """The queue that the flows of this test work on."""
+    """Return a coordinator on the queue that the flows of this test work on."""
     return Coordinator(Config())
 
 
@@ -58,7 +58,7 @@ def add_videos(ours: Coordinator) -> AddVideos:
 
 @pytest.fixture(scope="session")
 def media_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a feed with a clip for each of TITLES."""
+    """Yield the address of a feed with a clip for each of TITLES."""
     with serving(make_site(tmp_path_factory.mktemp("site"), TITLES), TITLES) as address:
         yield f"{address}/feed.xml"
 

@@ -30,7 +30,7 @@ NEWEST_FIRST = FlowRunSort.EXPECTED_START_TIME_DESC
 
 
 def run_id(state: State[Any]) -> UUID:
-    """The flow run that ended in this state."""
+    """Return the ID of the flow run that ended in this state."""
     assert state.state_details.flow_run_id
     return state.state_details.flow_run_id
 
@@ -47,7 +47,7 @@ def subflow_runs(state: State[Any]) -> list[FlowRun]:
 
 
 def task_runs(state: State[Any]) -> list[TaskRun]:
-    """Recorded a moment after they ended: wait for what is expected."""
+    """Return the recorded task runs of a flow run. Prefect records them shortly after they end: wait for those expected."""
     own = TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[run_id(state)]))
     with get_client(sync_client=True) as client:
         return client.read_task_runs(task_run_filter=own)
@@ -58,13 +58,13 @@ def task_run_names(state: State[Any]) -> set[str]:
 
 
 def table(state: State[Any], key: str) -> list[dict[str, Any]]:
-    """The rows of the artifact with this key that the flow run made; no rows when it made none."""
+    """Return the rows of the flow run's artifact with this key, or no rows if it made none."""
     rows: list[dict[str, Any]] = json.loads(_artifacts(run_id(state)).get(key, "[]"))
     return rows
 
 
 def page(state: State[Any], key: str) -> str:
-    """The Markdown with this key that the flow run made; nothing when it made none."""
+    """Return the Markdown of the flow run's artifact with this key, or an empty string if it made none."""
     return _artifacts(run_id(state)).get(key, "")
 
 

@@ -41,7 +41,7 @@ def no_automation_is_left() -> Iterator[None]:
 
 
 def running(*tags: str) -> UUID:
-    """A run that has sent one heartbeat, as a flow's process does, and will send no other."""
+    """Create a run that has sent one heartbeat and sends no other, as after its process died. Return its ID."""
     with get_client(sync_client=True) as client:
         run = client.create_flow_run(silent, tags=tags, state=Running())
     emit_event(

@@ -24,7 +24,7 @@ KEY = {"type": "service_account", "client_email": "worker@example.org", "private
 
 @pytest.fixture
 def queue_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A queue that no environment names."""
+    """Return the URL of a queue that no environment variable names."""
     monkeypatch.setenv("YDC_PREFECT_BLOCK", "fleet")
     return f"sqlite:///{tmp_path / 'the-blocks-own.db'}"
 

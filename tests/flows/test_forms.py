@@ -28,7 +28,7 @@ def deployed(flow: Flow[..., Any]) -> UUID:
 
 
 def asked(flow: Flow[..., Any]) -> dict[str, Any]:
-    """The form as the API gives it to the UI: the schema of each parameter."""
+    """Return the form that the API gives to the UI: the schema of each parameter."""
     with get_client(sync_client=True) as client:
         schema = client.read_deployment(deployed(flow)).parameter_openapi_schema
     assert schema

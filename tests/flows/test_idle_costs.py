@@ -34,7 +34,7 @@ NOTHING = "tests.support.sample_processors:does_nothing"
 
 @pytest.fixture
 def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    """A sheet on which everything is done, and a file with the sources that stand there."""
+    """Yield a sheet on which everything is done, and whose sources are also in the sources file."""
     (tmp_path / "sources.txt").write_text(
         "https://www.youtube.com/playlist?list=PLknown|Cork|reading\n", encoding="utf-8"
     )
@@ -47,13 +47,14 @@ def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
         monkeypatch.setenv("YDC_SHEETS_API_URL", server.address)
         monkeypatch.setenv("YDC_SOURCES_FILE_PATH", str(tmp_path / "sources.txt"))
         monkeypatch.setattr(wiring, "_stores", {})
-        ours = Coordinator(Config())
-        ours.ingest()
-        ours.queue.add(VIDEO_TASKS, [new_video(number) for number in range(3)])
-        ours.queue.settle([(claim, Done()) for claim in ours.queue.claim(SOURCES, 10)])
-        ours.queue.settle([(claim, Done()) for claim in ours.queue.claim(VIDEO_TASKS, 10)])
-        ours.show_dashboard(page(overview(ours.queue)))  # an earlier report has made the tab
-        ours.queue.store.close()
+        coordinator = Coordinator(Config())
+        queue = coordinator.queue
+        coordinator.ingest()
+        queue.add(VIDEO_TASKS, [new_video(number) for number in range(3)])
+        queue.settle([(claim, Done()) for claim in queue.claim(SOURCES, 10)])
+        queue.settle([(claim, Done()) for claim in queue.claim(VIDEO_TASKS, 10)])
+        coordinator.show_dashboard(page(overview(queue)))  # an earlier report has made the tab
+        queue.store.close()
         yield server.simulator
 
 

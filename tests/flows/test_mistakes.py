@@ -24,7 +24,7 @@ HERE = "tests.support.sample_processors"
 
 
 def lines_of(state: State[Any]) -> list[str]:
-    """The errors in the run's log."""
+    """Return the errors in the flow run's log, those of its task runs apart."""
     wait_until(lambda: any("Finished in state" in log.message for log in seen.logs(state) if not log.task_run_id))
     return [log.message for log in seen.logs(state) if log.level >= logging.ERROR and not log.task_run_id]
 

@@ -33,7 +33,7 @@ TYPE = "custom-webhook"
 
 @contextmanager
 def receiver() -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """A web server's address, and what was posted to it."""
+    """Start a web server. Yield its address and the list of what is posted to it."""
     posted: list[dict[str, str]] = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -60,10 +60,11 @@ def no_automation_is_left() -> Iterator[None]:
 
 
 def block(url: str) -> str:
-    """A block that posts what it is told to an address; its name as an operator writes it."""
-    name = f"told-{uuid4()}"
-    told = {"subject": "{{subject}}", "body": "{{body}}"}
-    CustomWebhookNotificationBlock.model_validate({"name": "told", "url": url, "json_data": told}).save(name)
+    """Save a block that posts notifications to an address, and return its name as an operator writes it."""
+    name = f"notification-{uuid4()}"
+    template = {"subject": "{{subject}}", "body": "{{body}}"}
+    block = CustomWebhookNotificationBlock.model_validate({"name": "notification", "url": url, "json_data": template})
+    block.save(name)
     return f"{TYPE}/{name}"
 
 

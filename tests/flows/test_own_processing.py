@@ -22,7 +22,7 @@ from youtube_download_coordinator.models import VideoTask
 
 @pytest.fixture
 def on_the_site(ours: Coordinator, media_site: str) -> Coordinator:
-    """A queue with the videos of the media site."""
+    """Return a coordinator whose queue has the videos of the media site."""
     ours.client.add_source(media_site, accent="Cork")
     list(ours.expand())
     assert len(seen.videos(ours)) == len(TITLES)

@@ -31,11 +31,11 @@ NASTY = "[click](javascript:alert(1)) | <b>bold</b>"
 
 
 def last_page(key: str) -> str:
-    """The newest page with this key, of any run."""
+    """Return the newest page with this key, of any run."""
     with get_client(sync_client=True) as client:
         named = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
-        found = client.read_artifacts(artifact_filter=named, sort=ArtifactSort.CREATED_DESC, limit=1)
-    return str(found[0].data) if found else ""
+        artifacts = client.read_artifacts(artifact_filter=named, sort=ArtifactSort.CREATED_DESC, limit=1)
+    return str(artifacts[0].data) if artifacts else ""
 
 
 # -- names and pages

@@ -29,7 +29,7 @@ def store() -> Iterator[FaultyStore]:
 
 @pytest.fixture
 def board() -> Iterator[ClockedStore]:
-    """What the processes of a machine share."""
+    """Yield the state that the processes of a machine share."""
     board = ClockedStore()
     yield board
     board.close()
@@ -53,7 +53,7 @@ def desk() -> Iterator[SheetDesk]:
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A second of video with a tone, and a title tag."""
+    """Return one second of video with a tone and a title tag."""
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
     sources = "-f lavfi -i testsrc=duration=1:size=160x120:rate=10 -f lavfi -i sine=frequency=440:duration=1"
     command = (

@@ -53,7 +53,7 @@ def declare(models: str) -> str:
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a copy of the library with more columns does with them; its database was made by the library as it is."""
+    """Return what a copy of the library with additional columns does with a database that the library made."""
     folder = tmp_path_factory.mktemp("library")
     database_url = f"sqlite:///{folder}/queue.db"
     with closing(SqlStore(database_url)) as store:

@@ -16,7 +16,7 @@ from youtube_download_coordinator.errors import ConfigError, UserError
 
 @pytest.fixture(autouse=True)
 def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A working directory without a .env, and none of our variables."""
+    """Change to a working directory without a .env, and unset all YDC_ variables. Return the directory."""
     for name in [name for name in os.environ if name.startswith("YDC_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)

@@ -54,7 +54,7 @@ Ydc = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The working directory of each command."""
+    """Return the working directory of the commands."""
     (tmp_path / "mine.py").write_text(PROCESSORS)
     return tmp_path
 
@@ -89,7 +89,7 @@ def ydc(folder: Path, environment: dict[str, str]) -> Ydc:
 
 @pytest.fixture
 def queue(folder: Path) -> Iterator[Queue]:
-    """The queue that the commands work on, as the test sees it."""
+    """Yield the queue that the commands work on."""
     store = SqlStore(f"sqlite:///{folder}/coordinator.db")
     yield make_queue(store)
     store.close()
@@ -123,7 +123,7 @@ def left_running(folder: Path) -> list[psutil.Process]:
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """What was said on stderr, which must be one line of ours."""
+    """Return what was written to stderr, which must be one line of ydc's."""
     (line,) = done.stderr.splitlines()
     assert line.startswith("ydc: ")
     assert "Traceback" not in done.stdout + done.stderr

@@ -17,7 +17,7 @@ from youtube_download_coordinator.stores.sql import SqlStore
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a queue in it, the one that is used when nothing is said."""
+    """Return a working directory that contains the default queue."""
     monkeypatch.chdir(tmp_path)
     store = SqlStore("sqlite:///coordinator.db")
     queue = make_queue(store)

@@ -22,7 +22,7 @@ Ydc = Callable[..., str]
 
 @pytest.fixture
 def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
-    """A worker of this machine."""
+    """Yield the queue of a worker on this machine."""
     monkeypatch.setenv("YDC_DATABASE_URL", f"sqlite:///{tmp_path}/queue.db")
     queue = Coordinator(Config()).queue
     queue.add(VIDEO_TASKS, [new_video(number) for number in range(3)])

@@ -35,7 +35,7 @@ def store() -> Iterator[ClockedStore]:
 
 @pytest.fixture
 def worker(store: ClockedStore, board: ClockedStore) -> Callable[..., Queue]:
-    """A worker of a machine; those of host-a share a board."""
+    """Return a function that makes a worker. Those of host-a share one machine's state."""
 
     def make(name: str = "host-a/1", **more: Any) -> Queue:
         queue = make_queue(store, name)

@@ -282,7 +282,7 @@ STEPS = st.lists(
 
 
 def take(row: Row, event: str, at: Moment, outcome: Done | Failure, policy: RetryPolicy) -> Row | None:
-    """The row after the event; None when the rules do not allow it now."""
+    """Return the row after the event, or None if the rules do not allow it now."""
     return (
         take_held(row, event, at, outcome, policy)
         if row.lease.state is State.HELD

@@ -28,7 +28,7 @@ DAILY = replace(POLICY, refresh=DAY, backoff=timedelta(0), backoff_max=timedelta
 
 
 def listed(ago: timedelta = timedelta(hours=5), result: str = "", **fields: Any) -> Source:
-    """A source that was listed so long ago."""
+    """Return a source that was listed so long ago."""
     lease = Lease(state=State.DONE, not_before=NOW, detail=result, nonce="old")
     return new_source(1, **({"checked_at": NOW - ago, "lease": lease} | fields))
 
@@ -125,7 +125,7 @@ def queue_with(store: FaultyStore, policy: RetryPolicy = DAILY) -> Queue:
 
 
 def listed_once(queue: Queue, count: int, *, ago: timedelta = DAY, **fields: Any) -> None:
-    """Sources that were listed so long ago."""
+    """Add sources that were listed so long ago."""
     queue.add(SOURCES, [new_source(number, **fields) for number in range(count)])
     for claim in queue.claim(SOURCES, count) + queue.claim(SOURCES, count):
         queue.settle([(claim, Done())], checked_at=queue.store.now() - ago)

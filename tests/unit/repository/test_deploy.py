@@ -52,13 +52,13 @@ def read_unit(path: Path) -> dict[str, Values]:
 
 
 def read_settings(path: Path) -> dict[str, str]:
-    """What an example sets, also the lines that are commented out."""
+    """Return the settings of an example, including those that are commented out."""
     lines = (line.removeprefix("#") for line in path.read_text(encoding="utf-8").splitlines())
     return {name: value for name, found, value in (line.partition("=") for line in lines) if found and name.isupper()}
 
 
 def check_prefect_takes(words: list[str]) -> None:
-    """Raises what Prefect's command line would say to a wrong word."""
+    """Raise Prefect's usage error if its command line does not take these words."""
     prefect_cli.parse_args(words, print_error=False, exit_on_error=False)
 
 

@@ -22,7 +22,7 @@ def text() -> str:
 
 
 def missing(page: str) -> Iterator[str]:
-    """What the page names and the repository has not: files, modules that are commands, targets of make."""
+    """Yield what the page names but the repository lacks: files, modules that are commands, targets of make."""
     simulation = {path.name for path in ROOT.glob("tests/simulation/*.py")}
     library = {path.name for path in ROOT.glob("youtube_download_coordinator/*.py")}
     for name in PATH.findall(page):

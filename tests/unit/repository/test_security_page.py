@@ -12,7 +12,7 @@ HEADING = re.compile(r"^\| (?:they cannot|it cannot|nobody can read) \| tests \|
 
 
 def rows(page: str) -> Iterator[tuple[str, list[str]]]:
-    """What cannot be done, and the tests of it."""
+    """Yield each claim of what cannot be done, with the names of its tests."""
     inside = False
     for line in page.splitlines():
         inside = bool(HEADING.match(line)) or (inside and line.startswith("|"))

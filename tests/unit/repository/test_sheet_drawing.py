@@ -17,7 +17,7 @@ def cell(text: str, number: float | None = None) -> dict[str, Any]:
 
 
 def tab(kind: str = "NUMBER_GREATER", value: str = "1") -> dict[str, Any]:
-    """A line of text and numbers, with a rule for its second and third column."""
+    """Return a tab with a line of text and numbers, and a rule for its second and third column."""
     condition = {"type": kind, "values": [{"userEnteredValue": value}]}
     rule = {
         "ranges": [{"startColumnIndex": 1, "endColumnIndex": 3}],

@@ -284,7 +284,7 @@ class Machine:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[SqlStore]:
-    """The stores whose database was asked for the time, once for each time."""
+    """Return the list of stores that asked their database for the time, one entry for each query."""
     asked: list[SqlStore] = []
     ask = SqlStore._ask_time
 

@@ -66,7 +66,7 @@ def video(number: int, title: str = "a title") -> ListedVideo:
 
 
 def lists(*items: Listed, then: BaseException | None = None) -> Listing:
-    """A listing of these items, which may fail at its end."""
+    """Return a listing of these items, which may fail at its end."""
 
     def listing(source: Source, config: Config) -> LISTED:
         yield from items

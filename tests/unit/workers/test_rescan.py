@@ -75,7 +75,7 @@ def queue(store: FaultyStore) -> Queue:
 
 
 def again(queue: Queue) -> None:
-    """A person lifts the cooldown and says pending; or the time has come."""
+    """Lift the cooldown and make the source pending, as a person or the passing of time does."""
     for control in queue.store.controls(fresh=True):
         queue.store.set_control(control.name, lambda line: line and replace(line, value="clear", until=None))
     (row,) = queue.rows(SOURCES)

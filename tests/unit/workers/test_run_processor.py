@@ -362,7 +362,7 @@ def test_a_processor_gets_the_url_or_the_task(attribute: str, result: str) -> No
 
 @pytest.fixture
 def user_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An operator's working directory, as a console script sees it."""
+    """Change to an operator's working directory, which a console script does not have on sys.path."""
     known, path = set(sys.modules), list(sys.path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in path if entry])

@@ -48,7 +48,7 @@ def add(queue: Queue, count: int) -> None:
 
 
 def at_once(process: Process) -> Submit:
-    """Attempts that have ended as soon as they are submitted."""
+    """Return a submit function whose attempts have ended when it returns."""
 
     def submit(task: VideoTask) -> Future[Outcome]:
         future: Future[Outcome] = Future()

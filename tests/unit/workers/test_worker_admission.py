@@ -184,7 +184,7 @@ def test_a_pause_ends_the_wait_for_the_rate_limit(queue: Queue, board: ClockedSt
 
 @pytest.fixture
 def clocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Coordinator, ClockedStore]]:
-    """A coordinator whose time only passes while it sleeps."""
+    """Yield a coordinator whose time passes only while it sleeps."""
     store = ClockedStore()
     monkeypatch.setattr(wiring, "_stores", {})
     monkeypatch.setattr(wiring, "_new_store", lambda config: store)

@@ -12,7 +12,7 @@ from tests.support.listing_answers import Answers
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """What yt-dlp answers by URL: an info, an error to raise, or a function that returns one."""
+    """Return the dictionary of yt-dlp's answers by URL: an info, an error to raise, or a function that returns one."""
     known: Answers = {}
 
     def extract_info(self: object, url: str, *args: object, **named: object) -> Any:

@@ -25,7 +25,7 @@ CONFIG = Config()
 
 
 def youtube(source: Source, config: Config) -> Generator[Listed, None, None]:
-    """A channel of two videos with several names."""
+    """List a channel of two videos that has several names."""
     if source.key.startswith("yt:a:"):
         yield ListedChannel(CHANNEL, f"yt:c:{UC}", "Kurzgesagt")
         return

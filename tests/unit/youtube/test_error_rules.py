@@ -156,7 +156,7 @@ def http_error(status: int, url: str = PLAYER_API) -> HTTPError:
 
 
 def wrapped(error: Exception, text: str = "Unable to download API page") -> DownloadError:
-    """An error as yt-dlp hands it on: in an ExtractorError, in a DownloadError's exc_info."""
+    """Return an error as yt-dlp passes it on: in an ExtractorError, in a DownloadError's exc_info."""
     inner = ExtractorError(f"{text}: {error}", cause=error, expected=True)
     return DownloadError(f"ERROR: [youtube] M4gD1WSo5mA: {inner}", (type(inner), inner, None))
 

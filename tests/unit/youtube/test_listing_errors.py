@@ -21,7 +21,7 @@ AUTHCHECK = ExtractorError(
 
 
 def failing_first(error: Exception, then: Any) -> Callable[[], Any]:
-    """The error once, then the answer."""
+    """Return a function that gives the error once, then the answer."""
     rest = iter([error])
     return lambda: next(rest, then)
 

@@ -34,7 +34,7 @@ def nothing_stays_open() -> Iterator[None]:
 
 @pytest.fixture
 def secret(clip: bytes, tmp_path: Path) -> Path:
-    """A video, so that whoever gets at it could make something of it."""
+    """Write a video that a processor could use if it reached it. Return its path."""
     path = tmp_path / "secret.mp4"
     path.write_bytes(clip)
     return path
