@@ -341,7 +341,9 @@ def test_a_number_of_rows_may_be_as_great_as_one_likes(ydc: Ydc, queue: Queue) -
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 4)
 
 
-def test_without_a_network_the_first_source_ends_the_round_and_all_stay_pending(ydc: Ydc, folder: Path, queue: Queue) -> None:
+def test_without_a_network_the_first_source_ends_the_round_and_all_stay_pending(
+    ydc: Ydc, folder: Path, queue: Queue
+) -> None:
     urls = [CHANNEL.format(number) for number in range(2)]
     with closing(socket.socket()) as closed:
         closed.bind(("127.0.0.1", 0))  # nobody listens there
