@@ -33,7 +33,7 @@ MOST_REQUESTS = 1.1
 
 
 def measure() -> list[Figure]:
-    """One after the other, each with an empty cache of yt-dlp's own; nothing where the recordings are not."""
+    """Measure both, one after the other, each with an empty yt-dlp cache. Return nothing without the recordings."""
     if not PROGRAM.exists():
         return []
     with replay() as environment, TemporaryDirectory() as name:

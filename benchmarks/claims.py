@@ -40,7 +40,7 @@ Copy = Callable[[int], str]
 
 
 def measure() -> list[Figure]:
-    """Each store's measurements in turns, so that a moment of load is shared; the median of each."""
+    """Measure each store's cases in turns, so that a moment of load affects all. Return the medians."""
     figures = []
     with TemporaryDirectory() as name:
         figures += _measured("SQLite", _sqlite(Path(name)))
@@ -124,7 +124,7 @@ def _postgresql(server: sa.URL) -> Iterator[Copy]:
 
 
 def _seconds(url: str, processes: int) -> float:
-    """From the moment in which all begin to the one in which the last has ended."""
+    """Return the seconds from the common start of the processes to the end of the last."""
     running = [start("benchmarks.claims", url, VIDEOS // processes, number) for number in range(processes)]
     for process in running:
         assert process.stdout

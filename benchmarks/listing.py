@@ -36,7 +36,7 @@ LIST = f"https://www.youtube.com/playlist?list=PLytkit_{ENTRIES:06}_00_00"
 
 
 def measure() -> list[Figure]:
-    """One after the other, on the same server. Once: a list of 10,000 takes long enough to even out a moment of load."""
+    """Measure both, one after the other, on the same server. Once: a list of 10,000 averages out a moment of load."""
     with _list() as (url, environment, name):
         ours = _expansion(url, environment)
         return list(_figures(name, _flat_seconds(url, environment), ours))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def process(url: str) -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 def memory(url: str) -> dict[str, float]:

@@ -41,7 +41,7 @@ def measure() -> list[Figure]:
 
 @contextmanager
 def _fleet(rows: int, accounts: int) -> Iterator[Fleet]:
-    """On a spreadsheet that somebody has worked on before."""
+    """Yield a fleet on a spreadsheet that a worker has used before."""
     fleet = Fleet(rows, accounts=accounts)
     try:
         fleet.start(1, max_videos=1)
@@ -98,7 +98,7 @@ def _requests(what: str, requests: float, point: Point) -> Figure:
 
 
 def _between_looks(fleet: Fleet) -> tuple[Cost, Cost]:
-    """Of one worker: until its second claim, nearly all of it its look; and for each video from there on."""
+    """Return one worker's cost until its second claim, nearly all for the scan, and its cost a video from then on."""
     at_first = fleet.requests
     fleet.start(1, max_videos=60)
     while len(fleet.begun) < 15:
@@ -118,7 +118,7 @@ class Cost:
 
 
 def cost(fleet: Fleet, since: int, videos: int = 1) -> Cost:
-    """Of the requests and their answers from number `since` on."""
+    """Return the cost of the requests from number `since` on, and of their answers."""
     stats = fleet.world.simulator.stats(since)
     return Cost(stats["requests"] / videos, (stats["bytes_in"] + stats["bytes_out"]) / 1000 / videos)
 
@@ -145,12 +145,12 @@ def _carried() -> Iterator[Figure]:
 
 
 def rate(moments: Sequence[float], begin: float, end: float) -> float:
-    """How many a minute."""
+    """Return how many of the moments there are a minute."""
     return sum(begin <= moment < end for moment in moments) / (end - begin) * 60
 
 
 def counted(number: int, what: str) -> str:
-    """`1 worker`, `2 workers`."""
+    """Return `1 worker`, `2 workers`."""
     return f"{number} {what}{'s' * (number > 1)}"
 
 

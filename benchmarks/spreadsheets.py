@@ -45,7 +45,7 @@ def measure() -> list[Figure]:
 
 
 def _capacity() -> Iterator[Figure]:
-    """As `ydc doctor` counts it on a new spreadsheet, which has an empty tab of Google's beside ours."""
+    """Yield the capacity that `ydc doctor` reports for a new spreadsheet, which also contains Google's empty tab."""
     for own in OWN_COLUMNS:
         yield _fitting(len(COLUMNS[VIDEO_TASKS.name]) + own, f"{own or 'no'} columns of one's own")
     yield _fitting(BY_HAND_COLUMNS, f"a tab made by hand, of {BY_HAND_COLUMNS} columns")
@@ -78,14 +78,14 @@ class Fleets(Fleet):
                 book.share(self.world.simulator.accounts.add(f"account-{number}").email)
 
     def queue(self, process: Process) -> Queue:
-        """Of the spreadsheet that this worker was set up for."""
+        """Return the queue of the spreadsheet that is configured for this worker."""
         self.world.book = self.books[int(process.name[1:]) % len(self.books)]
         return super().queue(process)
 
 
 @contextmanager
 def _fleets(books: int, accounts: int, workers: int) -> Iterator[Fleets]:
-    """On spreadsheets that somebody has worked on before."""
+    """Yield fleets on spreadsheets that workers have used before."""
     fleets = Fleets(books, accounts, workers)
     try:
         fleets.start(books, max_videos=1)

@@ -35,7 +35,10 @@ def main(arguments: list[str]) -> int:
 
 
 def workers_below(pid: int) -> list[psutil.Process]:
-    """Those of its children that are workers, else the process itself if it is one: an init has its child's words in its own."""
+    """Return the children that are workers, else the process itself if it is one.
+
+    The children come first, because the command line of an init contains its child's.
+    """
     try:
         process = psutil.Process(pid)
     except psutil.NoSuchProcess:
@@ -44,7 +47,7 @@ def workers_below(pid: int) -> list[psutil.Process]:
 
 
 def is_worker(process: psutil.Process) -> bool:
-    """Whether it was started by `prefect worker start`. One that has ended meanwhile was none."""
+    """Return whether the process was started by `prefect worker start`. False for one that has ended meanwhile."""
     try:
         words = process.cmdline()
     except psutil.NoSuchProcess:

@@ -35,7 +35,7 @@ def a_machine_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def pytest_configure() -> None:
-    """Have Ctrl-C reach the processes that tests start, also where this one was put into the background by a script.
+    """Let Ctrl-C reach the processes that tests start, even if a script runs the tests in the background.
 
     And let them connect to this machine, where every site of the tests is.
     """

@@ -83,7 +83,7 @@ class Seen:
     counted: tuple[int, ...] = ()
 
     def all_of(self, event: Event) -> bool:
-        """Whether nothing more is to be seen."""
+        """Return whether everything that the event causes has been seen."""
         ends = [self.processors_ended_seconds, self.rows_free_seconds]
         return inf not in ([*ends, self.flow_ended_seconds] if event.flow_ends else ends)
 
@@ -100,7 +100,7 @@ HEADER = (
 
 
 def cancel(scene: Scene) -> None:
-    """As the button of the UI does."""
+    """Cancel the run, as the button of the UI does."""
     ask(scene.server, f"/flow_runs/{scene.run_id}/set_state", {"state": {"type": "CANCELLING"}})
 
 
@@ -113,7 +113,7 @@ def to_worker(number: signal.Signals) -> Callable[[Scene], None]:
 
 
 def machine_dies(scene: Scene) -> None:
-    """Everything of ours that could do something is killed with it."""
+    """Kill the flow together with its reaper and its processors."""
     for process in (scene.reaper, scene.flow, *scene.processors):
         process.kill()
 
@@ -125,7 +125,7 @@ def server_dies(scene: Scene) -> None:
 
 
 def called_crashed(scene: Scene) -> None:
-    """As the automation for zombies does, wrongly."""
+    """Mark a living run as crashed, as the automation for zombies may do."""
     ask(scene.server, f"/flow_runs/{scene.run_id}/set_state", {"state": {"type": "CRASHED"}, "force": True})
     (scene.folder / TOLD).touch()
 
@@ -222,7 +222,7 @@ def start(server: PrefectServer, event: Event) -> str:
 
 
 def ask(server: PrefectServer, path: str, body: object = None) -> Any:
-    """As Prefect's own client asks: again, while the server's database is busy (503)."""
+    """Ask the server, and repeat while its database is busy (503), as Prefect's own client does."""
     answers: list[Any] = []
 
     def is_answered() -> bool:

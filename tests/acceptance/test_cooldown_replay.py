@@ -81,7 +81,7 @@ def cooldown(store: SqlStore) -> str:
 
 
 def end_the_pause(store: SqlStore) -> None:
-    """As a person does who types an earlier Until."""
+    """End the pause now, as a person does who types an earlier Until."""
     (line,) = store.controls()
     now = store.now()
     assert store.set_control(line.name, lambda line: line and replace(line, until=now))

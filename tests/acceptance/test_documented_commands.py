@@ -74,7 +74,7 @@ EXCERPTS = [(page, block) for page in PAGES for block in blocks_of(page) if bloc
 
 
 def script(blocks: list[Block], stands_in: Mapping[str, str]) -> str:
-    """One shell script; it ends at the first command that fails, and names each block before it begins."""
+    """Return one shell script, which ends at the first command that fails, and names each block before it begins."""
     lines = ["set -euo pipefail"]
     for number, block in enumerate(blocks, start=1):
         lines += [f"echo '== block {number}' >&2", block.as_shell]
@@ -117,7 +117,7 @@ class Sandbox:
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    """With the key of a service account, an empty spreadsheet that is shared with it, and what `make run` needs."""
+    """Yield a folder with a service account's key, an empty spreadsheet shared with the account, and what `make run` needs."""
     folder = tmp_path / "reader"
     folder.mkdir()
     for name in ("Makefile", "pyproject.toml"):

@@ -42,7 +42,7 @@ def video(video_id: str, **fields: Any) -> VideoTask:
 
 @pytest.fixture
 def slow_media(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
-    """Media of three megabytes that take five seconds."""
+    """Serve media of three megabytes that take five seconds."""
     with serve(tmp_path_factory.mktemp("ca"), "--media-bytes", str(MEDIA_BYTES), "--media-rate", "600000") as replay:
         yield replay
 

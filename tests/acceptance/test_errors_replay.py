@@ -80,7 +80,7 @@ def add(ours: Coordinator, *video_ids: str) -> None:
 
 
 def listed_videos(ours: Coordinator) -> list[str]:
-    """Videos that play unless a fault says otherwise: those of a recorded playlist."""
+    """Return the IDs of a recorded playlist's videos, which play unless a fault prevents it."""
     source = rows.new_source(1, url=PLAYLIST, key="yt:p:PLXJg25X-OulsVsnvZ7RVtSDW-id9_RzAO")
     items = list_in_child(source, ours.config)
     return [item.key.removeprefix("yt:v:") for item in items if isinstance(item, ListedVideo)]

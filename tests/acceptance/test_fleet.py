@@ -108,7 +108,7 @@ class Fleet:
         return [path.name for path in (self.folder / machine / "media").rglob("*.m4a")]
 
     def runs(self, deployment: str, **filters: Any) -> list[dict[str, Any]]:
-        """Flow runs of a deployment, the oldest first."""
+        """Return the flow runs of a deployment, the oldest first."""
         asked = {
             "deployments": {"name": {"any_": [deployment]}},
             "flow_runs": filters,
@@ -130,7 +130,7 @@ def videos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def recorded_youtube(replay: Replay) -> Videos:
-    """Two playlists of twelve. yt-dlp asks for a video's page once in an attempt."""
+    """Serve two playlists of twelve videos. yt-dlp requests a video's page once in an attempt."""
     replay.reset()
     replay.faults({"match": "videoplayback", "action": "delay", "seconds": MEDIA_DELAY_SECONDS})
 
@@ -145,7 +145,7 @@ def recorded_youtube(replay: Replay) -> Videos:
 
 
 def media_sites(folder: Path, stack: ExitStack) -> Videos:
-    """Two sites of three clips each. yt-dlp looks at a clip with one GET, and downloads it with the next."""
+    """Serve two sites of three clips each. yt-dlp checks a clip with one GET, and downloads it with the next."""
     titles = ("Interview in Lagos", "A reading from Recife", "Market talk, Chennai")
     asked: Counter[str] = Counter()
 
@@ -164,7 +164,7 @@ def media_sites(folder: Path, stack: ExitStack) -> Videos:
 
 @pytest.fixture(scope="module")
 def fleet(prefect_server: PrefectServer, videos: Videos, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Two workers that run. One flow at a time each, so that the second long run is the other machine's."""
+    """Yield two running workers. Each runs one flow at a time, so that the second long run is the other machine's."""
     folder = tmp_path_factory.mktemp("fleet")
     with ExitStack() as stack:
         sheets = stack.enter_context(SheetsServer())

@@ -136,7 +136,7 @@ def test_a_block_of_subtitles_is_told_apart(process: Process, replay: Replay) ->
 
 
 def unplayable(reason: str, subreason: str = "") -> dict[str, Any]:
-    """Every player answers that the video cannot be played."""
+    """Return the fault with which every player answers that the video cannot be played."""
     status: dict[str, Any] = {"status": "UNPLAYABLE", "reason": reason}
     if subreason:
         renderer = {"reason": {"simpleText": reason}, "subreason": {"simpleText": subreason}}

@@ -57,7 +57,7 @@ class Desk:
         return [json.loads(line) for line in lines], len(self.replay.log()) - before
 
     def a_day_passes(self) -> None:
-        """Everything that was listed is due again."""
+        """Make every source that was listed due again."""
         long_ago = "2020-01-01 00:00:00.000000"
         due = "UPDATE sources SET act_at = ?, checked_at = ? WHERE substr(act_at, 1, 4) < '9000'"
         self.write(due, [long_ago, long_ago])

@@ -73,7 +73,7 @@ class Scene:
         return fleet
 
     def trouble(self) -> None:
-        """From now on every fault happens, and a person acts."""
+        """Let every fault happen from now on, and a person act."""
         faults = self.simulator.faults
         for status in (429, 500, 503):
             faults.add("status", status=status, times=None, probability=FAULT / 3, path="/v4/")
@@ -116,7 +116,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def check(scene: Scene, fleet: Fleet, coordinator: Coordinator, victims: range = range(0)) -> int:
-    """Everything is done once, but for what the killed held and what was said to be lost; how many ran again."""
+    """Check that each video ran once, but for those of killed workers and lost claims. Return how many ran again."""
     coordinator.queue.recover(VIDEO_TASKS)
     rows = [row for row in coordinator.queue.rows(VIDEO_TASKS) if not row.lease.detail.startswith("duplicate of")]
     assert Counter(row.lease.state for row in rows) == {State.DONE: VIDEOS}

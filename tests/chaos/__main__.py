@@ -51,7 +51,7 @@ class Chaos:
         self.added: list[str] = []
 
     def rage(self, seconds: float) -> None:
-        """Trouble and calm by turns. Videos are added in the calm; whoever adds them is not what is tried here."""
+        """Alternate trouble and calm. Videos are added in the calm, because adding them is not tested here."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if len(self._scene.unfinished()) < BACKLOG_VIDEOS:

@@ -54,7 +54,7 @@ HINDERS = frozenset(("network", "crash", "disconnect", "lock", "full"))
 
 
 def read_journal(path: Path) -> list[Attempt]:
-    """Every attempt, by its claim."""
+    """Return every attempt, in the order of the claims."""
     attempts: dict[str, Attempt] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         event = json.loads(line)
@@ -66,7 +66,7 @@ def read_journal(path: Path) -> list[Attempt]:
 
 
 def wrong_attempts(attempts: Iterable[Attempt], troubles: Sequence[Trouble]) -> Iterator[str]:
-    """Every attempt after another of the same video, in the order of their claims, that nothing explains."""
+    """Yield each attempt after another of the same video that nothing explains, in the order of the claims."""
     for key, tries in by_key(attempts).items():
         for first, second in combinations(tries, 2):
             if not is_explained(first, second, troubles):
@@ -81,7 +81,7 @@ def by_key(attempts: Iterable[Attempt]) -> Mapping[str, list[Attempt]]:
 
 
 def is_explained(first: Attempt, second: Attempt, troubles: Sequence[Trouble]) -> bool:
-    """Whether the second attempt had to be made, or could not be kept from being made."""
+    """Return whether the second attempt was due, or could not have been prevented."""
     if first.failed is not None and first.failed <= second.began:
         return True
     at_once = (first.failed or first.ended or first.began) > second.began

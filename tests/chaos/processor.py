@@ -38,7 +38,7 @@ def work(task: VideoTask) -> str:
 
 
 def _note(attempt: str, task: VideoTask, event: str) -> None:
-    """One line with one write, so that no kill leaves half of one. The clock is the same for all processes of a machine."""
+    """Append a line with one write, so that no kill leaves half of it. All processes of a machine share the clock."""
     assert task.claimed_at
     now = time.monotonic()
     fields = {

@@ -60,7 +60,7 @@ class Scene:
         self._prefect_process = self._stack.enter_context(self.server.worker("--limit", "1", environment=environment))
 
     def environment(self, worker: str) -> dict[str, str]:
-        """Of a worker, and of everything that it starts."""
+        """Return the environment of a worker, and of everything that it starts."""
         return os.environ | {
             "PYTHONPATH": str(ROOT),
             "XDG_STATE_HOME": str(self.folder / "state"),
@@ -95,7 +95,7 @@ class Scene:
             self._keep_prefect_working()
 
     def _keep_prefect_working(self) -> None:
-        """Its worker ends by itself when it begins while the server is down."""
+        """Start Prefect's worker again if it has ended, as one does that began while the server was down; start flows."""
         if (
             self._prefect_process.poll() is not None
             and time.monotonic() - self._prefect_started_at > PREFECT_BEGINS_SECONDS
@@ -150,7 +150,7 @@ class Scene:
         return False
 
     def stop(self) -> None:
-        """Have every worker end; Prefect's, which may wait for a server that was killed under it, at once."""
+        """Stop every worker. Kill Prefect's at once: it may wait for a server that was killed."""
         for each in self.processes(PREFECT):
             with suppress(psutil.Error):
                 each.kill()
@@ -192,7 +192,7 @@ class Scene:
 
 
 def _is_prefect(process: psutil.Process) -> bool:
-    """Whether it is a worker or a flow of Prefect's, and no processor."""
+    """Return whether the process is a Prefect worker or flow, not a processor."""
     with suppress(psutil.Error):
         return "prefect" in " ".join(process.cmdline()[:3])
     return False

@@ -50,7 +50,7 @@ class Place(Protocol):
     hindrances: Mapping[str, Hindrance]
 
     def lines(self) -> Lines:
-        """Every video, dead letters too: at least URL, Status and LastError."""
+        """Return every video, dead letters too, with at least URL, Status and LastError."""
         ...
 
 
@@ -116,7 +116,7 @@ class OnSqlite(OnDatabase):
 
     @contextmanager
     def _lock(self, _: Random) -> Iterator[float]:
-        """Somebody opens a transaction and leaves it: nobody else can write."""
+        """Hold a transaction open, so that no other connection can write."""
         with closing(sqlite3.connect(self._folder / "queue.db", timeout=RESTART_SECONDS)) as database:
             database.execute("BEGIN IMMEDIATE")
             yield LOCK_SECONDS
@@ -142,7 +142,7 @@ class OnPostgresql(OnDatabase):
 
     @contextmanager
     def _crash(self, _: Random) -> Iterator[float]:
-        """As if its machine had lost its power: the server begins again from its log."""
+        """Crash the server, as if its machine had lost power, and start it again from its log."""
         log = self._data.with_name("server.log")
         pg_ctl = [str(self._program), "--pgdata", str(self._data), "--log", str(log), "--wait", "--silent"]
         as_owner = ["runuser", "-u", self._owner, "--"] if os.geteuid() == 0 and shutil.which("runuser") else []
@@ -151,7 +151,7 @@ class OnPostgresql(OnDatabase):
 
     @contextmanager
     def _disconnect(self, _: Random) -> Iterator[float]:
-        """Everybody's connections end, whatever is being asked on them."""
+        """End all other connections, whatever query runs on them."""
         with self._engine.connect() as connection, suppress(sa.exc.OperationalError):
             connection.execute(EVERYBODY_ELSE)
         yield 0

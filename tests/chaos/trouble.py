@@ -65,14 +65,14 @@ class Troubles:
 
     @contextmanager
     def _kill(self, worker: str) -> Iterator[float]:
-        """SIGKILL, as the kernel does when there is no memory left; its processors and its claims are left behind."""
+        """Send SIGKILL to a worker, as the kernel does when memory runs out. Its processors and claims are left behind."""
         self._scene.workers[worker].kill()
         self._wait_until_gone(worker)
         yield 0
 
     @contextmanager
     def _freeze(self, worker: str) -> Iterator[float]:
-        """SIGSTOP for everything of a machine, for longer than its leases hold: a laptop is closed."""
+        """Stop all processes of a machine (SIGSTOP) for longer than its leases, as a closed laptop does."""
         frozen = self._scene.processes(worker)
         _send(frozen, signal.SIGSTOP)
         try:
@@ -87,7 +87,7 @@ class Troubles:
 
     @contextmanager
     def _flows(self, worker: str) -> Iterator[float]:
-        """SIGKILL to Prefect's worker; half of the time to the flows that it has begun, too."""
+        """Send SIGKILL to Prefect's worker, and half of the time to its flows too."""
         with_flows = self._random.random() < 0.5
         self._scene.replace_prefect_worker(with_flows=with_flows)
         if with_flows:

@@ -112,7 +112,7 @@ SHARED: dict[str, Callable[[Path, ExitStack], dict[str, Any]]] = {
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow if name == "sheets" else ()) for name in SHARED])
 def shared_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Environment variables that lead several processes to one empty queue."""
+    """Yield environment variables that lead several processes to one empty queue."""
     with ExitStack() as stack:
         if request.param == "postgresql":
             _postgresql(tmp_path, stack)

@@ -30,7 +30,7 @@ WAYS = [("sheets", "sqlite-file"), ("sqlite-file", "sheets"), ("sqlite-memory", 
 
 
 def fill(queue: Queue) -> None:
-    """Rows in every state but held."""
+    """Add rows in every state but held."""
     queue.add(SOURCES, [new_source(n, accent="pt-BR", extra={"Notes": f"s{n}"}) for n in range(3)])
     queue.add(VIDEO_TASKS, [new_video(n, extra={"Gender": "f"} if n % 2 else {}, source_id=1) for n in range(VIDEOS)])
     (source,) = queue.claim(SOURCES, 1)

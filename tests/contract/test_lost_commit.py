@@ -59,7 +59,7 @@ class _Carrier(socketserver.BaseRequestHandler):
                     other[readable].sendall(data)
 
     def _breaks(self, data: bytes, there: socket.socket) -> bool:
-        """Whether this is the COMMIT that is to have no answer; behind it, the server has answered us."""
+        """Return whether this is the COMMIT whose answer is to be lost. Apply it first, unless the server breaks before it."""
         how = self.server.breaks
         if not how or b"COMMIT" not in data:
             return False

@@ -105,7 +105,7 @@ class Fleet:
         return [event for event in everything if event["event"] == name]
 
     def attempts(self) -> dict[int, list[Attempt]]:
-        """Every attempt by the video's ID, in order of their beginnings."""
+        """Return all attempts by the video's ID, in the order in which they began."""
         found: defaultdict[int, list[Attempt]] = defaultdict(list)
         for number in range(len(self.processes)):
             ends = {event["id"]: _moment(event) for event in self.events(number) if event["event"] == "end"}
@@ -128,7 +128,7 @@ def _moment(event: Event) -> datetime:
 
 @pytest.fixture
 def make_fleet(shared_settings: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
-    """Workers that share one empty queue; more settings by keyword."""
+    """Yield a function that makes a fleet on one empty queue; keywords are further settings."""
     with ExitStack() as stack:
         yield lambda **more: Fleet(tmp_path, {**shared_settings, **more}, stack)
 

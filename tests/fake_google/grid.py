@@ -85,11 +85,11 @@ class Sheet:
         return self.size("COLUMNS")
 
     def size(self, dimension: Dimension) -> int:
-        """How many rows or columns the grid has."""
+        """Return how many rows or columns the grid has."""
         return int(self.properties["gridProperties"][_COUNTS[dimension]])
 
     def frozen(self, dimension: Dimension) -> int:
-        """How many rows or columns are frozen."""
+        """Return how many rows or columns are frozen."""
         return int(self.properties["gridProperties"].get(_FROZEN[dimension], 0))
 
     def set_grid(self, **changes: int) -> None:
@@ -189,7 +189,7 @@ class Sheet:
         return shown(self.values.get(row, column), self.formats.get(row, column))
 
     def hidden_by_filter(self, row: int) -> bool:
-        """Whether the basic filter hides a row; only `hiddenValues` is simulated of FilterCriteria."""
+        """Return whether the basic filter hides a row. Of FilterCriteria only `hiddenValues` is simulated."""
         if self.basic_filter is None:
             return False
         area = self.rect(self.basic_filter.get("range", {}))

@@ -75,7 +75,7 @@ def _artifacts(flow_run_id: UUID) -> dict[str | None, str]:
 
 
 def events(state: State[Any], prefix: str = "youtube-coordinator.") -> list[Event]:
-    """Those of ours that the flow run emitted, in that order. Recorded a moment later: wait for what is expected."""
+    """Return the flow run's events with this prefix, in order. Prefect records them shortly after: wait for those expected."""
     related = EventRelatedFilter(id=[f"prefect.flow-run.{run_id(state)}"])
     own = EventFilter(event=EventNameFilter(prefix=[prefix]), related=related, order=EventOrder.ASC)
     with get_client(sync_client=True) as client:
@@ -84,7 +84,7 @@ def events(state: State[Any], prefix: str = "youtube-coordinator.") -> list[Even
 
 
 def logs(state: State[Any]) -> list[Log]:
-    """Sent every few seconds: wait for what is expected."""
+    """Return the flow run's logs. Prefect sends them every few seconds: wait for those expected."""
     with get_client(sync_client=True) as client:
         return client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id(state)])))
 

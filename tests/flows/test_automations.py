@@ -29,7 +29,7 @@ SILENT_SECONDS = 10  # the least that Prefect takes
 
 @flow
 def silent() -> None:
-    """Its runs are made by hand: nothing ever runs it."""
+    """Do nothing: a test creates this flow's runs, and no process runs them."""
 
 
 @pytest.fixture(autouse=True)

@@ -135,7 +135,7 @@ class Admissions:
             raise Violation(f"(7) {queue.worker} begins with v{row.id} while {wrong[-1]}")
 
     def _closed(self, process: Process, queue: WatchedQueue, row: tuple[str, int], said: Saying) -> str:
-        """Why a worker that was told this may not begin with a row."""
+        """Return why a worker that has read these lines may not begin a row, or an empty string."""
         fleet, line = said.get(FLEET, Said()), said.get(_cooldown(process), Said())
         if fleet.blocks(FLEET) and (fleet.until is None or fleet.until > self.now):
             return f"the fleet is paused: {fleet}"
@@ -155,7 +155,7 @@ class Admissions:
     # --- probes --------------------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """On one machine nobody probes while another does."""
+        """Check that no two workers of one machine probe at the same time."""
         probing = {
             process: queue
             for process, queue in self._chaos.queues.items()
@@ -174,7 +174,7 @@ class Admissions:
                     raise Violation(f"(7) {process.name} and {other.name} probe at the same time")
 
     def _still_probes(self, process: Process, queue: WatchedQueue) -> bool:
-        """Whether a probe still counts: by what stands in Control, or because its worker is well and works on its row."""
+        """Return whether a probe still counts: by its line of Control, or because its worker is well and renews its row."""
         if self._touched.get(_cooldown(process), 0.0) >= self._probing[process] - LATE_SECONDS:
             return False  # a person has ended it, perhaps before its worker knew that its line was written
         probe = queue.admission._probe

@@ -125,7 +125,7 @@ class Chaos:
     # --- trouble -----------------------------------------------------------------------------------------------------
 
     def _before(self, process: Process, body: bytes) -> None:
-        """Right before a request arrives; people like to be faster than what is written by line."""
+        """Let people act right before a request arrives, more often before one that writes by line."""
         self._asker = process
         if random := self.trouble.strikes(self.requests, "person", OFTEN if b"deleteDimension" in body else 1):
             self.human.act(random)
@@ -133,7 +133,7 @@ class Chaos:
             self.steering.act(random)
 
     def _delays(self, process: Process) -> tuple[float, float]:
-        """Before a request is sent: how much later than others it arrives, and how much later it is heard what came of it."""
+        """Return by how many seconds a request and its answer are delayed."""
         self._sent += 1
         random = self.trouble.strikes(self._sent, "slow")
         if random is None:
@@ -147,13 +147,13 @@ class Chaos:
         return there, seconds - there
 
     def _after(self, request: Request) -> None:
-        """After each request."""
+        """Record what went wrong with a request, and let the oracle check it."""
         if self.faults.said:
             self.world.note(f"... {self.faults.said}")
         self.oracle.heard(request)
 
     def _disturb(self) -> None:
-        """Kills, pauses and wrong clocks come to whole processes."""
+        """Kill or stop a process, or set its machine's clock wrong."""
         alive = [process for process in self.world.processes if not process.ended]
         if (random := self.trouble.strikes(self.requests, "kill")) and len(alive) > 1:
             self._kill(self._victim(alive, random))
@@ -167,7 +167,7 @@ class Chaos:
             self.world.note(f"the wall clock of {victim.name}'s machine jumps: now it is wrong by {seconds} s")
 
     def _victim(self, alive: list[Process], random: Random) -> Process:
-        """Often the one that has sent a request and has not heard of it yet."""
+        """Choose a process, often the one whose request is under way."""
         return self._asker if self._asker in alive and random.random() < 0.5 else random.choice(alive)
 
     def _kill(self, victim: Process) -> None:

@@ -75,7 +75,7 @@ class Fleet:
             self.world.start(f"w{number}", lambda process: self._work(process, max_videos, seconds))
 
     def run(self, until: float | None = None) -> None:
-        """Until all have ended, or so much time has passed."""
+        """Run until all processes have ended, or so much time has passed."""
         ends = None if until is None else self.world.clock.now() + until
         while self.world.step():
             if ends is not None and self.world.clock.now() >= ends:

@@ -143,7 +143,7 @@ class Human:
         return f"types {text!r} into Status of line {line + 1} ({_lease(rows, line)})"
 
     def delete(self, tab: str, rows: Rows) -> str:
-        """Often what was added last, whose ID nobody must get after that."""
+        """Delete a line, often the one added last, whose ID must never be given again."""
         last = max(
             range(len(rows)), key=lambda at: encoded.row_id if (encoded := decode_lease(_lease(rows, at))) else 0
         )

@@ -62,7 +62,7 @@ class Steps:
     # --- what workers believe ------------------------------------------------------------------------------------------
 
     def held(self) -> Iterator[tuple[Process, WatchedQueue, Claim[Row]]]:
-        """Every claim that a living process believes to hold."""
+        """Yield every claim that a living process treats as valid."""
         for process, queue in self._chaos.queues.items():
             for claim in list(queue._held):
                 is_held = not claim.lost and process.monotonic() < claim.expires
@@ -70,7 +70,7 @@ class Steps:
                     yield process, queue, claim
 
     def look(self) -> None:
-        """No worker believes to hold a row for longer than its lease says."""
+        """Check that no worker treats a claim as valid for longer than its lease."""
         for process, queue, claim in self.held():
             ends = self.now + (claim.expires - process.monotonic()) / process.rate
             too_long = ends - _seconds(claim.row.lease.until)

@@ -125,7 +125,7 @@ class Oracle:
         return row.key in self.freed or row.url in self.freed or row.id in self.requested_ids
 
     def _nobodys_cells_changed(self) -> None:
-        """Lines of a person's cells are only ever added, by an insertion."""
+        """Check that people's own cells never change, and are only added by an insertion."""
         now = self._own_cells()
         if missing := self._own - now:
             raise Violation(f"(2)(4) lost or changed: {_listed(missing)}; new: {_listed(now - self._own)}")
@@ -145,7 +145,7 @@ class Oracle:
             self._states[kind, row_id] = encoded
 
     def _newest(self) -> dict[tuple[str, int], EncodedLease]:
-        """Every row's lease; where a person has copied a line, that of the line that went on."""
+        """Return every row's lease. Of duplicates, take the newest version."""
         newest: dict[tuple[str, int], EncodedLease] = {}
         for tab, _, encoded in self.leases(*KINDS):
             other = newest.get((KINDS[tab], encoded.row_id))
@@ -212,7 +212,7 @@ class Oracle:
     # --- at the end --------------------------------------------------------------------------------------------------
 
     def unsettled(self) -> list[str]:
-        """Lines that wait for something."""
+        """Return the lines that still wait for something."""
         waiting = []
         for tab, line in self.lines(*KINDS):
             encoded = _decode(line["Lease"])
@@ -226,7 +226,7 @@ class Oracle:
         return not self.unsettled()
 
     def check_the_end(self) -> None:
-        """Everything is done or dead, stands once, and shows what it is."""
+        """Check that every row is done or dead, exists once, and shows its lease."""
         for group in (("Sources",), VIDEO_TABS):
             leases = list(self.leases(*group))
             ids = Counter(encoded.row_id for _, _, encoded in leases)

@@ -123,7 +123,7 @@ def open_queue(chaos: Chaos, process: Process) -> WatchedQueue:
 
 
 def insist(process: Process, call: Callable[[], T]) -> T:
-    """Whoever starts a process starts it again when the sheet does not answer."""
+    """Repeat the call while the sheet does not answer, as a supervisor starts a process again."""
     while True:
         try:
             return call()
@@ -132,7 +132,7 @@ def insist(process: Process, call: Callable[[], T]) -> T:
 
 
 def idle(chaos: Chaos, process: Process) -> None:
-    """Until the schedule starts it again."""
+    """Wait until the schedule starts the process again."""
     process.rest(process.random.uniform(*IDLE_SECONDS) * (4 if chaos.quiet else 1))
 
 
@@ -173,7 +173,7 @@ def expand(chaos: Chaos, process: Process) -> None:
 
 
 def listing(chaos: Chaos, process: Process, queue: WatchedQueue, source: Source) -> Generator[Listed, None, None]:
-    """Videos as a listing gives them, one after the other; it may break off."""
+    """Yield videos one after the other, as a listing does. It may break off."""
     chaos.oracle.admissions.begins(process, queue, SOURCES, source)
     random = process.random
     yield ListedTitle(title=f"=title of {source.key}", channel_id="", expected=None)
@@ -213,7 +213,7 @@ def recover(chaos: Chaos, process: Process) -> None:
 
 
 def look_twice(chaos: Chaos, process: Process) -> None:
-    """Whoever comes next repairs what nobody shows for a minute."""
+    """Read each tab twice in a minute, so that lines that have not shown their lease for so long are repaired."""
     store = SheetsStore(chaos.config, process.environment())
     tables: list[Table[Any]] = [SOURCES, VIDEO_TASKS, DEAD_LETTERS]
     for table in tables * 2:
@@ -245,7 +245,7 @@ class Attempts:
         return future
 
     def wait(self, futures: Iterable[Future[Outcome]], timeout: float | None) -> None:
-        """Until one of these has ended, or so much time has passed."""
+        """Wait until one of the futures has ended, or so much time has passed."""
         soonest = min(self._ends.get(future, 0.0) for future in futures) - self._process.monotonic()
         self._process.rest(soonest if timeout is None else min(soonest, timeout))
         for future, end in list(self._ends.items()):
@@ -263,7 +263,7 @@ def outcome(chaos: Chaos, random: Random) -> Outcome:
 
 
 def some_videos(chaos: Chaos, random: Random) -> list[VideoTask]:
-    """Half of the videos that there are."""
+    """Return half of all videos."""
     numbers = random.sample(range(chaos.chances.videos), max(chaos.chances.videos // 2, 1))
     urls = {number: video_url(number) for number in numbers}
     return [
@@ -273,7 +273,7 @@ def some_videos(chaos: Chaos, random: Random) -> list[VideoTask]:
 
 
 def some_sources(chaos: Chaos, random: Random) -> list[Source]:
-    """Half of the sources that there are."""
+    """Return half of all sources."""
     numbers = random.sample(range(chaos.chances.sources), max(chaos.chances.sources // 2, 1))
     urls = {number: source_url(number) for number in numbers}
     return [

@@ -36,7 +36,7 @@ class Shrinker:
                     break
 
     def _less_trouble(self) -> None:
-        """Delta debugging over what went wrong: halves are left out, then smaller and smaller parts."""
+        """Shrink what went wrong by delta debugging: leave out halves, then smaller and smaller parts."""
         size = max(1, len(self.told.trouble) // 2)
         while self.told.trouble and self.runs < RUNS_MAX:
             shorter = any(self._still_wrong(self.chances, rest) for rest in _without_parts(self.told.trouble, size))

@@ -25,7 +25,7 @@ def become(actor: Actor) -> None:
 
 
 def current() -> Actor:
-    """Who asks."""
+    """Return the actor of the calling thread."""
     actor: Actor = _me.actor
     return actor
 
@@ -37,7 +37,7 @@ class _Waiting:
         self._actors: list[Actor] = []
 
     def wait_for(self, condition: Callable[[], bool], seconds: float | None = None) -> bool:
-        """Whether the condition holds, now or within so many seconds."""
+        """Wait for the condition, for so many seconds at most. Return whether it holds."""
         if condition():
             return True
         me = current()
@@ -136,7 +136,7 @@ class _Waited(NamedTuple):
 
 
 def wait(futures: Iterable[Future[Any]], timeout: float | None = None, return_when: str = "") -> _Waited:
-    """`concurrent.futures.wait` for attempts that end by themselves."""
+    """Wait as `concurrent.futures.wait` does, for attempts that end by themselves."""
     everything = set(futures)
     done = {future for future in everything if future.done()}
     if done != everything:

@@ -78,7 +78,7 @@ NASTY = Chances(
 
 
 def chances_of(seed: int, actions: Collection[str]) -> Chances:
-    """Every seed has fleets, trouble and people of its own kind: what hides behind one thing shows without it."""
+    """Choose a seed's fleet, trouble and people. They differ by seed, so that one trouble does not always hide another."""
     random = Random(f"{seed} chances")
     return Chances(
         fault=random.choice([0, 0.03, 0.08, 0.15]),
@@ -109,7 +109,10 @@ class Trouble:
         self.happened: list[Name] = []
 
     def strikes(self, number: int, kind: str, times: int = 1) -> Random | None:
-        """Whether something of a kind goes wrong before a request; the randomness that says how. `times`: so much more likely."""
+        """Decide whether a kind of trouble strikes before a request. Return its randomness, or None.
+
+        With `times` it is so much more likely.
+        """
         random = Random(f"{self._seed} {kind} {number}")
         likely: float = times * getattr(self._chances, kind)
         if self.is_over or random.random() >= likely or (self._only is not None and (number, kind) not in self._only):
@@ -122,7 +125,7 @@ class PlannedFaults(Faults):
     """The simulated API's faults, as a story wants them."""
 
     def __init__(self, story: Trouble, asker: Callable[[], object]) -> None:
-        """`asker`: whose request it is."""
+        """Take a function that returns whose request it is."""
         super().__init__()
         self._asker = asker
         self._story = story
@@ -142,7 +145,7 @@ class PlannedFaults(Faults):
         return Fault(action, **options)  # type: ignore[arg-type]
 
     def _outage(self) -> Random | None:
-        """Now and then all that a process asks goes wrong for a while."""
+        """Now and then begin an outage, in which all requests of a process fail. Return its randomness during one."""
         if random := self._story.strikes(self._number, "outage"):
             self._cut_off[self._asker()] = [random] * random.choice(OUTAGE_REQUESTS)
         left = self._cut_off.get(self._asker())

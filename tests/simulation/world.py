@@ -153,11 +153,11 @@ class Process:
         return actor
 
     def monotonic(self) -> float:
-        """Seconds since the machine was booted, by a clock that is a little too fast or too slow."""
+        """Return the seconds since the machine was booted, by a clock that is a little too fast or too slow."""
         return (self.world.clock.now() - self._booted) * self.rate
 
     def wall(self) -> float:
-        """Seconds since 1970, as this machine believes."""
+        """Return the seconds since 1970 by this machine's clock."""
         return self.world.clock.now() + self.wall_error_seconds
 
     def rest(self, seconds: float) -> None:
@@ -185,7 +185,7 @@ class Process:
         )
 
     def ask(self, method: str, path: str, query: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        """One request: its way there and its way back take time, in which others act."""
+        """Send one request. Its way there and its way back take time, in which others act."""
         there, back = self.world.delays(self)
         self.rest(self.world.latency() + there)
         self.world.arrives(self, body)
@@ -255,7 +255,7 @@ class World:
         self._patch()
 
     def _patch(self) -> None:
-        """Have the library's threads, locks and pauses be simulated ones."""
+        """Replace the library's threads, locks and pauses by simulated ones."""
         patch = self._patches.enter_context
         patch(mock.patch.object(connection, "credentials", return_value=None))
         for module in (heartbeat, book, connection, queue):
@@ -307,7 +307,7 @@ class World:
     # --- what happens ------------------------------------------------------------------------------------------------
 
     def latency(self) -> float:
-        """How long a request is on its way."""
+        """Return the seconds for which a request is on its way."""
         return self.random.uniform(*self.latency_seconds)
 
     def arrives(self, process: Process, body: bytes) -> None:

@@ -223,7 +223,7 @@ def writes_garbage_to_every_pipe(task: VideoTask) -> str:
 
 
 def _is_message_pipe(fd: int) -> bool:
-    """Every other pipe is non-blocking."""
+    """Return whether this is the pipe of the messages: the only blocking one."""
     try:
         return os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:") and os.get_blocking(fd)
     except OSError:

@@ -53,7 +53,7 @@ class Claiming:
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        """Until nothing is pending or held by anybody: what a killed worker held comes back when its claim has run out."""
+        """Run until no row is pending or held. A killed worker's rows come back when its claims expire."""
         with ThreadPoolExecutor(2) as pool:
             while self._unfinished(self._coordinator.queue.counts(VIDEO_TASKS)):
                 self._worker(pool).run()
@@ -99,7 +99,7 @@ class Claiming:
 
 
 def set_wall_clock_off(hours: float) -> None:
-    """Have this machine's wall clock be wrong, for whoever asks `time`."""
+    """Set this process's wall clock wrong, for all callers of `time`."""
     right = time.time
     time.time = lambda: right() + hours * 3600
 

@@ -94,7 +94,7 @@ def streams(path: str) -> str:
 
 
 def files(settings: Settings) -> list[str]:
-    """All but the archive's records, by their place in the output folder."""
+    """Return the paths of all files in the output folder, the archive's records apart."""
     paths = (path.relative_to(settings.output_dir) for path in settings.output_dir.rglob("*") if path.is_file())
     return sorted(str(path) for path in paths if path.parts[0] != ".archive")
 

@@ -44,7 +44,7 @@ PLAYLIST = f"{YT}/playlist?list=PLx12345"
 
 
 def read(url: str, **options: Any) -> tuple[list[Listed], AttemptError | None]:
-    """All that a listing yields, and how it ended."""
+    """Return all items of a listing, and the error that ended it, if any."""
     items: list[Listed] = []
     mix_max_videos = options.pop("mix_max_videos", 5)
     network = Network(**{"socket_timeout_seconds": 5} | options)

@@ -28,7 +28,7 @@ def tells_accent(task: VideoTask) -> str:
 
 
 def asks_yt_dlp(url: str) -> str:
-    """As a person does who knows yt-dlp and nothing of our errors."""
+    """Ask yt-dlp as a user does who does not know the coordinator's errors."""
     from yt_dlp import YoutubeDL
 
     with YoutubeDL({"quiet": True, "noprogress": True}) as ydl:

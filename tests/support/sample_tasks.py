@@ -71,7 +71,7 @@ def hangs(video: VideoTask) -> None:
 
 @flow
 def a_flow_of_ones_own() -> None:
-    """Two videos at a time, one by a step of ours in a thread, and one by a task of one's own here; neither ends."""
+    """Process two videos at a time: one by the library's step in a thread, one by a custom task here. Neither ends."""
     with claim_videos() as videos:
         first, second = islice(videos, 2)
         ours = process_video.submit(first, "tests.support.sample_processors:hangs_with_a_child")

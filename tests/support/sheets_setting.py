@@ -48,7 +48,7 @@ class Setting:
         return self.folder / "key.json"
 
     def new_book(self, tabs: Mapping[str, list[list[Any]]] | None = None, **size: Any) -> Spreadsheet:
-        """Another spreadsheet, which is used from now on."""
+        """Create another spreadsheet, which is used from now on."""
         self.book = self.simulator.create_spreadsheet(tabs, (self.account,), **{"rows": 50, **size})
         return self.book
 
@@ -65,7 +65,7 @@ class Setting:
         return Config(**self.settings(**more))
 
     def command(self, *arguments: str, **more: Any) -> dict[str, Any]:
-        """How `ydc` is started with these settings; None leaves one out."""
+        """Return the arguments with which `ydc` is started with these settings. None leaves one out."""
         given = {name: value for name, value in self.settings(**more).items() if value is not None}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("YDC_", "GOOGLE_"))}
         variables = {f"YDC_{name.upper()}": str(value) for name, value in given.items()}

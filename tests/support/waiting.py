@@ -21,7 +21,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 60, poll_second
 
 
 def any_alive(processes: Iterable[psutil.Process]) -> bool:
-    """Whether one of them still runs. A zombie is none of ours any more: init has not got round to it."""
+    """Return whether one of the processes still runs. A zombie does not: init has not reaped it yet."""
     return any(map(_is_alive, processes))
 
 

@@ -80,7 +80,7 @@ def coordinator(make: Callable[..., Coordinator]) -> Coordinator:
 
 @pytest.fixture
 def lists(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Have every source list these, as yt-dlp would."""
+    """Return a function that makes every source list the given items."""
 
     def lists(*items: Listed, then: BaseException | None = None) -> None:
         def listing(source: Source, config: Config) -> Generator[Listed, None, None]:

@@ -34,7 +34,7 @@ LIBRARY = Path(youtube_download_coordinator.__file__).parent
 
 
 def produced() -> Iterator[str]:
-    """Every reason that is written down in the library."""
+    """Yield every reason that the library's source contains."""
     for path in LIBRARY.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.keyword) and node.arg == "reason" and isinstance(node.value, ast.Constant):

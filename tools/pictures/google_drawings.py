@@ -37,7 +37,7 @@ KEY_NOTES = {
 
 
 def drawings() -> dict[str, str]:
-    """Every drawing as SVG, by the name of its file."""
+    """Return every drawing as SVG, by its file name."""
     return {
         "google-setup.svg": _svg(940, 470, "How the parts of the set-up hang together", _setup()),
         "google-share.svg": _svg(760, 262, "What the spreadsheet's sharing has to say", _share()),
@@ -65,7 +65,7 @@ def _svg(width: int, height: int, title: str, parts: Iterable[str]) -> str:
 
 
 def _setup() -> Iterator[str]:
-    """Who knows whom, with the steps of the page."""
+    """Draw the parts of the set-up and their connections, with the steps of the page."""
     yield _box(370, 14, 210, 36, ["You, with your Google account"], bold=False)
     yield from _step(20, 92, 480, 150, 1, "A project, at Google's console", group=True)
     yield _box(40, 150, 170, 72, ["", "Google Sheets API", "enabled"])
@@ -191,7 +191,7 @@ def _choice(x: int, y: int, role: str, *, chosen: bool) -> str:
 
 
 def _note(x: int, y: int, target: int, lines: list[str], colour: str = ACCENT) -> str:
-    """Words beside the drawing, and a line to what they are about."""
+    """Draw a note beside the drawing, with a line to its subject."""
     line = f"<path d='M{x - 4} {y}H{target}' stroke='{colour}' stroke-width='1.5'/>"
     dot = f"<circle cx='{target}' cy='{y}' r='3' fill='{colour}'/>"
     return (

@@ -31,7 +31,7 @@ OWN_SHEET = {
 
 
 def take(page: Page, folder: Path) -> None:
-    """Everything that is missing, what `init` makes, and nothing missing."""
+    """Take the pictures of all problems, of what `init` makes, and of a sheet without problems."""
     with google(folder) as here:
         here.new_book(title="Speech corpus")
         _take_problems(page, folder, here)
@@ -43,21 +43,21 @@ def take(page: Page, folder: Path) -> None:
 
 
 def _take_problems(page: Page, folder: Path, here: Setting) -> None:
-    """One problem after the other, each mended before the next look."""
+    """Picture one problem after the other, each fixed before `ydc doctor` runs again."""
     key = here.key_file.rename(folder / "not-there-yet.json")
     here.simulator.enabled = False
     here.book.share(here.account.email, "nobody")
-    mends: list[tuple[str, Callable[[], object]]] = [
+    fixes: list[tuple[str, Callable[[], object]]] = [
         ("# the key's file is not here yet: step 4", lambda: key.rename(here.key_file)),
         ("# the API is not enabled: step 2", lambda: setattr(here.simulator, "enabled", True)),
         ("# not shared: step 5", lambda: here.book.share(here.account.email, "reader")),
         ("# shared, but to view only: step 5 again", lambda: here.book.share(here.account.email)),
     ]
     with terminal(folder, settings_of(here), LINES) as shell:
-        for number, (said, mend) in enumerate(mends, start=1):
-            shell.type(f"{DOCTOR}   {said}")
+        for number, (comment, fix) in enumerate(fixes, start=1):
+            shell.type(f"{DOCTOR}   {comment}")
             screen = shell.wait_for(rf"(?s)(\d problems?\n.*?){{{number}}}\$\Z").rpartition("\n")[0]
-            mend()
+            fix()
     draw(page, folder, "ydc-doctor-problems", screen)
 
 

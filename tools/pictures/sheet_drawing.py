@@ -54,7 +54,7 @@ class _Grid:
 
 
 def drawn(tab: Json, *, lines: bool = False) -> Drawing:
-    """Everything of a tab that is filled, and lines between the cells. Raises ValueError for what is not known here."""
+    """Draw the filled part of a tab, with lines between the cells if asked. Raises ValueError for an unknown feature."""
     grid = _grid(tab["data"][0])
     width = max(len(row) for row in grid.rows)
     parts = [
@@ -78,7 +78,7 @@ def _grid(data: Json) -> _Grid:
 
 
 def _lines(grid: _Grid, width: int) -> Iterator[str]:
-    """Around every cell, as many columns as are filled."""
+    """Draw lines around every cell of the filled columns."""
     for row in range(len(grid.rows)):
         for column in range(width):
             yield _box(grid, row, column, column + 1, "border:solid #e1e1e1;border-width:0 1px 1px 0") + "</div>"
@@ -92,7 +92,7 @@ def _cells(grid: _Grid, rules: Sequence[Json]) -> Iterator[str]:
 
 
 def _cell(grid: _Grid, row: int, column: int, background: str) -> str:
-    """Text runs on over empty cells to the right of it, as in a spreadsheet; a colour does not."""
+    """Draw a cell. Its text runs on over empty cells to its right, as in a spreadsheet; its colour does not."""
     look = grid.cell(row, column).get("effectiveFormat", {})
     to_the_right = grid.number(row, column) is not None or look.get("horizontalAlignment") == "RIGHT"
     end = column + 1
@@ -178,13 +178,13 @@ def _chart(grid: _Grid, chart: Json) -> str:
 
 
 def _series(grid: _Grid, series: Json) -> tuple[str, str, str, list[float]]:
-    """Its name, kind and axis, and its numbers."""
+    """Return a series' name, kind, axis and numbers."""
     (name, _), *cells = _column(grid, series["series"])
     return name, series["type"], series["targetAxis"], [number or 0.0 for _, number in cells]
 
 
 def _column(grid: _Grid, source: Json) -> list[tuple[str, float | None]]:
-    """Text and number of each cell that a chart takes."""
+    """Return the text and number of each cell that a chart uses."""
     (area,) = source["sourceRange"]["sources"]
     at = area["startColumnIndex"]
     return [(grid.text(row, at), grid.number(row, at)) for row in range(area["startRowIndex"], area["endRowIndex"])]

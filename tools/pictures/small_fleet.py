@@ -87,7 +87,7 @@ def _outcome(random: Random) -> Outcome:
 
 
 def _throttle(queue: Queue) -> None:
-    """YouTube asks this machine whether it is a person, so that it cools down."""
+    """Throttle this machine with a bot check, so that it cools down."""
     (held, *_) = queue.claim(VIDEO_TASKS, 1)
     failure = Failure(verdict=Verdict.THROTTLED, reason="bot-check", message="Sign in to confirm you're not a bot")
     queue.settle([(held, failure)])

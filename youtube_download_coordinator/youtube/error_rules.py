@@ -231,7 +231,7 @@ class _Evidence:
         return _first(wordings.OFFLINE, *self.texts) if _YOUTUBE.search(self._raw) else None
 
     def _refused_media(self) -> _Diagnosis | None:
-        """Media that answer with 403: an address that has run out, a missing token, or a block."""
+        """Diagnose media that answer with 403: an expired address, a missing token, or a block."""
         statuses = self._statuses
         if _MEDIA.search(self._raw) or _SPEAKS_OF_FORMATS.search(self._raw):
             statuses = statuses | self._message_statuses
@@ -250,7 +250,7 @@ class _Evidence:
         return _Diagnosis(Verdict.RETRY, f"http-{number}")  # an address of media runs out with 404
 
     def _no_formats(self) -> _Diagnosis | None:
-        """Without formats, the messages say what kept them away."""
+        """Diagnose missing formats by the messages that say why they are missing."""
         if not any(map(_SPEAKS_OF_FORMATS.search, self.texts)):
             return _first(wordings.NO_FORMATS_HINTS, *self.texts)
         return _first(wordings.NO_JAVASCRIPT, *self._messages) or _first(

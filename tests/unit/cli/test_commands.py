@@ -61,7 +61,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment(folder: Path) -> dict[str, str]:
-    """No settings of the machine's own; every process that is started can be found again."""
+    """Return an environment without the machine's settings, with a mark by which every started process is found again."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("YDC_")}
     return kept | {MARK: str(folder), "COLUMNS": "200", "PYTHONPATH": str(Path.cwd()), **NO_INDEX}
 

@@ -32,7 +32,7 @@ Ydc = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
-    """Five videos with the IDs 1 to 5: done, waiting, dead, held, pending; and a source."""
+    """Yield a queue of a source and five videos with the IDs 1 to 5: done, waiting, dead, held, pending."""
     monkeypatch.setenv("YDC_DATABASE_URL", f"sqlite:///{tmp_path}/queue.db")
     store = SqlStore(f"sqlite:///{tmp_path}/queue.db")
     queue = make_queue(store, policy=POLICY)

@@ -16,7 +16,10 @@ def failure(verdict: Verdict, reason: str) -> Failure:
 
 
 def lived_in(queue: Queue) -> Overview:
-    """Of six videos one is done, one private, two wait after a failure, one is held, and one is left; a source is held too."""
+    """Fill the queue. Of six videos one is done, one private, two wait after a failure, one is held, and one is pending.
+
+    A source is held too.
+    """
     queue.add(VIDEO_TASKS, [new_video(number) for number in range(6)])
     queue.add(SOURCES, [new_source(1)])
     *claims, _held = sorted(queue.claim(VIDEO_TASKS, 5), key=lambda claim: claim.row.id)

@@ -27,7 +27,7 @@ LONG = 60.0
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
-    """No process, no descriptor and no thread more than before; what tests before this one left may end meanwhile."""
+    """Check that a test leaves no process, descriptor or thread. Those of earlier tests may end meanwhile."""
     me = psutil.Process()
     descriptors, threads = me.num_fds(), threading.active_count()
     others = {each.pid for each in me.children(recursive=True)}

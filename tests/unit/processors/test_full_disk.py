@@ -44,7 +44,7 @@ def fill(folder: Path, but_bytes: int) -> None:
 
 @pytest.fixture
 def settings(small_disk: Path) -> Settings:
-    """Without a floor: the disk is full in the middle."""
+    """Return settings without a minimum of free space, so that the disk fills up during a download."""
     return Settings(output_dir=small_disk, network=Network(allow_other_sites=True))
 
 

@@ -20,7 +20,7 @@ MODULE = """
 
 
 def install(folder: Path, name: str, entry_points: str) -> None:
-    """As pip leaves a distribution behind: its module, and what it says of itself."""
+    """Write a distribution's module and metadata, as pip installs them."""
     (folder / f"{name}.py").write_text(textwrap.dedent(MODULE))
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir()

@@ -212,7 +212,7 @@ class Episode(RuleBasedStateMachine):
         assert self.line is None or self.line.pause_seconds in range(PAUSES.longest_seconds + 1)
 
     def teardown(self) -> None:
-        """Whatever happened: once YouTube answers, the next probe opens the door."""
+        """Check that the next probe that YouTube answers ends the cooldown, whatever happened before."""
         if not hasattr(self, "now"):
             return
         self._set(cooldown.dated(self.line, self.now, PAUSES))

@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 
 def begin_as_fast_as_allowed(pace: RateLimit, seconds: float, line: Control | None = None) -> list[datetime]:
-    """When attempts begin, if somebody always wants to."""
+    """Return the times at which attempts begin if one is always waiting."""
     begun, now = [], NOW
     while now < NOW + timedelta(seconds=seconds):
         if (after := pace.take(line, now)) is not None:

@@ -38,7 +38,7 @@ Values = dict[str, list[str]]
 
 
 def read_unit(path: Path) -> dict[str, Values]:
-    """Sections and their settings, each with every value it was given: systemd's own rule."""
+    """Return the settings of each section with all their values, as systemd reads them."""
     sections: dict[str, Values] = {}
     section: Values = {}
     for line in path.read_text(encoding="utf-8").splitlines():

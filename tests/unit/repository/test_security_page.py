@@ -22,7 +22,7 @@ def rows(page: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def defined() -> set[str]:
-    """Every test by its name."""
+    """Return the names of all tests."""
     files = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     return {name for text in files for name in re.findall(r"^\s*def (test_\w+)\(", text, re.MULTILINE)}
 

@@ -22,7 +22,7 @@ NASTY = '=IMPORTXML("http://example.org","//a")'
 
 
 def lived_in(desk: SheetDesk) -> Page:
-    """One video is done, one private, one waits after a failure, and one is held; the accents are as people write them."""
+    """Fill the queue: one video is done, one private, one waits after a failure, one is held. Some accents are unusual."""
     queue = desk.queue()
     accents = ["Recife", NASTY, "Recife", ""]
     queue.add(SOURCES, [new_source(1)])

@@ -79,7 +79,7 @@ class Steps:
 
 @pytest.fixture
 def steps() -> Iterator[Steps]:
-    """Of every connection that is opened from now on."""
+    """Yield the steps of every connection that is opened from now on."""
     counting = Steps()
     sa.event.listen(sa.pool.Pool, "connect", counting.connected)
     yield counting

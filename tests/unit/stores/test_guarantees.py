@@ -162,7 +162,7 @@ def a_single_cell_is_replaced_unseen(break_in: Callable[..., None]) -> None:
 
 
 def replacements_are_changed(break_in: Callable[..., None]) -> None:
-    """As if $1 were a group of a regular expression."""
+    """Break findReplace: treat $1 as a group of a regular expression."""
 
     def find_replace(draft: Contents, request: Json) -> Json:
         changed = {**request, "replacement": request["replacement"].replace("$1", "")}

@@ -137,7 +137,7 @@ def test_one_account_carries_a_hundred_videos_a_minute(make_fleet: Callable[...,
 
 
 def bytes_per_video(fleet: Fleet) -> float:
-    """Of one worker, from its second claim on."""
+    """Return the bytes a video of one worker, from its second claim on."""
     fleet.start(1, max_videos=60)
     while len(fleet.begun) < 15:
         fleet.world.step()

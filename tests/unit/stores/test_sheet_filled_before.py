@@ -29,7 +29,10 @@ def test_a_sheet_filled_before_us_is_taken_in_as_its_status_says() -> None:
 
 
 def seed_sheet(sources: list[list[Any]], videos: list[list[Any]], dead: list[list[Any]]) -> dict[str, list[list[Any]]]:
-    """As the first implementation left it: ID, URL, Status of sources; ID, SourceID, URL, Status, RetryCount of videos."""
+    """Return the tabs as the first implementation left them.
+
+    Each source is ID, URL, Status; each video is ID, SourceID, URL, Status, RetryCount.
+    """
     tasks = [
         [
             SEED_VIDEO_COLUMNS,

@@ -33,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
 
 
 def state(here: Setting) -> list[dict[str, Any]]:
-    """Everything about every tab."""
+    """Return everything about every tab."""
     return [
         {
             "title": sheet.title,
@@ -354,7 +354,7 @@ def test_two_at_once_put_up_no_second_rule(here: Setting) -> None:
     other: list[list[str]] = []
 
     def meanwhile(simulator: object, method: str, book: object) -> None:
-        """Another runs between our look and our write."""
+        """Run a second `init` between the first one's read and write."""
         if method.endswith("batchUpdate") and here.book.contents.named_ranges and not other:
             other.append([])
             here.simulator.between_requests = None

@@ -29,7 +29,7 @@ Start = Callable[..., psutil.Process]
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Iterator[Queue]:
-    """Another worker's view of the queue, with three videos that are due."""
+    """Yield another worker's queue with three videos that are due."""
     store = SqlStore(f"sqlite:///{tmp_path / 'coordinator.db'}")
     queue = make_queue(store, "another/host")
     queue.add(VIDEO_TASKS, [new_video(number) for number in (1, 2, 3)])
@@ -73,7 +73,7 @@ def reaper_of(process: psutil.Process) -> psutil.Process:
 
 
 def kill(process: psutil.Process) -> list[psutil.Process]:
-    """SIGKILL, which nothing can catch; what ran below it, but for its reaper."""
+    """Send SIGKILL to the process. Return the processes that ran below it, its reaper apart."""
     reaper = reaper_of(process)
     below = [each for each in process.children(recursive=True) if each != reaper]
     process.kill()

@@ -272,7 +272,7 @@ def test_in_any_story_every_video_is_found_in_the_end(first: int, steps: list[tu
 
 
 def _one_look(queue: Queue, channel: Channel) -> bool:
-    """Whether it came to its end; one that is killed neither tidies up nor gives anything back."""
+    """List once. Return whether the listing came to its end. A killed one neither cleans up nor releases its claim."""
     again(queue)
     killed = isinstance(channel.fails_at and channel.fails_at[1], Killed)
     try:

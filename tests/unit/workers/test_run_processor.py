@@ -44,7 +44,7 @@ MARK = "YDC_TEST_MARK"
 
 @pytest.fixture(autouse=True)
 def mark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """Every process that a test starts carries this in its environment."""
+    """Set and return a mark that every process of a test has in its environment."""
     monkeypatch.setenv(MARK, str(tmp_path))
     return str(tmp_path)
 

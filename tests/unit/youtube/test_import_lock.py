@@ -35,7 +35,7 @@ with (importing(sys.argv[1]) if sys.argv[2] == "import" else no_imports(Path(sys
 
 @contextmanager
 def held(folder: Path, kind: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Another process that holds the lock until the block ends, or until it is killed."""
+    """Start another process that holds the lock until the block ends, or until it is killed."""
     command = [sys.executable, "-c", HOLDER, str(folder), kind]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout

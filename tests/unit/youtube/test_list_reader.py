@@ -52,7 +52,7 @@ def youtube(monkeypatch: pytest.MonkeyPatch) -> YouTube:
 
 
 def read(url: str, answers: list[bool] | None = None, **said: str) -> list[Listed]:
-    """All that a listing yields; `answers`: of the one who is asked whether to go on."""
+    """Return all items of a listing. `answers` are the replies to whether to go on."""
     replies = iter(answers or [])
     go_on = None if answers is None else lambda: next(replies)
     filters = Filters.read(said)
