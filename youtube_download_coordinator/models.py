@@ -12,11 +12,14 @@ The tabs of a sheet, the tables of a database, exports and sidecars are derived 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, truncate
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """A `not_before` that never comes. The first day of the year, so that no time zone of a database exceeds the year 9999."""
@@ -157,6 +160,24 @@ class Lease:
     def result(self) -> str:
         """The detail of a row that is DONE."""
         return self.detail if self.state is State.DONE else ""
+
+    @property
+    def throttles(self) -> int:
+        """How often YouTube refused this row while it answered others."""
+        count = _THROTTLES.search(self.detail) if self.state is not State.DONE else None
+        return int(count["count"]) if count else 0
+
+
+_THROTTLES = re.compile(r"(?: ?\(throttled (?P<count>\d{1,6}) times?\))+$")
+
+
+def with_throttles(detail: str, count: int) -> str:
+    """Return a failure's detail with the row's throttle count at its end, in place of any that is there.
+
+    Part of the detail, the count is kept by every store, shown to people, and plain text for a worker of 0.1.0.
+    """
+    suffix = f" (throttled {count} time{'' if count == 1 else 's'})" if count else ""
+    return truncate(_THROTTLES.sub("", detail), DETAIL_MAX_CHARACTERS - len(suffix)) + suffix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

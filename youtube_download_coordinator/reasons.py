@@ -33,7 +33,8 @@ HAPPENS = {
     Verdict.GONE: "as a retry, but the row is a dead letter as soon as a second attempt ends with the same reason",
     Verdict.PERMANENT: "the row is a dead letter at once (a source: Status `error`)",
     Verdict.LATER: "the row waits until NotBefore; no attempt is counted",
-    Verdict.THROTTLED: "the row is given back, no attempt is counted, and the machine claims nothing for a while",
+    Verdict.THROTTLED: "no attempt is counted, the machine claims nothing for a while, and the row waits a little longer; a row"
+    " that is refused `max_throttles` times while others are answered is a dead letter, reason `blocked`",
     Verdict.UNFIT: "the row is given back, no attempt is counted, and the worker stops (a source: it waits until"
     " NotBefore, and the others are listed, unless none can be listed on this machine)",
 }
@@ -63,6 +64,8 @@ REASONS: dict[str, Reason] = {
         f"It passes, if it is a block. {_REPORT}", f"if it stays: {_UPDATE}"),
     "closed": Reason(Verdict.THROTTLED, "A cooldown or a person's pause (see `Control`) kept a source from being listed.",
         "It is listed when the cooldown is over, or when a person ends the pause."),
+    "blocked": Reason("a dead letter", "YouTube refused the row `max_throttles` times and answered others in between. The message"
+        " ends with the last refusal.", f"If the cause has passed, {_REQUEUE}.", "to try it again: `ydc retry`"),
     "throttled": Reason(Verdict.THROTTLED, "Your own processor raised ThrottledError without a reason."),
     # the video, for ever
     "private": Reason(Verdict.PERMANENT, "The video or the playlist is private."),
@@ -180,6 +183,8 @@ MACHINE_WIDE = frozenset({"cookies", "yt-dlp-options", "offline", "no-process"})
 
 MEDIA_BLOCK = "media-403"
 """A counted failure of one row; a block of this machine only when several different rows in a row end with it."""
+BLOCKED = "blocked"
+"""The reason of a dead letter that YouTube refused `max_throttles` times while it answered others."""
 SUBTITLES_BLOCK = "subtitles-429"
 """A block for subtitles alone: videos, audio and metadata are still served."""
 

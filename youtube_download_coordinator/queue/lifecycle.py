@@ -4,6 +4,7 @@
        ▲                │ ╰─renew─▶ HELD
        ├──release───────┤
        ├──fail (counted, with a pause)──────────────┤
+       ├──fail (throttled: after the cooldown)──────┤
        ├──recover (the lease expired)───────────────┤
        ├──fail_orphaned (its worker was killed)─────┤──▶ DEAD (a video task) or ERROR (a source) after the last attempt
        ├──reschedule── DONE, a source that is due for another listing
@@ -31,9 +32,10 @@ from youtube_download_coordinator.models import (
     Status,
     Verdict,
     VideoTask,
+    with_throttles,
 )
 from youtube_download_coordinator.queue.refresh import next_look
-from youtube_download_coordinator.reasons import advice, is_machine_wide
+from youtube_download_coordinator.reasons import BLOCKED, advice, is_machine_wide
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, format_utc, truncate
 
 R = TypeVar("R", bound=Row)
@@ -48,6 +50,8 @@ class RetryPolicy:
     """Failed attempts until the row is given up; None: never."""
     backoff: timedelta
     backoff_max: timedelta
+    max_throttles: int | None = None
+    """How often YouTube may refuse a row while it answers others, until the row is given up; None: never."""
     refresh: timedelta | None = None
     """The time from one listing of a source to the next; None: it is listed once."""
 
@@ -61,6 +65,19 @@ class Moment:
     nonce: str
     jitter: float = 0.0
     """From 0 to 1: the share of half a pause that is taken off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttle:
+    """What admission knows about a throttled attempt."""
+
+    is_row_at_fault: bool = False
+    """The row blocked an admission that was open: since its last throttle something else was answered."""
+    until: datetime | None = None
+    """The end of the cooldown."""
+
+
+NO_THROTTLE = Throttle()
 
 
 def is_due(row: Row, now: datetime) -> bool:
@@ -91,13 +108,13 @@ def renew(row: R, moment: Moment, policy: RetryPolicy) -> R:
     return _next(row, moment, State.HELD, holder=row.lease.holder, until=moment.now + policy.lease)
 
 
-def settle(row: R, moment: Moment, outcome: Outcome, policy: RetryPolicy) -> R:
+def settle(row: R, moment: Moment, outcome: Outcome, policy: RetryPolicy, throttle: Throttle = NO_THROTTLE) -> R:
     """Record the outcome of an attempt at a held row."""
     match outcome:
         case Done(result=result):
             return complete(row, moment, result, policy)
         case Failure():
-            return fail(row, moment, outcome, policy)
+            return fail(row, moment, outcome, policy, throttle)
         case _:
             assert_never(outcome)
 
@@ -121,30 +138,35 @@ def reschedule(row: Source, moment: Moment, policy: RetryPolicy) -> Source:
     return _next(row, moment, State.PENDING, tries=0)
 
 
-def fail(row: R, moment: Moment, failure: Failure, policy: RetryPolicy) -> R:
+def fail(row: R, moment: Moment, failure: Failure, policy: RetryPolicy, throttle: Throttle = NO_THROTTLE) -> R:
     """Record a failed attempt: retry after a pause, release without counting, or give up, according to the verdict."""
     _require(row.lease.state is State.HELD, row, "fail")
     match failure.verdict:
         case Verdict.RETRY:
-            return _retry_or_give_up(row, moment, failure, policy, policy.max_retries)
+            max_tries = policy.max_retries
         case Verdict.GONE:
             is_confirmed = row.lease.reason == failure.reason
-            return _retry_or_give_up(row, moment, failure, policy, 1 if is_confirmed else policy.max_retries)
+            max_tries = 1 if is_confirmed else policy.max_retries
         case Verdict.PERMANENT:
-            return _retry_or_give_up(row, moment, failure, policy, 1)
-        case Verdict.LATER:
-            soonest = moment.now + policy.backoff
-            when = max(_in_utc(failure.not_before) or moment.now + policy.backoff_max, soonest)
-            return _next(row, moment, State.PENDING, not_before=when, detail=_describe(failure))
-        case Verdict.UNFIT if isinstance(row, Source) and not is_machine_wide(failure):
-            # Other sources may be listed here, so this one waits: without a pause it would be claimed again at once.
-            return _next(
-                row, moment, State.PENDING, not_before=moment.now + policy.backoff_max, detail=_describe(failure)
-            )
-        case Verdict.THROTTLED | Verdict.UNFIT:
-            return _next(row, moment, State.PENDING, detail=_describe(failure))
+            max_tries = 1
+        case Verdict.THROTTLED:
+            return _put_off_or_give_up(row, moment, failure, policy, throttle)
+        case Verdict.LATER | Verdict.UNFIT:
+            not_before = _not_before(row, moment, failure, policy)
+            detail = _describe(failure, row.lease.throttles)
+            return _next(row, moment, State.PENDING, not_before=not_before, detail=detail)
         case _:
             assert_never(failure.verdict)
+    return _retry_or_give_up(row, moment, failure, policy, max_tries)
+
+
+def _not_before(row: Row, moment: Moment, failure: Failure, policy: RetryPolicy) -> datetime | None:
+    """Return until when a row waits that came too early, or that this machine cannot do."""
+    if failure.verdict is Verdict.LATER:
+        return max(_in_utc(failure.not_before) or moment.now + policy.backoff_max, moment.now + policy.backoff)
+    # Other sources may be listed here, so this one waits: without a pause it would be claimed again at once.
+    is_listed_elsewhere = isinstance(row, Source) and not is_machine_wide(failure)
+    return moment.now + policy.backoff_max if is_listed_elsewhere else None
 
 
 def release(row: R, moment: Moment) -> R:
@@ -210,13 +232,13 @@ def backoff_seconds(tries: int, jitter: float, policy: RetryPolicy) -> float:
     return min(doubled, longest) * (1 - jitter / 2)
 
 
-def _describe(failure: Failure) -> str:
-    """Return the reason, the message, and advice if there is room for it."""
+def _describe(failure: Failure, throttles: int) -> str:
+    """Return the reason, the message, advice if there is room for it, and the row's throttle count."""
     text = truncate(str(failure))
     hint = advice(failure.reason)
-    if not hint or len(text) + len(hint) + len(_HINT) > DETAIL_MAX_CHARACTERS:
-        return text
-    return f"{text}{_HINT if failure.message else ': '}{hint}"
+    if hint and len(text) + len(hint) + len(_HINT) <= DETAIL_MAX_CHARACTERS:
+        text = f"{text}{_HINT if failure.message else ': '}{hint}"
+    return with_throttles(text, throttles)
 
 
 _HINT = " → "
@@ -233,18 +255,35 @@ def _retry_at_once(row: R, moment: Moment, failure: Failure, policy: RetryPolicy
     return _retry_or_give_up(row, moment, failure, without_pause, policy.max_retries)
 
 
+def _put_off_or_give_up(row: R, moment: Moment, failure: Failure, policy: RetryPolicy, throttle: Throttle) -> R:
+    """Make a throttled row wait until the cooldown is over, and longer each time that YouTube refuses it alone."""
+    throttles = row.lease.throttles + throttle.is_row_at_fault
+    if policy.max_throttles is not None and throttles >= policy.max_throttles:
+        message = f"refused {throttles} times while others were answered; last: {failure}"
+        return _give_up(row, moment, _describe(Failure(verdict=Verdict.PERMANENT, reason=BLOCKED, message=message), 0))
+    not_before = max(throttle.until or moment.now, moment.now) + _pause(max(throttles, 1), moment, policy)
+    return _next(row, moment, State.PENDING, not_before=not_before, detail=_describe(failure, throttles))
+
+
 def _retry_or_give_up(row: R, moment: Moment, failure: Failure, policy: RetryPolicy, max_tries: int | None) -> R:
     tries = row.lease.tries + 1
-    detail = _describe(failure)
+    detail = _describe(failure, row.lease.throttles)
     if max_tries is not None and tries >= max_tries:
-        given_up = State.DEAD if isinstance(row, VideoTask) else State.ERROR
-        return _next(row, moment, given_up, tries=tries, detail=detail)
-    pause = timedelta(
-        milliseconds=round(backoff_seconds(tries, moment.jitter, policy) * 1000)
-    )  # as exact as an encoded lease
+        return _give_up(row, moment, detail, tries)
+    pause = _pause(tries, moment, policy)
     return _next(
         row, moment, State.PENDING, tries=tries, not_before=moment.now + pause if pause else None, detail=detail
     )
+
+
+def _pause(count: int, moment: Moment, policy: RetryPolicy) -> timedelta:
+    """Return a backoff in whole milliseconds, which are as exact as an encoded lease."""
+    return timedelta(milliseconds=round(backoff_seconds(count, moment.jitter, policy) * 1000))
+
+
+def _give_up(row: R, moment: Moment, detail: str, tries: int | None = None) -> R:
+    given_up = State.DEAD if isinstance(row, VideoTask) else State.ERROR
+    return _next(row, moment, given_up, tries=tries, detail=detail)
 
 
 def _next(
