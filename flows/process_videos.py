@@ -38,6 +38,7 @@ def process_videos(
         max_seconds=max_minutes and max_minutes * 60,
     )
     submit = submit_with(processor, coordinator.config)
+    coordinator.queue.admission.makes_subtitles = processor == "subtitles"
     with ProgressPage(processor, coordinator.config.spreadsheet_url) as progress:
         summary = coordinator.worker(submit, limits, progress.attempt_ended).run()
     if summary.attempted:

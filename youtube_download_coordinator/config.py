@@ -19,12 +19,13 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
-from youtube_download_coordinator.errors import BadFilter, ConfigError
+from youtube_download_coordinator.errors import BadFilter, BadUrl, ConfigError
 from youtube_download_coordinator.processors.output_paths import Template
 from youtube_download_coordinator.queue.cooldown import Pauses
 from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.refresh import MAX_HOURS, refresh_hours
 from youtube_download_coordinator.sources.filters import Filters, validated
+from youtube_download_coordinator.sources.urls import video_target
 from youtube_download_coordinator.text import did_you_mean
 from youtube_download_coordinator.youtube.options import check_options
 
@@ -55,6 +56,15 @@ def _proxy(proxy: SecretStr) -> SecretStr:
     if not is_valid:
         raise ValueError(f"it must be an address like http://user:password@host:port ({', '.join(PROXY_SCHEMES)})")
     return proxy
+
+
+def _canary(text: str) -> str:
+    if not text:
+        return ""
+    try:
+        return video_target(text).url
+    except BadUrl as error:
+        raise ValueError(str(error)) from None
 
 
 def _template(text: str) -> str:
@@ -161,6 +171,10 @@ class Config(BaseSettings):
     listing_timeout_minutes: Minutes = 120
     """The longest time for listing one source. Videos listed until then are kept, and the source is tried again."""
 
+    max_throttles: Annotated[int, Field(ge=1)] = 5
+    """How often YouTube may refuse one video while it answers others, before the video goes to the dead letters (reason
+    `blocked`). After each refusal the video waits until the cooldown is over, and longer each time."""
+
     retry_backoff_seconds: Seconds = 60
     """The pause after the first failed attempt. It doubles with each further one; up to half of it is taken off at random."""
 
@@ -173,6 +187,10 @@ class Config(BaseSettings):
 
     cooldown_max_minutes: Minutes = 360
     """The longest cooldown."""
+
+    canary_url: Annotated[str, AfterValidator(_canary)] = ""
+    """A YouTube video that is requested when YouTube has throttled a machine, without being processed. If YouTube answers for
+    it, the machine is not blocked and works on. If it is not set: the last video that the machine has done."""
 
     cooldown_scope: Literal["machine", "fleet"] = "machine"
     """Which workers a cooldown stops. YouTube counts requests by IP address: choose `fleet` if the machines share one."""

@@ -25,10 +25,12 @@ from youtube_download_coordinator.operations.summary import show_dashboard
 from youtube_download_coordinator.processes.parent import Stopped, stop_all
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.admission import Blocked
+from youtube_download_coordinator.queue.canary import Canary
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS, Where
 from youtube_download_coordinator.sources.sources_file import Ingested, ingest_file, new_source, with_columns
 from youtube_download_coordinator.wiring import open_queue
 from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
+from youtube_download_coordinator.workers.canary import request_canary
 from youtube_download_coordinator.workers.claim_block import ClaimBlock
 from youtube_download_coordinator.workers.expansion import Expansion, expand, expand_sources
 from youtube_download_coordinator.workers.reaper import ClaimReaper
@@ -125,6 +127,11 @@ class Coordinator:
     def __init__(self, config: Config | None = None, *, run: str = "") -> None:
         self.config = config or Config()
         self.queue = open_queue(self.config, run)
+        self.queue.admission.canary = Canary(
+            request=partial(request_canary, config=self.config),
+            configured_url=self.config.canary_url,
+            machine_state=self.queue.admission.machine_state,
+        )
         self.client = Client(self.config, self.queue, on_change=self._ask_at_once)
         self._ingested: tuple[int, int, int] | None = None
         self._asks_again_at = 0.0
@@ -219,6 +226,7 @@ class Coordinator:
         self, processor: str, limits: Limits, *, on_attempt: Callable[[Attempt], None] = lambda attempt: None
     ) -> Summary:
         """Process videos until none is due or a limit is reached, each in a child process."""
+        self.queue.admission.makes_subtitles = processor == "subtitles"
         with closing(_Threads(lambda task: process_video(processor, task, self.config), limits.concurrency)) as threads:
             return self.worker(threads.submit, limits, on_attempt).run()
 

@@ -177,7 +177,8 @@ def with_throttles(detail: str, count: int) -> str:
     Part of the detail, the count is kept by every store, shown to people, and plain text for a worker of 0.1.0.
     """
     suffix = f" (throttled {count} time{'' if count == 1 else 's'})" if count else ""
-    return truncate(_THROTTLES.sub("", detail), DETAIL_MAX_CHARACTERS - len(suffix)) + suffix
+    text = _THROTTLES.sub("", " ".join(detail.split()))
+    return truncate(text, DETAIL_MAX_CHARACTERS - len(suffix)) + suffix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

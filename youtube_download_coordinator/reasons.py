@@ -181,6 +181,8 @@ wording itself is known from outages (`Failure.systemic`)."""
 MACHINE_WIDE = frozenset({"cookies", "yt-dlp-options", "offline", "no-process"})
 """With one of them, this machine can list no source at all."""
 
+PLAYER_BLOCKS = frozenset({"bot-check", "rate-limit", "http-429", "http-403"})
+"""YouTube's refusals to show a page or a player: one of them refuses every video, so that a canary can prove or disprove it."""
 MEDIA_BLOCK = "media-403"
 """A counted failure of one row; a block of this machine only when several different rows in a row end with it."""
 BLOCKED = "blocked"

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from importlib import metadata
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import StoreError
@@ -76,6 +77,7 @@ def open_queue(config: Config, run: str = "") -> Queue:
     policy = RetryPolicy(
         lease=config.lease,
         max_retries=config.max_retries,
+        max_throttles=config.max_throttles,
         backoff=timedelta(seconds=config.retry_backoff_seconds),
         backoff_max=timedelta(seconds=config.retry_backoff_max_seconds),
     )
@@ -87,7 +89,7 @@ def open_queue(config: Config, run: str = "") -> Queue:
         worker=worker,
         video_policy=policy,
         # A source that cannot be listed today may be tomorrow: it is tried for ever, at longer and longer intervals.
-        source_policy=replace(policy, max_retries=None, refresh=config.refresh),
+        source_policy=replace(policy, max_retries=None, max_throttles=None, refresh=config.refresh),
         monotonic=monotonic_seconds,
         random=randomness,
         admission=_admission(config, store, worker),
@@ -103,6 +105,7 @@ def _admission(config: Config, store: Store, worker: str) -> Admission:
         lease=config.lease,
         machine_state=open_machine_state(config),
         rate_limit=config.rate_limit,
+        version=metadata.version("youtube-download-coordinator"),
     )
 
 

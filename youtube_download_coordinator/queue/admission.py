@@ -17,9 +17,12 @@ from typing import Any
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Control, Done, Failure, Outcome, Row, Verdict
 from youtube_download_coordinator.queue import cooldown
-from youtube_download_coordinator.queue.cooldown import FLEET, Pauses, Probe
+from youtube_download_coordinator.queue.canary import Canary, CanaryAnswer
+from youtube_download_coordinator.queue.cooldown import FLEET, MINIMUM_VERSION, SUBTITLES, ControlValue, Pauses, Probe
+from youtube_download_coordinator.queue.lifecycle import NO_THROTTLE, Throttle
 from youtube_download_coordinator.queue.rate_limit import RATE_LIMIT_LINE, RateLimit
 from youtube_download_coordinator.queue.store import SetControl, Store, Table
+from youtube_download_coordinator.reasons import MEDIA_BLOCK, PLAYER_BLOCKS, SUBTITLES_BLOCK
 from youtube_download_coordinator.text import format_utc
 
 log = logging.getLogger(__name__)
@@ -28,6 +31,10 @@ REVISION_LINE = "changed"
 """The line of the machine state whose value increases with each change of a cooldown."""
 YOUTUBE = "yt:"
 """The prefix of YouTube's keys: only these rows are rate limited."""
+MEDIA_BLOCK_ROWS = 3
+"""So many different rows in a row whose media are refused are a block of this machine."""
+CANARY_LEASE = timedelta(minutes=2)
+"""How long nobody else may probe while the canary is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +67,23 @@ class Admission:
     """None: no limit."""
     on_cooldown: Callable[[Control], None] = lambda line: None
     """Called with each cooldown that this process begins or prolongs."""
+    version: str = ""
+    """Of this library; a line of Control may require a newer one."""
+    canary: Canary | None = None
+    makes_subtitles: bool = False
+    """Whether a block of subtitles alone holds this worker back. Set as soon as it meets one."""
+    is_cleared_by_canary: bool = False
+    """Whether the canary has disproved the last cooldown that this worker met, so that it may go on."""
     _lines: dict[str, Control] = field(default_factory=dict)
     _revision: str | None = None
     """Of the machine state, as last read. None: not read yet, and what the store read when it was opened is fresh."""
     _probe: Probe | None = None
     _probed_row: tuple[str, int] | None = None
     """The table and the ID of the row that is the probe."""
+    _refused_media: set[tuple[str, int]] = field(default_factory=set)
+    """The rows whose media were refused, since YouTube last answered another one."""
+    _begun: Control | None = None
+    """The cooldown that this worker has just begun and that the canary may end at once."""
     _last_logged: str = ""
     _machine_state_failed: bool = False
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -76,14 +94,14 @@ class Admission:
         """Return why no attempt may start now. None if one may, even if only as a probe."""
         with self._lock:
             now, lines = self.store.now(), self._read_lines()
-            fleet, line = lines.get(FLEET), self._dated(lines.get(self.cooldown_name))
+            fleet, minimum = lines.get(FLEET), lines.get(MINIMUM_VERSION)
             if fleet and cooldown.is_paused(fleet, now):
                 return self._log_block(fleet, Blocked(why=_describe("the fleet is paused", fleet), until=fleet.until))
-            if (
-                line is None
-                or cooldown.value_of(line) is cooldown.ControlValue.CLEAR
-                or cooldown.may_be_probed(line, now)
-            ):
+            if self.version and minimum and cooldown.is_too_old(self.version, minimum):
+                why = f"Control requires version {minimum.value.strip()} or newer, this worker is {self.version}: upgrade it"
+                return self._log_block(minimum, Blocked(why=why, until=None))
+            line = self._dated(self._line)
+            if cooldown.value_of(line) is ControlValue.CLEAR or cooldown.may_be_probed(line, now) or line is None:
                 return None
             mine = self._probe is not None and cooldown.is_probe(line, self._probe)
             why = _describe(f"{line.name}: {cooldown.value_of(line)}", line)
@@ -108,12 +126,65 @@ class Admission:
             return min(count, 1) if self._may_be_probed else count
 
     def acquire(self, count: int) -> int:
-        """Return the available slots right before rows are claimed. If it is one as a probe, reserve the probe."""
+        """Return the available slots right before rows are claimed. If it is one as a probe, reserve the probe.
+
+        Where there is a canary, it is asked before a row is: that may take a minute.
+        """
         with self._lock:
             slots = self.available_slots(count)
-            if slots and self._may_be_probed and not self._take_probe():
+            if not slots or not self._may_be_probed:
+                return slots
+            if not self._take_probe():
+                return 0
+            canary = self.canary if self._probe and _is_players(self._probe.before) else None
+        if canary is None:
+            return slots
+        answer = canary.ask(after_pause=True)
+        with self._lock:
+            if answer is CanaryAnswer.ANSWERED:
+                self._answered()
+                return self.available_slots(count)
+            if answer is CanaryAnswer.THROTTLED:
+                self._throttled_again(f"{self.worker}: {cooldown.reason_of(self._line)}: the canary was refused, too")
                 return 0
             return slots
+
+    def check_canary(self) -> None:
+        """Ask the canary whether the cooldown that this worker has just begun is needed. That may take a minute."""
+        begun, self._begun = self._begun, None
+        if begun is None or self.canary is None:
+            return
+        try:
+            is_disproved = self._is_disproved(begun, self.canary)
+        except StoreError as error:  # whoever comes next probes when CANARY_LEASE is over
+            log.warning("%s: the canary's answer is lost: %s", begun.name, error)
+            is_disproved = False
+        self.is_cleared_by_canary = is_disproved
+        if is_disproved:
+            log.warning("%s: YouTube answers for the canary, so the row is at fault", begun.name)
+        else:
+            self.on_cooldown(begun)
+
+    def _is_disproved(self, begun: Control, canary: Canary) -> bool:
+        """Ask the canary, and end the cooldown if it is answered. False, too, if somebody has changed the line meanwhile."""
+        with self._lock:
+            now = self.store.now()
+            line = self._set(lambda line: cooldown.checking(line, begun, now, self.worker, CANARY_LEASE), begun.name)
+        if line is None:
+            return False
+        probe, answer = Probe(line=line, before=begun), canary.ask()
+        with self._lock:
+            if answer is CanaryAnswer.ANSWERED:
+                ended = self._set(lambda line: cooldown.answered(line, probe, self.worker, self.pauses), begun.name)
+                return ended is not None
+            self._set(lambda line: cooldown.restored(line, probe), begun.name)
+            return False
+
+    @property
+    def is_probe_due(self) -> bool:
+        """Whether the next row that is claimed is a probe, as far as this worker knows without reading Control."""
+        with self._lock:
+            return self._may_be_probed or (self._probe is not None and self._probed_row is None)
 
     @property
     def needs_probe(self) -> bool:
@@ -133,7 +204,14 @@ class Admission:
 
     @property
     def _line(self) -> Control | None:
-        return self._lines.get(self.cooldown_name)
+        """The line that holds this worker back: its machine's, or, while that one is clear, the one for subtitles."""
+        line, subtitles = self._lines.get(self.cooldown_name), self._lines.get(self._subtitles_name)
+        is_clear = cooldown.value_of(line) is ControlValue.CLEAR
+        return subtitles if is_clear and self.makes_subtitles and subtitles else line
+
+    @property
+    def _subtitles_name(self) -> str:
+        return f"{self.cooldown_name}{SUBTITLES}"
 
     @property
     def _may_be_probed(self) -> bool:
@@ -155,7 +233,7 @@ class Admission:
         if not cooldown.lacks_until(line):
             return line
         now = self.store.now()
-        return self._set(lambda line: cooldown.dated(line, now, self.pauses)) or line
+        return self._set(lambda line: cooldown.dated(line, now, self.pauses), line.name if line else "") or line
 
     def _log_block(self, line: Control, blocked: Blocked) -> Blocked:
         """Log each reason once, not for each row that has to wait."""
@@ -177,7 +255,7 @@ class Admission:
             before = line
             return cooldown.probing(line, now, self.worker, self.lease)
 
-        line = self._set(change)
+        line = self._set(change, self._line.name if self._line else "")
         if line is None or before is None:
             return False
         self._probe, self._probed_row = Probe(line=line, before=before), None
@@ -200,7 +278,7 @@ class Admission:
             probe, now = self._probe, self.store.now()
             if probe is None or self._probed_row not in held:
                 return
-            line = self._set(lambda line: cooldown.probing_on(line, probe, now, self.lease))
+            line = self._set(lambda line: cooldown.probing_on(line, probe, now, self.lease), probe.line.name)
             if line is not None:
                 self._probe = replace(probe, line=line)
 
@@ -208,7 +286,7 @@ class Admission:
         probe, self._probe, self._probed_row = self._probe, None, None
         try:
             if probe is not None:
-                self._set(lambda line: cooldown.given_back(line, probe))
+                self._set(lambda line: cooldown.restored(line, probe), probe.line.name)
         except StoreError as error:
             log.warning(
                 "%s: another worker may probe once the probe of %s expires: %s", self.cooldown_name, self.worker, error
@@ -216,46 +294,96 @@ class Admission:
 
     # --- outcomes ----------------------------------------------------------------------------------------------------
 
-    def record_outcome(self, table: Table[Any], row: Row, outcome: Outcome | None) -> None:
-        """Take account of an outcome before the row records it. None: the row was released. Repeatable after StoreUnavailable."""
+    def record_outcome(self, table: Table[Any], row: Row, outcome: Outcome | None) -> Throttle:
+        """Take account of an outcome before the row records it, and return what that means for a throttled row.
+
+        None: the row was released. Repeatable after StoreUnavailable.
+        """
         with self._lock:
             try:
-                self._record((table.name, row.id) == self._probed_row, row, outcome)
+                return self._record((table.name, row.id), row, outcome)
             except StoreUnavailable:
                 raise
             except StoreError as error:  # the outcome matters more than the line
                 log.error("%s could not be changed: %s", self.cooldown_name, error)  # noqa: TRY400
+                return NO_THROTTLE
 
-    def _record(self, is_the_probe: bool, row: Row, outcome: Outcome | None) -> None:
+    def _record(self, row_id: tuple[str, int], row: Row, outcome: Outcome | None) -> Throttle:
+        is_the_probe = row_id == self._probed_row
         contacted = _contacted_youtube(outcome)
         if outcome is not None and not contacted:
             self._refund_start(row)
         if isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED:
-            self._throttled(f"{self.worker}: {outcome}", is_the_probe)
+            return self._throttled(row, outcome, is_the_probe)
+        if isinstance(outcome, Failure) and self._is_media_block(row_id, outcome, is_the_probe):
+            self._throttled(row, outcome, is_the_probe)
         elif is_the_probe and contacted:
             self._answered()
         elif is_the_probe:
             self._return_probe()
+        if contacted and outcome is not None:
+            self._note_answer(row_id, row, outcome)
+        return NO_THROTTLE
 
-    def _throttled(self, why: str, is_the_probe: bool) -> None:
+    def _is_media_block(self, row_id: tuple[str, int], failure: Failure, is_the_probe: bool) -> bool:
+        """Return whether refused media mean a block: several different rows, or the probe of such a block."""
+        if failure.reason != MEDIA_BLOCK:
+            return False
+        if is_the_probe:
+            return self._probe is not None and cooldown.reason_of(self._probe.line) == MEDIA_BLOCK
+        return len(self._refused_media | {row_id}) >= MEDIA_BLOCK_ROWS
+
+    def _note_answer(self, row_id: tuple[str, int], row: Row, outcome: Outcome) -> None:
+        if isinstance(outcome, Failure) and outcome.reason == MEDIA_BLOCK:
+            self._refused_media.add(row_id)
+        else:
+            self._refused_media.clear()
+        if self.canary and isinstance(outcome, Done):
+            self.canary.remember(row, self.store.now())
+        elif self.canary and row.key.startswith(YOUTUBE):
+            self.canary.row_answered()
+
+    def _throttled(self, row: Row, failure: Failure, is_the_probe: bool) -> Throttle:
+        """Begin or prolong the cooldown. A row that began it is at fault, unless it was the probe."""
+        self.is_cleared_by_canary = False
+        why = f"{self.worker}: {failure}"
+        name = self._subtitles_name if failure.reason == SUBTITLES_BLOCK else self.cooldown_name
+        self.makes_subtitles |= failure.reason == SUBTITLES_BLOCK
+        line = self._throttled_again(why) if is_the_probe and self._probe else None
+        if line is None and cooldown.value_of(self._read_lines().get(name)) is ControlValue.CLEAR:
+            now = self.store.now()
+            line = self._set(lambda line: cooldown.throttled(line, name, now, why, self.pauses), name)
+            if line is not None:
+                self._announce(line, row, failure)
+                return Throttle(is_row_at_fault=not is_the_probe, until=line.until)
+        line = line or self._lines.get(name)
+        return Throttle(until=line.until if line else None)
+
+    def _throttled_again(self, why: str) -> Control | None:
+        """Prolong the cooldown after a refused probe. None if a person has changed the line meanwhile."""
         now, probe = self.store.now(), self._probe
-        line = None
-        if probe and is_the_probe:
-            line = self._set(lambda line: cooldown.throttled_again(line, probe, now, why, self.pauses))
-            self._probe = self._probed_row = None
-        if (
-            line is None
-            and cooldown.value_of(self._read_lines().get(self.cooldown_name)) is cooldown.ControlValue.CLEAR
-        ):
-            line = self._set(lambda line: cooldown.throttled(line, self.cooldown_name, now, why, self.pauses))
+        if probe is None:
+            return None
+        line = self._set(lambda line: cooldown.throttled_again(line, probe, now, why, self.pauses), probe.line.name)
+        self._probe = self._probed_row = None
         if line is not None:
             log.warning("YouTube throttles: %s", cooldown.describe(line))
+            self.on_cooldown(line)
+        return line
+
+    def _announce(self, line: Control, row: Row, failure: Failure) -> None:
+        """Report a cooldown that begins; if the canary can disprove it, only after that was asked (`check_canary`)."""
+        log.warning("YouTube throttles: %s", cooldown.describe(line))
+        is_players = failure.reason in PLAYER_BLOCKS and row.key.startswith(YOUTUBE)
+        if is_players and self.canary and self.canary.is_trusted:
+            self._begun = line
+        else:
             self.on_cooldown(line)
 
     def _answered(self) -> None:
         probe = self._probe
-        if probe and self._set(lambda line: cooldown.answered(line, probe, self.worker, self.pauses)):
-            log.warning("%s: YouTube answers again", self.cooldown_name)
+        if probe and self._set(lambda line: cooldown.answered(line, probe, self.worker, self.pauses), probe.line.name):
+            log.warning("%s: YouTube answers again", probe.line.name)
         self._probe = self._probed_row = None
 
     # --- people ------------------------------------------------------------------------------------------------------
@@ -269,8 +397,9 @@ class Admission:
         return self._set(lambda line: cooldown.resumed(line, reason), FLEET)
 
     def lift(self, reason: str) -> Control | None:
-        """End this machine's cooldown. None when there was none."""
-        return self._set(lambda line: cooldown.lifted(line, reason))
+        """End this machine's cooldown, also one for subtitles alone. None when there was none."""
+        line = self._set(lambda line: cooldown.lifted(line, reason))
+        return self._set(lambda line: cooldown.lifted(line, reason), self._subtitles_name) or line
 
     def _set(self, change: SetControl, name: str = "") -> Control | None:
         """Change a line of Control, and make the other processes of this machine read it."""
@@ -351,6 +480,11 @@ def _contacted_youtube(outcome: Outcome | None) -> bool:
             return outcome.asked_youtube
         case Failure():
             return outcome.verdict is not Verdict.UNFIT
+
+
+def _is_players(line: Control) -> bool:
+    """Return whether a cooldown is due to a refusal that the canary can prove or disprove."""
+    return cooldown.reason_of(line) in PLAYER_BLOCKS
 
 
 def _describe(what: str, line: Control) -> str:

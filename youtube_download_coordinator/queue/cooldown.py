@@ -14,6 +14,7 @@ function returns None where the event changes nothing. Only the store's `set_con
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -24,6 +25,10 @@ from youtube_download_coordinator.text import format_utc, truncate
 
 FLEET = "fleet"
 """The name of the line that pauses everybody."""
+MINIMUM_VERSION = "minimum version"
+"""The name of the line whose Value is the oldest version of this library that may work on the queue."""
+SUBTITLES = " subtitles"
+"""The suffix of the line of a cooldown that holds back subtitles alone."""
 
 
 class ControlValue(StrEnum):
@@ -71,6 +76,27 @@ def cooldown_name(scope: str, host: str) -> str:
     return f"cooldown {FLEET if scope == FLEET else host.casefold()}"
 
 
+def is_too_old(version: str, line: Control | None) -> bool:
+    """Return whether a worker of this version must stop. A Value that is not a version stops everybody."""
+    if line is None or not line.value.strip():
+        return False
+    return version_of(line) is None or _numbers(version) < (version_of(line) or ())
+
+
+def version_of(line: Control) -> tuple[int, ...] | None:
+    """Return the version in the Value of MINIMUM_VERSION, or None if it is not one."""
+    return _numbers(line.value) or None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers at the start of a version, without zeros at their end: `v0.2.0` and `0.2` are equal."""
+    match = re.match(r"v?(\d{1,9}(?:\.\d{1,9})*)", version.strip().lower())
+    numbers = [int(part) for part in match[1].split(".")] if match else []
+    while numbers[1:] and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)
+
+
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
@@ -91,6 +117,8 @@ def value_of(line: Control | None) -> ControlValue:
 
 def is_understood(line: Control) -> bool:
     """Return whether the line's Value is a known word."""
+    if line.name == MINIMUM_VERSION:
+        return version_of(line) is not None
     known = _RUNNING | _PAUSED if line.name == FLEET else _CLEAR | _COOLING | {ControlValue.PROBING, "probe"}
     return _folded(line) in known
 
@@ -112,6 +140,12 @@ def is_overdue(line: Control | None, now: datetime) -> bool:
     if line is None or line.until is None or value_of(line) is ControlValue.CLEAR:
         return False
     return line.until + timedelta(seconds=line.pause_seconds) <= now
+
+
+def reason_of(line: Control | None) -> str:
+    """Return the reason of the failure that began or prolonged a cooldown: `bot-check`."""
+    why = line.reason.rpartition("; before: ")[2] if line else ""  # `host/run: bot-check: Sign in to ...`
+    return [*why.split(": "), ""][1]
 
 
 def is_probe(line: Control | None, probe: Probe) -> bool:
@@ -145,6 +179,14 @@ def probing(line: Control | None, now: datetime, who: str, lease: timedelta) -> 
     return replace(line, value=ControlValue.PROBING, until=_whole(now + lease), reason=reason)
 
 
+def checking(line: Control | None, begun: Control, now: datetime, who: str, lease: timedelta) -> Control | None:
+    """Let the worker that began a cooldown ask the canary at once, unless the line has changed since."""
+    if line != begun:
+        return None
+    reason = truncate(f"{who} asks the canary; before: {begun.reason}")
+    return replace(begun, value=ControlValue.PROBING, until=_whole(now + lease), reason=reason)
+
+
 def probing_on(line: Control | None, probe: Probe, now: datetime, lease: timedelta) -> Control | None:
     """Extend the probe to one lease from now."""
     return replace(line, until=_whole(now + lease)) if line and is_probe(line, probe) else None
@@ -167,7 +209,7 @@ def throttled_again(line: Control | None, probe: Probe, now: datetime, why: str,
     return _cooling(line, now, pauses.bounded(2 * max(line.pause_seconds, pauses.first_seconds)), why)
 
 
-def given_back(line: Control | None, probe: Probe) -> Control | None:
+def restored(line: Control | None, probe: Probe) -> Control | None:
     """Restore the line as it was before a probe that did not contact YouTube, so that another worker can probe."""
     return probe.before if is_probe(line, probe) else None
 
@@ -205,8 +247,9 @@ def describe(line: Control) -> str:
 def shown(lines: Sequence[Control]) -> list[Control]:
     """Return the lines that steer a fleet: its own first, also if Control has none, then the cooldowns."""
     fleet = [line for line in lines if line.name == FLEET] or [Control(name=FLEET, value=ControlValue.RUNNING)]
+    version = [line for line in lines if line.name == MINIMUM_VERSION and line.value.strip()]
     cooldowns = (line for line in lines if line.name.startswith("cooldown "))
-    return [*fleet[:1], *sorted(cooldowns, key=lambda line: line.name)]
+    return [*fleet[:1], *version[:1], *sorted(cooldowns, key=lambda line: line.name)]
 
 
 def _cooling(line: Control, now: datetime, seconds: int, why: str) -> Control:

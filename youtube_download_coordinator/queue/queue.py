@@ -16,8 +16,8 @@ from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.models import Lease, Outcome, Row, Source, State, VideoTask
 from youtube_download_coordinator.queue import lifecycle
 from youtube_download_coordinator.queue.admission import Admission
-from youtube_download_coordinator.queue.lifecycle import RetryPolicy
-from youtube_download_coordinator.queue.maintenance import Maintenance, batches
+from youtube_download_coordinator.queue.lifecycle import NO_THROTTLE, RetryPolicy, Throttle
+from youtube_download_coordinator.queue.maintenance import SCAN_PAGE_ROWS, Maintenance, batches
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS, Change, Swap, Table, Where
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,8 @@ class Claim(Generic[R]):
     renew_until: float | None = None
     """On the monotonic clock: not renewed beyond (an attempt that takes too long loses its claim). None: no bound."""
     lost: bool = False
+    throttle: Throttle | None = None
+    """What admission made of the outcome, kept for when it has to be recorded again."""
     outcome_unknown: bool = False
     """An outcome was sent and has no answer, so it may be recorded. Nothing else is written until that is known."""
 
@@ -120,22 +122,24 @@ class Queue(Maintenance):
                 break  # other workers won some: asking again for the rest costs as much as the next claim
 
     def _available_slots(self, table: Table[Any], count: int) -> int:
-        """Return how many rows may be claimed; no source while a video is to be the probe and one is due."""
+        """Return how many rows may be claimed; no source while a video is to be the probe and one is due, or soon will be."""
         slots = self.admission.available_slots(count)
-        if slots and table.row_type is Source and self.admission.needs_video_probe and self._due(VIDEO_TASKS, 1, ()):
-            return 0
+        if slots and table.row_type is Source and self.admission.needs_video_probe:
+            soon = self.store.now() + self.video_policy.backoff_max
+            return 0 if self.store.scan(VIDEO_TASKS, Where(state=State.PENDING, due=soon), limit=1) else slots
         return slots
 
     def _due(self, table: Table[R], count: int, except_ids: Collection[int]) -> list[R]:
-        now = self.store.now()
-        scanned = self.store.scan(
-            table, Where(state=State.PENDING, due=now), limit=count * CLAIM_SPREAD + len(except_ids)
-        )
+        now, is_probe = self.store.now(), self.admission.is_probe_due
+        limit = (SCAN_PAGE_ROWS if is_probe else count * CLAIM_SPREAD) + len(except_ids)
+        scanned = self.store.scan(table, Where(state=State.PENDING, due=now), limit=limit)
         rows = [
             row
             for row in scanned
             if lifecycle.is_due(row, now) and row.id not in except_ids and not row.requested_status
         ]
+        if is_probe:  # not the row that began the cooldown, nor another that YouTube refused
+            return sorted(rows, key=lambda row: row.lease.throttles)[:count]
         return rows if len(rows) <= count else sorted(self.random.sample(rows, count), key=lambda row: row.id)
 
     def _hold(self, table: Table[R], rows: Sequence[R]) -> list[Claim[R]]:
@@ -228,11 +232,17 @@ class Queue(Maintenance):
         claims stay held but are not renewed, and the call may be repeated.
         """
         for claim, outcome in results:
-            self.admission.record_outcome(claim.table, claim.row, outcome)
+            claim.throttle = claim.throttle or self.admission.record_outcome(claim.table, claim.row, outcome)
         with self._writing:
             moment = self._moment()
             settled = (
-                lifecycle.settle(claim.row, self._with_new_nonce(moment), outcome, self._policy(claim.table))
+                lifecycle.settle(
+                    claim.row,
+                    self._with_new_nonce(moment),
+                    outcome,
+                    self._policy(claim.table),
+                    claim.throttle or NO_THROTTLE,
+                )
                 for claim, outcome in results
             )
             steps = [(claim, replace(row, **columns)) for (claim, _), row in zip(results, settled, strict=True)]

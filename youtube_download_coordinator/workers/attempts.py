@@ -109,6 +109,8 @@ class Attempts(Generic[R]):
     """How long the machine's rate limit delays the next attempt, when that is why none was begun."""
     stopped_by: str = ""
     """Why nothing more is begun; set by `stop`."""
+    is_unfit: bool = False
+    """Whether an attempt has shown that this machine is unfit: that does not pass by itself."""
 
     # --- claim, admit, begin -----------------------------------------------------------------------------------------
 
@@ -185,6 +187,7 @@ class Attempts(Generic[R]):
         self.begun.pop(claim, None)
         self.report_running(list(self.begun.values()))
         if isinstance(outcome, Failure) and outcome.verdict in NOT_TO_BLAME:
+            self.is_unfit |= outcome.verdict is Verdict.UNFIT
             self.stop(truncate(str(outcome)))
 
     def settle(self, claim: Claim[R], outcome: Outcome, **facts: Any) -> R | None:
@@ -219,6 +222,11 @@ class Attempts(Generic[R]):
             return []
         recorded = list(zip(finished, rows, strict=True))
         finished.clear()
+        self.queue.admission.check_canary()
+        if recorded and self.stopped_by and not self.is_unfit:
+            if self.queue.admission.is_cleared_by_canary:
+                self.stopped_by = ""
+            self.stop_if_blocked()  # by the cooldown that the attempt began, which says more
         return recorded
 
     def _wait_for_store(self, claims: list[Claim[R]], error: StoreUnavailable) -> None:

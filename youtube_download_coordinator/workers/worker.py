@@ -235,8 +235,6 @@ class Worker:
         for finished, row in recorded:
             if finished.outcome is not None:
                 self._report(log_attempt(finished.claim.row, finished.outcome, row, finished.seconds))
-        if recorded and self._attempts.stopped_by and not self._summary.unfit:
-            self._attempts.stop_if_blocked()  # by the cooldown that this began, which says more
 
     def _report(self, attempt: Attempt) -> None:
         self._summary.results[attempt.result] += 1

@@ -13,6 +13,7 @@ from youtube_download_coordinator.models import Control, Row
 from youtube_download_coordinator.queue import cooldown
 from youtube_download_coordinator.queue.admission import Admission, Blocked
 from youtube_download_coordinator.queue.cooldown import FLEET, ControlValue
+from youtube_download_coordinator.queue.lifecycle import NO_THROTTLE
 from youtube_download_coordinator.queue.store import Table
 from youtube_download_coordinator.stores.sheets.control_tab import Controls
 from youtube_download_coordinator.stores.sheets.snapshot import ControlLine, ControlSnapshot
@@ -63,7 +64,7 @@ def claimed_before_a_cooldown_begun_after_it() -> Iterator[None]:
 @contextmanager
 def throttled_worker_stops_alone() -> Iterator[None]:
     """Stop only the worker of a throttled attempt: no other worker learns of it."""
-    with mock.patch.object(Admission, "_throttled"):
+    with mock.patch.object(Admission, "_throttled", return_value=NO_THROTTLE):
         yield
 
 

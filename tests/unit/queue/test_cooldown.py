@@ -183,7 +183,7 @@ class Episode(RuleBasedStateMachine):
                 new = cooldown.throttled_again(self.line, probe, self.now, "why", PAUSES)
                 assert new is None or (before and new.pause_seconds >= PAUSES.bounded(before.pause_seconds))
             case "nothing":
-                new = cooldown.given_back(self.line, probe)
+                new = cooldown.restored(self.line, probe)
                 assert new is None or cooldown.may_be_probed(new, self.now)
             case _:
                 new = cooldown.probing_on(self.line, probe, self.now, LEASE)

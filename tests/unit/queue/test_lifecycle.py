@@ -11,11 +11,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.rows import POLICY, new_source, new_video
-from youtube_download_coordinator.models import Done, Failure, Lease, Row, Source, State, Verdict, VideoTask
+from youtube_download_coordinator.models import (
+    Done,
+    Failure,
+    Lease,
+    Row,
+    Source,
+    State,
+    Verdict,
+    VideoTask,
+    with_throttles,
+)
 from youtube_download_coordinator.queue import lifecycle
 from youtube_download_coordinator.queue.lifecycle import (
     Moment,
     RetryPolicy,
+    Throttle,
     backoff_seconds,
     is_due,
     is_due_again,
@@ -171,10 +182,82 @@ def test_a_time_without_a_zone_is_utc() -> None:
     assert row.lease.not_before == LATER
 
 
-@pytest.mark.parametrize("verdict", [Verdict.THROTTLED, Verdict.UNFIT])
-def test_what_is_not_the_rows_fault_is_given_back_uncounted(verdict: Verdict) -> None:
-    row = lifecycle.fail(held(tries=1), AT, failure(verdict), POLICY)
+def test_an_unfit_machine_is_not_the_rows_fault() -> None:
+    row = lifecycle.fail(held(tries=1), AT, failure(Verdict.UNFIT), POLICY)
     assert (row.lease.state, row.lease.tries, row.lease.not_before) == (State.PENDING, 1, None)
+
+
+# --- throttled -------------------------------------------------------------------------------------------------------
+
+FIVE = replace(POLICY, max_throttles=5)
+AT_FAULT = Throttle(is_row_at_fault=True, until=LATER)
+
+
+def throttled(row: VideoTask, throttle: Throttle, policy: RetryPolicy = FIVE) -> VideoTask:
+    return lifecycle.fail(row, AT, failure(Verdict.THROTTLED, "bot-check"), policy, throttle)
+
+
+def test_a_throttled_row_waits_a_little_longer_than_its_machine_and_no_try_is_counted() -> None:
+    row = throttled(held(tries=1), AT_FAULT)
+    assert (row.lease.state, row.lease.tries, row.lease.throttles) == (State.PENDING, 1, 1)
+    assert row.lease.not_before == LATER + POLICY.backoff
+    assert (
+        row.last_error
+        == "bot-check: message → if it stays: YDC_COOKIES_FILE, YDC_PROXY or fewer videos at a time"
+        + (" (throttled 1 time)")
+    )
+
+
+def test_a_row_that_was_throttled_together_with_others_or_as_the_probe_is_put_off_uncounted() -> None:
+    row = throttled(held(detail="bot-check: x (throttled 3 times)"), Throttle(until=LATER))
+    assert (row.lease.throttles, row.lease.not_before) == (3, LATER + 4 * POLICY.backoff)
+    assert throttled(held(), Throttle()).lease.not_before == NOW + POLICY.backoff
+
+
+def test_each_refusal_of_a_row_alone_makes_its_pause_longer_and_the_last_one_makes_it_a_dead_letter() -> None:
+    row, pauses = held(tries=1), []
+    for _ in range(4):
+        row = throttled(row, AT_FAULT)
+        assert row.lease.not_before
+        pauses.append((row.lease.not_before - LATER) / POLICY.backoff)
+        row = lifecycle.claim(row, replace(AT, now=row.lease.not_before), HOLDER, POLICY)
+    assert pauses == [1, 2, 4, 8]
+    row = throttled(row, AT_FAULT)
+    assert (row.lease.state, row.lease.tries, row.lease.reason) == (State.DEAD, 1, "blocked")
+    assert row.last_error.startswith("blocked: refused 5 times while others were answered; last: bot-check: message")
+    assert lifecycle.requeue(row, AT).lease.throttles == 0
+
+
+def test_a_source_is_never_given_up_because_it_is_throttled() -> None:
+    source = new_source(1, id=17, lease=held(detail="bot-check: x (throttled 99 times)").lease)
+    row = lifecycle.fail(source, AT, failure(Verdict.THROTTLED), replace(FIVE, max_throttles=None), AT_FAULT)
+    assert (row.lease.state, row.lease.throttles) == (State.PENDING, 100)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.RETRY, Verdict.GONE, Verdict.LATER, Verdict.UNFIT, Verdict.PERMANENT])
+def test_the_throttle_count_outlives_other_failures(verdict: Verdict) -> None:
+    row = lifecycle.fail(held(detail="bot-check: x (throttled 3 times)"), AT, failure(verdict), POLICY)
+    assert (row.lease.throttles, row.lease.reason) == (3, "why")
+
+
+def test_the_throttle_count_outlives_claims_releases_and_recoveries() -> None:
+    row = held(detail="bot-check: x (throttled 3 times)", until=NOW)
+    assert lifecycle.renew(row, AT, POLICY).lease.throttles == 3
+    assert lifecycle.release(row, AT).lease.throttles == 3
+    assert lifecycle.recover(row, AT, POLICY).lease.throttles == 3
+    assert lifecycle.fail_orphaned(row, AT, POLICY).lease.throttles == 3
+
+
+def test_a_result_is_no_throttle_count() -> None:
+    assert lifecycle.complete(held(), AT, "a song (throttled 4 times)", POLICY).lease.throttles == 0
+
+
+@given(st.text(max_size=400), st.integers(min_value=1, max_value=999_999))
+def test_no_message_is_taken_for_a_throttle_count(text: str, count: int) -> None:
+    for detail in (text, f"{text} (throttled 7 times)", f"{text} (throttled 7 times) (throttled 1 time)"):
+        assert Lease(detail=with_throttles(detail, count), nonce="").throttles == count
+        assert Lease(detail=with_throttles(detail, 0), nonce="").throttles == 0
+        assert len(with_throttles(detail, count)) <= DETAIL_MAX_CHARACTERS
 
 
 def test_a_release_forgets_nothing() -> None:

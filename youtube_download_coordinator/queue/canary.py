@@ -1,0 +1,115 @@
+"""The canary: a video that is known to exist. If YouTube answers for it, the machine is not blocked and a row is at fault.
+
+It is only extracted, never processed, and it proves something about YouTube's own refusals only. It is the video of the setting
+`canary_url`, else the last video that this machine has done, which all its processes share through the machine state.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from youtube_download_coordinator.errors import StoreError
+from youtube_download_coordinator.models import Control, Done, Outcome, Row, Verdict
+from youtube_download_coordinator.queue.store import Store
+
+log = logging.getLogger(__name__)
+
+CANARY_LINE = "canary"
+"""The name of the line in the machine state; its `value` is the URL."""
+YOUTUBE_VIDEO = "yt:v:"
+"""The prefix of the keys of YouTube's videos."""
+SAVE_INTERVAL = timedelta(hours=1)
+"""How often a process saves the last video that it has done."""
+TRUSTED_ANSWERS = 2
+"""After so many answers of the canary in a row, with no row answered in between, a block may spare it: it proves nothing until
+the next pause is over."""
+
+
+class CanaryAnswer(StrEnum):
+    """What the canary proves."""
+
+    ANSWERED = "answered"
+    THROTTLED = "throttled"
+    UNKNOWN = "unknown"
+    """There is no canary, it is gone, or the request failed for another reason."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Canary:
+    """The canary of one worker. Used by one thread at a time."""
+
+    request: Callable[[str], Outcome]
+    """Extracts the video at a URL. Takes up to a minute."""
+    configured_url: str = ""
+    machine_state: Store | None = None
+    _last_done_url: str = ""
+    _saved_at: datetime | None = None
+    _gone_urls: set[str] = field(default_factory=set)
+    _answers: int = 0
+
+    def remember(self, row: Row, now: datetime) -> None:
+        """Take note of a row that YouTube answered and that is done: a video becomes the canary."""
+        self._answers = 0
+        if not row.key.startswith(YOUTUBE_VIDEO) or row.url in self._gone_urls:
+            return
+        self._last_done_url = row.url
+        if self._saved_at is None or now - self._saved_at >= SAVE_INTERVAL:
+            self._saved_at = now
+            self._save(Control(name=CANARY_LINE, value=row.url))
+
+    def row_answered(self) -> None:
+        """Take note that YouTube answered a row: the canary may be trusted again."""
+        self._answers = 0
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether there is a canary whose answer proves something."""
+        return self._answers < TRUSTED_ANSWERS and bool(self._url())
+
+    def ask(self, *, after_pause: bool = False) -> CanaryAnswer:
+        """Request the canary and return what that proves. A canary that is gone is replaced by the next video that is done."""
+        if after_pause:
+            self._answers = 0
+        url = self._url() if self._answers < TRUSTED_ANSWERS else ""
+        if not url:
+            return CanaryAnswer.UNKNOWN
+        outcome = self.request(url)
+        if isinstance(outcome, Done):
+            self._answers += 1
+            return CanaryAnswer.ANSWERED
+        if outcome.verdict in {Verdict.GONE, Verdict.PERMANENT}:
+            log.warning("the canary %s is not used any longer: %s", url, outcome)
+            self._replace(url)
+        return CanaryAnswer.THROTTLED if outcome.verdict is Verdict.THROTTLED else CanaryAnswer.UNKNOWN
+
+    def _url(self) -> str:
+        saved = self._read() if not self._last_done_url else ""
+        urls = (self.configured_url, self._last_done_url, saved)
+        return next((url for url in urls if url and url not in self._gone_urls), "")
+
+    def _replace(self, url: str) -> None:
+        self._gone_urls.add(url)
+        self._saved_at = None
+        if self._last_done_url == url:
+            self._last_done_url = ""
+        if self._read() == url:
+            self._save(Control(name=CANARY_LINE))
+
+    def _read(self) -> str:
+        try:
+            lines = self.machine_state.controls() if self.machine_state else []
+        except StoreError as error:
+            log.warning("the canary cannot be read from the machine state: %s", error)
+            return ""
+        return next((line.value for line in lines if line.name == CANARY_LINE), "")
+
+    def _save(self, line: Control) -> None:
+        try:
+            if self.machine_state:
+                self.machine_state.set_control(CANARY_LINE, lambda _: line)
+        except StoreError as error:
+            log.warning("the canary cannot be saved in the machine state: %s", error)

@@ -1,0 +1,52 @@
+"""Requesting the canary (queue/canary.py): one extraction in a child process, without media and without a processor.
+
+This module is imported in the child process: no pydantic, subprocess or yt_dlp at its top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from youtube_download_coordinator.errors import AttemptError, UnfitError
+from youtube_download_coordinator.models import Done, Outcome
+
+if TYPE_CHECKING:
+    from youtube_download_coordinator.config import Config
+    from youtube_download_coordinator.processes.supervisor import Emit
+
+DEADLINE_SECONDS = 60.0
+"""Attempts wait meanwhile, so a slow answer is none."""
+
+
+def request_canary(url: str, config: Config) -> Outcome:
+    """Extract the video and return how YouTube answered; UNFIT when the child process was stopped."""
+    from youtube_download_coordinator.processes import parent  # the child process does not need it
+
+    payload = {"url": url, "network": config.network.to_json()}
+    target = f"{__name__}:extract_in_child"
+    try:
+        with parent.run(target, payload, deadline_seconds=DEADLINE_SECONDS, name=f"canary {url}") as child:
+            child.result()
+    except AttemptError as error:
+        return error.failure
+    except parent.Stopped as error:
+        return UnfitError(str(error), reason="broken").failure
+    return Done()
+
+
+def extract_in_child(payload: Mapping[str, Any], emit: Emit) -> None:
+    """Extract the video. Raises AttemptError."""
+    from youtube_download_coordinator.processors.availability import check_whole, one_video
+    from youtube_download_coordinator.youtube.error_rules import MessageKeeper, classify
+    from youtube_download_coordinator.youtube.network import Network
+
+    network, keeper = Network(**payload["network"]), MessageKeeper()
+    network.guard_this_process()
+    try:
+        with network.youtube_dl({"noplaylist": True, "ignore_no_formats_error": True}, keeper) as ydl:
+            check_whole(one_video(ydl.extract_info(payload["url"], download=False)), keeper.messages)
+    except (AttemptError, MemoryError):
+        raise
+    except Exception as error:
+        raise classify(error, keeper.messages) from error
