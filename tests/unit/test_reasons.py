@@ -19,6 +19,7 @@ from youtube_download_coordinator.queue import lifecycle
 from youtube_download_coordinator.reasons import (
     ABOUT_ONE_VIDEO,
     ADVICE_MAX_CHARACTERS,
+    BLOCKED,
     HAPPENS,
     MEDIA_BLOCK,
     REASONS,
@@ -42,7 +43,7 @@ def produced() -> Iterator[str]:
     yield from re.findall(r'Verdict\.\w+, "([a-z0-9-]+)"', Path(error_rules.__file__).read_text(encoding="utf-8"))
     yield from (wording.reason for table in wordings.TABLES for wording in table)
     yield from error_rules._DISK_ERRORS.values()
-    yield from (MEDIA_BLOCK, SUBTITLES_BLOCK)
+    yield from (BLOCKED, MEDIA_BLOCK, SUBTITLES_BLOCK)
     yield from (kind.default_reason for kind in AttemptError.__subclasses__())
 
 
@@ -54,7 +55,7 @@ def test_every_reason_is_explained() -> None:
 
 def test_nothing_else_is() -> None:
     """A reason that nothing produces would mislead."""
-    elsewhere = {"by-hand", "duplicate", "http-NNN", "error", "queue-full"}
+    elsewhere = {"by-hand", "unreadable-lease", "duplicate", "http-NNN", "error", "queue-full"}
     assert sorted(set(REASONS) - set(produced()) - elsewhere) == []
 
 

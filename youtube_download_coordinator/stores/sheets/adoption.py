@@ -35,6 +35,7 @@ from youtube_download_coordinator.stores.sheets.lease_codec import (
     decode_lease,
     encode_draft,
     encode_lease,
+    id_and_version_in,
 )
 from youtube_download_coordinator.stores.sheets.projection import Projections
 from youtube_download_coordinator.stores.sheets.snapshot import KeyCells
@@ -155,12 +156,33 @@ class Adoption:
             return covered
         if not cells.url.strip():
             return ""
+        if covered.strip():
+            return self._set_apart(name, row_id, cells, covered, used_ids[group_of(name)])
         if cells.shown:  # the other cells were written for another row: a person has sorted in between
             return self._new_lease(name, row_id, cells.url, "", 0, index)
         if imported.row_id and imported.row_id not in used_ids[group_of(name)]:
             row_id = imported.row_id
             used_ids[group_of(name)].add(row_id)
         return self._new_lease(name, row_id, cells.url, cells.status, imported.tries, index)
+
+    def _set_apart(self, name: str, row_id: int, cells: KeyCells, covered: str, used_ids: set[int]) -> str:
+        """Return an error lease for a row whose Lease cell cannot be read.
+
+        It may be the lease of a newer version, or one that a person has edited: processed as a new row, the video might be
+        processed twice. The row keeps the ID in the unreadable lease unless another row has it.
+        """
+        own_id, version = id_and_version_in(covered)
+        version = max(version, id_and_version_in(cells.shown)[1]) + 1  # else Status would count as a person's request
+        if own_id and own_id not in used_ids:
+            row_id = own_id
+            used_ids.add(own_id)
+        log.warning("row %d in %s has a Lease cell that cannot be read, so it is set apart: %s", row_id, name, covered)
+        try:
+            key = self._spreadsheet.key_of(name, cells.url)
+        except BadUrl:
+            key = NO_KEY
+        state = State.DEAD if name == DEAD_LETTERS.name else State.ERROR
+        return self._encode(row_id, key, state, f"unreadable-lease: {covered}", version)
 
     def _used_ids(self, names: Iterable[str], index: RowIndex) -> set[int]:
         """Return every ID of a row, of a draft, or of a row whose lease a draft covers."""

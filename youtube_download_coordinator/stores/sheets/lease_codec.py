@@ -81,6 +81,12 @@ def decode_lease(text: str) -> EncodedLease | None:
     return EncodedLease(int(match["id"]), match["key"], lease)
 
 
+def id_and_version_in(text: str) -> tuple[int, int]:
+    """Return the row's ID and version at the start of a text that may be no lease otherwise; zeros if there are none."""
+    match = re.match(r"v(\d{1,9})\.(\d{1,9})\b", text.strip())
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
 def _format_time(time: datetime | None) -> str:
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if time else ""
 
