@@ -42,6 +42,7 @@ class Said:
     value: str = ""
     until: float | None = None
     """In seconds since 1970."""
+    reason: str = ""
 
     def blocks(self, kind: str) -> bool:
         return self.value.strip(" .").casefold() not in GO_ON[kind]
@@ -144,6 +145,14 @@ class Admissions:
             return f"its machine cools down: {line}, {queue.admission._probe}"
         return ""
 
+    def cooldown(self, process: Process) -> Said:
+        """Return the line of a process' machine as Control has it now."""
+        return self._read().get(_cooldown(process), Said())
+
+    def is_touched(self, process: Process, since: float) -> bool:
+        """Return whether a person has changed that line since, or shortly before."""
+        return self._touched.get(_cooldown(process), 0.0) > since - KNOWN_SECONDS - LATE_SECONDS
+
     def throttled(self, process: Process, began: float) -> None:
         """Check an attempt recorded as throttled: its machine's cooldown has been in Control, unless a person removed it."""
         name = _cooldown(process)
@@ -229,7 +238,8 @@ def read_control(book: Any, *, every: bool = False) -> dict[str, Said]:
         line = dict(zip(header, [*row, *[""] * len(header)], strict=False))
         name = " ".join(str(line.get("Name", "")).split()).casefold()
         if name and (every or name == FLEET or name.startswith("cooldown ")):
-            lines.setdefault(name, Said(str(line.get("Value", "")), _until(line.get("Until", ""))))
+            said = Said(str(line.get("Value", "")), _until(line.get("Until", "")), str(line.get("Reason", "")))
+            lines.setdefault(name, said)
     return lines
 
 

@@ -6,6 +6,7 @@ The rules are written again here, without the library's functions, so that error
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease,
 from youtube_download_coordinator.workers.attempts import DEADLINE_GRACE_SECONDS
 
 if TYPE_CHECKING:
+    from tests.simulation.admissions import Said
     from tests.simulation.chaos import Chaos
     from tests.simulation.roles import WatchedQueue
 
@@ -147,15 +149,37 @@ class Steps:
 
     def settled(self, before: Row, outcome: Outcome, row: Row, earliest: float) -> None:
         """Check a recorded outcome. `earliest`: the server's time before it was recorded, as early as the worker may see it."""
-        wrong = _settled_wrong(before, outcome, row.lease, earliest, self.now)
+        if isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED:
+            wrong = _throttled_wrong(before, row.lease, earliest)
+        else:
+            wrong = _settled_wrong(before, outcome, row.lease, earliest, self.now)
         if wrong:
             raise Violation(f"(6) {wrong}: v{row.id} {before.lease}, {outcome}, became {row.lease}")
+
+    def blamed(self, before: Row, row: Row, line: Said, line_now: Said, worker: str) -> None:
+        """Check a refusal that was recorded alone; no person has touched the machine's line since it was read before.
+
+        It counts against its row if it began the cooldown, and does not while the machine was cooling anyway.
+        """
+        counts = row.lease.state is State.DEAD or _refusals(row.lease) > _refusals(before.lease)
+        begins = not line.blocks("cooldown") and line_now.value == "cooling" and line_now.reason.startswith(worker)
+        if begins and not counts:
+            raise Violation(f"(6) a refusal is not counted: v{row.id} {before.lease} became {row.lease}, {line_now}")
+        if line.value == "cooling" and (line.until or 0.0) > self.now and counts:
+            raise Violation(
+                f"(6) blamed for a block of its machine: v{row.id} {before.lease} became {row.lease}, {line}"
+            )
+
+    def probed(self, before: Row, row: Row) -> None:
+        """Check a refused probe, which says nothing against its row."""
+        if row.lease.state is State.DEAD or _refusals(row.lease) > _refusals(before.lease):
+            raise Violation(f"(6) blamed for a refused probe: v{row.id} {before.lease} became {row.lease}")
 
 
 def _settled_wrong(before: Row, outcome: Outcome, new: Lease, earliest: float, latest: float) -> str:
     if isinstance(outcome, Done):
         return "" if new.state is State.DONE else "a success is not recorded"
-    if outcome.verdict in {Verdict.THROTTLED, Verdict.UNFIT}:
+    if outcome.verdict is Verdict.UNFIT:
         given_back = new.state is State.PENDING and new.tries == before.lease.tries and new.not_before is None
         return "" if given_back else "what says nothing about the video is counted"
     if outcome.verdict is Verdict.LATER:
@@ -170,6 +194,26 @@ def _settled_wrong(before: Row, outcome: Outcome, new: Lease, earliest: float, l
     pause = min(POLICY.backoff.total_seconds() * 2 ** (new.tries - 1), POLICY.backoff_max.total_seconds())
     waits_in_time = earliest + pause / 2 - EXACT_SECONDS <= _seconds(new.not_before) <= latest + pause + EXACT_SECONDS
     return "" if new.state is State.PENDING and waits_in_time else "tried again without its pause"
+
+
+def _throttled_wrong(before: Row, new: Lease, earliest: float) -> str:
+    """Return what is wrong: a refused row waits and its refusals are kept; after the last one it is a dead letter."""
+    if new.tries != before.lease.tries:
+        return "a refusal is counted as an attempt"
+    refusals = _refusals(before.lease)
+    last = POLICY.max_throttles if isinstance(before, VideoTask) else None
+    if new.state is State.DEAD:
+        is_last = refusals + 1 == last and new.detail.startswith("blocked: ")
+        return "" if is_last else "given up before it was refused often enough"
+    if _refusals(new) not in {refusals, refusals + 1} or _refusals(new) == last:
+        return "its refusals are forgotten, or do not end"
+    waits = _seconds(new.not_before) >= earliest + POLICY.backoff.total_seconds() / 2 - EXACT_SECONDS
+    return "" if new.state is State.PENDING and waits else "a refused row is tried again at once"
+
+
+def _refusals(lease: Lease) -> int:
+    counted = re.search(r"\(throttled (\d+) times?\)$", lease.detail)
+    return int(counted[1]) if counted and lease.state is not State.DONE else 0
 
 
 def _is_hopeless(before: Row, failure: Failure, tries: int) -> bool:

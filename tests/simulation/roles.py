@@ -40,6 +40,7 @@ POLICY = RetryPolicy(
     max_retries=3,
     backoff=timedelta(seconds=4),
     backoff_max=timedelta(seconds=20),
+    max_throttles=3,
 )
 PAUSES = Pauses(first_seconds=10, longest_seconds=40)
 FINAL = (Verdict.RETRY, Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT)
@@ -74,12 +75,18 @@ class WatchedQueue(Queue):
     def settle(self, results: Sequence[tuple[Claim[R], Outcome]], **facts: Any) -> list[R | None]:
         earliest = self.chaos.world.clock.now() - self.store.clock_error_seconds
         began = self.chaos.world.clock.now()
+        admissions = self.chaos.oracle.admissions
+        line, probed_row = admissions.cooldown(self.process), self.admission._probed_row
         rows = super().settle(results, **facts)
         for (claim, outcome), row in zip(results, rows, strict=True):
             if row is not None:
                 self.chaos.oracle.steps.settled(claim.row, outcome, row, earliest)
                 if isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED:
-                    self.chaos.oracle.admissions.throttled(self.process, began)
+                    admissions.throttled(self.process, began)
+                    if (claim.table.name, claim.row.id) == probed_row:
+                        self.chaos.oracle.steps.probed(claim.row, row)
+                    elif len(results) == 1 and not admissions.is_touched(self.process, began):
+                        self.chaos.oracle.steps.blamed(claim.row, row, line, admissions.cooldown(self.process), self.worker)
         return rows
 
     def _end(self, steps: Sequence[tuple[Claim[R], R]]) -> list[R | None]:
@@ -104,7 +111,7 @@ def open_queue(chaos: Chaos, process: Process) -> WatchedQueue:
         store=store,
         worker=worker_name(process),
         video_policy=POLICY,
-        source_policy=replace(POLICY, max_retries=None),
+        source_policy=replace(POLICY, max_retries=None, max_throttles=None),
         monotonic=process.monotonic,
         random=process.random,
         admission=make_admission(
@@ -232,6 +239,7 @@ class Attempts:
         self._chaos, self._process, self._queue = chaos, process, queue
         self._timeout_seconds = timeout_seconds
         self._ends: dict[Future[Outcome], float] = {}
+        self._tasks: dict[Future[Outcome], VideoTask] = {}
 
     def submit(self, task: VideoTask) -> Future[Outcome]:
         """Begin one."""
@@ -242,6 +250,7 @@ class Attempts:
         hangs = not self._chaos.quiet and random.random() < HANGS
         seconds = random.uniform(*(HANG_SECONDS if hangs else (0.5, self._chaos.chances.attempt_seconds)))
         self._ends[future] = self._process.monotonic() + seconds
+        self._tasks[future] = task
         return future
 
     def wait(self, futures: Iterable[Future[Outcome]], timeout: float | None) -> None:
@@ -250,12 +259,17 @@ class Attempts:
         self._process.rest(soonest if timeout is None else min(soonest, timeout))
         for future, end in list(self._ends.items()):
             if end <= self._process.monotonic() + 0.001 and future.set_running_or_notify_cancel():
-                future.set_result(outcome(self._chaos, self._process.random))
+                future.set_result(outcome(self._chaos, self._process.random, self._tasks.pop(future)))
                 del self._ends[future]
 
 
-def outcome(chaos: Chaos, random: Random) -> Outcome:
-    """Return the outcome of an attempt: mostly the same text, as a file's path does not depend on the worker."""
+def outcome(chaos: Chaos, random: Random, task: VideoTask) -> Outcome:
+    """Return the outcome of an attempt: mostly the same text, as a file's path does not depend on the worker.
+
+    In half of the stories a video is refused whoever tries it, while others are answered.
+    """
+    if chaos.seed % 2 and task.url == video_url(0) and not chaos.quiet:
+        return Failure(verdict=Verdict.THROTTLED, reason="=bot", message="are you one?")
     if random.random() >= chaos.chances.failure:
         return Done(result="=1+1")
     verdict = random.choice(FINAL if chaos.quiet else (*FINAL, Verdict.LATER, Verdict.THROTTLED))

@@ -11,7 +11,8 @@ from unittest import mock
 
 from youtube_download_coordinator.models import Failure, State, Verdict
 from youtube_download_coordinator.queue import Claim, Queue, lifecycle
-from youtube_download_coordinator.queue.lifecycle import Moment, RetryPolicy
+from youtube_download_coordinator.queue.admission import Admission
+from youtube_download_coordinator.queue.lifecycle import Moment, RetryPolicy, Throttle
 from youtube_download_coordinator.queue.maintenance import END_OF_TIME
 from youtube_download_coordinator.queue.store import Change, Table, Where
 from youtube_download_coordinator.stores.sheets import snapshot, store
@@ -126,11 +127,44 @@ def throttled_attempts_are_counted() -> Iterator[None]:
     """Count a throttled attempt as a failed one of its video."""
     fail = lifecycle.fail
 
-    def counted(row: Any, at: Moment, failure: Failure, policy: RetryPolicy) -> Any:
+    def counted(row: Any, moment: Moment, failure: Failure, policy: RetryPolicy, throttle: Throttle) -> Any:
         throttled = failure.verdict is Verdict.THROTTLED
-        return fail(row, at, replace(failure, verdict=Verdict.RETRY) if throttled else failure, policy)
+        return fail(row, moment, replace(failure, verdict=Verdict.RETRY) if throttled else failure, policy, throttle)
 
     with mock.patch.object(lifecycle, "fail", counted):
+        yield
+
+
+@contextmanager
+def throttled_rows_are_tried_at_once() -> Iterator[None]:
+    """A row that YouTube refused is the next that is tried."""
+    put_off = lifecycle._put_off_or_give_up
+
+    def at_once(row: Any, moment: Moment, failure: Failure, policy: RetryPolicy, throttle: Throttle) -> Any:
+        new = put_off(row, moment, failure, policy, throttle)
+        return replace(new, lease=replace(new.lease, not_before=None))
+
+    with mock.patch.object(lifecycle, "_put_off_or_give_up", at_once):
+        yield
+
+
+@contextmanager
+def rows_are_blamed_for_a_block_of_their_machine() -> Iterator[None]:
+    """Each refusal counts against its row, also that of a probe."""
+    record_outcome = Admission.record_outcome
+
+    def blaming(self: Admission, table: Table[Any], row: Any, outcome: Any) -> Throttle:
+        return replace(record_outcome(self, table, row, outcome), is_row_at_fault=True)
+
+    with mock.patch.object(Admission, "record_outcome", blaming):
+        yield
+
+
+@contextmanager
+def refusals_are_forgotten() -> Iterator[None]:
+    """A row that YouTube refuses whoever tries it is never given up: nobody counts."""
+    describe = lifecycle._describe
+    with mock.patch.object(lifecycle, "_describe", lambda failure, throttles: describe(failure, 0)):
         yield
 
 
