@@ -11,6 +11,7 @@ from tests.support.rows import POLICY, Clock, make_queue, new_source, new_video
 from tests.support.waiting import wait_until
 from youtube_download_coordinator.models import Done, Failure, Outcome, State, Status, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue, lifecycle
+from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Store, Where
 
 RETRY = Failure(verdict=Verdict.RETRY, reason="http-503", message="Service Unavailable")
@@ -330,3 +331,48 @@ def test_an_outcome_that_came_too_late_is_not_told(store: Store) -> None:
     make_queue(store, "host/b").release_holder("host/a")
     assert queue.settle([(claim, Done())]) == [None]
     assert told == []
+
+
+# --- throttled -----------------------------------------------------------------------------------------------------------
+
+BOT_CHECK = Failure(verdict=Verdict.THROTTLED, reason="bot-check", message="Sign in to confirm you're not a bot")
+
+
+def refused_alone(queue: Queue) -> VideoTask:
+    """Refuse the one row that is due while nothing is blocked, then let a person end the cooldown and the row's pause."""
+    queue.settle([(claim_one(queue), BOT_CHECK)])
+    row = only_row(queue.store)
+    queue.admission.lift("by hand")
+    queue.retry(VIDEO_TASKS, Selection())
+    return row
+
+
+def test_a_refused_row_waits_until_the_cooldown_is_over_and_says_how_often_it_was_refused(store: Store) -> None:
+    queue = filled(store, 1, replace(NO_WAIT, max_throttles=5))
+    before = store.now()
+    row = refused_alone(queue)
+    assert (row.status, row.retry_count, row.lease.throttles) == (Status.PENDING, 0, 1)
+    assert row.not_before
+    assert row.not_before >= before + timedelta(seconds=900)
+    assert row.last_error.endswith(" (throttled 1 time)")
+
+
+def test_refusals_outlive_claims_releases_failures_and_recoveries(store: Store) -> None:
+    queue = filled(store, 1, replace(NO_WAIT, max_throttles=5, max_retries=99))
+    refused_alone(queue)
+    queue.settle([(claim_one(queue), RETRY)])
+    queue.release([claim_one(queue)])
+    claim_one(queue)
+    assert queue.release_holder("host/a", [only_row(store).id]) == 1
+    assert (only_row(store).lease.throttles, only_row(store).lease.reason) == (1, "killed")
+
+
+def test_a_row_that_is_refused_too_often_is_a_dead_letter_which_retry_undoes(store: Store) -> None:
+    queue = filled(store, 1, replace(NO_WAIT, max_throttles=2))
+    refused_alone(queue)
+    assert refused_alone(queue).lease.reason == "blocked"
+    (dead,) = store.scan(DEAD_LETTERS)
+    assert dead.last_error.startswith("blocked: refused 2 times while others were answered; last: bot-check: Sign in")
+    assert queue.requeue_dead_letters() == 1
+    row = claim_one(queue).row
+    assert (row.lease.throttles, row.last_error) == (0, "")
