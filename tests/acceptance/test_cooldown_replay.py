@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import Replay
+from tests.support.rows import make_queue
 from tests.support.waiting import wait_until
 from youtube_download_coordinator.models import Lease, State, VideoTask
+from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
 
@@ -100,12 +102,13 @@ def test_a_throttled_fleet_loses_nothing_and_goes_on(
         wait_until(lambda: cooldown(store) == "cooling")
         wait_until(lambda: store.count(VIDEO_TASKS).get(State.HELD, 0) == 0)
         throttled = asked_of_the_player(replay) - GOOD_REQUESTS
-        assert 0 < throttled <= WORKERS * REQUESTS_PER_VIDEO, "one video of each worker"
+        assert 0 < throttled <= (WORKERS + 1) * REQUESTS_PER_VIDEO, "one video of each worker, and the canary"
         assert any(row.lease.detail.startswith(f"{reason}: ") for row in store.scan(VIDEO_TASKS))
         end_the_pause(store)
         wait_until(lambda: store.controls()[0].pause_seconds == 2 * 60 * 60)  # a probe, which is throttled too
         assert asked_of_the_player(replay) - GOOD_REQUESTS - throttled <= REQUESTS_PER_VIDEO, "one worker's"
         replay.faults()
+        make_queue(store).retry(VIDEO_TASKS, Selection())  # what was refused waits until the cooldown would have ended
         end_the_pause(store)
         said = [process.communicate(timeout=120)[0] for process in running]
     assert [process.returncode for process in running] == [0] * WORKERS, said

@@ -21,6 +21,7 @@ from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.models import Done, Failure, Outcome, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.admission import Admission, Blocked
+from youtube_download_coordinator.queue.canary import Canary
 from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
@@ -112,6 +113,26 @@ def test_a_probe_that_is_answered_is_followed_by_the_rest(queue: Queue, store: C
     assert worker(queue, process, concurrency=4).run().results == {AttemptResult.DONE: 11}, "one waits a little longer"
     assert held[0] == 1
     assert max(held[1:]) > 1
+
+
+def test_a_worker_goes_on_when_the_canary_shows_that_the_row_is_at_fault(queue: Queue, store: ClockedStore) -> None:
+    asked: list[str] = []
+    canary = Canary(request=lambda url: asked.append(url) or Done(), configured_url="https://youtu.be/canary")  # type: ignore[func-returns-value]
+    queue.admission.canary = canary
+
+    def process(task: VideoTask) -> Outcome:
+        return BOT_CHECK if task.id == 3 else Done()
+
+    summary = worker(queue, process, concurrency=4).run()
+    assert summary.results == {AttemptResult.DONE: 11, AttemptResult.GIVEN_BACK: 1}
+    assert (summary.stopped_by, asked) == ("", ["https://youtu.be/canary"])
+
+
+def test_a_worker_stops_when_the_canary_is_refused_too(queue: Queue, store: ClockedStore) -> None:
+    queue.admission.canary = Canary(request=lambda url: BOT_CHECK, configured_url="https://youtu.be/canary")
+    summary = worker(queue, lambda task: BOT_CHECK, concurrency=4).run()
+    assert summary.results == {AttemptResult.GIVEN_BACK: 4}
+    assert summary.stopped_by.startswith("cooldown host")
 
 
 def test_what_was_claimed_before_a_cooldown_is_no_way_around_the_probe(queue: Queue, store: ClockedStore) -> None:
