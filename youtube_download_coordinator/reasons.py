@@ -167,8 +167,8 @@ REASONS: dict[str, Reason] = {
     "stalled": Reason(Verdict.RETRY, "The worker that held it did not renew its claim: it died, or the machine was asleep."),
     "by-hand": Reason("a person's word", "A person typed `error` into Status: it is kept away from workers.",
         "Type `pending` to have it processed."),
-    "unreadable-lease": Reason("`error`", "The row's Lease cell, which the message quotes, cannot be read: a newer version wrote it,"
-        " or a person has edited it.", "If no worker processes the row and it is not done, type `pending` into its Status."),
+    "unreadable-lease": Reason("`error`", "The row's Lease cell, which the message quotes, cannot be read: a newer version wrote"
+        " it, or a person has edited it.", "If no worker processes the row and it is not done, type `pending` into its Status."),
     "duplicate": Reason("`error`", "The row is a copy of another, which the message names."),
 }
 # fmt: on

@@ -86,7 +86,9 @@ class WatchedQueue(Queue):
                     if (claim.table.name, claim.row.id) == probed_row:
                         self.chaos.oracle.steps.probed(claim.row, row)
                     elif len(results) == 1 and not admissions.is_touched(self.process, began):
-                        self.chaos.oracle.steps.blamed(claim.row, row, line, admissions.cooldown(self.process), self.worker)
+                        self.chaos.oracle.steps.blamed(
+                            claim.row, row, line, admissions.cooldown(self.process), self.worker
+                        )
         return rows
 
     def _end(self, steps: Sequence[tuple[Claim[R], R]]) -> list[R | None]:
