@@ -99,12 +99,10 @@ def test_gone_after_something_else_is_not_yet_believed(store: Store) -> None:
     assert store.scan(DEAD_LETTERS) == []
 
 
-@pytest.mark.parametrize("verdict", [Verdict.THROTTLED, Verdict.UNFIT])
-def test_what_is_not_the_videos_fault_costs_no_attempt(store: Store, verdict: Verdict) -> None:
+def test_an_unfit_machine_costs_no_attempt(store: Store) -> None:
     queue = filled(store, 1)
-    queue.settle([(claim_one(queue), Failure(verdict=verdict, reason="http-429"))])
+    queue.settle([(claim_one(queue), Failure(verdict=Verdict.UNFIT, reason="http-429"))])
     assert (only_row(store).status, only_row(store).retry_count) == (Status.PENDING, 0)
-    queue.admission.lift("by a test")
     assert claim_one(queue).row.last_error == "http-429"
 
 

@@ -268,9 +268,9 @@ class Attempts:
 def outcome(chaos: Chaos, random: Random, task: VideoTask) -> Outcome:
     """Return the outcome of an attempt: mostly the same text, as a file's path does not depend on the worker.
 
-    In half of the stories a video is refused whoever tries it, while others are answered.
+    In a quarter of the stories a video is refused whoever tries it, while others are answered.
     """
-    if chaos.seed % 2 and task.url == video_url(0) and not chaos.quiet:
+    if chaos.seed % 4 == 3 and task.url == video_url(0) and not chaos.quiet:
         return Failure(verdict=Verdict.THROTTLED, reason="=bot", message="are you one?")
     if random.random() >= chaos.chances.failure:
         return Done(result="=1+1")

@@ -51,6 +51,10 @@ _CLEAR = frozenset(
 _COOLING = frozenset({"cooling", "cooldown", "cool", "cool down", "paused", "pause", "stop", "closed", "wait"})
 
 
+_BEFORE = "; before: "
+"""In the Reason of a probe, what comes before the reason of the cooldown."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pauses:
     """The length of cooldowns: the first, then doubled after each throttled probe, up to the longest."""
@@ -144,13 +148,21 @@ def is_overdue(line: Control | None, now: datetime) -> bool:
 
 def reason_of(line: Control | None) -> str:
     """Return the reason of the failure that began or prolonged a cooldown: `bot-check`."""
-    why = line.reason.rpartition("; before: ")[2] if line else ""  # `host/run: bot-check: Sign in to ...`
+    why = line.reason.rpartition(_BEFORE)[2] if line else ""  # `host/run: bot-check: Sign in to ...`
     return [*why.split(": "), ""][1]
 
 
 def is_probe(line: Control | None, probe: Probe) -> bool:
     """Return whether the line is still as the probe left it."""
-    return value_of(line) is ControlValue.PROBING and line is not None and line.until == probe.line.until
+    if line is None or value_of(line) is not ControlValue.PROBING or line.until != probe.line.until:
+        return False
+    return _prober_of(line) in {"", _prober_of(probe.line)}  # two may have begun in the same second
+
+
+def _prober_of(line: Control) -> str:
+    """Return the worker that the Reason of a probe names, or nothing where a person has written another."""
+    who, mark, _ = line.reason.partition(_BEFORE)
+    return who.partition(" ")[0] if mark else ""
 
 
 # --- a cooldown's life -----------------------------------------------------------------------------------------------
@@ -175,7 +187,7 @@ def probing(line: Control | None, now: datetime, who: str, lease: timedelta) -> 
     """Let one worker try one row, for one lease, once the pause is over."""
     if line is None or not may_be_probed(line, now):
         return None
-    reason = truncate(f"{who} tries one; before: {line.reason.rpartition('; before: ')[2]}")
+    reason = truncate(f"{who} tries one{_BEFORE}{line.reason.rpartition(_BEFORE)[2]}")
     return replace(line, value=ControlValue.PROBING, until=_whole(now + lease), reason=reason)
 
 
@@ -183,7 +195,7 @@ def checking(line: Control | None, begun: Control, now: datetime, who: str, leas
     """Let the worker that began a cooldown ask the canary at once, unless the line has changed since."""
     if line != begun:
         return None
-    reason = truncate(f"{who} asks the canary; before: {begun.reason}")
+    reason = truncate(f"{who} asks the canary{_BEFORE}{begun.reason}")
     return replace(begun, value=ControlValue.PROBING, until=_whole(now + lease), reason=reason)
 
 

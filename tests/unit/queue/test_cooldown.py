@@ -230,3 +230,32 @@ class Episode(RuleBasedStateMachine):
 
 Episode.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestEpisode = Episode.TestCase
+
+
+def test_two_probes_that_began_in_the_same_second_are_told_apart() -> None:
+    """A person's Until was over at once, so that another worker began before the first had ended."""
+    over = line(until=EARLIER)
+    first, second = (cooldown.probing(over, NOW, who, LEASE) for who in ("host-a/1", "host-a/2"))
+    assert first
+    assert second
+    assert first.until == second.until
+    assert cooldown.is_probe(first, Probe(line=first, before=over))
+    assert not cooldown.is_probe(second, Probe(line=first, before=over))
+    assert cooldown.is_probe(replace(first, reason="I said so"), Probe(line=first, before=over))
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("host-a/1: bot-check: Sign in: now", "bot-check"),
+        ("host-a/1: throttled", "throttled"),
+        ("by hand", ""),
+        ("", ""),
+    ],
+)
+def test_the_reason_of_a_cooldown_outlives_its_probes(reason: str, expected: str) -> None:
+    over = replace(line(until=EARLIER), reason=reason)
+    probing = cooldown.probing(over, NOW, "host-a/1", LEASE)
+    assert probing
+    again = cooldown.probing(replace(probing, until=EARLIER), NOW, "host-a/2", LEASE)
+    assert [cooldown.reason_of(line) for line in (over, probing, again)] == [expected] * 3
