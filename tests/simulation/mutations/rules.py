@@ -137,7 +137,7 @@ def throttled_attempts_are_counted() -> Iterator[None]:
 
 @contextmanager
 def throttled_rows_are_tried_at_once() -> Iterator[None]:
-    """A row that YouTube refused is the next that is tried."""
+    """Try a row that YouTube refused again at once."""
     put_off = lifecycle._put_off_or_give_up
 
     def at_once(row: Any, moment: Moment, failure: Failure, policy: RetryPolicy, throttle: Throttle) -> Any:
@@ -150,7 +150,7 @@ def throttled_rows_are_tried_at_once() -> Iterator[None]:
 
 @contextmanager
 def rows_are_blamed_for_a_block_of_their_machine() -> Iterator[None]:
-    """Each refusal counts against its row, also that of a probe."""
+    """Count each refusal against its row, also that of a probe."""
     record_outcome = Admission.record_outcome
 
     def blaming(self: Admission, table: Table[Any], row: Any, outcome: Any) -> Throttle:
@@ -162,7 +162,7 @@ def rows_are_blamed_for_a_block_of_their_machine() -> Iterator[None]:
 
 @contextmanager
 def refusals_are_forgotten() -> Iterator[None]:
-    """A row that YouTube refuses whoever tries it is never given up: nobody counts."""
+    """Forget how often YouTube has refused a row, so that it is never given up."""
     describe = lifecycle._describe
     with mock.patch.object(lifecycle, "_describe", lambda failure, throttles: describe(failure, 0)):
         yield

@@ -55,7 +55,7 @@ def youtube() -> Youtube:
 
 @pytest.fixture
 def worker(store: ClockedStore, board: ClockedStore, youtube: Youtube) -> Callable[..., Queue]:
-    """A worker on a machine with a canary."""
+    """Return a function that makes a worker on a machine with a canary."""
 
     def make(name: str = "host-a/1", url: str = CANARY, **more: Any) -> Queue:
         queue = make_queue(store, name, policy=replace(make_queue(store).video_policy, max_throttles=5))
@@ -203,7 +203,7 @@ def test_poisoned_rows_alone_at_the_end_are_dead_letters_in_the_end(
 
 
 def cooled(queue: Queue, youtube: Youtube) -> None:
-    """A cooldown that the canary confirmed, and whose pause is over."""
+    """Begin a cooldown that the canary confirms, and let its pause pass."""
     youtube.answers.append(BOT_CHECK)
     settle(queue, BOT_CHECK)
     queue.store.ahead += PAUSE  # type: ignore[attr-defined]
