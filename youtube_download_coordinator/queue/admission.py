@@ -315,7 +315,7 @@ class Admission:
             self._refund_start(row)
         if isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED:
             return self._throttled(row, outcome, is_the_probe)
-        if isinstance(outcome, Failure) and self._is_media_block(row_id, outcome, is_the_probe):
+        if isinstance(outcome, Failure) and self._is_media_block(row_id, row, outcome, is_the_probe):
             self._throttled(row, outcome, is_the_probe)
         elif is_the_probe and contacted:
             self._answered()
@@ -325,17 +325,21 @@ class Admission:
             self._note_answer(row_id, row, outcome)
         return NO_THROTTLE
 
-    def _is_media_block(self, row_id: tuple[str, int], failure: Failure, is_the_probe: bool) -> bool:
-        """Return whether refused media mean a block: several different rows, or the probe of such a block."""
+    def _is_media_block(self, row_id: tuple[str, int], row: Row, failure: Failure, is_the_probe: bool) -> bool:
+        """Return whether refused media mean a block: several different rows, or the probe of such a block.
+
+        A row whose last attempt was refused, too, says nothing new: such rows are retried at about the same time.
+        """
         if failure.reason != MEDIA_BLOCK:
             return False
         if is_the_probe:
             return self._probe is not None and cooldown.reason_of(self._probe.line) == MEDIA_BLOCK
-        return len(self._refused_media | {row_id}) >= MEDIA_BLOCK_ROWS
+        return row.lease.reason != MEDIA_BLOCK and len(self._refused_media | {row_id}) >= MEDIA_BLOCK_ROWS
 
     def _note_answer(self, row_id: tuple[str, int], row: Row, outcome: Outcome) -> None:
         if isinstance(outcome, Failure) and outcome.reason == MEDIA_BLOCK:
-            self._refused_media.add(row_id)
+            if row.lease.reason != MEDIA_BLOCK:
+                self._refused_media.add(row_id)
         else:
             self._refused_media.clear()
         if self.canary and isinstance(outcome, Done):
@@ -377,6 +381,7 @@ class Admission:
         is_players = failure.reason in PLAYER_BLOCKS and row.key.startswith(YOUTUBE)
         if is_players and self.canary and self.canary.is_trusted:
             self._begun = line
+            self.canary.row_refused(row)
         else:
             self.on_cooldown(line)
 

@@ -24,9 +24,9 @@ YOUTUBE_VIDEO = "yt:v:"
 """The prefix of the keys of YouTube's videos."""
 SAVE_INTERVAL = timedelta(hours=1)
 """How often a process saves the last video that it has done."""
-TRUSTED_ANSWERS = 2
-"""After so many answers of the canary in a row, with no row answered in between, a block may spare it: it proves nothing until
-the next pause is over."""
+TRUSTED_REFUSALS = 4
+"""After so many refused rows with no row answered in between, a block may spare the canary: it proves nothing until the next
+pause is over."""
 
 
 class CanaryAnswer(StrEnum):
@@ -49,11 +49,11 @@ class Canary:
     _last_done_url: str = ""
     _saved_at: datetime | None = None
     _gone_urls: set[str] = field(default_factory=set)
-    _answers: int = 0
+    _refusals: int = 0
 
     def remember(self, row: Row, now: datetime) -> None:
         """Take note of a row that YouTube answered and that is done: a video becomes the canary."""
-        self._answers = 0
+        self._refusals = 0
         if not row.key.startswith(YOUTUBE_VIDEO) or row.url in self._gone_urls:
             return
         self._last_done_url = row.url
@@ -61,25 +61,28 @@ class Canary:
             self._saved_at = now
             self._save(Control(name=CANARY_LINE, value=row.url))
 
+    def row_refused(self, row: Row) -> None:
+        """Take note of a refused row. One that was refused before while others were answered says nothing new."""
+        self._refusals += not row.lease.throttles
+
     def row_answered(self) -> None:
         """Take note that YouTube answered a row: the canary may be trusted again."""
-        self._answers = 0
+        self._refusals = 0
 
     @property
     def is_trusted(self) -> bool:
         """Whether there is a canary whose answer proves something."""
-        return self._answers < TRUSTED_ANSWERS and bool(self._url())
+        return self._refusals <= TRUSTED_REFUSALS and bool(self._url())
 
     def ask(self, *, after_pause: bool = False) -> CanaryAnswer:
         """Request the canary and return what that proves. A canary that is gone is replaced by the next video that is done."""
         if after_pause:
-            self._answers = 0
-        url = self._url() if self._answers < TRUSTED_ANSWERS else ""
+            self._refusals = 0
+        url = self._url() if self._refusals <= TRUSTED_REFUSALS else ""
         if not url:
             return CanaryAnswer.UNKNOWN
         outcome = self.request(url)
         if isinstance(outcome, Done):
-            self._answers += 1
             return CanaryAnswer.ANSWERED
         if outcome.verdict in {Verdict.GONE, Verdict.PERMANENT}:
             log.warning("the canary %s is not used any longer: %s", url, outcome)

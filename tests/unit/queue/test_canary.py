@@ -145,11 +145,22 @@ def test_a_canary_says_nothing_about_another_service(worker: Callable[..., Queue
 def test_a_block_that_spares_the_canary_holds_all_the_same(worker: Callable[..., Queue], youtube: Youtube) -> None:
     queue = worker()
     add(queue)
-    for _ in range(2):
+    for _ in range(4):
         settle(queue, BOT_CHECK)
     assert line(queue).value == "clear"
     settle(queue, BOT_CHECK)
-    assert (line(queue).value, len(youtube.asked)) == ("cooling", 2)
+    assert (line(queue).value, len(youtube.asked)) == ("cooling", 4)
+
+
+def test_rows_that_were_refused_before_do_not_make_the_canary_doubtful(
+    worker: Callable[..., Queue], youtube: Youtube, store: ClockedStore
+) -> None:
+    queue = worker()
+    queue.add(VIDEO_TASKS, [new_video(1, key="yt:v:video-00001")])
+    for refusals in range(1, 5):
+        settle(queue, BOT_CHECK)
+        assert (line(queue).value, len(youtube.asked)) == ("clear", refusals)
+        store.ahead += timedelta(days=1)
 
 
 def test_it_is_trusted_again_when_a_row_is_answered_or_a_pause_is_over(
@@ -157,14 +168,14 @@ def test_it_is_trusted_again_when_a_row_is_answered_or_a_pause_is_over(
 ) -> None:
     queue = worker()
     add(queue)
-    for outcome in (BOT_CHECK, BOT_CHECK, NETWORK, BOT_CHECK, BOT_CHECK):
+    for outcome in (*[BOT_CHECK] * 4, NETWORK, *[BOT_CHECK] * 4):
         settle(queue, outcome)
-    assert (line(queue).value, len(youtube.asked)) == ("clear", 4)
+    assert (line(queue).value, len(youtube.asked)) == ("clear", 8)
     settle(queue, BOT_CHECK)
+    assert line(queue).value == "cooling"
     store.ahead += PAUSE
-    for _ in range(2):
-        settle(queue, BOT_CHECK)
-    assert (line(queue).value, len(youtube.asked)) == ("cooling", 6), "once before the first row, once after it"
+    settle(queue, BOT_CHECK)
+    assert (line(queue).value, len(youtube.asked)) == ("clear", 10), "once before the row, once after it"
 
 
 def test_when_the_store_fails_meanwhile_the_outcome_is_recorded_and_another_may_probe_soon(
