@@ -1,6 +1,6 @@
 """What each stop and each kill does to the rows that a flow holds, tried: `python -m tests.acceptance.kill_table [NAME ...]`.
 
-For each row of the table a worker of its own runs a flow of ours with processors that do not end by themselves: two videos run, a
+For each row of the table a worker of its own runs a flow with processors that do not end by themselves: two videos run, a
 third one is claimed and waits. Then something is stopped or killed, and we watch the processes, and the queue as another worker
 would. It prints the table of docs/stopping.md; test_kill_table.py has the cheap rows.
 """
@@ -51,7 +51,7 @@ class Scene:
     flow: psutil.Process
     reaper: psutil.Process
     processors: list[psutil.Process]
-    ours: Coordinator
+    coordinator: Coordinator
     """Another worker's view of the queue."""
     folder: Path
 
@@ -166,7 +166,7 @@ def see(server: PrefectServer, folder: Path, event: Event) -> Seen:
         event.happens(it)
         while not seen.all_of(event):
             look(it, event, seen, time.monotonic() - began)
-        videos = [*it.ours.queue.rows(VIDEO_TASKS)]
+        videos = [*it.coordinator.queue.rows(VIDEO_TASKS)]
         seen.counted = tuple(sorted(video.retry_count for video in videos))
         assert list(seen.counted) == event.counted, seen
         if event.flow_ends:
@@ -177,8 +177,8 @@ def see(server: PrefectServer, folder: Path, event: Event) -> Seen:
 
 def look(it: Scene, event: Event, seen: Seen, seconds: float) -> None:
     assert seconds < END_SECONDS, f"nothing more happens: {seen}"
-    it.ours.queue.recover(VIDEO_TASKS)  # as each worker that finds nothing to do
-    if seen.rows_free_seconds == inf and it.ours.queue.counts(VIDEO_TASKS) == {event.rows_end_as: VIDEOS}:
+    it.coordinator.queue.recover(VIDEO_TASKS)  # as each worker that finds nothing to do
+    if seen.rows_free_seconds == inf and it.coordinator.queue.counts(VIDEO_TASKS) == {event.rows_end_as: VIDEOS}:
         assert not any_alive(it.processors), "a video is free that is still being processed"
         assert event.processor != TASK_HANGS or not any_alive([it.flow]), "a video is free whose task still runs"
         seen.rows_free_seconds = seconds
@@ -197,8 +197,8 @@ def state_of(server: PrefectServer, run_id: str) -> str:
 def scene(server: PrefectServer, folder: Path, event: Event) -> Iterator[Scene]:
     folder.mkdir(parents=True)
     database_url, lease_minutes = f"sqlite:///{folder / 'queue.db'}", LEASE_SECONDS / 60
-    ours = Coordinator(Config(database_url=database_url, stalled_task_timeout_minutes=lease_minutes))
-    ours.queue.add(VIDEO_TASKS, [rows.new_video(number) for number in range(1, VIDEOS + 1)])
+    coordinator = Coordinator(Config(database_url=database_url, stalled_task_timeout_minutes=lease_minutes))
+    coordinator.queue.add(VIDEO_TASKS, [rows.new_video(number) for number in range(1, VIDEOS + 1)])
     settings = {
         "YDC_DATABASE_URL": database_url,
         "YDC_STALLED_TASK_TIMEOUT_MINUTES": str(lease_minutes),
@@ -210,7 +210,7 @@ def scene(server: PrefectServer, folder: Path, event: Event) -> Iterator[Scene]:
         flow = process_of(run_id)
         (reaper,) = [each for each in flow.children() if "reaper_main.py" in " ".join(each.cmdline())]
         processors = [each for each in flow.children(recursive=True) if each != reaper]
-        yield Scene(server, worker, run_id, flow, reaper, processors, ours, folder)
+        yield Scene(server, worker, run_id, flow, reaper, processors, coordinator, folder)
 
 
 def start(server: PrefectServer, event: Event) -> str:

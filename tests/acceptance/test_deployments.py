@@ -72,8 +72,8 @@ def test_a_deployed_run_processes_every_video(prefect_server: PrefectServer, fol
     run = prefect_server.run("coordinate/coordinate", f"sources_file={sources_file}", "processor=audio")
     assert (run["name"], run["state_name"]) == (f"coordinate on {host()}: audio", "Completed"), run["state"]
     assert run["state"]["message"] == f"{len(TITLES)} done"
-    ours = Coordinator(Config(database_url=f"sqlite:///{folder / 'queue.db'}"))
-    rows = ours.client.get_video_tasks()
+    coordinator = Coordinator(Config(database_url=f"sqlite:///{folder / 'queue.db'}"))
+    rows = coordinator.client.get_video_tasks()
     assert {row["Title"]: row["Status"] for row in rows} == dict.fromkeys(TITLES, "done")
     assert all(Path(str(row["Result"])).stat().st_size for row in rows)
     listed = messages(prefect_server, "youtube_download_coordinator.workers.expansion")
@@ -93,14 +93,14 @@ def test_when_a_workers_flows_are_ended_they_give_back_what_they_hold(
     prefect_server: PrefectServer, folder: Path, worker: subprocess.Popen[bytes]
 ) -> None:
     """As the systemd unit and the container do it before they stop a worker."""
-    ours = Coordinator(Config(database_url=f"sqlite:///{folder / 'queue.db'}"))
-    ours.queue.add(VIDEO_TASKS, [new_video(77)])
-    (video,) = [row for row in ours.queue.rows(VIDEO_TASKS) if row.lease.state is State.PENDING]
+    coordinator = Coordinator(Config(database_url=f"sqlite:///{folder / 'queue.db'}"))
+    coordinator.queue.add(VIDEO_TASKS, [new_video(77)])
+    (video,) = [row for row in coordinator.queue.rows(VIDEO_TASKS) if row.lease.state is State.PENDING]
     hangs = "processor=tests.support.sample_processors:hangs_with_a_child"
     prefect_server.prefect("deployment", "run", "process-videos/process-videos", "--param", hangs)
     wait_until((folder / str(video.id)).exists, BEGUN_SECONDS)
     subprocess.run([sys.executable, ROOT / "deploy" / "end_flows.py", str(worker.pid)], check=True)
-    (row,) = [row for row in ours.queue.rows(VIDEO_TASKS) if row.id == video.id]
+    (row,) = [row for row in coordinator.queue.rows(VIDEO_TASKS) if row.id == video.id]
     assert (row.lease.state, row.retry_count) == (State.PENDING, 0)
     assert worker.poll() is None
 

@@ -95,7 +95,7 @@ def test_media_that_trickle_are_ended_by_the_deadline(
 def test_audio_costs_no_more_requests_than_plain_yt_dlp(
     replay: Replay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Counted one by one, although each of ours has a process of its own."""
+    """Count them one by one, although each attempt has its own process."""
     use(replay, monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # yt-dlp's, empty for both
     addresses = [video(each).url for each in VIDEOS]

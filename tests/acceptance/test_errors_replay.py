@@ -61,7 +61,7 @@ LISTINGS = {
 
 
 @pytest.fixture
-def ours(replay: Replay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Coordinator]:
+def coordinator(replay: Replay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Coordinator]:
     for name, value in replay.environment.items():
         monkeypatch.setenv(name, value)
     config = Config(database_url=f"sqlite:///{tmp_path}/queue.db", output_dir=tmp_path / "media", claim_batch_size=50)
@@ -73,40 +73,42 @@ def player(video_id: str, preset: str) -> dict[str, Any]:
     return {"match": f"/v1/player.*{re.escape(video_id)}", "action": "json", "preset": preset}
 
 
-def add(ours: Coordinator, *video_ids: str) -> None:
-    ours.queue.add(
+def add(coordinator: Coordinator, *video_ids: str) -> None:
+    coordinator.queue.add(
         VIDEO_TASKS, [rows.new_video(1, url=f"{YT}/watch?v={each}", key=f"yt:v:{each}") for each in video_ids]
     )
 
 
-def listed_videos(ours: Coordinator) -> list[str]:
+def listed_videos(coordinator: Coordinator) -> list[str]:
     """Return the IDs of a recorded playlist's videos, which play unless a fault prevents it."""
     source = rows.new_source(1, url=PLAYLIST, key="yt:p:PLXJg25X-OulsVsnvZ7RVtSDW-id9_RzAO")
-    items = list_in_child(source, ours.config)
+    items = list_in_child(source, coordinator.config)
     return [item.key.removeprefix("yt:v:") for item in items if isinstance(item, ListedVideo)]
 
 
-def all_videos(ours: Coordinator) -> dict[str, Row]:
-    found = [*ours.queue.rows(VIDEO_TASKS), *ours.queue.rows(DEAD_LETTERS)]
+def all_videos(coordinator: Coordinator) -> dict[str, Row]:
+    found = [*coordinator.queue.rows(VIDEO_TASKS), *coordinator.queue.rows(DEAD_LETTERS)]
     return {row.key.removeprefix("yt:v:"): row for row in found}
 
 
-def process_all(ours: Coordinator, number: int) -> dict[str, tuple[str, State, int]]:
+def process_all(coordinator: Coordinator, number: int) -> dict[str, tuple[str, State, int]]:
     """Process the audio of so many videos; by video: the reason, the row's state and its tries."""
-    ours.process("audio", Limits(concurrency=1, max_videos=number))
-    return {name: (row.lease.reason, row.lease.state, row.retry_count) for name, row in all_videos(ours).items()}
+    coordinator.process("audio", Limits(concurrency=1, max_videos=number))
+    return {name: (row.lease.reason, row.lease.state, row.retry_count) for name, row in all_videos(coordinator).items()}
 
 
-def test_every_error_in_processing(ours: Coordinator, replay: Replay) -> None:
-    names = dict(zip(listed_videos(ours), PRESETS, strict=False))
+def test_every_error_in_processing(coordinator: Coordinator, replay: Replay) -> None:
+    names = dict(zip(listed_videos(coordinator), PRESETS, strict=False))
     assert len(names) == len(PRESETS)
     replay.faults(*(player(name, preset) for name, preset in names.items()))
-    add(ours, *RECORDED, *names)
-    ours.process("audio", Limits(concurrency=2, max_videos=len(RECORDED) + len(names)))
+    add(coordinator, *RECORDED, *names)
+    coordinator.process("audio", Limits(concurrency=2, max_videos=len(RECORDED) + len(names)))
     wanted = RECORDED | {name: PRESETS[preset] for name, preset in names.items()}
-    found = {name: (row.lease.reason, row.lease.state, row.retry_count) for name, row in all_videos(ours).items()}
+    found = {
+        name: (row.lease.reason, row.lease.state, row.retry_count) for name, row in all_videos(coordinator).items()
+    }
     assert found == wanted
-    for row in all_videos(ours).values():
+    for row in all_videos(coordinator).values():
         assert row.last_error.startswith(f"{row.lease.reason}: ")
         known = about(row.lease.reason)
         assert known
@@ -115,9 +117,9 @@ def test_every_error_in_processing(ours: Coordinator, replay: Replay) -> None:
         assert (row.not_before is not None) is later
 
 
-def test_gone_is_believed_the_second_time(ours: Coordinator) -> None:
+def test_gone_is_believed_the_second_time(coordinator: Coordinator) -> None:
     """A pause lies between the two: here nobody waits for it."""
-    hurried = Coordinator(ours.config.model_copy(update={"retry_backoff_seconds": 0.0}))
+    hurried = Coordinator(coordinator.config.model_copy(update={"retry_backoff_seconds": 0.0}))
     add(hurried, "don-t-exist")
     hurried.process("metadata", Limits(concurrency=1, max_videos=1))
     assert all_videos(hurried)["don-t-exist"].lease.state is PENDING
@@ -134,46 +136,50 @@ def test_gone_is_believed_the_second_time(ours: Coordinator) -> None:
         ({"status": 429}, "http-429"),
     ],
 )
-def test_throttling_costs_no_attempt(ours: Coordinator, replay: Replay, fault: dict[str, Any], reason: str) -> None:
+def test_throttling_costs_no_attempt(
+    coordinator: Coordinator, replay: Replay, fault: dict[str, Any], reason: str
+) -> None:
     replay.faults({"match": "/v1/player", **fault})
-    add(ours, "UKwSQSFN4Nw")
-    ours.process("audio", Limits(concurrency=1))
-    row = all_videos(ours)["UKwSQSFN4Nw"]
+    add(coordinator, "UKwSQSFN4Nw")
+    coordinator.process("audio", Limits(concurrency=1))
+    row = all_videos(coordinator)["UKwSQSFN4Nw"]
     assert (row.lease.reason, row.lease.state, row.retry_count) == (reason, PENDING, 0)
 
 
-def test_refused_media_are_counted_for_their_row_alone(ours: Coordinator, replay: Replay) -> None:
+def test_refused_media_are_counted_for_their_row_alone(coordinator: Coordinator, replay: Replay) -> None:
     """The others are downloaded meanwhile: no cooldown begins."""
-    good, *poisoned = listed_videos(ours)[:3]
+    good, *poisoned = listed_videos(coordinator)[:3]
     replay.faults(*({"match": f"videoplayback.*{re.escape(name)}", "status": 403} for name in poisoned))
-    add(ours, *poisoned, good)
-    found = process_all(ours, 3)
+    add(coordinator, *poisoned, good)
+    found = process_all(coordinator, 3)
     assert found[good][:2] == ("", State.DONE)
     assert {name: found[name] for name in poisoned} == dict.fromkeys(poisoned, ("media-403", PENDING, 1))
-    made = [path for path in ours.config.output_dir.rglob("*") if path.is_file()]
+    made = [path for path in coordinator.config.output_dir.rglob("*") if path.is_file()]
     assert made
     assert all(good in path.name for path in made)
-    shutil.rmtree(ours.config.output_dir)
+    shutil.rmtree(coordinator.config.output_dir)
 
 
-def test_an_answer_that_nobody_has_seen_is_tried_again(ours: Coordinator, replay: Replay) -> None:
+def test_an_answer_that_nobody_has_seen_is_tried_again(coordinator: Coordinator, replay: Replay) -> None:
     unplayable = {"playabilityStatus": {"status": "UNPLAYABLE", "reason": "The moon is too bright"}}
     replay.faults({"match": "/v1/player", "action": "json", "body": unplayable})
-    names = listed_videos(ours)[:2]
-    add(ours, *names)
-    assert process_all(ours, 2) == dict.fromkeys(names, ("error", PENDING, 1))
-    assert all("The moon is too bright" in row.last_error for row in all_videos(ours).values())
+    names = listed_videos(coordinator)[:2]
+    add(coordinator, *names)
+    assert process_all(coordinator, 2) == dict.fromkeys(names, ("error", PENDING, 1))
+    assert all("The moon is too bright" in row.last_error for row in all_videos(coordinator).values())
 
 
 @pytest.mark.parametrize("processor", ["asks_yt_dlp", "runs_yt_dlp"])
 def test_what_yt_dlp_says_to_a_processor_of_ones_own_is_understood(
-    ours: Coordinator, replay: Replay, processor: str
+    coordinator: Coordinator, replay: Replay, processor: str
 ) -> None:
-    (blocked,) = listed_videos(ours)[:1]
+    (blocked,) = listed_videos(coordinator)[:1]
     replay.faults(player(blocked, "botcheck"))
-    add(ours, "8VajtrESJzA", "rwcfPqbAx-0", "don-t-exist", blocked)
-    ours.process(f"tests.support.sample_processors:{processor}", Limits(concurrency=1))
-    found = {name: (row.lease.reason, row.lease.state, row.retry_count) for name, row in all_videos(ours).items()}
+    add(coordinator, "8VajtrESJzA", "rwcfPqbAx-0", "don-t-exist", blocked)
+    coordinator.process(f"tests.support.sample_processors:{processor}", Limits(concurrency=1))
+    found = {
+        name: (row.lease.reason, row.lease.state, row.retry_count) for name, row in all_videos(coordinator).items()
+    }
     assert found == {
         "8VajtrESJzA": ("private", DEAD, 1),
         "rwcfPqbAx-0": ("needs-account", DEAD, 1),
@@ -182,9 +188,9 @@ def test_what_yt_dlp_says_to_a_processor_of_ones_own_is_understood(
     }
 
 
-def test_every_error_in_listing(ours: Coordinator) -> None:
+def test_every_error_in_listing(coordinator: Coordinator) -> None:
     sources = {url: new_source(f"{YT}/{url}") for url in LISTINGS}
-    ours.queue.add(SOURCES, list(sources.values()))
-    list(ours.expand())
-    found = {row.key: (row.lease.reason, row.lease.state) for row in ours.queue.rows(SOURCES)}
+    coordinator.queue.add(SOURCES, list(sources.values()))
+    list(coordinator.expand())
+    found = {row.key: (row.lease.reason, row.lease.state) for row in coordinator.queue.rows(SOURCES)}
     assert found == {sources[url].key: wanted for url, wanted in LISTINGS.items()}

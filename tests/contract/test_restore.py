@@ -71,11 +71,11 @@ def test_new_ids_go_on_behind_every_restored_one(open_store: Callable[[], Store]
     assert 90 < first < second
 
 
-@pytest.mark.parametrize("stranger", [video(9, 40), video(1, 77)], ids=["the ID", "the key"])
-def test_what_another_row_has_is_refused_and_nothing_is_written(store: Store, stranger: VideoTask) -> None:
+@pytest.mark.parametrize("conflicting", [video(9, 40), video(1, 77)], ids=["the ID", "the key"])
+def test_what_another_row_has_is_refused_and_nothing_is_written(store: Store, conflicting: VideoTask) -> None:
     store.restore(VIDEO_TASKS, [video(1, 40)])
     with pytest.raises(StoreError, match="another row has that ID, or that URL"):
-        store.restore(VIDEO_TASKS, [video(5, 30), stranger])
+        store.restore(VIDEO_TASKS, [video(5, 30), conflicting])
     assert store.scan(VIDEO_TASKS) == [video(1, 40)]
 
 

@@ -90,11 +90,11 @@ class Story(RuleBasedStateMachine):
     def expect(self, table: Table[VideoTask], change: Change[VideoTask], outcome: Swap) -> None:
         place, current = self.rows[change.seen.id]
         same_lease = current.lease == change.seen.lease
-        rightful = place == table.name and same_lease
-        led_astray = (
+        is_current = place == table.name and same_lease
+        may_be_moved_back = (
             same_lease and current.lease.state is State.HELD
-        )  # a store may carry such a row home, and then swap it
-        assert outcome is (Swap.WON if rightful else Swap.LOST) or led_astray
+        )  # a store may move such a row back, and then swap it
+        assert outcome is (Swap.WON if is_current else Swap.LOST) or may_be_moved_back
         if outcome is Swap.WON:
             self.rows[current.id] = (table.name, change.new)
 
@@ -102,9 +102,9 @@ class Story(RuleBasedStateMachine):
     def move(self, seen: VideoTask, there: bool) -> None:
         source, target = (VIDEO_TASKS, DEAD_LETTERS) if there else (DEAD_LETTERS, VIDEO_TASKS)
         place, current = self.rows[seen.id]
-        rightful = place == source.name and current.lease == seen.lease
-        assert self.store.move(source, seen, target) is rightful
-        if rightful:
+        is_current = place == source.name and current.lease == seen.lease
+        assert self.store.move(source, seen, target) is is_current
+        if is_current:
             self.rows[seen.id] = (target.name, current)
 
     @rule(seen=consumes(remembered))

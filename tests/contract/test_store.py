@@ -173,8 +173,8 @@ def test_two_changes_of_one_row_in_a_call_are_won_once(store: Store) -> None:
 
 def test_a_lease_of_the_same_version_but_another_nonce_is_another(store: Store) -> None:
     (row,) = insert(store, 1)
-    stranger = replace(row, lease=replace(row.lease, nonce="forged"))
-    assert store.swap(VIDEO_TASKS, [to(stranger, State.DONE)]) == [Swap.LOST]
+    forged = replace(row, lease=replace(row.lease, nonce="forged"))
+    assert store.swap(VIDEO_TASKS, [to(forged, State.DONE)]) == [Swap.LOST]
 
 
 def test_a_row_in_another_table_is_lost(store: Store) -> None:

@@ -41,17 +41,17 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ours(settings: None) -> Coordinator:
+def coordinator(settings: None) -> Coordinator:
     """Return a coordinator on the queue that the flows of this test work on."""
     return Coordinator(Config())
 
 
 @pytest.fixture
-def add_videos(ours: Coordinator) -> AddVideos:
+def add_videos(coordinator: Coordinator) -> AddVideos:
     """Add so many videos that are due."""
 
     def add(count: int) -> None:
-        ours.queue.add(VIDEO_TASKS, [rows.new_video(number, accent="Cork") for number in range(1, count + 1)])
+        coordinator.queue.add(VIDEO_TASKS, [rows.new_video(number, accent="Cork") for number in range(1, count + 1)])
 
     return add
 

@@ -89,13 +89,13 @@ def logs(state: State[Any]) -> list[Log]:
         return client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id(state)])))
 
 
-def videos(ours: Coordinator) -> list[VideoTask]:
-    return list(ours.queue.rows(VIDEO_TASKS))
+def videos(coordinator: Coordinator) -> list[VideoTask]:
+    return list(coordinator.queue.rows(VIDEO_TASKS))
 
 
-def dead_letters(ours: Coordinator) -> list[VideoTask]:
-    return list(ours.queue.rows(DEAD_LETTERS))
+def dead_letters(coordinator: Coordinator) -> list[VideoTask]:
+    return list(coordinator.queue.rows(DEAD_LETTERS))
 
 
-def statuses(ours: Coordinator) -> list[str]:
-    return [video.lease.state.value for video in videos(ours)]
+def statuses(coordinator: Coordinator) -> list[str]:
+    return [video.lease.state.value for video in videos(coordinator)]

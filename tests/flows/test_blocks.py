@@ -36,11 +36,11 @@ def save(**fields: object) -> YoutubeCoordinator:
 
 
 def test_flows_take_their_settings_from_the_block(queue_url: str) -> None:
-    ours = Coordinator(Config(database_url=queue_url))
-    ours.queue.add(VIDEO_TASKS, [new_video(1)])
+    coordinator = Coordinator(Config(database_url=queue_url))
+    coordinator.queue.add(VIDEO_TASKS, [new_video(1)])
     save(settings={"concurrency": 1}, secret_settings={"database_url": queue_url})
     state = process_videos("tests.support.sample_processors:does_nothing", return_state=True)
-    assert (state.message, seen.statuses(ours)) == ("1 done", ["done"])
+    assert (state.message, seen.statuses(coordinator)) == ("1 done", ["done"])
 
 
 def test_what_the_block_does_not_say_comes_from_the_environment(

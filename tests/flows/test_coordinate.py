@@ -16,10 +16,12 @@ from youtube_download_coordinator import Coordinator
 NOTHING = "tests.support.sample_processors:does_nothing"
 
 
-def test_from_a_sources_file_to_the_audio_of_every_video(ours: Coordinator, sources_file: Path, tmp_path: Path) -> None:
+def test_from_a_sources_file_to_the_audio_of_every_video(
+    coordinator: Coordinator, sources_file: Path, tmp_path: Path
+) -> None:
     state = coordinate("audio", sources_file, return_state=True)
     assert (state.name, state.message) == ("Completed", f"{len(TITLES)} done")
-    files = {Path(video.result) for video in seen.videos(ours)}
+    files = {Path(video.result) for video in seen.videos(coordinator)}
     assert len(files) == len(TITLES)
     assert {path.parent for path in files if path.stat().st_size} == {tmp_path / "media" / "Cork"}
     steps = [(row["step"], row["outcome"].partition(":")[0]) for row in seen.table(state, "coordinated")]
@@ -36,7 +38,7 @@ def test_from_a_sources_file_to_the_audio_of_every_video(ours: Coordinator, sour
     assert seen.flow_run(state).name == f"coordinate on {host()}: audio"
 
 
-def test_a_second_run_does_nothing_twice(ours: Coordinator, sources_file: Path) -> None:
+def test_a_second_run_does_nothing_twice(coordinator: Coordinator, sources_file: Path) -> None:
     coordinate(NOTHING, sources_file)
     state = coordinate(NOTHING, sources_file, return_state=True)
     assert (state.name, state.message) == ("Completed", "no videos")
@@ -45,17 +47,17 @@ def test_a_second_run_does_nothing_twice(ours: Coordinator, sources_file: Path) 
 
 
 def test_videos_that_failed_are_tried_again_until_they_are_dead(
-    ours: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
+    coordinator: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_videos(1)
     monkeypatch.setenv("YDC_RETRY_BACKOFF_SECONDS", "0.1")
     state = coordinate("tests.support.sample_processors:fails", return_state=True)
     assert (state.name, state.message) == ("CompletedWithErrors", "2 retry, 1 dead")
-    assert [dead.retry_count for dead in seen.dead_letters(ours)] == [3]
+    assert [dead.retry_count for dead in seen.dead_letters(coordinator)] == [3]
 
 
 def test_max_videos_counts_over_all_rounds(
-    ours: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
+    coordinator: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_videos(1)
     monkeypatch.setenv("YDC_RETRY_BACKOFF_SECONDS", "0.1")
@@ -63,14 +65,14 @@ def test_max_videos_counts_over_all_rounds(
     assert state.message == "2 retry"
 
 
-def test_it_does_not_wait_beyond_its_minutes(ours: Coordinator, add_videos: AddVideos) -> None:
+def test_it_does_not_wait_beyond_its_minutes(coordinator: Coordinator, add_videos: AddVideos) -> None:
     """The failed video is due again in half a minute at the earliest."""
     add_videos(1)
     state = coordinate("tests.support.sample_processors:fails", max_minutes=0.45, return_state=True)
     assert state.message == "1 retry"
 
 
-def test_a_cooldown_that_lasts_longer_than_its_time_ends_it(ours: Coordinator, add_videos: AddVideos) -> None:
+def test_a_cooldown_that_lasts_longer_than_its_time_ends_it(coordinator: Coordinator, add_videos: AddVideos) -> None:
     add_videos(2)
     state = coordinate("tests.support.sample_processors:is_throttled", concurrency=1, max_minutes=5, return_state=True)
     assert state.name == "CompletedWithErrors"

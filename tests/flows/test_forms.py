@@ -94,7 +94,7 @@ def test_what_fits_is_taken() -> None:
     assert run.parameters == parameters
 
 
-def test_what_the_schema_lets_through_is_one_line(ours: Coordinator, add_videos: AddVideos) -> None:
+def test_what_the_schema_lets_through_is_one_line(coordinator: Coordinator, add_videos: AddVideos) -> None:
     """An address that is none of YouTube's, a processor that nobody has."""
     add_videos(1)
     state = expand_source("mailto:somebody", return_state=True)
@@ -102,4 +102,4 @@ def test_what_the_schema_lets_through_is_one_line(ours: Coordinator, add_videos:
     state = process_videos("nobodys", return_state=True)
     assert state.name == "Failed"
     assert str(state.message).startswith("the processor “nobodys” is neither ")
-    assert seen.statuses(ours) == ["pending"]
+    assert seen.statuses(coordinator) == ["pending"]

@@ -43,17 +43,19 @@ def lines_of(state: State[Any]) -> list[str]:
         ),
     ],
 )
-def test_a_processor_that_cannot_be_called(ours: Coordinator, add_videos: AddVideos, processor: str, says: str) -> None:
+def test_a_processor_that_cannot_be_called(
+    coordinator: Coordinator, add_videos: AddVideos, processor: str, says: str
+) -> None:
     add_videos(1)
     state = process_videos(processor, return_state=True)
     assert state.name == "Failed"
     assert says in str(state.message)
     assert lines_of(state) == [state.message]
-    assert seen.statuses(ours) == ["pending"]
+    assert seen.statuses(coordinator) == ["pending"]
 
 
 def test_a_machine_that_lacks_something_claims_nothing(
-    ours: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
+    coordinator: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("YDC_MIN_FREE_DISK_BYTES", str(10**18))
     add_videos(1)
@@ -61,14 +63,14 @@ def test_a_machine_that_lacks_something_claims_nothing(
     assert state.name == "Failed"
     assert str(state.message).startswith("this machine cannot process videos yet: ")
     assert lines_of(state) == [state.message]
-    assert seen.statuses(ours) == ["pending"]
+    assert seen.statuses(coordinator) == ["pending"]
 
 
-def test_everything_is_not_begun_with_such_a_processor(ours: Coordinator, sources_file: Path) -> None:
+def test_everything_is_not_begun_with_such_a_processor(coordinator: Coordinator, sources_file: Path) -> None:
     state = coordinate("no.such.module:f", sources_file, return_state=True)
     assert state.name == "Failed"
     assert str(state.message).startswith("there is no module no, ")
-    assert ours.client.get_sources() == []
+    assert coordinator.client.get_sources() == []
 
 
 @pytest.mark.parametrize("flow", [ingest_sources, coordinate])
@@ -112,7 +114,7 @@ def test_a_database_file_that_is_none(tmp_path: Path, monkeypatch: pytest.Monkey
     assert lines_of(state) == [state.message]
 
 
-def test_a_parameter_that_cannot_be_is_refused_by_prefect(ours: Coordinator) -> None:
+def test_a_parameter_that_cannot_be_is_refused_by_prefect(coordinator: Coordinator) -> None:
     with pytest.raises(ParameterTypeError, match="max_videos"):
         process_videos("audio", max_videos=0)
 

@@ -85,7 +85,7 @@ def dead_letter(number: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_each_notification_arrives(ours: Coordinator, add_videos: AddVideos) -> None:
+def test_each_notification_arrives(coordinator: Coordinator, add_videos: AddVideos) -> None:
     add_videos(1)
     with receiver() as (url, posted):
         for automation in wanted(found(block(url))):
@@ -105,16 +105,18 @@ def test_each_notification_arrives(ours: Coordinator, add_videos: AddVideos) -> 
     assert said[IDLE].startswith("Videos wait, no worker holds any")
 
 
-def test_a_report_tells_of_a_fleet_that_does_not_work_and_of_no_other(ours: Coordinator, add_videos: AddVideos) -> None:
+def test_a_report_tells_of_a_fleet_that_does_not_work_and_of_no_other(
+    coordinator: Coordinator, add_videos: AddVideos
+) -> None:
     add_videos(2)
     state = report(return_state=True)
     wait_until(lambda: [event.event for event in seen.events(state)] == [f"{PREFIX}.fleet.idle"])
-    ours.queue.claim(VIDEO_TASKS, 1)
+    coordinator.queue.claim(VIDEO_TASKS, 1)
     busy = report(return_state=True)
-    ours.queue.release_all()
-    ours.queue.admission.pause(None, "we sort the sheet")
+    coordinator.queue.release_all()
+    coordinator.queue.admission.pause(None, "we sort the sheet")
     paused = report(return_state=True)
-    idle = report(return_state=True) if ours.queue.admission.resume("us") else state
+    idle = report(return_state=True) if coordinator.queue.admission.resume("us") else state
     wait_until(lambda: len(seen.events(idle)) == 1)  # events come in order: those of the others would be there
     assert (seen.events(busy), seen.events(paused)) == ([], [])
 

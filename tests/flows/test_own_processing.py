@@ -21,12 +21,12 @@ from youtube_download_coordinator.models import VideoTask
 
 
 @pytest.fixture
-def on_the_site(ours: Coordinator, media_site: str) -> Coordinator:
+def on_the_site(coordinator: Coordinator, media_site: str) -> Coordinator:
     """Return a coordinator whose queue has the videos of the media site."""
-    ours.client.add_source(media_site, accent="Cork")
-    list(ours.expand())
-    assert len(seen.videos(ours)) == len(TITLES)
-    return ours
+    coordinator.client.add_source(media_site, accent="Cork")
+    list(coordinator.expand())
+    assert len(seen.videos(coordinator)) == len(TITLES)
+    return coordinator
 
 
 # --- the examples ----------------------------------------------------------------------------------------------------
@@ -48,14 +48,14 @@ def test_a_flow(on_the_site: Coordinator) -> None:
         result = json.loads(video.result)
         assert result["sha256"] == hashlib.sha256(Path(result["file"]).read_bytes()).hexdigest()
     wait_until(lambda: seen.task_run_names(state) >= set(TITLES))
-    assert len(seen.task_runs(state)) == 2 * len(TITLES), "one of ours and one of theirs for each video"
+    assert len(seen.task_runs(state)) == 2 * len(TITLES), "one step of the library and one custom task for each video"
 
 
 # --- its steps in a flow ---------------------------------------------------------------------------------------------
 
 
 def test_a_processors_error_reaches_the_flow_and_goes_where_it_belongs(
-    ours: Coordinator, add_videos: AddVideos
+    coordinator: Coordinator, add_videos: AddVideos
 ) -> None:
     add_videos(1)
 
@@ -69,10 +69,10 @@ def test_a_processors_error_reaches_the_flow_and_goes_where_it_belongs(
                     finish(video, error)
 
     tells_it()
-    assert [dead.last_error for dead in seen.dead_letters(ours)] == ["no-speech: nobody speaks"]
+    assert [dead.last_error for dead in seen.dead_letters(coordinator)] == ["no-speech: nobody speaks"]
 
 
-def test_a_flow_that_fails_fails_one_attempt_and_holds_nothing(ours: Coordinator, add_videos: AddVideos) -> None:
+def test_a_flow_that_fails_fails_one_attempt_and_holds_nothing(coordinator: Coordinator, add_videos: AddVideos) -> None:
     add_videos(3)
 
     @flow
@@ -82,11 +82,11 @@ def test_a_flow_that_fails_fails_one_attempt_and_holds_nothing(ours: Coordinator
                 process_video(video, "tests.support.sample_processors:fails")
 
     assert forgets_to_catch(return_state=True).is_failed()
-    assert seen.statuses(ours) == ["pending"] * 3
-    assert sorted(video.last_error for video in seen.videos(ours)) == ["", "", "error: ValueError: not today"]
+    assert seen.statuses(coordinator) == ["pending"] * 3
+    assert sorted(video.last_error for video in seen.videos(coordinator)) == ["", "", "error: ValueError: not today"]
 
 
-def test_a_task_of_ones_own_is_called_and_not_named(ours: Coordinator, add_videos: AddVideos) -> None:
+def test_a_task_of_ones_own_is_called_and_not_named(coordinator: Coordinator, add_videos: AddVideos) -> None:
     add_videos(2)
 
     @flow
@@ -97,10 +97,10 @@ def test_a_task_of_ones_own_is_called_and_not_named(ours: Coordinator, add_video
 
     with pytest.raises(UnfitError, match="spells is a Prefect task: only flows run it"):
         names_it()
-    assert {(video.status, video.retry_count) for video in seen.videos(ours)} == {("pending", 0)}
+    assert {(video.status, video.retry_count) for video in seen.videos(coordinator)} == {("pending", 0)}
 
 
-def test_many_at_a_time(ours: Coordinator, add_videos: AddVideos) -> None:
+def test_many_at_a_time(coordinator: Coordinator, add_videos: AddVideos) -> None:
     add_videos(3)
 
     @flow
@@ -111,11 +111,11 @@ def test_many_at_a_time(ours: Coordinator, add_videos: AddVideos) -> None:
                 finish(video, run.result())
 
     together()
-    assert seen.statuses(ours) == ["done"] * 3
+    assert seen.statuses(coordinator) == ["done"] * 3
 
 
 @pytest.mark.parametrize("step", [process_video, finish])
-def test_a_video_from_elsewhere_is_refused(ours: Coordinator, add_videos: AddVideos, step: object) -> None:
+def test_a_video_from_elsewhere_is_refused(coordinator: Coordinator, add_videos: AddVideos, step: object) -> None:
     add_videos(1)
 
     @flow
@@ -126,4 +126,4 @@ def test_a_video_from_elsewhere_is_refused(ours: Coordinator, add_videos: AddVid
 
     with pytest.raises(ClaimLost, match="does not belong to an open claim_videos block"):
         after_the_block()
-    assert seen.statuses(ours) == ["pending"]
+    assert seen.statuses(coordinator) == ["pending"]

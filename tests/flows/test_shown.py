@@ -41,7 +41,7 @@ def last_page(key: str) -> str:
 # -- names and pages
 
 
-def test_a_run_says_where_it_runs_and_then_what_it_did(ours: Coordinator, add_videos: AddVideos) -> None:
+def test_a_run_says_where_it_runs_and_then_what_it_did(coordinator: Coordinator, add_videos: AddVideos) -> None:
     nothing = process_videos(f"{FUNCTIONS}:does_nothing", return_state=True)
     assert seen.flow_run(nothing).name == f"process videos on {host()}: {FUNCTIONS}:does_nothing"
     assert seen.page(nothing, progress.KEY) == ""
@@ -52,7 +52,7 @@ def test_a_run_says_where_it_runs_and_then_what_it_did(ours: Coordinator, add_vi
 
 
 def test_the_page_is_written_while_the_run_goes_on(
-    ours: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
+    coordinator: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "INTERVAL_SECONDS", 0.05)
     add_videos(2)
@@ -67,8 +67,8 @@ def test_the_page_is_written_while_the_run_goes_on(
     assert seen.page(state, progress.KEY).startswith("# 2 done\n")
 
 
-def test_a_title_is_shown_as_it_is(ours: Coordinator) -> None:
-    ours.queue.add(VIDEO_TASKS, [new_video(1, title=NASTY)])
+def test_a_title_is_shown_as_it_is(coordinator: Coordinator) -> None:
+    coordinator.queue.add(VIDEO_TASKS, [new_video(1, title=NASTY)])
     state = process_videos(f"{FUNCTIONS}:does_nothing", return_state=True)
     assert NASTY not in seen.page(state, progress.KEY)
     assert r"\[click\]\(javascript\:alert\(1\)\) \| \<b\>bold\<\/b\>" in seen.page(state, progress.KEY)
@@ -82,18 +82,18 @@ def test_the_sheet_is_one_click_away() -> None:
     assert Config().spreadsheet_url is None
 
 
-def test_one_task_run_for_each_video(ours: Coordinator, add_videos: AddVideos) -> None:
+def test_one_task_run_for_each_video(coordinator: Coordinator, add_videos: AddVideos) -> None:
     add_videos(12)
     state = process_videos(f"{FUNCTIONS}:does_nothing", return_state=True)
     wait_until(lambda: len(seen.task_runs(state)) >= 12)
     assert len(seen.task_runs(state)) == 12
 
 
-def test_a_report_counts_and_changes_nothing(ours: Coordinator, add_videos: AddVideos) -> None:
+def test_a_report_counts_and_changes_nothing(coordinator: Coordinator, add_videos: AddVideos) -> None:
     add_videos(3)
-    ours.queue.claim(VIDEO_TASKS, 1)
+    coordinator.queue.claim(VIDEO_TASKS, 1)
     process_videos(f"{FUNCTIONS}:refuses", max_videos=1)
-    before = seen.videos(ours)
+    before = seen.videos(coordinator)
     state = report(return_state=True)
     assert state.message == "videos: 1 pending, 1 held"
     counts = {row["rows"]: row for row in seen.table(state, "queue")}
@@ -101,11 +101,11 @@ def test_a_report_counts_and_changes_nothing(ours: Coordinator, add_videos: AddV
     page = seen.page(state, "queue-report")
     assert re.search(r"\| no\\-speech \| dead letters \| .* \| 1 \|", page)
     assert "## Waits longest\n\n| Video " in page
-    assert seen.videos(ours) == before
+    assert seen.videos(coordinator) == before
     assert seen.task_runs(state) == []
 
 
-def test_a_report_lists_the_days_on_which_videos_were_done(ours: Coordinator, add_videos: AddVideos) -> None:
+def test_a_report_lists_the_days_on_which_videos_were_done(coordinator: Coordinator, add_videos: AddVideos) -> None:
     assert "Done each day" not in seen.page(report(return_state=True), "queue-report")
     add_videos(2)
     process_videos(f"{FUNCTIONS}:does_nothing")
@@ -117,7 +117,7 @@ def test_a_report_lists_the_days_on_which_videos_were_done(ours: Coordinator, ad
 # -- events
 
 
-def test_a_listed_source_is_an_event(ours: Coordinator, media_site: str) -> None:
+def test_a_listed_source_is_an_event(coordinator: Coordinator, media_site: str) -> None:
     state = expand_source(media_site, accent="Cork", return_state=True)
     wait_until(lambda: len(seen.events(state)) == 1)
     (event,) = seen.events(state)
@@ -127,7 +127,9 @@ def test_a_listed_source_is_an_event(ours: Coordinator, media_site: str) -> None
     assert (event.payload["new"], event.payload["url"], event.payload["accent"]) == (len(TITLES), media_site, "Cork")
 
 
-def test_a_video_that_is_done_is_an_event_and_so_is_a_dead_letter(ours: Coordinator, add_videos: AddVideos) -> None:
+def test_a_video_that_is_done_is_an_event_and_so_is_a_dead_letter(
+    coordinator: Coordinator, add_videos: AddVideos
+) -> None:
     add_videos(2)
     state = process_videos(f"{FUNCTIONS}:refuses_the_second", return_state=True)
     wait_until(lambda: len(seen.events(state)) == 2)
@@ -140,24 +142,24 @@ def test_a_video_that_is_done_is_an_event_and_so_is_a_dead_letter(ours: Coordina
 
 
 def test_so_is_a_dead_letter_that_no_attempt_made(
-    ours: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
+    coordinator: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its worker died the last time."""
     add_videos(1)
     monkeypatch.setenv("YDC_MAX_RETRIES", "1")
     dead = Coordinator(Config(stalled_task_timeout_minutes=0.001), run="dead")
     (claim,) = dead.queue.claim(VIDEO_TASKS, 1)
-    wait_until(lambda: is_stalled(claim.row, ours.queue.store.now()))
+    wait_until(lambda: is_stalled(claim.row, coordinator.queue.store.now()))
     state = recover_stalled(return_state=True)
     assert state.message == "1 videos given up, 1 rows moved"
     wait_until(lambda: [event.event for event in seen.events(state)] == ["youtube-coordinator.video.dead-lettered"])
 
 
 def test_a_cooldown_is_an_event_and_the_runs_after_it_say_why_they_do_nothing(
-    ours: Coordinator, add_videos: AddVideos, media_site: str
+    coordinator: Coordinator, add_videos: AddVideos, media_site: str
 ) -> None:
     add_videos(2)
-    ours.client.add_source(media_site)
+    coordinator.client.add_source(media_site)
     state = process_videos(f"{FUNCTIONS}:is_throttled", concurrency=1, return_state=True)
     assert state.name == "CompletedWithErrors"
     wait_until(lambda: len(seen.events(state)) == 1)
@@ -173,4 +175,4 @@ def test_a_cooldown_is_an_event_and_the_runs_after_it_say_why_they_do_nothing(
     ):
         assert again.name == "Skipped"
         assert "bot-check" in str(again.message)
-    assert set(seen.statuses(ours)) == {"pending"}
+    assert set(seen.statuses(coordinator)) == {"pending"}

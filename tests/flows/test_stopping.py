@@ -76,7 +76,7 @@ def last_run_state() -> str:
     ],
 )
 def test_a_stopped_flow_gives_back_what_it_held(
-    ours: Coordinator, add_videos: AddVideos, tmp_path: Path, start: Running, call: str, number: signal.Signals
+    coordinator: Coordinator, add_videos: AddVideos, tmp_path: Path, start: Running, call: str, number: signal.Signals
 ) -> None:
     """Two videos run, a third one is claimed and waits: none of them has lost an attempt."""
     add_videos(3)
@@ -85,22 +85,22 @@ def test_a_stopped_flow_gives_back_what_it_held(
     below = descendants(process)
     process.send_signal(number)
     process.wait(timeout=30)
-    wait_until(lambda: seen.statuses(ours) == ["pending"] * 3)  # what ran in its process, when that is gone
-    assert {(video.retry_count, video.last_error) for video in seen.videos(ours)} == {(0, "")}
+    wait_until(lambda: seen.statuses(coordinator) == ["pending"] * 3)  # what ran in its process, when that is gone
+    assert {(video.retry_count, video.last_error) for video in seen.videos(coordinator)} == {(0, "")}
     wait_until(lambda: not any_alive(below))
     assert last_run_state() == "Crashed"
 
 
-def test_a_stopped_listing_gives_back_its_source(ours: Coordinator, start: Running) -> None:
+def test_a_stopped_listing_gives_back_its_source(coordinator: Coordinator, start: Running) -> None:
     with a_server_that_never_answers() as address:
-        ours.client.add_source(address)
+        coordinator.client.add_source(address)
         process = start("expand_sources()")
-        wait_until(lambda: [row["Status"] for row in ours.client.get_sources()] == ["in-progress"])
+        wait_until(lambda: [row["Status"] for row in coordinator.client.get_sources()] == ["in-progress"])
         wait_until(lambda: len(descendants(process)) >= 2)
         below = descendants(process)
         process.terminate()
         process.wait(timeout=30)
-    assert [(row["Status"], row["RetryCount"]) for row in ours.client.get_sources()] == [("pending", 0)]
+    assert [(row["Status"], row["RetryCount"]) for row in coordinator.client.get_sources()] == [("pending", 0)]
     wait_until(lambda: not any_alive(below))
 
 
@@ -111,7 +111,7 @@ def a_server_that_never_answers() -> Iterator[str]:
 
 
 def test_a_killed_flow_leaves_no_process(
-    ours: Coordinator, add_videos: AddVideos, tmp_path: Path, start: Running
+    coordinator: Coordinator, add_videos: AddVideos, tmp_path: Path, start: Running
 ) -> None:
     """What it held is free then, an attempt that it died in is counted: its reaper has seen to it."""
     add_videos(2)
@@ -122,13 +122,13 @@ def test_a_killed_flow_leaves_no_process(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     wait_until(lambda: not any_alive(below))
-    assert [(video.status, video.retry_count) for video in seen.videos(ours)] == [("pending", 1), ("pending", 1)]
+    assert [(video.status, video.retry_count) for video in seen.videos(coordinator)] == [("pending", 1), ("pending", 1)]
 
 
 def test_a_task_that_hangs_does_not_keep_the_process_from_ending(
-    ours: Coordinator, add_videos: AddVideos, start: Running, monkeypatch: pytest.MonkeyPatch
+    coordinator: Coordinator, add_videos: AddVideos, start: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_videos(1)
     monkeypatch.setenv("YDC_ATTEMPT_TIMEOUT_MINUTES", "0.01")
     assert start(BY_TASK).wait(timeout=60) == 0
-    assert [video.last_error for video in seen.videos(ours)] == ["timeout: not done after 0.6 s"]
+    assert [video.last_error for video in seen.videos(coordinator)] == ["timeout: not done after 0.6 s"]

@@ -28,11 +28,11 @@ def store() -> Iterator[FaultyStore]:
 
 
 @pytest.fixture
-def board() -> Iterator[ClockedStore]:
+def machine_state() -> Iterator[ClockedStore]:
     """Yield the state that the processes of a machine share."""
-    board = ClockedStore()
-    yield board
-    board.close()
+    machine_state = ClockedStore()
+    yield machine_state
+    machine_state.close()
 
 
 @pytest.fixture

@@ -131,8 +131,8 @@ def test_no_credentials_at_all(here: Setting, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_key_that_google_does_not_know(here: Setting) -> None:
-    stranger = here.account.key_info(here.simulator.token_uri) | {"client_email": "gone@nowhere.example"}
-    here.key_file.write_text(json.dumps(stranger))
+    key_info = here.account.key_info(here.simulator.token_uri) | {"client_email": "gone@nowhere.example"}
+    here.key_file.write_text(json.dumps(key_info))
     assert "Google does not accept the credentials" in problems(here)["sharing"]
 
 

@@ -35,13 +35,13 @@ def store() -> Iterator[ClockedStore]:
 
 
 @pytest.fixture
-def worker(store: ClockedStore, board: ClockedStore) -> Callable[..., Queue]:
+def worker(store: ClockedStore, machine_state: ClockedStore) -> Callable[..., Queue]:
     """Return a function that makes a worker. Those of host-a share one machine's state."""
 
     def make(name: str = "host-a/1", **more: Any) -> Queue:
         queue = make_queue(store, name)
         queue.admission = make_admission(
-            store, name, machine_state=board if name.startswith("host-a/") else None, **more
+            store, name, machine_state=machine_state if name.startswith("host-a/") else None, **more
         )
         return queue
 
@@ -573,12 +573,12 @@ def row(queue: Queue, key: str = "yt:v:00000000000") -> VideoTask:
     return new_video(1, key=key)
 
 
-def test_a_machines_workers_share_a_pace(worker: Callable[..., Queue], board: ClockedStore) -> None:
+def test_workers_of_a_machine_share_one_rate_limit(worker: Callable[..., Queue], machine_state: ClockedStore) -> None:
     one, two = worker(rate_limit=RateLimit(12)), worker("host-a/2", rate_limit=RateLimit(12))
     assert [each.admission.start_delay_seconds(row(one)) for each in (one, two)] == [0, 0]
     waits = [each.admission.start_delay_seconds(row(one)) for each in (one, two)]
     assert all(350 < wait <= 360 for wait in waits)
-    board.ahead = timedelta(seconds=361)
+    machine_state.ahead = timedelta(seconds=361)
     assert sorted(bool(each.admission.start_delay_seconds(row(one))) for each in (one, two)) == [False, True]
 
 
@@ -599,11 +599,11 @@ def test_what_asked_nobody_gives_its_place_back(worker: Callable[..., Queue]) ->
 
 
 def test_without_its_board_a_machine_goes_on_and_says_so(
-    worker: Callable[..., Queue], board: ClockedStore, caplog: pytest.LogCaptureFixture
+    worker: Callable[..., Queue], machine_state: ClockedStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = worker(rate_limit=RateLimit(1))
     add(queue)
-    board.fails = lambda verb: True
+    machine_state.fails = lambda verb: True
     assert [queue.admission.start_delay_seconds(row(queue)) for _ in range(2)] == [0, 0]
     assert throttle(queue).value == "cooling"
     assert [record.levelname for record in caplog.records].count("ERROR") == 1

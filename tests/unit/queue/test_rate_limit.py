@@ -1,4 +1,4 @@
-"""The pace: no hour sees more than the limit, whoever asks whenever, and a clock that is set back stops nobody for long."""
+"""The rate limit: at most so many starts an hour, whoever asks; a clock that is set back delays nobody for long."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def begin_as_fast_as_allowed(pace: RateLimit, seconds: float, line: Control | None = None) -> list[datetime]:
+def begin_as_fast_as_allowed(rate_limit: RateLimit, seconds: float, line: Control | None = None) -> list[datetime]:
     """Return the times at which attempts begin if one is always waiting."""
     begun, now = [], NOW
     while now < NOW + timedelta(seconds=seconds):
-        if (after := pace.take(line, now)) is not None:
+        if (after := rate_limit.take(line, now)) is not None:
             line = after
             begun.append(now)
         else:
-            wait = pace.delay(line, now)
+            wait = rate_limit.delay(line, now)
             assert wait > timedelta(0)
             now += wait
     return begun
@@ -45,11 +45,11 @@ def test_a_burst_is_a_sixth_of_an_hour() -> None:
 @settings(max_examples=50, deadline=None)
 @given(pauses=st.lists(st.floats(0, 2000), min_size=1, max_size=200), limit=st.integers(1, 60))
 def test_no_hour_sees_more_however_they_come(pauses: list[float], limit: int) -> None:
-    pace, line, now = RateLimit(limit), None, NOW
+    rate_limit, line, now = RateLimit(limit), None, NOW
     begun: list[datetime] = []
     for pause in pauses:
         now += timedelta(seconds=pause)
-        if (after := pace.take(line, now)) is not None:
+        if (after := rate_limit.take(line, now)) is not None:
             line = after
             begun.append(now)
     assert all(sum(start <= moment < start + HOUR for moment in begun) <= limit for start in begun)
@@ -57,17 +57,17 @@ def test_no_hour_sees_more_however_they_come(pauses: list[float], limit: int) ->
 
 @pytest.mark.parametrize("back", [timedelta(minutes=5), timedelta(days=3000)])
 def test_a_clock_that_was_set_back_stops_nobody_for_hours(back: timedelta) -> None:
-    pace = RateLimit(270)
-    line = Control(name="pace", until=NOW + pace.burst * pace.interval)
-    assert pace.delay(line, NOW - back) <= pace.interval
+    rate_limit = RateLimit(270)
+    line = Control(name="pace", until=NOW + rate_limit.burst * rate_limit.interval)
+    assert rate_limit.delay(line, NOW - back) <= rate_limit.interval
 
 
 def test_what_asked_for_nothing_gives_its_place_back() -> None:
-    pace = RateLimit(6)
-    line = pace.take(None, NOW)
-    assert pace.delay(line, NOW) > timedelta(0)
-    assert pace.delay(pace.refund(line, NOW), NOW) == timedelta(0)
-    assert pace.refund(None, NOW).until == NOW
+    rate_limit = RateLimit(6)
+    line = rate_limit.take(None, NOW)
+    assert rate_limit.delay(line, NOW) > timedelta(0)
+    assert rate_limit.delay(rate_limit.refund(line, NOW), NOW) == timedelta(0)
+    assert rate_limit.refund(None, NOW).until == NOW
 
 
 @pytest.mark.parametrize(

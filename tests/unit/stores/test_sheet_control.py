@@ -23,15 +23,15 @@ BOT_CHECK = Failure(verdict=Verdict.THROTTLED, reason="bot-check", message="=1+1
 
 
 @pytest.fixture
-def board() -> Iterator[SqlStore]:
-    board = SqlStore("sqlite://")
-    yield board
-    board.close()
+def machine_state() -> Iterator[SqlStore]:
+    machine_state = SqlStore("sqlite://")
+    yield machine_state
+    machine_state.close()
 
 
-def queue_of(desk: SheetDesk, name: str = "a", board: SqlStore | None = None) -> Queue:
+def queue_of(desk: SheetDesk, name: str = "a", machine_state: SqlStore | None = None) -> Queue:
     queue = desk.queue(name)
-    queue.admission = make_admission(queue.store, queue.worker, machine_state=board)
+    queue.admission = make_admission(queue.store, queue.worker, machine_state=machine_state)
     return queue
 
 
@@ -271,9 +271,9 @@ def test_while_it_is_closed_a_worker_asks_twice_a_minute(desk: SheetDesk) -> Non
     assert requests(desk) - before <= 10
 
 
-def test_the_machines_other_workers_know_at_once(desk: SheetDesk, board: SqlStore) -> None:
-    """By the machine's board: otherwise it would take them half a minute."""
-    one, two = queue_of(desk, "a", board), queue_of(desk, "b", board)
+def test_the_machines_other_workers_know_at_once(desk: SheetDesk, machine_state: SqlStore) -> None:
+    """Through the machine state: otherwise it would take them half a minute."""
+    one, two = queue_of(desk, "a", machine_state), queue_of(desk, "b", machine_state)
     add(one)
     assert two.admission.blocked() is None
     throttle(one)

@@ -157,15 +157,17 @@ def test_what_was_claimed_before_a_cooldown_is_no_way_around_the_probe(queue: Qu
 
 
 @pytest.mark.parametrize("max_seconds", [100, 400])
-def test_it_waits_for_the_rate_limit_and_within_its_time(queue: Queue, board: ClockedStore, max_seconds: int) -> None:
+def test_it_waits_for_the_rate_limit_and_within_its_time(
+    queue: Queue, machine_state: ClockedStore, max_seconds: int
+) -> None:
     """A burst of two, then one in 360 s; meanwhile results are recorded. 400 s are enough for one more."""
-    queue.admission = make_admission(queue.store, machine_state=board, rate_limit=RateLimit(12))
+    queue.admission = make_admission(queue.store, machine_state=machine_state, rate_limit=RateLimit(12))
     clock = SimpleNamespace(now=0.0)
     recorded: list[float] = []
 
     def wait(futures: object, seconds: float | None) -> None:
         clock.now += 0 if futures else (seconds or 0)
-        board.ahead = timedelta(seconds=clock.now)
+        machine_state.ahead = timedelta(seconds=clock.now)
 
     def on_attempt(attempt: Attempt) -> None:
         recorded.append(clock.now)
@@ -184,8 +186,8 @@ def test_it_waits_for_the_rate_limit_and_within_its_time(queue: Queue, board: Cl
     assert State.HELD not in states(queue)
 
 
-def test_a_pause_ends_the_wait_for_the_rate_limit(queue: Queue, board: ClockedStore) -> None:
-    queue.admission = make_admission(queue.store, machine_state=board, rate_limit=RateLimit(6))
+def test_a_pause_ends_the_wait_for_the_rate_limit(queue: Queue, machine_state: ClockedStore) -> None:
+    queue.admission = make_admission(queue.store, machine_state=machine_state, rate_limit=RateLimit(6))
     waits: list[float | None] = []
 
     def wait(futures: object, seconds: float | None) -> None:
