@@ -91,8 +91,8 @@ class Layout:
 
     @property
     def is_ready(self) -> bool:
-        tabs = self.tabs.values()
-        return bool(self.token) and set(self.tabs) == set(COLUMNS) and not any(_incomplete(tab) for tab in tabs)
+        is_complete = all(not tab.missing and tab.grid_rows >= ROWS_MIN for tab in self.tabs.values())
+        return bool(self.token) and set(self.tabs) == set(COLUMNS) and is_complete
 
 
 def trusted(layout: Layout) -> Layout:
@@ -133,7 +133,9 @@ def read_layout(connection: Connection, config: Config) -> Layout:
         _check_duplicates(tab)
     control = rows.get(CONTROL, [])
     failed = _failed_guarantees(tabs[CONTROL], control) if CONTROL in tabs else ""
-    return Layout(_with_used_columns(connection, tabs), token_of(properties), failed, control)
+    # A tab that lacks columns gets new names to the right of all its data, also of columns without a name.
+    tabs |= with_used_columns(connection, {name: tab for name, tab in tabs.items() if tab.missing})
+    return Layout(tabs, token_of(properties), failed, control)
 
 
 def header_of(name: str, cells: Sequence[str]) -> tuple[str, ...]:
@@ -160,11 +162,6 @@ def _failed_guarantees(control: Tab, rows: Sequence[Sequence[str]]) -> str:
     lines = (dict(zip(control.header, row, strict=False)) for row in rows[1:])
     value = next((line.get("Value", "") for line in lines if line.get("Name") == GUARANTEES), "")
     return value.removeprefix("failed: ") if value.startswith("failed") else ""
-
-
-def _with_used_columns(connection: Connection, tabs: Mapping[str, Tab]) -> dict[str, Tab]:
-    """Return the tabs; those that lack columns with the number of columns in use, so that no data end up below a new name."""
-    return {**tabs, **with_used_columns(connection, {name: tab for name, tab in tabs.items() if tab.missing})}
 
 
 def with_used_columns(connection: Connection, tabs: Mapping[str, Tab]) -> dict[str, Tab]:
@@ -194,7 +191,10 @@ def _width(sheet: Json) -> int:
 
 
 def prepare(layout: Layout, config: Config, sheet_ids: Mapping[str, int]) -> list[Json]:
-    """Return the requests that add missing tabs, columns and lines. `sheet_ids`: the IDs of new tabs, by table."""
+    """Return the requests that add missing tabs, columns and lines. `sheet_ids`: the IDs of new tabs, by table.
+
+    Raises ConfigError if the first row of a tab does not contain column names.
+    """
     requests: list[Json] = []
     for name, title in titles(config).items():
         tab = layout.tabs.get(name)
@@ -203,7 +203,10 @@ def prepare(layout: Layout, config: Config, sheet_ids: Mapping[str, int]) -> lis
             continue
         if tab.grid_rows < ROWS_MIN:
             requests.append({"appendDimension": {"sheetId": tab.sheet_id, "dimension": "ROWS", "length": ROWS_MIN}})
-        requests += _missing_columns(tab)
+        if tab.missing and any("://" in column for column in tab.header):
+            problem = "holds an address: insert a row of column names above it"
+            raise ConfigError(f"the first row of the tab {tab.title!r} {problem}")
+        requests += new_columns(tab, tab.missing) if tab.missing else []
     return requests
 
 
@@ -213,21 +216,6 @@ def new_tab(name: str, title: str, sheet_id: int) -> list[Json]:
     empty = _tab(name, {"sheetId": sheet_id, "title": title, "gridProperties": grid}, [])
     sheet = {"sheetId": sheet_id, "title": title, "gridProperties": grid}
     return [{"addSheet": {"properties": sheet}}, *new_columns(empty, COLUMNS[name])]
-
-
-def _incomplete(tab: Tab) -> bool:
-    return bool(tab.missing) or tab.grid_rows < ROWS_MIN
-
-
-def _missing_columns(tab: Tab) -> list[Json]:
-    """Return the requests that add missing columns. Raises ConfigError if the first row does not contain column names."""
-    if not tab.missing:
-        return []
-    if any("://" in name for name in tab.header):
-        raise ConfigError(
-            f"the first row of the tab {tab.title!r} holds an address: insert a row of column names above it"
-        )
-    return new_columns(tab, tab.missing)
 
 
 def new_columns(tab: Tab, names: Sequence[str]) -> list[Json]:

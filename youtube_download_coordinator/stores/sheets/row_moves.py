@@ -5,7 +5,7 @@ from __future__ import annotations
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, NothingToDo
-from youtube_download_coordinator.stores.sheets.layout import Tab, with_columns
+from youtube_download_coordinator.stores.sheets.layout import with_columns
 from youtube_download_coordinator.stores.sheets.projection import Projections
 
 MOVE_ROUNDS = 5
@@ -55,15 +55,13 @@ class Mover:
         line = {"sheetId": target.sheet_id, "dimension": "ROWS", "startIndex": end, "endIndex": end + 1}
         insert = {"insertDimension": {"range": line, "inheritFromBefore": True}}
         widen, target = with_columns(target, missing)
-        copies = [
-            _copy(tab, target, column, source, end) for column in tab.header if column in target.header and column
+        areas = [
+            {"source": tab.area(column, source), "destination": target.area(column, end)}
+            for column in tab.header
+            if column and column in target.header
         ]
+        copies = [{"copyPaste": {**area, "pasteType": "PASTE_NORMAL"}} for area in areas]
         # Google refuses to delete the last line below the header, so one is added first.
         spare = {"appendDimension": {"sheetId": tab.sheet_id, "dimension": "ROWS", "length": 1}}
         deleted = {"sheetId": tab.sheet_id, "dimension": "ROWS", "startIndex": source, "endIndex": source + 1}
         return [*widen, insert, *copies, spare, {"deleteDimension": {"range": deleted}}]
-
-
-def _copy(tab: Tab, target: Tab, column: str, source: int, destination: int) -> Json:
-    areas = {"source": tab.area(column, source), "destination": target.area(column, destination)}
-    return {"copyPaste": {**areas, "pasteType": "PASTE_NORMAL"}}

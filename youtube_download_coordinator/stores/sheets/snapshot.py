@@ -178,18 +178,16 @@ class TabSnapshot:
 
     def matching(self, where: Where) -> list[int]:
         """Return the lines that match the conditions, in the order of the contract."""
-        lines = [
-            (_order(where, encoded), position)
-            for position, encoded in self.leases()
-            if self._matches(where, encoded, position)
-        ]
-        return [position for _, position in sorted(lines)]
-
-    def _matches(self, where: Where, encoded: EncodedLease, position: int) -> bool:
-        cells = self.key_cells[position]
-        return encoded.lease is not None and matches(
-            where, encoded.row_id, encoded.key, encoded.lease, requested_status(encoded, cells.status, cells.shown)
-        )
+        lines: list[tuple[datetime, int, int]] = []
+        for position, encoded in self.leases():
+            if encoded.lease is None:
+                continue
+            cells = self.key_cells[position]
+            status = requested_status(encoded, cells.status, cells.shown)
+            if matches(where, encoded.row_id, encoded.key, encoded.lease, status):
+                time = START_OF_TIME if where.due is None else act_at(encoded.lease)
+                lines.append((time, encoded.row_id, position))
+        return [position for *_, position in sorted(lines)]
 
 
 class ControlLine(NamedTuple):
@@ -267,11 +265,6 @@ def matches(where: Where, row_id: int, key: str, lease: Lease, request: Status |
 def act_at(lease: Lease) -> datetime:
     """Return when somebody may act on a row."""
     return lease.not_before or lease.until or START_OF_TIME
-
-
-def _order(where: Where, encoded: EncodedLease) -> tuple[datetime, int]:
-    time = START_OF_TIME if where.due is None or encoded.lease is None else act_at(encoded.lease)
-    return time, encoded.row_id
 
 
 def ranges(positions: Iterable[int]) -> list[tuple[int, int]]:

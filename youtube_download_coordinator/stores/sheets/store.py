@@ -217,7 +217,8 @@ class SheetsStore:
             added: dict[str, IndexEntry] = {}
             with suppress(NothingToDo):  # every key is known
                 self._batches.run(lambda index: self._insertion(table, rows, index, added), by_line=False)
-            return _ids_by_key(rows, added)
+            ids = {key: entry.row_id for key, entry in added.items()}
+            return [ids.pop(row.key, None) for row in rows]  # of two rows with one key the first was added
 
     def _insertion(
         self, table: Table[R], rows: Sequence[R], index: RowIndex, added: dict[str, IndexEntry]
@@ -298,12 +299,6 @@ class SheetsStore:
         if self._projections.has_misplaced_cells:
             for name in DATA_TABS:
                 self._reload(name, if_older_than_seconds=FRESH_SECONDS)
-
-
-def _ids_by_key(rows: Sequence[Row], added: Mapping[str, IndexEntry]) -> list[int | None]:
-    """Return the ID of each row that was added, otherwise None. Of two rows with one key the first was added."""
-    ids = {key: entry.row_id for key, entry in added.items()}
-    return [ids.pop(row.key, None) for row in rows]
 
 
 def _has_own_url(table: Table[Any], row: Row) -> bool:

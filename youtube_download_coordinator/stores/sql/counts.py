@@ -18,7 +18,12 @@ def tallied(
     """Return the tallies of the rows of a table that meet the conditions of `place`."""
     c, dialect = table.c, connection.dialect.name
     seconds = c.duration_seconds if "duration_seconds" in c else sa.literal(0)
-    groups: list[Any] = [c.state, _reason(c, dialect), _holder(c), c.accent, c.type, _day(table, dialect, since)]
+    # `Lease.reason` in SQL.
+    text = c.detail + ":"
+    colon = sa.func.strpos(text, ":") if dialect == "postgresql" else sa.func.instr(text, ":")
+    reason = sa.case((c.state.in_([*TALLIED_REASONS]), sa.func.substr(c.detail, 1, colon - 1)), else_="")
+    holder = sa.case((c.state == State.HELD, c.holder), else_="")
+    groups: list[Any] = [c.state, reason, holder, c.accent, c.type, _day(table, dialect, since)]
     total = sa.func.coalesce(sa.func.sum(seconds), 0)
     labels = [group.label(f"group_{index}") for index, group in enumerate(groups)]
     # Grouped by label: to PostgreSQL an expression with a parameter is another one each time that it is written.
@@ -33,17 +38,6 @@ def _tally(rows: int, seconds: int, state: str, *groups: Any) -> Tally:
     return Tally(
         rows, State(state), reason, holder, accent, kind, date.fromisoformat(day) if day else None, int(seconds)
     )
-
-
-def _reason(c: Any, dialect: str) -> sa.ColumnElement[str]:
-    """Return the SQL expression of `Lease.reason`."""
-    text = c.detail + ":"
-    colon = sa.func.strpos(text, ":") if dialect == "postgresql" else sa.func.instr(text, ":")
-    return sa.case((c.state.in_([*TALLIED_REASONS]), sa.func.substr(c.detail, 1, colon - 1)), else_="")
-
-
-def _holder(c: Any) -> sa.ColumnElement[str]:
-    return sa.case((c.state == State.HELD, c.holder), else_="")
 
 
 def _day(table: sa.Table, dialect: str, since: date) -> sa.ColumnElement[str]:

@@ -36,8 +36,12 @@ def open_engine(url: str) -> sa.Engine:
         if is_memory(parsed):
             options["poolclass"] = StaticPool
         engine = sa.create_engine(parsed, **options)
-    except (ArgumentError, ModuleNotFoundError) as error:
-        raise ConfigError(f"database_url={shown}: {_why_no_engine(error)}") from None
+    except ModuleNotFoundError as error:
+        advice = "pip install 'youtube-download-coordinator[postgresql]'"
+        raise ConfigError(f"database_url={shown}: the driver {error.name} is not installed: {advice}") from None
+    except ArgumentError:
+        examples = "sqlite:///queue.db or postgresql+psycopg://user@host/name"
+        raise ConfigError(f"database_url={shown}: this is not a database URL; one looks like {examples}") from None
     if engine.dialect.name not in {"sqlite", "postgresql"}:
         raise ConfigError(f"database_url={without_password(engine.url)}: only sqlite and postgresql are supported")
     if engine.dialect.name == "sqlite":
@@ -46,12 +50,6 @@ def open_engine(url: str) -> sa.Engine:
     else:
         sa.event.listen(engine, "connect", _on_postgresql_connect)
     return engine
-
-
-def _why_no_engine(error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError):
-        return f"the driver {error.name} is not installed: pip install 'youtube-download-coordinator[postgresql]'"
-    return "this is not a database URL; one looks like sqlite:///queue.db or postgresql+psycopg://user@host/name"
 
 
 def _check_folder(url: sa.URL) -> None:

@@ -157,7 +157,11 @@ class SqlStore:
         with self._writing() as connection:
             # In the order of the IDs, so that two machines never wait for each other's locks in a circle.
             for index in sorted(outcomes, key=lambda index: changes[index].seen.id):
-                outcomes[index] = self._swap_one(connection, table, changes[index])
+                change = changes[index]
+                same = same_lease(table, change.seen, self._sent.get(_seen(table, change.seen), ()))
+                update = sa.update(sql_table(table)).where(*same).values(changing_values(change.new))
+                if connection.execute(update).rowcount == 1:
+                    outcomes[index] = Swap.WON
         return list(outcomes.values())
 
     def _applied(self, table: Table[R], changes: Sequence[Change[R]]) -> list[bool]:
@@ -187,15 +191,13 @@ class SqlStore:
             leases = {(row_id, version, nonce) for row_id, version, nonce in connection.execute(query)}
         return [(row.id, row.lease.version, row.lease.nonce) in leases for row in rows]
 
-    def _swap_one(self, connection: sa.Connection, table: Table[R], change: Change[R]) -> Swap:
-        same = same_lease(table, change.seen, self._sent.get(_seen(table, change.seen), ()))
-        update = sa.update(sql_table(table)).where(*same).values(changing_values(change.new))
-        return Swap.WON if connection.execute(update).rowcount == 1 else Swap.LOST
-
     def insert(self, table: Table[R], rows: Sequence[R]) -> list[int | None]:
         first_of_key = {row.key: row for row in reversed(rows)}
+        keys, column = list(first_of_key), sql_table(table).c.key
+        chunks = [keys[start : start + KEYS_PER_QUERY] for start in range(0, len(keys), KEYS_PER_QUERY)]
         with self._writing() as connection:
-            known = self._known_keys(connection, table, list(first_of_key))
+            queries = (sa.select(column).where(column.in_(chunk)) for chunk in chunks)
+            known = {key for query in queries for key in connection.scalars(query)}
             new = [row for row in rows if row.key not in known and first_of_key[row.key] is row]
             ids = self._insert_new(connection, table, new)
         return [ids.get(row.key) if first_of_key[row.key] is row else None for row in rows]
@@ -204,11 +206,6 @@ class SqlStore:
         """Return an INSERT that leaves out the rows that are there already."""
         dialect = sqlite if self._is_sqlite else postgresql
         return dialect.insert(sql).on_conflict_do_nothing(**conflict)
-
-    def _known_keys(self, connection: sa.Connection, table: Table[R], keys: Sequence[str]) -> set[str]:
-        column = sql_table(table).c.key
-        chunks = [keys[start : start + KEYS_PER_QUERY] for start in range(0, len(keys), KEYS_PER_QUERY)]
-        return {key for chunk in chunks for key in connection.scalars(sa.select(column).where(column.in_(chunk)))}
 
     def _insert_new(self, connection: sa.Connection, table: Table[R], rows: Sequence[R]) -> dict[str, int]:
         """Return the new rows' IDs by key. A key that another machine inserted in the meantime is missing."""
@@ -273,8 +270,12 @@ class SqlStore:
             except StoreUnavailable:
                 self._last_change = object()  # it may have been made
                 raise
-            if line is not None:
-                self._keep_control(line)
+            if line is None:
+                return None
+            known, last_change = self._known_controls, object()
+            if known.after_change is self._last_change:
+                self._known_controls = _KnownControls({**known.lines, line.name: line}, known.read_at, last_change)
+            self._last_change = last_change
             return line
 
     def _set_control(self, name: str, change: SetControl) -> Control | None:
@@ -289,13 +290,6 @@ class SqlStore:
                 update = sa.update(controls).where(controls.c.name == name).values(values)
                 connection.execute(update if record else sa.insert(controls).values(values))
             return line
-
-    def _keep_control(self, line: Control) -> None:
-        """Put a line that this process has changed into those that were read last."""
-        known, change = self._known_controls, object()
-        if known.after_change is self._last_change:
-            self._known_controls = _KnownControls({**known.lines, line.name: line}, known.read_at, change)
-        self._last_change = change
 
     def custom_columns(self, table: Table[R]) -> Collection[str] | None:
         return None

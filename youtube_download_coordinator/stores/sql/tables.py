@@ -103,14 +103,10 @@ def bring_up_to_date(connection: sa.Connection) -> None:
     """Create the tables. Add the columns and indexes that tables of an older version lack, which create_all does not."""
     metadata.create_all(connection)
     for table in metadata.sorted_tables:
-        _add_missing_columns(connection, table)
+        existing = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in existing:
+                definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
         for index in table.indexes:
             index.create(connection, checkfirst=True)
-
-
-def _add_missing_columns(connection: sa.Connection, table: sa.Table) -> None:
-    existing = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
-    for column in table.columns:
-        if column.name not in existing:
-            definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-            connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))

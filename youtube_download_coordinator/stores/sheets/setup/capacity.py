@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.api import Connection
-from youtube_download_coordinator.stores.sheets.layout import Layout, read_layout
+from youtube_download_coordinator.stores.sheets.layout import read_layout
 
 CELLS_MAX = 10_000_000
 """Google's limit for a spreadsheet: https://support.google.com/drive/answer/37603."""
@@ -66,16 +66,14 @@ def read_capacity(connection: Connection, config: Config) -> Capacity:
     cells = sum(grid.get("rowCount", 0) * grid.get("columnCount", 0) for grid in grids)
     layout = read_layout(connection, config)
     tab = layout.tabs[VIDEO_TASKS.name]
+    empty_lines = 0
+    if cells >= FULL_FROM * CELLS_MAX:
+        (urls,) = connection.values([tab.a1("URL")])
+        empty_lines = tab.grid_rows - 1 - len(urls)
     return Capacity(
         cells=cells,
         row_cells=tab.grid_columns,
-        empty_lines=_empty_lines(connection, layout) if cells >= FULL_FROM * CELLS_MAX else 0,
+        empty_lines=empty_lines,
         nameless_columns=tab.grid_columns - len(tab.header),
         rows=tab.grid_rows,
     )
-
-
-def _empty_lines(connection: Connection, layout: Layout) -> int:
-    tab = layout.tabs[VIDEO_TASKS.name]
-    (urls,) = connection.values([tab.a1("URL")])
-    return tab.grid_rows - 1 - len(urls)

@@ -161,14 +161,20 @@ def _cell(cell: Cell) -> Json:
 def _new_tab(title: str, days: int) -> list[Json]:
     grid = {"rowCount": GRID_ROWS, "columnCount": GRID_COLUMNS, "hideGridlines": True}
     columns = {"sheetId": SHEET_ID, "startColumnIndex": 0, "endColumnIndex": WRITTEN_COLUMNS}
+    # The number of rows in a state has the colour of that state, unless it is zero.
+    rules = [
+        _colour(column, {"type": "NUMBER_GREATER", "values": [{"userEnteredValue": "0"}]}, STATUS[state])
+        for column, state in enumerate(State, start=1)
+    ]
+    rules += [
+        _colour(1, {"type": "TEXT_EQ", "values": [{"userEnteredValue": value}]}, status)
+        for value, status in _STATUS_OF_VALUE.items()
+    ]
     warning = {"range": columns, "description": "Overwritten by each report.", "warningOnly": True}
     return [
         {"addSheet": {"properties": {"sheetId": SHEET_ID, "title": title, "gridProperties": grid}}},
         *(_wide(column, pixels) for column, pixels in WIDTHS_PIXELS.items()),
-        *(
-            {"addConditionalFormatRule": {"rule": rule, "index": index}}
-            for index, rule in enumerate([*_number_colours(), *_value_colours()])
-        ),
+        *({"addConditionalFormatRule": {"rule": rule, "index": index}} for index, rule in enumerate(rules)),
         {"addProtectedRange": {"protectedRange": warning}},
         {"addChart": {"chart": _chart(days + 1)}},
     ]
@@ -177,17 +183,6 @@ def _new_tab(title: str, days: int) -> list[Json]:
 def _wide(column: int, pixels: int) -> Json:
     columns = {"sheetId": SHEET_ID, "dimension": "COLUMNS", "startIndex": column, "endIndex": column + 1}
     return {"updateDimensionProperties": {"range": columns, "properties": {"pixelSize": pixels}, "fields": "pixelSize"}}
-
-
-def _number_colours() -> Iterator[Json]:
-    """Yield rules that colour a number of rows in a state, unless it is zero, like that state."""
-    for column, state in enumerate(State, start=1):
-        yield _colour(column, {"type": "NUMBER_GREATER", "values": [{"userEnteredValue": "0"}]}, STATUS[state])
-
-
-def _value_colours() -> Iterator[Json]:
-    for value, status in _STATUS_OF_VALUE.items():
-        yield _colour(1, {"type": "TEXT_EQ", "values": [{"userEnteredValue": value}]}, status)
 
 
 def _colour(column: int, condition: Json, status: Status) -> Json:

@@ -6,7 +6,7 @@ returns the requests for what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -82,20 +82,17 @@ class Step(NamedTuple):
 
 def read_formatting(connection: Connection, layout: Layout) -> tuple[str, list[TabFormatting]]:
     """Return the token, and the formatting of every tab at that time. One request."""
-    ranges = [area for tab in layout.tabs.values() for area in _areas(tab)]
+    ranges: list[str] = []
+    for tab in layout.tabs.values():
+        ranges.append(f"{quoted(tab.title)}!1:2")  # the header, and the line below it
+        if "Status" in tab.header:  # its last cell
+            ranges.append(f"{quoted(tab.title)}!{letters(tab.column('Status'))}{tab.grid_rows}")
     cells = "data(startRow,rowData.values(note,dataValidation))"
     fields = f"namedRanges,sheets(properties(sheetId,gridProperties),conditionalFormats,protectedRanges,{cells})"
     spreadsheet = connection.properties(fields, ranges)
     sheets = {sheet["properties"].get("sheetId", 0): sheet for sheet in spreadsheet.get("sheets", [])}
     tabs = [tab for tab in layout.tabs.values() if tab.sheet_id in sheets]
     return token_of(spreadsheet), [_formatting(tab, sheets[tab.sheet_id]) for tab in tabs]
-
-
-def _areas(tab: Tab) -> Iterator[str]:
-    """Yield the A1 notation of the header with the line below it, and of the last cell of Status."""
-    yield f"{quoted(tab.title)}!1:2"
-    if "Status" in tab.header:
-        yield f"{quoted(tab.title)}!{letters(tab.column('Status'))}{tab.grid_rows}"
 
 
 def _formatting(tab: Tab, sheet: Json) -> TabFormatting:
