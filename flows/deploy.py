@@ -45,17 +45,15 @@ def _work_pools() -> list[str]:
 def _register(what: str, *command: str) -> None:
     completed = _run(*command)
     if completed.returncode:
-        sys.exit(f"{what} cannot be registered: {_last_line(completed.stdout + completed.stderr)}")
+        lines = reversed((completed.stdout + completed.stderr).splitlines())
+        problem = next((line.strip() for line in lines if line.strip(" │╰╯─")), "no reason was given")
+        sys.exit(f"{what} cannot be registered: {problem}")
     print(f"{what}: registered", flush=True)
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PWD": str(CHECKOUT)}  # prefect.yaml uses it, as a shell sets it
     return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
-
-
-def _last_line(output: str) -> str:
-    return next((line.strip() for line in reversed(output.splitlines()) if line.strip(" │╰╯─")), "no reason was given")
 
 
 if __name__ == "__main__":

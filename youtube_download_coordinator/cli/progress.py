@@ -73,22 +73,15 @@ class Progress:
         yield f"{sum(self.results[result] for result in FAILED)} failed"
         if self.waiting is not None:
             yield f"{self.waiting} left"
-        per_second = self._videos_per_second()
-        if self._is_waiting():
+        attempts, began = self.results.total(), self._processing_began
+        per_second = attempts / max(self.monotonic() - began, 0.001) if attempts and began is not None else 0.0
+        # Nothing runs although videos are left: they failed, and their backoff is not over.
+        if self.waiting and self.results and not self.listing and not self.queue.held_rows:
             yield "waiting until they are due for a retry"
         elif per_second and self.waiting:
             yield f"{per_second * 3600:,.0f} per hour"
             yield f"about {span(self.waiting / per_second)} to go"
         yield f"{span(seconds)} so far"
-
-    def _is_waiting(self) -> bool:
-        """Return whether nothing runs although videos are left: they failed, and their backoff is not over."""
-        return bool(self.waiting and self.results and not self.listing and not self.queue.held_rows)
-
-    def _videos_per_second(self) -> float:
-        if not self.results.total() or self._processing_began is None:
-            return 0.0
-        return self.results.total() / max(self.monotonic() - self._processing_began, 0.001)
 
     def __rich__(self) -> Text:
         from rich.text import Text

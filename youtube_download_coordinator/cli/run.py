@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.coordinator import Coordinator
     from youtube_download_coordinator.models import Failure
     from youtube_download_coordinator.workers.attempts import Attempt
-    from youtube_download_coordinator.workers.expansion import Expansion
     from youtube_download_coordinator.workers.worker import Limits, Summary
 
 Sources = Annotated[Path | None, Parameter(name=["--sources", "-s"])]
@@ -116,13 +115,9 @@ def _work(coordinator: Coordinator, processor: str, limits: Limits) -> tuple[Sum
     with redrawn(progress):
         for left in coordinator.rounds(limits, summary):
             for expansion in coordinator.expand(on_insert=progress.show_listing):
-                _print_expansion(expansion)
+                outcome = "failed" if expansion.failure else "listed" if expansion.is_source is None else "alias"
+                say(f"{outcome:<8} {expansion}", problem=expansion.failure is not None)
                 listing_failures += [expansion.failure] if expansion.failure else []
             progress.begin_processing()
             summary.add(coordinator.process(processor, left, on_attempt=report_attempt))
     return summary, listing_failures
-
-
-def _print_expansion(expansion: Expansion) -> None:
-    outcome = "failed" if expansion.failure else "listed" if expansion.is_source is None else "alias"
-    say(f"{outcome:<8} {expansion}", problem=expansion.failure is not None)

@@ -161,12 +161,8 @@ def _difference(original: Row | None, copy: Row | None) -> str:
 def _rows(queue: Queue, table: Table[R], left_out: list[Row] | None = None) -> Iterator[R]:
     """Return every row, except for lines of a sheet that are not rows of a queue; append those to `left_out`."""
     for row in queue.rows(table):
-        if not _is_not_a_row(row):
+        has_own_key = row.key != NO_KEY and not row.lease.detail.startswith(DUPLICATE)
+        if has_own_key or row.lease.state is not State.ERROR:
             yield row
         elif left_out is not None:
             left_out.append(row)
-
-
-def _is_not_a_row(row: Row) -> bool:
-    """Return whether a line has no key, or the key of another row: keys are unique in a queue."""
-    return row.lease.state is State.ERROR and (row.key == NO_KEY or row.lease.detail.startswith(DUPLICATE))

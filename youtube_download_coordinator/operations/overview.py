@@ -100,11 +100,8 @@ def _by_state(tallies: Sequence[Tally], by: Callable[[Tally], str]) -> dict[str,
     counts = _sums(tallies, lambda tally: (by(tally), tally.state))
     names = ["", *_frequent(tallies, by)]
     by_name = {name: _in_order({state: counts[name, state] for state in State}) for name in names}
-    return dict(sorted(((name, states) for name, states in by_name.items() if states), key=_total, reverse=True))
-
-
-def _total(entry: tuple[str, Mapping[State, int]]) -> int:
-    return sum(entry[1].values())
+    entries = [(name, states) for name, states in by_name.items() if states]
+    return dict(sorted(entries, key=lambda entry: sum(entry[1].values()), reverse=True))
 
 
 def _days(tallies: Sequence[Tally], first: date) -> list[Day]:

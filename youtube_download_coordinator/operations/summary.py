@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from youtube_download_coordinator.models import Cell, Control, Page, Section, State
+from youtube_download_coordinator.models import Cell, Page, Section, State
 from youtube_download_coordinator.operations.overview import Overview
 from youtube_download_coordinator.queue.cooldown import ControlValue
 from youtube_download_coordinator.reasons import advice
@@ -24,8 +24,12 @@ TOTAL = "all"
 
 def page(overview: Overview) -> Page:
     """Return an overview as tables."""
+    controls = [
+        (line.name, line.value or ControlValue.CLEAR.value, format_utc(line.until), line.reason)
+        for line in overview.controls
+    ]
     sections = [
-        Section("Fleet", ("Line", "State", "Until", "Why"), [_control(line) for line in overview.controls]),
+        Section("Fleet", ("Line", "State", "Until", "Why"), controls),
         _by_state("Rows", "In", overview.counts),
         _waiting(overview),
         Section("Why rows failed", ("Reason", "In", "What to do", "Rows"), _cut(_reasons(overview), 3)),
@@ -35,10 +39,6 @@ def page(overview: Overview) -> Page:
     ]
     days = [(f"{day}", videos, round(seconds / 3600, 1)) for day, videos, seconds in overview.days]
     return Page(format_utc(overview.at), sections, Section("Done each day", ("Day", "Videos", "Hours"), days))
-
-
-def _control(line: Control) -> Sequence[Cell]:
-    return line.name, line.value or ControlValue.CLEAR.value, format_utc(line.until), line.reason
 
 
 def _by_state(title: str, label: str, counts: Mapping[str, Mapping[State, int]]) -> Section:

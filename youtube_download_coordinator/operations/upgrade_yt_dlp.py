@@ -84,15 +84,11 @@ def _check_environment() -> None:
         own_place = Path(str(distribution.locate_file("")))
         if not (os.access(packages, os.W_OK) or os.access(own_place, os.W_OK)):
             raise no_permission(own_place)
-        if distribution.files is None or _is_editable(distribution):
+        origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+        if distribution.files is None or origin.get("dir_info", {}).get("editable"):
             raise UserError(
                 f"yt-dlp in {own_place} was not installed as a wheel: upgrade it in the way it was installed"
             )
-
-
-def _is_editable(distribution: metadata.Distribution) -> bool:
-    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
-    return bool(origin.get("dir_info", {}).get("editable"))
 
 
 def _packages_to_install(wanted: Release, version: str) -> dict[str, str]:

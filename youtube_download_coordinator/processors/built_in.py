@@ -160,16 +160,13 @@ def _work_folder(output_dir: Path, task: VideoTask, product: Product) -> Iterato
         try:
             yield work
         except Exception as error:
-            if isinstance(error, PermanentError) or _cannot_be_resumed(error):
+            is_broken = isinstance(error, AttemptError) and error.reason == "network" and has_bad_part(error)
+            if isinstance(error, PermanentError) or is_broken:
                 shutil.rmtree(work, ignore_errors=True)
             with contextlib.suppress(OSError):
                 work.rmdir()  # if it is empty; else the next attempt resumes from it
             raise
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _cannot_be_resumed(error: Exception) -> bool:
-    return isinstance(error, AttemptError) and error.reason == "network" and has_bad_part(error)
 
 
 def _put_into_place(task: VideoTask, settings: Settings, product: Product, made: Made) -> list[Path]:
@@ -237,17 +234,13 @@ def _download_media(
             None if incomplete else check_whole(info, messages())
         )
         if resampled:
-            _resample(ydl, settings)
+            from youtube_download_coordinator.processors.resampling import FFmpegResampleAudioPP
+
+            rate, mono = settings.audio_sample_rate_hz, settings.audio_mono
+            ydl.add_post_processor(FFmpegResampleAudioPP(ydl, settings.audio_codec, sample_rate_hz=rate, mono=mono))
         info = one_video(ydl.extract_info(task.url, download=True))
         path = Path(info["requested_downloads"][0]["filepath"])
     return Made(info=info, files={path.suffix[1:]: path})
-
-
-def _resample(ydl: Any, settings: Settings) -> None:
-    from youtube_download_coordinator.processors.resampling import FFmpegResampleAudioPP
-
-    rate, mono = settings.audio_sample_rate_hz, settings.audio_mono
-    ydl.add_post_processor(FFmpegResampleAudioPP(ydl, settings.audio_codec, sample_rate_hz=rate, mono=mono))
 
 
 def _metadata(task: VideoTask, settings: Settings, work: Path) -> Made:

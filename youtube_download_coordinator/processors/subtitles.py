@@ -45,9 +45,9 @@ def choose(info: Mapping[str, Any], languages: Sequence[str], kinds: str, wanted
         for language in _matching(wanted, tracks):
             plain = language.removesuffix("-orig")
             if plain not in chosen and not (is_automatic and _has_manual(plain, chosen)):
-                chosen[plain] = Choice(
-                    language=plain, automatic=is_automatic, track=_in_format(tracks[language], wanted_format)
-                )
+                formats = tracks[language]
+                track = next((track for track in formats if track.get("ext") == wanted_format), formats[-1])
+                chosen[plain] = Choice(language=plain, automatic=is_automatic, track=track)
     return list(chosen.values())
 
 
@@ -91,7 +91,3 @@ def _has_manual(language: str, chosen: Mapping[str, Choice]) -> bool:
     """Return whether a variant of the language was written by a person: recognised `en` adds nothing to written `en-GB`."""
     base = language.partition("-")[0]
     return any(name.partition("-")[0] == base and not choice.automatic for name, choice in chosen.items())
-
-
-def _in_format(formats: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, Any]:
-    return next((track for track in formats if track.get("ext") == wanted), formats[-1])

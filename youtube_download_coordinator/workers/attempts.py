@@ -132,7 +132,10 @@ class Attempts(Generic[R]):
             if self.queue.is_valid(claim) and not self._may_begin(claim.row):
                 if self.delay_seconds:
                     return None
-                self._give_way()
+                # Stop, unless a cooldown has ended: then rows are claimed again, the first as the probe.
+                if not self.queue.admission.needs_probe and self.blocked:
+                    self.stop(self.blocked.why)
+                self.release_backlog()
             elif self.queue.is_valid(claim):  # again: the admission may have waited for the store
                 self._begin(claim)
                 return claim
@@ -153,12 +156,6 @@ class Attempts(Generic[R]):
         if self.blocked is None:
             self.delay_seconds = self.queue.admission.start_delay_seconds(row)
         return self.blocked is None and not self.delay_seconds
-
-    def _give_way(self) -> None:
-        """Give the backlog back, and stop unless a cooldown has ended: then rows are claimed again, the first as the probe."""
-        if not self.queue.admission.needs_probe and self.blocked:
-            self.stop(self.blocked.why)
-        self.release_backlog()
 
     def _begin(self, claim: Claim[R]) -> None:
         claim.renew_until = self.queue.monotonic() + self.timeout.total_seconds() + self.grace_seconds

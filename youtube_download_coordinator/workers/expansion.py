@@ -283,7 +283,8 @@ class _Expander:
                 if self._rescan:
                     self._stream(self._rescan.end_of_page(item))
             case ListedSource():
-                self._add_source(item)
+                ids = self.queue.add(SOURCES, [self._source(item)])
+                self._result.new_sources += sum(row_id is not None for row_id in ids)
             case ListedTitle():
                 self._title, self._expected = sanitize(item.title), item.expected
             case ListedChannel():
@@ -335,9 +336,6 @@ class _Expander:
         if result.failure is None:
             return self._filters.text if result.is_source is None else ""
         return before if self._rescan or not result.listed else ""
-
-    def _add_source(self, item: ListedSource) -> None:
-        self._result.new_sources += sum(id_ is not None for id_ in self.queue.add(SOURCES, [self._source(item)]))
 
     def _source(self, item: ListedSource | ListedChannel) -> Source:
         """Return a source that was found in this one, or instead of it, with the same custom columns."""

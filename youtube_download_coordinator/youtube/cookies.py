@@ -7,7 +7,6 @@ in memory, of the valid lines only: nothing is left on a disk, even when the pro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -48,20 +47,16 @@ def check_cookies(path: Path, now: datetime | None = None) -> str:
     youtube = [cookie for cookie in cookies if re.search(r"(?:^|\.)youtube\.com$", cookie.domain)]
     if not youtube:
         raise UnfitError(f"{path} has no cookies of youtube.com: {COOKIES_HOW_TO}", reason="cookies")
-    login = list(_login(youtube))
+    signatures = [cookie for cookie in youtube if cookie.name in SIGNATURES]
+    signatures.sort(key=lambda cookie: cookie.expires or datetime.max.replace(tzinfo=UTC))
+    # The session's cookie, and the signature that lasts longest.
+    login = [cookie for cookie in youtube if cookie.name == SESSION][:1] + signatures[-1:]
     if len(login) < 2:
         return f"{path} has cookies of youtube.com but no login: YouTube sees a guest"
     expires = min((cookie.expires for cookie in login if cookie.expires), default=None)
     if expires and expires <= (now or datetime.now(UTC)):  # noqa: TID251  nothing about a lease
         raise UnfitError(f"the login in {path} expired at {format_utc(expires)}: {COOKIES_HOW_TO}", reason="cookies")
     return f"{path} has a login of YouTube's" + (f" until {format_utc(expires)}" if expires else "")
-
-
-def _login(cookies: list[Cookie]) -> Iterator[Cookie]:
-    """Yield the session's cookie, and the signature that lasts longest."""
-    yield from [cookie for cookie in cookies if cookie.name == SESSION][:1]
-    signatures = [cookie for cookie in cookies if cookie.name in SIGNATURES]
-    yield from sorted(signatures, key=lambda cookie: cookie.expires or datetime.max.replace(tzinfo=UTC))[-1:]
 
 
 def _lines(path: Path) -> list[str]:

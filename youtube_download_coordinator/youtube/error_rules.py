@@ -188,7 +188,7 @@ class _Evidence:
             or self._class()
             or _first(wordings.CERTAIN, *self.texts)
             or self.block_in_messages()
-            or self._offline()
+            or (_YOUTUBE.search(self._raw) and _first(wordings.OFFLINE, *self.texts))
             or self._refused_media()
             or self._status()
             or self._no_formats()
@@ -226,9 +226,6 @@ class _Evidence:
         if "UnsupportedError" in self._class_names:
             return _Diagnosis(Verdict.PERMANENT, "unsupported-url")
         return _Diagnosis(Verdict.LATER, "not-live") if "UserNotLive" in self._class_names else None
-
-    def _offline(self) -> _Diagnosis | None:
-        return _first(wordings.OFFLINE, *self.texts) if _YOUTUBE.search(self._raw) else None
 
     def _refused_media(self) -> _Diagnosis | None:
         """Diagnose media that answer with 403: an expired address, a missing token, or a block."""

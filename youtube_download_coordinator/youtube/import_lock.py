@@ -35,7 +35,10 @@ def importing(folder: str, *, wait_seconds: float = IMPORT_WAITS_SECONDS) -> Ite
     with contextlib.ExitStack() as stack:
         try:
             if folder:
-                _enter(stack, Path(folder), wait_seconds)
+                with contextlib.closing(_LockFile(Path(folder, TURNSTILE_FILE))) as turnstile:
+                    turnstile.acquire(fcntl.LOCK_SH, wait_seconds)
+                    lock = stack.enter_context(contextlib.closing(_LockFile(Path(folder, LOCK_FILE))))
+                    lock.acquire(fcntl.LOCK_SH, wait_seconds)
         except LockBusy:
             _warn(f"an upgrade of yt-dlp has not ended for {wait_seconds:.0f} s: going on")
         except OSError as error:
@@ -47,13 +50,6 @@ def _warn(message: str) -> None:
     import logging  # every child imports this module, and few have something to log
 
     logging.getLogger(__name__).warning(message)
-
-
-def _enter(stack: contextlib.ExitStack, folder: Path, wait_seconds: float) -> None:
-    with contextlib.closing(_LockFile(folder / TURNSTILE_FILE)) as turnstile:
-        turnstile.acquire(fcntl.LOCK_SH, wait_seconds)
-        lock = stack.enter_context(contextlib.closing(_LockFile(folder / LOCK_FILE)))
-        lock.acquire(fcntl.LOCK_SH, wait_seconds)
 
 
 @contextlib.contextmanager

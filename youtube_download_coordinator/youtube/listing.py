@@ -206,7 +206,8 @@ class _Lister:
         if not _is_list(info):
             yield self._single(info, target)
             return
-        if channel := _channel_behind(info, target):
+        # By the ID of an alias's channel yt-dlp also finds the uploads of one without tabs ("Topic").
+        if target.kind is Kind.ALIAS and (channel := channel_of(target, info.get("channel_id") or "")):
             yield ListedChannel(channel.url, channel.key, _name(info, target))
             return
         yield ListedTitle(_name(info, target), info.get("channel_id") or "", whole(info.get("playlist_count")))
@@ -351,7 +352,10 @@ class _Lister:
         try:
             if entry.get("ie_key") == "Youtube":
                 return video_target(entry["id"])
-            return source_target(_entry_url(entry), allow_other_sites=self._allow_other_sites)
+            # On a page with several videos, an entry without an address is listed by that of its best file.
+            formats: Sequence[Info] = entry.get("formats") or ({},)
+            url = str(entry.get("url") or formats[-1].get("url") or entry["webpage_url"])
+            return source_target(url, allow_other_sites=self._allow_other_sites)
         except (BadUrl, KeyError) as error:
             _log.info("an entry is left out: %s", error)
             return None
@@ -432,14 +436,3 @@ def _tab(entry: Info, target: Target) -> Target | None:
         return None
     tab = source_target(entry["url"])
     return tab if tab.kind in (Kind.CHANNEL, Kind.ALIAS) else None
-
-
-def _channel_behind(info: Info, target: Target) -> Target | None:
-    """Return the channel that an alias leads to. By its ID yt-dlp also finds the uploads of one without tabs ("Topic")."""
-    return channel_of(target, info.get("channel_id") or "") if target.kind is Kind.ALIAS else None
-
-
-def _entry_url(entry: Info) -> str:
-    """Return the address of an entry, else (on a page with several videos) that of its best file."""
-    formats: Sequence[Info] = entry.get("formats") or ({},)
-    return str(entry.get("url") or formats[-1].get("url") or entry["webpage_url"])
