@@ -147,7 +147,8 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def _problem(name: str, value: Any) -> str:
     if name not in ALLOWED:
         settings = next((settings for settings, names in _INSTEAD.items() if name in names), "")
-        hint = f": use the setting {settings}" if settings else did_you_mean(_python_name(name), ALLOWED)
+        python_name = name.lstrip("-").replace("-", "_")  # of an option of the command line
+        hint = f": use the setting {settings}" if settings else did_you_mean(python_name, ALLOWED)
         return f"{name} is not an option of yt-dlp that can be set here{hint}"
     try:
         TypeAdapter(ALLOWED[name]).validate_python(value)
@@ -158,8 +159,3 @@ def _problem(name: str, value: Any) -> str:
             return f"{name}: {message.removeprefix('Value error, ')}"
         return f"{name}: {message[0].lower()}{message[1:]}"
     return ""
-
-
-def _python_name(name: str) -> str:
-    """Return the name that an option of the command line may have in Python."""
-    return name.lstrip("-").replace("-", "_")

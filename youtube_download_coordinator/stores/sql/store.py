@@ -193,28 +193,22 @@ class SqlStore:
 
     def insert(self, table: Table[R], rows: Sequence[R]) -> list[int | None]:
         first_of_key = {row.key: row for row in reversed(rows)}
-        keys, column = list(first_of_key), sql_table(table).c.key
+        keys, sql = list(first_of_key), sql_table(table)
         chunks = [keys[start : start + KEYS_PER_QUERY] for start in range(0, len(keys), KEYS_PER_QUERY)]
         with self._writing() as connection:
-            queries = (sa.select(column).where(column.in_(chunk)) for chunk in chunks)
+            queries = (sa.select(sql.c.key).where(sql.c.key.in_(chunk)) for chunk in chunks)
             known = {key for query in queries for key in connection.scalars(query)}
             new = [row for row in rows if row.key not in known and first_of_key[row.key] is row]
-            ids = self._insert_new(connection, table, new)
+            # A key that another machine inserted in the meantime gets no ID.
+            statement = self._insert_unless_known(sql, index_elements=["key"]).returning(sql.c.key, sql.c.id)
+            records = connection.execute(statement, [all_values(table, row) for row in new]).all() if new else []
+            ids = {key: int(row_id) for key, row_id in records}
         return [ids.get(row.key) if first_of_key[row.key] is row else None for row in rows]
 
     def _insert_unless_known(self, sql: sa.Table, **conflict: Any) -> Any:
         """Return an INSERT that leaves out the rows that are there already."""
         dialect = sqlite if self._is_sqlite else postgresql
         return dialect.insert(sql).on_conflict_do_nothing(**conflict)
-
-    def _insert_new(self, connection: sa.Connection, table: Table[R], rows: Sequence[R]) -> dict[str, int]:
-        """Return the new rows' IDs by key. A key that another machine inserted in the meantime is missing."""
-        if not rows:
-            return {}
-        sql = sql_table(table)
-        statement = self._insert_unless_known(sql, index_elements=["key"]).returning(sql.c.key, sql.c.id)
-        records = connection.execute(statement, [all_values(table, row) for row in rows])
-        return {key: int(row_id) for key, row_id in records}
 
     def restore(self, table: Table[R], rows: Sequence[R]) -> None:
         if not rows:
