@@ -97,6 +97,8 @@ _MEDIA = re.compile(
     r"googlevideo|videoplayback|unable to download video data|\[download\]|got error:|fragment|manifest|m3u8|\bmpd\b",
     re.IGNORECASE,
 )
+_SITE = re.compile(r"(?:^|ERROR:\s*)\[(?!youtube|download\])[\w:+.-]+\]", re.IGNORECASE)
+"""The name of an extractor for another site, in front of its error."""
 _YOUTUBE = re.compile(r"youtube|youtu\.be|googlevideo|ytimg", re.IGNORECASE)
 _GOT_ERROR = re.compile(r"got error: HTTP Error (?:403|416|429)", re.IGNORECASE)
 """A fragment that fails is reported on the screen only."""
@@ -169,7 +171,9 @@ class _Evidence:
         self._raw = " / ".join(str(link) for link in chain)
         self._class_names = {parent.__name__ for link in chain for parent in type(link).__mro__}
         self.texts = tuple(dict.fromkeys(text for link in chain for text in _texts_of(str(link))))
-        self._statuses = set(_statuses_of(chain)) or {status for link in chain for status in _statuses_in(str(link))}
+        self._statuses = set(_statuses_of(chain)) or {
+            status for link in chain for status in _statuses_in(str(link), unnamed=_site(str(link)))
+        }
         self._messages = tuple(_normalised(message) for message in messages)
         self._message_statuses = {
             status for message in messages for status in _statuses_in(message, unnamed=_Origin.OTHER_SITE)
@@ -183,6 +187,9 @@ class _Evidence:
 
     def diagnose(self) -> _Diagnosis:
         """Go through the tables, from what is certain to what is vague."""
+        if "PostProcessingError" in self._class_names or any(map(_POSTPROCESSING.match, self.texts)):
+            # After the download, so YouTube has no part in it, and the text names files that are called as the video is.
+            return self.block_in_messages() or _Diagnosis(Verdict.RETRY, self.plain_reason())
         diagnosis = (
             _refused(self._statuses)
             or self._class()
@@ -315,6 +322,11 @@ def _statuses_in(text: str, unnamed: _Origin = _Origin.YOUTUBE) -> Iterator[_Sta
         yield _Status(int(match[1] or 429), _origin(text, unnamed))
 
 
+def _site(text: str) -> _Origin:
+    """Return the origin of what an error of an extractor reports without an address."""
+    return _Origin.OTHER_SITE if _SITE.search(_ANSI.sub("", text)) else _Origin.YOUTUBE
+
+
 def _origin(place: str, unnamed: _Origin = _Origin.YOUTUBE) -> _Origin:
     """Tell from an address, or from a text, what has answered."""
     if _SUBTITLES.search(place):
@@ -346,6 +358,14 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _APOSTROPHES = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u2032\u00b4\uff07`", "'"))
 _NOT = re.compile(r"\b(is|does|do|did|has|have|had|was|could|would)\s+not\b", re.IGNORECASE)
 _PREFIX = re.compile(r"^(?:ERROR:\s*)?(?:\[[\w:+.-]+\]\s+(?:\S+:\s+)?)?(?:\S+ page \d+:\s+)?")
+_POSTPROCESSING = re.compile(r"(?:post|pre)processing: ", re.IGNORECASE)
+_NAMES = (
+    (re.compile(r"""(?<!\w)(['"])(?:(?!\1).)*[/\\](?:(?!\1).)*\1(?!\w)"""), r"\1\1"),
+    (re.compile(r"https?://[^\s'\"<>]+", re.IGNORECASE), ""),
+    (re.compile(r"(?<=contains content from ).*?(?=, (?:who|one or more)|\. it )", re.IGNORECASE), ""),
+    (re.compile(r"(?<=claim by ).*", re.IGNORECASE), ""),
+)
+"""Paths, addresses and names of owners: their words are not YouTube's, and may be those of a rule."""
 _BOILERPLATE = re.compile(
     r"[;.]?\s*please report this issue on\b.*"
     r"|\s*\(caused by .*"
@@ -373,9 +393,11 @@ def without_logins(text: str) -> str:
 
 
 def _normalised(text: str) -> str:
-    """Return a text as the tables expect it; the name of the extractor and the video's ID are removed, too."""
+    """Return a text as the tables expect it, without the extractor's name, the video's ID, and names of files and owners."""
     plain = html.unescape(_ANSI.sub("", text)).translate(_APOSTROPHES).strip()
     plain = " ".join(_PREFIX.sub("", plain).split())
+    for pattern, replacement in _NAMES:
+        plain = pattern.sub(replacement, plain)
     return re.sub(r"\bcan ?not\b", "can't", _NOT.sub(r"\1n't", plain), flags=re.IGNORECASE)
 
 

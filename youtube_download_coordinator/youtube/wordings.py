@@ -48,7 +48,7 @@ MACHINE = (
 OFFLINE = _rows(Verdict.UNFIT, "offline",
     (r"failed to resolve '|name or service not known|name resolution|getaddrinfo failed|nodename nor servname",
         "urllib3", "2021"),
-    (r"network is unreachable|no route to host|proxy.*connection refused", "Linux", "always"),
+    (r"network is unreachable|no route to host|proxy.*connection refused|proxy authentication required", "Linux", "always"),
 )
 """Every video of this machine would fail, if it is YouTube that cannot be reached."""
 
@@ -66,20 +66,23 @@ THROTTLED = (
         (r"\bip (?:address )?(?:[\w']+ )*(?:is|has been|was) (?:likely |temporarily )?(?:being )?blocked",
             "yt-dlp _video.py", "2024-01"),
         (r"got player responses for video .* instead of", "yt-dlp#8941", "2024-01"),
+        (r"\b(?:you|network|requests?|access) (?:has|have|is|are|was|were) (?:been )?(?:temporarily )?blocked\b"
+            r"(?! (?:in|from|by)\b)",
+            "ytdl-org/youtube-dl", "2019"),
         (r"unusual traffic|automated (?:queries|requests)", "ytdl-org/youtube-dl", "2019")),
     *_rows(Verdict.THROTTLED, "rate-limit",
         (r"(?:content|video) isn't available[,.;]? (?:please )?try again later", "yt-dlp#11426", "2024-11"),
-        (r"\brate.?limited\b|rate.?limit(?: has been)? exceeded|request limit",
+        (r"\brate.?limited\b|(?:rate.?limit|quota)(?: has been| was)? (?:exceeded|hit|reached)|request limit",
             "yt-dlp _video.py", "2025-04"),
-        (r"(?:hit|reached|exceeded) (?:your|the|a) [\w ]*limit|limits? will reset", "Panda-70M#60", "2024")),
+        (r"(?:hit|reached|exceeded) (?:your|the|a) [\w ]*(?:limit|quota)|limits? will reset", "Panda-70M#60", "2024")),
 )
 """Looked up in the error and, unless that is certain, in the warnings."""
 
 _ACCOUNT = (
     *_rows(Verdict.PERMANENT, "needs-account",
-        (r"members on level|(?:join|joining|become a member of) this channel|members.only|channel member|"
+        (r"members on level|(?:join|joining) this channel|become a member|exclusive to members|members.only|channel member|"
             r"(?:channel's|available to) members", "recorded", "2021"),
-        (r"(?:music|youtube) premium|premium members", "recorded", "2022"),
+        (r"(?:music|youtube) premium|premium members|available with premium", "recorded", "2022"),
         (r"requires? (?:a )?(?:payment|purchase|paid)|\b(?:buy or rent|rent or buy)\b|paid (?:video|content)",
             "chapmanjacobd/library", "2021"),
         (r"(?:confirm|verify) your age|age.restricted|age.?verif", "recorded", "2021"),
@@ -97,7 +100,8 @@ _ACCOUNT = (
 _VIDEO = (
     # Before copyright: "who has blocked it in your country on copyright grounds".
     *_rows(Verdict.PERMANENT, "region",
-        (r"(?:in|from|for|to|outside) (?:your|this) (?:current )?(?:country|region|location|area|territory)", "recorded", "2021"),
+        (r"(?:in|on|from|for|to|outside) (?:your|this) (?:current )?(?:country|region|location|area|territory)",
+            "recorded", "2021"),
         (r"geo.?(?:restrict|block)|region(?:al)?.?(?:restrict|lock|block)|geolocation|use a vpn",
             "yt-dlp extractor/common.py", "2021")),
     # Before needs-account: "Sign in if you've been granted access to this video".
@@ -123,7 +127,8 @@ _VIDEO = (
             "recorded", "2021")),
     *_rows(Verdict.GONE, "restricted",
         # Only on some videos, on networks with "restricted mode": another machine may do.
-        (r"(?:workspace|network) administrator|google apps account|restricted mode|video is restricted",
+        (r"(?:workspace|network) administrator|google apps account|restricted mode|video is restricted"
+            r"|administrator has (?:restrict|block|disabl)|(?:restricted|blocked|disabled) by (?:[\w']+ )*administrator",
             "yt-dlp#15168", "2019-04")),
 )
 CERTAIN = (
@@ -134,7 +139,7 @@ CERTAIN = (
         (r"unviewable playlist|playlist type is unviewable", "chapmanjacobd/library", "2021"),
         (r"playlist (?:isn't|is no longer) available|playlist (?:is )?unavailable", "ytdl-org/youtube-dl", "2021")),
     *_rows(Verdict.PERMANENT, "empty",
-        (r"channel doesn't have any (?:content|videos?)|channel has no (?:uploads|content|videos?)",
+        (r"(?:channel|playlist) (?:doesn't have any|has no) (?:public )?(?:uploads|content|videos?)|playlist is empty",
             "chapmanjacobd/library", "2021")),
     # ssrf_guard.py writes it for whatever connects; sometimes yt-dlp keeps only the text.
     *_rows(Verdict.PERMANENT, "own-network",
@@ -162,7 +167,8 @@ CERTAIN = (
     *_rows(Verdict.LATER, "live",
         (r"(?:is|still) live now|doesn't pass filter \(.*is_live", "yt-dlp YoutubeDL.py", "2021")),
     *_rows(Verdict.LATER, "processing",
-        (r"(?:we're|still|video is) processing|is (?:still )?being processed|live (?:event|stream) has ended",
+        (r"(?:we're|still|video is) processing|is (?:still )?being processed|live (?:event|stream) has ended"
+            r"|(?:video|recording|it) (?:isn't|not) (?:yet (?:available|processed|ready)|(?:available|processed|ready) yet)",
             "recorded", "2021")),
     *_rows(Verdict.UNFIT, "cookies",
         (r"playlists that require authentication may not extract correctly", "yt-dlp _tab.py", "2021")),
@@ -199,13 +205,16 @@ VAGUE = (
         (r"embedding (?:has been |is )?disabled|embedded player",
             "yt-dlp#17497", "2026-09"),
         (r"blocked it from (?:display|being displayed|playback)|(?:isn't|can't be) embedd", "alexta69/metube#1047", "2015"),
-        (r"watch (?:this |the )?(?:video )?on youtube\b", "yt-dlp#14426", "2025-09"),
+        (r"watch(?:ed)? (?:this |the |it )?(?:video )?on youtube\b", "yt-dlp#14426", "2025-09"),
         (r"\berror (?:code)?:? ?(?:101|15|15[0-3])\b|player configuration error", "yt-dlp#14426, #14826, #16077", "2025-09"),
         (r"(?:isn't|not|no longer|can't be) (?:currently )?(?:available|supported|playable|allowed|played|viewed)"
             r" (?:on|in|by|for) (?:this|your) (?:youtube )?"
             r"(?:app|application|device|client|player|platform|browser|tv|web ?site)\b", "yt-dlp#10108", "2024-06"),
-        (r"(?:app|application|device|client|browser) (?:isn't|is no longer) supported", "yt-dlp#10108", "2024-06"),
-        (r"latest version of (?:the )?youtube|update (?:(?:the|your) (?:youtube )?app\b|youtube\b)",
+        (r"available (?:on|for) (?:a |the )?(?:mobile|tvs?\b|televisions?\b|web\b|desktop|embedded)",
+            "yt-dlp#10108", "2024-06"),
+        (r"(?:app|application|device|client|browser|version of youtube) (?:isn't|is no longer) supported",
+            "yt-dlp#10108", "2024-06"),
+        (r"latest version of (?:the )?youtube|update (?:(?:the|your) (?:youtube )?(?:app|browser)\b|youtube\b)",
             "yt-dlp#10305", "2024-06"),
         systemic=True),
     *_rows(Verdict.RETRY, "page-reload",

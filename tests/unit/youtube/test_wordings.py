@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from yt_dlp.utils import DownloadError, ExtractorError
+from yt_dlp.utils import DownloadError, ExtractorError, PostProcessingError
 
 from youtube_download_coordinator.errors import AttemptError
 from youtube_download_coordinator.models import Verdict
@@ -21,7 +21,7 @@ BOT, RATE = (Verdict.THROTTLED, "bot-check"), (Verdict.THROTTLED, "rate-limit")
 NOT_EMBEDDABLE, RELOAD = (Verdict.RETRY, "not-embeddable"), (Verdict.RETRY, "page-reload")
 BROKEN, NO_FORMATS = (Verdict.RETRY, "yt-dlp-broken"), (Verdict.RETRY, "no-formats")
 GONE, UPCOMING, NETWORK = (Verdict.GONE, "gone"), (Verdict.LATER, "upcoming"), (Verdict.RETRY, "network")
-RESTRICTED = (Verdict.GONE, "restricted")
+RESTRICTED, OTHER = (Verdict.GONE, "restricted"), (Verdict.RETRY, "error")
 PRIVATE, ACCOUNT, REGION, TERMINATED, REMOVED, COPYRIGHT, NO_SOURCE, EMPTY, BAD_URL, DRM = (
     (Verdict.PERMANENT, reason)
     for reason in (
@@ -107,6 +107,13 @@ ABOUT_THE_VIDEO: dict[str, Means] = {
     "This video is no longer available because the YouTube account associated with this video has been closed.": TERMINATED,
     "This video is no longer available due to a trademark claim by X": COPYRIGHT,
     "This video is no longer available due to a privacy claim by a third party": REMOVED,
+    "This content is not available on this country domain due to a legal complaint from the government.": REGION,
+    "This video contains content from SME. It is not available in your country.": REGION,
+    "Blocked by your organization's administrator": RESTRICTED,
+    "Your administrator has restricted this video": RESTRICTED,
+    "Become a member to watch": ACCOUNT,
+    "This video is exclusive to members": ACCOUNT,
+    "Access is blocked in your country": REGION,
     # -- too early
     "Live in 5 hours": UPCOMING,
     "Live in an hour": UPCOMING,
@@ -122,6 +129,8 @@ ABOUT_THE_VIDEO: dict[str, Means] = {
     "NASA is offline.": UPCOMING,
     "We're processing this video. Check back later.": (Verdict.LATER, "processing"),
     "This video is still processing": (Verdict.LATER, "processing"),
+    "This live stream recording is not available yet": (Verdict.LATER, "processing"),
+    "This video is not processed yet": (Verdict.LATER, "processing"),
     "Premieres Nov 29, 2026": UPCOMING,
     "Waiting for Kurzgesagt": UPCOMING,
     # -- addresses and sources
@@ -136,6 +145,9 @@ ABOUT_THE_VIDEO: dict[str, Means] = {
     "This channel does not have a shorts tab": NO_SOURCE,
     "YouTube said: This channel doesn't have any content": EMPTY,
     "This channel does not have any videos": EMPTY,
+    "This channel doesn't have any public videos": EMPTY,
+    "This playlist has no videos": EMPTY,
+    "YouTube said: The playlist is empty.": EMPTY,
     # -- the way there
     "fragment 1 not found, unable to continue": NETWORK,
     "fragment 12 not found, unable to continue": NETWORK,
@@ -150,6 +162,12 @@ ABOUT_THE_VIDEO: dict[str, Means] = {
     # -- blocks
     "The IP address you are using is blocked": BOT,
     "Request limit reached": RATE,
+    "API rate limit hit": RATE,
+    "Quota exceeded": RATE,
+    "You have exceeded your daily quota": RATE,
+    "Your network is blocked": BOT,
+    "You have been temporarily blocked": BOT,
+    "This request has been blocked": BOT,
     "Sign in to confirm you’re not a bot. This helps protect our community. Learn more": BOT,
     "Sign in to confirm that you're not a bot": BOT,
     "Please sign in to confirm you are not a robot": BOT,
@@ -185,6 +203,13 @@ SYSTEMIC: dict[str, Means] = {
     "This video isn't available on your device": NOT_EMBEDDABLE,
     "This video cannot be played on this device": NOT_EMBEDDABLE,
     "This client is no longer supported": NOT_EMBEDDABLE,
+    "This version of YouTube is not supported": NOT_EMBEDDABLE,
+    "This content isn't available on mobile": NOT_EMBEDDABLE,
+    "This video is not available on mobile devices": NOT_EMBEDDABLE,
+    "This video is not available on TV": NOT_EMBEDDABLE,
+    "The uploader has not made this video available on mobile": NOT_EMBEDDABLE,
+    "This video can only be watched on YouTube": NOT_EMBEDDABLE,
+    "Please update your browser": NOT_EMBEDDABLE,
     "The owner has disabled playback of this video on other websites": NOT_EMBEDDABLE,
     "This video can't be played in embedded players": NOT_EMBEDDABLE,
     "Video unavailable. Watch on YouTube": NOT_EMBEDDABLE,
@@ -254,13 +279,81 @@ def test_no_formats_are_systemic_when_the_warnings_say_why(warning: str) -> None
         assert not classify(ExtractorError(text, expected=True)).systemic
 
 
-def test_a_channel_that_is_called_like_a_reason_does_not_decide() -> None:
-    text = (
-        "This video contains content from NoCopyright Private Videos, who has blocked it from display on this website"
-    )
-    assert classify(ExtractorError(text, expected=True)).reason in ("not-embeddable", "private")
-    copyright_free = text.replace("Private Videos", "Sounds")
-    assert classify(ExtractorError(copyright_free, expected=True)).reason == "not-embeddable"
+# Each of these words decides when YouTube writes it itself.
+WORDS_OF_OTHER_RULES = (
+    "Private Videos", "Members-Only Music", "Captcha Solving Explained", "Live in 5 hours",
+    "Sign in to confirm you are not a bot",
+    "This video is unavailable", "The page needs to be reloaded", "Community Guidelines", "User has been suspended",
+    "HTTP connection timed out", "geo-block", "Unviewable playlist",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WORDS_OF_OTHER_RULES)
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("This video contains content from {}, who has blocked it from display on this website", NOT_EMBEDDABLE),
+        ("This video contains content from UMG and {}, one or more of whom have blocked it in your country", REGION),
+        ("This video contains content from {}, who has blocked it on copyright grounds", COPYRIGHT),
+        ("This video contains content from {}. It is not available in your country.", REGION),
+        ("This video is no longer available due to a copyright claim by {}", COPYRIGHT),
+        ("Unsupported URL: https://example.org/{}", BAD_URL),
+        ("unable to open for writing: [Errno 2] No such file or directory: '/out/{}.mp4.part'", OTHER),
+        ("Unable to rename file: [Errno 2] No such file: '/o/{0}.mp4.part' -> '/o/{0}.mp4'", OTHER),
+        ('[Errno 36] File name too long: "/out/Don\'t say {}.mp4"', OTHER),
+        ("Postprocessing: Error opening output file /data/{}.wav.", OTHER),
+        ("Preprocessing: {}", OTHER),
+    ],
+)
+def test_the_words_of_a_name_do_not_decide(text: str, name: str, means: Means) -> None:
+    if "https:" in text:
+        name = name.replace(" ", "-").lower()
+    filled = text.format(name)
+    separator = "" if means == OTHER else "[youtube] M4gD1WSo5mA: "
+    errors = [
+        DownloadError(f"ERROR: {separator}{filled}"),
+        DownloadError(f"\x1b[0;31mERROR:\x1b[0m {separator}{filled}"),
+    ]
+    if means != OTHER:
+        errors.append(ExtractorError(filled, expected=True))
+    assert {meaning(classify(error)) for error in errors} == {means}
+
+
+def test_a_postprocessor_that_fails_does_not_block_the_machine() -> None:
+    error = PostProcessingError("Unable to communicate with SponsorBlock API: HTTP Error 403: Forbidden")
+    assert meaning(classify(error)) == OTHER
+    assert meaning(classify(error, ["Sign in to confirm you're not a bot"])) == BOT
+
+
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("[Vimeo] 123: Unable to download webpage: HTTP Error 403: Forbidden", (Verdict.RETRY, "http-403")),
+        ("[generic] Got HTTP Error 403 caused by Cloudflare anti-bot challenge", (Verdict.RETRY, "http-403")),
+        ("[Vimeo] 123: HTTP Error 429: Too Many Requests", (Verdict.THROTTLED, "http-429")),
+        ("[youtube] M4gD1WSo5mA: Unable to download API page: HTTP Error 403", (Verdict.THROTTLED, "http-403")),
+        ("[youtube:tab] PLx: Unable to download API page: HTTP Error 403", (Verdict.THROTTLED, "http-403")),
+        ("[download] Got error: HTTP Error 403", (Verdict.RETRY, "media-403")),
+        ("Unable to download API page: HTTP Error 403", (Verdict.THROTTLED, "http-403")),
+    ],
+)
+def test_only_youtube_blocks_with_403(text: str, means: Means) -> None:
+    for error in (DownloadError(f"ERROR: {text}"), RuntimeError(f"yt-dlp ended with 1: ERROR: {text}")):
+        if text.startswith("["):
+            assert meaning(classify(error)) == means
+    assert meaning(classify(DownloadError(f"\x1b[0;31mERROR:\x1b[0m {text}"))) == means
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Unable to download webpage: HTTP Error 407: Proxy Authentication Required",
+        "Unable to download webpage: ('Unable to connect to proxy', OSError('Tunnel connection failed: 407 Proxy Authentication"
+        " Required'))",
+    ],
+)
+def test_a_proxy_that_asks_for_a_password_is_the_machine_s_fault(text: str) -> None:
+    assert meaning(classify(DownloadError(f"ERROR: [youtube] M4gD1WSo5mA: {text}"))) == (Verdict.UNFIT, "offline")
 
 
 @given(video_id=st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", min_size=11, max_size=11))
