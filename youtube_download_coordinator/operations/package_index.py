@@ -27,6 +27,7 @@ _UNREACHABLE = re.compile(
     r"connection|max retries|timed out|name resolution|proxyerror|sslerror|HTTP error 5\d\d", re.IGNORECASE
 )
 _NOT_THERE = re.compile(r"no matching distribution|could not find a version", re.IGNORECASE)
+_VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)+(?:\.?(?:dev|post|rc)[0-9]+)?")
 _NOT_ALLOWED = re.compile(r"permission denied|read-only file system|not writ(?:e)?able", re.IGNORECASE)
 
 
@@ -75,6 +76,8 @@ def release(version: str = "") -> Release:
 
     Nothing is installed. Raises UpgradeError when the index does not answer, UserError when a person must do something first.
     """
+    if version and not _VERSION.fullmatch(version):
+        raise UserError(f"{truncate(version)!r} is not a version of yt-dlp: give one like 2026.10.26")
     requirement = f"{YT_DLP}=={version}" if version else YT_DLP
     report = json.loads(
         pip(

@@ -20,7 +20,7 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tests.unit.youtube.test_import_lock import is_free
-from youtube_download_coordinator.errors import CoordinatorError, UpgradeError
+from youtube_download_coordinator.errors import CoordinatorError, UpgradeError, UserError
 from youtube_download_coordinator.operations import package_index
 from youtube_download_coordinator.youtube.import_lock import TURNSTILE_FILE, importing
 
@@ -408,6 +408,35 @@ def test_each_failure_of_pip_is_one_line(
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        "latest",
+        "*",
+        "==1.0",
+        "1.0,<3",
+        "../x",
+        "git+https://host/x",
+        "2031.1.1; python_version < '3'",
+        "2031.1.1 --pre",
+        "2031.1.1\n",
+    ],
+)
+def test_a_version_that_is_none_does_not_reach_pip(failing_pip: Callable[[str], None], version: str) -> None:
+    failing_pip("pip was called")
+    shown = " ".join(version.split())
+    with pytest.raises(UserError) as caught:
+        package_index.release(version)
+    assert str(caught.value) == f"{shown!r} is not a version of yt-dlp: give one like 2026.10.26"
+
+
+@pytest.mark.parametrize("version", ["2026.10.26", "2026.10.26.232815.dev0", "2026.1.1.post1"])
+def test_a_version_reaches_pip(failing_pip: Callable[[str], None], version: str) -> None:
+    failing_pip("pip was called")
+    with pytest.raises(UpgradeError, match="pip was called"):
+        package_index.release(version)
 
 
 def test_a_pip_that_hangs_is_ended(failing_pip: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
