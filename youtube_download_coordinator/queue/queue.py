@@ -138,9 +138,12 @@ class Queue(Maintenance):
             for row in scanned
             if lifecycle.is_due(row, now) and row.id not in except_ids and not row.requested_status
         ]
-        if is_probe:  # not the row that began the cooldown, nor another that YouTube refused
-            return sorted(rows, key=lambda row: row.lease.throttles)[:count]
-        return rows if len(rows) <= count else sorted(self.random.sample(rows, count), key=lambda row: row.id)
+        # Rows that YouTube refused come last, so that they stop nothing but each other and none of them is a probe.
+        rows.sort(key=lambda row: row.lease.throttles > 0)
+        others = [row for row in rows if not row.lease.throttles]
+        if not is_probe and len(others) > count:
+            rows = self.random.sample(others, count)
+        return sorted(rows[:count], key=lambda row: row.id)
 
     def _hold(self, table: Table[R], rows: Sequence[R]) -> list[Claim[R]]:
         policy = self._policy(table)

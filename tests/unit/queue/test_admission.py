@@ -322,6 +322,22 @@ def test_the_probe_is_another_row_than_the_one_that_began_the_cooldown(
     assert claim.row.id != poisoned.id
 
 
+def test_refused_rows_are_claimed_after_all_others(worker: Callable[..., Queue], store: ClockedStore) -> None:
+    queue = worker()
+    add(queue, 12)
+    refused: set[int] = set()
+    for _ in range(3):
+        (claim,) = queue.claim(VIDEO_TASKS, 1)
+        refused.add(claim.row.id)
+        queue.settle([(claim, BOT_CHECK)])
+        queue.admission.lift("by hand")
+    queue.retry(VIDEO_TASKS, Selection())
+    assert sum(throttles(queue)) == 3
+    claimed = [claim.row.id for _ in range(3) for claim in queue.claim(VIDEO_TASKS, 3)]
+    assert not refused & set(claimed)
+    assert {claim.row.id for claim in queue.claim(VIDEO_TASKS, 5)} == refused
+
+
 def test_a_row_is_at_fault_only_if_something_else_was_answered_since(
     worker: Callable[..., Queue], store: ClockedStore
 ) -> None:
@@ -361,8 +377,9 @@ def test_a_row_that_is_refused_again_and_again_is_a_dead_letter(
 ) -> None:
     queue = worker()
     queue.video_policy = replace(queue.video_policy, max_throttles=5)
-    add(queue, 400)
-    for _ in range(80):
+    add(queue, 30)
+    for number in range(100, 180):  # others go on coming in, and are answered
+        queue.add(VIDEO_TASKS, [new_video(number, key=f"yt:v:{number:011}")])
         for claim in queue.claim(VIDEO_TASKS, 4):
             queue.settle([(claim, BOT_CHECK if claim.row.id in POISONED else Done())])
         for row_id in POISONED:
