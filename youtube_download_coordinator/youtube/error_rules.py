@@ -97,6 +97,8 @@ _MEDIA = re.compile(
     r"googlevideo|videoplayback|unable to download video data|\[download\]|got error:|fragment|manifest|m3u8|\bmpd\b",
     re.IGNORECASE,
 )
+_TOKENS = re.compile(r"\[pot[\]:]|\bpo.?token", re.IGNORECASE)
+"""A message about a provider of PO tokens, which is a program of the operator's."""
 _SITE = re.compile(r"(?:^|ERROR:\s*)\[(?!youtube|download\])[\w:+.-]+\]", re.IGNORECASE)
 """The name of an extractor for another site, in front of its error."""
 _YOUTUBE = re.compile(r"youtube|youtu\.be|googlevideo|ytimg", re.IGNORECASE)
@@ -329,6 +331,8 @@ def _site(text: str) -> _Origin:
 
 def _origin(place: str, unnamed: _Origin = _Origin.YOUTUBE) -> _Origin:
     """Tell from an address, or from a text, what has answered."""
+    if _TOKENS.search(place):
+        return _Origin.OTHER_SITE
     if _SUBTITLES.search(place):
         return _Origin.SUBTITLES
     if _MEDIA.search(place):

@@ -159,7 +159,8 @@ CERTAIN = (
         (r"live (?:event|stream|broadcast) (?:will (?:begin|start)|(?:begins|starts) )", "recorded", "2021"),
         (r"(?:event|stream|broadcast|premiere) hasn't (?:yet )?(?:begun|started)", "YouTube's player", "2023"),
         (r"\blive in (?:\d+|an?|a few) (?:second|minute|hour|day|week|month|moment)", "YouTube's player", "2024"),
-        (r"^waiting for |waiting for .* to (?:start|begin)|\bscheduled for\b|about to (?:begin|start)|^upcoming\b",
+        (r"^waiting for (?!.*\b(?:timed? ?out|connection|response)\b)"
+            r"|waiting for .* to (?:start|begin)|\bscheduled for\b|about to (?:begin|start)|^upcoming\b",
             "YouTube's player", "2023"),
         (r"stream (?:is )?offline|^(?:\S.{0,100} is )?offline\.?$", "recorded", "2023")),
     *_rows(Verdict.LATER, "not-live",

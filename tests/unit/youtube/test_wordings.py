@@ -344,6 +344,21 @@ def test_only_youtube_blocks_with_403(text: str, means: Means) -> None:
     assert meaning(classify(DownloadError(f"\x1b[0;31mERROR:\x1b[0m {text}"))) == means
 
 
+@pytest.mark.parametrize("text", ["Waiting for the connection", "Waiting for data timed out"])
+def test_waiting_for_the_network_is_not_a_premiere(text: str) -> None:
+    assert classify(ExtractorError(text, expected=True)).verdict is Verdict.RETRY
+
+
+def test_a_token_provider_that_refuses_is_not_a_block() -> None:
+    warning = '[youtube] [pot] Error fetching PO Token from "bgutil:http" provider:'
+        ' PoTokenProviderError("HTTP Error 403: Forbidden")'
+    error = ExtractorError("Something new", expected=True)
+    assert meaning(classify(error, [warning])) == OTHER
+    assert meaning(classify(error, ["[youtube] x: Unable to download API page: HTTP Error 403"])) == (
+        Verdict.THROTTLED, "http-403",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "text",
     [
