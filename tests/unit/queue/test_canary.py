@@ -54,13 +54,13 @@ def youtube() -> Youtube:
 
 
 @pytest.fixture
-def worker(store: ClockedStore, board: ClockedStore, youtube: Youtube) -> Callable[..., Queue]:
+def worker(store: ClockedStore, machine_state: ClockedStore, youtube: Youtube) -> Callable[..., Queue]:
     """Return a function that makes a worker on a machine with a canary."""
 
     def make(name: str = "host-a/1", url: str = CANARY, **more: Any) -> Queue:
         queue = make_queue(store, name, policy=replace(make_queue(store).video_policy, max_throttles=5))
-        canary = Canary(request=youtube, configured_url=url, machine_state=board)
-        queue.admission = make_admission(store, name, machine_state=board, canary=canary, **more)
+        canary = Canary(request=youtube, configured_url=url, machine_state=machine_state)
+        queue.admission = make_admission(store, name, machine_state=machine_state, canary=canary, **more)
         return queue
 
     return make
@@ -255,7 +255,7 @@ def test_a_canary_that_says_nothing_leaves_the_probe_to_a_row(worker: Callable[.
 
 
 def test_the_last_video_that_is_done_is_the_canary_of_its_machine(
-    worker: Callable[..., Queue], youtube: Youtube, board: ClockedStore
+    worker: Callable[..., Queue], youtube: Youtube, machine_state: ClockedStore
 ) -> None:
     one, other = worker(url=""), worker("host-a/2", url="")
     add(one)
@@ -281,7 +281,7 @@ def test_what_was_there_already_or_is_on_another_site_is_no_canary(
 
 
 def test_a_canary_that_is_gone_is_replaced(
-    worker: Callable[..., Queue], youtube: Youtube, board: ClockedStore, store: ClockedStore
+    worker: Callable[..., Queue], youtube: Youtube, machine_state: ClockedStore, store: ClockedStore
 ) -> None:
     queue = worker(url="")
     add(queue)
@@ -289,28 +289,28 @@ def test_a_canary_that_is_gone_is_replaced(
     queue.settle([(first, Done())])
     youtube.answers.append(GONE)
     settle(queue, BOT_CHECK)
-    assert [line.value for line in board.controls() if line.name == CANARY_LINE] == [""]
+    assert [line.value for line in machine_state.controls() if line.name == CANARY_LINE] == [""]
     queue.admission.lift("by hand")
     (second,) = queue.claim(VIDEO_TASKS, 1)
     queue.settle([(second, Done())])
     settle(queue, BOT_CHECK)
     assert youtube.asked == [first.row.url, second.row.url]
-    assert [line.value for line in board.controls() if line.name == CANARY_LINE] == [second.row.url]
+    assert [line.value for line in machine_state.controls() if line.name == CANARY_LINE] == [second.row.url]
 
 
 def test_the_canary_is_saved_once_an_hour(
-    worker: Callable[..., Queue], board: ClockedStore, store: ClockedStore, monkeypatch: pytest.MonkeyPatch
+    worker: Callable[..., Queue], machine_state: ClockedStore, store: ClockedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = worker(url="")
     add(queue)
     saved: list[str] = []
-    set_control = board.set_control
+    set_control = machine_state.set_control
 
     def counted(name: str, *given: Any) -> Control | None:
         saved.append(name)
         return set_control(name, *given)
 
-    monkeypatch.setattr(board, "set_control", counted)
+    monkeypatch.setattr(machine_state, "set_control", counted)
     for _ in range(5):
         settle(queue, Done())
     assert saved == [CANARY_LINE]
