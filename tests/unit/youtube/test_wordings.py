@@ -350,8 +350,10 @@ def test_waiting_for_the_network_is_not_a_premiere(text: str) -> None:
 
 
 def test_a_token_provider_that_refuses_is_not_a_block() -> None:
-    warning = '[youtube] [pot] Error fetching PO Token from "bgutil:http" provider:'
+    warning = (
+        '[youtube] [pot] Error fetching PO Token from "bgutil:http" provider:'
         ' PoTokenProviderError("HTTP Error 403: Forbidden")'
+    )
     error = ExtractorError("Something new", expected=True)
     assert meaning(classify(error, [warning])) == OTHER
     assert meaning(classify(error, ["[youtube] x: Unable to download API page: HTTP Error 403"])) == (
