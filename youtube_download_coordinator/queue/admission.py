@@ -72,8 +72,8 @@ class Admission:
     canary: Canary | None = None
     makes_subtitles: bool = False
     """Whether a block of subtitles alone holds this worker back. Set as soon as it meets one."""
-    is_cleared_by_canary: bool = False
-    """Whether the canary has disproved the last cooldown that this worker met, so that it may go on."""
+    goes_on: bool = False
+    """Whether this worker goes on after the last refusal: the canary has disproved the cooldown, or attempts that run decide."""
     _lines: dict[str, Control] = field(default_factory=dict)
     _revision: str | None = None
     """Of the machine state, as last read. None: not read yet, and what the store read when it was opened is fresh."""
@@ -82,6 +82,8 @@ class Admission:
     """The table and the ID of the row that is the probe."""
     _refused_media: set[tuple[str, int]] = field(default_factory=set)
     """The rows whose media were refused, since YouTube last answered another one."""
+    _undecided_until: datetime | None = None
+    """A refusal waits until then for the attempts that run: their answers decide whether its row or the machine is at fault."""
     _begun: Control | None = None
     """The cooldown that this worker has just begun and that the canary may end at once."""
     _last_logged: str = ""
@@ -159,7 +161,7 @@ class Admission:
         except StoreError as error:  # whoever comes next probes when CANARY_LEASE is over
             log.warning("%s: the canary's answer is lost: %s", begun.name, error)
             is_disproved = False
-        self.is_cleared_by_canary = is_disproved
+        self.goes_on = is_disproved
         if is_disproved:
             log.warning("%s: YouTube answers for the canary, so the row is at fault", begun.name)
         else:
@@ -292,28 +294,39 @@ class Admission:
                 "%s: another worker may probe once the probe of %s expires: %s", self.cooldown_name, self.worker, error
             )
 
+    @property
+    def awaits_answers(self) -> bool:
+        """Whether attempts that run decide whether a refusal holds this machine back. Until then no other begins beside them."""
+        with self._lock:
+            return self._undecided_until is not None and self.store.now() < self._undecided_until
+
     # --- outcomes ----------------------------------------------------------------------------------------------------
 
-    def record_outcome(self, table: Table[Any], row: Row, outcome: Outcome | None) -> Throttle:
+    def record_outcome(
+        self, table: Table[Any], row: Row, outcome: Outcome | None, *, others_run: bool = False
+    ) -> Throttle:
         """Take account of an outcome before the row records it, and return what that means for a throttled row.
 
-        None: the row was released. Repeatable after StoreUnavailable.
+        None: the row was released. `others_run`: whether this worker's attempts at other rows go on. Repeatable after
+        StoreUnavailable.
         """
         with self._lock:
             try:
-                return self._record((table.name, row.id), row, outcome)
+                return self._record((table.name, row.id), row, outcome, others_run)
             except StoreUnavailable:
                 raise
             except StoreError as error:  # the outcome matters more than the line
                 log.error("%s could not be changed: %s", self.cooldown_name, error)  # noqa: TRY400
                 return NO_THROTTLE
 
-    def _record(self, row_id: tuple[str, int], row: Row, outcome: Outcome | None) -> Throttle:
+    def _record(self, row_id: tuple[str, int], row: Row, outcome: Outcome | None, others_run: bool) -> Throttle:
         is_the_probe = row_id == self._probed_row
         contacted = _contacted_youtube(outcome)
         if outcome is not None and not contacted:
             self._refund_start(row)
         if isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED:
+            if others_run and not is_the_probe and self._may_be_decided_by_others(row, outcome):
+                return self._leave_undecided(outcome)
             return self._throttled(row, outcome, is_the_probe)
         if isinstance(outcome, Failure) and self._is_media_block(row_id, row, outcome, is_the_probe):
             self._throttled(row, outcome, is_the_probe)
@@ -324,6 +337,19 @@ class Admission:
         if contacted and outcome is not None:
             self._note_answer(row_id, row, outcome)
         return NO_THROTTLE
+
+    def _may_be_decided_by_others(self, row: Row, failure: Failure) -> bool:
+        """Return whether a refusal closes an open admission and no canary can explain it."""
+        is_open = cooldown.value_of(self._read_lines().get(self._name_for(failure))) is ControlValue.CLEAR
+        return is_open and not self._is_explained_by_canary(row, failure)
+
+    def _leave_undecided(self, failure: Failure) -> Throttle:
+        """Begin nothing more until an attempt that runs is answered. A cooldown begins only when the last of them is refused."""
+        is_first = self._undecided_until is None
+        self._undecided_until = self.store.now() + timedelta(seconds=self.pauses.first_seconds)
+        self.goes_on = True
+        log.warning("%s: nothing more is begun until another attempt has ended: %s", self.worker, failure)
+        return Throttle(is_row_at_fault=is_first, until=self._undecided_until)
 
     def _is_media_block(self, row_id: tuple[str, int], row: Row, failure: Failure, is_the_probe: bool) -> bool:
         """Return whether refused media mean a block: several different rows, or the probe of such a block.
@@ -342,6 +368,7 @@ class Admission:
                 self._refused_media.add(row_id)
         else:
             self._refused_media.clear()
+        self._undecided_until = None
         if self.canary and isinstance(outcome, Done):
             self.canary.remember(row, self.store.now())
         elif self.canary and row.key.startswith(YOUTUBE):
@@ -349,9 +376,10 @@ class Admission:
 
     def _throttled(self, row: Row, failure: Failure, is_the_probe: bool) -> Throttle:
         """Begin or prolong the cooldown. A row that began it is at fault, unless it was the probe."""
-        self.is_cleared_by_canary = False
+        self.goes_on = False
         why = f"{self.worker}: {failure}"
-        name = self._subtitles_name if failure.reason == SUBTITLES_BLOCK else self.cooldown_name
+        name, was_undecided = self._name_for(failure), self._undecided_until is not None
+        self._undecided_until = None
         self.makes_subtitles |= failure.reason == SUBTITLES_BLOCK
         line = self._throttled_again(why) if is_the_probe and self._probe else None
         if line is None and cooldown.value_of(self._read_lines().get(name)) is ControlValue.CLEAR:
@@ -359,9 +387,17 @@ class Admission:
             line = self._set(lambda line: cooldown.throttled(line, name, now, why, self.pauses), name)
             if line is not None:
                 self._announce(line, row, failure)
-                return Throttle(is_row_at_fault=not is_the_probe, until=line.until)
+                return Throttle(is_row_at_fault=not (is_the_probe or was_undecided), until=line.until)
         line = line or self._lines.get(name)
         return Throttle(until=line.until if line else None)
+
+    def _name_for(self, failure: Failure) -> str:
+        """Return the name of the line that a refusal concerns."""
+        return self._subtitles_name if failure.reason == SUBTITLES_BLOCK else self.cooldown_name
+
+    def _is_explained_by_canary(self, row: Row, failure: Failure) -> bool:
+        is_players = failure.reason in PLAYER_BLOCKS and row.key.startswith(YOUTUBE)
+        return is_players and self.canary is not None and self.canary.is_trusted
 
     def _throttled_again(self, why: str) -> Control | None:
         """Prolong the cooldown after a refused probe. None if a person has changed the line meanwhile."""
@@ -378,8 +414,7 @@ class Admission:
     def _announce(self, line: Control, row: Row, failure: Failure) -> None:
         """Report a cooldown that begins; if the canary can disprove it, only after that was asked (`check_canary`)."""
         log.warning("YouTube throttles: %s", cooldown.describe(line))
-        is_players = failure.reason in PLAYER_BLOCKS and row.key.startswith(YOUTUBE)
-        if is_players and self.canary and self.canary.is_trusted:
+        if self.canary and self._is_explained_by_canary(row, failure):
             self._begun = line
             self.canary.row_refused(row)
         else:

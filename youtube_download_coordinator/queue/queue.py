@@ -234,8 +234,12 @@ class Queue(Maintenance):
         `columns` are changed with it, such as a source's title. While the store is unavailable (StoreUnavailable) the
         claims stay held but are not renewed, and the call may be repeated.
         """
+        ended = [claim for claim, _ in results]
+        others_run = any(claim.renew_until is not None and claim not in ended for claim in self._held)
         for claim, outcome in results:
-            claim.throttle = claim.throttle or self.admission.record_outcome(claim.table, claim.row, outcome)
+            claim.throttle = claim.throttle or self.admission.record_outcome(
+                claim.table, claim.row, outcome, others_run=others_run
+            )
         with self._writing:
             moment = self._moment()
             settled = (

@@ -221,7 +221,7 @@ class Attempts(Generic[R]):
         finished.clear()
         self.queue.admission.check_canary()
         if recorded and self.stopped_by and not self.is_unfit:
-            if self.queue.admission.is_cleared_by_canary:
+            if self.queue.admission.goes_on:
                 self.stopped_by = ""
             self.stop_if_blocked()  # by the cooldown that the attempt began, which says more
         return recorded

@@ -183,6 +183,8 @@ class Worker:
         if self.monotonic() >= self._ends_at:
             self._attempts.release_backlog()
             return None
+        if self._running and self.queue.admission.awaits_answers:
+            return None
         claim = self._attempts.begin_next()
         if claim is None and self._attempts.delay_seconds:
             self._begins_at = self.monotonic() + self._attempts.delay_seconds

@@ -153,8 +153,8 @@ def rows_are_blamed_for_a_block_of_their_machine() -> Iterator[None]:
     """Count each refusal against its row, also that of a probe."""
     record_outcome = Admission.record_outcome
 
-    def blaming(self: Admission, table: Table[Any], row: Any, outcome: Any) -> Throttle:
-        return replace(record_outcome(self, table, row, outcome), is_row_at_fault=True)
+    def blaming(self: Admission, table: Table[Any], row: Any, outcome: Any, **more: Any) -> Throttle:
+        return replace(record_outcome(self, table, row, outcome, **more), is_row_at_fault=True)
 
     with mock.patch.object(Admission, "record_outcome", blaming):
         yield

@@ -94,7 +94,7 @@ def test_an_answered_canary_ends_the_cooldown_at_once_and_the_row_is_at_fault(
     add(queue)
     settle(queue, BOT_CHECK)
     assert (line(queue).value, youtube.asked, told) == ("clear", [CANARY], [])
-    assert queue.admission.is_cleared_by_canary
+    assert queue.admission.goes_on
     assert len(queue.claim(VIDEO_TASKS, 5)) == 5
     assert sorted(row.lease.throttles for row in queue.rows(VIDEO_TASKS))[-1] == 1
 
@@ -110,7 +110,7 @@ def test_any_other_answer_leaves_the_cooldown_as_it_was(
     settle(queue, BOT_CHECK)
     assert (line(queue).value, line(queue).reason) == ("cooling", f"host-a/1: {BOT_CHECK}")
     assert told == [line(queue)]
-    assert not queue.admission.is_cleared_by_canary
+    assert not queue.admission.goes_on
     assert queue.claim(VIDEO_TASKS, 5) == []
 
 
@@ -132,7 +132,7 @@ def test_what_a_person_says_meanwhile_stands(worker: Callable[..., Queue], youtu
     )
     settle(queue, BOT_CHECK)
     assert line(queue).value == "stop"
-    assert not queue.admission.is_cleared_by_canary
+    assert not queue.admission.goes_on
 
 
 def test_a_canary_says_nothing_about_another_service(worker: Callable[..., Queue], youtube: Youtube) -> None:

@@ -1,0 +1,333 @@
+"""What bad videos, a blocked machine and a broken yt-dlp cost a fleet, in simulated time.
+
+Why: one downloader cannot tell a video that always fails from a machine that YouTube blocks, or from an outage of yt-dlp. A fleet
+can, and must lose nothing to either. The real Worker, Admission, rules and SQL store run in threads of one simulated clock
+(tests/simulation/world.py); only YouTube is made up: each attempt takes 10 s and ends as a text of yt-dlp, which the real error
+rules classify. Nothing of this machine's speed is in the figures.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+from unittest import mock
+
+from yt_dlp.utils import DownloadError
+
+from benchmarks.figures import Figure, alone
+from tests.simulation import threads
+from tests.simulation.world import Process, World
+from youtube_download_coordinator import coordinator as coordinator_module
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.coordinator import Coordinator
+from youtube_download_coordinator.errors import ThrottledError
+from youtube_download_coordinator.models import Done, Failure, Lease, Outcome, State, VideoTask
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.admission import Admission
+from youtube_download_coordinator.queue.canary import Canary
+from youtube_download_coordinator.queue.cooldown import cooldown_name
+from youtube_download_coordinator.queue.lifecycle import RetryPolicy
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
+from youtube_download_coordinator.stores.sql import SqlStore
+from youtube_download_coordinator.workers.attempts import AttemptResult
+from youtube_download_coordinator.workers.worker import Limits, Summary, Worker
+from youtube_download_coordinator.youtube.error_rules import classify
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+ATTEMPT_SECONDS, FAILURE_SECONDS = 115.0, 10.0
+CONCURRENCY = 4
+HOUR = 3600.0
+
+Answer = Callable[["Machine", int, float], Exception | None]
+"""How an attempt of a machine at a video (its number) ends that begins so many hours after the start; None: it works."""
+
+
+class SimulatedStore(SqlStore):
+    """An embedded store whose clock is the world's."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__("sqlite://")
+        self._world = world
+
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self._world.clock.now() - self._world.began)
+
+
+@dataclass
+class Machine:
+    """One host of the fleet: a worker process in a loop, as `ydc run` runs it."""
+
+    name: str
+    version: str = "2026.10.26"
+    """Of its yt-dlp."""
+
+
+class Attempt(NamedTuple):
+    """One that has ended."""
+
+    ended_hours: float
+    machine: str
+    outcome: Outcome
+
+
+@dataclass
+class Fleet:
+    """Machines that work through one queue on one simulated clock."""
+
+    videos: int
+    answer: Answer
+    machines: list[Machine] = field(default_factory=lambda: [Machine("host-a")])
+    sources: int = 4
+    seed: int = 1
+    attempts: list[Attempt] = field(default_factory=list)
+    canaries: list[Attempt] = field(default_factory=list)
+    results: Counter[AttemptResult] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.world = World(self.seed, {"Control": [["Name"]]})
+        self.store = SimulatedStore(self.world)
+        self.store.insert(VIDEO_TASKS, [self._video(number) for number in range(1, self.videos + 1)])
+
+    def _video(self, number: int) -> VideoTask:
+        name = f"v{number:010}"
+        return VideoTask(
+            url=f"https://www.youtube.com/watch?v={name}", key=f"yt:v:{name}", lease=Lease(nonce=f"{number:08x}"),
+            source_id=number % self.sources + 1,
+        )  # fmt: skip
+
+    @property
+    def hours(self) -> float:
+        return (self.world.clock.now() - self.world.began) / HOUR
+
+    def run(self, hours: float, until_done: int | None = None) -> None:
+        """Let so much time pass, or until so many videos (all: None) are done or dead."""
+        running = {process.name for process in self.world.processes}
+        for machine in self.machines:
+            if machine.name not in running:
+                self.world.start(machine.name, partial(self._work, machine=machine))
+        ends = self.world.clock.now() + hours * HOUR
+        while self.world.clock.now() < ends:
+            if until_done is not None and self.results[AttemptResult.DONE] >= until_done:
+                break
+            if self.results[AttemptResult.DONE] + self.results[AttemptResult.DEAD] >= self.videos:
+                break
+            self.world.step()
+
+    def states(self) -> Counter[State]:
+        """Return how many videos are in each state; the dead letters are among them."""
+        return sum((Counter(dict(self.store.count(table))) for table in (VIDEO_TASKS, DEAD_LETTERS)), Counter())
+
+    def close(self) -> None:
+        self.world.close()
+        self.store.close()
+
+    def _work(self, process: Process, machine: Machine) -> None:
+        queue = self._queue(process, machine)
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(coordinator_module, "time", threads.Time):
+            coordinator = Coordinator(Config(database_url="sqlite://", state_dir=Path(folder)))
+            coordinator.queue = queue
+            queue.admission.canary = Canary(
+                request=lambda url: self._request_canary(process, machine, url),
+                machine_state=queue.admission.machine_state,
+            )
+            while True:
+                limits, summary = Limits(concurrency=CONCURRENCY), Summary()
+                for left in coordinator.rounds(limits, summary):
+                    attempts = _Attempts(self, process, machine)
+                    summary.add(self._worker(queue, left, attempts).run())
+                process.rest(60.0)
+
+    def outcome(self, machine: Machine, video: int) -> Outcome:
+        """Return how an attempt ends that begins now."""
+        error = self.answer(machine, video, self.hours)
+        return Done(result="x") if error is None else classify(error).failure
+
+    def attempts_between(self, begin_hours: float, end_hours: float) -> int:
+        """Return how many attempts and requests of the canary ended in that time."""
+        return sum(begin_hours <= attempt.ended_hours < end_hours for attempt in (*self.attempts, *self.canaries))
+
+    def _request_canary(self, process: Process, machine: Machine, url: str) -> Outcome:
+        """Extract a video without processing it."""
+        process.rest(FAILURE_SECONDS)
+        outcome = self.outcome(machine, int(url.rpartition("v=v")[2]))
+        self.canaries.append(Attempt(self.hours, machine.name, outcome))
+        return outcome
+
+    def _queue(self, process: Process, machine: Machine) -> Queue:
+        config = Config()
+        worker = f"{machine.name}/1"
+        policy = RetryPolicy(
+            lease=config.lease, max_retries=config.max_retries,
+            backoff=timedelta(seconds=config.retry_backoff_seconds),
+            backoff_max=timedelta(seconds=config.retry_backoff_max_seconds), max_throttles=config.max_throttles,
+        )  # fmt: skip
+        admission = Admission(
+            store=self.store, worker=worker, cooldown_name=cooldown_name("machine", machine.name), pauses=config.pauses,
+            lease=config.lease, _lock=threads.RLock(),
+        )  # type: ignore[arg-type]  # fmt: skip
+        return Queue(
+            store=self.store, worker=worker, video_policy=policy, source_policy=replace(policy, max_retries=None),
+            monotonic=self.world.clock.now, random=Random(machine.name), admission=admission,
+            _writing=threads.RLock(),
+        )  # type: ignore[arg-type]  # fmt: skip
+
+    def _worker(self, queue: Queue, left: Limits, attempts: _Attempts) -> Worker:
+        return Worker(
+            queue=queue, submit=attempts.submit, limits=left, claim_batch_size=10, attempt_timeout=timedelta(hours=1),
+            monotonic=self.world.clock.now, wait=attempts.wait, on_attempt=lambda attempt: self.results.update([attempt.result]),
+        )  # fmt: skip
+
+
+class _Attempts:
+    """A worker's attempts, which take simulated time and end as YouTube answers when they begin."""
+
+    def __init__(self, fleet: Fleet, process: Process, machine: Machine) -> None:
+        self._fleet, self._process, self._machine = fleet, process, machine
+        self._random = fleet.world.random
+        self._ends: dict[Future[Outcome], tuple[float, Outcome]] = {}
+
+    def submit(self, video: VideoTask) -> Future[Outcome]:
+        future: Future[Outcome] = Future()
+        outcome = self._fleet.outcome(self._machine, video.id)
+        seconds = ATTEMPT_SECONDS if isinstance(outcome, Done) else FAILURE_SECONDS
+        seconds *= self._random.uniform(0.5, 1.5)
+        self._ends[future] = (self._fleet.world.clock.now() + seconds, outcome)
+        return future
+
+    def wait(self, futures: Iterable[Future[Outcome]], timeout: float | None) -> None:
+        now = self._fleet.world.clock.now()
+        soonest = min((self._ends[future][0] for future in futures), default=now + (timeout or 0.0))
+        self._process.rest((soonest if timeout is None else min(soonest, now + timeout)) - now)
+        now = self._fleet.world.clock.now()
+        for future, (end, outcome) in list(self._ends.items()):
+            if end <= now:
+                del self._ends[future]
+                self._fleet.attempts.append(Attempt(self._fleet.hours, self._machine.name, outcome))
+                future.set_result(outcome)
+
+
+# -- a bad video
+
+POISONS: dict[str, Exception] = {
+    "a bot check": DownloadError(
+        "ERROR: [youtube] v: Sign in to confirm you’re not a bot. Use --cookies for the authentication"
+    ),
+    "HTTP 429": DownloadError("ERROR: unable to download API page: HTTP Error 429: Too Many Requests"),
+    "HTTP 403 for its media": DownloadError("ERROR: unable to download video data: HTTP Error 403: Forbidden"),
+    "a processor's ThrottledError": ThrottledError("the service of this processor refuses"),
+}
+POISONED_VIDEOS = 400
+POISONED_BARS = {6: 0.95, 40: 0.85}
+
+
+def _poisoned() -> Iterator[Figure]:
+    alone_hours, alone = _good_per_minute(0, POISONS["HTTP 429"], 48)
+    yield Figure(what=f"{POISONED_VIDEOS} good videos on one machine", value=alone, unit="done a minute")
+    for name, error in POISONS.items():
+        for count, bar in POISONED_BARS.items():
+            _, good = _good_per_minute(count, error, alone_hours)
+            yield Figure(
+                what=f"good ones, where {count} always end with {name}",
+                value=good,
+                unit="done a minute",
+                beside="no bad ones",
+                ratio=good / alone,
+                bar=f"at least {bar:g}",
+                met=good >= bar * alone,
+            )
+
+
+def _good_per_minute(count: int, error: Exception, hours: float) -> tuple[float, float]:
+    """Return how long the videos took, at most so many hours, and how many good ones were done a minute of that time."""
+    step = POISONED_VIDEOS // count if count else 1
+    poisoned = set(range(1, POISONED_VIDEOS + 1, step)[:count])
+    with closing(Fleet(POISONED_VIDEOS, lambda machine, video, hours: error if video in poisoned else None)) as fleet:
+        fleet.run(hours)
+        return fleet.hours, fleet.states()[State.DONE] / (fleet.hours * 60)
+
+
+# -- a broken yt-dlp
+
+OUTAGES = {
+    "page reload": "The page needs to be reloaded.",
+    "error 152": "This video is unavailable. Error code: 152 - 18",
+    "error 153": "Video player configuration error. Error code: 153",
+    "not on this app": "The following content is not available on this app. Watch on the latest version of YouTube",
+    "blocked display": "Video unavailable. This video contains content from X, who has blocked it from display on this website or application",
+    "only images": "Only images are available for download. use --list-formats to see them",
+    "player": "Cannot identify player 'https://www.youtube.com/s/player/0/base.js'",
+    "tab page": "Unable to recognize tab page",
+    "new: a code": "Something strange happened (code 7731)",
+    "new: a bug": "'NoneType' object has no attribute 'group'",
+}
+OUTAGE_VIDEOS, OUTAGE_HOURS = 1000, 24.0
+
+
+def _outages() -> Iterator[Figure]:
+    for name, text in OUTAGES.items():
+        error = DownloadError(f"ERROR: [youtube] v: {text}")
+        with closing(
+            Fleet(OUTAGE_VIDEOS, lambda machine, video, hours: error if hours < OUTAGE_HOURS else None)
+        ) as fleet:
+            fleet.run(OUTAGE_HOURS)
+            dead = fleet.states()[State.DEAD]
+            rate = fleet.attempts_between(1, OUTAGE_HOURS) / (OUTAGE_HOURS - 1)
+            fleet.run(200)
+            yield Figure(
+                what=f"an outage ({name}): dead letters", value=dead, unit="", bar="at most 10", met=dead <= 10
+            )
+            yield Figure(
+                what=f"an outage ({name}): attempts after its first hour", value=rate, unit="an hour",
+                bar="at most 12", met=rate <= 12,
+            )  # fmt: skip
+            done = fleet.states()[State.DONE]
+            yield Figure(
+                what=f"an outage ({name}): done when it is over, without a person", value=done, unit="videos",
+                bar=f"at least {OUTAGE_VIDEOS - 10}", met=done >= OUTAGE_VIDEOS - 10,
+            )  # fmt: skip
+
+
+# -- a blocked machine
+
+
+def _blocked() -> Iterator[Figure]:
+    for name in ("a bot check", "HTTP 429"):
+        with closing(Fleet(100, lambda machine, video, hours: POISONS[name] if 0.5 <= hours < 3 else None)) as fleet:
+            fleet.run(0.6)
+            refused = [attempt for attempt in fleet.attempts if isinstance(attempt.outcome, Failure)]
+            refused += [attempt for attempt in fleet.canaries if isinstance(attempt.outcome, Failure)]
+            yield Figure(
+                what=f"a real block ({name}): requests refused until the machine begins nothing more, 4 at a time",
+                value=len(refused), unit="", bar="at most 5", met=len(refused) <= 5,
+            )  # fmt: skip
+            fleet.run(48)
+            done = fleet.states()[State.DONE]
+            yield Figure(
+                what=f"a real block ({name}): done when it is over",
+                value=done,
+                unit="videos",
+                bar="all 100",
+                met=done == 100,
+            )
+
+
+def measure() -> list[Figure]:
+    logging.getLogger("youtube_download_coordinator").setLevel(logging.CRITICAL)  # thousands of refusals
+    parts = {"poisoned": _poisoned, "blocked": _blocked, "outages": _outages}
+    import sys
+
+    return [f for n in (sys.argv[1:] or parts) for f in parts[n]()]
+
+
+if __name__ == "__main__":
+    alone("benchmarks.faults", measure)
