@@ -6,7 +6,7 @@ Control is parsed again here, without the library's functions, so that errors in
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from tests.simulation.hosts import host_of
 from tests.simulation.roles import LEASE_SECONDS
 from tests.simulation.world import Process, Request, Violation
-from youtube_download_coordinator.models import Row
+from youtube_download_coordinator.models import Failure, Outcome, Row, Verdict
 from youtube_download_coordinator.queue.store import SOURCES, Table
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ GO_ON = {FLEET: {"", "running", "go on", "clear"}, "cooldown": {"", "clear", "li
 LIBRARY_VALUES = {"", "clear", "cooling", "probing"}
 KNOWN_SECONDS = 30.5
 """docs/limits.md: workers know what was typed after half a minute."""
+UNDECIDED_SECONDS = 9.0
+"""Within the first pause of a cooldown (PAUSES in roles.py) nothing is begun while a refusal is undecided."""
 LATE_SECONDS = 60.0
 """A process whose requests failed or took long so recently may not have renewed its probe in time."""
 READS_MAX = 40
@@ -73,6 +75,8 @@ class Admissions:
         """When a line last blocked attempts."""
         self._probing: dict[Process, float] = {}
         """Since when a process has been probing."""
+        self._undecided: dict[Process, float] = {}
+        """When an attempt of a process was refused while others of it ran: it may begin nothing until one of them has ended."""
 
     @property
     def now(self) -> float:
@@ -121,6 +125,10 @@ class Admissions:
 
     def begins(self, process: Process, queue: WatchedQueue, table: Table[Any], row: Row) -> None:
         """Check that an attempt may begin: its worker has read Control recently enough, and Control does not stop it."""
+        if self.now < self._undecided.get(process, 0.0) + UNDECIDED_SECONDS and self._runs(
+            process, (table.name, row.id)
+        ):
+            raise Violation(f"(7) {queue.worker} begins with v{row.id} before it knows whose fault a refusal is")
         *_, (_, at, _) = self._known[process]
         if self.now - at > KNOWN_SECONDS and self._troubled.get(process, 0.0) < at:
             raise Violation(
@@ -144,6 +152,21 @@ class Admissions:
         if line.blocks("cooldown") and (probe is None or _seconds(probe.line.until) != line.until):
             return f"its machine cools down: {line}, {queue.admission._probe}"
         return ""
+
+    def settled(self, process: Process, outcomes: Sequence[Outcome], *, others_run: bool) -> None:
+        """Record results. After a refusal the attempts that run decide whether its row or the machine is at fault."""
+        verdicts = [outcome.verdict if isinstance(outcome, Failure) else None for outcome in outcomes]
+        if any(verdict not in {Verdict.THROTTLED, Verdict.UNFIT} for verdict in verdicts):
+            self._undecided.pop(process, None)
+        elif Verdict.THROTTLED in verdicts and others_run:
+            self._undecided.setdefault(process, self.now)
+        else:
+            self._undecided.pop(process, None)
+
+    def _runs(self, process: Process, but: tuple[str, int]) -> bool:
+        """Return whether an attempt of the process runs, beside one."""
+        held = (claim for owner, _, claim in self._chaos.oracle.steps.held() if owner is process)
+        return any(claim.renew_until is not None and (claim.table.name, claim.row.id) != but for claim in held)
 
     def cooldown(self, process: Process) -> Said:
         """Return the line of a process' machine as Control has it now."""

@@ -77,11 +77,14 @@ class WatchedQueue(Queue):
         began = self.chaos.world.clock.now()
         admissions = self.chaos.oracle.admissions
         line, probed_row = admissions.cooldown(self.process), self.admission._probed_row
+        refused = [claim for claim, outcome in results if is_refusal(outcome)]
+        others = [claim for claim in self._held if claim.renew_until is not None and claim not in refused]
         rows = super().settle(results, **facts)
+        admissions.settled(self.process, [outcome for _, outcome in results], others_run=bool(others))
         for (claim, outcome), row in zip(results, rows, strict=True):
             if row is not None:
                 self.chaos.oracle.steps.settled(claim.row, outcome, row, earliest)
-                if isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED:
+                if is_refusal(outcome) and not (others and (claim.table.name, claim.row.id) != probed_row):
                     admissions.throttled(self.process, began)
                     if (claim.table.name, claim.row.id) == probed_row:
                         self.chaos.oracle.steps.probed(claim.row, row)
@@ -276,6 +279,11 @@ def outcome(chaos: Chaos, random: Random, task: VideoTask) -> Outcome:
         return Done(result="=1+1")
     verdict = random.choice(FINAL if chaos.quiet else (*FINAL, Verdict.LATER, Verdict.THROTTLED))
     return Failure(verdict=verdict, reason="=boom", message="it\nbroke")
+
+
+def is_refusal(outcome: Outcome) -> bool:
+    """Return whether YouTube has refused an attempt."""
+    return isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED
 
 
 def some_videos(chaos: Chaos, random: Random) -> list[VideoTask]:

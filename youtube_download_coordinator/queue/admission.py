@@ -20,17 +20,14 @@ from youtube_download_coordinator.queue import cooldown
 from youtube_download_coordinator.queue.canary import Canary, CanaryAnswer
 from youtube_download_coordinator.queue.cooldown import FLEET, MINIMUM_VERSION, SUBTITLES, ControlValue, Pauses, Probe
 from youtube_download_coordinator.queue.lifecycle import NO_THROTTLE, Throttle
-from youtube_download_coordinator.queue.rate_limit import RATE_LIMIT_LINE, RateLimit
+from youtube_download_coordinator.queue.machine_lines import YOUTUBE, MachineLines
+from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.store import SetControl, Store, Table
 from youtube_download_coordinator.reasons import MEDIA_BLOCK, PLAYER_BLOCKS, SUBTITLES_BLOCK
 from youtube_download_coordinator.text import format_utc
 
 log = logging.getLogger(__name__)
 
-REVISION_LINE = "changed"
-"""The line of the machine state whose value increases with each change of a cooldown."""
-YOUTUBE = "yt:"
-"""The prefix of YouTube's keys: only these rows are rate limited."""
 MEDIA_BLOCK_ROWS = 3
 """So many different rows in a row whose media are refused are a block of this machine."""
 CANARY_LEASE = timedelta(minutes=2)
@@ -75,8 +72,6 @@ class Admission:
     goes_on: bool = False
     """Whether this worker goes on after the last refusal: the canary has disproved the cooldown, or attempts that run decide."""
     _lines: dict[str, Control] = field(default_factory=dict)
-    _revision: str | None = None
-    """Of the machine state, as last read. None: not read yet, and what the store read when it was opened is fresh."""
     _probe: Probe | None = None
     _probed_row: tuple[str, int] | None = None
     """The table and the ID of the row that is the probe."""
@@ -87,8 +82,11 @@ class Admission:
     _begun: Control | None = None
     """The cooldown that this worker has just begun and that the canary may end at once."""
     _last_logged: str = ""
-    _machine_state_failed: bool = False
+    _shared: MachineLines = field(init=False)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self._shared = MachineLines(store=self.machine_state, rate_limit=self.rate_limit)
 
     # --- admitting ---------------------------------------------------------------------------------------------------
 
@@ -221,13 +219,13 @@ class Admission:
 
     def _read_lines(self) -> dict[str, Control]:
         """Read Control, afresh if another process here has changed it. While the store is unavailable, return the last lines."""
-        revision = self._read_revision()
+        revision, is_changed = self._shared.read_revision()
         try:
-            lines = self.store.controls(fresh=self._revision not in {None, revision})
+            lines = self.store.controls(fresh=is_changed)
         except StoreUnavailable as error:
             log.warning("Control cannot be read, its last content is used: %s", error)
             return self._lines
-        self._revision = revision
+        self._shared.revision = revision
         self._lines = {line.name: line for line in reversed(lines)}  # of two with one name, the first
         return self._lines
 
@@ -323,7 +321,7 @@ class Admission:
         is_the_probe = row_id == self._probed_row
         contacted = _contacted_youtube(outcome)
         if outcome is not None and not contacted:
-            self._refund_start(row)
+            self._shared.refund_start(row)
         if isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED:
             if others_run and not is_the_probe and self._may_be_decided_by_others(row, outcome):
                 return self._leave_undecided(outcome)
@@ -446,69 +444,12 @@ class Admission:
         line = self.store.set_control(name or self.cooldown_name, change)
         if line is not None:
             self._lines = self._lines | {line.name: line}
-            self._write_revision()
+            self._shared.increase_revision()
         return line
-
-    # --- the machine state -------------------------------------------------------------------------------------------
 
     def start_delay_seconds(self, row: Row) -> float:
         """Count the start of an attempt at the row and return 0, or return how long to wait before asking again."""
-        if self.machine_state is None or self.rate_limit is None or not row.key.startswith(YOUTUBE):
-            return 0.0
-        rate_limit = self.rate_limit
-        delay_seconds = 0.0
-        try:
-            now = self.machine_state.now()
-
-            def change(line: Control | None) -> Control | None:
-                nonlocal delay_seconds
-                delay_seconds = rate_limit.delay(line, now).total_seconds()
-                return rate_limit.take(line, now)
-
-            self.machine_state.set_control(RATE_LIMIT_LINE, change)
-        except StoreError as error:
-            self._go_on_without_machine_state(error)
-            return 0.0
-        return delay_seconds
-
-    def _refund_start(self, row: Row) -> None:
-        if self.machine_state is None or self.rate_limit is None or not row.key.startswith(YOUTUBE):
-            return
-        rate_limit = self.rate_limit
-        try:
-            now = self.machine_state.now()
-            self.machine_state.set_control(RATE_LIMIT_LINE, lambda line: rate_limit.refund(line, now))
-        except StoreError as error:
-            self._go_on_without_machine_state(error)
-
-    def _read_revision(self) -> str:
-        try:
-            lines = self.machine_state.controls() if self.machine_state else []
-        except StoreError as error:
-            self._go_on_without_machine_state(error)
-            return self._revision or ""
-        return next((line.value for line in lines if line.name == REVISION_LINE), "")
-
-    def _write_revision(self) -> None:
-        before = ""
-
-        def increased(line: Control | None) -> Control:
-            nonlocal before
-            before = line.value if line else ""
-            return Control(name=REVISION_LINE, value=str(int(before or "0") + 1))
-
-        try:
-            changed = self.machine_state.set_control(REVISION_LINE, increased) if self.machine_state else None
-            if changed and before == self._revision:
-                self._revision = changed.value  # this change is known here
-        except StoreError as error:
-            self._go_on_without_machine_state(error)
-
-    def _go_on_without_machine_state(self, error: StoreError) -> None:
-        """Log once and go on without rate limiting; if the disk is full, the attempts report it."""
-        if not self._machine_state_failed:
-            self._machine_state_failed = True
-            log.error("the machine state (state_dir) cannot be used, so there is no rate limit: %s", error)
+        return self._shared.start_delay_seconds(row)
 
 
 def _contacted_youtube(outcome: Outcome | None) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from youtube_download_coordinator.errors import StoreUnavailable
-from youtube_download_coordinator.models import Lease, Outcome, Row, Source, State, VideoTask
+from youtube_download_coordinator.models import Failure, Lease, Outcome, Row, Source, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import lifecycle
 from youtube_download_coordinator.queue.admission import Admission
 from youtube_download_coordinator.queue.lifecycle import NO_THROTTLE, RetryPolicy, Throttle
@@ -234,9 +234,11 @@ class Queue(Maintenance):
         `columns` are changed with it, such as a source's title. While the store is unavailable (StoreUnavailable) the
         claims stay held but are not renewed, and the call may be repeated.
         """
-        ended = [claim for claim, _ in results]
-        others_run = any(claim.renew_until is not None and claim not in ended for claim in self._held)
-        for claim, outcome in results:
+        refused = [claim for claim, outcome in results if _is_refusal(outcome)]
+        others_run = any(claim.renew_until is not None and claim not in refused for claim in self._held)
+        for claim, outcome in sorted(
+            results, key=lambda result: result[0] not in refused
+        ):  # answers decide about refusals
             claim.throttle = claim.throttle or self.admission.record_outcome(
                 claim.table, claim.row, outcome, others_run=others_run
             )
@@ -316,6 +318,10 @@ class Queue(Maintenance):
 
     def _drop(self, claim: Claim[Any]) -> None:
         self._held[:] = [held for held in self._held if held is not claim]
+
+
+def _is_refusal(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED
 
 
 def describe(row: Row) -> str:

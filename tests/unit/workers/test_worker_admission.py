@@ -80,17 +80,29 @@ def test_a_pause_ends_a_worker_before_its_next_video(queue: Queue) -> None:
     assert states(queue) == {State.DONE: 1, State.PENDING: 11}
 
 
-def test_what_waits_is_given_back_at_once_and_what_runs_is_finished(queue: Queue) -> None:
-    goes_on, first = threading.Event(), iter([True])
+@pytest.mark.parametrize("others", [Done(), BOT_CHECK])
+def test_attempts_that_run_decide_whose_fault_a_refusal_is(queue: Queue, others: Outcome) -> None:
+    goes_on, order = threading.Event(), iter(range(100))
 
     def process(task: VideoTask) -> Outcome:
-        return BOT_CHECK if next(first, False) else Done(result=str(goes_on.wait(60)))
+        if (number := next(order)) == 0:
+            return BOT_CHECK
+        goes_on.wait(60)
+        return others if number == 1 else Done()
 
     with ThreadPoolExecutor(3) as pool:
         run = pool.submit(_worker(queue, lambda task: pool.submit(process, task), concurrency=2).run)
-        wait_until(lambda: states(queue) == {State.HELD: 1, State.PENDING: 11})
+        wait_until(lambda: states(queue)[State.PENDING] >= 1 and queue.admission.awaits_answers)
+        assert next(order) == 2, "nothing is begun beside the one that runs"
         goes_on.set()
-        assert run.result(60).results == {AttemptResult.GIVEN_BACK: 1, AttemptResult.DONE: 1}
+        summary = run.result(60)
+    if others == Done():
+        assert summary.results == {AttemptResult.GIVEN_BACK: 1, AttemptResult.DONE: 11}
+        assert [row.lease.throttles for row in queue.rows(VIDEO_TASKS) if row.lease.state is State.PENDING] == [1]
+    else:
+        assert summary.results == {AttemptResult.GIVEN_BACK: 2}
+        assert summary.stopped_by.startswith("cooldown host: cooling until")
+        assert states(queue) == {State.PENDING: 12}
 
 
 def test_while_it_is_blocked_it_ends_at_once(queue: Queue, store: ClockedStore) -> None:

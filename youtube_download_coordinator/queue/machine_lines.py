@@ -1,0 +1,96 @@
+"""What the processes of one machine tell each other: how many attempts began lately, and that a cooldown has changed.
+
+Both are lines of the machine's own store (stores/machine.py). Without it, or while it fails, there is no rate limit, and a
+process sees a cooldown that another one began when it reads Control next.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from youtube_download_coordinator.errors import StoreError
+from youtube_download_coordinator.models import Control, Row
+from youtube_download_coordinator.queue.rate_limit import RATE_LIMIT_LINE, RateLimit
+from youtube_download_coordinator.queue.store import Store
+
+log = logging.getLogger(__name__)
+
+REVISION_LINE = "changed"
+"""The line whose value increases with each change of a cooldown."""
+YOUTUBE = "yt:"
+"""The prefix of YouTube's keys: only these rows are rate limited."""
+
+
+@dataclass(slots=True, kw_only=True)
+class MachineLines:
+    """One process's view of the machine state."""
+
+    store: Store | None
+    rate_limit: RateLimit | None
+    revision: str | None = None
+    """Of the cooldowns that this process knows. None: Control has not been read yet, and what it shows first is fresh."""
+    _has_failed: bool = False
+
+    def start_delay_seconds(self, row: Row) -> float:
+        """Count the start of an attempt at the row and return 0, or return how long to wait before asking again."""
+        if self.store is None or self.rate_limit is None or not row.key.startswith(YOUTUBE):
+            return 0.0
+        rate_limit = self.rate_limit
+        delay_seconds = 0.0
+        try:
+            now = self.store.now()
+
+            def change(line: Control | None) -> Control | None:
+                nonlocal delay_seconds
+                delay_seconds = rate_limit.delay(line, now).total_seconds()
+                return rate_limit.take(line, now)
+
+            self.store.set_control(RATE_LIMIT_LINE, change)
+        except StoreError as error:
+            self._go_on_without(error)
+            return 0.0
+        return delay_seconds
+
+    def refund_start(self, row: Row) -> None:
+        """Take back the start of an attempt that did not contact YouTube."""
+        if self.store is None or self.rate_limit is None or not row.key.startswith(YOUTUBE):
+            return
+        rate_limit = self.rate_limit
+        try:
+            now = self.store.now()
+            self.store.set_control(RATE_LIMIT_LINE, lambda line: rate_limit.refund(line, now))
+        except StoreError as error:
+            self._go_on_without(error)
+
+    def read_revision(self) -> tuple[str, bool]:
+        """Return the revision of the cooldowns, and whether another process has changed one."""
+        try:
+            lines = self.store.controls() if self.store else []
+        except StoreError as error:
+            self._go_on_without(error)
+            return self.revision or "", False
+        revision = next((line.value for line in lines if line.name == REVISION_LINE), "")
+        return revision, self.revision not in {None, revision}
+
+    def increase_revision(self) -> None:
+        """Make the other processes of this machine read Control."""
+        before = ""
+
+        def increased(line: Control | None) -> Control:
+            nonlocal before
+            before = line.value if line else ""
+            return Control(name=REVISION_LINE, value=str(int(before or "0") + 1))
+
+        try:
+            changed = self.store.set_control(REVISION_LINE, increased) if self.store else None
+            if changed and before == self.revision:
+                self.revision = changed.value  # this change is known here
+        except StoreError as error:
+            self._go_on_without(error)
+
+    def _go_on_without(self, error: StoreError) -> None:
+        """Log once and go on without rate limiting; if the disk is full, the attempts report it."""
+        if not self._has_failed:
+            self._has_failed = True
+            log.error("the machine state (state_dir) cannot be used, so there is no rate limit: %s", error)
