@@ -337,9 +337,9 @@ class Admission:
         return NO_THROTTLE
 
     def _may_be_decided_by_others(self, row: Row, failure: Failure) -> bool:
-        """Return whether a refusal closes an open admission and no canary can explain it."""
+        """Return whether a refusal closes an open admission, and is not one of YouTube's own: those stop the machine at once."""
         is_open = cooldown.value_of(self._read_lines().get(self._name_for(failure))) is ControlValue.CLEAR
-        return is_open and not self._is_explained_by_canary(row, failure)
+        return is_open and not (failure.reason in PLAYER_BLOCKS and row.key.startswith(YOUTUBE))
 
     def _leave_undecided(self, failure: Failure) -> Throttle:
         """Begin nothing more until an attempt that runs is answered. A cooldown begins only when the last of them is refused."""
@@ -393,10 +393,6 @@ class Admission:
         """Return the name of the line that a refusal concerns."""
         return self._subtitles_name if failure.reason == SUBTITLES_BLOCK else self.cooldown_name
 
-    def _is_explained_by_canary(self, row: Row, failure: Failure) -> bool:
-        is_players = failure.reason in PLAYER_BLOCKS and row.key.startswith(YOUTUBE)
-        return is_players and self.canary is not None and self.canary.is_trusted
-
     def _throttled_again(self, why: str) -> Control | None:
         """Prolong the cooldown after a refused probe. None if a person has changed the line meanwhile."""
         now, probe = self.store.now(), self._probe
@@ -412,7 +408,8 @@ class Admission:
     def _announce(self, line: Control, row: Row, failure: Failure) -> None:
         """Report a cooldown that begins; if the canary can disprove it, only after that was asked (`check_canary`)."""
         log.warning("YouTube throttles: %s", cooldown.describe(line))
-        if self.canary and self._is_explained_by_canary(row, failure):
+        is_players = failure.reason in PLAYER_BLOCKS and row.key.startswith(YOUTUBE)
+        if is_players and self.canary and self.canary.is_trusted:
             self._begun = line
             self.canary.row_refused(row)
         else:

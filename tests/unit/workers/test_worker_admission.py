@@ -27,6 +27,7 @@ from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
 from youtube_download_coordinator.workers.worker import Limits, Submit, Summary, Worker
 
+OWN = Failure(verdict=Verdict.THROTTLED, reason="throttled", message="my own service")
 BOT_CHECK = Failure(verdict=Verdict.THROTTLED, reason="bot-check")
 PAUSE = timedelta(seconds=901)
 
@@ -80,13 +81,13 @@ def test_a_pause_ends_a_worker_before_its_next_video(queue: Queue) -> None:
     assert states(queue) == {State.DONE: 1, State.PENDING: 11}
 
 
-@pytest.mark.parametrize("others", [Done(), BOT_CHECK])
+@pytest.mark.parametrize("others", [Done(), OWN])
 def test_attempts_that_run_decide_whose_fault_a_refusal_is(queue: Queue, others: Outcome) -> None:
     goes_on, order = threading.Event(), iter(range(100))
 
     def process(task: VideoTask) -> Outcome:
         if (number := next(order)) == 0:
-            return BOT_CHECK
+            return OWN
         goes_on.wait(60)
         return others if number == 1 else Done()
 
@@ -103,6 +104,19 @@ def test_attempts_that_run_decide_whose_fault_a_refusal_is(queue: Queue, others:
         assert summary.results == {AttemptResult.GIVEN_BACK: 2}
         assert summary.stopped_by.startswith("cooldown host: cooling until")
         assert states(queue) == {State.PENDING: 12}
+
+
+def test_what_waits_is_given_back_at_once_and_what_runs_is_finished(queue: Queue) -> None:
+    goes_on, first = threading.Event(), iter([True])
+
+    def process(task: VideoTask) -> Outcome:
+        return BOT_CHECK if next(first, False) else Done(result=str(goes_on.wait(60)))
+
+    with ThreadPoolExecutor(3) as pool:
+        run = pool.submit(_worker(queue, lambda task: pool.submit(process, task), concurrency=2).run)
+        wait_until(lambda: states(queue) == {State.HELD: 1, State.PENDING: 11})
+        goes_on.set()
+        assert run.result(60).results == {AttemptResult.GIVEN_BACK: 1, AttemptResult.DONE: 1}
 
 
 def test_while_it_is_blocked_it_ends_at_once(queue: Queue, store: ClockedStore) -> None:
