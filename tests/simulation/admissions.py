@@ -153,13 +153,16 @@ class Admissions:
             return f"its machine cools down: {line}, {queue.admission._probe}"
         return ""
 
-    def settled(self, process: Process, outcomes: Sequence[Outcome], *, others_run: bool) -> None:
-        """Record results. After a refusal the attempts that run decide whether its row or the machine is at fault."""
+    def settled(self, process: Process, outcomes: Sequence[Outcome], began: float, *, others_run: bool) -> None:
+        """Record results, whose recording began then.
+
+        After a refusal the attempts that run decide whether its row or the machine is at fault.
+        """
         verdicts = [outcome.verdict if isinstance(outcome, Failure) else None for outcome in outcomes]
         if any(verdict not in {Verdict.THROTTLED, Verdict.UNFIT} for verdict in verdicts):
             self._undecided.pop(process, None)
         elif Verdict.THROTTLED in verdicts and others_run:
-            self._undecided.setdefault(process, self.now)
+            self._undecided[process] = began
         else:
             self._undecided.pop(process, None)
 

@@ -80,7 +80,7 @@ class WatchedQueue(Queue):
         refused = [claim for claim, outcome in results if is_refusal(outcome)]
         others = [claim for claim in self._held if claim.renew_until is not None and claim not in refused]
         rows = super().settle(results, **facts)
-        admissions.settled(self.process, [outcome for _, outcome in results], others_run=bool(others))
+        admissions.settled(self.process, [outcome for _, outcome in results], began, others_run=bool(others))
         for (claim, outcome), row in zip(results, rows, strict=True):
             if row is not None:
                 self.chaos.oracle.steps.settled(claim.row, outcome, row, earliest)

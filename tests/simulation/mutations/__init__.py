@@ -53,6 +53,7 @@ MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         admission.pause_ends_at_once,
         admission.pause_of_the_fleet_overlooked,
         admission.names_in_control_taken_literally,
+        admission.undecided_refusals_stop_nothing,
     )
 }
 """By name."""

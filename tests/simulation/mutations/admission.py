@@ -120,3 +120,10 @@ def pause_of_the_fleet_overlooked() -> Iterator[None]:
 
     with mock.patch.object(Controls, "controls", others):
         yield
+
+
+@contextmanager
+def undecided_refusals_stop_nothing() -> Iterator[None]:
+    """Begin more attempts after a refusal, before the attempts that run have shown whose fault it is."""
+    with mock.patch.object(Admission, "awaits_answers", property(lambda self: False)):
+        yield
