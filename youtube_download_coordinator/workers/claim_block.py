@@ -59,9 +59,8 @@ class ClaimBlock:
                 self._fail_current(error)
             elif error is not None:
                 stop_all()
-        except (
-            StoreError
-        ) as failure:  # what ended the block matters more; the reaper tries again when this process is gone
+        except StoreError as failure:
+            # What ended the block matters more. The reaper tries again when this process is gone.
             log.error("an outcome cannot be recorded: %s", failure)  # noqa: TRY400
         finally:
             self._close(may_still_run=error is not None)
