@@ -30,10 +30,10 @@ from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS, Where
 from youtube_download_coordinator.sources.sources_file import Ingested, ingest_file, new_source, with_columns
 from youtube_download_coordinator.wiring import open_queue
 from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
-from youtube_download_coordinator.workers.canary import request_canary
 from youtube_download_coordinator.workers.claim_block import ClaimBlock
 from youtube_download_coordinator.workers.expansion import Expansion, expand, expand_sources
 from youtube_download_coordinator.workers.reaper import ClaimReaper
+from youtube_download_coordinator.workers.request_canary import request_canary
 from youtube_download_coordinator.workers.run_processor import call_in_process, process_video
 from youtube_download_coordinator.workers.worker import Limits, Submit, Summary, Worker
 

@@ -7,10 +7,10 @@ import socket
 import threading
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
+from tests.support.coordinator_time import CoordinatorTime
 from tests.support.faulty_store import FaultyStore
 from tests.support.rows import make_queue, new_video
 from tests.support.waiting import wait_until
@@ -27,22 +27,6 @@ from youtube_download_coordinator.youtube.listing import Listed, ListedVideo
 
 CHANNEL = "https://www.youtube.com/channel/UC{:022}"
 PLAYLIST = "https://www.youtube.com/playlist?list=PLexample"
-
-
-class Time:
-    """The coordinator's clock, which a test turns by hand; sleeping only turns it."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        stand_in = SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep)
-        monkeypatch.setattr(coordinator_module, "time", stand_in)
 
 
 @pytest.fixture
@@ -170,7 +154,7 @@ def test_throttling_gives_the_attempt_back_and_pauses_the_claiming(
     make: Callable[..., Coordinator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     coordinator = make(idle_poll_seconds=30)
-    clock = Time()
+    clock = CoordinatorTime()
     clock.install(monkeypatch)
     add(coordinator, 2)
     asked: list[str] = []
@@ -373,7 +357,7 @@ def test_an_idle_loop_asks_the_store_at_most_every_idle_poll_seconds(
     make: Callable[..., Coordinator], store: FaultyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     coordinator = make(idle_poll_seconds=30, claim_jitter_seconds=5)
-    clock = Time()
+    clock = CoordinatorTime()
     clock.install(monkeypatch)
     store.calls.clear()
     coordinator.process_next_task(str)
@@ -390,7 +374,7 @@ def test_a_source_that_is_added_by_hand_is_looked_at_now(
     make: Callable[..., Coordinator], lists: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     coordinator = make(idle_poll_seconds=30)
-    Time().install(monkeypatch)
+    CoordinatorTime().install(monkeypatch)
     assert coordinator.process_next_task(str) is False
     lists(listed(1))
     coordinator.client.add_source(url=PLAYLIST)
@@ -477,7 +461,7 @@ def test_rounds_wait_for_what_is_to_be_tried_again(
     make: Callable[..., Coordinator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     coordinator = make(retry_backoff_seconds=60, retry_backoff_max_seconds=60)
-    clock = Time()
+    clock = CoordinatorTime()
     clock.install(monkeypatch)
     add(coordinator)
     rounds = coordinator.rounds(Limits(concurrency=1), Summary())
@@ -489,7 +473,7 @@ def test_rounds_wait_for_what_is_to_be_tried_again(
 
 def test_rounds_end_when_nothing_is_left(make: Callable[..., Coordinator], monkeypatch: pytest.MonkeyPatch) -> None:
     coordinator = make()
-    clock = Time()
+    clock = CoordinatorTime()
     clock.install(monkeypatch)
     add(coordinator)
     assert [coordinator.process_next_task(str) for _ in coordinator.rounds(Limits(concurrency=1), Summary())] == [True]
@@ -500,7 +484,7 @@ def test_rounds_do_not_wait_for_what_is_later_than_their_time(
     make: Callable[..., Coordinator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     coordinator = make(retry_backoff_seconds=60, retry_backoff_max_seconds=60)
-    clock = Time()
+    clock = CoordinatorTime()
     clock.install(monkeypatch)
     add(coordinator)
     for _ in coordinator.rounds(Limits(concurrency=1, max_seconds=10), Summary()):

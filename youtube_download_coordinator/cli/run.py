@@ -57,7 +57,6 @@ def run(
     concurrency
         Number of videos processed at a time.
     """
-    from youtube_download_coordinator.config import unknown_variables
     from youtube_download_coordinator.operations import preflight
     from youtube_download_coordinator.workers.find_processor import check_processor
     from youtube_download_coordinator.workers.worker import Limits
@@ -68,8 +67,7 @@ def run(
         sources_file_path=sources, allow_other_sites=allow_other_sites, concurrency=concurrency
     )
     preflight.require(coordinator.config, processor)
-    if unknown := unknown_variables():
-        say(f"ydc: there is no setting {', '.join(unknown)}: it is ignored", problem=True)
+    _print_unknown_settings()
     failed = print_ingested(coordinator.ingest())
     limits = Limits(
         concurrency=coordinator.config.concurrency,
@@ -87,6 +85,13 @@ def run(
     _print_advice(summary, listing_failures)
     print_page(page_of(coordinator.queue))
     return EXIT_FAILED if failed or listing_failures or summary.failed or summary.stopped_by else 0
+
+
+def _print_unknown_settings() -> None:
+    from youtube_download_coordinator.config import unknown_variables
+
+    if unknown := unknown_variables():
+        say(f"ydc: there is no setting {', '.join(unknown)}: it is ignored", problem=True)
 
 
 def _print_advice(summary: Summary, listing_failures: Sequence[Failure]) -> None:

@@ -13,10 +13,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import psutil
 import pytest
 
 from examples.media_site import make_site, serving
+from tests.support.command_output import MARK, left_running, one_line
 from tests.support.rows import make_queue, new_video
 from tests.support.sheets_setting import NO_INDEX
 from tests.support.waiting import wait_until
@@ -28,7 +28,6 @@ from youtube_download_coordinator.reasons import REASONS
 from youtube_download_coordinator.stores.sql import SqlStore
 
 CHANNEL = "https://www.youtube.com/channel/UC{:022}"
-MARK = "YDC_TEST_MARK"
 NO_VARIABLES: Mapping[str, str] = {}
 PROCESSORS = """
 import pathlib, time
@@ -111,23 +110,6 @@ def add_videos(queue: Queue, count: int) -> None:
 
 def videos(queue: Queue) -> list[VideoTask]:
     return list(queue.rows(VIDEO_TASKS))
-
-
-def left_running(folder: Path) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.environ().get(MARK) == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
-
-
-def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """Return what was written to stderr, which must be one line of ydc's."""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("ydc: ")
-    assert "Traceback" not in done.stdout + done.stderr
-    return line
 
 
 # --- the commands ----------------------------------------------------------------------------------------------------

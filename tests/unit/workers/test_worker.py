@@ -490,9 +490,6 @@ def test_an_interruption_is_told_also_when_nothing_can_be_given_back(
     assert "3 claims cannot be given back, they will run out: no swap now" in caplog.text
 
 
-# --- summing up ------------------------------------------------------------------------------------------------------
-
-
 def test_summaries_add_up() -> None:
     total = Summary()
     for result in (AttemptResult.DONE, AttemptResult.DONE, AttemptResult.RETRY):

@@ -11,8 +11,8 @@ from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.models import Done, Failure, Verdict
 from youtube_download_coordinator.processes.parent import stop_all
-from youtube_download_coordinator.workers import canary
-from youtube_download_coordinator.workers.canary import request_canary
+from youtube_download_coordinator.workers import request_canary as request_canary_module
+from youtube_download_coordinator.workers.request_canary import request_canary
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_video_that_is_gone_and_a_refusal_are_told_apart(site: Site, config: C
 def test_a_canary_that_does_not_answer_in_time_proves_nothing(
     site: Site, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(canary, "DEADLINE_SECONDS", 3.0)
+    monkeypatch.setattr(request_canary_module, "DEADLINE_SECONDS", 3.0)
     site.faults["/clip.mp4"] = ["hang"] * 9
     slow = request_canary(f"{site.url}/clip.mp4", config)
     assert isinstance(slow, Failure)
