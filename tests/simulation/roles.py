@@ -22,6 +22,7 @@ from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.cooldown import Pauses
 from youtube_download_coordinator.queue.lifecycle import RetryPolicy
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
+from youtube_download_coordinator.reasons import PLAYER_BLOCKS
 from youtube_download_coordinator.sources.urls import source_target, video_target
 from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.workers.expansion import expand_next
@@ -45,6 +46,8 @@ POLICY = RetryPolicy(
 PAUSES = Pauses(first_seconds=10, longest_seconds=40)
 FINAL = (Verdict.RETRY, Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT)
 """What leads to an end, sooner or later."""
+YOUTUBES_REFUSALS = 0.7
+"""How many refusals are YouTube's own, which stop a machine at once. The others are a processor's."""
 HANGS, HANG_SECONDS = 0.04, (100.0, 400.0)
 """So many attempts take so long, which may be longer than their deadline and a lease."""
 IDLE_SECONDS = (1.0, 20.0)
@@ -80,11 +83,13 @@ class WatchedQueue(Queue):
         refused = [claim for claim, outcome in results if is_refusal(outcome)]
         others = [claim for claim in self._held if claim.renew_until is not None and claim not in refused]
         rows = super().settle(results, **facts)
-        admissions.settled(self.process, [outcome for _, outcome in results], began, others_run=bool(others))
+        others_decide = bool(others) and not any(is_youtubes(outcome) for _, outcome in results)
+        admissions.settled(self.process, [outcome for _, outcome in results], began, others_run=others_decide)
         for (claim, outcome), row in zip(results, rows, strict=True):
             if row is not None:
                 self.chaos.oracle.steps.settled(claim.row, outcome, row, earliest)
-                if is_refusal(outcome) and not (others and (claim.table.name, claim.row.id) != probed_row):
+                is_undecided = others and (claim.table.name, claim.row.id) != probed_row and not is_youtubes(outcome)
+                if is_refusal(outcome) and not is_undecided:
                     admissions.throttled(self.process, began)
                     if (claim.table.name, claim.row.id) == probed_row:
                         self.chaos.oracle.steps.probed(claim.row, row)
@@ -278,7 +283,13 @@ def outcome(chaos: Chaos, random: Random, task: VideoTask) -> Outcome:
     if random.random() >= chaos.chances.failure:
         return Done(result="=1+1")
     verdict = random.choice(FINAL if chaos.quiet else (*FINAL, Verdict.LATER, Verdict.THROTTLED))
-    return Failure(verdict=verdict, reason="=boom", message="it\nbroke")
+    is_youtubes = verdict is Verdict.THROTTLED and random.random() < YOUTUBES_REFUSALS
+    return Failure(verdict=verdict, reason="bot-check" if is_youtubes else "=boom", message="it\nbroke")
+
+
+def is_youtubes(outcome: Outcome) -> bool:
+    """Return whether an outcome is a refusal of YouTube's own."""
+    return isinstance(outcome, Failure) and outcome.reason in PLAYER_BLOCKS
 
 
 def is_refusal(outcome: Outcome) -> bool:

@@ -376,7 +376,8 @@ class Admission:
         """Begin or prolong the cooldown. A row that began it is at fault, unless it was the probe."""
         self.goes_on = False
         why = f"{self.worker}: {failure}"
-        name, was_undecided = self._name_for(failure), self._undecided_until is not None
+        name = self._name_for(failure)
+        was_undecided = self._undecided_until is not None and failure.reason not in PLAYER_BLOCKS
         self._undecided_until = None
         self.makes_subtitles |= failure.reason == SUBTITLES_BLOCK
         line = self._throttled_again(why) if is_the_probe and self._probe else None
