@@ -306,6 +306,7 @@ class Coordinator:
                 return False
             pauses = (blocked_seconds, seconds_left, max(self.config.idle_poll_seconds, PAUSE_CHECK_SECONDS))
             time.sleep(min(seconds for seconds in pauses if seconds is not None))
+            self.queue.renew_offer()
             blocked = self.queue.admission.blocked()
         return True
 

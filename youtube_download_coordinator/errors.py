@@ -26,6 +26,7 @@ A user's processor may raise any AttemptError. Every other exception is treated 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar
 
@@ -88,19 +89,27 @@ class AttemptError(CoordinatorError):
     """One attempt at a row failed.
 
     `reason` is a short machine-readable word (`private`, `region`, `http-503`). LastError contains it before the message.
-    `systemic`: the wording is known from outages, in which every video fails with it.
+    `systemic`: the wording is known from outages, in which every video fails with it. `regions`: the countries in which the video
+    is available, as ISO codes.
     """
 
     verdict: ClassVar[Verdict] = Verdict.RETRY
     default_reason: ClassVar[str] = "error"
 
     def __init__(
-        self, message: str = "", *, reason: str = "", not_before: datetime | None = None, systemic: bool = False
+        self,
+        message: str = "",
+        *,
+        reason: str = "",
+        not_before: datetime | None = None,
+        systemic: bool = False,
+        regions: Iterable[str] = (),
     ) -> None:
         super().__init__(message)
         self.reason = reason or self.default_reason
         self.not_before = not_before
         self.systemic = systemic
+        self.regions = tuple(regions)
 
     @property
     def failure(self) -> Failure:
@@ -111,6 +120,7 @@ class AttemptError(CoordinatorError):
             message=str(self),
             not_before=self.not_before,
             systemic=self.systemic,
+            regions=self.regions,
         )
 
 
@@ -164,5 +174,9 @@ _BY_VERDICT: dict[Verdict, type[AttemptError]] = {
 def attempt_error(failure: Failure) -> AttemptError:
     """Return the error that a failure was made of; a child process sends the failure."""
     return _BY_VERDICT[failure.verdict](
-        failure.message, reason=failure.reason, not_before=failure.not_before, systemic=failure.systemic
+        failure.message,
+        reason=failure.reason,
+        not_before=failure.not_before,
+        systemic=failure.systemic,
+        regions=failure.regions,
     )

@@ -23,6 +23,8 @@ from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, truncate
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """A `not_before` that never comes. The first day of the year, so that no time zone of a database exceeds the year 9999."""
+NEEDS_MACHINE_FROM = datetime(9990, 1, 1, tzinfo=UTC)
+"""From here on a `not_before` says which machines a row waits for, not until when (queue/offers.py)."""
 IS_SOURCE = "is source "
 """Prefix of the result of a source that is an alias of another source."""
 SKIPPED = "skipped by hand"
@@ -216,7 +218,8 @@ class Row:
 
     @property
     def not_before(self) -> Annotated[datetime | None, Column("NotBefore", place=160, writer=Writer.LEASE)]:
-        return self.lease.not_before if self.lease.not_before != NEVER else None
+        when = self.lease.not_before
+        return when if when and when < NEEDS_MACHINE_FROM else None
 
     @property
     def last_error(self) -> Annotated[str, Column("LastError", place=170, writer=Writer.LEASE)]:
@@ -348,6 +351,8 @@ class Failure:
     systemic: bool = False
     """The wording is known from outages and blocks, where every video gets it: it says little about the row. Counts towards
     suspicion also where its reason is otherwise a fact about one video (`reasons.ABOUT_ONE_VIDEO`)."""
+    regions: tuple[str, ...] = ()
+    """The countries in which the video is available, as ISO codes; empty: not known."""
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.message}" if self.message else self.reason

@@ -406,6 +406,7 @@ def _failure(fields: Any) -> Failure:
             message=sanitize(str(fields["message"])),
             not_before=datetime.fromisoformat(not_before) if not_before else None,
             systemic=fields.get("systemic") is True,
+            regions=tuple(map(str, fields.get("regions") or ())),
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return Failure(verdict=Verdict.RETRY, reason="garbled", message=repr(fields)[:LINE_BYTES])

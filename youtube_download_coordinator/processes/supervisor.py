@@ -339,6 +339,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
         "message": _text(error),
         "not_before": not_before,
         "systemic": failure.systemic,
+        "regions": failure.regions,
     }
 
 

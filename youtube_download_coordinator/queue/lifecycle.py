@@ -5,6 +5,7 @@
        ├──release───────┤
        ├──fail (counted, with a pause)──────────────┤
        ├──fail (throttled: after the cooldown)──────┤
+       ├──fail (another machine may do it: it waits for that one, see offers.py)
        ├──recover (the lease expired)───────────────┤
        ├──fail_orphaned (its worker was killed)─────┤──▶ DEAD (a video task) or ERROR (a source) after the last attempt
        ├──reschedule── DONE, a source that is due for another listing
@@ -33,6 +34,18 @@ from youtube_download_coordinator.models import (
     Verdict,
     VideoTask,
     with_throttles,
+)
+from youtube_download_coordinator.queue.offers import (
+    CURED_BY_MACHINES,
+    NO_NEED,
+    NO_OFFER,
+    NO_OFFERS,
+    Need,
+    Offer,
+    Offers,
+    need_of,
+    waits,
+    with_need,
 )
 from youtube_download_coordinator.queue.refresh import next_look
 from youtube_download_coordinator.reasons import BLOCKED, advice, is_machine_wide
@@ -80,9 +93,17 @@ class Throttle:
 NO_THROTTLE = Throttle()
 
 
-def is_due(row: Row, now: datetime) -> bool:
-    """Return whether the row may be claimed."""
-    return row.lease.state is State.PENDING and (row.lease.not_before is None or row.lease.not_before <= now)
+def is_due(row: Row, now: datetime, offer: Offer = NO_OFFER) -> bool:
+    """Return whether a machine with this offer may claim the row."""
+    if row.lease.state is not State.PENDING or not need_of(row.lease).is_met_by(offer):
+        return False
+    return row.lease.not_before is None or row.lease.not_before <= now or waits(row.lease)
+
+
+def lacks_machine(row: Row, now: datetime, offer: Offer) -> bool:
+    """Return whether the row is due and needs what this machine does not offer."""
+    is_over = row.lease.not_before is None or row.lease.not_before <= now
+    return row.lease.state is State.PENDING and is_over and not need_of(row.lease).is_met_by(offer)
 
 
 def is_stalled(row: Row, now: datetime) -> bool:
@@ -95,9 +116,9 @@ def is_due_again(row: Row, now: datetime) -> bool:
     return row.lease.state is State.DONE and (row.lease.not_before is None or row.lease.not_before <= now)
 
 
-def claim(row: R, moment: Moment, holder: str, policy: RetryPolicy) -> R:
-    """Give a due row to `holder` for one lease."""
-    _require(is_due(row, moment.now), row, "claim")
+def claim(row: R, moment: Moment, holder: str, policy: RetryPolicy, offer: Offer = NO_OFFER) -> R:
+    """Give a due row to `holder`, whose machine has this offer, for one lease."""
+    _require(is_due(row, moment.now, offer), row, "claim")
     held = _next(row, moment, State.HELD, holder=holder, until=moment.now + policy.lease)
     return replace(held, claimed_by=holder, claimed_at=moment.now.replace(microsecond=0))
 
@@ -108,13 +129,20 @@ def renew(row: R, moment: Moment, policy: RetryPolicy) -> R:
     return _next(row, moment, State.HELD, holder=row.lease.holder, until=moment.now + policy.lease)
 
 
-def settle(row: R, moment: Moment, outcome: Outcome, policy: RetryPolicy, throttle: Throttle = NO_THROTTLE) -> R:
+def settle(
+    row: R,
+    moment: Moment,
+    outcome: Outcome,
+    policy: RetryPolicy,
+    throttle: Throttle = NO_THROTTLE,
+    offers: Offers = NO_OFFERS,
+) -> R:
     """Record the outcome of an attempt at a held row."""
     match outcome:
         case Done(result=result):
             return complete(row, moment, result, policy)
         case Failure():
-            return fail(row, moment, outcome, policy, throttle)
+            return fail(row, moment, outcome, policy, throttle, offers)
         case _:
             assert_never(outcome)
 
@@ -138,26 +166,39 @@ def reschedule(row: Source, moment: Moment, policy: RetryPolicy) -> Source:
     return _next(row, moment, State.PENDING, tries=0)
 
 
-def fail(row: R, moment: Moment, failure: Failure, policy: RetryPolicy, throttle: Throttle = NO_THROTTLE) -> R:
+def fail(
+    row: R,
+    moment: Moment,
+    failure: Failure,
+    policy: RetryPolicy,
+    throttle: Throttle = NO_THROTTLE,
+    offers: Offers = NO_OFFERS,
+) -> R:
     """Record a failed attempt: retry after a pause, release without counting, or give up, according to the verdict."""
     _require(row.lease.state is State.HELD, row, "fail")
+    need = need_of(row.lease)
     match failure.verdict:
         case Verdict.RETRY:
             max_tries = policy.max_retries
         case Verdict.GONE:
             is_confirmed = row.lease.reason == failure.reason
             max_tries = 1 if is_confirmed else policy.max_retries
+        case Verdict.PERMANENT if failure.reason in CURED_BY_MACHINES:
+            max_tries, need = 1, offers.need_after(need, failure)
+            if need:
+                detail = _describe(failure, row.lease.throttles, need)
+                return _next(row, moment, State.PENDING, not_before=need.not_before, detail=detail)
         case Verdict.PERMANENT:
             max_tries = 1
         case Verdict.THROTTLED:
             return _put_off_or_give_up(row, moment, failure, policy, throttle)
         case Verdict.LATER | Verdict.UNFIT:
             not_before = _not_before(row, moment, failure, policy)
-            detail = _describe(failure, row.lease.throttles)
+            detail = _describe(failure, row.lease.throttles, need)
             return _next(row, moment, State.PENDING, not_before=not_before, detail=detail)
         case _:
             assert_never(failure.verdict)
-    return _retry_or_give_up(row, moment, failure, policy, max_tries)
+    return _retry_or_give_up(row, moment, failure, policy, max_tries, need)
 
 
 def _not_before(row: Row, moment: Moment, failure: Failure, policy: RetryPolicy) -> datetime | None:
@@ -173,6 +214,23 @@ def release(row: R, moment: Moment) -> R:
     """Give back a held row without counting an attempt."""
     _require(row.lease.state is State.HELD, row, "release")
     return _next(row, moment, State.PENDING, detail=row.lease.detail)
+
+
+def wait_for_machine(row: R, moment: Moment, offer: Offer) -> R:
+    """Let a due row wait for a machine that offers what this one does not."""
+    _require(lacks_machine(row, moment.now, offer), row, "wait for a machine")
+    return _next(row, moment, State.PENDING, detail=row.lease.detail)
+
+
+def reconsider(row: R, moment: Moment, offers: Offers) -> R:
+    """Let a row wait for other machines when those it waited for are gone, or give it up where nobody offers what it needs."""
+    _require(waits(row.lease), row, "wait for other machines")
+    need = need_of(row.lease)
+    new = offers.assigned(need, account=need.account, needs_region=bool(need.waits_for))
+    detail = with_need(row.lease.detail, new)
+    if new:
+        return _next(row, moment, State.PENDING, not_before=new.not_before, detail=detail)
+    return _give_up(row, moment, detail, row.lease.tries + 1)
 
 
 def recover(row: R, moment: Moment, policy: RetryPolicy) -> R:
@@ -204,7 +262,7 @@ def retry_now(row: R, moment: Moment, policy: RetryPolicy) -> R | None:
         case State.HELD:
             return recover(row, moment, policy) if is_stalled(row, moment.now) else None
         case State.PENDING:
-            return _next(row, moment, State.PENDING, detail=row.lease.detail)
+            return _next(row, moment, State.PENDING, detail=with_need(row.lease.detail, NO_NEED))
         case State.DONE | State.ERROR | State.DEAD:
             return requeue(row, moment)
         case _:
@@ -232,13 +290,13 @@ def backoff_seconds(tries: int, jitter: float, policy: RetryPolicy) -> float:
     return min(doubled, longest) * (1 - jitter / 2)
 
 
-def _describe(failure: Failure, throttles: int) -> str:
-    """Return the reason, the message, advice if there is room for it, and the row's throttle count."""
+def _describe(failure: Failure, throttles: int, need: Need = NO_NEED) -> str:
+    """Return the reason, the message, advice if there is room for it, what the row needs, and its throttle count."""
     text = truncate(str(failure))
-    hint = advice(failure.reason)
+    hint = "" if need and failure.reason in CURED_BY_MACHINES else advice(failure.reason)
     if hint and len(text) + len(hint) + len(_HINT) <= DETAIL_MAX_CHARACTERS:
         text = f"{text}{_HINT if failure.message else ': '}{hint}"
-    return with_throttles(text, throttles)
+    return with_throttles(with_need(text, need), throttles)
 
 
 _HINT = " → "
@@ -252,7 +310,7 @@ def _in_utc(time: datetime | None) -> datetime | None:
 def _retry_at_once(row: R, moment: Moment, failure: Failure, policy: RetryPolicy) -> R:
     """Count a failed attempt without a pause: the row may not be the cause."""
     without_pause = replace(policy, backoff=timedelta(0), backoff_max=timedelta(0))
-    return _retry_or_give_up(row, moment, failure, without_pause, policy.max_retries)
+    return _retry_or_give_up(row, moment, failure, without_pause, policy.max_retries, need_of(row.lease))
 
 
 def _put_off_or_give_up(row: R, moment: Moment, failure: Failure, policy: RetryPolicy, throttle: Throttle) -> R:
@@ -262,14 +320,18 @@ def _put_off_or_give_up(row: R, moment: Moment, failure: Failure, policy: RetryP
         message = f"refused {throttles} times while others were answered; last: {failure}"
         return _give_up(row, moment, _describe(Failure(verdict=Verdict.PERMANENT, reason=BLOCKED, message=message), 0))
     not_before = max(throttle.until or moment.now, moment.now) + _pause(max(throttles, 1), moment, policy)
-    return _next(row, moment, State.PENDING, not_before=not_before, detail=_describe(failure, throttles))
+    detail = _describe(failure, throttles, need_of(row.lease))
+    return _next(row, moment, State.PENDING, not_before=not_before, detail=detail)
 
 
-def _retry_or_give_up(row: R, moment: Moment, failure: Failure, policy: RetryPolicy, max_tries: int | None) -> R:
+def _retry_or_give_up(
+    row: R, moment: Moment, failure: Failure, policy: RetryPolicy, max_tries: int | None, need: Need
+) -> R:
     tries = row.lease.tries + 1
-    detail = _describe(failure, row.lease.throttles)
     if max_tries is not None and tries >= max_tries:
-        return _give_up(row, moment, detail, tries)
+        given_up = replace(need, account=False, waits_for=())
+        return _give_up(row, moment, _describe(failure, row.lease.throttles, given_up), tries)
+    detail = _describe(failure, row.lease.throttles, need)
     pause = _pause(tries, moment, policy)
     return _next(
         row, moment, State.PENDING, tries=tries, not_before=moment.now + pause if pause else None, detail=detail
@@ -297,7 +359,11 @@ def _next(
     until: datetime | None = None,
     detail: str | None = None,
 ) -> R:
-    """Return the row with its next lease. A held row keeps the detail of its last failure, so that GONE can be confirmed."""
+    """Return the row with its next lease.
+
+    A held row keeps the detail of its last failure, so that GONE can be confirmed. A pending one that needs another machine and
+    has no pause waits for that machine.
+    """
     kept_detail = row.lease.detail if state is State.HELD else ""
     lease = Lease(
         version=row.lease.version + 1,
@@ -309,6 +375,8 @@ def _next(
         detail=kept_detail if detail is None else detail,
         nonce=moment.nonce,
     )
+    if state is State.PENDING and not_before is None and (need := need_of(lease)):
+        lease = replace(lease, not_before=need.not_before)
     return replace(row, lease=lease, requested_status=None)
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from youtube_download_coordinator.errors import StoreFull
 from youtube_download_coordinator.models import Row, Source, State, Status, VideoTask
-from youtube_download_coordinator.queue import lifecycle
+from youtube_download_coordinator.queue import cooldown, lifecycle
 from youtube_download_coordinator.queue.lifecycle import Moment, RetryPolicy
+from youtube_download_coordinator.queue.offers import Offers, offers_in
 from youtube_download_coordinator.queue.selection import ChangeResult, Selection
 from youtube_download_coordinator.queue.store import (
     DEAD_LETTERS,
@@ -28,6 +29,7 @@ from youtube_download_coordinator.queue.store import (
     Table,
     Where,
 )
+from youtube_download_coordinator.queue.waiting import WaitingRows
 
 if TYPE_CHECKING:
     from random import Random  # only its type: randomness is given
@@ -70,11 +72,18 @@ class Maintenance:
     random: Random
     on_attempt_end: Callable[[VideoTask], None] = lambda task: None
     """Called with each video that this process recorded as done or moved to the dead letters, after the store has it."""
+    _waiting: WaitingRows = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._waiting = WaitingRows(self.store)
 
     # --- recovering --------------------------------------------------------------------------------------------------
 
     def recover(self, table: Table[R]) -> RecoveryReport:
-        """Release stalled rows, apply people's requests, move misplaced rows, and reschedule sources."""
+        """Release stalled rows, apply people's requests, move misplaced rows, and reschedule sources.
+
+        Give up rows that wait for a machine where none offers what they need any longer.
+        """
         policy, retried, given_up = self._policy(table), 0, 0
         for rows in self._pages(table, lambda: Where(state=State.HELD, due=self.store.now())):
             moment = self._moment()
@@ -83,6 +92,8 @@ class Maintenance:
             won = self._won(table, changes)
             retried += sum(change.new.lease.state is State.PENDING for change in won)
             given_up += sum(change.new.lease.state is not State.PENDING for change in won)
+        changed = self._reconsider(table)
+        given_up += sum(row.lease.state is not State.PENDING for row in changed)
         are_videos = table.name == VIDEO_TASKS.name
         applied = self._apply_requests(table) + (self._apply_requests(DEAD_LETTERS) if are_videos else 0)
         moved, due_again = (self._move_misplaced(), 0) if are_videos else (0, self._reschedule())
@@ -100,6 +111,25 @@ class Maintenance:
             ]
             count += len(self._won(table, changes))
         return count
+
+    def _reconsider(self, table: Table[R]) -> list[R]:
+        """Let rows wait for other machines whose own have offered nothing for a day, or give them up. Not while people pause."""
+        if not self._waiting.has_any(table):
+            return []
+        lines, now = self.store.controls(), self.store.now()
+        offers = offers_in(lines, now)
+        if any(line.name == cooldown.FLEET and cooldown.is_paused(line, now) for line in lines):
+            return []
+        changed: list[R] = []
+        for rows in self._waiting.unoffered(table, offers, SCAN_PAGE_ROWS):
+            moment = self._moment()
+            changes = [
+                Change(row, lifecycle.reconsider(row, self._with_new_nonce(moment), Offers(all=offers)))
+                for row in rows
+                if not row.requested_status
+            ]
+            changed += [change.new for change in self._won(table, changes)]
+        return changed
 
     def _reschedule(self) -> int:
         """Make sources pending that are due for another listing. Return how many.

@@ -10,14 +10,25 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from youtube_download_coordinator.errors import StoreUnavailable
+from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Failure, Lease, Outcome, Row, Source, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import lifecycle
 from youtube_download_coordinator.queue.admission import Admission
 from youtube_download_coordinator.queue.lifecycle import NO_THROTTLE, RetryPolicy, Throttle
 from youtube_download_coordinator.queue.maintenance import SCAN_PAGE_ROWS, Maintenance, batches
+from youtube_download_coordinator.queue.offers import (
+    CURED_BY_MACHINES,
+    NO_OFFER,
+    NO_OFFERS,
+    Offer,
+    Offers,
+    needs_renewal,
+    offers_in,
+    renewed,
+)
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS, Change, Swap, Table, Where
 
 log = logging.getLogger(__name__)
@@ -57,6 +68,8 @@ class Queue(Maintenance):
     """Seconds that never go back: the clock for this worker's own claims."""
     admission: Admission
     """Asked before each claim; receives the outcome of each attempt."""
+    offer: Offer = NO_OFFER
+    """What this machine can do that others cannot: it may claim rows that wait for that."""
     _held: list[Claim[Any]] = field(default_factory=list)
     _writing: threading.RLock = field(default_factory=threading.RLock)
 
@@ -83,6 +96,27 @@ class Queue(Maintenance):
         rows = (row for table in (VIDEO_TASKS, DEAD_LETTERS) for row in self.store.scan(table, where, limit=len(keys)))
         return {row.key for row in rows} if keys else set()
 
+    # --- offering ----------------------------------------------------------------------------------------------------
+
+    def renew_offer(self) -> None:
+        """Write into Control what this machine offers, when the line is some hours old. Otherwise no request is made."""
+        if not self.offer:
+            return
+        try:
+            now = self.store.now()
+            if needs_renewal(self.offer, self.store.controls(), now):
+                self.store.set_control(
+                    self.offer.line_name, lambda line: renewed(line, self.offer, now, self.worker.partition("/")[0])
+                )
+        except StoreError as error:  # the next claim tries again
+            log.warning("Control does not show yet that this machine offers %s: %s", self.offer, error)
+
+    def _offers_after(self, outcomes: Iterable[Outcome]) -> Offers:
+        """Return what machines offer, if it matters after one of these outcomes."""
+        if not any(isinstance(outcome, Failure) and outcome.reason in CURED_BY_MACHINES for outcome in outcomes):
+            return NO_OFFERS
+        return Offers(own=self.offer, all=offers_in(self.store.controls(), self.store.now()))
+
     # --- claiming ----------------------------------------------------------------------------------------------------
 
     def claim(self, table: Table[R], count: int, *, except_ids: Collection[int] = ()) -> list[Claim[R]]:
@@ -92,6 +126,7 @@ class Queue(Maintenance):
         tried as a probe.
         """
         claims: list[Claim[R]] = []
+        self.renew_offer()
         try:
             self._claim_into(claims, table, count, except_ids)
         except StoreUnavailable as error:
@@ -132,11 +167,15 @@ class Queue(Maintenance):
     def _due(self, table: Table[R], count: int, except_ids: Collection[int]) -> list[R]:
         now, is_probe = self.store.now(), self.admission.is_probe_due
         limit = (SCAN_PAGE_ROWS if is_probe else count * CLAIM_SPREAD) + len(except_ids)
-        scanned = self.store.scan(table, Where(state=State.PENDING, due=now), limit=limit)
+        # First those that few machines may claim.
+        scanned = self._waiting.matching(table, self.offer, limit) if self.offer and not is_probe else []
+        if len(scanned) < count:
+            scanned += self.store.scan(table, Where(state=State.PENDING, due=now), limit=limit)
+        self._leave_to_others(table, [row for row in scanned if lifecycle.lacks_machine(row, now, self.offer)])
         rows = [
             row
             for row in scanned
-            if lifecycle.is_due(row, now) and row.id not in except_ids and not row.requested_status
+            if lifecycle.is_due(row, now, self.offer) and row.id not in except_ids and not row.requested_status
         ]
         # Rows that YouTube refused come last, so that they stop nothing but each other and none of them is a probe.
         rows.sort(key=lambda row: row.lease.throttles > 0)
@@ -145,12 +184,27 @@ class Queue(Maintenance):
             rows = self.random.sample(others, count)
         return sorted(rows[:count], key=lambda row: row.id)
 
+    def _leave_to_others(self, table: Table[R], rows: Sequence[R]) -> None:
+        """Let rows wait that were due for a machine with another offer, so that no claim of this one reads them again."""
+        moment = self._moment()
+        self._won(
+            table,
+            [
+                Change(row, lifecycle.wait_for_machine(row, self._with_new_nonce(moment), self.offer))
+                for row in rows
+                if lifecycle.lacks_machine(row, moment.now, self.offer) and not row.requested_status
+            ],
+        )
+
     def _hold(self, table: Table[R], rows: Sequence[R]) -> list[Claim[R]]:
         policy = self._policy(table)
         before = self.monotonic()
         moment = self._moment()
-        due = [row for row in rows if lifecycle.is_due(row, moment.now)]  # again: a clock may have been set back
-        changes = [Change(row, lifecycle.claim(row, self._with_new_nonce(moment), self.worker, policy)) for row in due]
+        due = [row for row in rows if lifecycle.is_due(row, moment.now, self.offer)]  # a clock may have been set back
+        changes = [
+            Change(row, lifecycle.claim(row, self._with_new_nonce(moment), self.worker, policy, self.offer))
+            for row in due
+        ]
         expires = before + self._lease_seconds(policy)
         claims = [Claim(table, change.new, expires) for change in self._won(table, changes)]
         with self._writing:
@@ -173,11 +227,17 @@ class Queue(Maintenance):
 
     def _make_due(self, table: Table[R], rows: Sequence[R]) -> list[R]:
         moment, policy = self._moment(), self._policy(table)
-        due = [row for row in rows if lifecycle.is_due(row, moment.now)]
+        due = [row for row in rows if lifecycle.is_due(row, moment.now, self.offer)]
         others = (
             (row, lifecycle.retry_now(row, self._with_new_nonce(moment), policy)) for row in rows if row not in due
         )
         return due + [change.new for change in self._won(table, [Change(row, new) for row, new in others if new])]
+
+    def next_due(self, table: Table[R]) -> datetime | None:
+        """Return when the next pending row may be claimed here, or None if no row is pending."""
+        if self.offer and self._waiting.matching(table, self.offer, 1):
+            return self.store.now()
+        return Maintenance.next_due(self, table)  # slots: no super() without arguments
 
     # --- holding -----------------------------------------------------------------------------------------------------
 
@@ -242,6 +302,7 @@ class Queue(Maintenance):
             claim.throttle = claim.throttle or self.admission.record_outcome(
                 claim.table, claim.row, outcome, others_run=others_run
             )
+        offers = self._offers_after(outcome for _, outcome in results)
         with self._writing:
             moment = self._moment()
             settled = (
@@ -251,6 +312,7 @@ class Queue(Maintenance):
                     outcome,
                     self._policy(claim.table),
                     claim.throttle or NO_THROTTLE,
+                    offers,
                 )
                 for claim, outcome in results
             )

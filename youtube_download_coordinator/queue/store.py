@@ -38,6 +38,8 @@ class Where:
     state: State | None = None
     due: datetime | None = None
     """Rows that may be changed at this time: PENDING and DONE with no later `not_before`, HELD with `until` in the past."""
+    due_from: datetime | None = None
+    """With `due`: rows that might not be changed before this time."""
     holder: str = ""
     """Rows held by exactly this worker."""
     ids: Sequence[int] | None = None

@@ -84,15 +84,17 @@ def taken_over_without_a_version() -> Iterator[None]:
         stalled = self.store.scan(table, Where(state=State.HELD, due=self.store.now()), limit=count)
         return [*stalled, *due(self, table, count, except_ids)][:count]
 
-    def claimed(row: Any, at: Moment, holder: str, policy: RetryPolicy) -> Any:
+    def claimed(row: Any, at: Moment, holder: str, policy: RetryPolicy, *offer: Any) -> Any:
         if row.lease.state is State.PENDING:
-            return claim(row, at, holder, policy)
+            return claim(row, at, holder, policy, *offer)
         waiting = replace(row, lease=replace(row.lease, state=State.PENDING, version=row.lease.version - 1))
         return claim(waiting, at, holder, policy)
 
     with (
         mock.patch.object(Queue, "_due", due_or_stalled),
-        mock.patch.object(lifecycle, "is_due", lambda row, now: is_due(row, now) or lifecycle.is_stalled(row, now)),
+        mock.patch.object(
+            lifecycle, "is_due", lambda row, now, *offer: is_due(row, now, *offer) or lifecycle.is_stalled(row, now)
+        ),
         mock.patch.object(lifecycle, "claim", claimed),
     ):
         yield
@@ -127,9 +129,9 @@ def throttled_attempts_are_counted() -> Iterator[None]:
     """Count a throttled attempt as a failed one of its video."""
     fail = lifecycle.fail
 
-    def counted(row: Any, moment: Moment, failure: Failure, policy: RetryPolicy, throttle: Throttle) -> Any:
+    def counted(row: Any, moment: Moment, failure: Failure, *others: Any) -> Any:
         throttled = failure.verdict is Verdict.THROTTLED
-        return fail(row, moment, replace(failure, verdict=Verdict.RETRY) if throttled else failure, policy, throttle)
+        return fail(row, moment, replace(failure, verdict=Verdict.RETRY) if throttled else failure, *others)
 
     with mock.patch.object(lifecycle, "fail", counted):
         yield
@@ -164,7 +166,7 @@ def rows_are_blamed_for_a_block_of_their_machine() -> Iterator[None]:
 def refusals_are_forgotten() -> Iterator[None]:
     """Forget how often YouTube has refused a row, so that it is never given up."""
     describe = lifecycle._describe
-    with mock.patch.object(lifecycle, "_describe", lambda failure, throttles: describe(failure, 0)):
+    with mock.patch.object(lifecycle, "_describe", lambda failure, throttles, *need: describe(failure, 0, *need)):
         yield
 
 
@@ -185,7 +187,7 @@ def claimed_before_the_pause_is_over() -> Iterator[None]:
 
     with (
         mock.patch.object(Queue, "_due", waiting),
-        mock.patch.object(lifecycle, "is_due", lambda row, now: row.lease.state is State.PENDING),
+        mock.patch.object(lifecycle, "is_due", lambda row, now, *offer: row.lease.state is State.PENDING),
     ):
         yield
 
@@ -195,8 +197,8 @@ def tried_for_ever() -> Iterator[None]:
     """Try a video again after its last attempt."""
     retry = lifecycle._retry_or_give_up
 
-    def retried(row: Any, at: Moment, failure: Failure, policy: RetryPolicy, max_tries: int | None) -> Any:
-        return retry(row, at, failure, policy, max_tries if max_tries == 1 else None)
+    def retried(row: Any, at: Moment, failure: Failure, policy: RetryPolicy, max_tries: int | None, need: Any) -> Any:
+        return retry(row, at, failure, policy, max_tries if max_tries == 1 else None, need)
 
     with mock.patch.object(lifecycle, "_retry_or_give_up", retried):
         yield

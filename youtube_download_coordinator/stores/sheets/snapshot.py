@@ -141,13 +141,16 @@ class TabSnapshot:
         self._prefetched.pop(row_id, None)
         self._is_invalidated = True
 
-    def take_due(self, due: datetime, limit: int, random: Random | None) -> list[int]:
+    def take_due(
+        self, due: datetime, limit: int, random: Random | None, due_from: datetime = START_OF_TIME
+    ) -> list[int]:
         """Return lines that may have a due row, those that waited longest first. They are not returned again.
 
         With `random` the lines start at a random place, so that workers rarely meet.
         """
+        first = bisect.bisect_left(self._due, (due_from, 0))
         end = bisect.bisect_right(self._due, (due, len(self.key_cells) + 1))
-        start = random.randrange(end - limit + 1) if random and end > limit else 0
+        start = first + (random.randrange(end - first - limit + 1) if random and end - first > limit else 0)
         entries = self._due[start : min(start + limit, end)]
         del self._due[start : start + len(entries)]
         return [position for not_before, position in entries if self._is_pending(position, not_before)]
@@ -255,6 +258,7 @@ def matches(where: Where, row_id: int, key: str, lease: Lease, request: Status |
         row_id > where.after_id
         and (where.state is None or lease.state is where.state)
         and (where.due is None or act_at(lease) <= where.due)
+        and (where.due_from is None or act_at(lease) >= where.due_from)
         and (not where.holder or lease.holder == where.holder)
         and (where.ids is None or row_id in where.ids)
         and (where.keys is None or key in where.keys)

@@ -30,7 +30,13 @@ from youtube_download_coordinator.stores.sheets.lease_codec import encode_lease
 from youtube_download_coordinator.stores.sheets.projection import Projections
 from youtube_download_coordinator.stores.sheets.row_moves import Mover
 from youtube_download_coordinator.stores.sheets.row_restore import restore
-from youtube_download_coordinator.stores.sheets.snapshot import KEY_COLUMNS, KeyCells, act_at, matches
+from youtube_download_coordinator.stores.sheets.snapshot import (
+    KEY_COLUMNS,
+    START_OF_TIME,
+    KeyCells,
+    act_at,
+    matches,
+)
 from youtube_download_coordinator.stores.sheets.spreadsheet import (
     DATA_TABS,
     FRESH_SECONDS,
@@ -48,6 +54,8 @@ SCAN_ROUNDS = 4
 """How many places of a tab a claim reads before it finds nothing due, and how often a page is read again after a sort."""
 ENOUGH = 4
 """Prefetched rows are returned alone if they are at least this part of the limit: a quarter."""
+WAITING_SECONDS = 600.0
+"""How old a snapshot may be in which rows that wait for a machine are looked for."""
 READ_AHEAD_ROWS = 20
 """Lines that a claim reads at least. What it does not take is kept for the next claim."""
 
@@ -104,13 +112,14 @@ class SheetsStore:
         return rows[:limit]
 
     def _read_due(self, table: Table[R], where: Where, due: datetime, limit: int, random: Random | None) -> list[R]:
+        first = where.due_from or START_OF_TIME
         for _ in range(SCAN_ROUNDS):
-            positions = self._spreadsheet.snapshot(table.name).take_due(due, limit, random)
+            positions = self._spreadsheet.snapshot(table.name).take_due(due, limit, random, first)
             if not positions:
-                if not self._spreadsheet.snapshot(table.name).is_stale:
+                if not self._is_stale(table, where):
                     return []
                 self._reload(table.name, if_older_than_seconds=0)
-                positions = self._spreadsheet.snapshot(table.name).take_due(due, limit, random)
+                positions = self._spreadsheet.snapshot(table.name).take_due(due, limit, random, first)
             rows = self._read_rows(table, where, positions)
             torn = [row for row in rows if not _has_own_url(table, row)]
             self._fail_torn(table, torn)
@@ -118,6 +127,16 @@ class SheetsStore:
             if intact or not positions:
                 return sorted(intact, key=lambda row: (act_at(row.lease), row.id))
         return []
+
+    def _is_stale(self, table: Table[Any], where: Where) -> bool:
+        """Return whether it is time to load a tab again that has no row that is due.
+
+        Rows that wait for a machine have waited already: looking for them costs no request of its own, but one now and then.
+        """
+        snapshot = self._spreadsheet.snapshot(table.name)
+        if where.due_from is None or snapshot.loaded_at is None:
+            return snapshot.is_stale
+        return snapshot.monotonic() - snapshot.loaded_at >= max(WAITING_SECONDS, snapshot.stale_after_seconds)
 
     def _fail_torn(self, table: Table[R], rows: Sequence[R]) -> None:
         """Set rows to error whose URL is not the one of their lease: a person has edited it, or sorted only some columns."""

@@ -62,6 +62,8 @@ def _conditions(table: Table[Any], where: Where) -> list[sa.ColumnElement[bool]]
         conditions.append(c.state == where.state.value)
     if where.due is not None:
         conditions.append(c.act_at <= where.due)
+    if where.due_from is not None:
+        conditions.append(c.act_at >= where.due_from)
     if where.holder:
         conditions.append(c.holder == where.holder)
     if where.ids is not None:

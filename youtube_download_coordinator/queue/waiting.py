@@ -1,0 +1,98 @@
+"""Finds the rows that wait for a machine (offers.py), without reading again and again those that wait for another one.
+
+Rows that wait for the same machines have the same `not_before`, so a store finds them in its order of times. What each of those
+times stands for is asked once and remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from youtube_download_coordinator.models import NEEDS_MACHINE_FROM, NEVER, Row, State
+from youtube_download_coordinator.queue.offers import Need, Offer, need_of
+from youtube_download_coordinator.queue.store import Store, Table, Where
+
+R = TypeVar("R", bound=Row)
+
+STEP = timedelta(milliseconds=1)
+"""Between two times of a lease."""
+END = NEVER - STEP
+
+
+@dataclass(slots=True)
+class WaitingRows:
+    """One process's view of the rows that wait for a machine. All of it is a hint, as a scan is."""
+
+    store: Store
+    _needs: dict[str, dict[datetime, Need]] = field(default_factory=dict)
+    """By the table's name: what a `not_before` stands for. Some of them may have no rows left."""
+    _of_others: set[tuple[str, datetime]] = field(default_factory=set)
+    """Where this machine found no row that it may claim."""
+
+    def matching(self, table: Table[R], offer: Offer, limit: int) -> list[R]:
+        """Return up to `limit` rows, or a few more, that wait for a machine with this offer."""
+        rows: list[R] = []
+        for not_before, need in self._known_needs(table):
+            if len(rows) >= limit:
+                break
+            if (table.name, not_before) in self._of_others and not _is_awaited(need, [offer]):
+                continue
+            page = self._page(table, not_before, limit)
+            matches = [row for row in page if need_of(row.lease).is_met_by(offer)]
+            if page and not matches:
+                self._of_others.add((table.name, not_before))
+            rows += matches
+        return rows
+
+    def has_any(self, table: Table[Any]) -> bool:
+        """Return whether rows may wait for any machine."""
+        return bool(self._known_needs(table))
+
+    def unoffered(self, table: Table[R], offers: Collection[Offer], limit: int) -> Iterator[list[R]]:
+        """Yield pages of rows that wait for machines of which none offers anything now. The caller changes them."""
+        for not_before, need in self._known_needs(table):
+            seen_ids: set[int] = set()
+            while not _is_awaited(need, offers):
+                page = [row for row in self._page(table, not_before, limit) if row.id not in seen_ids]
+                if not page:
+                    break
+                yield page
+                seen_ids |= {row.id for row in page}
+
+    def _page(self, table: Table[R], not_before: datetime, limit: int) -> list[R]:
+        """Return rows that wait for the same machines. If there are none, the time is forgotten."""
+        where = Where(state=State.PENDING, due=not_before, due_from=not_before)
+        page = self.store.scan(table, where, limit=limit)
+        if not page:
+            self._needs[table.name].pop(not_before, None)
+            self._of_others.discard((table.name, not_before))
+        return page
+
+    def _known_needs(self, table: Table[Any]) -> list[tuple[datetime, Need]]:
+        """Return what rows wait for, by their `not_before`. Only times that are not known yet are looked for."""
+        needs = self._needs.setdefault(table.name, {})
+        first = NEEDS_MACHINE_FROM
+        for known in [*sorted(needs), END + STEP]:
+            while first < known and (row := self._first(table, first, known - STEP)):
+                not_before = row.lease.not_before or END
+                needs[not_before] = need_of(row.lease)
+                first = not_before + STEP
+            first = known + STEP
+        return sorted(needs.items(), key=lambda item: item[0])
+
+    def _first(self, table: Table[R], first: datetime, last: datetime) -> R | None:
+        rows = self.store.scan(table, Where(state=State.PENDING, due=last, due_from=first), limit=1)
+        return next((row for row in rows if row.lease.not_before and row.lease.not_before >= first), None)
+
+
+def _is_awaited(need: Need, offers: Collection[Offer]) -> bool:
+    """Return whether one of the offers is what rows with this need were left for. One that needs nothing waits for nobody."""
+    if not need:
+        return True
+    return any(
+        (offer.account or not need.account) and (not need.waits_for or not offer.regions.isdisjoint(need.waits_for))
+        for offer in offers
+    )
