@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, Sett
 from youtube_download_coordinator.errors import BadFilter, BadUrl, ConfigError
 from youtube_download_coordinator.processors.output_paths import Template
 from youtube_download_coordinator.queue.cooldown import Pauses
+from youtube_download_coordinator.queue.offers import Offer, parse_offer
 from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.refresh import MAX_HOURS, refresh_hours
 from youtube_download_coordinator.sources.filters import Filters, validated
@@ -74,6 +76,11 @@ def _template(text: str) -> str:
 
 def _words(value: object) -> object:
     return [word for word in re.split(r"[\s,]+", value) if word] if isinstance(value, str) else value
+
+
+def _offers(words: tuple[str, ...]) -> tuple[str, ...]:
+    parse_offer(words)
+    return words
 
 
 def _languages(languages: tuple[str, ...]) -> tuple[str, ...]:
@@ -197,7 +204,7 @@ class Config(BaseSettings):
 
     videos_per_hour: Annotated[int, Field(ge=0)] | None = None
     """How many attempts this machine starts in an hour, all its workers together; 0: no limit. YouTube is reported to stop a
-    guest at about 300 and an account at about 2000. If it is not set: 270, and 1800 with cookies."""
+    guest at about 300 and an account at about 2000. If it is not set: 270, and 1800 with cookies that are used always."""
 
     state_dir: Path = Field(default_factory=lambda: _state_home() / "youtube-download-coordinator")
     """A folder that the workers of this machine share, with its rate limit and its cooldown. If it is not set:
@@ -291,6 +298,15 @@ class Config(BaseSettings):
     """A file with the cookies of a YouTube account (Netscape format, cookies.txt), for listing and processing. The file is never
     changed."""
 
+    cookies_use: Literal["always", "when-needed"] = "always"
+    """`always`: every request has the cookies. `when-needed`: each video and source is first requested without them, and once
+    more with them if YouTube asks for an account. Such a machine also offers `account` (see `offers`)."""
+
+    offers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), AfterValidator(_offers)] = ()
+    """What this machine can do that others cannot, separated by commas: `region:BR` (YouTube sees its address in Brazil; an ISO
+    code), `account` (it has the cookies of an account). A video that failed elsewhere with the reason `region` or
+    `needs-account` waits for such a machine before it becomes a dead letter. An offer is a line in *Control*, for 24 hours."""
+
     rate_limit_bytes_per_second: Annotated[int, Field(gt=0)] | None = None
     """The highest rate of one download. A worker uses up to `concurrency` times as much. If it is not set, there is no limit."""
 
@@ -349,9 +365,16 @@ class Config(BaseSettings):
     @property
     def rate_limit(self) -> RateLimit | None:
         """Return the rate limit of this machine; None: no limit."""
-        by_default = ACCOUNT_VIDEOS_PER_HOUR if self.cookies_file else GUEST_VIDEOS_PER_HOUR
+        is_account = self.cookies_file and self.cookies_use == "always"
+        by_default = ACCOUNT_VIDEOS_PER_HOUR if is_account else GUEST_VIDEOS_PER_HOUR
         limit = by_default if self.videos_per_hour is None else self.videos_per_hour
         return RateLimit(limit) if limit else None
+
+    @property
+    def offer(self) -> Offer:
+        """Return what this machine offers to rows that wait for it."""
+        offer = parse_offer(self.offers)
+        return replace(offer, account=offer.account or bool(self.cookies_file and self.cookies_use == "when-needed"))
 
     @property
     def attempt_timeout(self) -> timedelta:
@@ -367,6 +390,7 @@ class Config(BaseSettings):
             allow_private_addresses=self.allow_private_addresses,
             proxy=self.proxy.get_secret_value() if self.proxy else "",
             cookies_file=str(self.cookies_file.absolute()) if self.cookies_file else "",
+            cookies_when_needed=self.cookies_use == "when-needed",
             rate_limit_bytes_per_second=self.rate_limit_bytes_per_second,
             yt_dlp_options=self.yt_dlp_options,
             state_dir=str(self.state_dir.absolute()),

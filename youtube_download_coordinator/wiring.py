@@ -93,6 +93,7 @@ def open_queue(config: Config, run: str = "") -> Queue:
         monotonic=monotonic_seconds,
         random=randomness,
         admission=_admission(config, store, worker),
+        offer=config.offer,
     )
 
 

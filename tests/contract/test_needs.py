@@ -41,11 +41,17 @@ def dead(store: Store) -> list[VideoTask]:
 
 def expire(store: Store, queue: Queue) -> None:
     """End what a machine has offered, as a day does."""
-    store.set_control(queue.offer.line_name, lambda line: line and replace(line, until=store.now() - timedelta(hours=1)))
+    store.set_control(
+        queue.offer.line_name, lambda line: line and replace(line, until=store.now() - timedelta(hours=1))
+    )
 
 
 def test_a_row_waits_for_a_machine_that_offers_what_it_needs(store: Store) -> None:
-    plain, elsewhere, brazil = worker(store, "a/1"), worker(store, "b/1", "region:PT"), worker(store, "c/1", "region:BR")
+    plain, elsewhere, brazil = (
+        worker(store, "a/1"),
+        worker(store, "b/1", "region:PT"),
+        worker(store, "c/1", "region:BR"),
+    )
     plain.add(VIDEO_TASKS, [new_video(1)])
     row = fail(plain, replace(REGION, regions=("BR", "AR")))
     assert (row.status, row.not_before, row.retry_count) == (Status.PENDING, None, 0)

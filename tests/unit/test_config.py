@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError, UserError
+from youtube_download_coordinator.queue.offers import NO_OFFER
+from youtube_download_coordinator.queue.rate_limit import RateLimit
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +154,26 @@ def test_every_number_is_bounded(name: str) -> None:
         bounds = {type(limit).__name__ for limit in field.metadata}
         assert bounds & {"Ge", "Gt"}
         assert field.annotation is int or "Le" in bounds
+
+
+def test_a_machine_with_cookies_for_what_needs_them_offers_its_account(tmp_path: Path) -> None:
+    cookies = tmp_path / "cookies.txt"
+    offering = Config(cookies_file=cookies, cookies_use="when-needed", offers="region:br")
+    assert str(offering.offer) == "account, region:BR"
+    assert (Config(cookies_file=cookies).offer, Config(cookies_use="when-needed").offer) == (NO_OFFER, NO_OFFER)
+    limits = [config.rate_limit for config in (Config(cookies_file=cookies), offering, Config())]
+    assert limits == [RateLimit(1800), RateLimit(270), RateLimit(270)]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("region:UK,account", "offers='region:UK,account': region:UK is not an offer; did you mean region:GB?"),
+        ("BR", "offers='BR': bR is not an offer; did you mean region:BR?"),
+    ],
+)
+def test_a_mistake_in_what_is_offered_is_one_line(monkeypatch: pytest.MonkeyPatch, text: str, problem: str) -> None:
+    monkeypatch.setenv("YDC_OFFERS", text)
+    with pytest.raises(ConfigError) as raised:
+        Config()
+    assert str(raised.value) == problem

@@ -70,6 +70,8 @@ def checks(config: Config, processor: str = "download") -> Iterator[Check]:
     yield Check("yt-dlp", check_yt_dlp, stops=False)
     if config.cookies_file:
         yield Check("cookies", partial(check_cookies, config.cookies_file))
+    if config.offers:
+        yield Check("offers", partial(check_offer, config), stops=False)
     if url := provider_url(config.yt_dlp_options):
         yield Check("tokens", partial(check_token_provider, url), stops=False)
     if processor in BUILT_INS:
@@ -95,6 +97,16 @@ def check_variables() -> str:
     if unknown := unknown_variables():
         raise UnfitError(f"there is no setting {', '.join(unknown)}: `docs/settings.md` lists all settings")
     return "each variable YDC_... is a setting"
+
+
+def check_offer(config: Config) -> str:
+    """Check that a machine which offers an account has the cookies of one."""
+    if config.offer.account and not config.cookies_file:
+        raise UnfitError(
+            "YDC_OFFERS has account, but YDC_COOKIES_FILE is not set: only a processor of your own that logs in by itself can"
+            " do what needs an account"
+        )
+    return f"this machine offers {config.offer}"
 
 
 def check_yt_dlp(today: date | None = None) -> str:

@@ -75,7 +75,7 @@ class Made:
     """By the same end: more facts for the sidecar."""
 
 
-Make = Callable[[Path], Made]
+Make = Callable[[Path, Network], Made]
 """Makes the files of a product in a work folder."""
 
 
@@ -110,7 +110,7 @@ def audio(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done
 def metadata(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
     """Write all metadata of the video, and the row's columns, as `.info.json`; the result is its path. Raises AttemptError."""
     product = Product(kind="metadata", name="metadata")
-    return _produce(task, settings, product, partial(_metadata, task, settings))
+    return _produce(task, settings, product, partial(_metadata, task))
 
 
 def subtitles(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
@@ -143,13 +143,24 @@ def _produce(task: VideoTask, settings: Settings, product: Product, make: Make) 
     check_free_disk(settings.output_dir, settings.min_free_disk_bytes)
     try:
         with _work_folder(settings.output_dir, task, product) as work:
-            made = make(work)
+            made = _make(make, work, settings.network)
             files = _put_into_place(task, settings, product, made)
             if files:
                 archive.add(task, product, files)
     except OSError as error:
         raise classify(error) from error
     return Done(result=_describe_files(files))
+
+
+def _make(make: Make, work: Path, network: Network) -> Made:
+    """Make the files, once more with cookies where they are kept for videos that need an account."""
+    try:
+        return make(work, network)
+    except AttemptError as error:
+        with_cookies = network.cookies_after(error)
+        if with_cookies is None:
+            raise
+    return make(work, with_cookies)
 
 
 @contextlib.contextmanager
@@ -204,11 +215,12 @@ def _media(
     options: Mapping[str, Any],
     emit: Emit | None,
     work: Path,
+    network: Network,
     *,
     resampled: bool = False,
 ) -> Made:
     """Download the media. Where they are refused, their addresses may have run out: extract them afresh, once."""
-    download_once = partial(_download_media, task, settings, options, emit, work, resampled=resampled)
+    download_once = partial(_download_media, task, settings, options, emit, work, network, resampled=resampled)
     try:
         return download_once()
     except TransientError as error:
@@ -224,11 +236,12 @@ def _download_media(
     options: Mapping[str, Any],
     emit: Emit | None,
     work: Path,
+    network: Network,
     *,
     resampled: bool,
 ) -> Made:
     output = _output(work, file_stem(task), emit)
-    with _downloader(settings, {**options, **output, "ffmpeg_location": find_ffmpeg()}) as (ydl, messages):
+    with _downloader(network, {**options, **output, "ffmpeg_location": find_ffmpeg()}) as (ydl, messages):
         # yt-dlp calls it with the complete information before it downloads anything.
         ydl.params["match_filter"] = lambda info, incomplete=False: (
             None if incomplete else check_whole(info, messages())
@@ -243,8 +256,8 @@ def _download_media(
     return Made(info=info, files={path.suffix[1:]: path})
 
 
-def _metadata(task: VideoTask, settings: Settings, work: Path) -> Made:
-    with _downloader(settings, {}) as (ydl, messages):
+def _metadata(task: VideoTask, work: Path, network: Network) -> Made:
+    with _downloader(network, {}) as (ydl, messages):
         extracted = one_video(ydl.extract_info(task.url, download=False))
         check_whole(extracted, messages())
         info = ydl.sanitize_info(extracted, remove_private_keys=True)
@@ -254,8 +267,8 @@ def _metadata(task: VideoTask, settings: Settings, work: Path) -> Made:
     return Made(info=info, files={"info.json": path})
 
 
-def _subtitles(task: VideoTask, settings: Settings, work: Path) -> Made:
-    with _downloader(settings, {}) as (ydl, messages):
+def _subtitles(task: VideoTask, settings: Settings, work: Path, network: Network) -> Made:
+    with _downloader(network, {}) as (ydl, messages):
         info = one_video(ydl.extract_info(task.url, download=False))
         check_whole(info, messages())
         choices = {
@@ -284,11 +297,11 @@ def _download_subtitles(
 
 
 @contextlib.contextmanager
-def _downloader(settings: Settings, options: Mapping[str, Any]) -> Iterator[tuple[Any, Callable[[], Sequence[str]]]]:
+def _downloader(network: Network, options: Mapping[str, Any]) -> Iterator[tuple[Any, Callable[[], Sequence[str]]]]:
     """Open a YoutubeDL; yields it and a function that returns its messages. Its errors are translated."""
     keeper = MessageKeeper()
     try:
-        with settings.network.youtube_dl({**_OPTIONS, **options}, keeper) as ydl:
+        with network.youtube_dl({**_OPTIONS, **options}, keeper) as ydl:
             yield ydl, lambda: keeper.messages
     except (AttemptError, MemoryError):
         raise

@@ -27,6 +27,8 @@ FLEET = "fleet"
 """The name of the line that pauses everybody."""
 MINIMUM_VERSION = "minimum version"
 """The name of the line whose Value is the oldest version of this library that may work on the queue."""
+OFFERS = "offers "
+"""The beginning of the name of a line that says what machines offer (offers.py)."""
 SUBTITLES = " subtitles"
 """The suffix of the line of a cooldown that holds back subtitles alone."""
 
@@ -257,11 +259,16 @@ def describe(line: Control) -> str:
 
 
 def shown(lines: Sequence[Control]) -> list[Control]:
-    """Return the lines that steer a fleet: its own first, also if Control has none, then the cooldowns."""
+    """Return the lines that steer a fleet: its own first, also if Control has none, the cooldowns, and what machines offer."""
     fleet = [line for line in lines if line.name == FLEET] or [Control(name=FLEET, value=ControlValue.RUNNING)]
     version = [line for line in lines if line.name == MINIMUM_VERSION and line.value.strip()]
     cooldowns = (line for line in lines if line.name.startswith("cooldown "))
-    return [*fleet[:1], *version[:1], *sorted(cooldowns, key=lambda line: line.name)]
+    offers = (line for line in lines if line.name.startswith(OFFERS))
+    return [*fleet[:1], *version[:1], *(line for group in (cooldowns, offers) for line in sorted(group, key=_name))]
+
+
+def _name(line: Control) -> str:
+    return line.name
 
 
 def _cooling(line: Control, now: datetime, seconds: int, why: str) -> Control:

@@ -29,17 +29,20 @@ from youtube_download_coordinator.models import (
     Verdict,
     with_throttles,
 )
+from youtube_download_coordinator.queue.cooldown import OFFERS
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, did_you_mean, truncate
 
 ACCOUNT, REGION = "account", "region:"
-LINE = "offers "
-"""The beginning of the name of an offer's line in Control."""
 OFFERED = "offered"
 """The Value of such a line. With any other, a person has withdrawn the offer."""
 VALID = timedelta(hours=24)
 RENEWED_AFTER = timedelta(hours=6)
 REGIONS_MAX = 12
 """A need keeps lists of at most so many countries: it has to fit into the detail of a lease."""
+OFFERED_MAX = 10
+"""Countries that one machine offers at most."""
+FAILED_MAX = 40
+"""A row that has failed in so many countries is given up."""
 SHOWN_MAX = 6
 """Countries that a need names as those it waits for. Others may match it, too."""
 THROTTLES_CHARACTERS = 32
@@ -79,7 +82,7 @@ class Offer:
     @property
     def line_name(self) -> str:
         """The name of its line of Control."""
-        return LINE + str(self).replace(",", "").casefold()
+        return OFFERS + str(self).replace(",", "").casefold()
 
 
 NO_OFFER = Offer()
@@ -137,6 +140,8 @@ def parse_offer(words: Iterable[str]) -> Offer:
             regions.add(code)
         else:
             raise ValueError(_mistake(word, name if not mark else code, is_region=name.casefold() == "region"))
+    if len(regions) > OFFERED_MAX:
+        raise ValueError(f"a machine offers at most {OFFERED_MAX} countries: those in which YouTube sees its address")
     return Offer(regions=frozenset(regions), account=account)
 
 
@@ -155,7 +160,7 @@ def offer_of(line: Control, now: datetime) -> Offer:
     if not is_offer(line) or line.until is None or line.until <= now or not _is_offered(line):
         return NO_OFFER
     try:
-        return parse_offer(re.split(r"[\s,]+", line.name.removeprefix(LINE).strip()))
+        return parse_offer(re.split(r"[\s,]+", line.name.removeprefix(OFFERS).strip()))
     except ValueError:
         return NO_OFFER
 
@@ -167,7 +172,7 @@ def offers_in(lines: Iterable[Control], now: datetime) -> list[Offer]:
 
 def is_offer(line: Control) -> bool:
     """Return whether it is the line of an offer, valid or not."""
-    return line.name.startswith(LINE)
+    return line.name.startswith(OFFERS)
 
 
 def _is_offered(line: Control) -> bool:
@@ -268,7 +273,7 @@ class Offers:
         """Return the need for what machines offer now, or one that waits for nothing where nobody offers enough."""
         offers = [offer for offer in self.all if offer.account or not account]
         suitable = {code for offer in offers for code in need.suitable(offer.regions)} if needs_region else set()
-        if not offers or (needs_region and not suitable):
+        if not offers or (needs_region and not suitable) or len(need.not_in) > FAILED_MAX:
             return replace(need, account=False, waits_for=())
         return replace(need, account=account, waits_for=tuple(sorted(suitable))[:SHOWN_MAX])
 
@@ -283,12 +288,13 @@ def _with_countries(need: Need, available: Collection[str], offers: Iterable[Off
     """Return the need with the countries that YouTube names, as far as they fit into a detail."""
     only = {code.upper() for code in available} & COUNTRIES
     if not only:
-        return need
+        return replace(need, not_in=need.not_in & need.only_in if need.only_in else need.not_in)
     others = COUNTRIES - only
     if len(only) <= REGIONS_MAX:
-        return replace(need, only_in=frozenset(only))
+        return replace(need, only_in=frozenset(only), not_in=need.not_in & only)
     if len(others) <= REGIONS_MAX:
         return replace(need, not_in=need.not_in | others)
     offered = sorted(only & {code for offer in offers for code in offer.regions})
     # Offered by nobody: an unknown country is as good as none.
-    return replace(need, only_in=frozenset(offered[:REGIONS_MAX]) or frozenset(sorted(only)[:REGIONS_MAX]))
+    kept = frozenset(offered[:REGIONS_MAX]) or frozenset(sorted(only)[:REGIONS_MAX])
+    return replace(need, only_in=kept, not_in=need.not_in & kept)

@@ -15,6 +15,9 @@ from youtube_download_coordinator.errors import UnfitError
 from youtube_download_coordinator.reasons import COOKIES_HOW_TO
 from youtube_download_coordinator.text import format_utc
 
+CURED_BY_COOKIES = frozenset({"needs-account", "private", "nothing-listed"})
+"""Reasons of failures that an account may not meet. A bot check is none of them: it concerns the address, and asking again with
+the account would put that at risk."""
 FIELDS = 7
 HTTP_ONLY = "#HttpOnly_"
 SESSION = "LOGIN_INFO"

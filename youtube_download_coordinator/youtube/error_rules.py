@@ -137,8 +137,23 @@ def classify(error: BaseException, messages: Sequence[str] = (), *, now: datetim
             message=message,
             not_before=_not_before(evidence.texts, now) if later else None,
             systemic=diagnosis.systemic,
+            regions=tuple(_regions(chain)) if diagnosis.reason == "region" else (),
         )
     )
+
+
+def _regions(chain: Iterable[BaseException]) -> Iterable[str]:
+    """Return the countries in which the video is available, as ISO codes; none if yt-dlp does not name them."""
+    for link in chain:
+        if countries := getattr(link, "countries", None):
+            return [str(code) for code in countries]
+        if match := _AVAILABLE_IN.search(str(link)):
+            return re.findall(r"[A-Z]{2}", match[1])
+    return ()
+
+
+_AVAILABLE_IN = re.compile(r"This video is available in ([A-Z]{2}(?:, [A-Z]{2})*)\b")
+"""network.py adds this to yt-dlp's message."""
 
 
 def _raised_in_yt_dlp(error: BaseException) -> bool:
@@ -372,6 +387,7 @@ _NAMES = (
 """Paths, addresses and names of owners: their words are not YouTube's, and may be those of a rule."""
 _BOILERPLATE = re.compile(
     r"[;.]?\s*please report this issue on\b.*"
+    r"|\.?\s*This video is available in [A-Z]{2}\b.*"
     r"|\s*\(caused by .*"
     r"|\.?\s*Use --\w.*"
     r"|\.?\s*It is recommended to use `-t sleep`.*",

@@ -126,7 +126,19 @@ def listing(
     What was yielded before an error is valid.
     """
     target = source_target(url, allow_other_sites=network.allow_other_sites)
-    with _Lister(network, mix_max_videos, filters, go_on) as lister:
+    has_listed = False
+    try:
+        with _Lister(network, mix_max_videos, filters, go_on) as lister:
+            for item in lister.list(target):
+                has_listed = has_listed or not isinstance(item, ListedTitle | ListedPage)
+                yield item
+    except AttemptError as error:
+        with_cookies = network.cookies_after(error)
+        if has_listed or with_cookies is None:
+            raise
+    else:
+        return
+    with _Lister(with_cookies, mix_max_videos, filters, go_on) as lister:
         yield from lister.list(target)
 
 

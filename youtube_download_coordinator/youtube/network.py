@@ -6,17 +6,21 @@ It goes into a child as JSON on its standard input. So a proxy's password is in 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from youtube_download_coordinator.errors import UnfitError
-from youtube_download_coordinator.youtube.cookies import read_cookies
+from youtube_download_coordinator.errors import AttemptError, UnfitError
+from youtube_download_coordinator.youtube.cookies import CURED_BY_COOKIES, read_cookies
 from youtube_download_coordinator.youtube.error_rules import MessageKeeper, without_logins
 from youtube_download_coordinator.youtube.import_lock import importing
 from youtube_download_coordinator.youtube.ssrf_guard import block_private_addresses
 from youtube_download_coordinator.youtube.token_provider import provider_url
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,8 @@ class Network:
     """Silence on a connection; yt-dlp's own default."""
     proxy: str = field(default="", repr=False)
     cookies_file: str = ""
+    cookies_when_needed: bool = False
+    """Without cookies at first; see `cookies_after`."""
     rate_limit_bytes_per_second: int | None = None
     yt_dlp_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     state_dir: str = ""
@@ -46,6 +52,13 @@ class Network:
             provider = provider_url(self.yt_dlp_options)
             block_private_addresses(self.proxy, [provider] if provider else [])
 
+    def cookies_after(self, error: AttemptError) -> Network | None:
+        """Return the network with cookies if they may cure the failure of a request without them; otherwise None."""
+        if error.reason not in CURED_BY_COOKIES or not (self.cookies_file and self.cookies_when_needed):
+            return None
+        _log.info("once more, with the cookies: %s", error)
+        return replace(self, cookies_when_needed=False)
+
     def youtube_dl(self, options: Mapping[str, Any], keeper: MessageKeeper) -> Any:
         """Return a YoutubeDL with these options, those of the network, and those that the operator has set.
 
@@ -60,7 +73,10 @@ class Network:
             except Exception as error:  # noqa: BLE001  a format that cannot be parsed, an address that is malformed
                 text = without_logins(f"{type(error).__name__}: {error}")
                 raise UnfitError(f"yt-dlp does not take its options: {text}", reason="yt-dlp-options") from None
-            ydl.get_info_extractor("Youtube")  # the last modules that yt-dlp would import at their first use
+            extractor = ydl.get_info_extractor(
+                "Youtube"
+            )  # the last modules that yt-dlp would import at their first use
+        extractor.raise_geo_restricted = partial(_raise_geo_restricted, extractor.raise_geo_restricted)
         # What ffmpeg printed is logged only here; the option `verbose` would log far too much else.
         ydl.write_debug = lambda message, only_once=False: keeper.debug(message)
         return ydl
@@ -90,8 +106,16 @@ class Network:
             options["allowed_extractors"] = ["youtube", "youtube:.*"]
         if self.proxy:  # without it yt-dlp uses HTTPS_PROXY
             options["proxy"] = self.proxy
-        if self.cookies_file:
+        if self.cookies_file and not self.cookies_when_needed:
             options["cookiefile"] = io.StringIO(read_cookies(Path(self.cookies_file)))
         if self.rate_limit_bytes_per_second:
             options["ratelimit"] = self.rate_limit_bytes_per_second
         return options
+
+
+def _raise_geo_restricted(
+    raise_it: Callable[..., None], message: str, countries: Iterable[str] | None = None, **more: Any
+) -> None:
+    """Call yt-dlp's function with the countries in the message: it may only warn, and would not name them then."""
+    codes = ", ".join(countries or ())
+    raise_it(f"{message} This video is available in {codes}." if codes else message, countries, **more)
