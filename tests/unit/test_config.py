@@ -168,8 +168,8 @@ def test_a_machine_with_cookies_for_what_needs_them_offers_its_account(tmp_path:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("region:UK,account", "offers='region:UK,account': region:UK is not an offer; did you mean region:GB?"),
-        ("BR", "offers='BR': bR is not an offer; did you mean region:BR?"),
+        ("region:UK,account", "offers='region:UK,account': not an offer: region:UK; did you mean region:GB?"),
+        ("BR", "offers='BR': not an offer: BR; did you mean region:BR?"),
     ],
 )
 def test_a_mistake_in_what_is_offered_is_one_line(monkeypatch: pytest.MonkeyPatch, text: str, problem: str) -> None:

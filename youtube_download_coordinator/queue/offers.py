@@ -149,10 +149,11 @@ def _mistake(word: str, code: str, *, is_region: bool) -> str:
     """Return what is wrong with a word of an offer."""
     code = _MEANT.get(code.upper(), code.upper())
     if code in COUNTRIES:
-        return f"{word} is not an offer; did you mean {REGION}{code}?"
+        return f"not an offer: {word}; did you mean {REGION}{code}?"
     if is_region:
-        return f"{word}: a country is an ISO code of two letters, as in region:BR"
-    return f"{word} is not an offer{did_you_mean(word, [ACCOUNT]) or ': write account, or region: and an ISO code (region:BR)'}"
+        return f"not an offer: {word}; a country is an ISO code of two letters, as in region:BR"
+    hint = did_you_mean(word, [ACCOUNT]) or "; write account, or region: and an ISO code (region:BR)"
+    return f"not an offer: {word}{hint}"
 
 
 def offer_of(line: Control, now: datetime) -> Offer:

@@ -57,18 +57,18 @@ def test_letter_case_and_order_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("word", "problem"),
     [
-        ("region:UK", "region:UK is not an offer; did you mean region:GB?"),
-        ("BR", "BR is not an offer; did you mean region:BR?"),
-        ("country:BR", "country:BR is not an offer; did you mean region:BR?"),
-        ("region:Brazil", "region:Brazil: a country is an ISO code of two letters, as in region:BR"),
-        ("region:", "region:: a country is an ISO code of two letters, as in region:BR"),
-        ("region:XX", "region:XX: a country is an ISO code of two letters, as in region:BR"),
-        ("acount", "acount is not an offer; did you mean account?"),
-        ("fast", "fast is not an offer: write account, or region: and an ISO code (region:BR)"),
+        ("region:UK", "not an offer: region:UK; did you mean region:GB?"),
+        ("BR", "not an offer: BR; did you mean region:BR?"),
+        ("country:BR", "not an offer: country:BR; did you mean region:BR?"),
+        ("region:Brazil", "not an offer: region:Brazil; a country is an ISO code of two letters, as in region:BR"),
+        ("region:", "not an offer: region:; a country is an ISO code of two letters, as in region:BR"),
+        ("region:XX", "not an offer: region:XX; a country is an ISO code of two letters, as in region:BR"),
+        ("acount", "not an offer: acount; did you mean account?"),
+        ("fast", "not an offer: fast; write account, or region: and an ISO code (region:BR)"),
     ],
 )
 def test_a_mistake_says_what_to_write(word: str, problem: str) -> None:
-    with pytest.raises(ValueError, match=r"is not an offer|ISO code") as raised:
+    with pytest.raises(ValueError, match="not an offer") as raised:
         parse_offer(["account", word])
     assert str(raised.value) == problem
 
