@@ -1,9 +1,10 @@
-"""What bad videos and a blocked machine cost, in simulated time.
+"""What bad videos, a blocked machine and an outage cost, in simulated time.
 
-Why: one downloader cannot tell a video that always fails from a machine that YouTube blocks. A queue can: it must not stop for
-the first, nor go on in the second. The real Worker, Admission, rules and SQL store run in threads of one simulated clock
-(tests/simulation/world.py). Only YouTube is made up: an attempt takes one to three minutes, or a few seconds where it is
-refused with an error of yt-dlp, which the real error rules classify. Nothing of this machine's speed is in the figures.
+Why: one downloader cannot tell a video that always fails from a machine that YouTube blocks, or from a yt-dlp that YouTube has
+just broken. A queue can: it must not stop for the first, nor go on in the others. The real Worker, Admission, rules and SQL store
+run in threads of one simulated clock (tests/simulation/world.py). Only YouTube is made up: an attempt takes one to three minutes,
+or a few seconds where it fails with an error of yt-dlp, which the real error rules classify. Nothing of this machine's speed is
+in the figures.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class Machine:
     """One host of the fleet: a worker process in a loop, as `ydc run` runs it."""
 
     name: str
+    yt_dlp: str = "2026.10.26"
+    """The version that is installed; a run may upgrade it."""
 
 
 class Attempt(NamedTuple):
@@ -115,9 +118,21 @@ class Fleet:
                 self.world.start(machine.name, partial(self._work, machine=machine))
         ends = self.world.clock.now() + hours * HOUR
         while self.world.clock.now() < ends:
-            if self.results[AttemptResult.DONE] + self.results[AttemptResult.DEAD] >= self.videos:
+            if self._recorded() >= self.videos and self._settled() >= self.videos:
                 break
             self.world.step()
+
+    def _recorded(self) -> int:
+        return self.results[AttemptResult.DONE] + self.results[AttemptResult.DEAD]
+
+    def _settled(self) -> int:
+        """Return how many videos are done or dead now: dead letters of an outage are given back."""
+        states = self.states()
+        return states[State.DONE] + states[State.DEAD]
+
+    def requests_between(self, first: float, last: float) -> int:
+        """Return how many attempts and canaries ended in these hours."""
+        return sum(first <= attempt.ended_hours < last for attempt in (*self.attempts, *self.canaries))
 
     def states(self) -> Counter[State]:
         """Return how many videos are in each state; the dead letters are among them."""
@@ -165,7 +180,7 @@ class Fleet:
         )  # fmt: skip
         admission = Admission(
             store=self.store, worker=worker, cooldown_name=cooldown_name("machine", machine.name), pauses=config.pauses,
-            lease=config.lease, _lock=threads.RLock(),  # type: ignore[arg-type]
+            lease=config.lease, yt_dlp_version=lambda: machine.yt_dlp, _lock=threads.RLock(),  # type: ignore[arg-type]
         )  # fmt: skip
         return Queue(
             store=self.store, worker=worker, video_policy=policy, source_policy=replace(policy, max_retries=None),
@@ -282,9 +297,66 @@ def _block(name: str, error: Exception) -> Iterator[Figure]:
         )
 
 
+# -- an outage
+
+OUTAGES = {
+    "page reload": "The page needs to be reloaded.",
+    "error 152": "This video is unavailable. Error code: 152 - 18",
+    "error 153": "Video player configuration error. Error code: 153",
+    "this app": "The following content is not available on this app. Watch on the latest version of YouTube",
+    "display": "Video unavailable. This video contains content from X, who has blocked it from display on this website",
+    "only images": "Only images are available for download. use --list-formats to see them",
+    "player": "Cannot identify player 'https://www.youtube.com/s/player/0/base.js'",
+    "sign in": "Please sign in",
+    "a new code": "Something strange happened (code 7731)",
+    "a new refusal": "This video is not available, because of something new",
+}
+"""Eight wordings that are known from outages, and two that nobody has seen: a retry, and one that looks like a deleted video."""
+OUTAGE_VIDEOS, OUTAGE_DEAD_LETTERS, OUTAGE_REQUESTS_AN_HOUR = 1000, 10, 12
+DETECTED_HOURS, OUTAGE_HOURS, OUTAGE_END_HOURS = 0.5, 24.0, 72.0
+
+
+def _outages() -> Iterator[Figure]:
+    for name, text in OUTAGES.items():
+        yield from _outage(name, partial(_failing_for_a_day, DownloadError(f"ERROR: [youtube] v: {text}")))
+    error = DownloadError(f"ERROR: [youtube] v: {OUTAGES['page reload']}")
+    old = Machine("host-a").yt_dlp
+    yield from _outage("until an upgrade", lambda machine, video, hours: error if machine.yt_dlp == old else None)
+
+
+def _failing_for_a_day(error: Exception, machine: Machine, video: int, hours: float) -> Exception | None:
+    return error if hours < OUTAGE_HOURS else None
+
+
+def _outage(name: str, answer: Answer) -> Iterator[Figure]:
+    """Every answer is the same failure from the start, so no canary is known; then yt-dlp is upgraded, and the outage ends."""
+    machine = Machine("host-a")
+    with closing(Fleet(OUTAGE_VIDEOS, answer, [machine])) as fleet:
+        fleet.run(OUTAGE_HOURS)
+        dead = fleet.states()[State.DEAD]
+        rate = fleet.requests_between(DETECTED_HOURS, OUTAGE_HOURS) / (OUTAGE_HOURS - DETECTED_HOURS)
+        if name == "until an upgrade":
+            machine.yt_dlp = "2026.11.5"
+        fleet.run(OUTAGE_END_HOURS)
+        done = fleet.states()[State.DONE]
+    what = f"{OUTAGE_VIDEOS} videos in an outage ({name})"
+    yield Figure(
+        what=f"{what}: dead letters", value=dead, unit="", bar=f"at most {OUTAGE_DEAD_LETTERS}",
+        met=dead <= OUTAGE_DEAD_LETTERS,
+    )  # fmt: skip
+    yield Figure(
+        what=f"{what}: requests once it is detected", value=rate, unit="an hour",
+        bar=f"at most {OUTAGE_REQUESTS_AN_HOUR}", met=rate <= OUTAGE_REQUESTS_AN_HOUR,
+    )  # fmt: skip
+    yield Figure(
+        what=f"{what}: done when it is over, without a person", value=done, unit="videos", bar="all",
+        met=done == OUTAGE_VIDEOS,
+    )  # fmt: skip
+
+
 def measure() -> list[Figure]:
     logging.getLogger("youtube_download_coordinator").setLevel(logging.CRITICAL)  # thousands of refusals
-    return [*_poisoned(), *_blocked()]
+    return [*_poisoned(), *_blocked(), *_outages()]
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from prefect.states import Failed
 from prefect.utilities.annotations import quote
 
 from tasks.blocks import settings_of_this_worker
-from tasks.events import cooldown_opened, video_ended
+from tasks.events import cooldown_opened, outage_suspected, video_ended
 from youtube_download_coordinator import Coordinator, CoordinatorError, StoreUnavailable, UserError
 from youtube_download_coordinator.wiring import worker_name
 
@@ -78,6 +78,7 @@ def open_coordinator() -> Coordinator:
     coordinator = Coordinator(settings_of_this_worker(), run=str(runtime.flow_run.id or ""))
     coordinator.queue.on_attempt_end = video_ended
     coordinator.queue.admission.on_cooldown = cooldown_opened
+    coordinator.queue.admission.on_suspicion = outage_suspected
     return coordinator
 
 

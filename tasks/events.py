@@ -5,6 +5,7 @@
     youtube-coordinator.video.done          youtube-coordinator.video.<ID>
     youtube-coordinator.video.dead-lettered youtube-coordinator.video.<ID>     reason: the word at the front of LastError
     youtube-coordinator.cooldown.opened     youtube-coordinator.cooldown.<host, or fleet>
+    youtube-coordinator.outage.suspected    youtube-coordinator.suspect.<host>.<yt-dlp version>
     youtube-coordinator.fleet.idle          youtube-coordinator.fleet
 
 The payload contains the rest. Titles from YouTube are in it unchanged: whoever displays them must escape them.
@@ -16,6 +17,7 @@ from prefect.events import emit_event
 
 from youtube_download_coordinator.models import Control, Row, State, VideoTask
 from youtube_download_coordinator.operations.overview import Overview
+from youtube_download_coordinator.queue import cooldown, suspicion
 from youtube_download_coordinator.text import format_utc, truncate
 from youtube_download_coordinator.workers.expansion import Expansion
 
@@ -23,6 +25,7 @@ PREFIX = "youtube-coordinator"
 VIDEO_DONE = f"{PREFIX}.video.done"
 DEAD_LETTERED = f"{PREFIX}.video.dead-lettered"
 COOLDOWN_OPENED = f"{PREFIX}.cooldown.opened"
+OUTAGE_SUSPECTED = f"{PREFIX}.outage.suspected"
 FLEET_IDLE = f"{PREFIX}.fleet.idle"
 
 
@@ -49,9 +52,18 @@ def video_ended(task: VideoTask) -> None:
 
 def cooldown_opened(line: Control) -> None:
     """Emit that a cooldown of the machine or of the fleet began or was prolonged, because YouTube throttles."""
+    _emit_line(COOLDOWN_OPENED, line, {})
+
+
+def outage_suspected(line: Control) -> None:
+    """Emit that a machine suspects an outage of yt-dlp or YouTube, or goes on to, and what there is to do."""
+    _emit_line(OUTAGE_SUSPECTED, line, {"failure": cooldown.reason_of(line), "to_do": suspicion.to_do(line)})
+
+
+def _emit_line(event: str, line: Control, more: dict[str, str]) -> None:
     name = {"prefect.resource.id": f"{PREFIX}.{line.name.replace(' ', '.')}", "prefect.resource.name": line.name}
     payload = {"until": format_utc(line.until), "reason": line.reason, "next_pause_seconds": line.pause_seconds}
-    emit_event(COOLDOWN_OPENED, name, payload=payload)
+    emit_event(event, name, payload=payload | more)
 
 
 def fleet_idle(overview: Overview) -> None:

@@ -1,4 +1,4 @@
-"""Automations that notify people: of many dead letters, of a cooldown, and of a fleet that is idle although videos wait.
+"""Automations that notify people: of many dead letters, a cooldown, a suspected outage, and a fleet that is idle for no reason.
 
 They react to the events of events.py. Each sends a notification through a block that the operator created, of any type that can
 notify. Without a block, Prefect only records that the automation was triggered.
@@ -15,21 +15,26 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
-from tasks.events import COOLDOWN_OPENED, DEAD_LETTERED, FLEET_IDLE, PREFIX, VIDEO_DONE
+from tasks.events import COOLDOWN_OPENED, DEAD_LETTERED, FLEET_IDLE, OUTAGE_SUSPECTED, PREFIX, VIDEO_DONE
 from youtube_download_coordinator import UserError
 
 TITLE = "Youtube Download Coordinator"
 SURGE = f"{TITLE}: many dead letters"
 COOLDOWN = f"{TITLE}: YouTube throttles"
+OUTAGE = f"{TITLE}: every video fails"
 IDLE = f"{TITLE}: nobody works"
 
 
 def notifications(
     *, dead_letters: int, within: timedelta, idle: timedelta, block_id: UUID | None = None
 ) -> list[AutomationCore]:
-    """Return the automations: `dead_letters` within a time, a cooldown, and no video that ends for `idle` (at least 10 s)."""
+    """Return the automations: `dead_letters` within a time, a cooldown, an outage, and no video that ends for `idle`.
+
+    `idle` is at least 10 s.
+    """
     surge = _on(DEAD_LETTERED, dead_letters, within)
     cooldown = _on(COOLDOWN_OPENED, 1, timedelta(0))
+    outage = _on(OUTAGE_SUSPECTED, 1, timedelta(0))
     nobody = EventTrigger(
         after={FLEET_IDLE},
         expect={VIDEO_DONE, DEAD_LETTERED},
@@ -44,10 +49,15 @@ def notifications(
         f"{dead_letters} videos failed permanently within {minutes:g} minutes, the last one as {{{{ {_REASON} }}}}."
     )
     throttled = "{{ event.resource.name }} until {{ event.payload.until }}: nothing is claimed meanwhile."
+    failing = (
+        "{{ event.resource.name }} until {{ event.payload.until }}: every video fails as {{ event.payload.failure }}, so no"
+        " attempt is counted. {{ event.payload.to_do }}"
+    )
     waiting = f"Videos wait, no worker holds any, and none has ended for {idle_minutes:g} minutes. Do workers and schedules run?"
     return [
         AutomationCore(name=SURGE, trigger=surge, actions=[_action(SURGE, many_failed, block_id)]),
         AutomationCore(name=COOLDOWN, trigger=cooldown, actions=[_action(COOLDOWN, throttled, block_id)]),
+        AutomationCore(name=OUTAGE, trigger=outage, actions=[_action(OUTAGE, failing, block_id)]),
         AutomationCore(name=IDLE, trigger=nobody, actions=[_action(IDLE, waiting, block_id)]),
     ]
 

@@ -26,6 +26,7 @@ from youtube_download_coordinator.queue.cooldown import Pauses
 from youtube_download_coordinator.queue.offers import Offer, parse_offer
 from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.refresh import MAX_HOURS, refresh_hours
+from youtube_download_coordinator.queue.suspicion import OutageLimits
 from youtube_download_coordinator.sources.filters import Filters, validated
 from youtube_download_coordinator.sources.urls import video_target
 from youtube_download_coordinator.text import did_you_mean
@@ -199,6 +200,14 @@ class Config(BaseSettings):
     """A YouTube video that is requested when YouTube has throttled a machine, without being processed. If YouTube answers for
     it, the machine is not blocked and works on. If it is not set: the last video that the machine has done."""
 
+    outage_known_videos: Annotated[int, Field(ge=2)] = 3
+    """After so many different videos in a row that end with a wording known from outages of yt-dlp or YouTube, with no success in
+    between, the machine suspects an outage: failures are not counted, and one video is tried after each pause."""
+
+    outage_other_videos: Annotated[int, Field(ge=2)] = 20
+    """The same for any other reason that videos can fail with, also a bug of your processor. Facts about one video (private,
+    removed, region) never count."""
+
     cooldown_scope: Literal["machine", "fleet"] = "machine"
     """Which workers a cooldown stops. YouTube counts requests by IP address: choose `fleet` if the machines share one."""
 
@@ -361,6 +370,10 @@ class Config(BaseSettings):
     def pauses(self) -> Pauses:
         first, longest = (max(1, round(minutes * 60)) for minutes in (self.cooldown_minutes, self.cooldown_max_minutes))
         return Pauses(first_seconds=first, longest_seconds=longest)
+
+    @property
+    def outage_limits(self) -> OutageLimits:
+        return OutageLimits(known_videos=self.outage_known_videos, other_videos=self.outage_other_videos)
 
     @property
     def rate_limit(self) -> RateLimit | None:

@@ -21,6 +21,7 @@ from typing import Any
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import SourcesFileError, UserError
 from youtube_download_coordinator.models import Outcome, Page, Source, VideoTask
+from youtube_download_coordinator.operations.package_index import advise_upgrade
 from youtube_download_coordinator.operations.summary import show_dashboard
 from youtube_download_coordinator.processes.parent import Stopped, stop_all
 from youtube_download_coordinator.queue import Queue
@@ -132,6 +133,7 @@ class Coordinator:
             configured_url=self.config.canary_url,
             machine_state=self.queue.admission.machine_state,
         )
+        self.queue.admission.find_upgrade = advise_upgrade
         self.client = Client(self.config, self.queue, on_change=self._ask_at_once)
         self._ingested: tuple[int, int, int] | None = None
         self._asks_again_at = 0.0

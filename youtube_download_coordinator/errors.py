@@ -90,7 +90,7 @@ class AttemptError(CoordinatorError):
 
     `reason` is a short machine-readable word (`private`, `region`, `http-503`). LastError contains it before the message.
     `systemic`: the wording is known from outages, in which every video fails with it. `regions`: the countries in which the video
-    is available, as ISO codes.
+    is available, as ISO codes. `from_yt_dlp`: yt-dlp raised it.
     """
 
     verdict: ClassVar[Verdict] = Verdict.RETRY
@@ -104,12 +104,14 @@ class AttemptError(CoordinatorError):
         not_before: datetime | None = None,
         systemic: bool = False,
         regions: Iterable[str] = (),
+        from_yt_dlp: bool = False,
     ) -> None:
         super().__init__(message)
         self.reason = reason or self.default_reason
         self.not_before = not_before
         self.systemic = systemic
         self.regions = tuple(regions)
+        self.from_yt_dlp = from_yt_dlp
 
     @property
     def failure(self) -> Failure:
@@ -121,6 +123,7 @@ class AttemptError(CoordinatorError):
             not_before=self.not_before,
             systemic=self.systemic,
             regions=self.regions,
+            from_yt_dlp=self.from_yt_dlp,
         )
 
 
@@ -179,4 +182,5 @@ def attempt_error(failure: Failure) -> AttemptError:
         not_before=failure.not_before,
         systemic=failure.systemic,
         regions=failure.regions,
+        from_yt_dlp=failure.from_yt_dlp,
     )

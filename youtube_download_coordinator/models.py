@@ -353,6 +353,8 @@ class Failure:
     suspicion also where its reason is otherwise a fact about one video (`reasons.ABOUT_ONE_VIDEO`)."""
     regions: tuple[str, ...] = ()
     """The countries in which the video is available, as ISO codes; empty: not known."""
+    from_yt_dlp: bool = False
+    """yt-dlp raised it, not a processor of the user's own."""
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.message}" if self.message else self.reason

@@ -66,6 +66,9 @@ REASONS: dict[str, Reason] = {
         "It is listed when the cooldown is over, or when a person ends the pause."),
     "blocked": Reason("a dead letter", "YouTube refused the row `max_throttles` times and answered others in between. The message"
         " ends with the last refusal.", f"If the cause has passed, {_REQUEUE}.", "to try it again: `ydc retry`"),
+    "suspected": Reason("not counted", "Many videos in a row failed with the reason that follows, so yt-dlp, YouTube or the"
+        " processor is at fault, not the video: see `Control`. The attempt is not counted.",
+        f"If `Control` names a newer yt-dlp: {_UPDATE}. If your own processor fails, correct it."),
     "throttled": Reason(Verdict.THROTTLED, "Your own processor raised ThrottledError without a reason."),
     # the video, for ever
     "private": Reason(Verdict.PERMANENT, "The video or the playlist is private."),
@@ -189,6 +192,8 @@ MEDIA_BLOCK = "media-403"
 """A counted failure of one row; a block of this machine only when several different rows in a row end with it."""
 BLOCKED = "blocked"
 """The reason of a dead letter that YouTube refused `max_throttles` times while it answered others."""
+SUSPECTED = "suspected"
+"""In front of a failure that is not counted, because an outage is suspected."""
 SUBTITLES_BLOCK = "subtitles-429"
 """A block for subtitles alone: videos, audio and metadata are still served."""
 

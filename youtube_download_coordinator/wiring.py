@@ -21,6 +21,7 @@ from youtube_download_coordinator.queue.cooldown import cooldown_name
 from youtube_download_coordinator.queue.lifecycle import RetryPolicy
 from youtube_download_coordinator.queue.store import Store
 from youtube_download_coordinator.stores.clock import monotonic_seconds
+from youtube_download_coordinator.youtube.versions import InstalledYtDlp
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +107,8 @@ def _admission(config: Config, store: Store, worker: str) -> Admission:
         lease=config.lease,
         machine_state=open_machine_state(config),
         rate_limit=config.rate_limit,
+        outage_limits=config.outage_limits,
+        yt_dlp_version=InstalledYtDlp(monotonic_seconds),
         version=metadata.version("youtube-download-coordinator"),
     )
 

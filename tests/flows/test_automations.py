@@ -19,10 +19,10 @@ from prefect.settings import get_current_settings
 from prefect.states import Completed, Running
 
 from tasks.automations import HEARTBEAT, NAME, TAG, establish, zombie_automation
-from tasks.notifications import COOLDOWN, IDLE, SURGE
+from tasks.notifications import COOLDOWN, IDLE, OUTAGE, SURGE
 from tests.support.waiting import wait_until
 
-NAMES = (NAME, SURGE, COOLDOWN, IDLE)
+NAMES = (NAME, SURGE, COOLDOWN, OUTAGE, IDLE)
 ROOT = Path(__file__).resolve().parents[2]
 SILENT_SECONDS = 10  # the least that Prefect takes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from uuid import UUID, uuid4
@@ -20,12 +20,13 @@ from pydantic import SecretStr
 
 from flows.report import report
 from tasks.automations import establish
-from tasks.events import COOLDOWN_OPENED, DEAD_LETTERED, PREFIX
-from tasks.notifications import COOLDOWN, IDLE, SURGE, find_block, notifications
+from tasks.events import COOLDOWN_OPENED, DEAD_LETTERED, PREFIX, outage_suspected
+from tasks.notifications import COOLDOWN, IDLE, OUTAGE, SURGE, find_block, notifications
 from tests.flows import seen
 from tests.flows.conftest import AddVideos
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator, UserError
+from youtube_download_coordinator.models import Control
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 TYPE = "custom-webhook"
@@ -55,7 +56,9 @@ def receiver() -> Iterator[tuple[str, list[dict[str, str]]]]:
 def no_automation_is_left() -> Iterator[None]:
     yield
     with get_client(sync_client=True) as client:
-        for automation in [each for name in (SURGE, COOLDOWN, IDLE) for each in client.read_automations_by_name(name)]:
+        for automation in [
+            each for name in (SURGE, COOLDOWN, OUTAGE, IDLE) for each in client.read_automations_by_name(name)
+        ]:
             client.delete_automation(automation.id)
 
 
@@ -96,12 +99,24 @@ def test_each_notification_arrives(coordinator: Coordinator, add_videos: AddVide
             {"prefect.resource.id": f"{PREFIX}.cooldown.host", "prefect.resource.name": "cooldown host"},
             payload={"until": "2026-11-25T09:00:00Z"},
         )
+        outage_suspected(
+            Control(
+                name="suspect host 2026.10.26",
+                value="suspect",
+                until=datetime(2026, 11, 25, 9, tzinfo=UTC),
+                reason="host/1: page-reload: 3 videos of 2 sources on 1 machine; to do: ydc upgrade-yt-dlp; last: <!channel>",
+            )
+        )
         for number in range(3):
             dead_letter(number)
-        wait_until(lambda: len({each["subject"] for each in posted}) == 3, 240)
+        wait_until(lambda: len({each["subject"] for each in posted}) == 4, 240)
     said = {each["subject"]: each["body"] for each in posted}
     assert said[SURGE] == "3 videos failed permanently within 60 minutes, the last one as private."
     assert said[COOLDOWN].startswith("cooldown host until 2026-11-25T09:00:00Z")
+    assert said[OUTAGE] == (
+        "suspect host 2026.10.26 until 2026-11-25T09:00:00Z: every video fails as page-reload, so no attempt is counted."
+        " ydc upgrade-yt-dlp"
+    )
     assert said[IDLE].startswith("Videos wait, no worker holds any")
 
 

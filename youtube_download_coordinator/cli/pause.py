@@ -55,7 +55,8 @@ def resume(*, cooldown: Flag = False, queue: QueueOptions = AS_SET) -> int:
     Parameters
     ----------
     cooldown
-        Also end the cooldown of this machine (of the fleet with YDC_COOLDOWN_SCOPE=fleet), without testing YouTube first.
+        Also end the cooldown of this machine (of the fleet with YDC_COOLDOWN_SCOPE=fleet) and its suspicion of an outage,
+        without testing YouTube first.
     """
     coordinator = queue.coordinator()
     admission, reason = coordinator.queue.admission, _signature("ydc resume", coordinator.queue)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
-from youtube_download_coordinator.errors import UpgradeError, UserError
+from youtube_download_coordinator.errors import CoordinatorError, UpgradeError, UserError
 from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.youtube.error_rules import without_logins
+from youtube_download_coordinator.youtube.versions import EJS, YT_DLP, installed_version, is_newer
 
-YT_DLP, EJS = "yt-dlp", "yt-dlp-ejs"
+log = logging.getLogger(__name__)
+
 PIP_SECONDS = 300.0
 """The longest that one call of pip may take. yt-dlp has 3 MB."""
 INTERRUPT_SECONDS = 30.0
@@ -43,24 +45,10 @@ class Release:
         return {YT_DLP: self.yt_dlp} | ({EJS: self.ejs} if self.ejs else {})
 
 
-def installed_version(package: str) -> str:
-    """Return the version that is installed, or an empty string."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
 def ejs_version_in(requirements: Iterable[str]) -> str:
     """Return the version of yt-dlp-ejs that the requirements of a yt-dlp name, or an empty string."""
     matches = (re.match(r"yt-dlp-ejs\s*\(?==\s*([\w.]+)", requirement) for requirement in requirements)
     return next((match[1] for match in matches if match), "")
-
-
-def is_newer(version: str, than: str) -> bool:
-    """Return whether a version of yt-dlp, which is a date, is a later one."""
-    first, second = ([int(number) for number in re.findall(r"\d+", text)] for text in (version, than))
-    return first > second
 
 
 def describe(newest: Release) -> str:
@@ -69,6 +57,20 @@ def describe(newest: Release) -> str:
     if is_newer(newest.yt_dlp, installed):
         return f"yt-dlp {newest.yt_dlp} is on the package index, and {installed or 'none'} is installed"
     return f"yt-dlp {installed} is installed, and the package index has no newer one"
+
+
+def advise_upgrade() -> str:
+    """Return what to do about a newer yt-dlp on the package index; an empty text if there is none, or the index is silent."""
+    try:
+        newest = release()
+    except CoordinatorError as error:
+        log.warning("whether there is a newer yt-dlp is not known: %s", error)
+        return ""
+    return (
+        f"yt-dlp {newest.yt_dlp} is out: ydc upgrade-yt-dlp"
+        if is_newer(newest.yt_dlp, installed_version(YT_DLP))
+        else ""
+    )
 
 
 def release(version: str = "") -> Release:

@@ -24,12 +24,8 @@ from youtube_download_coordinator.config import unknown_variables
 from youtube_download_coordinator.errors import CoordinatorError, PreflightError, UnfitError
 from youtube_download_coordinator.operations.examine import Check, examine
 from youtube_download_coordinator.operations.package_index import (
-    EJS,
-    YT_DLP,
     describe,
     ejs_version_in,
-    installed_version,
-    is_newer,
     release,
     run_program,
 )
@@ -39,6 +35,7 @@ from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.workers.find_processor import BUILT_INS
 from youtube_download_coordinator.youtube.cookies import check_cookies
 from youtube_download_coordinator.youtube.token_provider import PLUGIN, plugin_version, provider_url
+from youtube_download_coordinator.youtube.versions import EJS, YT_DLP, installed_version, is_newer
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config

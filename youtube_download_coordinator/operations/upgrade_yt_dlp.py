@@ -20,11 +20,8 @@ from tempfile import TemporaryDirectory
 
 from youtube_download_coordinator.errors import CoordinatorError, UpgradeError, UserError
 from youtube_download_coordinator.operations.package_index import (
-    YT_DLP,
     Release,
     describe,
-    installed_version,
-    is_newer,
     no_permission,
     pip,
     release,
@@ -32,6 +29,7 @@ from youtube_download_coordinator.operations.package_index import (
 )
 from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.youtube.import_lock import LOCK_FILE, LockBusy, no_imports
+from youtube_download_coordinator.youtube.versions import YT_DLP, installed_version, is_newer
 
 IMAGE_VARIABLE = "YDC_IMAGE"
 """Set in an image (deploy/Dockerfile): what is installed in a container is lost with it."""

@@ -407,6 +407,7 @@ def _failure(fields: Any) -> Failure:
             not_before=datetime.fromisoformat(not_before) if not_before else None,
             systemic=fields.get("systemic") is True,
             regions=tuple(map(str, fields.get("regions") or ())),
+            from_yt_dlp=fields.get("from_yt_dlp") is True,
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return Failure(verdict=Verdict.RETRY, reason="garbled", message=repr(fields)[:LINE_BYTES])

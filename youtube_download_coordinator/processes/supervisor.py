@@ -340,6 +340,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
         "not_before": not_before,
         "systemic": failure.systemic,
         "regions": failure.regions,
+        "from_yt_dlp": failure.from_yt_dlp,
     }
 
 

@@ -8,21 +8,20 @@ that changes with the cooldown, so that the other processes read Control afresh 
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
-from youtube_download_coordinator.models import Control, Done, Failure, Outcome, Row, Verdict
-from youtube_download_coordinator.queue import cooldown
-from youtube_download_coordinator.queue.canary import Canary, CanaryAnswer
-from youtube_download_coordinator.queue.cooldown import FLEET, MINIMUM_VERSION, SUBTITLES, ControlValue, Pauses, Probe
+from youtube_download_coordinator.models import Control, Done, Failure, Outcome, Row, Verdict, VideoTask
+from youtube_download_coordinator.queue import cooldown, suspicion
+from youtube_download_coordinator.queue.canary import CanaryAnswer
+from youtube_download_coordinator.queue.cooldown import FLEET, MINIMUM_VERSION, ControlValue, Probe
 from youtube_download_coordinator.queue.lifecycle import NO_THROTTLE, Throttle
-from youtube_download_coordinator.queue.machine_lines import YOUTUBE, MachineLines
-from youtube_download_coordinator.queue.rate_limit import RateLimit
-from youtube_download_coordinator.queue.store import SetControl, Store, Table
+from youtube_download_coordinator.queue.machine_lines import YOUTUBE
+from youtube_download_coordinator.queue.probing import Probing
+from youtube_download_coordinator.queue.store import Table
+from youtube_download_coordinator.queue.suspicion import FailedVideo
 from youtube_download_coordinator.reasons import MEDIA_BLOCK, PLAYER_BLOCKS, SUBTITLES_BLOCK
 from youtube_download_coordinator.text import format_utc
 
@@ -47,46 +46,16 @@ class Blocked:
 
 
 @dataclass(slots=True, kw_only=True)
-class Admission:
+class Admission(Probing):
     """One worker's view of pauses and cooldowns. Safe to use from several threads."""
 
-    store: Store
-    """The queue's."""
-    worker: str
-    """`host/run`."""
-    cooldown_name: str
-    pauses: Pauses
-    lease: timedelta
-    """How long a probe lasts unless it is renewed."""
-    machine_state: Store | None = None
-    """The machine's own store; None: no rate limit, and other processes are not notified."""
-    rate_limit: RateLimit | None = None
-    """None: no limit."""
-    on_cooldown: Callable[[Control], None] = lambda line: None
-    """Called with each cooldown that this process begins or prolongs."""
-    version: str = ""
-    """Of this library; a line of Control may require a newer one."""
-    canary: Canary | None = None
-    makes_subtitles: bool = False
-    """Whether a block of subtitles alone holds this worker back. Set as soon as it meets one."""
-    goes_on: bool = False
-    """Whether this worker goes on after the last refusal: the canary has disproved the cooldown, or attempts that run decide."""
-    _lines: dict[str, Control] = field(default_factory=dict)
-    _probe: Probe | None = None
-    _probed_row: tuple[str, int] | None = None
-    """The table and the ID of the row that is the probe."""
     _refused_media: set[tuple[str, int]] = field(default_factory=set)
     """The rows whose media were refused, since YouTube last answered another one."""
     _undecided_until: datetime | None = None
     """A refusal waits until then for the attempts that run: their answers decide whether its row or the machine is at fault."""
     _begun: Control | None = None
-    """The cooldown that this worker has just begun and that the canary may end at once."""
+    """The cooldown or suspicion that this worker has just begun and that the canary may end at once."""
     _last_logged: str = ""
-    _shared: MachineLines = field(init=False)
-    _lock: threading.RLock = field(default_factory=threading.RLock)
-
-    def __post_init__(self) -> None:
-        self._shared = MachineLines(store=self.machine_state, rate_limit=self.rate_limit)
 
     # --- admitting ---------------------------------------------------------------------------------------------------
 
@@ -104,7 +73,9 @@ class Admission:
             if cooldown.value_of(line) is ControlValue.CLEAR or cooldown.may_be_probed(line, now) or line is None:
                 return None
             mine = self._probe is not None and cooldown.is_probe(line, self._probe)
-            why = _describe(f"{line.name}: {cooldown.value_of(line)}", line)
+            value = cooldown.value_of(line)
+            is_outage = cooldown.is_suspicion(line) and value is ControlValue.COOLING
+            why = _describe(f"{line.name}: {ControlValue.SUSPECT if is_outage else value}", line)
             return self._log_block(line, Blocked(why=why, until=line.until, by_own_probe=mine))
 
     def blocked_for(self, table: Table[Any], row: Row) -> Blocked | None:
@@ -136,104 +107,96 @@ class Admission:
                 return slots
             if not self._take_probe():
                 return 0
-            canary = self.canary if self._probe and _is_players(self._probe.before) else None
-        if canary is None:
+            before = self._probe.before if self._probe else None
+        if before is None or self.canary is None or not self._may_be_disproved(before):
             return slots
-        answer = canary.ask(after_pause=True)
+        answer = self.canary.ask(after_pause=True, suspected=_suspected_reason(before))
         with self._lock:
-            if answer is CanaryAnswer.ANSWERED:
-                self._answered()
-                return self.available_slots(count)
-            if answer is CanaryAnswer.THROTTLED:
-                self._throttled_again(f"{self.worker}: {cooldown.reason_of(self._line)}: the canary was refused, too")
-                return 0
-            return slots
+            return self._follow_canary(answer, before, count, slots)
+
+    def _follow_canary(self, answer: CanaryAnswer, before: Control, count: int, slots: int) -> int:
+        """End or prolong what the canary was asked about, and return how many rows may be claimed."""
+        is_outage = cooldown.is_suspicion(before)
+        if answer is CanaryAnswer.ANSWERED:
+            self._answered()
+            if is_outage:
+                self.suspicion.succeeded(None, self._lines.values())
+            return self.available_slots(count)
+        if answer is CanaryAnswer.UNKNOWN or (is_outage and answer is CanaryAnswer.THROTTLED):
+            return slots  # a row shows more
+        reason = cooldown.reason_of(self._line)
+        self._throttled_again(before.reason if is_outage else f"{self.worker}: {reason}: the canary was refused, too")
+        return 0
+
+    def _may_be_disproved(self, line: Control) -> bool:
+        """Return whether the canary can show that a cooldown or a suspicion is over."""
+        if cooldown.is_suspicion(line):
+            return self.suspicion.is_youtubes(line)
+        return cooldown.reason_of(line) in PLAYER_BLOCKS
 
     def check_canary(self) -> None:
-        """Ask the canary whether the cooldown that this worker has just begun is needed. That may take a minute."""
+        """Ask the canary whether the cooldown or suspicion that this worker has just begun is needed. That may take a minute."""
         begun, self._begun = self._begun, None
-        if begun is None or self.canary is None:
+        if begun is None:
             return
+        is_outage = cooldown.is_suspicion(begun)
         try:
-            is_disproved = self._is_disproved(begun, self.canary)
+            is_disproved = self._may_be_disproved(begun) and self._is_disproved(begun)
         except StoreError as error:  # whoever comes next probes when CANARY_LEASE is over
             log.warning("%s: the canary's answer is lost: %s", begun.name, error)
             is_disproved = False
         self.goes_on = is_disproved
         if is_disproved:
             log.warning("%s: YouTube answers for the canary, so the row is at fault", begun.name)
+        elif is_outage:
+            self.suspicion.confirmed(cooldown.reason_of(begun))
+            self._unreported = begun
         else:
             self.on_cooldown(begun)
 
-    def _is_disproved(self, begun: Control, canary: Canary) -> bool:
+    def _is_disproved(self, begun: Control) -> bool:
         """Ask the canary, and end the cooldown if it is answered. False, too, if somebody has changed the line meanwhile."""
+        canary, suspected = self.canary, _suspected_reason(begun)
+        if canary is None or (suspected and not canary.is_known):
+            return False
         with self._lock:
             now = self.store.now()
             line = self._set(lambda line: cooldown.checking(line, begun, now, self.worker, CANARY_LEASE), begun.name)
         if line is None:
             return False
-        probe, answer = Probe(line=line, before=begun), canary.ask()
+        probe, answer = Probe(line=line, before=begun), canary.ask(suspected=suspected)
         with self._lock:
             if answer is CanaryAnswer.ANSWERED:
+                if suspected:
+                    self.suspicion.disproved()
                 ended = self._set(lambda line: cooldown.answered(line, probe, self.worker, self.pauses), begun.name)
                 return ended is not None
             self._set(lambda line: cooldown.restored(line, probe), begun.name)
             return False
 
-    @property
-    def is_probe_due(self) -> bool:
-        """Whether the next row that is claimed is a probe, as far as this worker knows without reading Control."""
-        with self._lock:
-            return self._may_be_probed or (self._probe is not None and self._probed_row is None)
-
-    @property
-    def needs_probe(self) -> bool:
-        """Whether a probe is due: one row may be tried, and no row claimed before may start."""
-        with self._lock:
-            self._read_lines()
-            return self._may_be_probed
-
-    @property
-    def needs_video_probe(self) -> bool:
-        """Whether a probe is due that should be a video: listing a source may work while no video does.
-
-        False once the probe is overdue (nobody processes videos here): then a source has to do.
-        """
-        with self._lock:
-            return self._may_be_probed and not cooldown.is_overdue(self._line, self.store.now())
-
-    @property
-    def _line(self) -> Control | None:
-        """The line that holds this worker back: its machine's, or, while that one is clear, the one for subtitles."""
-        line, subtitles = self._lines.get(self.cooldown_name), self._lines.get(self._subtitles_name)
-        is_clear = cooldown.value_of(line) is ControlValue.CLEAR
-        return subtitles if is_clear and self.makes_subtitles and subtitles else line
-
-    @property
-    def _subtitles_name(self) -> str:
-        return f"{self.cooldown_name}{SUBTITLES}"
-
-    @property
-    def _may_be_probed(self) -> bool:
-        return cooldown.may_be_probed(self._line, self.store.now())
-
-    def _read_lines(self) -> dict[str, Control]:
-        """Read Control, afresh if another process here has changed it. While the store is unavailable, return the last lines."""
-        revision, is_changed = self._shared.read_revision()
+    def report_suspicion(self) -> None:
+        """Report the outage that this worker has just begun or gone on to suspect. That may take a minute."""
+        begun, self._unreported = self._unreported, None
+        if begun is None:
+            return
+        line, upgrade = begun, self.find_upgrade() if self.suspicion.is_youtubes(begun) else ""
         try:
-            lines = self.store.controls(fresh=is_changed)
-        except StoreUnavailable as error:
-            log.warning("Control cannot be read, its last content is used: %s", error)
-            return self._lines
-        self._shared.revision = revision
-        self._lines = {line.name: line for line in reversed(lines)}  # of two with one name, the first
-        return self._lines
+            with self._lock:
+                line = self._set(lambda line: suspicion.explained(line, begun, upgrade), begun.name) or begun
+        except StoreError as error:
+            log.warning("%s: Control does not show what to do about it (%s): %s", line.name, upgrade, error)
+        log.warning("an outage is suspected, so failures are not counted: %s", cooldown.describe(line))
+        self.on_suspicion(line)
 
-    def _dated(self, line: Control | None) -> Control | None:
-        if not cooldown.lacks_until(line):
-            return line
-        now = self.store.now()
-        return self._set(lambda line: cooldown.dated(line, now, self.pauses), line.name if line else "") or line
+    def suspected_videos(self) -> list[tuple[str, FailedVideo]]:
+        """Return the videos whose counted attempts are to be given back, each with its reason."""
+        return self.suspicion.to_give_back(self._lines)
+
+    @property
+    def awaits_answers(self) -> bool:
+        """Whether attempts that run decide whether a refusal holds this machine back. Until then no other begins beside them."""
+        with self._lock:
+            return self._undecided_until is not None and self.store.now() < self._undecided_until
 
     def _log_block(self, line: Control, blocked: Blocked) -> Blocked:
         """Log each reason once, not for each row that has to wait."""
@@ -244,73 +207,26 @@ class Admission:
                 log.warning("Control, %r: Value %r is not understood, so nobody goes on", line.name, line.value)
         return blocked
 
-    # --- probing -----------------------------------------------------------------------------------------------------
-
-    def _take_probe(self) -> bool:
-        now = self.store.now()
-        before: Control | None = None
-
-        def change(line: Control | None) -> Control | None:
-            nonlocal before
-            before = line
-            return cooldown.probing(line, now, self.worker, self.lease)
-
-        line = self._set(change, self._line.name if self._line else "")
-        if line is None or before is None:
-            return False
-        self._probe, self._probed_row = Probe(line=line, before=before), None
-        log.warning("%s: one row is tried", line.name)
-        return True
-
-    def bind_probe(self, table: Table[Any], rows: Sequence[Row]) -> None:
-        """Bind the reserved probe to the first claimed row. Without a row, return it so that another worker may probe."""
-        with self._lock:
-            if self._probe is None or self._probed_row is not None:
-                return
-            if rows:
-                self._probed_row = (table.name, rows[0].id)
-            else:
-                self._return_probe()
-
-    def renew_probe(self, held: Collection[tuple[str, int]]) -> None:
-        """Renew the probe if it is among these held rows (table and ID)."""
-        with self._lock:
-            probe, now = self._probe, self.store.now()
-            if probe is None or self._probed_row not in held:
-                return
-            line = self._set(lambda line: cooldown.probing_on(line, probe, now, self.lease), probe.line.name)
-            if line is not None:
-                self._probe = replace(probe, line=line)
-
-    def _return_probe(self) -> None:
-        probe, self._probe, self._probed_row = self._probe, None, None
-        try:
-            if probe is not None:
-                self._set(lambda line: cooldown.restored(line, probe), probe.line.name)
-        except StoreError as error:
-            log.warning(
-                "%s: another worker may probe once the probe of %s expires: %s", self.cooldown_name, self.worker, error
-            )
-
-    @property
-    def awaits_answers(self) -> bool:
-        """Whether attempts that run decide whether a refusal holds this machine back. Until then no other begins beside them."""
-        with self._lock:
-            return self._undecided_until is not None and self.store.now() < self._undecided_until
-
     # --- outcomes ----------------------------------------------------------------------------------------------------
 
     def record_outcome(
-        self, table: Table[Any], row: Row, outcome: Outcome | None, *, others_run: bool = False
+        self,
+        table: Table[Any],
+        row: Row,
+        outcome: Outcome | None,
+        *,
+        others_run: bool = False,
+        begun: datetime | None = None,
     ) -> Throttle:
-        """Take account of an outcome before the row records it, and return what that means for a throttled row.
+        """Take account of an outcome before the row records it, and return what that means for a failed row.
 
-        None: the row was released. `others_run`: whether this worker's attempts at other rows go on. Repeatable after
-        StoreUnavailable.
+        None: the row was released. `others_run`: whether this worker's attempts at other rows go on. `begun`: when the attempt
+        began, if known. Repeatable after StoreUnavailable.
         """
         with self._lock:
             try:
-                return self._record((table.name, row.id), row, outcome, others_run)
+                throttle = self._record((table.name, row.id), row, outcome, others_run)
+                return self._weigh(row, outcome, begun, throttle)
             except StoreUnavailable:
                 raise
             except StoreError as error:  # the outcome matters more than the line
@@ -322,6 +238,9 @@ class Admission:
         contacted = _contacted_youtube(outcome)
         if outcome is not None and not contacted:
             self._shared.refund_start(row)
+        if is_the_probe and self._probe and cooldown.is_suspicion(self._probe.line):
+            self._end_suspicion_probe(outcome)
+            is_the_probe = False
         if isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED:
             if others_run and not is_the_probe and self._may_be_decided_by_others(row, outcome):
                 return self._leave_undecided(outcome)
@@ -335,6 +254,36 @@ class Admission:
         if contacted and outcome is not None:
             self._note_answer(row_id, row, outcome)
         return NO_THROTTLE
+
+    def _end_suspicion_probe(self, outcome: Outcome | None) -> None:
+        """End the suspicion after a success, and prolong it after a failure."""
+        probe, now = self._probe, self.store.now()
+        is_block = isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED
+        if probe is None or is_block or not _contacted_youtube(outcome):
+            self._return_probe()
+        elif not isinstance(outcome, Failure):
+            self._answered()
+            self.suspicion.succeeded(None, self._lines.values())
+        elif suspicion.is_evidence(outcome):
+            self._throttled_again(probe.before.reason)
+        else:  # a fact about its video shows nothing
+            why = probe.before.reason
+            self._set(lambda line: cooldown.undecided(line, probe, now, why, self.pauses), probe.line.name)
+            self._probe = self._probed_row = None
+
+    def _weigh(self, row: Row, outcome: Outcome | None, begun: datetime | None, throttle: Throttle) -> Throttle:
+        """Add an outcome to what shows an outage. While one is suspected, a failure is not counted."""
+        if isinstance(outcome, Done) and outcome.asked_youtube and isinstance(row, VideoTask):
+            self.suspicion.succeeded(begun, self._lines.values())
+        if not isinstance(outcome, Failure) or not suspicion.is_evidence(outcome):
+            return throttle
+        if not self._is_suspected() and isinstance(row, VideoTask):
+            line = self.suspicion.failed(row, outcome, self._read_lines(), self.store.now())
+            self._begun = line or self._begun
+        return replace(throttle, is_suspected=True) if self._is_suspected() else throttle
+
+    def _is_suspected(self) -> bool:
+        return cooldown.value_of(self._read_lines().get(self.suspicion.line_name)) is not ControlValue.CLEAR
 
     def _may_be_decided_by_others(self, row: Row, failure: Failure) -> bool:
         """Return whether a refusal closes an open admission, and is not one of YouTube's own: those stop the machine at once."""
@@ -394,18 +343,6 @@ class Admission:
         """Return the name of the line that a refusal concerns."""
         return self._subtitles_name if failure.reason == SUBTITLES_BLOCK else self.cooldown_name
 
-    def _throttled_again(self, why: str) -> Control | None:
-        """Prolong the cooldown after a refused probe. None if a person has changed the line meanwhile."""
-        now, probe = self.store.now(), self._probe
-        if probe is None:
-            return None
-        line = self._set(lambda line: cooldown.throttled_again(line, probe, now, why, self.pauses), probe.line.name)
-        self._probe = self._probed_row = None
-        if line is not None:
-            log.warning("YouTube throttles: %s", cooldown.describe(line))
-            self.on_cooldown(line)
-        return line
-
     def _announce(self, line: Control, row: Row, failure: Failure) -> None:
         """Report a cooldown that begins; if the canary can disprove it, only after that was asked (`check_canary`)."""
         log.warning("YouTube throttles: %s", cooldown.describe(line))
@@ -415,12 +352,6 @@ class Admission:
             self.canary.row_refused(row)
         else:
             self.on_cooldown(line)
-
-    def _answered(self) -> None:
-        probe = self._probe
-        if probe and self._set(lambda line: cooldown.answered(line, probe, self.worker, self.pauses), probe.line.name):
-            log.warning("%s: YouTube answers again", probe.line.name)
-        self._probe = self._probed_row = None
 
     # --- people ------------------------------------------------------------------------------------------------------
 
@@ -433,17 +364,10 @@ class Admission:
         return self._set(lambda line: cooldown.resumed(line, reason), FLEET)
 
     def lift(self, reason: str) -> Control | None:
-        """End this machine's cooldown, also one for subtitles alone. None when there was none."""
-        line = self._set(lambda line: cooldown.lifted(line, reason))
-        return self._set(lambda line: cooldown.lifted(line, reason), self._subtitles_name) or line
-
-    def _set(self, change: SetControl, name: str = "") -> Control | None:
-        """Change a line of Control, and make the other processes of this machine read it."""
-        line = self.store.set_control(name or self.cooldown_name, change)
-        if line is not None:
-            self._lines = self._lines | {line.name: line}
-            self._shared.increase_revision()
-        return line
+        """End this machine's cooldown, also one for subtitles alone, and its suspicion. None when there was none."""
+        names = (self.suspicion.line_name, self._subtitles_name, self.cooldown_name)
+        lines = [self._set(lambda line: cooldown.lifted(line, reason), name) for name in names]
+        return next((line for line in reversed(lines) if line), None)
 
     def start_delay_seconds(self, row: Row) -> float:
         """Count the start of an attempt at the row and return 0, or return how long to wait before asking again."""
@@ -461,9 +385,9 @@ def _contacted_youtube(outcome: Outcome | None) -> bool:
             return outcome.verdict is not Verdict.UNFIT
 
 
-def _is_players(line: Control) -> bool:
-    """Return whether a cooldown is due to a refusal that the canary can prove or disprove."""
-    return cooldown.reason_of(line) in PLAYER_BLOCKS
+def _suspected_reason(line: Control) -> str:
+    """Return the reason of the outage that a line suspects; an empty text for a cooldown."""
+    return cooldown.reason_of(line) if cooldown.is_suspicion(line) else ""
 
 
 def _describe(what: str, line: Control) -> str:

@@ -34,6 +34,8 @@ class CanaryAnswer(StrEnum):
 
     ANSWERED = "answered"
     THROTTLED = "throttled"
+    FAILED = "failed"
+    """It fails with the reason that is suspected of being an outage's."""
     UNKNOWN = "unknown"
     """There is no canary, it is gone, or the request failed for another reason."""
 
@@ -70,20 +72,30 @@ class Canary:
         self._refusals = 0
 
     @property
+    def is_known(self) -> bool:
+        """Whether there is a canary."""
+        return bool(self._url())
+
+    @property
     def is_trusted(self) -> bool:
         """Whether there is a canary whose answer proves something."""
         return self._refusals <= TRUSTED_REFUSALS and bool(self._url())
 
-    def ask(self, *, after_pause: bool = False) -> CanaryAnswer:
-        """Request the canary and return what that proves. A canary that is gone is replaced by the next video that is done."""
+    def ask(self, *, after_pause: bool = False, suspected: str = "") -> CanaryAnswer:
+        """Request the canary and return what that proves. A canary that is gone is replaced by the next video that is done.
+
+        `suspected`: the reason of a suspected outage. With the same reason the canary is not gone.
+        """
         if after_pause:
             self._refusals = 0
-        url = self._url() if self._refusals <= TRUSTED_REFUSALS else ""
+        url = self._url() if suspected or self._refusals <= TRUSTED_REFUSALS else ""
         if not url:
             return CanaryAnswer.UNKNOWN
         outcome = self.request(url)
         if isinstance(outcome, Done):
             return CanaryAnswer.ANSWERED
+        if suspected and outcome.reason == suspected:
+            return CanaryAnswer.FAILED
         if outcome.verdict in {Verdict.GONE, Verdict.PERMANENT}:
             log.warning("the canary %s is not used any longer: %s", url, outcome)
             self._replace(url)

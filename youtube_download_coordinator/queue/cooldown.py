@@ -31,6 +31,8 @@ OFFERS = "offers "
 """The beginning of the name of a line that says what machines offer (offers.py)."""
 SUBTITLES = " subtitles"
 """The suffix of the line of a cooldown that holds back subtitles alone."""
+SUSPICION = "suspect "
+"""The prefix of the lines of machines that suspect an outage (suspicion.py): cooldowns with a value of their own."""
 
 
 class ControlValue(StrEnum):
@@ -41,6 +43,10 @@ class ControlValue(StrEnum):
     CLEAR = "clear"
     COOLING = "cooling"
     PROBING = "probing"
+    SUSPECT = "suspect"
+    """In a line of SUSPICION, where a cooldown has `cooling`."""
+    WATCHING = "watching"
+    """In a line of SUSPICION: other machines may read its Reason, and nobody has to wait."""
 
 
 _RUNNING = frozenset(
@@ -116,7 +122,7 @@ def is_paused(line: Control | None, now: datetime) -> bool:
 def value_of(line: Control | None) -> ControlValue:
     """Return the state of a cooldown. A word that is not understood counts as cooling."""
     text = _folded(line) if line else ""
-    if text in _CLEAR:
+    if text in _CLEAR or (line and is_suspicion(line) and text == ControlValue.WATCHING):
         return ControlValue.CLEAR
     return ControlValue.PROBING if text in {ControlValue.PROBING, "probe"} else ControlValue.COOLING
 
@@ -125,8 +131,15 @@ def is_understood(line: Control) -> bool:
     """Return whether the line's Value is a known word."""
     if line.name == MINIMUM_VERSION:
         return version_of(line) is not None
-    known = _RUNNING | _PAUSED if line.name == FLEET else _CLEAR | _COOLING | {ControlValue.PROBING, "probe"}
-    return _folded(line) in known
+    if line.name == FLEET:
+        return _folded(line) in _RUNNING | _PAUSED
+    suspicions = {ControlValue.SUSPECT, ControlValue.WATCHING} if is_suspicion(line) else set()
+    return _folded(line) in _CLEAR | _COOLING | suspicions | {ControlValue.PROBING, "probe"}
+
+
+def is_suspicion(line: Control) -> bool:
+    """Return whether the line is a machine's suspicion of an outage, not a cooldown."""
+    return line.name.startswith(SUSPICION)
 
 
 def lacks_until(line: Control | None) -> bool:
@@ -175,14 +188,14 @@ def throttled(line: Control | None, name: str, now: datetime, why: str, pauses: 
     if value_of(line) is not ControlValue.CLEAR:
         return None
     seconds = pauses.bounded(line.pause_seconds if line else 0)
-    return _cooling(line or Control(name=name), now, seconds, why)
+    return cooling(line or Control(name=name), now, seconds, why)
 
 
 def dated(line: Control | None, now: datetime, pauses: Pauses) -> Control | None:
     """Give an end to a cooldown that a person began without one."""
     if line is None or not lacks_until(line):
         return None
-    return _cooling(line, now, pauses.bounded(line.pause_seconds), line.reason or "by hand")
+    return cooling(line, now, pauses.bounded(line.pause_seconds), line.reason or "by hand")
 
 
 def probing(line: Control | None, now: datetime, who: str, lease: timedelta) -> Control | None:
@@ -220,7 +233,14 @@ def throttled_again(line: Control | None, probe: Probe, now: datetime, why: str,
     """Begin a longer pause after a throttled probe."""
     if line is None or not is_probe(line, probe):
         return None
-    return _cooling(line, now, pauses.bounded(2 * max(line.pause_seconds, pauses.first_seconds)), why)
+    return cooling(line, now, pauses.bounded(2 * max(line.pause_seconds, pauses.first_seconds)), why)
+
+
+def undecided(line: Control | None, probe: Probe, now: datetime, why: str, pauses: Pauses) -> Control | None:
+    """Begin another pause of the same length after a probe that shows nothing."""
+    if line is None or not is_probe(line, probe):
+        return None
+    return cooling(line, now, pauses.bounded(line.pause_seconds), why)
 
 
 def restored(line: Control | None, probe: Probe) -> Control | None:
@@ -259,21 +279,25 @@ def describe(line: Control) -> str:
 
 
 def shown(lines: Sequence[Control]) -> list[Control]:
-    """Return the lines that steer a fleet: its own first, also if Control has none, the cooldowns, and what machines offer."""
+    """Return the lines that steer a fleet: its own (also if there is none), the version, cooldowns, suspicions, and offers."""
     fleet = [line for line in lines if line.name == FLEET] or [Control(name=FLEET, value=ControlValue.RUNNING)]
     version = [line for line in lines if line.name == MINIMUM_VERSION and line.value.strip()]
     cooldowns = (line for line in lines if line.name.startswith("cooldown "))
+    suspicions = (line for line in lines if is_suspicion(line) and _folded(line) not in _CLEAR)
     offers = (line for line in lines if line.name.startswith(OFFERS))
-    return [*fleet[:1], *version[:1], *(line for group in (cooldowns, offers) for line in sorted(group, key=_name))]
+    groups = (cooldowns, suspicions, offers)
+    return [*fleet[:1], *version[:1], *(line for group in groups for line in sorted(group, key=_name))]
 
 
 def _name(line: Control) -> str:
     return line.name
 
 
-def _cooling(line: Control, now: datetime, seconds: int, why: str) -> Control:
+def cooling(line: Control, now: datetime, seconds: int, why: str) -> Control:
+    """Return the line with a pause from now on."""
+    value = ControlValue.SUSPECT if is_suspicion(line) else ControlValue.COOLING
     until = _whole(now + timedelta(seconds=seconds))
-    return replace(line, value=ControlValue.COOLING, until=until, reason=truncate(why), pause_seconds=seconds)
+    return replace(line, value=value, until=until, reason=truncate(why), pause_seconds=seconds)
 
 
 def _whole(moment: datetime) -> datetime:

@@ -6,10 +6,12 @@
        ├──fail (counted, with a pause)──────────────┤
        ├──fail (throttled: after the cooldown)──────┤
        ├──fail (another machine may do it: it waits for that one, see offers.py)
+       ├──fail (an outage is suspected)─────────────┤
        ├──recover (the lease expired)───────────────┤
        ├──fail_orphaned (its worker was killed)─────┤──▶ DEAD (a video task) or ERROR (a source) after the last attempt
        ├──reschedule── DONE, a source that is due for another listing
-       ╰──requeue── DONE, ERROR, DEAD          retry_now: requeue, or a PENDING row without its pause
+       ├──requeue── DONE, ERROR, DEAD          retry_now: requeue, or a PENDING row without its pause
+       ╰──give_back── PENDING, DEAD: what an outage has counted
 
 Clock and randomness are given (`Moment`), so that a simulation replays exactly. Only the store's swap decides whether a
 transition really happens.
@@ -37,6 +39,7 @@ from youtube_download_coordinator.models import (
 )
 from youtube_download_coordinator.queue.offers import (
     CURED_BY_MACHINES,
+    NEEDS_ACCOUNT,
     NO_NEED,
     NO_OFFER,
     NO_OFFERS,
@@ -48,7 +51,7 @@ from youtube_download_coordinator.queue.offers import (
     with_need,
 )
 from youtube_download_coordinator.queue.refresh import next_look
-from youtube_download_coordinator.reasons import BLOCKED, advice, is_machine_wide
+from youtube_download_coordinator.reasons import BLOCKED, SUSPECTED, advice, is_machine_wide
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, format_utc, truncate
 
 R = TypeVar("R", bound=Row)
@@ -82,12 +85,14 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throttle:
-    """What admission knows about a throttled attempt."""
+    """What admission knows about a failed attempt."""
 
     is_row_at_fault: bool = False
     """The row blocked an admission that was open: since its last throttle something else was answered."""
     until: datetime | None = None
     """The end of the cooldown."""
+    is_suspected: bool = False
+    """An outage is suspected (suspicion.py): the failure, of whatever verdict, is not counted."""
 
 
 NO_THROTTLE = Throttle()
@@ -177,6 +182,9 @@ def fail(
     """Record a failed attempt: retry after a pause, release without counting, or give up, according to the verdict."""
     _require(row.lease.state is State.HELD, row, "fail")
     need = need_of(row.lease)
+    if throttle.is_suspected:
+        detail = _describe_suspected(str(failure), need, row.lease.throttles)
+        return _next(row, moment, State.PENDING, not_before=moment.now + _pause(1, moment, policy), detail=detail)
     match failure.verdict:
         case Verdict.RETRY:
             max_tries = policy.max_retries
@@ -231,6 +239,17 @@ def reconsider(row: R, moment: Moment, offers: Offers) -> R:
     if new:
         return _next(row, moment, State.PENDING, not_before=new.not_before, detail=detail)
     return _give_up(row, moment, detail, row.lease.tries + 1)
+
+
+def give_back(row: R, moment: Moment, tries: int) -> R:
+    """Take back the attempts that an outage has counted: the row is due again, with so many tries at the most."""
+    _require(row.lease.state in {State.PENDING, State.DEAD}, row, "be given back")
+    need = need_of(row.lease)
+    if row.lease.reason == NEEDS_ACCOUNT:
+        need = replace(need, account=False)
+    detail = _describe_suspected(with_throttles(with_need(row.lease.detail, NO_NEED), 0), need, row.lease.throttles)
+    # Due now, so that rows that were not tried yet are claimed first.
+    return _next(row, moment, State.PENDING, tries=min(tries, row.lease.tries), not_before=moment.now, detail=detail)
 
 
 def recover(row: R, moment: Moment, policy: RetryPolicy) -> R:
@@ -297,6 +316,10 @@ def _describe(failure: Failure, throttles: int, need: Need = NO_NEED) -> str:
     if hint and len(text) + len(hint) + len(_HINT) <= DETAIL_MAX_CHARACTERS:
         text = f"{text}{_HINT if failure.message else ': '}{hint}"
     return with_throttles(with_need(text, need), throttles)
+
+
+def _describe_suspected(failure: str, need: Need, throttles: int) -> str:
+    return with_throttles(with_need(f"{SUSPECTED}: {failure.removeprefix(f'{SUSPECTED}: ')}", need), throttles)
 
 
 _HINT = " → "

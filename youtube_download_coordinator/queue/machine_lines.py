@@ -1,4 +1,4 @@
-"""What the processes of one machine tell each other: how many attempts began lately, and that a cooldown has changed.
+"""What the processes of one machine share: how many attempts began lately, what failed, and that a cooldown has changed.
 
 Both are lines of the machine's own store (stores/machine.py). Without it, or while it fails, there is no rate limit, and a
 process sees a cooldown that another one began when it reads Control next.
@@ -7,12 +7,12 @@ process sees a cooldown that another one began when it reads Control next.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from youtube_download_coordinator.errors import StoreError
 from youtube_download_coordinator.models import Control, Row
 from youtube_download_coordinator.queue.rate_limit import RATE_LIMIT_LINE, RateLimit
-from youtube_download_coordinator.queue.store import Store
+from youtube_download_coordinator.queue.store import SetControl, Store
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ class MachineLines:
 
     store: Store | None
     rate_limit: RateLimit | None
+    memory: dict[str, Control] = field(default_factory=dict)
+    """Lines that only this process has, without a machine state."""
     revision: str | None = None
     """Of the cooldowns that this process knows. None: Control has not been read yet, and what it shows first is fresh."""
     _has_failed: bool = False
@@ -88,6 +90,27 @@ class MachineLines:
                 self.revision = changed.value  # this change is known here
         except StoreError as error:
             self._go_on_without(error)
+
+    def read(self, name: str) -> Control | None:
+        """Return a line as it was at most a moment ago."""
+        try:
+            lines = self.store.controls() if self.store else []
+        except StoreError as error:
+            self._go_on_without(error)
+            lines = []
+        return next((line for line in lines if line.name == name), self.memory.get(name))
+
+    def change(self, name: str, change: SetControl) -> None:
+        """Change a line; only in this process if there is no machine state."""
+        try:
+            if self.store is not None:
+                self.store.set_control(name, change)
+                return
+        except StoreError as error:
+            self._go_on_without(error)
+        line = change(self.memory.get(name))
+        if line is not None:
+            self.memory[name] = line
 
     def _go_on_without(self, error: StoreError) -> None:
         """Log once and go on without rate limiting; if the disk is full, the attempts report it."""

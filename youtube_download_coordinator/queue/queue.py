@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -29,7 +29,10 @@ from youtube_download_coordinator.queue.offers import (
     offers_in,
     renewed,
 )
+from youtube_download_coordinator.queue.probing import OTHER_SOURCE_ROWS
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS, Change, Swap, Table, Where
+from youtube_download_coordinator.queue.suspicion import source_of
+from youtube_download_coordinator.reasons import SUSPECTED
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +55,8 @@ class Claim(Generic[R]):
     renew_until: float | None = None
     """On the monotonic clock: not renewed beyond (an attempt that takes too long loses its claim). None: no bound."""
     lost: bool = False
+    begun: datetime | None = None
+    """By the store's clock: when its attempt began."""
     throttle: Throttle | None = None
     """What admission made of the outcome, kept for when it has to be recorded again."""
     outcome_unknown: bool = False
@@ -166,7 +171,9 @@ class Queue(Maintenance):
 
     def _due(self, table: Table[R], count: int, except_ids: Collection[int]) -> list[R]:
         now, is_probe = self.store.now(), self.admission.is_probe_due
+        avoided = self.admission.suspicion.sources_to_avoid() if table.row_type is VideoTask else set()
         limit = (SCAN_PAGE_ROWS if is_probe else count * CLAIM_SPREAD) + len(except_ids)
+        limit = max(limit, OTHER_SOURCE_ROWS) if avoided else limit
         # First those that few machines may claim.
         scanned = self._waiting.matching(table, self.offer, limit) if self.offer and not is_probe else []
         if len(scanned) < count:
@@ -180,7 +187,9 @@ class Queue(Maintenance):
         # Rows that YouTube refused come last, so that they stop nothing but each other and none of them is a probe.
         rows.sort(key=lambda row: row.lease.throttles > 0)
         others = [row for row in rows if not row.lease.throttles]
-        if not is_probe and len(others) > count:
+        if avoided:
+            rows.sort(key=lambda row: isinstance(row, VideoTask) and source_of(row) in avoided)
+        elif not is_probe and len(others) > count:
             rows = self.random.sample(others, count)
         return sorted(rows[:count], key=lambda row: row.id)
 
@@ -300,7 +309,7 @@ class Queue(Maintenance):
             results, key=lambda result: result[0] not in refused
         ):  # answers decide about refusals
             claim.throttle = claim.throttle or self.admission.record_outcome(
-                claim.table, claim.row, outcome, others_run=others_run
+                claim.table, claim.row, outcome, others_run=others_run, begun=claim.begun
             )
         offers = self._offers_after(outcome for _, outcome in results)
         with self._writing:
@@ -322,6 +331,36 @@ class Queue(Maintenance):
             except StoreUnavailable:
                 self._mark_outcome_unknown([claim for claim, _ in steps])
                 raise
+
+    def give_back_suspected(self) -> int:
+        """Take back the attempts that were counted before an outage was suspected. Return at how many videos.
+
+        Dead letters among them become video tasks again. A video that a worker holds is left for the next call.
+        """
+        videos = {video.key: (reason, video.tries) for reason, video in self.admission.suspected_videos()}
+        if not videos:
+            return 0
+        count, held = 0, set[str]()
+        for table in (VIDEO_TASKS, DEAD_LETTERS):
+            rows = self.store.scan(table, Where(keys=list(videos)), limit=len(videos))
+            held |= {row.key for row in rows if row.lease.state is State.HELD}
+            count += self._give_back(table, rows, videos)
+        self.admission.suspicion.given_back(videos.keys() - held)
+        return count
+
+    def _give_back(
+        self, table: Table[VideoTask], rows: Sequence[VideoTask], videos: Mapping[str, tuple[str, int]]
+    ) -> int:
+        moment, changes = self._moment(), []
+        for row in rows:
+            reason, tries = videos[row.key]
+            is_counted = row.lease.reason == reason or (row.lease.reason == SUSPECTED and row.lease.tries > tries)
+            if is_counted and row.lease.state in {State.PENDING, State.DEAD} and not row.requested_status:
+                changes.append(Change(row, lifecycle.give_back(row, self._with_new_nonce(moment), tries)))
+        won = [change.new for change in self._won(table, changes)]
+        if table.name == DEAD_LETTERS.name:
+            self._move(won, DEAD_LETTERS, VIDEO_TASKS)
+        return len(won)
 
     def release(self, claims: Sequence[Claim[R]]) -> int:
         """Release rows without counting an attempt. Return how many were still held.

@@ -25,6 +25,7 @@ from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.admission import Blocked
 from youtube_download_coordinator.queue.queue import describe
 from youtube_download_coordinator.queue.store import Table
+from youtube_download_coordinator.reasons import SUSPECTED
 from youtube_download_coordinator.text import truncate
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class AttemptResult(StrEnum):
     DEAD = "dead"
     """Failed for good, and moved to the dead letters."""
     GIVEN_BACK = "given back"
-    """YouTube throttles or this machine is unfit; nothing was counted."""
+    """YouTube throttles, an outage is suspected, or this machine is unfit; nothing was counted."""
     LOST = "lost"
     """The claim was lost meanwhile; the outcome was dropped."""
 
@@ -159,6 +160,7 @@ class Attempts(Generic[R]):
 
     def _begin(self, claim: Claim[R]) -> None:
         claim.renew_until = self.queue.monotonic() + self.timeout.total_seconds() + self.grace_seconds
+        claim.begun = self.queue.store.now()
         log.info("%s: attempt %d begins", describe(claim.row), claim.row.lease.tries + 1)
         self.begun[claim] = claim.row.id
         self.backlog.popleft()
@@ -220,11 +222,21 @@ class Attempts(Generic[R]):
         recorded = list(zip(finished, rows, strict=True))
         finished.clear()
         self.queue.admission.check_canary()
+        self._follow_suspicion()
         if recorded and self.stopped_by and not self.is_unfit:
             if self.queue.admission.goes_on:
                 self.stopped_by = ""
             self.stop_if_blocked()  # by the cooldown that the attempt began, which says more
         return recorded
+
+    def _follow_suspicion(self) -> None:
+        """Report a suspected outage and give back what it has counted. Log a StoreError: the next call tries again."""
+        try:
+            self.queue.admission.report_suspicion()
+            if count := self.queue.give_back_suspected():
+                log.warning("%d videos get back the attempts that the suspected outage has counted", count)
+        except StoreError as error:
+            log.error("attempts of a suspected outage are not given back yet: %s", error)  # noqa: TRY400
 
     def _wait_for_store(self, claims: list[Claim[R]], error: StoreUnavailable) -> None:
         if not any(self.queue.is_valid(claim) for claim in claims):
@@ -281,7 +293,7 @@ def attempt_result(outcome: Outcome, row: VideoTask | None) -> AttemptResult:
     """Return what an outcome did to the row that `Queue.settle` returned for it."""
     if row is None:
         return AttemptResult.LOST
-    if isinstance(outcome, Failure) and outcome.verdict in NOT_TO_BLAME:
+    if isinstance(outcome, Failure) and (outcome.verdict in NOT_TO_BLAME or row.lease.reason == SUSPECTED):
         return AttemptResult.GIVEN_BACK
     if isinstance(outcome, Failure) and outcome.verdict is Verdict.LATER:
         return AttemptResult.LATER

@@ -127,7 +127,8 @@ def classify(error: BaseException, messages: Sequence[str] = (), *, now: datetim
     else:
         message = truncate(without_logins(f"{type(error).__name__}: {error}"))
         diagnosis = evidence.block_in_messages() or _Diagnosis(Verdict.RETRY, evidence.plain_reason())
-    if diagnosis.systemic or (diagnosis.reason == UNKNOWN and (evidence.is_from_yt_dlp or _raised_in_yt_dlp(error))):
+    from_yt_dlp = evidence.is_from_yt_dlp or _raised_in_yt_dlp(error)
+    if diagnosis.systemic or (diagnosis.reason == UNKNOWN and from_yt_dlp):
         message = _with_version(message, diagnosis.reason)
     later = diagnosis.verdict is Verdict.LATER
     return attempt_error(
@@ -138,6 +139,7 @@ def classify(error: BaseException, messages: Sequence[str] = (), *, now: datetim
             not_before=_not_before(evidence.texts, now) if later else None,
             systemic=diagnosis.systemic,
             regions=tuple(_regions(chain)) if diagnosis.reason == "region" else (),
+            from_yt_dlp=from_yt_dlp,
         )
     )
 

@@ -23,7 +23,8 @@ from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import PreflightError, UnfitError, UpgradeError, UserError
 from youtube_download_coordinator.operations import doctor, preflight
 from youtube_download_coordinator.operations.examine import examine
-from youtube_download_coordinator.operations.package_index import Release, ejs_version_in, is_newer
+from youtube_download_coordinator.operations.package_index import Release, ejs_version_in
+from youtube_download_coordinator.youtube.versions import is_newer
 
 
 @pytest.fixture
@@ -99,6 +100,7 @@ def test_it_is_cheap() -> None:
 import sys
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.operations import preflight
+from youtube_download_coordinator.youtube.versions import is_newer
 preflight.require(Config(), "audio")
 print(*sorted({"yt_dlp", "gspread", "sqlalchemy", "prefect"} & set(sys.modules)))
 """
