@@ -22,10 +22,11 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from youtube_download_coordinator.errors import BadUrl
 from youtube_download_coordinator.models import is_mix
+from youtube_download_coordinator.sources.copied_text import ONE_ADDRESS, address_in
+from youtube_download_coordinator.sources.copied_text import quote_for_message as _shown
+from youtube_download_coordinator.sources.redirects import redirect_target
 from youtube_download_coordinator.text import truncate
 
-MAX_CHARACTERS = 8000
-"""The longest accepted address; a longer one is a mistake."""
 SMUGGLE = "#__youtubedl_smuggle="
 """The suffix in which yt-dlp passes data to itself: kept in the URL, left out of the key."""
 
@@ -97,47 +98,62 @@ _KIND_NAMES = {Kind.PLAYLIST: "playlist", Kind.CHANNEL: "channel", Kind.ALIAS: "
 
 
 def _target(text: str, *, prefer_list: bool, allow_other_sites: bool) -> Target:
-    clean = _clean(text)
+    clean = address_in(text)
+    try:
+        return _parse(clean, prefer_list=prefer_list, allow_other_sites=allow_other_sites)
+    except BadUrl as problem:
+        if ONE_ADDRESS in str(problem) or not _SEPARATOR.search(clean):
+            raise
+        raise BadUrl(f"{problem}; {ONE_ADDRESS}") from None
+
+
+def _parse(clean: str, *, prefer_list: bool, allow_other_sites: bool, redirects: int = 0) -> Target:
     if bare := _bare(clean):
         return bare
     smuggled = clean.partition(SMUGGLE)[2]
     split = _split(clean.partition(SMUGGLE)[0])
+    if inner := redirect_target(_host(split), split) or _youtube_redirect(clean, split):
+        if redirects == REDIRECTS_MAX or not re.match(r"https?:|//|/", inner, re.IGNORECASE):
+            raise BadUrl(f"{_shown(clean)}: {_LEADS_NOWHERE}")
+        inner = address_in(f"https://www.youtube.com{inner}" if re.match(r"/(?!/)", inner) else inner)
+        return _parse(inner, prefer_list=prefer_list, allow_other_sites=allow_other_sites, redirects=redirects + 1)
     if _host(split) in _YOUTUBE_HOSTS:
-        return _Address(text, split, prefer_list).target()
+        return _Address(clean, split, prefer_list).target()
     if _host(split).endswith(".youtube.com"):
-        raise BadUrl(f"{_shown(text)}: {_host(split)} has no videos to list; give the address on www.youtube.com")
+        raise BadUrl(f"{_shown(clean)}: {_host(split)} has no videos to list; give the address on www.youtube.com")
     if not allow_other_sites:
         raise BadUrl(
-            f"{_shown(text)}: {_host(split)} is not YouTube; other sites need allow_other_sites (YDC_ALLOW_OTHER_SITES=true)"
+            f"{_shown(clean)}: {_host(split)} is not YouTube; other sites need allow_other_sites (YDC_ALLOW_OTHER_SITES=true)"
         )
     return _other(split, smuggled)
 
 
+def _youtube_redirect(clean: str, split: SplitResult) -> str:
+    """Return the address inside an address on YouTube that only leads to another one, else an empty text."""
+    if _host(split) not in _YOUTUBE_HOSTS:
+        return ""
+    word = split.path.strip("/").lower()
+    if word not in _REDIRECTS or (word == "signin" and "next=" not in split.query):
+        return ""
+    inner = _query_of(split.query).get(_REDIRECTS[word], "")
+    if not inner:
+        raise BadUrl(f"{_shown(clean)}: it is empty: {_LEADS_NOWHERE}")
+    try:
+        host = "www.youtube.com" if re.match(r"/(?!/)", inner) else _host(_split(address_in(inner)))
+    except BadUrl:
+        host = ""
+    if host not in _YOUTUBE_HOSTS:
+        raise BadUrl(f"{_shown(clean)}: {_LEADS_NOWHERE}")
+    return inner
+
+
 # -- shared by all addresses
 
-_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff]")
-_NEVER = re.compile(r"[\s\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_QUOTES = "<>\"'`“”‘’«»"
+REDIRECTS_MAX = 3
+"""How many addresses may lead to another one."""
+_LEADS_NOWHERE = "this does not lead to a page on YouTube; give the address it leads to"
+_SEPARATOR = re.compile(r"[,;|\t]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?!\d+(?:[/?#]|$))")
-
-
-def _shown(text: str) -> str:
-    """Return the text for a message: one short line, escaped if it is not printable."""
-    return ascii(truncate(text, 120)) if not text.isprintable() else f"“{truncate(text, 120)}”"
-
-
-def _clean(text: str) -> str:
-    """Remove what is copied along with an address: spaces, quotes, zero-width characters. Raises BadUrl."""
-    clean = _INVISIBLE.sub("", text).strip().strip(_QUOTES).strip()
-    if not clean:
-        raise BadUrl("empty: give the address of a YouTube channel, playlist or video")
-    if len(clean) > MAX_CHARACTERS:
-        raise BadUrl(f"{_shown(clean)} is longer than {MAX_CHARACTERS} characters: that is not an address")
-    if _NEVER.search(clean):
-        raise BadUrl(
-            f"{_shown(clean)} contains a space or a character that addresses cannot contain: one address per line"
-        )
-    return clean
 
 
 def _split(clean: str) -> SplitResult:
@@ -183,16 +199,20 @@ def _host(split: SplitResult) -> str:
 
 _YOUTUBE_HOSTS = frozenset(
     f"{prefix}{name}"
-    for name in ("youtube.com", "youtube-nocookie.com", "youtubekids.com", "youtu.be")
+    for name in ("youtube.com", "youtube-nocookie.com", "youtubekids.com", "youtubeeducation.com", "youtu.be")
     for prefix in ("", "www.", "m.", "music.", "gaming.", "consent.")
 )
 _SHORT_HOSTS = frozenset(host for host in _YOUTUBE_HOSTS if host.endswith("youtu.be"))
-_VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}(?![A-Za-z0-9_-])")
+_VIDEO_ID = re.compile(r"([A-Za-z0-9_-]{11})(?:[?&#/].*)?\s*", re.DOTALL)
+"""After the ID only the beginning of another part of an address: `x,y` behind it is text, which must not be lost."""
 _LIST_ID = re.compile(r"[A-Za-z0-9_-]{3,100}\Z")
-_CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{1,98}\Z")
-_BARE_CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}\Z")
+_TEMPORARY_LIST = re.compile(r"TL(?:PQ|GG)")
+"""A list that YouTube makes of what somebody is watching. It does not last."""
+_CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}\Z")
 _BARE_LIST_ID = re.compile(r"(?:VL)?(?:PL|UU|FL|EC|RD|OLAK5uy_)[A-Za-z0-9_-]{10,98}\Z")
-_NAME = re.compile(r"[^\s/?#&@%:]{1,100}\Z")
+_NAME_CHARACTERS = frozenset("_-.·・")
+"""Those of a channel's name beside letters, marks and digits of any script."""
+NAME_MAX_CHARACTERS = 100
 
 _TABS = frozenset(("videos", "streams", "shorts", "live", "playlists", "releases", "podcasts", "courses"))
 _ROOT_TABS = frozenset(("featured", "home", "about", "null"))
@@ -207,9 +227,12 @@ _REFUSED = {
     "feed": "a personal feed cannot be listed; give channels or playlists",
     "post": "a post is not a video; give the video's own address",
     "clip": "a clip is a part of a video; give the video's own address",
-    "redirect": "this leads away from YouTube; give the address it leads to",
     "watch_videos": "this list is made up in the address; give its videos one by one, or a playlist",
 }
+_REDIRECTS = {"attribution_link": "u", "redirect": "q", "signin": "next", "oembed": "url"}
+"""Pages that only lead to another address, and the parameter that contains it."""
+_COPIED_PARAMETERS = frozenset(("si", "index", "feature", "start_radio", "app", "pp", "t", "start", "ab_channel", "is"))
+"""Parameters that YouTube adds itself. It writes a comma in them as %2C, so a plain one begins another field."""
 _NOT_A_NAME = frozenset((
     "w", "shared", "trending", "explore", "oembed", "get_video_info", "iframe_api", "s", "source", "storefront", "oops", "index",
     "account", "t", "upload", "signin", "logout", "about", "premium", "gaming", "movies", "shows", "sports", "ads", "creators",
@@ -222,10 +245,10 @@ def _bare(clean: str) -> Target | None:
     """Parse an ID or a handle without an address. None if the text is neither."""
     if re.fullmatch(r"[A-Za-z0-9_-]{11}", clean):
         return _video(clean)
-    if _BARE_CHANNEL_ID.match(clean):
+    if _CHANNEL_ID.match(clean):
         return _channel(clean, "")
     if _BARE_LIST_ID.match(clean) or clean in _PRIVATE_LISTS:
-        return _playlist(clean.removeprefix("VL"), "", clean)
+        return _playlist(clean, "", clean)
     if clean.startswith("@") and clean.count("@") == 1:
         return _Address(clean, urlsplit(f"https://www.youtube.com/{clean}"), prefer_list=True).target()
     return None
@@ -241,6 +264,11 @@ def _channel(channel_id: str, tab: str) -> Target:
 
 
 def _playlist(list_id: str, video_id: str, text: str) -> Target:
+    list_id = re.sub(r"\AVL(?=PL|UU|FL|EC|RD|OLAK5uy_)", "", re.split(r"[?&#/\s]", list_id, maxsplit=1)[0])
+    if _TEMPORARY_LIST.match(list_id):
+        raise BadUrl(
+            f"{_shown(text)}: a list of what somebody is watching does not last; give its videos, or a playlist"
+        )
     if not _LIST_ID.match(list_id) and list_id not in _PRIVATE_LISTS:
         raise BadUrl(f"{_shown(text)}: {_shown(list_id)} is not a playlist ID")
     private = next((name for known, name in _PRIVATE_LISTS.items() if list_id == known), None)
@@ -269,17 +297,20 @@ class _Address:
 
     def __init__(self, text: str, split: SplitResult, prefer_list: bool) -> None:
         self._text = text
-        self._parts = [part for part in map(unquote, split.path.split("/")) if part]
-        self._query = dict(reversed(parse_qsl(split.query.replace("&amp;", "&"))))
+        if not split.path.strip("/") and split.fragment.startswith("/"):  # as YouTube's mobile pages had it
+            split = urlsplit(f"https://{_host(split)}{split.fragment}")
+        # Where the question mark is missing or encoded, the query is in the path.
+        path, mark, query = re.sub("%3f", "?", split.path.replace("&", "?", 1), flags=re.IGNORECASE).partition("?")
+        self._raw_query = f"{unquote(query)}&{split.query}" if mark else split.query
+        self._parts = [part for part in map(unquote, path.split("/")) if part]
+        self._query = _query_of(self._raw_query)
         self._short = _host(split) in _SHORT_HOSTS
         self._prefer_list = prefer_list
-        if _host(split) == "consent.youtube.com":
-            self._parts = ["attribution_link"]
-            self._query["u"] = self._query.get("continue", "")
 
     def target(self) -> Target:
+        self._check_parameters()
         word = self._part(0).lower()
-        if self._short:
+        if self._short and word not in ("watch", "playlist"):
             return self._video_or_list(self._part(0))
         if word in _REFUSED:
             raise self._bad(_REFUSED[word])
@@ -292,16 +323,24 @@ class _Address:
     def _bad(self, reason: str) -> BadUrl:
         return BadUrl(f"{_shown(self._text)}: {reason}")
 
+    def _check_parameters(self) -> None:
+        """Raise BadUrl for text behind the address, which would be lost: `watch?v=ID&t=3,pt-BR,interview`."""
+        for part in self._raw_query.split("&"):
+            name, _, text = part.partition("=")
+            if name.lower() in _COPIED_PARAMETERS and _SEPARATOR.search(text) and not re.fullmatch(r"\d+,\d+", text):
+                raise self._bad(f"there is text behind the address: {ONE_ADDRESS}")
+
     # -- videos and lists
 
     def _video_or_list(self, video: str) -> Target:
         """Return the video, or the list it was opened in, whichever the caller prefers."""
-        listed = self._query.get("list", "")
+        listed, video_id = self._query.get("list", ""), _VIDEO_ID.fullmatch(video)
+        if _TEMPORARY_LIST.match(listed):
+            listed = ""
         if listed and (self._prefer_list or not video):
-            first_video = _VIDEO_ID.match(video)
-            return _playlist(listed, first_video[0] if first_video else "", self._text)
-        if video_id := _VIDEO_ID.match(video):
-            return _video(video_id[0])
+            return _playlist(listed, video_id[1] if video_id else "", self._text)
+        if video_id:
+            return _video(video_id[1])
         raise self._bad(f"{_shown(video)} is not a video ID of 11 characters" if video else "it contains no video ID")
 
     def _watch(self) -> Target:
@@ -371,7 +410,8 @@ class _Address:
         )
 
     def _check_name(self, name: str, prefix: str) -> None:
-        if not _NAME.match(name) or not name.isprintable() or (not prefix and name.lower() in _NOT_A_NAME):
+        is_written_right = all(map(_is_in_names, name)) and 0 < len(name) <= NAME_MAX_CHARACTERS
+        if not is_written_right or (not prefix and name.lower() in _NOT_A_NAME):
             raise self._bad("it contains no channel, playlist or video")
 
     def _tab(self, index: int) -> str:
@@ -382,16 +422,15 @@ class _Address:
             raise self._bad(f"the tab {_shown(tab)} has no videos to list; known are {', '.join(sorted(_TABS))}")
         return tab
 
-    # -- detours
 
-    def _attribution_link(self) -> Target:
-        """Return the target of the address inside, without a request."""
-        inner = self._query.get("u", "")
-        split = urlsplit(f"https://www.youtube.com{inner}") if inner.startswith("/") else _split(_clean(inner))
-        address = _Address(self._text, split, self._prefer_list)
-        if _host(split) not in _YOUTUBE_HOSTS or address._part(0).lower() == "attribution_link":
-            raise self._bad("this does not lead to a page on YouTube; give the address it leads to")
-        return address.target()
+def _is_in_names(character: str) -> bool:
+    """Return whether a character may be in a channel's name."""
+    return unicodedata.category(character)[0] in "LMN" or character in _NAME_CHARACTERS
+
+
+def _query_of(query: str) -> dict[str, str]:
+    """Return the parameters by name. If one is there twice, the first counts."""
+    return dict(reversed(parse_qsl(query.replace("&amp;", "&"))))
 
 
 _ROUTES: dict[str, Callable[[_Address], Target]] = {
@@ -410,7 +449,6 @@ _ROUTES: dict[str, Callable[[_Address], Target]] = {
     "c": _Address._c,
     "user": _Address._user,
     "feeds": _Address._feeds,
-    "attribution_link": _Address._attribution_link,
 }
 
 

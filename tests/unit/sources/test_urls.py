@@ -43,7 +43,36 @@ FORMS = {
     f"https://consent.youtube.com/m?continue=https%3A%2F%2Fwww.youtube.com%2Fwatch%3Fv%3D{V}&gl=DE": VIDEO,
     V: VIDEO,
     "-_-_-_-_-_-": "yt:v:-_-_-_-_-_-",
+    f"{YT}/watch?v={V}&list=TLPQMjgxMTIwMjY5": VIDEO,
+    f"{YT}/watch?v={V}&list=TLGGx1y2z3": VIDEO,
+    f"{YT}/watch?v={V}?t=3": VIDEO,
+    f"{YT}/watch&v={V}": VIDEO,
+    f"{YT}/watch%3Fv%3D{V}%26t%3D3": VIDEO,
+    f"{YT}/watch?v={V}&t=1,5": VIDEO,
+    f"{YT}/watch?v={V}&note=a,b": VIDEO,
+    f"{YT}/watch?v={V}&ab_channel=A%2CB": VIDEO,
+    f"https://youtu.be/{V}&t=3": VIDEO,
+    f"https://youtu.be/watch?v={V}": VIDEO,
+    f"https://m.youtube.com/#/watch?v={V}": VIDEO,
+    f"https://gaming.youtube.com/watch?v={V}": VIDEO,
+    f"https://www.youtubekids.com/watch?v={V}&hl=de": VIDEO,
+    f"https://www.youtubeeducation.com/embed/{V}": VIDEO,
+    f"https%3A%2F%2Fwww.youtube.com%2Fwatch%3Fv%3D{V}": VIDEO,
+    f"https%253A%252F%252Fyoutu.be%252F{V}": VIDEO,
+    f"{YT}/redirect?q=https%3A%2F%2Fyoutu.be%2F{V}&event=comments": VIDEO,
+    f"{YT}/signin?next=%2Fwatch%3Fv%3D{V}": VIDEO,
+    f"{YT}/oembed?url=https%3A%2F%2Fyoutu.be%2F{V}&format=json": VIDEO,
+    f"https://www.google.com/url?q=https%3A%2F%2Fwww.youtube.com%2Fwatch%3Fv%3D{V}&sa=D&ust=1": VIDEO,
+    f"https://www.google.co.uk/url?sa=t&url=https://www.youtube.com/watch?v={V}&usg=x": VIDEO,
+    f"https://l.facebook.com/l.php?u=https%3A%2F%2Fyoutu.be%2F{V}%3Ffbclid%3Dx&h=y": VIDEO,
+    f"https://l.instagram.com/?u=https%3A%2F%2Fyoutu.be%2F{V}&e=x": VIDEO,
+    f"https://consent.google.com/m?continue=https://www.youtube.com/watch?v={V}&gl=DE": VIDEO,
+    f"https://accounts.google.com/ServiceLogin?continue=https%3A%2F%2Fwww.youtube.com%2Fsignin%3Fnext%3D%252Fwatch%253Fv%253D{V}": VIDEO,
+    f"https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fyoutu.be%2F{V}&data=05": VIDEO,
     # -- playlists
+    f"{YT}/playlist?list=VL{PL}": LIST,
+    f"{YT}/watch?v={V}&list=VL{PL}": LIST,
+    f"{YT}/playlist?list={PL}/": LIST,
     f"{YT}/playlist?list={PL}": LIST,
     f"{YT}/playlist?list={PL}&si=x&playnext=1": LIST,
     f"{YT}/watch?list={PL}": LIST,
@@ -75,6 +104,10 @@ FORMS = {
     f"https://music.youtube.com/browse/{UC}": CHANNEL,
     UC: CHANNEL,
     # -- aliases
+    f"{YT}/@l·l-a.b_1": "yt:a:@l·l-a.b_1",
+    f"{YT}/%40kurzgesagt": "yt:a:@kurzgesagt",
+    "＠kurzgesagt": "yt:a:@kurzgesagt",
+    f"{YT}/@हिन्दी": "yt:a:@हिन्दी",
     f"{YT}/@Kurzgesagt": "yt:a:@kurzgesagt",
     "@kurzgesagt": "yt:a:@kurzgesagt",
     f"{YT}/@kurzgesagt/streams": "yt:a:@kurzgesagt/streams",
@@ -98,11 +131,32 @@ def test_a_form_has_its_key(text: str, key: str) -> None:
 @pytest.mark.parametrize(
     "disguise",
     [
-        " {} ", "<{}>", '"{}"', "\ufeff{}", "{}\u200b", "{}\n", "{}#fragment", "{}&t=3", "{}&",
+        " {} ", "<{}>", '"{}"', "\ufeff{}", "{}\u200b", "{}\n", "{}#fragment", "{}&t=3", "{}&", "\u00a0{}\u00a0", "\u2066{}\u2069",
+        "{}.", "{},", "{};", "{})", "{}]", "{}>", '{}"', "({})", "({}).", "[{}]", "„{}“", "“{}”", "«{}»", "‹{}›", "「{}」", "'{}'", "{}!",
+        "- {}", "* {}", "• {}", "1. {}", "12) {}", "- <{}>", "[a title]({})", '[a (title)]({} "x")', "![]({})", "[1]: {}",
+        '<a class="x" href="{}">a title</a>', '<iframe width="560" src="{}" allowfullscreen></iframe>', "<{}|a title>",
+        "[url]{}[/url]", "[url={}]a title[/url]", '=HYPERLINK("{}")', '=HYPERLINK("{}"; "a title")', '=LIEN_HYPERTEXTE("{}";"x")',
+        '="{}"', "- [x]({})",
     ],
 )  # fmt: skip
 def test_what_comes_along_when_an_address_is_copied_does_not_matter(disguise: str) -> None:
     assert source_target(disguise.format(f"{YT}/watch?v={V}")).key == VIDEO
+
+
+@pytest.mark.parametrize(
+    "escape",
+    [("&", "&amp;"), ("&", "\\u0026"), ("=", "\\u003d"), ("/", "\\/"), ("_", "\\_")],
+)
+def test_escapes_of_other_formats_are_undone(escape: tuple[str, str]) -> None:
+    address = f"{YT}/watch?app=desktop&v=M_gD1WSo5_A"
+    assert source_target(address.replace(*escape)).key == "yt:v:M_gD1WSo5_A"
+
+
+@pytest.mark.parametrize(
+    "address", ["https://example.org/a,b/(c)?d=1,2", "https://example.org/x?u=https://example.org/y"]
+)
+def test_commas_brackets_and_addresses_in_parameters_belong_to_an_address(address: str) -> None:
+    assert source_target(f"({address}).", allow_other_sites=True).url == address
 
 
 @pytest.mark.parametrize(
@@ -118,9 +172,9 @@ REFUSED = {
     "": "empty",
     "  \u200b ": "empty",
     "hello": "neither an address nor a YouTube ID",
-    "two words": "one address per line",
-    f"{YT}/watch?v={V} and more": "one address per line",
-    "C:\\videos\\list.txt": "one address per line",
+    "two words": "one address per cell or line",
+    f"{YT}/watch?v={V} and more": "one address per cell or line",
+    "C:\\videos\\list.txt": "one address per cell or line",
     YT: "front page",
     f"{YT}/watch": "no video ID",
     f"{YT}/watch?v=short": "not a video ID of 11 characters",
@@ -140,9 +194,43 @@ REFUSED = {
     f"{YT}/feed/subscriptions": "personal feed",
     f"{YT}/post/Ugkx123": "post",
     f"{YT}/clip/Ugkx123": "clip",
-    f"{YT}/redirect?q=https%3A%2F%2Fexample.com": "leads away",
+    f"{YT}/redirect?q=https%3A%2F%2Fexample.com": "does not lead to a page on YouTube",
     f"{YT}/attribution_link?u=https%3A%2F%2Fexample.com": "does not lead to a page on YouTube",
-    f"{YT}/attribution_link?u=%2Fattribution_link%3Fu%3D%2F": "does not lead to a page on YouTube",
+    f"{YT}/attribution_link?u=/attribution_link?u=/attribution_link?u=/attribution_link?u=/@x": "does not lead to a page",
+    f"{YT}/signin?next=https%3A%2F%2Fexample.com": "does not lead to a page on YouTube",
+    "https://www.google.com/url?q=https%3A%2F%2Fexample.com": "is not YouTube",
+    "https://www.google.com/url?q=file:///etc/passwd": "does not lead to a page on YouTube",
+    # -- more than one address, or text behind it
+    f"{YT}/watch?v={V},{YT}/watch?v=-_-_-_-_-_-": "contains two addresses, or text beside an address; give one address per cell or line",
+    f"{YT}/watch?v={V}\n{YT}/watch?v=-_-_-_-_-_-": "contains two addresses",
+    f"youtu.be/{V};youtu.be/-_-_-_-_-_-": "contains two addresses",
+    f"https://youtu.be/{V}https://youtu.be/{V}": "contains two addresses",
+    f"https://youtu.be/{V}?si=xhttps://youtu.be/{V}": "contains two addresses",
+    f"{YT}/@a and {YT}/@b": "contains two addresses",
+    f"{V},-_-_-_-_-_-": "give one address per cell or line",
+    "@one,@two": "give one address per cell or line",
+    "@name,en,x": "no channel, playlist or video; give one address per cell or line",
+    f"{YT}/@name,en,x": "give one address per cell or line",
+    f"{YT}/c/name;en": "give one address per cell or line",
+    f"{YT}/@name/videos,en": "give one address per cell or line",
+    f"{YT}/watch?v={V},pt-BR,interview": "not a video ID of 11 characters; give one address per cell or line",
+    f"{YT}/watch?v={V}&t=3,pt-BR,interview": "text behind the address",
+    f"https://youtu.be/{V}?si=Abc-_1,pt-BR,interview": "text behind the address",
+    f"{YT}/watch?v={V}&ab_channel=BBC,pt-BR": "text behind the address",
+    f"https://youtu.be/{V},pt-BR,interview": "give one address per cell or line",
+    f"{YT}/shorts/{V}|pt-BR": "give one address per cell or line",
+    f"{YT}/playlist?list={PL},pt-BR": "give one address per cell or line",
+    f"{YT}/channel/{UC},pt-BR": "give one address per cell or line",
+    f"Some title {YT}/watch?v={V}": "contains two addresses",
+    # -- a part of an address
+    f"{YT}/watch?v=M4gD1WS…": "cut off",
+    f"{YT}/@kurz...": "cut off",
+    f"{YT}/channel/{UC[:-1]}": "not a channel ID",
+    f"{YT}/channel/{UC}x": "not a channel ID",
+    f"https://music.youtube.com/browse/{UC[:-2]}": "not a channel ID",
+    f"{YT}/playlist?list=TLPQMjgxMTIwMjY": "does not last",
+    f"{YT}/@two%20words": "no channel, playlist or video",
+    f"{YT}/@😀": "no channel, playlist or video",
     f"{YT}/attribution_link": "empty",
     f"{YT}/@x/community": "the tab “community” has no videos",
     f"{YT}/channel/nothing": "not a channel ID",
