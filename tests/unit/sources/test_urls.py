@@ -67,7 +67,7 @@ FORMS = {
     f"https://l.facebook.com/l.php?u=https%3A%2F%2Fyoutu.be%2F{V}%3Ffbclid%3Dx&h=y": VIDEO,
     f"https://l.instagram.com/?u=https%3A%2F%2Fyoutu.be%2F{V}&e=x": VIDEO,
     f"https://consent.google.com/m?continue=https://www.youtube.com/watch?v={V}&gl=DE": VIDEO,
-    f"https://accounts.google.com/ServiceLogin?continue=https%3A%2F%2Fwww.youtube.com%2Fsignin%3Fnext%3D%252Fwatch%253Fv%253D{V}": VIDEO,
+    f"https://accounts.google.com/ServiceLogin?continue={YT}/signin%3Fnext%3D%252Fwatch%253Fv%253D{V}": VIDEO,
     f"https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fyoutu.be%2F{V}&data=05": VIDEO,
     # -- playlists
     f"{YT}/playlist?list=VL{PL}": LIST,
@@ -131,9 +131,11 @@ def test_a_form_has_its_key(text: str, key: str) -> None:
 @pytest.mark.parametrize(
     "disguise",
     [
-        " {} ", "<{}>", '"{}"', "\ufeff{}", "{}\u200b", "{}\n", "{}#fragment", "{}&t=3", "{}&", "\u00a0{}\u00a0", "\u2066{}\u2069",
-        "{}.", "{},", "{};", "{})", "{}]", "{}>", '{}"', "({})", "({}).", "[{}]", "„{}“", "“{}”", "«{}»", "‹{}›", "「{}」", "'{}'", "{}!",
-        "- {}", "* {}", "• {}", "1. {}", "12) {}", "- <{}>", "[a title]({})", '[a (title)]({} "x")', "![]({})", "[1]: {}",
+        " {} ", "<{}>", '"{}"', "\ufeff{}", "{}\u200b", "{}\n", "{}#fragment", "{}&t=3", "{}&", "\u00a0{}\u00a0",
+        "\u2066{}\u2069",        "{}.", "{},", "{};", "{})", "{}]", "{}>", '{}"', "({})", "({}).", "[{}]", "„{}“", "“{}”",
+        "«{}»", "‹{}›", "「{}」",
+        "'{}'", "{}!",         "- {}", "* {}", "• {}", "1. {}",
+        "12) {}", "- <{}>", "[a title]({})", '[a (title)]({} "x")', "![]({})", "[1]: {}",
         '<a class="x" href="{}">a title</a>', '<iframe width="560" src="{}" allowfullscreen></iframe>', "<{}|a title>",
         "[url]{}[/url]", "[url={}]a title[/url]", '=HYPERLINK("{}")', '=HYPERLINK("{}"; "a title")', '=LIEN_HYPERTEXTE("{}";"x")',
         '="{}"', "- [x]({})",
@@ -201,7 +203,7 @@ REFUSED = {
     "https://www.google.com/url?q=https%3A%2F%2Fexample.com": "is not YouTube",
     "https://www.google.com/url?q=file:///etc/passwd": "does not lead to a page on YouTube",
     # -- more than one address, or text behind it
-    f"{YT}/watch?v={V},{YT}/watch?v=-_-_-_-_-_-": "contains two addresses, or text beside an address; give one address per cell or line",
+    f"{YT}/watch?v={V},{YT}/watch?v=-_-_-_-_-_-": "two addresses, or text beside an address; give one address per cell or line",
     f"{YT}/watch?v={V}\n{YT}/watch?v=-_-_-_-_-_-": "contains two addresses",
     f"youtu.be/{V};youtu.be/-_-_-_-_-_-": "contains two addresses",
     f"https://youtu.be/{V}https://youtu.be/{V}": "contains two addresses",
