@@ -31,7 +31,8 @@ class Reason(NamedTuple):
 HAPPENS = {
     Verdict.RETRY: "the attempt is counted and the row is tried again after a pause; after `max_retries` it is a dead letter",
     Verdict.GONE: "as a retry, but the row is a dead letter as soon as a second attempt ends with the same reason",
-    Verdict.PERMANENT: "the row is a dead letter at once (a source: Status `error`)",
+    Verdict.PERMANENT: "the row is a dead letter at once (a source: Status `error`); with `region` and `needs-account` only if no"
+    " machine offers what it needs (YDC_OFFERS), otherwise it waits for that machine",
     Verdict.LATER: "the row waits until NotBefore; no attempt is counted",
     Verdict.THROTTLED: "no attempt is counted, the machine claims nothing for a while, and the row waits a little longer; a row"
     " that is refused `max_throttles` times while others are answered is a dead letter, reason `blocked`",
@@ -80,10 +81,12 @@ REASONS: dict[str, Reason] = {
         "Use another network or another DNS server, or no Workspace account.", "a machine in another network may do it"),
     "drm": Reason(Verdict.PERMANENT, "It is encrypted; yt-dlp does not decrypt it.", _REPORT),
     "needs-account": Reason(Verdict.PERMANENT, "Members only, Premium, age-restricted, or YouTube asks for a login.",
-        f"The cookies of an account that may see it can help: {COOKIES_HOW_TO}; {_REQUEUE}.",
+        "It waits for a machine that offers `account` (YDC_OFFERS). Where none does, the cookies of an account that may see it"
+        f" can help: {COOKIES_HOW_TO}; {_REQUEUE}.",
         "an account that may see it? set YDC_COOKIES_FILE, then requeue"),
     "region": Reason(Verdict.PERMANENT, "It is not available in this machine's country.",
-        f"A worker in another country can do it, or a proxy there (YDC_PROXY); {_REQUEUE}.",
+        "It waits for a machine that offers another country (YDC_OFFERS). Where none does, run a worker there, or use a proxy"
+        f" there (YDC_PROXY); {_REQUEUE}.",
         "a worker or a proxy (YDC_PROXY) elsewhere may do it; then requeue"),
     "unsupported-url": Reason(Verdict.PERMANENT, "yt-dlp does not support this address, or it is not YouTube's.",
         "Other sites need YDC_ALLOW_OTHER_SITES=true.", "not YouTube's? YDC_ALLOW_OTHER_SITES=true"),

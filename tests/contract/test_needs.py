@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.rows import POLICY, make_queue, new_video
 from youtube_download_coordinator.models import Control, Done, Failure, State, Status, Verdict, VideoTask
+from youtube_download_coordinator.operations.overview import overview
+from youtube_download_coordinator.operations.summary import page
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.offers import Offer, Offers, need_of, parse_offer, waits
 from youtube_download_coordinator.queue.selection import Selection
@@ -186,3 +188,16 @@ def test_an_offer_is_one_line_that_machines_share(store: Store) -> None:
     hours = (line.until or store.now()) - store.now()
     assert timedelta(hours=23, minutes=59) < hours <= timedelta(hours=24)
     assert Offers(own=first.offer, all=[Offer(account=True)]).own == first.offer
+
+
+def test_what_rows_wait_for_is_counted(store: Store) -> None:
+    plain, *_ = worker(store, "a/1"), worker(store, "b/1", "account"), worker(store, "c/1", "region:BR")
+    plain.add(VIDEO_TASKS, [new_video(number) for number in range(5)])
+    for failure in (ACCOUNT, REGION, replace(REGION, regions=("BR",)), RETRY):
+        fail(plain, failure)
+    found = overview(plain)
+    assert found.waiting == {"region:BR": 2, "account": 1}
+    assert found.reasons["videos"] == {"region": 2, "http-503": 1, "needs-account": 1}
+    assert [line.name for line in found.controls] == ["fleet", "offers account", "offers region:br"]
+    lines = next(section.rows for section in page(found).sections if section.title == "Why rows failed")
+    assert lines[0] == ("waits for region:BR", "videos", "a machine with that in YDC_OFFERS claims it", 2)

@@ -33,7 +33,8 @@ from youtube_download_coordinator.cli.terminal import (
 )
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.models import Row, State
-from youtube_download_coordinator.queue.lifecycle import is_due, is_stalled
+from youtube_download_coordinator.queue.lifecycle import is_due, is_stalled, lacks_machine
+from youtube_download_coordinator.queue.offers import NO_OFFER, need_of, waits
 from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.reasons import about
 from youtube_download_coordinator.text import format_utc
@@ -147,6 +148,8 @@ def _next_step(row: Row, now: datetime, *, retry: str) -> str:
     match lease.state:
         case State.PENDING if is_due(row, now):
             return "It is waiting for a worker, such as ydc run."
+        case State.PENDING if waits(lease) or lacks_machine(row, now, NO_OFFER):
+            return f"It waits for a machine that offers {need_of(lease)} (YDC_OFFERS). To try it on any: {retry}"
         case State.PENDING:
             return f"It is due at {format_utc(lease.not_before)}. To try it now: {retry}"
         case State.HELD if is_stalled(row, now):

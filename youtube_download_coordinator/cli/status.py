@@ -108,6 +108,7 @@ def _counts(queue: Queue) -> dict[str, Any]:
     return {
         "counts": numbers.counts,
         "reasons": numbers.reasons,
+        "waiting": numbers.waiting,
         "holders": numbers.holders,
         "oldest": numbers.oldest and numbers.oldest.columns(),
         "controls": {

@@ -35,6 +35,8 @@ class Overview:
     counts: Mapping[str, Mapping[State, int]]
     reasons: Mapping[str, Mapping[str, int]]
     """Number of rows by the reason of their last failure (the first word of LastError), the most frequent first."""
+    waiting: Mapping[str, int]
+    """Number of rows by what they wait for a machine to offer (`region:BR`), the most frequent first."""
     accents: Mapping[str, Mapping[State, int]]
     """Number of videos by accent and state, including dead letters; the most frequent accent first."""
     types: Mapping[str, Mapping[State, int]]
@@ -73,6 +75,7 @@ def overview(queue: Queue) -> Overview:
         at=now,
         counts={name: _in_order(_sums(rows, lambda tally: tally.state)) for name, rows in tallies.items()},
         reasons={name: _frequent(rows, lambda tally: tally.reason) for name, rows in tallies.items()},
+        waiting=_frequent(all_tallies, lambda tally: tally.waits_for),
         accents=_by_state(videos, lambda tally: tally.accent),
         types=_by_state(videos, lambda tally: tally.type),
         days=_days(tallies["videos"], first),

@@ -18,6 +18,7 @@ ROWS_MAX = 25
 """Rows of a table. One more row sums up the others."""
 UNNAMED = "(none)"
 """Shown for videos without an accent or a type."""
+OFFER_IT = "a machine with that in YDC_OFFERS claims it"
 TOTAL = "all"
 """The column with the number of rows in all states."""
 
@@ -59,7 +60,10 @@ def _reasons(overview: Overview) -> list[Sequence[Cell]]:
     failed = [
         (number, table, reason) for table, counts in overview.reasons.items() for reason, number in counts.items()
     ]
-    return [(reason, table, advice(reason), number) for number, table, reason in sorted(failed, reverse=True)]
+    waiting: list[Sequence[Cell]] = [
+        (f"waits for {need}", "videos", OFFER_IT, number) for need, number in overview.waiting.items()
+    ]
+    return waiting + [(reason, table, advice(reason), number) for number, table, reason in sorted(failed, reverse=True)]
 
 
 def _cut(rows: Sequence[Sequence[Cell]], texts: int) -> list[Sequence[Cell]]:

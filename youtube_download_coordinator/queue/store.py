@@ -87,6 +87,8 @@ class Tally(NamedTuple):
     """DONE videos: the day in UTC on which the last claim began. None: not known, long ago, or marked as done by hand."""
     seconds: int = 0
     """Their total playing time, as far as it is known."""
+    waits_for: str = ""
+    """PENDING: what machines have to offer for which these rows wait (offers.py)."""
 
 
 TALLIED_REASONS = frozenset({State.PENDING, State.ERROR, State.DEAD})

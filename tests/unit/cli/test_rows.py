@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from youtube_download_coordinator.cli import app
 from youtube_download_coordinator.cli.export import no_formula
 from youtube_download_coordinator.cli.terminal import printable
 from youtube_download_coordinator.errors import UserError
-from youtube_download_coordinator.models import Done, Failure, State, Verdict, VideoTask
+from youtube_download_coordinator.models import Control, Done, Failure, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
@@ -100,6 +101,20 @@ def test_a_program_reads_every_column_parted_by_tabs(ydc: Ydc) -> None:
     header, first, *_ = [line.split("\t") for line in out.splitlines()]
     row = dict(zip(header, first, strict=True))
     assert (row["ID"], row["Status"], row["Title"], row["Result"]) == ("1", "done", "One", "x.m4a")
+
+
+def test_a_row_that_waits_for_a_machine_says_for_which(ydc: Ydc, queue: Queue) -> None:
+    queue.store.set_control(
+        "offers account", lambda line: Control(name="offers account", until=queue.store.now() + timedelta(hours=1))
+    )
+    queue.settle([(held(queue, 5), Failure(verdict=Verdict.PERMANENT, reason="needs-account", message="Sign in"))])
+    said = "It waits for a machine that offers account (YDC_OFFERS). To try it on any: ydc retry 5"
+    assert said in ydc("show", 5)[1]
+    assert "needs-account: Sign in (waits for account)" in ydc("list", "--status", "pending")[1]
+    assert json.loads(ydc("status", "--json")[1])["waiting"] == {"account": 1}
+    assert "waits for account" in ydc("status")[1]
+    assert ydc("retry", 5)[0] == 0
+    assert "waits for" not in ydc("show", 5)[1]
 
 
 def test_where_nothing_fits_it_is_said_where_something_would(ydc: Ydc, queue: Queue) -> None:

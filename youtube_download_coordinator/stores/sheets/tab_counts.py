@@ -8,6 +8,7 @@ from datetime import UTC, date
 from typing import Any, NamedTuple
 
 from youtube_download_coordinator.models import SKIPPED, Lease, State, columns_of
+from youtube_download_coordinator.queue.offers import need_of, waits
 from youtube_download_coordinator.queue.store import (
     DEAD_LETTERS,
     SOURCES,
@@ -66,6 +67,7 @@ def _kind(lease: Lease, cells: _TallyCells, since: date) -> Tally:
         accent=cells.accent,
         type=cells.type,
         day=_day(lease, cells.claimed_at, since),
+        waits_for=str(need_of(lease)) if waits(lease) else "",
     )
 
 

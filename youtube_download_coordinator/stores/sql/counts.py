@@ -8,7 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from youtube_download_coordinator.models import SKIPPED, State
+from youtube_download_coordinator.models import NEEDS_MACHINE_FROM, SKIPPED, Lease, State
+from youtube_download_coordinator.queue.offers import need_of
 from youtube_download_coordinator.queue.store import TALLIED_REASONS, Tally
 
 
@@ -23,20 +24,34 @@ def tallied(
     colon = sa.func.strpos(text, ":") if dialect == "postgresql" else sa.func.instr(text, ":")
     reason = sa.case((c.state.in_([*TALLIED_REASONS]), sa.func.substr(c.detail, 1, colon - 1)), else_="")
     holder = sa.case((c.state == State.HELD, c.holder), else_="")
-    groups: list[Any] = [c.state, reason, holder, c.accent, c.type, _day(table, dialect, since)]
+    # Rows that wait for the same machines have the same time; the detail of one of them says for which.
+    waits = sa.and_(c.state == State.PENDING, c.act_at >= NEEDS_MACHINE_FROM)
+    waits_until = sa.case((waits, c.act_at), else_=None)
+    groups: list[Any] = [c.state, reason, holder, c.accent, c.type, _day(table, dialect, since), waits_until]
+    detail = sa.func.min(sa.case((waits, c.detail), else_=""))
     total = sa.func.coalesce(sa.func.sum(seconds), 0)
     labels = [group.label(f"group_{index}") for index, group in enumerate(groups)]
     # Grouped by label: to PostgreSQL an expression with a parameter is another one each time that it is written.
     query = (
-        sa.select(sa.func.count(), total, *labels).where(*place).group_by(*(sa.text(label.name) for label in labels))
+        sa.select(sa.func.count(), total, detail, *labels)
+        .where(*place)
+        .group_by(*(sa.text(label.name) for label in labels))
     )
     return [_tally(*record) for record in connection.execute(query)]
 
 
-def _tally(rows: int, seconds: int, state: str, *groups: Any) -> Tally:
-    reason, holder, accent, kind, day = groups
+def _tally(rows: int, seconds: int, detail: str, state: str, *groups: Any) -> Tally:
+    reason, holder, accent, kind, day, _ = groups
     return Tally(
-        rows, State(state), reason, holder, accent, kind, date.fromisoformat(day) if day else None, int(seconds)
+        rows,
+        State(state),
+        reason,
+        holder,
+        accent,
+        kind,
+        date.fromisoformat(day) if day else None,
+        int(seconds),
+        str(need_of(Lease(detail=detail, nonce=""))),
     )
 
 
