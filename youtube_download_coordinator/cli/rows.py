@@ -146,12 +146,8 @@ def _advice(table: TableName, row: Row, now: datetime) -> Iterator[str]:
 def _next_step(row: Row, now: datetime, *, retry: str) -> str:
     lease = row.lease
     match lease.state:
-        case State.PENDING if is_due(row, now):
-            return "It is waiting for a worker, such as ydc run."
-        case State.PENDING if waits(lease) or lacks_machine(row, now, NO_OFFER):
-            return f"It waits for a machine that offers {need_of(lease)} (YDC_OFFERS). To try it on any: {retry}"
         case State.PENDING:
-            return f"It is due at {format_utc(lease.not_before)}. To try it now: {retry}"
+            return _pending_step(row, now, retry)
         case State.HELD if is_stalled(row, now):
             return f"{lease.holder} did not renew its claim. The next worker recovers it, or: {retry}"
         case State.HELD:
@@ -164,6 +160,14 @@ def _next_step(row: Row, now: datetime, *, retry: str) -> str:
             return f"It failed permanently. Once the cause is fixed: {retry}"
         case _:
             assert_never(lease.state)
+
+
+def _pending_step(row: Row, now: datetime, retry: str) -> str:
+    if is_due(row, now):
+        return "It is waiting for a worker, such as ydc run."
+    if waits(row.lease) or lacks_machine(row, now, NO_OFFER):
+        return f"It waits for a machine that offers {need_of(row.lease)} (YDC_OFFERS). To try it on any: {retry}"
+    return f"It is due at {format_utc(row.lease.not_before)}. To try it now: {retry}"
 
 
 HEADERS = ("ID", "Status", "Tries", "Accent", "Type", "Title or URL", "Result or error")

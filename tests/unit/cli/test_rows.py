@@ -114,7 +114,7 @@ def test_a_row_that_waits_for_a_machine_says_for_which(ydc: Ydc, queue: Queue) -
     assert json.loads(ydc("status", "--json")[1])["waiting"] == {"account": 1}
     assert "waits for account" in ydc("status")[1]
     assert ydc("retry", 5)[0] == 0
-    assert "waits for" not in ydc("show", 5)[1]
+    assert "(waits for" not in ydc("show", 5)[1]
 
 
 def test_where_nothing_fits_it_is_said_where_something_would(ydc: Ydc, queue: Queue) -> None:
