@@ -15,12 +15,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, truncate
 
+START_OF_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """A `not_before` that never comes. The first day of the year, so that no time zone of a database exceeds the year 9999."""
 NEEDS_MACHINE_FROM = datetime(9990, 1, 1, tzinfo=UTC)
@@ -372,6 +373,10 @@ class Done:
 Outcome = Done | Failure
 
 
+PAUSE_MAX_SECONDS = 366 * 86400
+"""The longest pause of a line of Control."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """A line that steers the workers of a fleet (see cooldown.py) or of one machine."""
@@ -384,6 +389,17 @@ class Control:
     reason: str = ""
     pause_seconds: int = 0
     """The length of the next pause; 0: not known."""
+
+    @classmethod
+    def read(cls, *, name: str, value: str, until: datetime | None, reason: str, pause_seconds: int) -> Control:
+        """Return a line as a store contains it, which may be whatever a person wrote.
+
+        Times and pauses are limited, so that sums of them exist.
+        """
+        latest = NEVER - timedelta(seconds=PAUSE_MAX_SECONDS)
+        limited_until = max(START_OF_TIME, min(until, latest)) if until else None
+        limited_pause = max(0, min(pause_seconds, PAUSE_MAX_SECONDS))
+        return cls(name=name, value=value, until=limited_until, reason=reason, pause_seconds=limited_pause)
 
 
 Cell = str | int | float

@@ -57,9 +57,9 @@ def parse_time(text: str) -> datetime | None:
     match = _WRITTEN_TIME.fullmatch(normalized)
     try:
         time = _time_of_match(match) if match else datetime.fromisoformat(normalized)
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # Overflow: its zone moves it beyond the year 1 or 9999
         return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _time_of_match(match: re.Match[str]) -> datetime:

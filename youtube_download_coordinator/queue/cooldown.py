@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from youtube_download_coordinator.models import Control
+from youtube_download_coordinator.models import NEVER, Control
 from youtube_download_coordinator.text import format_utc, truncate
 
 FLEET = "fleet"
@@ -302,6 +302,8 @@ def cooling(line: Control, now: datetime, seconds: int, why: str) -> Control:
 
 def _whole(moment: datetime) -> datetime:
     """Round up to whole seconds, as Control shows it."""
+    if moment >= NEVER:
+        return NEVER
     return moment.replace(microsecond=0) + timedelta(seconds=math.ceil(moment.microsecond / 10**6))
 
 

@@ -24,6 +24,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar, assert_never
 
 from youtube_download_coordinator.models import (
+    NEVER,
     SKIPPED,
     Done,
     Failure,
@@ -212,7 +213,8 @@ def fail(
 def _not_before(row: Row, moment: Moment, failure: Failure, policy: RetryPolicy) -> datetime | None:
     """Return until when a row waits that came too early, or that this machine cannot do."""
     if failure.verdict is Verdict.LATER:
-        return max(_in_utc(failure.not_before) or moment.now + policy.backoff_max, moment.now + policy.backoff)
+        wanted = min(_in_utc(failure.not_before) or moment.now + policy.backoff_max, NEVER)
+        return max(wanted, moment.now + policy.backoff)
     # Other sources may be listed here, so this one waits: without a pause it would be claimed again at once.
     is_listed_elsewhere = isinstance(row, Source) and not is_machine_wide(failure)
     return moment.now + policy.backoff_max if is_listed_elsewhere else None

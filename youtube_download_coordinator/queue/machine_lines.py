@@ -7,6 +7,7 @@ process sees a cooldown that another one began when it reads Control next.
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, field
 
 from youtube_download_coordinator.errors import StoreError
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 REVISION_LINE = "changed"
 """The line whose value increases with each change of a cooldown."""
+_COUNT = re.compile("[0-9]{1,18}")
 YOUTUBE = "yt:"
 """The prefix of YouTube's keys: only these rows are rate limited."""
 
@@ -82,7 +84,7 @@ class MachineLines:
         def increased(line: Control | None) -> Control:
             nonlocal before
             before = line.value if line else ""
-            return Control(name=REVISION_LINE, value=str(int(before or "0") + 1))
+            return Control(name=REVISION_LINE, value=str((int(before) if _COUNT.fullmatch(before) else 0) + 1))
 
         try:
             changed = self.store.set_control(REVISION_LINE, increased) if self.store else None

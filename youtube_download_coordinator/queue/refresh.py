@@ -44,7 +44,7 @@ def next_look(source: Source, now: datetime, default: timedelta | None) -> datet
         return now
     if not interval:
         return now + CHECK_INTERVAL
-    return source.checked_at + interval if source.checked_at else now
+    return min(source.checked_at, now) + interval if source.checked_at else now
 
 
 def _does_not_grow(source: Source) -> bool:

@@ -31,6 +31,9 @@ from youtube_download_coordinator.text import format_utc, parse_time
 
 R = TypeVar("R", bound=Row)
 
+INTEGER_MAX = 2**31 - 1
+"""The largest value of ColumnType.INTEGER."""
+
 
 def read_row(table: Table[R], tab: Tab, cells: Sequence[str]) -> R | None:
     """Return the row in a line, or None if its Lease cell does not contain a lease."""
@@ -136,14 +139,19 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def whole_number(text: str) -> int | None:
-    """Return the number in a cell, or None if the cell contains something else."""
-    return int(text) if text.isdecimal() else None
+def whole_number(text: str, digits: int = 18) -> int | None:
+    """Return the number in a cell, or None if the cell contains something else, or a number with more digits."""
+    return int(text) if text.isdecimal() and len(text) <= digits else None
+
+
+def _integer(text: str) -> int | None:
+    number = whole_number(text)
+    return number if number is None or number <= INTEGER_MAX else None
 
 
 _READERS: Mapping[ColumnType | None, Callable[[str], Any]] = {
     ColumnType.TEXT: str,
-    ColumnType.INTEGER: whole_number,
+    ColumnType.INTEGER: _integer,
     ColumnType.ID: whole_number,
     ColumnType.TIME: parse_time,
 }

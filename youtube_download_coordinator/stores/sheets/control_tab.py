@@ -61,7 +61,7 @@ class Controls:
     def read(self, line: ControlLine) -> Control:
         value, until, reason = line.cells
         value, _, until_in_value = value.partition(" until ")
-        return Control(
+        return Control.read(
             name=line.name,
             value=value.strip(),
             until=self._until(line.name, until or until_in_value),

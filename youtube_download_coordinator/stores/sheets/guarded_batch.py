@@ -32,6 +32,7 @@ from youtube_download_coordinator.stores.sheets.layout import (
     with_used_columns,
 )
 from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, decode_lease
+from youtube_download_coordinator.stores.sheets.snapshot import NUMBER_DIGITS_MAX
 from youtube_download_coordinator.stores.sheets.spreadsheet import (
     DATA_TABS,
     GROUPS,
@@ -53,6 +54,8 @@ IMPORTED_COLUMNS = ("ID", "RetryCount")
 """Cells whose values are kept when a typed-in row is adopted."""
 IMPORTED_ID_MAX = 10_000_000
 """No spreadsheet has more cells: a greater number in an ID cell does not count rows."""
+FORGED_ID_MIN = 10**NUMBER_DIGITS_MAX
+"""No queue counts as far. A lease with a greater ID was written by a person."""
 IMPORTED_TRIES_MAX = 1000
 
 
@@ -267,6 +270,10 @@ class GuardedBatches:
         return keys
 
     def _highest_id(self, names: Sequence[str], imported: Mapping[str, Mapping[int, ImportedCells]]) -> int:
-        """Return the highest ID that a row has, or would import."""
+        """Return the highest ID that a row has, or would import.
+
+        An ID that only a person can have written does not count: new IDs above it would be too long for a lease.
+        """
         imported_ids = [cells.row_id or 0 for name in names for cells in imported.get(name, {}).values()]
-        return max([encoded.row_id for encoded in self._leases(names)] + imported_ids, default=0)
+        row_ids = [encoded.row_id for encoded in self._leases(names) if encoded.row_id < FORGED_ID_MIN]
+        return max(row_ids + imported_ids, default=0)

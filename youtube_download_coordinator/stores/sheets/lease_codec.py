@@ -6,6 +6,8 @@
 
 It begins with a letter, so that Sheets never reads it as a number or a date. After `#` comes a fresh nonce of fixed length. No
 two transitions make the same text, so a compare-and-swap that finds a text finds exactly the lease that was read.
+
+Decoding accepts exactly what encoding writes. Any other text is an unreadable lease, whose row is set apart (adoption.py).
 """
 
 from __future__ import annotations
@@ -14,19 +16,22 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from youtube_download_coordinator.models import Lease, Row, State
+from youtube_download_coordinator.models import NEVER, START_OF_TIME, Lease, Row, State
 
+_NUMBER = "0|[1-9][0-9]{0,8}"
+_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
 _ENCODED_LEASE = re.compile(
-    r"v(?P<id>\d+)\.(?P<version>\d+) (?:"
-    r"(?P<draft>draft)"
-    r"|(?P<state>pending|held|done|error|dead)"
-    r"(?: (?!until |try )(?P<holder>\S+))?(?: until (?P<until>\S+))?"
-    r" try (?P<tries>\d+)"
-    r"(?: after (?P<after>\S+))?"
+    rf"v(?P<id>[1-9][0-9]{{0,14}})\.(?:"
+    r"(?P<draft>0 draft)"
+    rf"|(?P<version>{_NUMBER}) (?:(?P<done>done)|(?P<state>pending|held|error|dead))"
+    rf"(?: (?!until |try )(?P<holder>\S+))?(?: until (?P<until>{_TIME}))?"
+    rf" try (?P<tries>{_NUMBER})"
+    rf"(?: after (?P<after>{_TIME}))?"
     r" for (?P<key>\S+)"
-    r"(?: (?:result|because) (?P<detail>.*))?"
+    r"(?: (?(done)result|because) (?P<detail>.+))?"
     r") #(?P<nonce>\S+)",
 )
+"""Numbers are short, so that none exceeds what a database or a calculation holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ def decode_lease(text: str) -> EncodedLease | None:
     try:
         lease = Lease(
             version=int(match["version"]),
-            state=State(match["state"]),
+            state=State(match["done"] or match["state"]),
             tries=int(match["tries"]),
             not_before=_parse_time(match["after"]),
             holder=match["holder"] or "",
@@ -92,4 +97,8 @@ def _format_time(time: datetime | None) -> str:
 
 
 def _parse_time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+    """Return the time. Raises ValueError if it does not exist, or is one that no lease has."""
+    time = datetime.fromisoformat(text) if text else None
+    if time is not None and not START_OF_TIME <= time <= NEVER:
+        raise ValueError(f"{text} is not the time of a lease")
+    return time

@@ -9,14 +9,14 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import zip_longest
 from random import Random
 from typing import NamedTuple
 
-from youtube_download_coordinator.models import Lease, Row, State, Status
+from youtube_download_coordinator.models import START_OF_TIME, Lease, Row, State, Status
 from youtube_download_coordinator.queue.store import Where
-from youtube_download_coordinator.stores.sheets.cells import requested_status
+from youtube_download_coordinator.stores.sheets.cells import requested_status, whole_number
 from youtube_download_coordinator.stores.sheets.layout import CONTROL, GUARANTEES, Tab, header_of
 from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, decode_lease
 
@@ -31,7 +31,9 @@ SLOW_LOAD_MAX_SECONDS = 30.0
 RANGES_MAX = 40
 """In one request, so that its URL does not become too long."""
 
-START_OF_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+NUMBER_DIGITS_MAX = 12
+"""A longer number in Control is not one of the coordinator's, and would make IDs that no lease can have."""
+
 KEY_COLUMNS = ("Lease", "Status", "Shown", "URL")
 """The columns of a snapshot."""
 
@@ -236,7 +238,8 @@ class ControlSnapshot:
     def numbers(self) -> dict[str, int]:
         """Return the numbers in the Lease cells, such as `next video_tasks 41`. If a name is there twice, the greater counts."""
         parts = (text.rpartition(" ") for text in self.column("Lease"))
-        return dict(sorted((name, int(number)) for name, _, number in parts if name and number.isdecimal()))
+        numbers = ((name, whole_number(number, NUMBER_DIGITS_MAX)) for name, _, number in parts if name)
+        return dict(sorted((name, number) for name, number in numbers if number is not None))
 
     def lines(self) -> list[ControlLine]:
         names, leases = self.column("Name"), self.column("Lease")

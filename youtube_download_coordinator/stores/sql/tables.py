@@ -13,9 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from youtube_download_coordinator.models import ColumnType, Row, Source, VideoTask, Writer, columns_of
+from youtube_download_coordinator.models import START_OF_TIME, ColumnType, Row, Source, VideoTask, Writer, columns_of
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = START_OF_TIME
 """`act_at` of a row that need not wait. An index orders it first, which not every database does with NULL."""
 
 
