@@ -111,6 +111,10 @@ class ColumnType(Enum):
     TIME = "time"
 
 
+INTEGER_MAX = 2**31 - 1
+"""The largest value of ColumnType.INTEGER."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """The declaration of a column, in the annotation of an attribute or of what a property returns."""

@@ -175,6 +175,8 @@ REASONS: dict[str, Reason] = {
         "Type `pending` to have it processed."),
     "unreadable-lease": Reason("`error`", "The row's Lease cell, which the message quotes, cannot be read: a newer version wrote"
         " it, or a person has edited it.", "If no worker processes the row and it is not done, type `pending` into its Status."),
+    "unreadable-row": Reason("`error`", "A value of the row raises an error in the coordinator; the message quotes it.",
+        "Correct the value, then type `pending` into its Status, or call `ydc retry`."),
     "duplicate": Reason("`error`", "The row is a copy of another, which the message names."),
 }
 # fmt: on
@@ -197,6 +199,8 @@ BLOCKED = "blocked"
 """The reason of a dead letter that YouTube refused `max_throttles` times while it answered others."""
 SUSPECTED = "suspected"
 """In front of a failure that is not counted, because an outage is suspected."""
+UNREADABLE_ROW = "unreadable-row"
+"""The reason of a row that is set apart because a value of it raises an error."""
 SUBTITLES_BLOCK = "subtitles-429"
 """A block for subtitles alone: videos, audio and metadata are still served."""
 

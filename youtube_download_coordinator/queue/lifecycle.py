@@ -52,7 +52,7 @@ from youtube_download_coordinator.queue.offers import (
     with_need,
 )
 from youtube_download_coordinator.queue.refresh import next_look
-from youtube_download_coordinator.reasons import BLOCKED, SUSPECTED, advice, is_machine_wide
+from youtube_download_coordinator.reasons import BLOCKED, SUSPECTED, UNREADABLE_ROW, advice, is_machine_wide
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, format_utc, truncate
 
 R = TypeVar("R", bound=Row)
@@ -288,6 +288,12 @@ def retry_now(row: R, moment: Moment, policy: RetryPolicy) -> R | None:
             return requeue(row, moment)
         case _:
             assert_never(row.lease.state)
+
+
+def set_apart(row: R, moment: Moment, problem: str) -> R:
+    """Keep a row away from workers, because what it contains cannot be worked with."""
+    state = State.DEAD if row.lease.state is State.DEAD else State.ERROR
+    return _next(row, moment, state, detail=truncate(f"{UNREADABLE_ROW}: {problem}"))
 
 
 def apply_request(row: R, moment: Moment) -> R | None:

@@ -85,11 +85,12 @@ class Maintenance:
         Give up rows that wait for a machine where none offers what they need any longer.
         """
         policy, retried, given_up = self._policy(table), 0, 0
+
+        def release_stalled(row: R, moment: Moment) -> R | None:
+            return lifecycle.recover(row, moment, policy) if lifecycle.is_stalled(row, moment.now) else None
+
         for rows in self._pages(table, lambda: Where(state=State.HELD, due=self.store.now())):
-            moment = self._moment()
-            stalled = [row for row in rows if lifecycle.is_stalled(row, moment.now)]
-            changes = [Change(row, lifecycle.recover(row, self._with_new_nonce(moment), policy)) for row in stalled]
-            won = self._won(table, changes)
+            won = self._won(table, self._changes(rows, release_stalled))
             retried += sum(change.new.lease.state is State.PENDING for change in won)
             given_up += sum(change.new.lease.state is not State.PENDING for change in won)
         changed = self._reconsider(table)
@@ -105,11 +106,7 @@ class Maintenance:
         """Apply what people typed into Status. Return the number of rows changed."""
         count = 0
         for rows in self._pages(table, lambda: Where(has_request=True)):
-            moment = self._moment()
-            changes = [
-                Change(row, new) for row in rows if (new := lifecycle.apply_request(row, self._with_new_nonce(moment)))
-            ]
-            count += len(self._won(table, changes))
+            count += len(self._won(table, self._changes(rows, lifecycle.apply_request)))
         return count
 
     def _reconsider(self, table: Table[R]) -> list[R]:
@@ -136,13 +133,13 @@ class Maintenance:
 
         Stop after the first page that has one: all sources of a queue may be due at once.
         """
+
+        def reschedule(row: Source, moment: Moment) -> Source | None:
+            is_due = lifecycle.is_due_again(row, moment.now) and not row.requested_status
+            return lifecycle.reschedule(row, moment, self.source_policy) if is_due else None
+
         for rows in self._pages(SOURCES, lambda: Where(state=State.DONE, due=self.store.now())):
-            moment = self._moment()
-            due = [row for row in rows if lifecycle.is_due_again(row, moment.now) and not row.requested_status]
-            changes = [
-                Change(row, lifecycle.reschedule(row, self._with_new_nonce(moment), self.source_policy)) for row in due
-            ]
-            won = self._won(SOURCES, changes)
+            won = self._won(SOURCES, self._changes(rows, reschedule))
             if count := sum(change.new.lease.state is State.PENDING for change in won):
                 return count
         return 0
@@ -223,10 +220,9 @@ class Maintenance:
     ) -> Counter[ChangeResult]:
         results: Counter[ChangeResult] = Counter()
         for rows in batches(self.select(table, selection), SCAN_PAGE_ROWS):
-            moment = self._moment()
-            targets = [(row, transition(row, self._with_new_nonce(moment))) for row in rows]
-            changes = [Change(row, new) for row, new in targets if new]
-            unchanged = [row for row, new in targets if new is None]
+            changes = self._changes(rows, transition)
+            changing_ids = {change.seen.id for change in changes}
+            unchanged = [row for row in rows if row.id not in changing_ids]
             won = self._won(table, changes)
             results += Counter({ChangeResult.CHANGED: len(won), ChangeResult.MISSED: len(changes) - len(won)})
             results.update(
@@ -269,6 +265,23 @@ class Maintenance:
         while rows := [row for row in self.store.scan(table, where(), limit=SCAN_PAGE_ROWS) if row.id not in seen_ids]:
             yield rows
             seen_ids |= {row.id for row in rows}
+
+    def _changes(self, rows: Iterable[R], transition: Callable[[R, Moment], R | None]) -> list[Change[R]]:
+        """Return the changes of the rows that a transition changes.
+
+        A row for which the transition raises is set apart with the reason: it must not keep the others from being changed.
+        """
+        moment, changes = self._moment(), []
+        for row in rows:
+            row_moment = self._with_new_nonce(moment)
+            try:
+                new = transition(row, row_moment)
+            except Exception as error:
+                log.exception("row %d (%s) cannot be changed, so it is set apart", row.id, row.name)
+                new = lifecycle.set_apart(row, row_moment, f"{type(error).__name__}: {error}")
+            if new is not None:
+                changes.append(Change(row, new))
+        return changes
 
     def _won(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Change[R]]:
         """Swap the rows and return the changes that were won."""

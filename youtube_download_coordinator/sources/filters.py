@@ -11,17 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from youtube_download_coordinator.errors import BadFilter, PermanentError
+from youtube_download_coordinator.errors import BadFilter
 from youtube_download_coordinator.models import Source
 from youtube_download_coordinator.queue.refresh import REFRESH_HOURS, refresh_hours
-
-if TYPE_CHECKING:
-    import regex
-
-TITLE_MATCH_SECONDS = 1.0
-"""The time limit for one title: anybody may write a TitleMatch, and some never end."""
+from youtube_download_coordinator.sources.title_pattern import TitlePattern
+from youtube_download_coordinator.text import truncate
 
 
 class VideoKind(StrEnum):
@@ -53,7 +49,7 @@ class Filters:
     kinds: frozenset[VideoKind] = frozenset(VideoKind) - {VideoKind.MEMBERS}
     min_duration_seconds: float | None = None
     max_duration_seconds: float | None = None
-    title_match: regex.Pattern[str] | None = None
+    title_match: TitlePattern | None = None
     first_videos: int | None = None
     """At most this many of a list that is read for the first time; of a channel, the newest of each tab."""
     newer_than: datetime | timedelta | None = None
@@ -96,21 +92,9 @@ class Filters:
         return (
             video.kind not in kinds
             or self._duration_is_wrong(video.duration_seconds)
-            or self._title_is_wrong(video.title)
+            or (self.title_match is not None and not self.title_match.is_found_in(video.title))
             or is_too_old(video, since)
         )
-
-    def _title_is_wrong(self, title: str) -> bool:
-        if self.title_match is None:
-            return False
-        try:
-            return not self.title_match.search(title, timeout=TITLE_MATCH_SECONDS)
-        except TimeoutError:
-            raise PermanentError(
-                f"TitleMatch: {self.title_match.pattern!r} takes more than {TITLE_MATCH_SECONDS} s for one title:"
-                " write it without a repetition inside a repetition",
-                reason="bad-filter",
-            ) from None
 
     def _duration_is_wrong(self, seconds: int | None) -> bool:
         if seconds is None:
@@ -127,6 +111,8 @@ def is_too_old(video: Candidate, since: datetime | None) -> bool:
 
 OFF = frozenset(("off", "any"))
 """Words that remove the setting's filter for one source."""
+MESSAGE_MAX_CHARACTERS = 1000
+"""A message repeats the text, which may be as long as a cell."""
 _MAX_SECONDS = 366 * 86400
 _UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)? ?(?:d|h|m|s|hours?|min|minutes?|sec|seconds?) ?)+")
@@ -138,8 +124,8 @@ def read_column(column: str, text: str) -> Any:
     """Parse the text of a filter column. Raises BadFilter; its message names the column and what may be written."""
     try:
         return COLUMNS[column](text.strip())
-    except ValueError as error:
-        raise BadFilter(f"{column}: {error}") from None
+    except (ValueError, ArithmeticError) as error:  # OverflowError: a number with hundreds of digits
+        raise BadFilter(truncate(f"{column}: {error}", MESSAGE_MAX_CHARACTERS)) from None
 
 
 def validated(column: str, value: object) -> str:
@@ -177,15 +163,13 @@ def _seconds(text: str) -> float | None:
     return seconds or None
 
 
-def _pattern(text: str) -> regex.Pattern[str] | None:
+def _pattern(text: str) -> TitlePattern | None:
     """Compile a regular expression to search in titles, in any case; None for off."""
     if text.lower() in OFF:
         return None
-    import regex  # 30 ms, which only those who use it pay
-
     try:
-        return regex.compile(text, regex.IGNORECASE)
-    except (regex.error, RecursionError, OverflowError) as error:
+        return TitlePattern.compile(text)
+    except ValueError as error:
         raise ValueError(f"{text!r} is not a regular expression: {error}") from None
 
 
@@ -224,7 +208,7 @@ def _age(text: str) -> datetime | timedelta | None:
         raise ValueError(
             f"{text!r} is neither a date nor an age; write 2026-01-31, 30 days, 6 months, or off"
         ) from None
-    return day if day.tzinfo else day.replace(tzinfo=UTC)
+    return day.astimezone(UTC) if day.tzinfo else day.replace(tzinfo=UTC)
 
 
 _FIELDS = {

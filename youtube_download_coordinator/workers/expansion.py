@@ -14,6 +14,7 @@ from youtube_download_coordinator.errors import (
     AttemptError,
     BadFilter,
     BadUrl,
+    CoordinatorError,
     LaterError,
     PermanentError,
     StoreFull,
@@ -239,6 +240,11 @@ class _Expander:
             self._result.failure = PermanentError(str(error), reason="bad-url").failure
         except BadFilter as error:
             self._result.failure = PermanentError(str(error), reason="bad-filter").failure
+        except CoordinatorError:
+            raise
+        except Exception as error:  # whatever one source raises, the others are listed
+            log.exception("%s cannot be listed", self.claim.row.name)
+            self._result.failure = TransientError(f"{type(error).__name__}: {error}", reason="error").failure
         self._insert_rest()
         if self._result.failure:
             return self._result.failure

@@ -13,7 +13,7 @@ import pytest
 
 from examples.media_site import serving
 from tests.support.faulty_store import ClockedStore, FaultyStore
-from tests.support.rows import Clock, make_queue
+from tests.support.rows import Clock, make_queue, new_source
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import (
     AttemptError,
@@ -42,8 +42,6 @@ from youtube_download_coordinator.workers.expansion import expand as expand_clai
 from youtube_download_coordinator.youtube.listing import Listed, ListedSource, ListedTitle, ListedVideo
 
 CONFIG = Config(allow_other_sites=True)
-HANGS = "^(a|aa)+$"
-"""On sixty a and something else it would take longer than anybody waits."""
 LISTED = Generator[Listed, None, None]
 
 
@@ -246,7 +244,7 @@ def test_a_claim_that_is_lost_ends_the_listing(queue: Queue, store: FaultyStore)
     assert queue.counts(VIDEO_TASKS) == {State.PENDING: 2}, "videos are videos, whoever lists them"
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), RuntimeError("a bug")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
 def test_an_interrupted_listing_is_closed_and_the_source_given_back(queue: Queue, error: BaseException) -> None:
     add(queue)
     closed: list[bool] = []
@@ -427,16 +425,29 @@ def test_a_feed_on_loopback_is_listed_by_yt_dlp_in_a_child(queue: Queue, tmp_pat
     assert {row.accent for row in rows} == {"demo"}
 
 
-def test_an_expression_that_takes_for_ever_is_said_and_holds_up_nobody(queue: Queue, tmp_path: Path) -> None:
-    with serving(tmp_path, ["a" * 60 + "!"]) as address:
-        source = Source(url=f"{address}/feed.xml", key="url:feed", extra={"TitleMatch": HANGS}, lease=NO_LEASE)
-        queue.add(SOURCES, [source])
-        result = expand_next(queue, CONFIG)
-    assert result is not None
-    assert result.failure is not None
-    assert (result.failure.verdict, result.failure.reason) == (Verdict.PERMANENT, "bad-filter")
-    assert result.failure.message.startswith(f"TitleMatch: {HANGS!r} takes more than 1.0 s for one title")
-    assert source_of(queue).status is Status.ERROR
+@pytest.mark.parametrize("pattern", ["(((((a{100}){100}){100}){100}){100})", "(a)\\1", "(" * 49_000])
+def test_an_expression_that_cannot_be_searched_is_an_error_of_its_source_alone(queue: Queue, pattern: str) -> None:
+    bad, good = new_source(1, extra={"TitleMatch": pattern}), new_source(2, extra={"TitleMatch": "(a+)+$"})
+    queue.add(SOURCES, [bad, good])
+    expansions = expand_sources(queue, CONFIG, lists(video(1)))
+    failures = {expansion.source.id: expansion.failure for expansion in expansions}
+    assert failures[1]
+    assert (failures[1].verdict, str(failures[1])[:24]) == (Verdict.PERMANENT, "bad-filter: TitleMatch: ")
+    assert failures[2] is None
+    assert [row.status for row in queue.rows(SOURCES)] == [Status.ERROR, Status.DONE]
+
+
+def test_whatever_one_source_raises_the_others_are_listed(queue: Queue) -> None:
+    queue.add(SOURCES, [new_source(1), new_source(2)])
+
+    def listing(source: Source, config: Config) -> LISTED:
+        yield video(source.id)
+        if source.id == 1:
+            raise RuntimeError("a bug")
+
+    failures = {expansion.source.id: str(expansion.failure) for expansion in expand_sources(queue, CONFIG, listing)}
+    assert failures == {1: "error: RuntimeError: a bug", 2: "None"}
+    assert [(row.status, row.retry_count) for row in queue.rows(SOURCES)] == [(Status.PENDING, 1), (Status.DONE, 0)]
 
 
 def test_a_source_that_does_not_answer_is_tried_again_later(queue: Queue, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from youtube_download_coordinator.models import (
     IN_THE_LEASE,
+    INTEGER_MAX,
     STATUS,
     WRITTEN_BY_SWAPS,
     ColumnType,
@@ -30,9 +31,6 @@ from youtube_download_coordinator.stores.sheets.lease_codec import (
 from youtube_download_coordinator.text import format_utc, parse_time
 
 R = TypeVar("R", bound=Row)
-
-INTEGER_MAX = 2**31 - 1
-"""The largest value of ColumnType.INTEGER."""
 
 
 def read_row(table: Table[R], tab: Tab, cells: Sequence[str]) -> R | None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from youtube_download_coordinator.models import (
+    INTEGER_MAX,
     WRITTEN_BY_SWAPS,
     WRITTEN_ONCE,
+    Column,
+    ColumnType,
     Lease,
     Row,
     Source,
@@ -18,12 +22,23 @@ from youtube_download_coordinator.models import (
     Writer,
     columns_of,
 )
-from youtube_download_coordinator.queue.store import Table, Where
+from youtube_download_coordinator.queue.store import EVERY_ROW, Table, Where
 from youtube_download_coordinator.stores.sql.tables import EPOCH, sources, videos
 
 R = TypeVar("R", bound=Row)
 
-LEASE_COLUMNS = ("version", "state", "tries", "act_at", "holder", "detail", "nonce")
+_LEASE_TYPES = {
+    "version": ColumnType.INTEGER,
+    "state": ColumnType.TEXT,
+    "tries": ColumnType.INTEGER,
+    "act_at": ColumnType.TIME,
+    "holder": ColumnType.TEXT,
+    "detail": ColumnType.TEXT,
+    "nonce": ColumnType.TEXT,
+}
+LEASE_COLUMNS = tuple(_LEASE_TYPES)
+LEASE_NUMBER_MAX = 10**9
+"""No row changes as often. A greater number would soon exceed its column."""
 
 
 def sql_table(table: Table[Any]) -> sa.Table:
@@ -42,9 +57,16 @@ def same_lease(table: Table[Any], seen: Row, sent: Sequence[Lease] = ()) -> list
 
 
 def query_of(table: Table[Any], where: Where, limit: int) -> sa.Select[Any]:
+    """Return the query for the rows that match."""
     c = sql_table(table).c
     order = [_id(c, where)] if where.due is None else [c.act_at, c.id]
     return sa.select(sql_table(table)).where(*_conditions(table, where)).order_by(*order).limit(limit)
+
+
+def ids_of(table: Table[Any], where: Where = EVERY_ROW, limit: int | None = None) -> sa.Select[Any]:
+    """Return the query for the IDs of those rows."""
+    c = sql_table(table).c
+    return query_of(table, where, limit or 0).with_only_columns(c.id).limit(limit)
 
 
 def _id(c: Any, where: Where) -> sa.ColumnElement[int]:
@@ -100,22 +122,50 @@ def _values(row: Row, writers: Collection[Writer]) -> dict[str, Any]:
     return {name: getattr(row, name) for name, column in stored.items() if column.writer in writers}
 
 
-def row_of(table: Table[R], record: sa.RowMapping) -> R:
-    """Return the row in a record."""
-    values = {name: record[name] for name in columns_of(table.row_type).stored}
-    return table.row_type(lease=lease_of(record), extra=json.loads(record["extra"]), **values)
+def row_of(table: Table[R], record: Mapping[Any, Any]) -> R:
+    """Return the row in a record. Raises ValueError or TypeError if a value is not one that its column may have."""
+    values = {name: _checked(name, record[name], column.type) for name, column in _stored(table).items()}
+    extra = json.loads(record["extra"])
+    if not isinstance(extra, dict) or not all(isinstance(text, str) for text in extra.values()):
+        raise ValueError("extra is not an object of texts")
+    return table.row_type(lease=lease_of(record), extra=extra, **values)
 
 
-def lease_of(record: sa.RowMapping) -> Lease:
-    state = State(record["state"])
-    act_at = None if record["act_at"] == EPOCH else record["act_at"]
+def _stored(table: Table[Any]) -> Mapping[str, Column]:
+    return columns_of(table.row_type).stored
+
+
+_PYTHON_TYPES: Mapping[ColumnType | None, type] = {
+    ColumnType.TEXT: str,
+    ColumnType.INTEGER: int,
+    ColumnType.ID: int,
+    ColumnType.TIME: datetime,
+}
+
+
+def _checked(name: str, value: Any, kind: ColumnType | None, *, optional: bool = True) -> Any:
+    """Return a value that has the type of its column: SQLite stores anything anywhere. Raises ValueError."""
+    if value is None and optional and kind is not ColumnType.TEXT:
+        return value
+    greatest = INTEGER_MAX if optional else LEASE_NUMBER_MAX
+    is_too_great = kind is ColumnType.INTEGER and isinstance(value, int) and not 0 <= value <= greatest
+    if is_too_great or not isinstance(value, _PYTHON_TYPES[kind]):
+        raise ValueError(f"{name} is not of the type {kind}")
+    return value
+
+
+def lease_of(record: Mapping[Any, Any]) -> Lease:
+    """Return the lease in a record. Raises ValueError."""
+    values = {name: _checked(name, record[name], kind, optional=False) for name, kind in _LEASE_TYPES.items()}
+    state = State(values["state"])
+    act_at = None if values["act_at"] == EPOCH else values["act_at"]
     return Lease(
-        version=record["version"],
+        version=values["version"],
         state=state,
-        tries=record["tries"],
+        tries=values["tries"],
         not_before=act_at if state is not State.HELD else None,
-        holder=record["holder"],
+        holder=values["holder"],
         until=act_at if state is State.HELD else None,
-        detail=record["detail"],
-        nonce=record["nonce"],
+        detail=values["detail"],
+        nonce=values["nonce"],
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -33,6 +34,7 @@ from youtube_download_coordinator.stores.sql.records import (
     LEASE_COLUMNS,
     all_values,
     changing_values,
+    ids_of,
     lease_of,
     place_of,
     query_of,
@@ -41,8 +43,15 @@ from youtube_download_coordinator.stores.sql.records import (
     sql_table,
 )
 from youtube_download_coordinator.stores.sql.tables import bring_up_to_date, controls, videos
+from youtube_download_coordinator.stores.sql.unreadable import (
+    READ_ERRORS,
+    read_control,
+    read_controls,
+    repair_unreadable,
+)
 
 R = TypeVar("R", bound=Row)
+T = TypeVar("T")
 _Seen = tuple[str, int, int, str]
 
 KEYS_PER_QUERY = 500
@@ -117,28 +126,60 @@ class SqlStore:
         if where.has_request:
             return []  # nobody types into a database
         query = query_of(table, where, limit).add_columns(self._database_time.label("database_time"))
-        with self._reading() as connection:
+
+        def read(connection: sa.Connection) -> list[R]:
             sent = self._clock.before_request()
             records = connection.execute(query).mappings().all()
             if records:  # a claim or a takeover may follow, and is decided by the time as it is now
                 self._clock.record(_utc(records[0]["database_time"]), sent)
-        return [row_of(table, record) for record in records]
+            return [row_of(table, record) for record in records]
+
+        return self._read_rows(read, {table.name: (table, ids_of(table, where, limit))})
 
     def count(self, table: Table[R]) -> Mapping[State, int]:
         sql = sql_table(table)
         query = sa.select(sql.c.state, sa.func.count()).where(*place_of(table)).group_by(sql.c.state)
-        with self._reading() as connection:
+
+        def read(connection: sa.Connection) -> dict[State, int]:
             return {State(state): number for state, number in connection.execute(query)}
+
+        return self._read_rows(read, {table.name: (table, ids_of(table))})
 
     def leases(self, table: Table[Any], state: State) -> list[Lease]:
         sql = sql_table(table)
         query = sa.select(*(sql.c[name] for name in LEASE_COLUMNS)).where(*place_of(table), sql.c.state == state.value)
-        with self._reading() as connection:
+
+        def read(connection: sa.Connection) -> list[Lease]:
             return [lease_of(record) for record in connection.execute(query).mappings()]
 
+        return self._read_rows(read, {table.name: (table, ids_of(table, Where(state=state)))})
+
     def tally(self, tables: Sequence[Table[Any]], since: date) -> list[list[Tally]]:
-        with self._reading() as connection:
+        def read(connection: sa.Connection) -> list[list[Tally]]:
             return [tallied(connection, sql_table(table), place_of(table), since) for table in tables]
+
+        return self._read_rows(read, {table.name: (table, ids_of(table)) for table in tables})
+
+    def _read_rows(
+        self, read: Callable[[sa.Connection], T], rows: Mapping[str, tuple[Table[Any], sa.Select[Any]]]
+    ) -> T:
+        """Return what `read` returns. If rows cannot be read, repair them or set them apart, and read again.
+
+        `rows`: the tables that are read, and the queries for the IDs of the rows.
+        """
+        while True:
+            with self._reading() as connection:
+                try:
+                    return read(connection)
+                except READ_ERRORS as error:
+                    problem = error
+            with self._writing() as connection:
+                repaired = sum(
+                    repair_unreadable(connection, table, connection.scalars(ids).all(), secrets.token_hex(4))
+                    for table, ids in rows.values()
+                )
+            if not repaired:
+                raise StoreError(f"the database cannot be read: {problem}") from problem
 
     def swap(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
         try:
@@ -252,8 +293,7 @@ class SqlStore:
     def _read_controls(self) -> _KnownControls:
         last_change, read_at = self._last_change, self._monotonic()
         with self._reading() as connection:
-            records = connection.execute(sa.select(controls)).mappings().all()
-        lines = {record["name"]: Control(**record) for record in records}
+            lines = read_controls(connection)
         known = self._known_controls = _KnownControls(lines, read_at, last_change)
         return known
 
@@ -277,12 +317,12 @@ class SqlStore:
             if not self._is_sqlite:  # its transactions come one after the other
                 # A line that does not exist yet cannot be locked.
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CONTROLS_LOCK)))
-            record = connection.execute(sa.select(controls).where(controls.c.name == name)).mappings().first()
-            line = change(Control(**record) if record else None)
+            before = read_control(connection, name)
+            line = change(before)
             if line is not None:
                 values = dataclasses.asdict(line)
                 update = sa.update(controls).where(controls.c.name == name).values(values)
-                connection.execute(update if record else sa.insert(controls).values(values))
+                connection.execute(update if before else sa.insert(controls).values(values))
             return line
 
     def custom_columns(self, table: Table[R]) -> Collection[str] | None:
