@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import BadUrl, StoreError, StoreUnavailable
-from youtube_download_coordinator.models import Control, Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.models import START_OF_TIME, Control, Lease, Row, Source, State, VideoTask
 from youtube_download_coordinator.queue.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where
 from youtube_download_coordinator.sources.urls import source_target, video_target
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
@@ -32,7 +32,6 @@ from youtube_download_coordinator.stores.sheets.row_moves import Mover
 from youtube_download_coordinator.stores.sheets.row_restore import restore
 from youtube_download_coordinator.stores.sheets.snapshot import (
     KEY_COLUMNS,
-    START_OF_TIME,
     KeyCells,
     act_at,
     matches,
