@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prefect import flow, task
 
-from tasks.claims import claim_videos, finish, process_video
+from youtube_download_coordinator.prefect import claim_videos, finish, process_video
 
 
 @task(retries=2)

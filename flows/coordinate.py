@@ -12,7 +12,7 @@ from prefect.states import Failed
 
 from flows.expand_sources import expand_sources
 from flows.process_videos import process_videos
-from tasks.context import fail_with_message, host, open_coordinator, value_of
+from tasks.context import fail_with_message, value_of
 from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor, SourcesFile
 from tasks.repairs import recover_all
 from tasks.reports import COMPLETED_WITH_ERRORS, describe_counts, finished, report_ingested, report_steps
@@ -20,6 +20,7 @@ from tasks.sources import import_sources, something_is_due
 from tasks.videos import check_unless_imported
 from youtube_download_coordinator import Coordinator
 from youtube_download_coordinator.operations import preflight
+from youtube_download_coordinator.prefect.flow_run import host, open_coordinator
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.workers.worker import Limits, Summary
 

@@ -25,7 +25,7 @@ def main() -> None:
             "no Prefect server is named: set PREFECT_API_URL, "
             "to http://127.0.0.1:4200/api where `prefect server start` runs on this machine"
         )
-    _register("the block type", *PREFECT, "block", "register", "--module", "tasks.blocks")
+    _register("the block type", *PREFECT, "block", "register", "--module", "youtube_download_coordinator.prefect.block")
     for pool in _work_pools():
         if _run(*PREFECT, "work-pool", "inspect", pool).returncode:
             _register(f"the work pool {pool}", *PREFECT, "work-pool", "create", pool, "--type", "process")

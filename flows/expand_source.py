@@ -7,10 +7,11 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import fail_with_message, open_coordinator
+from tasks.context import fail_with_message
 from tasks.forms import Accent, SourceUrl, Type
 from tasks.reports import finished, report_expansions, skipped
 from tasks.sources import expand_on_demand
+from youtube_download_coordinator.prefect.flow_run import open_coordinator
 
 
 @flow(name="expand-source", flow_run_name="expand {url}", persist_result=False)

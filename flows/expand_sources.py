@@ -7,10 +7,11 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import fail_with_message, open_coordinator
+from tasks.context import fail_with_message
 from tasks.forms import MaxMinutes
 from tasks.reports import finished, report_expansions, skipped
 from tasks.sources import expand_due
+from youtube_download_coordinator.prefect.flow_run import open_coordinator
 
 
 @flow(name="expand-sources", flow_run_name="expand sources", persist_result=False)

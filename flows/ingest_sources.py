@@ -7,10 +7,11 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import fail_with_message, open_coordinator
+from tasks.context import fail_with_message
 from tasks.forms import SourcesFile
 from tasks.reports import finished, report_ingested, skipped
 from tasks.sources import import_sources
+from youtube_download_coordinator.prefect.flow_run import open_coordinator
 
 
 @flow(name="ingest-sources", flow_run_name="ingest sources", persist_result=False)

@@ -7,11 +7,12 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import fail_with_message, host, open_coordinator, rename_run
+from tasks.context import fail_with_message
 from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor
-from tasks.progress import ProgressPage
 from tasks.reports import finished, report_videos, skipped
 from tasks.videos import submit_with
+from youtube_download_coordinator.prefect.flow_run import host, open_coordinator, rename_run
+from youtube_download_coordinator.prefect.progress_page import ProgressPage
 from youtube_download_coordinator.workers.worker import Limits
 
 

@@ -7,9 +7,10 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import fail_with_message, open_coordinator
+from tasks.context import fail_with_message
 from tasks.repairs import recover_all
 from tasks.reports import describe_counts, finished, report_counts
+from youtube_download_coordinator.prefect.flow_run import open_coordinator
 
 
 @flow(name="recover-stalled", flow_run_name="recover stalled", persist_result=False)

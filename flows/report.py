@@ -7,11 +7,12 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import fail_with_message, open_coordinator
-from tasks.events import fleet_idle
+from tasks.context import fail_with_message
 from tasks.reports import finished, report_overview
 from youtube_download_coordinator.operations.overview import overview
 from youtube_download_coordinator.operations.summary import page
+from youtube_download_coordinator.prefect.events import fleet_idle
+from youtube_download_coordinator.prefect.flow_run import open_coordinator
 
 
 @flow(name="report", flow_run_name="report", persist_result=False)

@@ -7,10 +7,11 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.context import fail_with_message, opaque, open_coordinator
+from tasks.context import fail_with_message, opaque
 from tasks.forms import RowIds
 from tasks.repairs import requeue
 from tasks.reports import finished, report_counts
+from youtube_download_coordinator.prefect.flow_run import open_coordinator
 
 
 @flow(name="requeue-dead-letters", flow_run_name="requeue dead letters", persist_result=False)

@@ -15,8 +15,15 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
-from tasks.events import COOLDOWN_OPENED, DEAD_LETTERED, FLEET_IDLE, OUTAGE_SUSPECTED, PREFIX, VIDEO_DONE
 from youtube_download_coordinator import UserError
+from youtube_download_coordinator.prefect.events import (
+    COOLDOWN_OPENED,
+    DEAD_LETTERED,
+    FLEET_IDLE,
+    OUTAGE_SUSPECTED,
+    PREFIX,
+    VIDEO_DONE,
+)
 
 TITLE = "Youtube Download Coordinator"
 SURGE = f"{TITLE}: many dead letters"

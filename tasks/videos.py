@@ -13,13 +13,14 @@ from typing import Any, cast
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Failed
 
 from tasks.context import no_prefect_retry, opaque, value_of
-from youtube_download_coordinator import AttemptError, Config, TransientError, VideoTask
+from youtube_download_coordinator import Config, TransientError, VideoTask
 from youtube_download_coordinator.models import Failure, Outcome, Verdict
 from youtube_download_coordinator.operations import preflight
+from youtube_download_coordinator.prefect.steps import is_worth_retrying
 from youtube_download_coordinator.processes.parent import Stopped
 from youtube_download_coordinator.workers.find_processor import argument_of, check_processor, resolve_processor
 from youtube_download_coordinator.workers.run_processor import call_in_process, process_video
@@ -102,11 +103,6 @@ def _submit_to_task(user_task: Task[..., Any], config: Config) -> Submit:
         return outcome
 
     return submit
-
-
-def is_worth_retrying(task: Any, run: TaskRun, state: State[Any]) -> bool:
-    """Return whether to repeat a user's task inside the attempt: not after an error that decides what happens to the video."""
-    return not isinstance(state.data, AttemptError) or isinstance(state.data, TransientError)
 
 
 def _attempt(user_task: Task[..., Any], argument: object, video: VideoTask) -> Outcome:

@@ -13,13 +13,13 @@ import yaml
 
 from examples.media_site import make_site, serving
 from tasks import automations
-from tasks.context import host
 from tests.support.prefect_server import POOL, PrefectServer
 from tests.support.rows import new_video
 from tests.support.sample_processors import READY_FOLDER
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator
 from youtube_download_coordinator.models import State
+from youtube_download_coordinator.prefect.flow_run import host
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]

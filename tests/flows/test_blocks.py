@@ -11,11 +11,11 @@ from prefect.client.orchestration import get_client
 
 from flows.process_videos import process_videos
 from flows.recover_stalled import recover_stalled
-from tasks.blocks import YoutubeCoordinator, settings_of_this_worker
 from tests.flows import seen
 from tests.support.rows import new_video
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, ConfigError, Coordinator
+from youtube_download_coordinator.prefect.block import YoutubeCoordinator, settings_of_this_worker
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 SECRET = "s3cr3t-and-nobody-reads-it"

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from flows.coordinate import coordinate
-from tasks.context import host
 from tests.flows import seen
 from tests.flows.conftest import TITLES, AddVideos
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator
+from youtube_download_coordinator.prefect.flow_run import host
 
 NOTHING = "tests.support.sample_processors:does_nothing"
 

@@ -20,13 +20,13 @@ from pydantic import SecretStr
 
 from flows.report import report
 from tasks.automations import establish
-from tasks.events import COOLDOWN_OPENED, DEAD_LETTERED, PREFIX, outage_suspected
 from tasks.notifications import COOLDOWN, IDLE, OUTAGE, SURGE, find_block, notifications
 from tests.flows import seen
 from tests.flows.conftest import AddVideos
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator, UserError
 from youtube_download_coordinator.models import Control
+from youtube_download_coordinator.prefect.events import COOLDOWN_OPENED, DEAD_LETTERED, PREFIX, outage_suspected
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 TYPE = "custom-webhook"

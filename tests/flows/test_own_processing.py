@@ -11,13 +11,13 @@ from prefect import flow
 
 from examples.own_flow import fingerprint_corpus
 from flows.process_videos import process_videos
-from tasks.claims import claim_videos, finish, process_video
 from tests.flows import seen
 from tests.flows.conftest import TITLES, AddVideos
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator, PermanentError, UnfitError
 from youtube_download_coordinator.errors import ClaimLost
 from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.prefect.steps import claim_videos, finish, process_video
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import json
 import pytest
 
 from flows.process_videos import process_videos
-from tasks.context import host
 from tests.flows import seen
 from tests.flows.conftest import AddVideos
 from tests.support import sample_tasks
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator
+from youtube_download_coordinator.prefect.flow_run import host
 
 FUNCTIONS = "tests.support.sample_processors"
 TASKS = "tests.support.sample_tasks"

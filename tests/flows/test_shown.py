@@ -15,14 +15,14 @@ from flows.expand_sources import expand_sources
 from flows.process_videos import process_videos
 from flows.recover_stalled import recover_stalled
 from flows.report import report
-from tasks import progress
-from tasks.context import host
 from tests.flows import seen
 from tests.flows.conftest import TITLES, AddVideos
 from tests.support import sample_tasks
 from tests.support.rows import new_video
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator
+from youtube_download_coordinator.prefect import progress_page
+from youtube_download_coordinator.prefect.flow_run import host
 from youtube_download_coordinator.queue.lifecycle import is_stalled
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
@@ -44,34 +44,34 @@ def last_page(key: str) -> str:
 def test_a_run_says_where_it_runs_and_then_what_it_did(coordinator: Coordinator, add_videos: AddVideos) -> None:
     nothing = process_videos(f"{FUNCTIONS}:does_nothing", return_state=True)
     assert seen.flow_run(nothing).name == f"process videos on {host()}: {FUNCTIONS}:does_nothing"
-    assert seen.page(nothing, progress.KEY) == ""
+    assert seen.page(nothing, progress_page.KEY) == ""
     add_videos(2)
     state = process_videos(f"{FUNCTIONS}:does_nothing", return_state=True)
     assert seen.flow_run(state).name == f"process 2 videos on {host()}"
-    assert seen.page(state, progress.KEY).startswith("# 2 done\n")
+    assert seen.page(state, progress_page.KEY).startswith("# 2 done\n")
 
 
 def test_the_page_is_written_while_the_run_goes_on(
     coordinator: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "INTERVAL_SECONDS", 0.05)
+    monkeypatch.setattr(progress_page, "INTERVAL_SECONDS", 0.05)
     add_videos(2)
     sample_tasks.let_go.clear()
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(process_videos, f"{sample_tasks.__name__}:hangs_unless_first", return_state=True)
         try:
-            wait_until(lambda: last_page(progress.KEY).startswith("# 1 done\n"))
+            wait_until(lambda: last_page(progress_page.KEY).startswith("# 1 done\n"))
         finally:
             sample_tasks.let_go.set()
     state = run.result()
-    assert seen.page(state, progress.KEY).startswith("# 2 done\n")
+    assert seen.page(state, progress_page.KEY).startswith("# 2 done\n")
 
 
 def test_a_title_is_shown_as_it_is(coordinator: Coordinator) -> None:
     coordinator.queue.add(VIDEO_TASKS, [new_video(1, title=NASTY)])
     state = process_videos(f"{FUNCTIONS}:does_nothing", return_state=True)
-    assert NASTY not in seen.page(state, progress.KEY)
-    assert r"\[click\]\(javascript\:alert\(1\)\) \| \<b\>bold\<\/b\>" in seen.page(state, progress.KEY)
+    assert NASTY not in seen.page(state, progress_page.KEY)
+    assert r"\[click\]\(javascript\:alert\(1\)\) \| \<b\>bold\<\/b\>" in seen.page(state, progress_page.KEY)
     wait_until(lambda: seen.task_run_names(state) == {NASTY})
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from prefect import flow, task
 
-from tasks.claims import claim_videos, finish, process_video
 from tests.support.sample_processors import READY_FOLDER, ready_file
 from youtube_download_coordinator import PermanentError, VideoTask
+from youtube_download_coordinator.prefect.steps import claim_videos, finish, process_video
 
 calls: Counter[str] = Counter()
 """How often each task was called."""

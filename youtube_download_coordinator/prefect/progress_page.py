@@ -12,8 +12,8 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
-from tasks.context import host, tolerate_prefect_errors
-from tasks.markdown import videos_in_markdown
+from youtube_download_coordinator.prefect.flow_run import host, tolerate_prefect_errors
+from youtube_download_coordinator.prefect.markdown import videos_in_markdown
 from youtube_download_coordinator.workers.attempts import Attempt
 from youtube_download_coordinator.workers.worker import Summary
 

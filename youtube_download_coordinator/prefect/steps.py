@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from prefect import runtime, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
 
-from tasks.context import open_coordinator
-from tasks.videos import is_worth_retrying
-from youtube_download_coordinator import VideoTask
+from youtube_download_coordinator import AttemptError, TransientError, VideoTask
 from youtube_download_coordinator.errors import ClaimLost, attempt_error
 from youtube_download_coordinator.models import Failure
+from youtube_download_coordinator.prefect.flow_run import open_coordinator
 from youtube_download_coordinator.workers.attempts import AttemptResult
 from youtube_download_coordinator.workers.claim_block import ClaimBlock
 from youtube_download_coordinator.workers.run_processor import process_video as process_in_child
@@ -42,6 +43,11 @@ def claim_videos(max_videos: int = 10) -> Iterator[ClaimBlock]:
             yield videos
         finally:
             _open.remove(videos)
+
+
+def is_worth_retrying(task: Any, run: TaskRun, state: State[Any]) -> bool:
+    """Return whether to repeat a user's task inside the attempt: not after an error that decides what happens to the video."""
+    return not isinstance(state.data, AttemptError) or isinstance(state.data, TransientError)
 
 
 def _name() -> str:

@@ -1,6 +1,6 @@
 """A Prefect block with a fleet's settings, for workers without files or environment variables of their own.
 
-    prefect block register --module tasks.blocks        once, in a checkout
+    prefect block register --module youtube_download_coordinator.prefect.block    once
     export YDC_PREFECT_BLOCK=fleet                      on each worker: the name that the block was saved under
 
 Its settings take precedence over the worker's environment, which provides the others.

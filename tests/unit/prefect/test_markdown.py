@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from tasks.markdown import JOINER, TEXT_MAX_CHARACTERS, inert, plain, table
+from youtube_download_coordinator.prefect.markdown import JOINER, TEXT_MAX_CHARACTERS, inert, plain, table
 from youtube_download_coordinator.text import truncate
 
 RENDERER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])

@@ -1,0 +1,86 @@
+"""The current flow run: its coordinator, its log, and its name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from httpx import HTTPError
+from prefect import runtime
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.exceptions import FailedRun, PrefectHTTPStatusError
+from prefect.logging import get_run_logger
+from prefect.logging.handlers import APILogHandler
+from prefect.settings import get_current_settings
+
+from youtube_download_coordinator import Coordinator
+from youtube_download_coordinator.prefect.block import settings_of_this_worker
+from youtube_download_coordinator.prefect.events import cooldown_opened, outage_suspected, video_ended
+from youtube_download_coordinator.wiring import worker_name
+
+
+class RunLogHandler(APILogHandler):
+    """Sends log records of a run to it. Outside a run it drops them, where Prefect's own handler would warn."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if FlowRunContext.get() or TaskRunContext.get():
+            super().emit(record)
+
+
+def _is_not_a_failed_run(record: logging.LogRecord) -> bool:
+    """Return False for the traceback through its own engine that Prefect logs after a flow returned a failed state."""
+    return not (record.exc_info and isinstance(record.exc_info[1], FailedRun))
+
+
+def _show_library_log_in_runs() -> None:
+    """Send the library's log to the runs. PREFECT_LOGGING_EXTRA_LOGGERS would not: a worker reads it before it loads a flow.
+
+    If it is set nevertheless, each line is sent once. The level is that of Prefect's own loggers, PREFECT_LOGGING_LEVEL.
+    """
+    library = logging.getLogger("youtube_download_coordinator")
+    if not any(isinstance(handler, APILogHandler) for handler in library.handlers):
+        library.addHandler(RunLogHandler())
+    if library.level == logging.NOTSET:
+        # From the setting: Prefect sets the level of its loggers only when the first run begins.
+        library.setLevel(get_current_settings().logging.level)
+
+
+_show_library_log_in_runs()
+logging.getLogger("prefect.flow_runs").addFilter(_is_not_a_failed_run)
+
+
+def open_coordinator() -> Coordinator:
+    """Open a coordinator with the worker's settings. Its claims contain the ID of the flow run.
+
+    No setting is a flow parameter, because Prefect stores parameters unencrypted.
+    """
+    coordinator = Coordinator(settings_of_this_worker(), run=str(runtime.flow_run.id or ""))
+    coordinator.queue.on_attempt_end = video_ended
+    coordinator.queue.admission.on_cooldown = cooldown_opened
+    coordinator.queue.admission.on_suspicion = outage_suspected
+    return coordinator
+
+
+def host() -> str:
+    """Return this machine's name, as in ClaimedBy."""
+    return worker_name("").partition("/")[0]
+
+
+def rename_run(name: str) -> None:
+    """Change the run's name, which shows what it did."""
+    if not runtime.flow_run.id:
+        return
+    with tolerate_prefect_errors("a new name of this run"), get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(runtime.flow_run.id), name=name)
+
+
+@contextmanager
+def tolerate_prefect_errors(what: str) -> Iterator[None]:
+    """Log a warning when Prefect's server fails to show something: the results are in the queue, and the flow goes on."""
+    try:
+        yield
+    except (PrefectHTTPStatusError, HTTPError) as error:
+        get_run_logger().warning("Prefect's server did not take %s: %s", what, error)
