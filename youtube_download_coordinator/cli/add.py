@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,8 @@ from youtube_download_coordinator.sources.filters import filter_column
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.sources.sources_file import Ingested
+
+_FILE_NAME = re.compile(r"(?!.*://).*\.(?:txt|csv|tsv|tab|list)", re.IGNORECASE)
 
 
 @app.command(group=WORK)
@@ -39,7 +42,8 @@ def add(
     Parameters
     ----------
     source
-        The URL of a source, or a text file with one source per line: URL|Accent|Type.
+        The URL of a source, or a text file with one source per line: URL|Accent|Type. A CSV or TSV file begins with a line that
+        names its columns, such as URL,Accent,Type.
     accent
         Copied to each video of the source.
     type
@@ -54,6 +58,8 @@ def add(
                 f"{source} is a file, so --accent, --type and --set do not apply: write URL|Accent|Type on its lines"
             )
         return import_files(Path(source), allow_other_sites=allow_other_sites, queue=queue)
+    if _FILE_NAME.fullmatch(source):
+        raise UserError(f"there is no file {source}")
     columns = dict(map(_column_and_text, set or ()))
     client = queue.coordinator(allow_other_sites=allow_other_sites).client
     row_id, is_new = client.find_or_add_source(source, accent, type, columns)
@@ -77,7 +83,8 @@ def import_files(*files: Path, allow_other_sites: OtherSites = None, queue: Queu
     Parameters
     ----------
     files
-        Text files with one source per line, URL|Accent|Type; empty lines and lines that begin with # are skipped.
+        Text files with one source per line, URL|Accent|Type; empty lines and lines that begin with # are skipped. CSV and TSV
+        files begin with a line that names their columns, such as URL,Accent,Type.
     """
     if not files:
         raise UserError("import needs a file, as in: ydc import sources.txt")
@@ -94,6 +101,8 @@ def print_ingested(ingested: Ingested) -> int:
     """Report what was added. Return the number of lines not understood, plus one if the queue had no room for the rest."""
     for problem in ingested.problems:
         say(problem, problem=True)
+    if ingested.ignored_columns:
+        say(f"columns that are not read: {', '.join(ingested.ignored_columns)}")
     if ingested.added or ingested.known or ingested.failed:
         say(f"sources: {ingested}")
     return ingested.bad + ingested.full

@@ -13,7 +13,7 @@ from youtube_download_coordinator.text import truncate
 
 MAX_CHARACTERS = 8000
 """The longest accepted address; a longer one is a mistake."""
-ONE_ADDRESS = "give one address per cell or line; in a file, fields are separated by |"
+ONE_ADDRESS = "give one address per cell or line; a file separates fields by |, or begins with a line of their names"
 
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb]"

@@ -1,29 +1,39 @@
 """Sources from a text file with one source a line, `URL|Accent|Type`; Accent and Type may be omitted.
 
-Empty lines, lines that begin with `#` and a header line `URL|Accent|Type` are skipped. A line that does not parse is reported
-with its number; the other lines are still added.
+A header line names other fields or another order, also of CSV and TSV files (delimited.py). Empty lines and lines that begin
+with `#` are skipped. A line that does not parse is reported with its number; the other lines are still added.
 """
 
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
-from youtube_download_coordinator.errors import BadUrl, SourcesFileError, StoreFull, UserError
+from youtube_download_coordinator.errors import BadFilter, BadUrl, SourcesFileError, StoreFull, UserError
 from youtube_download_coordinator.models import SHEET_COLUMNS, Lease, Source
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.maintenance import batches
 from youtube_download_coordinator.queue.store import SOURCES, Store
+from youtube_download_coordinator.sources.delimited import (
+    ACCENT,
+    LINE_MAX_CHARACTERS,
+    TYPE,
+    URL,
+    Header,
+    Line,
+    header_in,
+    joined,
+)
 from youtube_download_coordinator.sources.filters import COLUMNS, filter_column, read_column
 from youtube_download_coordinator.sources.urls import source_target
 from youtube_download_coordinator.text import did_you_mean, sanitize
 
 NO_LEASE = Lease(nonce="")
 """The lease of a row until the queue inserts it."""
-LINE_MAX_CHARACTERS = 10_000
 PROBLEMS_KEPT = 1000
 """A file of another format has a problem in every line; further ones are only counted."""
 
@@ -39,6 +49,8 @@ class Ingested:
     """The store had no room for the remaining lines."""
     problems: list[str] = field(default_factory=list)
     """The first problems, one line each with its line number."""
+    ignored_columns: list[str] = field(default_factory=list)
+    """Those that a header names and that are neither the coordinator's fields nor columns of the sources."""
 
     @property
     def failed(self) -> bool:
@@ -96,7 +108,7 @@ def ingest_file(queue: Queue, path: Path, *, allow_other_sites: bool = False) ->
     """
     result = Ingested()
     try:
-        for batch in batches(_sources(path, allow_other_sites, result)):
+        for batch in batches(_FileReader(queue.store, path, allow_other_sites, result).sources()):
             ids = queue.add(SOURCES, batch)
             result.added += sum(row_id is not None for row_id in ids)
             result.known += sum(row_id is None for row_id in ids)
@@ -106,45 +118,95 @@ def ingest_file(queue: Queue, path: Path, *, allow_other_sites: bool = False) ->
     return result
 
 
-def _sources(path: Path, allow_other_sites: bool, result: Ingested) -> Iterator[Source]:
-    for number, line in _lines(path):
-        if not line or line.startswith("#") or line.lower() == "url|accent|type":
-            continue
-        try:
-            yield _source(line, allow_other_sites)
-        except (BadUrl, UnicodeError) as problem:
-            result.bad += 1
-            if result.bad <= PROBLEMS_KEPT:
-                result.problems.append(f"{path}, line {number}: {problem}")
+class _FileReader:
+    """Reads one file of sources."""
+
+    def __init__(self, store: Store, path: Path, allow_other_sites: bool, result: Ingested) -> None:
+        self._store = store
+        self._path = path
+        self._allow_other_sites = allow_other_sites
+        self._result = result
+        self._header = Header()
+        self._custom_columns: list[str] = []
+        """The columns of the header that are neither URL, Accent nor Type, and are read."""
+
+    def sources(self) -> Iterator[Source]:
+        """Yield the sources of the lines that parse. Count and report the others."""
+        for number, text in joined(_lines(self._path), iter(lambda: self._header.separator, None)):
+            if not text.strip(' \t,;|"') or text.lstrip().startswith("#") or re.fullmatch(r'"?sep=.?"?', text):
+                continue  # empty, a comment, or a spreadsheet's note on the separator
+            try:
+                if header := header_in(text):
+                    self._use(header)
+                else:
+                    yield self._source(text)
+            except SourcesFileError as problem:
+                raise SourcesFileError(f"{self._path}, line {number}: {problem}") from None
+            except (BadUrl, BadFilter, UnicodeError) as problem:
+                self._result.bad += 1
+                if self._result.bad <= PROBLEMS_KEPT:
+                    self._result.problems.append(f"{self._path}, line {number}: {problem}")
+
+    def _use(self, header: Header) -> None:
+        """Read the following lines by this header. Raises SourcesFileError for a misspelt filter."""
+        existing = self._store.custom_columns(SOURCES)
+        self._header, self._custom_columns = header, []
+        for name in header.names:
+            if name in (URL, ACCENT, TYPE, ""):
+                continue
+            if _is_custom_column(name, existing):
+                self._custom_columns.append(name)
+            elif name not in self._result.ignored_columns:
+                self._result.ignored_columns.append(name)
+
+    def _source(self, text: str) -> Source:
+        if len(text) > LINE_MAX_CHARACTERS:
+            raise BadUrl(f"more than {LINE_MAX_CHARACTERS} characters; a line is URL|Accent|Type")
+        if "\ufffd" in text:
+            raise BadUrl("not UTF-8 text; save the file as UTF-8")
+        fields = self._header.fields(text)
+        url, accent, type_ = (fields.get(name, "") for name in (URL, ACCENT, TYPE))
+        source = new_source(url, accent, type_, allow_other_sites=self._allow_other_sites)
+        texts = {name: fields[name] for name in self._custom_columns if fields.get(name)}
+        return with_columns(source, texts, self._store) if texts else source
 
 
-def _source(line: str, allow_other_sites: bool) -> Source:
-    if len(line) > LINE_MAX_CHARACTERS:
-        raise BadUrl(f"more than {LINE_MAX_CHARACTERS} characters; a line is URL|Accent|Type")
-    if "\ufffd" in line:
-        raise BadUrl("not UTF-8 text; save the file as UTF-8")
-    fields = [part.strip() for part in line.split("|")]
-    if len(fields) > 3:
-        raise BadUrl(f"{len(fields)} fields; a line is URL|Accent|Type")
-    return new_source(*fields, allow_other_sites=allow_other_sites)
+def _is_custom_column(name: str, existing: Collection[str] | None) -> bool:
+    """Return whether a column of a file is read. Raises SourcesFileError for a misspelt filter."""
+    if name.casefold() in {column.casefold() for column in (*Source.column_names(), *SHEET_COLUMNS)}:
+        return False
+    if filter_column(name) or name.casefold() in {column.strip().casefold() for column in existing or ()}:
+        return True
+    if suggestion := did_you_mean(name, COLUMNS):
+        raise SourcesFileError(f"there is no column {name}{suggestion}")
+    return existing is None
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Path) -> Iterator[Line]:
     """Yield numbered lines without line ends. Undecodable bytes become U+FFFD, so that one bad line affects no other."""
     try:
         with path.open("rb") as file:
-            encoding = "utf-16" if file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} else "utf-8-sig"
-        with path.open(encoding=encoding, errors="replace") as text:
+            start = file.read(2)
+        with path.open(encoding=_encoding(start), errors="replace") as text:
             yield from _numbered(text)
     except OSError as error:
         raise SourcesFileError(f"the sources file {str(path)!r} cannot be read: {error.strerror}") from None
 
 
-def _numbered(text: TextIO) -> Iterator[tuple[int, str]]:
+def _encoding(start: bytes) -> str:
+    """Return the encoding of a file by its first two bytes. Text in UTF-16 may lack its mark."""
+    if start in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        return "utf-16"
+    if len(start) == 2 and 0 in start and any(start):
+        return "utf-16-be" if start[0] == 0 else "utf-16-le"
+    return "utf-8-sig"
+
+
+def _numbered(text: TextIO) -> Iterator[Line]:
     """Yield lines with their numbers, only the beginning of a line that is too long, so that no file fills the memory."""
     number, is_continued = 1, False
     while part := text.readline(LINE_MAX_CHARACTERS + 2):
         if not is_continued:
-            yield number, part if len(part) > LINE_MAX_CHARACTERS + 1 else part.strip()
+            yield Line(number, part if len(part) > LINE_MAX_CHARACTERS + 1 else part.strip(" \r\n"))
         is_continued = not part.endswith("\n")
         number += not is_continued

@@ -98,6 +98,8 @@ _KIND_NAMES = {Kind.PLAYLIST: "playlist", Kind.CHANNEL: "channel", Kind.ALIAS: "
 
 
 def _target(text: str, *, prefer_list: bool, allow_other_sites: bool) -> Target:
+    if plain := _PLAIN_VIDEO.fullmatch(text):  # most addresses of a queue are written like this
+        return _video(plain[1])
     clean = address_in(text)
     try:
         return _parse(clean, prefer_list=prefer_list, allow_other_sites=allow_other_sites)
@@ -206,6 +208,7 @@ _SHORT_HOSTS = frozenset(host for host in _YOUTUBE_HOSTS if host.endswith("youtu
 _VIDEO_ID = re.compile(r"([A-Za-z0-9_-]{11})(?:[?&#/].*)?\s*", re.DOTALL)
 """After the ID only the beginning of another part of an address: `x,y` behind it is text, which must not be lost."""
 _LIST_ID = re.compile(r"[A-Za-z0-9_-]{3,100}\Z")
+_PLAIN_VIDEO = re.compile(r"https://www\.youtube\.com/watch\?v=([A-Za-z0-9_-]{11})")
 _TEMPORARY_LIST = re.compile(r"TL(?:PQ|GG)")
 """A list that YouTube makes of what somebody is watching. It does not last."""
 _CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}\Z")

@@ -122,6 +122,21 @@ def test_help_names_the_commands(ydc: Ydc) -> None:
     assert "--max-minutes" in ydc("run", "--help").stdout
 
 
+def test_a_csv_file_is_read_by_its_header_and_lines_with_more_than_an_address_are_named(ydc: Ydc, folder: Path) -> None:
+    (folder / "sources.csv").write_text(
+        'ID,URL,Accent\n1,https://youtu.be/UKwSQSFN4Nw,"English, Scottish"\n2,@a @b,x\n'
+    )
+    done = ydc("add", "sources.csv")
+    assert done.returncode == 1
+    assert "sources.csv, line 3: " in done.stderr
+    assert "columns that are not read: ID" in done.stdout
+    lines = sources(folder, "https://youtu.be/UKwSQSFN4Nw,pt-BR,interview", "UKwSQSFN4Nw|English, Scottish")
+    done = ydc("import", lines)
+    assert "0 new, 1 known already, 1 not understood" in done.stdout
+    assert "sources.txt, line 1: " in done.stderr
+    assert "there is no file other.csv" in one_line(ydc("add", "other.csv"))
+
+
 def test_a_source_is_added_once_and_counted(ydc: Ydc) -> None:
     first, again = ydc("add", "https://youtu.be/UKwSQSFN4Nw", "pt-BR", "interview"), ydc("add", "UKwSQSFN4Nw")
     assert (first.returncode, again.returncode) == (0, 0)

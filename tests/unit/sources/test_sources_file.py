@@ -16,8 +16,8 @@ from youtube_download_coordinator.errors import BadUrl, SourcesFileError
 from youtube_download_coordinator.models import Source
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import SOURCES
+from youtube_download_coordinator.sources.delimited import LINE_MAX_CHARACTERS
 from youtube_download_coordinator.sources.sources_file import (
-    LINE_MAX_CHARACTERS,
     PROBLEMS_KEPT,
     Ingested,
     ingest_file,
@@ -115,6 +115,73 @@ def test_more_than_three_fields_are_refused(queue: Queue, path: Path, fields: st
     result = ingest(queue, path, f"{A}{fields}\n")
     assert result.bad == bad
     assert all("a line is URL|Accent|Type" in problem for problem in result.problems)
+
+
+CSV = {
+    f"URL,Accent,Type\n{A},pt-BR,interview\n{B},Nigerian,\n": [(A, "pt-BR", "interview"), (B, "Nigerian", "")],
+    f'url;type;accent\n{A};talk;"English; Scottish"\n': [(A, "English; Scottish", "talk")],
+    f'"URL","Accent"\r\n"{A}","English, ""Scottish"""\r\n': [(A, 'English, "Scottish"', "")],
+    f"sep=;\nType;Channel URL\nnews;{A}\n": [(A, "", "news")],
+    f"Accent\tURL\tType\n\t{A}\tnews\nWelsh\t{B}\n": [(A, "", "news"), (B, "Welsh", "")],
+    f"Type | Accent | Url\nnews | Welsh, Cardiff | {A}\n": [(A, "Welsh, Cardiff", "news")],
+    f"ID,URL,Status,Accent,Note\n1,{A},done,Welsh,mine\n,,,,\n": [(A, "Welsh", "")],
+    f'URL,Note,Accent\n{A},"two\nlines",Welsh\n{B},5" x,Scottish\n{C},,Irish\n': [
+        (A, "Welsh", ""), (B, "Scottish", ""), (C, "Irish", ""),
+    ],
+    f'URL,Accent\n{A},"not closed\n{B},Welsh\n': [(A, '"not closed', ""), (B, "Welsh", "")],
+    f'URL,Accent\n"=HYPERLINK(""{A}"",""title"")",Welsh\n': [(A, "Welsh", "")],
+    f"Link\n{A}\n{B}|Welsh\n": [(A, "", ""), (B, "Welsh", "")],
+    f"{A}|English, Scottish|talk, long\n": [(A, "English, Scottish", "talk, long")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "expected"), CSV.items())
+def test_a_header_names_the_fields(
+    queue: Queue, path: Path, content: str, expected: list[tuple[str, str, str]]
+) -> None:
+    assert ingest(queue, path, content).problems == []
+    assert [(row.url, row.accent, row.type) for row in rows(queue)] == expected
+
+
+def test_columns_of_filters_are_read_and_those_of_the_coordinator_are_not(queue: Queue, path: Path) -> None:
+    result = ingest(queue, path, f"URL,Status,Kinds,minduration\n{A},done,shorts,2m\n{B},,films,\n{C},,,\n")
+    assert result.ignored_columns == ["Status"]
+    assert [(row.url, dict(row.extra)) for row in rows(queue)] == [
+        (A, {"Kinds": "shorts", "MinDuration": "2m"}),
+        (C, {}),
+    ]
+    assert len(result.problems) == 1
+    assert "line 3" in result.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"), [("URL,Accent,accent", "names the column accent twice"), ("url,Link", "column url twice")]
+)
+def test_a_header_that_is_ambiguous_is_refused(queue: Queue, path: Path, header: str, reason: str) -> None:
+    with pytest.raises(SourcesFileError, match=reason):
+        ingest(queue, path, f"{header}\n{A},x,y\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"{A},pt-BR,interview", f"{A};pt-BR", f"{A},{B}", f"{A} {B}", "@name,en,x", "UKwSQSFN4Nw,en", f"{A}?si=x,en,talk"],
+)
+def test_a_line_without_a_header_is_refused_when_text_would_be_lost(queue: Queue, path: Path, line: str) -> None:
+    (problem,) = ingest(queue, path, f"{B}|ok\n{line}\n").problems
+    assert problem.startswith(f"{path}, line 2: ")
+    assert "a file separates fields by |, or begins with a line of their names" in problem
+
+
+def test_a_line_with_more_fields_than_its_header_is_refused(queue: Queue, path: Path) -> None:
+    (problem,) = ingest(queue, path, f"URL,Accent,Type\n{A},English, Scottish,talk\n{B},x,y,\n").problems
+    assert (
+        "line 2: 4 fields; a line is URL,Accent,Type; a field that contains the separator must be in quotes" in problem
+    )
+
+
+def test_utf_16_without_a_mark_is_read(queue: Queue, path: Path) -> None:
+    for encoding in ("utf-16-le", "utf-16-be"):
+        assert ingest(queue, path, f"{A}|São Paulo\n".encode(encoding)).problems == []
 
 
 def test_a_missing_url_is_named(queue: Queue, path: Path) -> None:
