@@ -146,7 +146,7 @@ class Fleet:
         queue = self._queue(process, machine)
         with tempfile.TemporaryDirectory() as folder, mock.patch.object(coordinator_module, "time", threads.Time):
             coordinator = Coordinator(Config(database_url="sqlite://", state_dir=Path(folder)))
-            coordinator.queue = queue
+            coordinator._queue = queue
             queue.admission.canary = Canary(
                 request=lambda url: self._request_canary(process, machine, url),
                 machine_state=queue.admission.machine_state,

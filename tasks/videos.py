@@ -22,7 +22,7 @@ from youtube_download_coordinator.models import Failure, Outcome, Verdict
 from youtube_download_coordinator.operations import preflight
 from youtube_download_coordinator.prefect.steps import is_worth_retrying
 from youtube_download_coordinator.processes.parent import Stopped
-from youtube_download_coordinator.workers.find_processor import argument_of, check_processor, resolve_processor
+from youtube_download_coordinator.workers.find_processor import check_processor, gets_url, resolve_processor
 from youtube_download_coordinator.workers.run_processor import call_in_process, process_video
 from youtube_download_coordinator.workers.worker import Submit, UncancellableFuture
 
@@ -90,7 +90,7 @@ def _submit_to_task(user_task: Task[..., Any], config: Config) -> Submit:
 
     A thread cannot be ended: at the deadline the attempt counts as failed, and the flow continues and ends without it.
     """
-    gets_url = argument_of(user_task.fn, by_default="task") == "url"
+    takes_url = gets_url(user_task.fn)
     retry = user_task.retry_condition_fn or is_worth_retrying
 
     def submit(video: VideoTask) -> Future[Outcome]:
@@ -98,7 +98,7 @@ def _submit_to_task(user_task: Task[..., Any], config: Config) -> Submit:
         named_task = user_task.with_options(
             task_run_name=user_task.task_run_name or (lambda: video.name), retry_condition_fn=retry
         )
-        _start_thread(outcome, lambda: _attempt(named_task, video.url if gets_url else opaque(video), video))
+        _start_thread(outcome, lambda: _attempt(named_task, video.url if takes_url else opaque(video), video))
         _fail_after(config.attempt_timeout.total_seconds(), outcome)
         return outcome
 

@@ -176,6 +176,14 @@ class Config(BaseSettings):
     attempt_timeout_minutes: Minutes = 120
     """The longest time of one attempt. After it the attempt's process is ended, and the attempt has failed."""
 
+    in_process_timeout_minutes: Minutes = 1440
+    """How long a function that runs in your own program (`process_next_task`) keeps its video. Nothing ends such a function:
+    after `attempt_timeout_minutes` a warning names it, and after this time another worker may take over the video."""
+
+    flush_every_call: bool = False
+    """Write the cells that people see after each call of `process_next_task`, not along with a later request. Set it where your
+    program's processes end without cleaning up (`os._exit`). Forks and the workers of Celery and RQ do it without the setting."""
+
     listing_timeout_minutes: Minutes = 120
     """The longest time for listing one source. Videos listed until then are kept, and the source is tried again."""
 
@@ -392,6 +400,10 @@ class Config(BaseSettings):
     @property
     def attempt_timeout(self) -> timedelta:
         return timedelta(minutes=self.attempt_timeout_minutes)
+
+    @property
+    def in_process_timeout(self) -> timedelta:
+        return timedelta(minutes=self.in_process_timeout_minutes)
 
     @property
     def network(self) -> Network:

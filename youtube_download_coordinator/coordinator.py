@@ -7,19 +7,23 @@ while True:
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import SourcesFileError, UserError
+from youtube_download_coordinator.errors import ProcessorError, SourcesFileError, StoreError, UserError
 from youtube_download_coordinator.models import Outcome, Page, Source, VideoTask
 from youtube_download_coordinator.operations.package_index import advise_upgrade
 from youtube_download_coordinator.operations.summary import show_dashboard
@@ -29,13 +33,22 @@ from youtube_download_coordinator.queue.admission import Blocked
 from youtube_download_coordinator.queue.canary import Canary
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS, Where
 from youtube_download_coordinator.sources.sources_file import Ingested, ingest_file, new_source, with_columns
-from youtube_download_coordinator.wiring import open_queue
+from youtube_download_coordinator.wiring import open_machine_state, open_queue
 from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
 from youtube_download_coordinator.workers.claim_block import ClaimBlock
 from youtube_download_coordinator.workers.expansion import Expansion, expand, expand_sources
-from youtube_download_coordinator.workers.reaper import ClaimReaper
+from youtube_download_coordinator.workers.find_processor import check_callable
+from youtube_download_coordinator.workers.in_process import (
+    LoopBridge,
+    attempt_in_process,
+    ends_without_cleanup,
+    is_async,
+    runs_event_loop,
+    warned_after,
+)
+from youtube_download_coordinator.workers.reaper import ClaimReaper, dismiss
 from youtube_download_coordinator.workers.request_canary import request_canary
-from youtube_download_coordinator.workers.run_processor import call_in_process, process_video
+from youtube_download_coordinator.workers.run_processor import process_video
 from youtube_download_coordinator.workers.worker import Limits, Submit, Summary, Worker
 
 log = logging.getLogger(__name__)
@@ -61,7 +74,8 @@ def _describe_column(name: str, texts: Mapping[str, str]) -> str:
 class Client:
     """The rows of the queue, for reading and adding by hand."""
 
-    def __init__(self, config: Config, queue: Queue, on_change: Callable[[], None]) -> None:
+    def __init__(self, config: Config, queue: Callable[[], Queue], on_change: Callable[[], None]) -> None:
+        """`queue` returns this process's view of the queue: a fork has one of its own."""
         self._config = config
         self._queue = queue
         self._on_change = on_change
@@ -96,15 +110,15 @@ class Client:
 
     def _source(self, url: str, accent: str, source_type: str, columns: Mapping[str, str]) -> Source:
         source = new_source(url, accent, source_type, allow_other_sites=self._config.allow_other_sites)
-        return with_columns(source, columns, self._queue.store) if columns else source
+        return with_columns(source, columns, self._queue().store) if columns else source
 
     def _find_or_add(self, source: Source) -> tuple[int, bool]:
-        id_and_is_new = self._queue.find_or_add(SOURCES, source)
+        id_and_is_new = self._queue().find_or_add(SOURCES, source)
         self._on_change()
         return id_and_is_new
 
     def _check_columns(self, row_id: int, wanted: Mapping[str, str]) -> None:
-        for row in self._queue.rows(SOURCES, Where(ids=[row_id])) if wanted else ():
+        for row in self._queue().rows(SOURCES, Where(ids=[row_id])) if wanted else ():
             texts = {name.strip().casefold(): str(text or "").strip() for name, text in row.columns().items()}
             if others := [name for name, text in wanted.items() if texts.get(name.casefold(), "") != text]:
                 difference = " and ".join(_describe_column(name, texts) for name in others)
@@ -112,54 +126,147 @@ class Client:
 
     def get_sources(self) -> list[dict[str, object]]:
         """Return every source, by column name."""
-        return [row.columns() for row in self._queue.rows(SOURCES)]
+        return [row.columns() for row in self._queue().rows(SOURCES)]
 
     def get_video_tasks(self) -> list[dict[str, object]]:
         """Return every video task, by column name, without the dead letters."""
-        return [row.columns() for row in self._queue.rows(VIDEO_TASKS)]
+        return [row.columns() for row in self._queue().rows(VIDEO_TASKS)]
 
 
 class Coordinator:
     """One worker with everything it needs. Cheap to build: the whole process shares one connection.
 
-    Raises ConfigError when the settings do not name a queue.
+        with Coordinator(config) as coordinator:
+            while coordinator.process_next_task(process): ...
+
+    It may be built before a fork: each process gets a connection and a worker's name of its own when it first needs them. Threads
+    may share it. Raises ConfigError when the settings do not name a queue.
     """
 
     def __init__(self, config: Config | None = None, *, run: str = "") -> None:
         self.config = config or Config()
-        self.queue = open_queue(self.config, run)
-        self.queue.admission.canary = Canary(
+        self._run = run
+        self._queue: Queue | None = None
+        self._opening = threading.RLock()
+        self._is_closed = False
+        self._ingested: tuple[int, int, int] | None = None
+        self._asks_again_at = 0.0
+        self.client = Client(self.config, lambda: self.queue, on_change=self._ask_at_once)
+        _coordinators.add(self)
+        self.queue  # noqa: B018  so that a wrong setting is an error now
+
+    # --- open and closed -----------------------------------------------------------------------------------------------
+
+    @property
+    def queue(self) -> Queue:
+        """This process's view of the queue. Raises UserError when the coordinator is closed."""
+        with self._opening:
+            if self._is_closed:
+                raise UserError("this Coordinator is closed: build another one")
+            if self._queue is None:
+                self._queue = self._open()
+            return self._queue
+
+    def _open(self) -> Queue:
+        queue = open_queue(self.config, self._run)
+        queue.admission.canary = Canary(
             request=partial(request_canary, config=self.config),
             configured_url=self.config.canary_url,
-            machine_state=self.queue.admission.machine_state,
+            machine_state=queue.admission.machine_state,
         )
-        self.queue.admission.find_upgrade = advise_upgrade
-        self.client = Client(self.config, self.queue, on_change=self._ask_at_once)
-        self._ingested: tuple[int, int, int] | None = None
+        queue.admission.find_upgrade = advise_upgrade
+        weakref.finalize(self, dismiss, queue.worker)
+        return queue
+
+    def close(self) -> None:
+        """Give back what this worker holds, write what people see, close the connections. Does nothing the second time.
+
+        What cannot be written now is logged; another process writes it.
+        """
+        with self._opening:
+            queue, self._queue, self._is_closed = self._queue, None, True
+        if queue is None:
+            return
+        try:
+            queue.release_all()
+            queue.store.close()
+            open_machine_state(self.config).close()
+        except StoreError as error:
+            log.warning("the queue does not show the last changes yet: %s", error)
+        finally:
+            dismiss(queue.worker)
+
+    def __enter__(self) -> Coordinator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def after_fork(self) -> None:
+        """Forget the parent's queue: its claims are the parent's, and a thread of the parent may have been inside it."""
+        self._queue, self._opening = None, threading.RLock()
         self._asks_again_at = 0.0
 
     # --- the whole job in one call -----------------------------------------------------------------------------------
 
     def process_next_task(self, processor: Callable[[Any], Any]) -> bool:
-        """Process one video with `processor(url)` in this process. Return whether there was one.
+        """Process one video with `processor` in this thread. Return whether there was one.
 
-        Import the sources file when it has changed, and expand sources while no video is due. An exception of the processor
-        counts as a failed attempt. The claim is renewed while the processor runs; if it is lost meanwhile, the outcome is
-        dropped. When there is nothing to do, the call takes a random part of `claim_jitter_seconds`.
+        The processor receives what find_processor.py says: the URL, or the VideoTask. Import the sources file when it has
+        changed, and expand sources while no video is due. An exception of the processor counts as a failed attempt; SystemExit
+        and KeyboardInterrupt give the video back and are raised. The claim is renewed while the processor runs, for
+        `in_process_timeout_minutes` at most; if it is lost meanwhile, the outcome is dropped. When there is nothing to do, the
+        call takes a random part of `claim_jitter_seconds`.
 
-        Raises SourcesFileError when the sources file cannot be read the first time, StoreUnavailable when the queue does not
-        answer.
+        Raises ProcessorError when the processor cannot be called so; SourcesFileError when the sources file cannot be read the
+        first time; StoreUnavailable when the queue does not answer.
         """
-        if time.monotonic() >= self._asks_again_at:
-            self._ingest_if_changed()
-            summary = self._process_or_expand(processor)
-            if summary.attempted and not summary.results[AttemptResult.GIVEN_BACK]:
-                return True
-            self._asks_again_at = time.monotonic() + self.config.idle_poll_seconds
-            if summary.attempted:
-                log.warning("nothing is claimed for %g s: %s", self.config.idle_poll_seconds, summary.stopped_by)
+        check_callable(processor, getattr(processor, "__name__", repr(processor)))
+        if is_async(processor) and runs_event_loop():
+            raise ProcessorError(
+                "process_next_task would block the running event loop: await coordinator.aprocess_next_task(...) instead"
+            )
+        return self._process_next(processor)
+
+    async def aprocess_next_task(self, processor: Callable[[Any], Any]) -> bool:
+        """Do what `process_next_task` does without blocking the running event loop.
+
+        An `async` processor runs in this loop, another one in a thread of the loop's default executor, as the work on the queue
+        does. Cancelled, it cancels an `async` processor, gives the video back and raises CancelledError.
+        """
+        check_callable(processor, getattr(processor, "__name__", repr(processor)))
+        bridge = LoopBridge(processor, asyncio.get_running_loop())
+        work = asyncio.ensure_future(asyncio.to_thread(self._process_next, bridge.call))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            bridge.cancel()
+            await asyncio.wait([work])
+            raise
+
+    def _process_next(self, processor: Callable[[Any], Any]) -> bool:
+        try:
+            if time.monotonic() >= self._asks_again_at:
+                self._ingest_if_changed()
+                summary = self._process_or_expand(processor)
+                if summary.attempted and not summary.results[AttemptResult.GIVEN_BACK]:
+                    return True
+                self._asks_again_at = time.monotonic() + self.config.idle_poll_seconds
+                if summary.attempted:
+                    log.warning("nothing is claimed for %g s: %s", self.config.idle_poll_seconds, summary.stopped_by)
+        finally:
+            if self.config.flush_every_call or ends_without_cleanup():
+                self._flush()
         time.sleep(random.random() * self.config.claim_jitter_seconds)
         return False
+
+    def _flush(self) -> None:
+        try:
+            self.queue.store.flush()
+        except StoreError as error:
+            log.warning("the queue does not show the last changes yet: %s", error)
 
     def _process_or_expand(self, processor: Callable[[Any], Any]) -> Summary:
         """Process one video. While none is due, expand one source after the other."""
@@ -172,21 +279,27 @@ class Coordinator:
         return summary
 
     def _process_here(self, processor: Callable[[Any], Any]) -> Summary:
-        """Process one video in this thread: nothing ends it, so its claim is renewed until the deadline and no longer."""
+        """Process one video in this thread. Nothing ends the processor, so its claim is renewed as long as it runs."""
+        interruptions: list[BaseException] = []
 
         def submit(task: VideoTask) -> Future[Outcome]:
             future: Future[Outcome] = Future()
-            future.set_result(call_in_process(processor, task))
+            with warned_after(self.config.attempt_timeout, task):
+                future.set_result(attempt_in_process(processor, task, interruptions))
             return future
 
-        return Worker(
+        summary = Worker(
             queue=self.queue,
             submit=submit,
             limits=Limits(concurrency=1, max_videos=1),
             claim_batch_size=1,
-            attempt_timeout=self.config.attempt_timeout,
+            attempt_timeout=self.config.in_process_timeout,
             grace_seconds=0,
+            reaper=ClaimReaper(self.queue, self.config, keep=True),
         ).run()
+        if interruptions:
+            raise interruptions[0]
+        return summary
 
     def _ingest_if_changed(self) -> None:
         path = self.config.sources_file_path
@@ -315,6 +428,17 @@ class Coordinator:
     def _seconds_until_due(self) -> float | None:
         due = self.queue.next_due(VIDEO_TASKS)
         return max(0.0, (due - self.queue.store.now()).total_seconds()) if due else None
+
+
+_coordinators: weakref.WeakSet[Coordinator] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for coordinator in list(_coordinators):
+        coordinator.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Threads:

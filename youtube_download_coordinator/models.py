@@ -174,7 +174,14 @@ class Lease:
         count = _THROTTLES.search(self.detail) if self.state is not State.DONE else None
         return int(count["count"]) if count else 0
 
+    @property
+    def interruptions(self) -> int:
+        """How often a function that the library called has ended its process instead of returning, one time after the other."""
+        count = _INTERRUPTIONS.match(self.detail) if self.state is not State.DONE else None
+        return int(count["count"]) if count else 0
 
+
+_INTERRUPTIONS = re.compile(r"interrupted: (?P<count>\d{1,6}) times?, ")
 _THROTTLES = re.compile(r"(?: ?\(throttled (?P<count>\d{1,6}) times?\))+$")
 
 

@@ -161,6 +161,9 @@ REASONS: dict[str, Reason] = {
     "processor": Reason(Verdict.UNFIT, "The processor cannot be found or called.", "Correct its name; the message says how."),
     "memory": Reason(Verdict.UNFIT, "There is not enough memory.", "Lower YDC_CONCURRENCY.", "lower YDC_CONCURRENCY"),
     "no-process": Reason(Verdict.UNFIT, "No more processes can be started.", "Lower YDC_CONCURRENCY, or raise its limits."),
+    "interrupted": Reason(f"{Verdict.UNFIT}, from the fifth time on {Verdict.RETRY}",
+        "Your own function ended its program, as sys.exit() does: the program was stopped, or the function always ends it.",
+        "Let the function raise an ordinary exception."),
     "broken": Reason(Verdict.UNFIT, "An attempt failed because of a bug in the coordinator.",
         "The worker's log has the traceback."),
     "unfit": Reason(Verdict.UNFIT, "Your own processor raised UnfitError without a reason."),
@@ -201,6 +204,8 @@ SUSPECTED = "suspected"
 """In front of a failure that is not counted, because an outage is suspected."""
 UNREADABLE_ROW = "unreadable-row"
 """The reason of a row that is set apart because a value of it raises an error."""
+INTERRUPTED = "interrupted"
+"""The reason of an attempt whose function ended the process that called it."""
 SUBTITLES_BLOCK = "subtitles-429"
 """A block for subtitles alone: videos, audio and metadata are still served."""
 

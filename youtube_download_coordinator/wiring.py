@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import random
 import re
 import socket
@@ -27,6 +28,19 @@ log = logging.getLogger(__name__)
 
 _stores: dict[tuple[object, ...], Store] = {}
 _stores_lock = threading.Lock()
+_parents_stores: list[dict[tuple[object, ...], Store]] = []
+"""After a fork: what the parent had open. It is kept, because closing it here would close the parent's connections."""
+
+
+def _after_fork() -> None:
+    """Open every store anew in a forked process: a thread of the parent may have been inside one of them."""
+    global _stores_lock
+    _stores_lock = threading.Lock()
+    _parents_stores.append(dict(_stores))
+    _stores.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def open_store(config: Config) -> Store:

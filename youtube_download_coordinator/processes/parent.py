@@ -349,6 +349,16 @@ _HELD_OPEN: set[int] = set()
 _RUNNING_LOCK = threading.Lock()
 
 
+def _after_fork() -> None:
+    """Leave the child processes to the process that started them. Another thread may have held the lock."""
+    global _RUNNING_LOCK
+    _RUNNING_LOCK = threading.Lock()
+    _RUNNING.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 class _Answers:
     """A pipe to a child process that waits for answers. It inherits the reading end; when the pipe ends, nobody answers."""
 

@@ -52,10 +52,13 @@ from youtube_download_coordinator.queue.offers import (
     with_need,
 )
 from youtube_download_coordinator.queue.refresh import next_look
-from youtube_download_coordinator.reasons import BLOCKED, SUSPECTED, UNREADABLE_ROW, advice, is_machine_wide
+from youtube_download_coordinator.reasons import BLOCKED, INTERRUPTED, SUSPECTED, UNREADABLE_ROW, advice, is_machine_wide
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, format_utc, truncate
 
 R = TypeVar("R", bound=Row)
+
+MAX_INTERRUPTIONS = 5
+"""This many times in a row a function may end its program during an attempt, until that counts as a failed attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +204,8 @@ def fail(
             max_tries = 1
         case Verdict.THROTTLED:
             return _put_off_or_give_up(row, moment, failure, policy, throttle)
+        case Verdict.UNFIT if failure.reason == INTERRUPTED:
+            return _interrupt(row, moment, failure, policy)
         case Verdict.LATER | Verdict.UNFIT:
             not_before = _not_before(row, moment, failure, policy)
             detail = _describe(failure, row.lease.throttles, need)
@@ -353,6 +358,16 @@ def _put_off_or_give_up(row: R, moment: Moment, failure: Failure, policy: RetryP
     not_before = max(throttle.until or moment.now, moment.now) + _pause(max(throttles, 1), moment, policy)
     detail = _describe(failure, throttles, need_of(row.lease))
     return _next(row, moment, State.PENDING, not_before=not_before, detail=detail)
+
+
+def _interrupt(row: R, moment: Moment, failure: Failure, policy: RetryPolicy) -> R:
+    """Give the row back; from the fifth time on count an attempt, because a function that always ends its program never stops."""
+    count, need = row.lease.interruptions + 1, need_of(row.lease)
+    message = f"{count} time{'' if count == 1 else 's'}, last by {failure.message}"
+    counted = replace(failure, message=message)
+    if count >= MAX_INTERRUPTIONS:
+        return _retry_or_give_up(row, moment, counted, policy, policy.max_retries, need)
+    return _next(row, moment, State.PENDING, detail=_describe(counted, row.lease.throttles, need))
 
 
 def _retry_or_give_up(

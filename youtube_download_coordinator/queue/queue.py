@@ -7,13 +7,14 @@ results. One lock keeps a renewal from racing with a result of the same worker.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from youtube_download_coordinator.errors import StoreError, StoreUnavailable
+from youtube_download_coordinator.errors import StoreError, StoreUnavailable, UserError
 from youtube_download_coordinator.models import Failure, Lease, Outcome, Row, Source, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import lifecycle
 from youtube_download_coordinator.queue.admission import Admission
@@ -75,6 +76,8 @@ class Queue(Maintenance):
     """Asked before each claim; receives the outcome of each attempt."""
     offer: Offer = NO_OFFER
     """What this machine can do that others cannot: it may claim rows that wait for that."""
+    process_id: int = field(default_factory=os.getpid)
+    """Of the process that opened this queue. A fork of it neither claims with it nor ends its claims."""
     _held: list[Claim[Any]] = field(default_factory=list)
     _writing: threading.RLock = field(default_factory=threading.RLock)
 
@@ -130,6 +133,8 @@ class Queue(Maintenance):
         Empty only if no row is due or admission is blocked (`admission.blocked()` says why). A single row if it is to be
         tried as a probe.
         """
+        if self.is_fork:
+            raise UserError("this process is a fork of the one that claims here: build a Coordinator of its own in it")
         claims: list[Claim[R]] = []
         self.renew_offer()
         try:
@@ -247,6 +252,10 @@ class Queue(Maintenance):
         if self.offer and self._waiting.matching(table, self.offer, 1):
             return self.store.now()
         return Maintenance.next_due(self, table)  # slots: no super() without arguments
+    @property
+    def is_fork(self) -> bool:
+        """Return whether this process is a fork of the one that opened the queue, whose claims these are."""
+        return self.process_id != os.getpid()
 
     # --- holding -----------------------------------------------------------------------------------------------------
 
@@ -303,6 +312,9 @@ class Queue(Maintenance):
         `columns` are changed with it, such as a source's title. While the store is unavailable (StoreUnavailable) the
         claims stay held but are not renewed, and the call may be repeated.
         """
+        if self.is_fork:
+            self._leave_to_parent([claim for claim, _ in results])
+            return [None for _ in results]
         refused = [claim for claim, outcome in results if _is_refusal(outcome)]
         others_run = any(claim.renew_until is not None and claim not in refused for claim in self._held)
         for claim, outcome in sorted(
@@ -368,6 +380,9 @@ class Queue(Maintenance):
         When the store does not answer they are no longer renewed, so that their claims expire. So do claims whose outcome
         may be recorded.
         """
+        if self.is_fork:
+            self._leave_to_parent(claims)
+            return 0
         self.forget(claims)
         with self._writing:
             moment = self._moment()
@@ -379,6 +394,14 @@ class Queue(Maintenance):
         for claim in claims:
             self.admission.record_outcome(claim.table, claim.row, None)
         return sum(row is not None for row in rows)
+
+    def _leave_to_parent(self, claims: Sequence[Claim[R]]) -> None:
+        """Drop claims in a fork: the process that made them still works on them, or gives them back."""
+        for claim in claims:
+            log.warning(
+                "%s is held by the process that this one is a fork of: nothing is recorded", describe(claim.row)
+            )
+            self._drop(claim)
 
     def forget(self, claims: Sequence[Claim[Any]]) -> None:
         """Stop renewing these claims."""

@@ -207,6 +207,10 @@ class Store(Protocol):
         """Return the store's time in UTC: the only clock that decides about a lease."""
         ...
 
+    def flush(self) -> None:
+        """Write what people see now: cells that would otherwise be written along with a later request."""
+        ...
+
     def close(self) -> None:
-        """Close connections. The store can be used again afterwards."""
+        """Flush, and close connections. The store can be used again afterwards."""
         ...

@@ -221,6 +221,8 @@ class Attempts(Generic[R]):
             return []
         recorded = list(zip(finished, rows, strict=True))
         finished.clear()
+        if self.queue.is_fork:
+            return recorded
         self.queue.admission.check_canary()
         self._follow_suspicion()
         if recorded and self.stopped_by and not self.is_unfit:

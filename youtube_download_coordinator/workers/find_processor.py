@@ -3,8 +3,11 @@
 A processor is a built-in (`download`, `audio`, `metadata`, `subtitles`: processors/built_in.py) or a callable of one parameter. A
 callable is named by its import path, `module:function`, or by the name that its distribution gave it (ENTRY_POINTS):
 
-    def process(task: VideoTask) -> object      receives the row: its url, accent, type, title, extra
-    def process(url: str) -> object             annotated `str`, or named `url` or `video_url`: receives the URL alone
+    def process(url: str) -> object             receives the URL
+    def process(task: VideoTask) -> object      annotated `VideoTask`, or without an annotation and named `task` or `video_task`:
+                                                receives the row with its url, accent, type, title, extra
+
+The rule is the same wherever a function is given: `process_next_task`, `--processor`, a flow's parameter, a Prefect task.
 
 This module is imported in every child process: no pydantic, subprocess or yt_dlp at its top.
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -31,6 +35,9 @@ ENTRY_POINTS = "youtube_download_coordinator.processors"
 """The group in which a distribution names its processors: `whisper = "my_package.my_module:transcribe"`."""
 CHECK_SECONDS = 120.0
 """The longest that importing a processor may take when it is checked."""
+
+TASK_NAMES = ("task", "video_task")
+"""A parameter without an annotation that has one of these names receives the VideoTask."""
 
 Processor = Callable[..., Any]
 
@@ -179,17 +186,20 @@ def _attribute(module: ModuleType, path: str) -> Processor:
     return processor
 
 
-def argument_of(processor: Processor, by_default: str) -> str:
-    """Return which argument the processor receives: `url` or `task`."""
+def gets_url(processor: Processor) -> bool:
+    """Return whether the processor receives the URL, and not the VideoTask."""
     parameter = _first_parameter(processor)
     if parameter is None:
-        return by_default
-    annotation = parameter.annotation
-    if annotation in (str, "str") or str in get_args(annotation):
-        return "url"
-    if annotation is not parameter.empty:
-        return "task" if annotation in (VideoTask, "VideoTask") else by_default
-    return {"url": "url", "video_url": "url", "task": "task", "video_task": "task"}.get(parameter.name, by_default)
+        return True
+    if parameter.annotation in (parameter.empty, Any, object):
+        return parameter.name not in TASK_NAMES
+    return not _names_task(parameter.annotation)
+
+
+def _names_task(annotation: object) -> bool:
+    if isinstance(annotation, str):  # it could not be evaluated
+        return "VideoTask" in re.findall(r"\w+", annotation)
+    return annotation is VideoTask or VideoTask in get_args(annotation)
 
 
 def _first_parameter(processor: Processor) -> inspect.Parameter | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextvars import copy_context
 from types import TracebackType
@@ -26,6 +27,7 @@ class Heartbeat:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._interval_seconds = queue.video_policy.lease.total_seconds() / BEATS_PER_LEASE
+        self._process = os.getpid()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="heartbeat", daemon=True)
 
@@ -36,8 +38,9 @@ class Heartbeat:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join()
+        if self._process == os.getpid():  # a fork has no such thread, and the event's lock may be held there for ever
+            self._stop.set()
+            self._thread.join()
 
     def _run(self) -> None:
         wait_seconds = self._interval_seconds

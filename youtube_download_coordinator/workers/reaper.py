@@ -7,10 +7,10 @@ The reaper sleeps in a read of its stdin, the *lifeline*. The worker's process h
 each of its child processes: the end of the lifeline proves that all of them have ended, whatever killed them. Then the reaper
 frees their rows, long before the leases end. A row that was only claimed is given back without a count; a row that an attempt ran
 on counts one more failed attempt, because that attempt may have killed the worker. A worker that has given back everything itself
-dismisses its reaper.
+dismisses its reaper, or reports that it is idle and keeps the reaper for its next call.
 
 This is the worker's side; the process itself is reaper_main.py. Each line of the lifeline is JSON: how to open the queue, then
-the IDs whenever they change, at last `null`.
+the IDs whenever they change or `"idle"`, at last `null`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
@@ -36,19 +37,27 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 PROGRAM = Path(__file__).with_name("reaper_main.py")
+IDLE = "idle"
+"""The message of a worker that holds nothing now."""
 END_SECONDS = 5.0
 """How long a dismissed reaper may take to end."""
 
 
 class ClaimReaper:
-    """Starts the reaper with the first report. Where that fails, a killed worker's rows wait for their leases to end."""
+    """Starts the reaper with the first report. Where that fails, a killed worker's rows wait for their leases to end.
 
-    def __init__(self, queue: Queue, config: Config) -> None:
+    `keep`: the reaper goes on when the `with` block ends, for the worker's next block, until `dismiss` is called with its name.
+    """
+
+    def __init__(self, queue: Queue, config: Config, *, keep: bool = False) -> None:
         self._queue = queue
         self._config = config
+        self._keep = keep
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
-        self._reported: list[int] | None = None
+        self._reported: list[int] | str | None = None
+        self._owner = os.getpid()
+        """A fork reports nothing: it holds none of the rows."""
 
     def __enter__(self) -> Callable[[Collection[int]], None]:
         return self.report_running
@@ -60,21 +69,31 @@ class ClaimReaper:
 
         That is the row of an attempt that only ends with this process, or a claim that was being made at an interruption.
         """
-        interrupted = kind is not None and not issubclass(kind, Exception)
-        if interrupted or self._queue.held_rows:
+        if self._owner != os.getpid():
+            return
+        is_interrupted = kind is not None and not issubclass(kind, Exception)
+        is_needed = is_interrupted or self._queue.held_rows > 0
+        if is_needed:
             self.report_running([])
-            if self._process is not None:
-                _LEFT[self._queue.worker] = (self._process, self._lifeline)
-        else:
-            self._dismiss()
+        elif self._keep:
+            self._report(IDLE)
+        if self._process is not None and (is_needed or self._keep):
+            _LEFT[self._queue.worker].append((self._process, self._lifeline))
+        elif self._process is not None:
+            _end(self._process, self._lifeline)
 
     def report_running(self, ids: Collection[int]) -> None:
         """Report which videos attempts run on now. Without any, no attempt is blamed when this process ends."""
+        if self._owner != os.getpid():
+            return
         if self._reported is None:
             self._start_or_warn()
-        if self._reported != sorted(ids):
-            self._reported = sorted(ids)
-            self._write(self._reported)
+        self._report(sorted(ids))
+
+    def _report(self, message: list[int] | str) -> None:
+        if self._process is not None and self._reported != message:
+            _write(self._lifeline, message)
+        self._reported = message
 
     def _start_or_warn(self) -> None:
         if self._reuse():
@@ -86,10 +105,10 @@ class ClaimReaper:
 
     def _reuse(self) -> bool:
         """Use the reaper that this worker left running before, if there is one: a worker needs only one, for weeks."""
-        process, lifeline = _LEFT.pop(self._queue.worker, (None, -1))
-        if process is None:
+        try:
+            self._process, self._lifeline = _LEFT[self._queue.worker].pop()
+        except IndexError:
             return False
-        self._process, self._lifeline = process, lifeline
         return True
 
     def _start(self) -> None:
@@ -105,26 +124,34 @@ class ClaimReaper:
             os.close(reader)
         _STARTED.append(self._process)
         hold_open(self._lifeline)
-        self._write(job)
+        _write(self._lifeline, job)
 
-    def _dismiss(self) -> None:
-        if self._process is None:
-            return
-        self._write(None)
-        stop_holding_open(self._lifeline)
-        try:
-            self._process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        _STARTED.remove(self._process)
 
-    def _write(self, message: Any) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it was killed: then the leases must end
-            os.write(self._lifeline, json.dumps(message).encode() + b"\n")
+def dismiss(worker: str) -> None:
+    """End the reapers that the worker has kept: nothing is left to give back."""
+    for process, lifeline in _LEFT.pop(worker, ()):
+        _end(process, lifeline)
+
+
+def _end(process: subprocess.Popen[bytes], lifeline: int) -> None:
+    _write(lifeline, None)
+    stop_holding_open(lifeline)
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    _STARTED.remove(process)
+
+
+def _write(lifeline: int, message: Any) -> None:
+    with contextlib.suppress(BrokenPipeError):  # it was killed: then the leases must end
+        os.write(lifeline, json.dumps(message).encode() + b"\n")
 
 
 _STARTED: list[subprocess.Popen[bytes]] = []
 """Reapers that are not dismissed: they outlive the ClaimReaper that started them."""
-_LEFT: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
-"""Those whose `with` block has ended, by the worker's name, with their lifelines."""
+_LEFT: defaultdict[str, list[tuple[subprocess.Popen[bytes], int]]] = defaultdict(list)
+"""Those whose `with` block has ended, by the worker's name, with their lifelines. A fork has none: they are its parent's."""
+
+os.register_at_fork(after_in_child=_LEFT.clear)

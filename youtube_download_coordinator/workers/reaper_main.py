@@ -28,11 +28,12 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     messages = map(json.loads, iter(sys.stdin.buffer.readline, b""))
-    job, attempted = next(messages, None), []
+    job: dict[str, Any] | None = next(messages, None)
+    attempted: Any = []
     for attempted in messages:
         if attempted is None:
             return
-    if job:
+    if job and attempted != "idle":
         _give_back(sys.argv[1], job, attempted)
 
 

@@ -27,7 +27,7 @@ from youtube_download_coordinator.models import (
     video_task_to_json,
 )
 from youtube_download_coordinator.text import sanitize, truncate
-from youtube_download_coordinator.workers.find_processor import BUILT_INS, Processor, argument_of, resolve_processor
+from youtube_download_coordinator.workers.find_processor import BUILT_INS, Processor, gets_url, resolve_processor
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
@@ -66,11 +66,10 @@ def process_video(
 def call_in_process(processor: Processor, task: VideoTask) -> Outcome:
     """Call a function on one video in this process: no deadline, no protection. Results and errors mean the same.
 
-    The function receives the URL, unless its parameter is annotated `VideoTask` or named `task` or `video_task`.
     KeyboardInterrupt, SystemExit and the like are raised.
     """
     try:
-        return outcome_of_result(_call(processor, task, by_default="url"))
+        return outcome_of_result(call(processor, task))
     except Exception as error:  # noqa: BLE001  whatever it raises is the outcome
         return outcome_of_result(error)
 
@@ -174,7 +173,7 @@ def _apply(spec: str, task: VideoTask, settings: Mapping[str, Any], emit: Emit) 
             f"the processor {spec} is a Prefect task: only flows run it, process-videos or one of your own"
         )
     if spec not in BUILT_INS:
-        return _call(processor, task, by_default="task")
+        return call(processor, task)
     from youtube_download_coordinator.processors.built_in import Settings
 
     worker_settings = Settings.from_json(settings)
@@ -182,15 +181,30 @@ def _apply(spec: str, task: VideoTask, settings: Mapping[str, Any], emit: Emit) 
     return processor(task, worker_settings, emit)
 
 
-def _call(processor: Processor, task: VideoTask, *, by_default: str) -> object:
-    value = processor(task.url if argument_of(processor, by_default) == "url" else task)
+def call(processor: Processor, task: VideoTask) -> object:
+    """Call a processor that is not a built-in, and return its result; await it if it is `async`."""
+    value = processor(task.url if gets_url(processor) else task)
     if inspect.isawaitable(value):
-        import asyncio
-
-        value = asyncio.run(_await(value))
+        value = _run_to_end(value)
     if inspect.isgenerator(value) or inspect.isasyncgen(value):
         raise ProcessorError("the processor returned a generator, so nothing was done: it must not `yield`")
     return value
+
+
+def _run_to_end(value: Awaitable[object]) -> object:
+    import asyncio
+
+    coroutine = _await(value)
+    try:
+        return asyncio.run(coroutine)
+    except RuntimeError:
+        if inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED:
+            raise
+        coroutine.close()
+        raise ProcessorError(
+            "the processor returned a coroutine, and an event loop runs in this thread already:"
+            " await coordinator.aprocess_next_task(...) instead"
+        ) from None
 
 
 async def _await(value: Awaitable[object]) -> object:

@@ -18,7 +18,7 @@ CHANNEL = f"https://www.youtube.com/channel/{UC}"
 
 
 def client_of(queue: Queue, desk: SheetDesk) -> Client:
-    return Client(desk.config, queue, on_change=lambda: None)
+    return Client(desk.config, lambda: queue, on_change=lambda: None)
 
 
 def test_a_sheet_gets_the_columns_that_are_ours(desk: SheetDesk) -> None:

@@ -76,7 +76,7 @@ def test_what_stands_there_and_is_not_taken_in_yet_is_not_added_again() -> None:
     with sheet_desk(seed_sheet([[1, channel, "done"]], videos, []), rows=720) as desk:
         queue = desk.queue()
         queue.add(VIDEO_TASKS, [a_video(number) for number in numbers])
-        assert Client(desk.config, queue, on_change=lambda: None).add_source(channel) == 1
+        assert Client(desk.config, lambda: queue, on_change=lambda: None).add_source(channel) == 1
         assert queue.counts(VIDEO_TASKS) == {State.DONE: 700}, "all of them are taken in with one look"
         assert queue.counts(SOURCES) == {State.DONE: 1}
 

@@ -303,6 +303,10 @@ class SheetsStore:
         now = self._connection.now()
         return now.replace(microsecond=now.microsecond // 1000 * 1000)  # encoded leases have milliseconds
 
+    def flush(self) -> None:
+        with self._lock:
+            self._projections.flush()
+
     def close(self) -> None:
         with self._lock:
             self._projections.flush()

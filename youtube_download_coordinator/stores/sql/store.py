@@ -30,6 +30,7 @@ from youtube_download_coordinator.stores.clock import (
 )
 from youtube_download_coordinator.stores.sql.counts import tallied
 from youtube_download_coordinator.stores.sql.engine import is_memory, open_engine, translated, without_password
+from youtube_download_coordinator.stores.sql.fork_lock import ForkLock
 from youtube_download_coordinator.stores.sql.records import (
     LEASE_COLUMNS,
     all_values,
@@ -97,8 +98,8 @@ class SqlStore:
     ) -> None:
         """`clock_jumps` is a number that changes when the database's clock has to be asked again; a test gives its own."""
         self._engine = open_engine(url)
-        # An in-memory database is one connection: its transactions come one after the other.
-        self._turn: AbstractContextManager[Any] = threading.RLock() if is_memory(self._engine.url) else nullcontext()
+        # SQLite's transactions come one after the other: memory is one connection, and a file has to be closed before a fork.
+        self._turn: AbstractContextManager[Any] = ForkLock(self.close) if self._is_sqlite else nullcontext()
         self._monotonic = monotonic
         self._clock = StoreClock(
             self._ask_time,
@@ -347,8 +348,12 @@ class SqlStore:
     def _database_time(self) -> sa.ColumnElement[Any]:
         return sa.func.strftime("%Y-%m-%dT%H:%M:%f+00:00", "now") if self._is_sqlite else sa.func.clock_timestamp()
 
+    def flush(self) -> None:
+        """Do nothing: people see each change at once."""
+
     def close(self) -> None:
-        self._engine.dispose()
+        if not is_memory(self._engine.url):  # its rows are in the connection
+            self._engine.dispose()
 
     def after_fork(self) -> None:
         """Leave the connections to the parent: two processes on one would damage the file, or read each other's answers."""
