@@ -197,7 +197,7 @@ def test_a_claim_is_renewed_while_the_processor_runs_longer_than_its_lease(make:
 
 
 def test_a_processor_that_takes_too_long_loses_its_claim(make: Callable[..., Coordinator], store: FaultyStore) -> None:
-    coordinator = make(stalled_task_timeout_minutes=0.3 / 60, attempt_timeout_minutes=0.2 / 60)
+    coordinator = make(stalled_task_timeout_minutes=0.3 / 60, in_process_timeout_minutes=0.2 / 60)
     add(coordinator)
     other = make_queue(store, "host/b")
 

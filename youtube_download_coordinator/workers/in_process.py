@@ -88,7 +88,7 @@ class LoopBridge:
         self._loop = loop
         self._future: Future[object] | None = None
         self._is_cancelled = False
-        self.call: Callable[[Any], object] = functools.wraps(processor)(self._call)
+        self.call: Callable[[Any], object] = functools.wraps(processor)(lambda argument: self._call(argument))
 
     def cancel(self) -> None:
         """Cancel what runs in the loop now, or begins to."""

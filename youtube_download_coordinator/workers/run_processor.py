@@ -201,6 +201,8 @@ def _run_to_end(value: Awaitable[object]) -> object:
         if inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED:
             raise
         coroutine.close()
+        if inspect.iscoroutine(value):
+            value.close()
         raise ProcessorError(
             "the processor returned a coroutine, and an event loop runs in this thread already:"
             " await coordinator.aprocess_next_task(...) instead"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from tests.support.rows import Clock
-from youtube_download_coordinator.errors import StoreUnavailable
+from youtube_download_coordinator.errors import ConfigError, StoreUnavailable
 from youtube_download_coordinator.models import Control
-from youtube_download_coordinator.stores.sql import SqlStore
+from youtube_download_coordinator.stores.sql import SqlStore, fork_lock
 from youtube_download_coordinator.stores.sql.store import CONTROLS_SECONDS
 
 PAUSED, RUNNING = Control(name="fleet", value="paused"), Control(name="fleet", value="running")
@@ -123,9 +124,11 @@ def test_a_look_that_began_before_a_change_does_not_hide_it(open_sql: OpenSql) -
     assert store.controls() == [PAUSED]
 
 
-def test_a_fork_while_another_thread_changes_a_line_does_not_block_the_child(open_sql: OpenSql) -> None:
+def test_a_fork_while_another_thread_is_inside_sqlite_is_refused_with_one_line(
+    open_sql: OpenSql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fork_lock, "FORK_WAIT_SECONDS", 0.01)
     store = open_sql()
-    store.now()
     has_begun, may_end = threading.Event(), threading.Event()
 
     def slow(line: Control | None) -> None:
@@ -136,9 +139,35 @@ def test_a_fork_while_another_thread_changes_a_line_does_not_block_the_child(ope
     changer.start()
     assert has_begun.wait(30)
     child = os.fork()
-    if not child:  # the parent's thread, which holds the lock, is not there
-        acquired = store._controls_lock.acquire(timeout=5)
-        os._exit(0 if acquired and store.controls() == [] and store.now().tzinfo else 1)
+    if not child:
+        try:
+            store.controls(fresh=True)
+        except ConfigError as error:
+            os._exit(0 if "spawn" in str(error) and "\n" not in str(error) else 2)
+        finally:
+            os._exit(1)
     may_end.set()
+    changer.join()
+    assert os.waitpid(child, 0)[1] == 0
+    assert store.controls(fresh=True) == []  # the parent goes on
+
+
+def test_a_fork_waits_for_the_transaction_of_another_thread(open_sql: OpenSql) -> None:
+    store = open_sql()
+    has_begun = threading.Event()
+
+    def change(line: Control | None) -> Control:
+        has_begun.set()
+        time.sleep(0.2)  # the fork comes meanwhile
+        return PAUSED
+
+    changer = threading.Thread(target=store.set_control, args=(PAUSED.name, change))
+    changer.start()
+    assert has_begun.wait(30)
+    child = os.fork()
+    if not child:
+        os._exit(
+            0 if store.controls(fresh=True) == [PAUSED] and store.set_control("fleet", lambda line: None) is None else 1
+        )
     changer.join()
     assert os.waitpid(child, 0)[1] == 0
