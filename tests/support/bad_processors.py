@@ -277,7 +277,7 @@ partly = functools.partial(with_two, "partial")
 
 
 def unannotated(whatever):  # type: ignore[no-untyped-def]
-    return whatever.accent
+    return f"unannotated {whatever}"
 
 
 def by_name(video_url, *, retries=3):  # type: ignore[no-untyped-def]
@@ -289,7 +289,7 @@ def optional(video: str | None) -> str:
 
 
 def unknown_to_the_interpreter(video: NotImported, extra: AlsoNot = 1) -> str:  # type: ignore[name-defined]  # noqa: F821
-    return str(video.accent)
+    return f"unknown {video}"
 
 
 def named_str(video: str, other: NotImported = 1) -> str:  # type: ignore[name-defined]  # noqa: F821

@@ -252,6 +252,7 @@ class Queue(Maintenance):
         if self.offer and self._waiting.matching(table, self.offer, 1):
             return self.store.now()
         return Maintenance.next_due(self, table)  # slots: no super() without arguments
+
     @property
     def is_fork(self) -> bool:
         """Return whether this process is a fork of the one that opened the queue, whose claims these are."""

@@ -60,9 +60,14 @@ def test_a_closed_coordinator_says_so_and_holds_nothing(config: Config) -> None:
         claims = coordinator.queue.claim(VIDEO_TASKS, 1)
         assert claims
     coordinator.close()
-    for use in (lambda: coordinator.process_next_task(print), coordinator.client.get_sources, coordinator.expand):
+    uses: list[Any] = [
+        partial(coordinator.process_next_task, print),
+        coordinator.client.get_sources,
+        coordinator.give_back,
+    ]
+    for use in uses:
         with pytest.raises(UserError, match="this Coordinator is closed"):
-            list(use() or ())
+            use()
     with Coordinator(config) as another:
         assert video(another).lease.state is State.PENDING
 
