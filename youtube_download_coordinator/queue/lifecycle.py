@@ -52,7 +52,14 @@ from youtube_download_coordinator.queue.offers import (
     with_need,
 )
 from youtube_download_coordinator.queue.refresh import next_look
-from youtube_download_coordinator.reasons import BLOCKED, INTERRUPTED, SUSPECTED, UNREADABLE_ROW, advice, is_machine_wide
+from youtube_download_coordinator.reasons import (
+    BLOCKED,
+    INTERRUPTED,
+    SUSPECTED,
+    UNREADABLE_ROW,
+    advice,
+    is_machine_wide,
+)
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, format_utc, truncate
 
 R = TypeVar("R", bound=Row)
