@@ -1,6 +1,7 @@
 """`ydc`, which `python -m youtube_download_coordinator` is too. As long as it loads, Ctrl-C ends it without a word."""
 
 import signal
+import sys
 from typing import NoReturn
 
 
@@ -14,4 +15,6 @@ def main() -> NoReturn:
 
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        sys.path.append(sys.path.pop(0))  # the working directory: no file in it hides an installed module
     main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,8 +30,15 @@ from youtube_download_coordinator.models import Row
 Format = Literal["csv", "jsonl"]
 TO_STDOUT = Path("-")
 WORKBOOKS = frozenset({".xlsx", ".xls", ".ods"})
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_SIGNS = frozenset("=+-@")
 """Text that begins with one of these is a formula to a spreadsheet program; a formula may open URLs and start programs."""
+
+_SKIPPED = "".join(
+    character
+    for character in map(chr, range(0x10000))
+    if character.isspace() or unicodedata.category(character) in {"Cc", "Cf"}
+)
+"""Blanks, and characters that nobody sees."""
 
 
 @app.command(group=LOOK)
@@ -47,8 +55,8 @@ def export(
 
     The file contains every column, and replaces an existing file only once it is complete.
 
-    In CSV, text that a spreadsheet program would run as a formula (a title that begins with `=`, `+`, `-` or `@`) gets an
-    apostrophe in front, unless `--raw` is given. JSON Lines is exact.
+    In CSV, text that a spreadsheet program would run as a formula (a title or a column's name that begins with `=`, `+`, `-` or
+    `@`) gets an apostrophe in front, unless `--raw` is given. JSON Lines is exact.
 
     ```
     ydc export videos.csv
@@ -97,7 +105,8 @@ def _write_csv(out: TextIO, rows: Callable[[], Iterable[Row]], *, raw: bool) -> 
     for row in rows():
         names |= dict.fromkeys(row.columns())
     writer = csv.DictWriter(out, list(names), extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    header = {name: name if raw else no_formula(name) for name in names}
+    writer.writerow({name: printable(text) for name, text in header.items()} if out.isatty() else header)
     count = 0
     for count, row in enumerate(rows(), 1):  # noqa: B007
         cells = _cells(row.columns(), raw=raw)
@@ -113,7 +122,13 @@ def _cells(columns: Mapping[str, Any], *, raw: bool) -> dict[str, str]:
 
 def no_formula(text: str) -> str:
     """Return the text so that a spreadsheet program shows it and does not run it."""
-    return f"'{text}" if text.startswith(FORMULA_SIGNS) else text
+    return "".join(f"'{line}" if _is_formula(line) else line for line in text.splitlines(keepends=True))
+
+
+def _is_formula(line: str) -> bool:
+    """Return whether a program might take a line for a formula: some skip blanks, or know full-width signs."""
+    visible = line.lstrip(_SKIPPED)
+    return line.startswith(("\t", "\r")) or bool(FORMULA_SIGNS & set(unicodedata.normalize("NFKC", visible[:1])))
 
 
 @contextmanager

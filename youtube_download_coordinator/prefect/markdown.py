@@ -13,7 +13,7 @@ TEXT_MAX_CHARACTERS = 120
 LAST_ATTEMPTS = 20
 """Attempts on the page of a run; its table has all of them."""
 JOINER = "\N{WORD JOINER}"
-_LINK_OR_TAG = re.compile(r"<|\](?=[(\[:])")
+_LINK_OR_TAG = re.compile(r"<|\](?=[(\[:])|:(?=//)|www(?=\.)|@|(?:mailto|xmpp|tel|javascript|data):", re.IGNORECASE)
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@/])")
 """Characters with a meaning in Markdown or HTML, and those that turn text into a link."""
 
@@ -26,7 +26,7 @@ def plain(text: object) -> str:
 def inert(text: str) -> str:
     """Return text for a table artifact or a description, which Prefect's older UI renders as Markdown, the newer one as text.
 
-    It looks the same in both. An invisible joiner prevents links and HTML.
+    It looks the same in both. An invisible joiner prevents links and HTML, also where a renderer links every address.
     """
     return _LINK_OR_TAG.sub(f"\\g<0>{JOINER}", text)
 

@@ -11,6 +11,7 @@ from typing import Any
 from youtube_download_coordinator.sources.filters import Candidate, Filters, VideoKind, is_too_old
 from youtube_download_coordinator.sources.urls import Target
 
+TITLE_MAX_CHARACTERS = 1000
 PAGE_ENTRIES = 30
 """A page of a channel's tab. A list that is newest first is read no further after a page without anything new, or on which
 everything is too old. With smaller pages, a few old videos that were made public again would hide the new ones below them."""
@@ -87,14 +88,19 @@ def kind_of(where: Target) -> VideoKind | None:
 
 def whole(number: Any) -> int | None:
     """Return a number of yt-dlp's, rounded down; None for everything else."""
-    return int(number) if isinstance(number, int | float) and number >= 0 else None
+    return int(number) if isinstance(number, int | float) and 0 <= number < float("inf") else None
+
+
+def title_of(entry: Mapping[str, Any]) -> str:
+    """Return an entry's title, cut to what a row has room for. Another site may send megabytes, or something else than text."""
+    return str(entry.get("title") or "")[:TITLE_MAX_CHARACTERS]
 
 
 def candidate(entry: Mapping[str, Any], kind: VideoKind | None) -> Candidate:
     """Return the facts about an entry's video that filters look at. `kind` is that of its list."""
     return Candidate(
         kind=_kind(entry, kind),
-        title=entry.get("title") or "",
+        title=title_of(entry),
         duration_seconds=whole(entry.get("duration")),
         published=_published(entry),
     )

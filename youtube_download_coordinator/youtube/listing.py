@@ -28,10 +28,12 @@ from youtube_download_coordinator.sources.urls import Kind, Target, channel_of, 
 from youtube_download_coordinator.youtube.error_rules import MessageKeeper, classify
 from youtube_download_coordinator.youtube.list_reader import (
     PAGE_ENTRIES,
+    TITLE_MAX_CHARACTERS,
     ListReader,
     candidate,
     is_newest_first,
     kind_of,
+    title_of,
     whole,
 )
 from youtube_download_coordinator.youtube.network import Network
@@ -103,6 +105,8 @@ class ListedPage:
     """Called by the receiver with whether to read on."""
 
 
+URL_MAX_CHARACTERS = 8000
+"""A longer address of an entry is left out: no server takes one."""
 Listed = ListedVideo | ListedSource | ListedTitle | ListedChannel | ListedPage
 GO_ON = b"+"
 ENOUGH = b"-"
@@ -345,20 +349,28 @@ class _Lister:
                 yield entry
 
     def _entry(self, entry: Info, walk: ListReader) -> Iterator[Listed]:
-        """Yield an entry as an item, if it is new and the filters let it through."""
+        """Yield an entry as an item, if it is new and the filters let it through. One that cannot be read is left out."""
         self._entries += 1
         walk.page.entries += 1
-        title = entry.get("title") or ""
-        if title in UNAVAILABLE_TITLES:
+        try:
+            item = self._item(entry, walk)
+        except Exception:  # noqa: BLE001  another site sends anything, and one entry must not cost the others
+            _log.exception("an entry is left out")
             return
-        target = self._entry_target(entry)
+        if item is not None:
+            yield item
+
+    def _item(self, entry: Info, walk: ListReader) -> Listed | None:
+        title = title_of(entry)
+        target = None if title in UNAVAILABLE_TITLES else self._entry_target(entry)
         if target is None or target.key in self._seen:
-            return
+            return None
         self._seen.add(target.key)
         if target.kind not in (Kind.VIDEO, Kind.OTHER):
-            yield ListedSource(target.url, target.key, title)
-        elif walk.lets_through(candidate(entry, walk.kind), self._filters, self._kinds, self._since):
-            yield ListedVideo(target.url, target.key, title, whole(entry.get("duration")))
+            return ListedSource(target.url, target.key, title)
+        if walk.lets_through(candidate(entry, walk.kind), self._filters, self._kinds, self._since):
+            return ListedVideo(target.url, target.key, title, whole(entry.get("duration")))
+        return None
 
     def _entry_target(self, entry: Info) -> Target | None:
         try:
@@ -367,6 +379,9 @@ class _Lister:
             # On a page with several videos, an entry without an address is listed by that of its best file.
             formats: Sequence[Info] = entry.get("formats") or ({},)
             url = str(entry.get("url") or formats[-1].get("url") or entry["webpage_url"])
+            if len(url) > URL_MAX_CHARACTERS:
+                _log.info("an entry with an address of %d characters is left out", len(url))
+                return None
             return source_target(url, allow_other_sites=self._allow_other_sites)
         except (BadUrl, KeyError) as error:
             _log.info("an entry is left out: %s", error)
@@ -375,7 +390,7 @@ class _Lister:
     def _single(self, info: Info, target: Target) -> ListedVideo:
         if info.get("extractor_key") == "Youtube":
             target = video_target(info["id"])
-        return ListedVideo(target.url, target.key, info.get("title") or "", whole(info.get("duration")))
+        return ListedVideo(target.url, target.key, title_of(info), whole(info.get("duration")))
 
     # -- the end
 
@@ -431,7 +446,8 @@ def _has_name(info: Info) -> bool:
 def _name(info: Info, target: Target) -> str:
     """Return the title; for a whole channel its name, not that of its first tab ("Channel - Videos")."""
     channel = info.get("channel") if target.is_whole_channel else None
-    return channel or (info.get("title") if _has_name(info) else None) or ""
+    name = channel or (info.get("title") if _has_name(info) else None) or ""
+    return str(name)[:TITLE_MAX_CHARACTERS]
 
 
 def _where(info: Info, target: Target) -> Target:

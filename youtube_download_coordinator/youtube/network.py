@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -65,7 +68,7 @@ class Network:
         Raises UnfitError when yt-dlp does not take them, or when the file of cookies cannot be used.
         """
         all_options = self._options(options)
-        with importing(self.state_dir):
+        with importing(self.state_dir), _without_working_directory():
             from yt_dlp import YoutubeDL  # a quarter of a second, which a file that is there already does not cost
 
             try:
@@ -111,6 +114,24 @@ class Network:
         if self.rate_limit_bytes_per_second:
             options["ratelimit"] = self.rate_limit_bytes_per_second
         return options
+
+
+@contextmanager
+def _without_working_directory() -> Iterator[None]:
+    """Take the working directory off sys.path, where yt-dlp looks for plugins and runs what it finds."""
+    before = list(sys.path)
+    sys.path[:] = [entry for entry in before if not _is_working_directory(entry)]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _is_working_directory(folder: str) -> bool:
+    try:
+        return os.path.samefile(folder or ".", ".")
+    except OSError:
+        return False
 
 
 def _raise_geo_restricted(

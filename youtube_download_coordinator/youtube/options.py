@@ -21,19 +21,37 @@ _Bytes = Annotated[StrictInt, Field(gt=0)]
 _Seconds = Annotated[StrictFloat | StrictInt, Field(ge=0, le=3600)]
 
 
-def _no_secret(header: str) -> str:
+_HEADERS = (
+    "Accept", "Accept-Language", "DNT", "Origin", "Referer", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "User-Agent",
+)  # fmt: skip
+"""Those that describe a browser. Others would carry secrets to every host, or command yt-dlp, as `Ytdl-Request-Proxy` does."""
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,998}[!-~])?")
+
+
+def _header_name(header: str) -> str:
     if header.lower() in ("cookie", "authorization", "proxy-authorization"):
         raise ValueError(f"{header} would go to every host: use the settings cookies_file and proxy")
+    if header.lower() not in {known.lower() for known in _HEADERS}:
+        raise ValueError(f"only these headers can be set: {', '.join(_HEADERS)}")
     return header
 
 
-_Header = Annotated[StrictStr, AfterValidator(_no_secret)]
+def _header_value(value: str) -> str:
+    if not _HEADER_VALUE.fullmatch(value):
+        raise ValueError("the value of a header is one line of ASCII, without blanks at its ends")
+    return value
+
+
+_Header = Annotated[StrictStr, AfterValidator(_header_name)]
+_HeaderValue = Annotated[StrictStr, AfterValidator(_header_value)]
 
 # -- the arguments of yt-dlp's YouTube extractor, of token providers and of the scripts that solve its player's challenges
 
 _EXTRACTOR = re.compile(r"youtube|youtubetab|youtube-ejs|youtube(?:pot|jsc)-[a-z0-9_]+")
 """yt-dlp looks for `youtubepot-` and the name of a token provider, `youtubejsc-` and the name of a JavaScript runtime."""
 _ARGUMENT = re.compile(r"[a-z0-9_]+")
+_REROUTES = re.compile("host|url|proxy|server|endpoint")
+"""In the name of an argument of yt-dlp's own extractors, such as `innertube_host`."""
 
 
 def _is_path(text: str) -> bool:
@@ -71,6 +89,8 @@ def _extractor_args(arguments: dict[str, dict[str, list[str]]]) -> dict[str, dic
 def _check_argument(extractor: str, name: str, texts: list[str]) -> None:
     if not _ARGUMENT.fullmatch(name):
         raise ValueError(f"{extractor}: {name} must be written {name.strip().lower().replace('-', '_')}")
+    if _REROUTES.search(name) and not extractor.startswith(("youtubepot-", "youtubejsc-")):
+        raise ValueError(f"{extractor}: {name} cannot be set: it would send what is meant for YouTube to another host")
     shapes = _SHAPES.get(extractor, {})
     if name in shapes:
         is_well_formed, shape = shapes[name]
@@ -97,7 +117,7 @@ ALLOWED: Mapping[str, Any] = {
         dict[StrictStr, dict[StrictStr, Annotated[list[StrictStr], Field(min_length=1)]]],
         AfterValidator(_extractor_args),
     ],
-    "http_headers": dict[_Header, StrictStr],
+    "http_headers": dict[_Header, _HeaderValue],
     "source_address": StrictStr,
     "geo_bypass": StrictBool,
     "geo_bypass_country": Annotated[StrictStr, Field(pattern="^[A-Z]{2}$")],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -306,8 +307,27 @@ def test_a_file_that_cannot_be_written_keeps_what_it_was(ydc: Ydc, tmp_path: Pat
     assert list(tmp_path.glob(".folder*")) == []
 
 
-@given(st.text())
+@given(st.text() | st.text(alphabet="=+-@＝＋－＠﹢\t\r\n\u2028\ufeff\u200b '\"a"))
 def test_no_text_is_left_that_a_spreadsheet_takes_for_a_formula(text: str) -> None:
+    """Nor any line of it: some programs split at line breaks, skip blanks and invisible characters, and know full-width signs."""
     safe = no_formula(text)
-    assert not safe.startswith(("=", "+", "-", "@", "\t", "\r"))
-    assert safe.removeprefix("'") == text.removeprefix("'")
+    for line in safe.splitlines():
+        visible = line.replace("\ufeff", "").replace("\u200b", "").strip()
+        assert not line.startswith(("\t", "\r"))
+        assert not unicodedata.normalize("NFKC", visible).startswith(("=", "+", "-", "@"))
+    assert safe.replace("'", "") == text.replace("'", "")
+
+
+def test_no_name_of_a_column_is_left_that_a_spreadsheet_takes_for_a_formula(
+    ydc: Ydc, queue: Queue, tmp_path: Path
+) -> None:
+    name = "=HYPERLINK(1)"
+    queue.add(VIDEO_TASKS, [new_video(99, extra={name: "＝1+1", "Note": "a\n=2"})])
+    ydc("export", tmp_path / "safe.csv")
+    ydc("export", tmp_path / "raw.csv", "--raw")
+    texts = [(tmp_path / file).read_bytes().decode() for file in ("safe.csv", "raw.csv")]
+    tables = [list(csv.reader(io.StringIO(text, newline=""))) for text in texts]
+    assert [(table[0][-2:], max(row[-2:] for row in table[1:])) for table in tables] == [
+        ([f"'{name}", "Note"], ["'＝1+1", "a\n'=2"]),
+        ([name, "Note"], ["＝1+1", "a\n=2"]),
+    ]

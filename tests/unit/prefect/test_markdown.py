@@ -35,6 +35,20 @@ def test_no_text_becomes_an_address(text: str) -> None:
     assert text not in plain(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://example.org", "HTTP://example.org/x", "see ftp://example.org", "www.example.org", "WWW.example.org", "me@example.org",
+        "mailto:me@example.org", "xmpp:me@example.org", "//example.org", "https://[::1]/",
+    ],
+)  # fmt: skip
+def test_no_cell_becomes_an_address(text: str) -> None:
+    """In Prefect's newer interface, and in renderers with GitHub's extensions, which link what looks like an address."""
+    shown = inert(text)
+    assert shown.replace(JOINER, "") == text
+    assert not re.search(r"\b(?:https?|ftp)://|\bwww\.|\w@\w|(?:mailto|xmpp):\w", shown, re.IGNORECASE)
+
+
 def test_a_text_with_a_bar_stays_in_its_cell() -> None:
     html = RENDERER.render(table(("Video", "Outcome"), [("a | b", "done"), ("c\nd", "dead")]))
     assert "<td>a | b</td>\n<td>done</td>" in html

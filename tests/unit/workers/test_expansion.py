@@ -450,6 +450,15 @@ def test_whatever_one_source_raises_the_others_are_listed(queue: Queue) -> None:
     assert [(row.status, row.retry_count) for row in queue.rows(SOURCES)] == [(Status.PENDING, 1), (Status.DONE, 0)]
 
 
+def test_an_entry_with_a_title_of_two_megabytes_costs_the_others_nothing(queue: Queue, tmp_path: Path) -> None:
+    with serving(tmp_path, ["one", "x" * 2_000_000, "three"]) as address:
+        queue.add(SOURCES, [Source(url=f"{address}/feed.xml", key="url:feed", lease=NO_LEASE)])
+        result = expand_next(queue, CONFIG)
+    assert result
+    assert result.failure is None
+    assert [row.title for row in queue.rows(VIDEO_TASKS)] == ["one", "x" * 1000, "three"]
+
+
 def test_a_source_that_does_not_answer_is_tried_again_later(queue: Queue, tmp_path: Path) -> None:
     with serving(tmp_path, []) as address:
         gone = address

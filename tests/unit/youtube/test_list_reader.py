@@ -225,3 +225,18 @@ def test_a_capped_source_ends_at_what_is_known_and_not_before(youtube: YouTube) 
 def test_the_first_look_asks_nothing(youtube: YouTube) -> None:
     youtube.add(f"{CHANNEL}/videos", [video(n) for n in range(100)])
     assert not any(isinstance(item, ListedPage) for item in read(f"{CHANNEL}/videos"))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"title": 5}, {"title": ["x"]}, {"title": "x" * 2_000_000}, {"duration": float("inf")}, {"duration": "long"}, {"id": None},
+        {"id": 5}, {"ie_key": "Generic", "url": "https://example.org/" + "x" * 2_000_000}, {"ie_key": "Generic", "url": "http://[x"},
+        {"live_status": []}, {"timestamp": 10**400}, {"ie_key": "Generic", "url": "", "formats": 5},
+    ],
+)  # fmt: skip
+def test_an_entry_that_makes_no_sense_costs_the_others_nothing(youtube: YouTube, bad: dict[str, Any]) -> None:
+    youtube.add(PLAYLIST, [video(1), {**video(2), **bad}, video(3)])
+    listed = [item for item in read(PLAYLIST, TitleMatch="") if isinstance(item, ListedVideo)]
+    assert {"yt:v:" + video(number)["id"] for number in (1, 3)} <= {item.key for item in listed}
+    assert all(len(item.title) <= 1000 and len(item.url) < 9000 for item in listed)

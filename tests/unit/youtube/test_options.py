@@ -39,6 +39,23 @@ def test_options_are_taken_from_the_environment_as_json(monkeypatch: pytest.Monk
         ({"logger": 1, "retries": "x"}, "logger is not an option of yt-dlp that can be set here; retries: "),
         ({"extractor_args": {"generic": {"x": ["1"]}}}, "extractor_args: generic is not one of youtube, youtubetab, youtube-ejs"),
         ({"http_headers": {"Cookie": "hush"}}, "http_headers: Cookie would go to every host"),
+        ({"http_headers": {"Ytdl-Request-Proxy": "http://hush"}}, "http_headers: only these headers can be set: Accept, "),
+        ({"http_headers": {"ytdl-file-mode": "hush"}}, "http_headers: only these headers can be set"),
+        ({"http_headers": {"X-Goog-AuthUser": "hush"}}, "http_headers: only these headers can be set"),
+        ({"http_headers": {"User-Agent ": "hush"}}, "http_headers: only these headers can be set"),
+        ({"http_headers": {"User-Agent\r\nCookie": "hush"}}, "http_headers: only these headers can be set"),
+        ({"http_headers": {"Host": "hush"}}, "http_headers: only these headers can be set"),
+        ({"http_headers": {"Referer": "hush\r\nCookie: hush"}}, "the value of a header is one line of ASCII"),
+        ({"http_headers": {"Referer": "hush\n"}}, "the value of a header is one line of ASCII"),
+        ({"http_headers": {"Referer": "hush "}}, "the value of a header is one line of ASCII"),
+        ({"http_headers": {"Referer": "\thush"}}, "the value of a header is one line of ASCII"),
+        ({"http_headers": {"Referer": "húsh"}}, "the value of a header is one line of ASCII"),
+        ({"http_headers": {"Referer": ""}}, "the value of a header is one line of ASCII"),
+        ({"http_headers": {"Referer": 1}}, "input should be a valid string"),
+        ({"extractor_args": {"youtube": {"innertube_host": ["hush"]}}}, "innertube_host cannot be set"),
+        ({"extractor_args": {"youtubetab": {"innertube_host": ["hush"]}}}, "innertube_host cannot be set"),
+        ({"extractor_args": {"youtube": {"innertube-host": ["hush"]}}}, "innertube-host must be written innertube_host"),
+        ({"extractor_args": {"youtube": {"api_url": ["hush"]}}}, "api_url cannot be set"),
         ({"geo_bypass_country": "hush"}, "geo_bypass_country: string should match pattern"),
     ],
 )  # fmt: skip
@@ -48,6 +65,11 @@ def test_what_cannot_be_set_is_one_line(options: dict[str, Any], message: str) -
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["User-Agent", "accept-language", "Referer", "Origin"])
+def test_headers_of_a_browser_may_be_set(name: str) -> None:
+    assert Config(yt_dlp_options={"http_headers": {name: "pt-BR,pt; q=0.9"}}).yt_dlp_options["http_headers"][name]
 
 
 @pytest.mark.parametrize("text", ["{", "format=best"])
