@@ -38,8 +38,8 @@ def test_no_text_becomes_an_address(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "https://example.org", "HTTP://example.org/x", "see ftp://example.org", "www.example.org", "WWW.example.org", "me@example.org",
-        "mailto:me@example.org", "xmpp:me@example.org", "//example.org", "https://[::1]/",
+        "https://example.org", "HTTP://example.org/x", "see ftp://example.org", "www.example.org", "WWW.example.org",
+        "me@example.org", "mailto:me@example.org", "xmpp:me@example.org", "//example.org", "https://[::1]/",
     ],
 )  # fmt: skip
 def test_no_cell_becomes_an_address(text: str) -> None:

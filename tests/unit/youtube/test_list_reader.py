@@ -230,8 +230,9 @@ def test_the_first_look_asks_nothing(youtube: YouTube) -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        {"title": 5}, {"title": ["x"]}, {"title": "x" * 2_000_000}, {"duration": float("inf")}, {"duration": "long"}, {"id": None},
-        {"id": 5}, {"ie_key": "Generic", "url": "https://example.org/" + "x" * 2_000_000}, {"ie_key": "Generic", "url": "http://[x"},
+        {"title": 5}, {"title": ["x"]}, {"title": "x" * 2_000_000}, {"duration": float("inf")}, {"duration": "long"},
+        {"id": None}, {"id": 5}, {"ie_key": "Generic", "url": "https://example.org/" + "x" * 2_000_000},
+        {"ie_key": "Generic", "url": "http://[x"},
         {"live_status": []}, {"timestamp": 10**400}, {"ie_key": "Generic", "url": "", "formats": 5},
     ],
 )  # fmt: skip

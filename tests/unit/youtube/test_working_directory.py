@@ -1,4 +1,4 @@
-"""What is in the folder where somebody calls `ydc` is not run: neither as a plugin of yt-dlp nor in place of an installed module."""
+"""Files in the folder where `ydc` is called are not run as plugins of yt-dlp, nor in place of installed modules."""
 
 from __future__ import annotations
 
