@@ -10,6 +10,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 from importlib import metadata
@@ -55,6 +56,14 @@ def open_machine_state(config: Config) -> Store:
     from youtube_download_coordinator.stores import machine
 
     return _open_once(("machine", config.state_dir), lambda: machine.open_machine_state(config.state_dir))
+
+
+def hold_machine_lock(config: Config, purpose: str) -> AbstractContextManager[bool]:
+    """Hold the lock of what a machine does once at a time on this queue. It yields False while another process holds it."""
+    from youtube_download_coordinator.stores import machine
+
+    queue = config.spreadsheet_url or config.database_url
+    return machine.hold_machine_lock(config.state_dir, purpose, worker_name("").partition("/")[0], queue)
 
 
 def _open_once(name: tuple[object, ...], new: Callable[[], Store]) -> Store:

@@ -1,11 +1,16 @@
 """What the processes of one host share, whatever their queue: the rate limit, and a mark that changes with each cooldown.
 
 It is a SQLite file of its own, in `state_dir`: asking it costs no request of the queue, and it is there when the queue is not.
-Only its lines of control are used; queue/admission.py says which.
+Only its lines of control are used; queue/admission.py says which. The lock of a machine's long run is a file beside it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from youtube_download_coordinator.errors import ConfigError
@@ -25,4 +30,39 @@ def open_machine_state(folder: Path) -> SqlStore:
         return SqlStore(f"sqlite:///{folder / MACHINE_FILE}")
     except (OSError, ConfigError) as error:
         cause = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
-        raise ConfigError(f"state_dir={str(folder)!r} cannot be written ({cause}): name another folder") from None
+        raise _cannot_be_written(folder, cause) from None
+
+
+def _cannot_be_written(folder: Path, cause: str | None) -> ConfigError:
+    return ConfigError(f"state_dir={str(folder)!r} cannot be written ({cause}): name another folder")
+
+
+@contextlib.contextmanager
+def hold_machine_lock(folder: Path, purpose: str, host: str, queue: str) -> Iterator[bool]:
+    """Hold the lock of this purpose, machine and queue. Yield False while another process holds it.
+
+    The host is part of the file's name, because containers behind one address may share the folder, and each of them works.
+    The kernel drops the lock when its process ends, however that ends. Raises ConfigError when the file cannot be locked.
+    """
+    digest = hashlib.sha256(queue.encode()).hexdigest()[:12]  # a database's URL may contain a password
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(folder / f"{purpose}.{host}.{digest}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise _cannot_be_written(folder, error.strerror) from None
+    try:
+        yield _lock(file, folder)
+    finally:
+        os.close(file)
+
+
+def _lock(file: int, folder: Path) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise ConfigError(
+            f"state_dir={str(folder)!r} cannot hold a lock ({error.strerror}): name a folder on a local disk"
+        ) from None
+    return True
