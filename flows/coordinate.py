@@ -17,10 +17,12 @@ from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor, SourcesFi
 from tasks.repairs import recover_all
 from tasks.reports import COMPLETED_WITH_ERRORS, describe_counts, finished, report_ingested, report_steps
 from tasks.sources import import_sources, something_is_due
+from tasks.spreading import alone_on_machine
 from tasks.videos import check_unless_imported
 from youtube_download_coordinator import Coordinator
 from youtube_download_coordinator.operations import preflight
 from youtube_download_coordinator.prefect.flow_run import host, open_coordinator
+from youtube_download_coordinator.prefect.run_state import wait_for_server
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.workers.worker import Limits, Summary
 
@@ -38,6 +40,8 @@ def coordinate(
 ) -> State[Any]:
     """Import the sources, recover stalled rows, expand and process, until nothing is left to do or a limit is reached.
 
+    Where such a run is at work on this machine already, it is skipped.
+
     Args:
         processor: A built-in processor, or your own: module:attribute of a function or a Prefect task.
         sources_file: One source per line, URL|Accent|Type; YDC_SOURCES_FILE_PATH unless given.
@@ -53,12 +57,19 @@ def coordinate(
         max_videos=max_videos,
         max_seconds=max_minutes and max_minutes * 60,
     )
+    return alone_on_machine(
+        coordinator, "coordinate", lambda _: _coordinate(coordinator, processor, sources_file, limits), spreads=False
+    )
+
+
+def _coordinate(coordinator: Coordinator, processor: str, sources_file: Path | None, limits: Limits) -> State[Any]:
     steps = _prepare(coordinator, sources_file)
     summary = Summary()
     for left in coordinator.rounds(limits, summary):
         steps += _round(coordinator, processor, left, summary)
         if not all(state.is_completed() for _, state in steps):
             break
+    wait_for_server()
     return _conclude(steps, summary)
 
 
@@ -77,6 +88,7 @@ def _round(coordinator: Coordinator, processor: str, left: Limits, summary: Summ
     """List, then process. A step that has nothing to do does not run."""
     began = time.monotonic()
     steps: Steps = []
+    wait_for_server()  # a subflow is created there
     if not left.reached and something_is_due(coordinator.queue, SOURCES):
         steps.append(("expand sources", expand_sources(max_minutes=_minutes(left), return_state=True)))
     left = left.less(0, time.monotonic() - began)

@@ -8,22 +8,33 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks.context import fail_with_message
-from tasks.forms import MaxMinutes
+from tasks.forms import MaxMinutes, OnePerMachine
 from tasks.reports import finished, report_expansions, skipped
 from tasks.sources import expand_due
+from tasks.spreading import alone_on_machine
+from youtube_download_coordinator import Coordinator
 from youtube_download_coordinator.prefect.flow_run import open_coordinator
+from youtube_download_coordinator.prefect.run_state import wait_for_server
 
 
 @flow(name="expand-sources", flow_run_name="expand sources", persist_result=False)
 @fail_with_message
-def expand_sources(max_minutes: MaxMinutes = None) -> State[Any]:
+def expand_sources(max_minutes: MaxMinutes = None, one_per_machine: OnePerMachine = False) -> State[Any]:
     """List each source that is due, one after the other, and insert the new videos.
 
     Args:
         max_minutes: Begin no listing after this time; a running one is finished. None: until no source is due.
+        one_per_machine: For schedules: skip the run where such a run lists already.
     """
     coordinator = open_coordinator()
+    if not one_per_machine:
+        return _expand(coordinator, max_minutes)
+    return alone_on_machine(coordinator, "expand", lambda _: _expand(coordinator, max_minutes), spreads=False)
+
+
+def _expand(coordinator: Coordinator, max_minutes: float | None) -> State[Any]:
     expansions = expand_due(coordinator.queue, coordinator.config, max_minutes and max_minutes * 60)
+    wait_for_server()
     if expansions:
         report_expansions(expansions)
     elif block := coordinator.queue.admission.blocked():

@@ -8,12 +8,15 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks.context import fail_with_message
-from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor
+from tasks.forms import Concurrency, MaxMinutes, MaxVideos, OnePerMachine, Processor
 from tasks.reports import finished, report_videos, skipped
+from tasks.spreading import Spreading, alone_on_machine
 from tasks.videos import submit_with
+from youtube_download_coordinator import Coordinator
 from youtube_download_coordinator.prefect.flow_run import host, open_coordinator, rename_run
 from youtube_download_coordinator.prefect.progress_page import ProgressPage
-from youtube_download_coordinator.workers.worker import Limits
+from youtube_download_coordinator.prefect.run_state import wait_for_server
+from youtube_download_coordinator.workers.worker import Limits, Submit
 
 
 @flow(name="process-videos", flow_run_name=f"process videos on {host()}: {{processor}}", persist_result=False)
@@ -23,6 +26,7 @@ def process_videos(
     max_videos: MaxVideos = None,
     max_minutes: MaxMinutes = None,
     concurrency: Concurrency = None,
+    one_per_machine: OnePerMachine = False,
 ) -> State[Any]:
     """Claim and process videos until none is due or a limit is reached. Unfinished claims are released at the end.
 
@@ -31,6 +35,7 @@ def process_videos(
         max_videos: Claim at most this many.
         max_minutes: Begin no video after this time; running attempts are finished.
         concurrency: Videos processed at a time; YDC_CONCURRENCY unless given.
+        one_per_machine: For schedules: skip the run where such a run works already, and share the work among all machines.
     """
     coordinator = open_coordinator()
     limits = Limits(
@@ -39,14 +44,26 @@ def process_videos(
         max_seconds=max_minutes and max_minutes * 60,
     )
     submit = submit_with(processor, coordinator.config)
+    if not one_per_machine:
+        return _process(coordinator, processor, limits, submit)
+
+    def share(spreading: Spreading | None) -> State[Any]:
+        shared = spreading.submit_and_fill(submit, coordinator.queue) if spreading else submit
+        return _process(coordinator, processor, limits, shared)
+
+    return alone_on_machine(coordinator, "process", share)
+
+
+def _process(coordinator: Coordinator, processor: str, limits: Limits, submit: Submit) -> State[Any]:
     coordinator.queue.admission.makes_subtitles = processor == "subtitles"
     with ProgressPage(processor, coordinator.config.spreadsheet_url) as progress:
         summary = coordinator.worker(submit, limits, progress.attempt_ended).run()
     if summary.attempted:
+        wait_for_server()
         progress.finish(summary)
         report_videos(summary)
         rename_run(f"process {summary.attempted} videos on {host()}")
     elif summary.stopped_by and not summary.unfit:
-        # Not a failure: a schedule starts a run every few minutes, also while YouTube throttles.
+        # Not a failure: a schedule starts a run every minute, also while YouTube throttles.
         return skipped(summary.stopped_by, summary)
     return finished(str(summary), failed=bool(summary.failed or summary.stopped_by), data=summary)

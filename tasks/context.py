@@ -9,11 +9,13 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.exceptions import TerminationSignal
 from prefect.logging import get_run_logger
-from prefect.states import Failed
+from prefect.states import Cancelled, Failed
 from prefect.utilities.annotations import quote
 
 from youtube_download_coordinator import CoordinatorError, StoreUnavailable, UserError
+from youtube_download_coordinator.prefect.run_state import CANCELLED, wait_for_server, watching_for_cancellation
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,16 +30,33 @@ def opaque(value: T) -> T:
 
 
 def fail_with_message(flow_function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
-    """End a flow that raises a CoordinatorError as failed, with the error's line instead of a traceback."""
+    """End a flow that raises a CoordinatorError as failed, with the error's line instead of a traceback.
 
-    @wraps(flow_function)
-    def run_flow(*arguments: P.args, **named: P.kwargs) -> State[Any]:
+    A run that was cancelled while nobody watched it ends as cancelled. No run ends before Prefect's server answers.
+    """
+
+    def outcome(*arguments: P.args, **named: P.kwargs) -> State[Any]:
         try:
             return flow_function(*arguments, **named)
         except CoordinatorError as error:
             line = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             get_run_logger().error("%s", line)
             return Failed(message=line)
+
+    @wraps(flow_function)
+    def run_flow(*arguments: P.args, **named: P.kwargs) -> State[Any]:
+        from tasks.spreading import delete_overdue_runs
+
+        delete_overdue_runs()
+        with watching_for_cancellation() as watch:
+            try:
+                state = outcome(*arguments, **named)
+                wait_for_server()
+            except TerminationSignal:
+                if watch is None or not watch.cancelled:
+                    raise
+            # A subflow that was cancelled has returned, and its parent is cancelled with it.
+            return Cancelled(message=CANCELLED) if watch and watch.cancelled else state
 
     # Prefect would look up the names of annotations in this module instead of the flow's.
     run_flow.__signature__ = inspect.signature(flow_function, eval_str=True)  # type: ignore[attr-defined]

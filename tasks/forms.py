@@ -40,6 +40,7 @@ Processor = Annotated[
 MaxVideos = Annotated[Annotated[int, Field(ge=1)] | None, _titled("Videos at most")]
 MaxMinutes = Annotated[Annotated[float, Field(gt=0)] | None, _titled("Minutes at most")]
 Concurrency = Annotated[Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)] | None, _titled("Videos at a time")]
+OnePerMachine = Annotated[bool, _titled("One per machine")]
 SourceUrl = Annotated[
     str, Field(min_length=1, max_length=URL_MAX_CHARACTERS, pattern=r"^\s*\S+\s*$"), _titled("Address")
 ]

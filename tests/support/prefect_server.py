@@ -74,9 +74,9 @@ class PrefectServer:
         run: dict[str, Any] = self.ask(f"/flow_runs/{rest.split()[0]}")
         return run
 
-    def ask(self, path: str, body: Any = None) -> Any:
-        """Send a request to the API: GET, or POST when there is a body."""
-        return ask(self.environment["PREFECT_API_URL"] + path, body)
+    def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
+        """Send a request to the API: GET, or POST when there is a body, or by another method."""
+        return ask(self.environment["PREFECT_API_URL"] + path, body, method)
 
     @contextmanager
     def worker(
@@ -143,12 +143,15 @@ def ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
             process.wait()
 
 
-def ask(url: str, body: Any = None) -> Any:
-    """Send a request to a JSON API on this machine, past any proxy: GET, or POST when there is a body."""
+def ask(url: str, body: Any = None, method: str | None = None) -> Any:
+    """Send a request to a JSON API on this machine, past any proxy: GET, or POST when there is a body, or by another method.
+
+    Return None for an answer without content.
+    """
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=ANSWER_SECONDS) as answer:
-        return json.load(answer)
+        return json.loads(answer.read() or "null")
 
 
 def _free_port() -> int:

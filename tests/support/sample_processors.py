@@ -18,6 +18,9 @@ READY_FOLDER = "YDC_TEST_READY_FOLDER"
 
 TOLD = "told"
 
+NOTES = "YDC_TEST_NOTES"
+"""Names a file that gets a line for each attempt which has begun: the video's ID and the time."""
+
 
 def spells(url: str) -> dict[str, int]:
     return {"letters": len(url)}
@@ -100,3 +103,9 @@ def takes_three(task: VideoTask, accent: str, type: str) -> None:
 
 
 a_number = 7
+
+
+def notes_and_sleeps(task: VideoTask) -> None:
+    with open(os.environ[NOTES], "a", encoding="utf-8") as notes:
+        notes.write(f"{task.id} {time.time()}\n")
+    time.sleep(2)

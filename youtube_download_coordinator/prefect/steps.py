@@ -23,6 +23,7 @@ from youtube_download_coordinator import AttemptError, TransientError, VideoTask
 from youtube_download_coordinator.errors import ClaimLost, attempt_error
 from youtube_download_coordinator.models import Failure
 from youtube_download_coordinator.prefect.flow_run import open_coordinator
+from youtube_download_coordinator.prefect.run_state import ending_as_cancelled
 from youtube_download_coordinator.workers.attempts import AttemptResult
 from youtube_download_coordinator.workers.claim_block import ClaimBlock
 from youtube_download_coordinator.workers.run_processor import process_video as process_in_child
@@ -35,9 +36,9 @@ def claim_videos(max_videos: int = 10) -> Iterator[ClaimBlock]:
     """Claim videos that are due, a few at a time, to iterate over in the block.
 
     An error that leaves the block is a failed attempt at the current video. Other videos that are not finished by then are
-    released, and no attempt is counted.
+    released, and no attempt is counted. A run that is cancelled ends here, also when its worker is gone.
     """
-    with open_coordinator().claim_videos(max_videos) as videos:
+    with ending_as_cancelled(), open_coordinator().claim_videos(max_videos) as videos:
         _open.append(videos)
         try:
             yield videos

@@ -11,6 +11,8 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterable
+from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -111,6 +113,24 @@ def test_an_example_names_settings_that_exist(example: Path) -> None:
     settings = read_settings(example)
     assert settings
     check_settings_exist(settings)
+
+
+@pytest.mark.parametrize("source", ["server.env.example", "compose.yaml"])
+def test_the_server_deletes_what_is_old(source: str, compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prefect would ignore a misspelt kind of event, and keep runs for ever where the vacuum is not enabled."""
+    example = {name: "".join(shlex.split(text)) for name, text in read_settings(DEPLOY / "server.env.example").items()}
+    of_compose = compose["services"]["server"]["environment"]
+    kept = [name for name in example if "RETENTION" in name or "VACUUM" in name or "LEASE" in name]
+    for name in kept:
+        monkeypatch.setenv(name, example[name] if source == "server.env.example" else of_compose[name])
+    server = Settings().server
+    assert server.events.retention_period == timedelta(days=2)
+    assert server.services.db_vacuum.enabled_vacuum_types == {"events", "flow_runs", "orphans"}
+    assert server.services.db_vacuum.retention_period == timedelta(days=14)
+    states = {"Pending", "Running", "Completed", "Failed"}
+    hourly = {f"prefect.task-run.{state}" for state in states} | {"prefect.flow-run.heartbeat"}
+    assert server.services.db_vacuum.event_retention_overrides == dict.fromkeys(hourly, timedelta(hours=1))
+    assert hasattr(import_module(server.concurrency.lease_storage), "ConcurrencyLeaseStorage")
 
 
 def test_the_workers_example_is_a_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_the_files_name_contains_no_password(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(ConfigError, match="^state_dir=.*cannot be written"),
+        pytest.raises(ConfigError, match=r"^state_dir=.*cannot be written"),
         hold_machine_lock(tmp_path / "file" / "folder", "process", "host-a", "queue"),
     ):
         pass

@@ -1,0 +1,179 @@
+"""Spread the scheduled runs over the machines of a fleet.
+
+A worker takes any run that is due, also when its machine can do nothing with it. So a run that finds its machine busy hands its
+place on: it creates another run, which another worker may take. And a run that begins its work while more is due creates a run
+for each machine that has none. Both stop when as many runs are at work, or waiting to begin, as workers are online.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkerFilter,
+    WorkerFilterStatus,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.context import FlowRunContext
+
+from tasks.reports import skipped
+from tasks.sources import something_is_due
+from youtube_download_coordinator import Config, Coordinator, VideoTask
+from youtube_download_coordinator.models import Outcome
+from youtube_download_coordinator.prefect.flow_run import host, tolerate_prefect_errors
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.wiring import hold_machine_lock
+from youtube_download_coordinator.workers.worker import Submit
+
+HAND_ONS = "youtube-coordinator.hand-ons"
+"""The label with how often a run was handed on."""
+HAND_ONS_MAX = 8
+"""With one of two machines busy, 1 of 256 places is lost, until the next scheduled run."""
+REST = timedelta(minutes=10)
+"""After all hand-ons were in vain: several workers of one machine count as several machines."""
+OVERDUE = timedelta(minutes=2)
+"""Scheduled runs that are later than this are deleted: another one does their work."""
+PAGE = 200
+DOES = {"process": "processes", "coordinate": "coordinates", "expand": "lists"}
+
+
+@dataclass(frozen=True, slots=True)
+class Spreading:
+    """The places of one deployment's runs on the machines of its work pool."""
+
+    run: FlowRun
+    deployment: UUID
+    pool: str
+    vain: Path
+    """Contains the workers among which a place was handed on in vain."""
+
+    @classmethod
+    def of_this_run(cls, config: Config) -> Spreading | None:
+        """Return that of the current run, or None outside a deployed run."""
+        run = _deployed_run()
+        if run is None or run.deployment_id is None or run.work_pool_name is None:
+            return None
+        return cls(run, run.deployment_id, run.work_pool_name, config.state_dir / f"handed-on.{host()}")
+
+    def hand_on(self) -> bool:
+        """Create a run for a machine that has none, in the place of this run. Return whether that was done."""
+        with tolerate_prefect_errors("a run for another machine"), get_client(sync_client=True) as client:
+            workers = self._online_workers(client)
+            if self._other_runs(client) < len(workers) and not self._is_in_vain(workers):
+                self._create_run(client)
+                return True
+        return False
+
+    def submit_and_fill(self, submit: Submit, queue: Queue) -> Submit:
+        """Return `submit`, which also creates the runs for other machines, when it begins its first video and more are due."""
+        begun: list[VideoTask] = []
+
+        def submit_one(video: VideoTask) -> Future[Outcome]:
+            if not begun and something_is_due(queue, VIDEO_TASKS):
+                # In a thread: a server that is away must not delay the work.
+                threading.Thread(target=copy_context().run, args=(self._fill,), name="spreading", daemon=True).start()
+            begun[:] = [video]
+            return submit(video)
+
+        return submit_one
+
+    def _fill(self) -> None:
+        with tolerate_prefect_errors("runs for other machines"), get_client(sync_client=True) as client:
+            workers = self._online_workers(client)
+            if not self._is_in_vain(workers):
+                for _ in range(len(workers) - 1 - self._other_runs(client)):
+                    self._create_run(client)
+
+    @property
+    def _hand_ons(self) -> int:
+        return int(str(self.run.labels.get(HAND_ONS, 0)))
+
+    def _is_in_vain(self, workers: list[str]) -> bool:
+        """Return whether this place was handed on often enough, or one was lately, among the same workers."""
+        if self._hand_ons >= HAND_ONS_MAX:
+            self.vain.write_text("\n".join(workers), encoding="utf-8")
+            return True
+        try:
+            age = time.time() - self.vain.stat().st_mtime  # noqa: TID251  the age of a file
+            return (
+                self._hand_ons == 0
+                and age < REST.total_seconds()
+                and self.vain.read_text(encoding="utf-8").splitlines() == workers
+            )
+        except OSError:
+            return False
+
+    def _online_workers(self, client: SyncPrefectClient) -> list[str]:
+        online = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
+        workers = client.read_workers_for_work_pool(self.pool, worker_filter=online, limit=PAGE)
+        return sorted(worker.name for worker in workers)
+
+    def _other_runs(self, client: SyncPrefectClient) -> int:
+        """Return how many other runs of this deployment are at work, or due and not begun."""
+        at_work = _runs(client, self.deployment, StateType.RUNNING, StateType.PENDING)
+        due = _runs(client, self.deployment, StateType.SCHEDULED, expected_before=_now())
+        return len({run.id for run in (*at_work, *due)} - {self.run.id})
+
+    def _create_run(self, client: SyncPrefectClient) -> None:
+        client.create_flow_run_from_deployment(
+            self.deployment, parameters=self.run.parameters, labels={HAND_ONS: self._hand_ons + 1}
+        )
+
+
+def alone_on_machine(
+    coordinator: Coordinator, purpose: str, run: Callable[[Spreading | None], State[Any]], *, spreads: bool = True
+) -> State[Any]:
+    """Run it, unless a run for the same purpose is at work on this machine: then hand this run's place on, and skip it."""
+    spreading = Spreading.of_this_run(coordinator.config) if spreads else None
+    with hold_machine_lock(coordinator.config, purpose) as held:
+        if held:
+            return run(spreading)
+    handed_on = spreading is not None and spreading.hand_on()
+    return skipped(f"this machine {DOES[purpose]} already{'; another one is asked' if handed_on else ''}")
+
+
+def delete_overdue_runs() -> None:
+    """Delete the scheduled runs of this run's deployment that piled up while no worker took them. Other runs stay."""
+    run = _deployed_run()
+    if run is None or run.deployment_id is None:
+        return
+    with tolerate_prefect_errors("the deletion of overdue runs"), get_client(sync_client=True) as client:
+        for late in _runs(client, run.deployment_id, StateType.SCHEDULED, expected_before=_now() - OVERDUE):
+            if late.auto_scheduled:
+                client.delete_flow_run(late.id)
+
+
+def _deployed_run() -> FlowRun | None:
+    context = FlowRunContext.get()
+    return context.flow_run if context else None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251  about the times of runs, which Prefect's workers read from the same clock
+
+
+def _runs(
+    client: SyncPrefectClient, deployment: UUID, *states: StateType, expected_before: Any = None
+) -> list[FlowRun]:
+    wanted = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states))),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=expected_before) if expected_before else None,
+    )
+    return client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)

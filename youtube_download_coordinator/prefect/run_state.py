@@ -1,0 +1,126 @@
+"""Keep a run and its state on Prefect's server together, also when the worker or the server was away.
+
+A worker stops watching for cancellations after 25 s without a server, and a run outlives a worker that is killed. So a run asks
+for its own state once a minute, and ends when it was cancelled. It also ends only while the server answers: Prefect gives up
+after a minute, and the run would be shown as crashed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from uuid import UUID
+
+from httpx import HTTPError, HTTPStatusError, TransportError
+from prefect import runtime
+from prefect.client.orchestration import get_client
+from prefect.exceptions import Abort, ObjectNotFound, PrefectHTTPStatusError, TerminationSignal
+from prefect.states import Cancelled
+
+log = logging.getLogger(__name__)
+
+ASK_SECONDS = 60.0
+"""Between two looks at the run's state; each is one request to Prefect's server."""
+SERVER_SECONDS = 5.0
+"""Between two attempts to reach a server that does not answer."""
+CANCELLED = "cancelled; what the run held is released"
+
+
+class CancellationWatch:
+    """Interrupts the main thread, as SIGTERM does, when the run was cancelled. `cancelled` then tells it from a SIGTERM."""
+
+    def __init__(self, run_id: str) -> None:
+        self.cancelled = False
+        self.run_id = UUID(run_id)
+        self._ended = threading.Event()
+        self._interrupting = threading.Lock()
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="run state", daemon=True)
+
+    def start(self) -> None:
+        # Without Prefect's handler, as outside the main thread, the signal would end the process at once.
+        if threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGTERM)):
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Interrupt nobody from now on."""
+        with self._interrupting:
+            self._ended.set()
+
+    def _run(self) -> None:
+        while not self._ended.wait(ASK_SECONDS):
+            if not self._is_cancelled():
+                continue
+            with self._interrupting:
+                if not self._ended.is_set():
+                    self.cancelled = True
+                    log.warning("this run was cancelled: it ends")
+                    os.kill(os.getpid(), signal.SIGTERM)
+            return
+
+    def _is_cancelled(self) -> bool:
+        try:
+            with get_client(sync_client=True) as client:
+                state = client.read_flow_run(self.run_id).state
+        except (PrefectHTTPStatusError, HTTPError, ObjectNotFound):
+            return False  # asked again in a minute
+        return state is not None and (state.is_cancelling() or state.is_cancelled())
+
+
+_watches: list[CancellationWatch] = []
+"""That of the outermost flow of this process: subflows end with it."""
+
+
+@contextmanager
+def watching_for_cancellation() -> Iterator[CancellationWatch | None]:
+    """Watch the outermost run of this process. Yield its watch, or None outside a run."""
+    if _watches or not runtime.flow_run.id:
+        yield _watches[0] if _watches else None
+        return
+    watch = CancellationWatch(runtime.flow_run.id)
+    _watches.append(watch)
+    watch.start()
+    try:
+        yield watch
+    finally:
+        _watches.remove(watch)
+        watch.stop()
+
+
+@contextmanager
+def ending_as_cancelled() -> Iterator[None]:
+    """Watch the run, and end it as Cancelled when it was cancelled, for a block in a user's own flow."""
+    with watching_for_cancellation() as watch:
+        try:
+            yield
+        except TerminationSignal:
+            if watch is None or not watch.cancelled:
+                raise
+            with get_client(sync_client=True) as client:
+                client.set_flow_run_state(watch.run_id, Cancelled(message=CANCELLED), force=True)
+            raise Abort(CANCELLED) from None
+
+
+def wait_for_server() -> None:
+    """Return when Prefect's server answers. Nothing of the queue is held meanwhile."""
+    if not runtime.flow_run.id:
+        return
+    for attempt in range(10**9):
+        with get_client(sync_client=True) as client:
+            error = client.api_healthcheck()
+        if not _is_away(error):
+            break
+        if attempt == 0:
+            log.warning("Prefect's server does not answer; this run waits for it: %s", error)
+        time.sleep(SERVER_SECONDS)
+
+
+def _is_away(error: Exception | None) -> bool:
+    if isinstance(error, HTTPStatusError):
+        return error.response.is_server_error
+    return isinstance(error, TransportError)
