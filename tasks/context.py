@@ -14,6 +14,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Failed
 from prefect.utilities.annotations import quote
 
+from tasks.deployment_runs import delete_overdue_runs
 from youtube_download_coordinator import CoordinatorError, StoreUnavailable, UserError
 from youtube_download_coordinator.prefect.run_state import CANCELLED, wait_for_server, watching_for_cancellation
 
@@ -45,8 +46,6 @@ def fail_with_message(flow_function: Callable[P, State[Any]]) -> Callable[P, Sta
 
     @wraps(flow_function)
     def run_flow(*arguments: P.args, **named: P.kwargs) -> State[Any]:
-        from tasks.spreading import delete_overdue_runs
-
         delete_overdue_runs()
         with watching_for_cancellation() as watch:
             try:

@@ -13,24 +13,16 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterDeploymentId,
-    FlowRunFilterExpectedStartTime,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-    WorkerFilter,
-    WorkerFilterStatus,
-)
+from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.context import FlowRunContext
 
+from tasks.deployment_runs import PAGE, deployed_run, now, runs_of
 from tasks.reports import skipped
 from tasks.sources import something_is_due
 from youtube_download_coordinator import Config, Coordinator, VideoTask
@@ -47,9 +39,6 @@ HAND_ONS_MAX = 8
 """With one of two machines busy, 1 of 256 places is lost, until the next scheduled run."""
 REST = timedelta(minutes=10)
 """After all hand-ons were in vain: several workers of one machine count as several machines."""
-OVERDUE = timedelta(minutes=2)
-"""Scheduled runs that are later than this are deleted: another one does their work."""
-PAGE = 200
 DOES = {"process": "processes", "coordinate": "coordinates", "expand": "lists"}
 
 
@@ -66,7 +55,7 @@ class Spreading:
     @classmethod
     def of_this_run(cls, config: Config) -> Spreading | None:
         """Return that of the current run, or None outside a deployed run."""
-        run = _deployed_run()
+        run = deployed_run()
         if run is None or run.deployment_id is None or run.work_pool_name is None:
             return None
         return cls(run, run.deployment_id, run.work_pool_name, config.state_dir / f"handed-on.{host()}")
@@ -126,8 +115,8 @@ class Spreading:
 
     def _other_runs(self, client: SyncPrefectClient) -> int:
         """Return how many other runs of this deployment are at work, or due and not begun."""
-        at_work = _runs(client, self.deployment, StateType.RUNNING, StateType.PENDING)
-        due = _runs(client, self.deployment, StateType.SCHEDULED, expected_before=_now())
+        at_work = runs_of(client, self.deployment, StateType.RUNNING, StateType.PENDING)
+        due = runs_of(client, self.deployment, StateType.SCHEDULED, expected_before=now())
         return len({run.id for run in (*at_work, *due)} - {self.run.id})
 
     def _create_run(self, client: SyncPrefectClient) -> None:
@@ -146,34 +135,3 @@ def alone_on_machine(
             return run(spreading)
     handed_on = spreading is not None and spreading.hand_on()
     return skipped(f"this machine {DOES[purpose]} already{'; another one is asked' if handed_on else ''}")
-
-
-def delete_overdue_runs() -> None:
-    """Delete the scheduled runs of this run's deployment that piled up while no worker took them. Other runs stay."""
-    run = _deployed_run()
-    if run is None or run.deployment_id is None:
-        return
-    with tolerate_prefect_errors("the deletion of overdue runs"), get_client(sync_client=True) as client:
-        for late in _runs(client, run.deployment_id, StateType.SCHEDULED, expected_before=_now() - OVERDUE):
-            if late.auto_scheduled:
-                client.delete_flow_run(late.id)
-
-
-def _deployed_run() -> FlowRun | None:
-    context = FlowRunContext.get()
-    return context.flow_run if context else None
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251  about the times of runs, which Prefect's workers read from the same clock
-
-
-def _runs(
-    client: SyncPrefectClient, deployment: UUID, *states: StateType, expected_before: Any = None
-) -> list[FlowRun]:
-    wanted = FlowRunFilter(
-        deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states))),
-        expected_start_time=FlowRunFilterExpectedStartTime(before_=expected_before) if expected_before else None,
-    )
-    return client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)

@@ -1,6 +1,6 @@
 """A fleet whose Prefect server is restarted and then away: `python -m tests.acceptance.outage [--outage SECONDS]`.
 
-Two machines with a worker each, as docs/deploy.md starts them, on one queue, and keep-processing with the schedule of prefect.yaml. In the middle of
+Two machines with a worker each, as docs/deploy.md starts them, on one queue, and keep-processing as scheduled. In the middle of
 the work the server is away for 10 s, then for 6 minutes. Every video must be processed once, both machines must have worked at
 all times, and no run may have crashed. A machine is a worker with a state_dir of its own: the lock is keyed by host name, and
 both are this host.
@@ -77,9 +77,10 @@ class Fleet:
 
 @contextmanager
 def fleet_without_server(folder: Path) -> Iterator[tuple[Fleet, ExitStack]]:
-    """Yield a fleet and what its server runs in: close that to stop the server."""
+    """Yield a fleet and what its server runs in: close that to kill the server."""
     with ExitStack() as workers, ExitStack() as running:
         server = running.enter_context(serving(folder, settings={"PREFECT_WORKER_QUERY_SECONDS": "10"}))
+        running.callback(server.process.kill)
         server.prefect("work-pool", "create", POOL, "--type", "process", seconds=PATIENCE_SECONDS)
         server.prefect("--no-prompt", "deploy", "--name", "keep-processing", seconds=PATIENCE_SECONDS)
         deployment = server.ask("/deployments/name/process-videos/keep-processing")
@@ -129,7 +130,8 @@ def survive(folder: Path, outage_seconds: float) -> None:
         for seconds in (RESTART_SECONDS, outage_seconds):
             running.close()
             work_for(fleet, seconds)
-            running.enter_context(started(folder, fleet.server.environment))
+            process = running.enter_context(started(folder, fleet.server.environment))
+            running.callback(process.kill)
             print(f"the server was away for {seconds:g} s", flush=True)
             work_for(fleet, WORK_SECONDS)
         wait_until(

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from prefect import Flow
-from prefect.cli.deploy._models import ConcurrencyLimitSpec, DeploymentConfig, PrefectYamlModel, WorkPoolConfig
-from prefect.client.schemas.objects import ConcurrencyLimitStrategy
+from prefect.cli.deploy._models import DeploymentConfig, PrefectYamlModel, WorkPoolConfig
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 from prefect.flows import load_flow_from_entrypoint
@@ -19,11 +18,9 @@ from pydantic import BaseModel
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {"definitions"}
 """Keys at the top that are for YAML's anchors alone."""
-LIMITS = {
-    "coordinate": 1, "expand-sources": 1, "recover-stalled": 1, "ingest-sources": 2, "report": 2, "keep-processing": 2,
-}  # fmt: skip
-"""Runs at a time; what an operator starts has no limit."""
 SCHEDULED = {"ingest-sources", "expand-sources", "keep-processing", "recover-stalled", "report"}
+LONG = {"expand-sources", "keep-processing"}
+"""Scheduled runs that may take longer than the time to the next one."""
 SECOND_DEPLOYMENTS = {"keep-processing": "process-videos"}
 """Of a flow that has one of its own name."""
 
@@ -58,7 +55,6 @@ def test_every_key_is_known_to_prefect(content: dict[str, Any], deployments: dic
     for deployment in deployments.values():
         assert not unknown(deployment, DeploymentConfig)
         assert not unknown(deployment["work_pool"], WorkPoolConfig)
-        assert not unknown(deployment.get("concurrency_limit", {}), ConcurrencyLimitSpec)
         for trigger in deployment.get("triggers", []):
             DeploymentEventTrigger.model_validate(trigger)
             assert not unknown(trigger, DeploymentEventTrigger)
@@ -74,7 +70,10 @@ def test_every_flow_has_a_deployment_of_its_name(deployments: dict[str, dict[str
 
 
 def test_schedules_have_slugs_and_zones_and_begin_apart(deployments: dict[str, dict[str, Any]]) -> None:
-    """The file's order is the order in which rows move on, so each begins a minute after the one before."""
+    """The file's order is the order in which rows move on, so each begins a minute after the one before.
+
+    keep-processing begins every minute, so that work which was just added waits no longer.
+    """
     scheduled = {name: each["schedules"] for name, each in deployments.items() if "schedules" in each}
     assert set(scheduled) == SCHEDULED
     minutes = []
@@ -83,7 +82,7 @@ def test_schedules_have_slugs_and_zones_and_begin_apart(deployments: dict[str, d
         assert (schedule["timezone"], schedule["active"]) == ("UTC", True)
         CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
         minutes.append(re.split("[-/ ]", schedule["cron"])[0])
-    assert minutes == ["*", "1", "2", "3", "4"]
+    assert minutes == ["*", "1", "*", "3", "4"]
 
 
 def test_parameters_in_the_file_are_taken_by_their_flows(deployments: dict[str, dict[str, Any]]) -> None:
@@ -106,11 +105,15 @@ def test_work_goes_to_our_pool_and_no_flow_depends_on_the_workers_output(
         }
 
 
-def test_late_runs_of_what_runs_alone_are_cancelled(deployments: dict[str, dict[str, Any]]) -> None:
-    limits = {name: each["concurrency_limit"] for name, each in deployments.items() if "concurrency_limit" in each}
-    assert {name: limit["limit"] for name, limit in limits.items()} == LIMITS
-    assert {limit["collision_strategy"] for limit in limits.values()} == {ConcurrencyLimitStrategy.CANCEL_NEW.value}
-    assert set(LIMITS) >= SCHEDULED, "late runs of a schedule pile up while workers are off"
+def test_no_run_depends_on_a_lease_of_prefects_server(deployments: dict[str, dict[str, Any]]) -> None:
+    """A concurrency limit is such a lease: a run whose server restarts would crash."""
+    assert not [name for name, deployment in deployments.items() if "concurrency_limit" in deployment]
+
+
+def test_what_may_take_long_is_scheduled_once_per_machine(deployments: dict[str, dict[str, Any]]) -> None:
+    for name in LONG:
+        for given in (deployments[name], *deployments[name].get("triggers", [])):
+            assert given["parameters"]["one_per_machine"] is True
 
 
 def test_parameters_are_described_for_the_form(deployments: dict[str, dict[str, Any]]) -> None:

@@ -1,0 +1,58 @@
+"""The other runs of the current run's deployment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.context import FlowRunContext
+
+from youtube_download_coordinator.prefect.flow_run import tolerate_prefect_errors
+
+PAGE = 200
+OVERDUE = timedelta(minutes=2)
+"""Scheduled runs that are later than this are deleted: another one does their work."""
+
+
+def delete_overdue_runs() -> None:
+    """Delete the scheduled runs of this run's deployment that piled up while no worker took them. Other runs stay."""
+    run = deployed_run()
+    if run is None or run.deployment_id is None:
+        return
+    with tolerate_prefect_errors("the deletion of overdue runs"), get_client(sync_client=True) as client:
+        for late in runs_of(client, run.deployment_id, StateType.SCHEDULED, expected_before=now() - OVERDUE):
+            if late.auto_scheduled:
+                client.delete_flow_run(late.id)
+
+
+def deployed_run() -> FlowRun | None:
+    """Return the current flow run, or None outside a run."""
+    context = FlowRunContext.get()
+    return context.flow_run if context else None
+
+
+def now() -> datetime:
+    """Return this machine's time, for the times of runs."""
+    return datetime.now(UTC)  # noqa: TID251  no lease depends on it
+
+
+def runs_of(
+    client: SyncPrefectClient, deployment: UUID, *states: StateType, expected_before: Any = None
+) -> list[FlowRun]:
+    """Return the first PAGE runs of a deployment that are in one of the states, and were expected before a time."""
+    wanted = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states))),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=expected_before) if expected_before else None,
+    )
+    return client.read_flow_runs(flow_run_filter=wanted, limit=PAGE)
