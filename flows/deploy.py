@@ -1,45 +1,156 @@
 """Register everything with a Prefect server: `ydc deploy`, or `python -m flows.deploy` in a checkout.
 
-It is safe to repeat: existing objects are updated, except for a work pool, which an operator may have changed.
+It is safe to repeat. Existing objects are updated to prefect.yaml, apart from the work pool. A deployment, schedule or trigger
+that an operator switched off stays off. Parameters are those of prefect.yaml: a line names each one that is set back.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
+import httpx  # Prefect's client raises its errors
 import yaml
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.settings import get_current_settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-PREFECT = (str(Path(sys.executable).with_name("prefect")), "--no-prompt")
+PREFECT = (sys.executable, "-m", "prefect", "--no-prompt")
+"""Not the script `prefect`: its sys.path lacks the working directory, where flows/ and tasks/ are."""
+PAGE = 200
+"""Deployments or automations in one answer of the server."""
+
+JOB_DEFAULTS: dict[str, dict[str, Any]] = {
+    "process": {"stream_output": False},
+    "docker": {
+        "stream_output": False,
+        "image": "youtube-download-coordinator",
+        "image_pull_policy": "IfNotPresent",
+        "auto_remove": True,
+        # The names that compose.yaml gives: its network, and its volumes.
+        "networks": ["youtube-coordinator_default"],
+        "volumes": ["youtube-coordinator_media:/srv/media", "youtube-coordinator_state:/srv/state"],
+        # Prefect shows these to everybody who may read its API. All other settings are in this block.
+        "env": {"YDC_PREFECT_BLOCK": "fleet", "YDC_OUTPUT_DIR": "/srv/media", "YDC_STATE_DIR": "/srv/state"},
+    },
+}
+"""Defaults of the job variables in a new work pool, by its type.
+
+They also hold for deployments of your own: without `stream_output: false`, a flow that prints to a worker that was killed fails.
+"""
 
 
 def main() -> None:
     """Run every step. Exit with one line when a step fails, usually because the server does not answer."""
+    pool_type = _arguments().work_pool_type
     # Prefect would start a temporary server for each step, which no worker would find.
-    if not get_current_settings().api.url:
+    address = get_current_settings().api.url
+    if not address:
         sys.exit(
             "no Prefect server is named: set PREFECT_API_URL, "
             "to http://127.0.0.1:4200/api where `prefect server start` runs on this machine"
         )
     _register("the block type", *PREFECT, "block", "register", "--module", "youtube_download_coordinator.prefect.block")
-    for pool in _work_pools():
-        if _run(*PREFECT, "work-pool", "inspect", pool).returncode:
-            _register(f"the work pool {pool}", *PREFECT, "work-pool", "create", pool, "--type", "process")
-    _register("the deployments", *PREFECT, "deploy", "--all")
-    _register("the automations", sys.executable, "-m", "tasks.automations")
-    print(
-        "start a worker on each machine: " + " ".join(f"prefect worker start --pool {pool}" for pool in _work_pools())
-    )
-
-
-def _work_pools() -> list[str]:
-    """Return the work pools of the deployments in prefect.yaml."""
     content = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text(encoding="utf-8"))
-    return sorted({deployment["work_pool"]["name"] for deployment in content["deployments"]})
+    try:
+        with get_client(sync_client=True) as client:
+            pools = sorted({deployment["work_pool"]["name"] for deployment in content["deployments"]})
+            for pool in pools:
+                _create_work_pool(pool, pool_type)
+            for line in keep_switches(content, client):
+                print(line)
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
+        line = (str(problem).splitlines() or [type(problem).__name__])[0]
+        sys.exit(f"the Prefect server at {address} failed or is not reachable: {line}")
+    _deploy(content)
+    _register("the automations", sys.executable, "-m", "tasks.automations")
+    print("start a worker on each machine: " + " ".join(f"prefect worker start --pool {pool}" for pool in pools))
+
+
+def keep_switches(content: dict[str, Any], client: SyncPrefectClient) -> list[str]:
+    """Switch off in the content of a prefect.yaml whatever an operator switched off on the server.
+
+    Return a line for each that stays off, and for each parameter that an operator changed and that is set back.
+    """
+    declared = {deployment["name"]: deployment for deployment in content["deployments"]}
+    disabled = _disabled_triggers(client)
+    lines = []
+    for existing in _existing_deployments(client):
+        # Another flow on this server may have a deployment of the same name.
+        deployment = declared.get(existing.name)
+        if deployment and existing.entrypoint == deployment["entrypoint"]:
+            lines += _keep(deployment, existing, disabled)
+    return lines
+
+
+def _keep(deployment: dict[str, Any], existing: DeploymentResponse, disabled: set[tuple[str, str]]) -> list[str]:
+    name = deployment["name"]
+    lines = []
+    if existing.paused:
+        deployment["paused"] = True
+        lines.append(f"{name}: stays paused")
+    active = {schedule.slug: schedule.active for schedule in existing.schedules}
+    for schedule in deployment.get("schedules", []):
+        # A new schedule, such as one under a new name, is off where all that it joins or replaces are off.
+        if not active.get(schedule["slug"], not active or any(active.values())):
+            schedule["active"] = False
+            lines.append(f"{name}: the schedule {schedule['slug']} stays off")
+    for trigger in deployment.get("triggers", []):
+        if (str(existing.id), trigger["name"]) in disabled:
+            trigger["enabled"] = False
+            lines.append(f"{name}: the trigger {trigger['name']!r} stays off")
+    parameters = deployment.get("parameters", {})
+    for key in sorted(parameters | existing.parameters):
+        if parameters.get(key) != existing.parameters.get(key):
+            lines.append(f"{name}: {key} is set from {existing.parameters.get(key)!r} to {parameters.get(key)!r}")
+    return lines
+
+
+def _existing_deployments(client: SyncPrefectClient) -> list[DeploymentResponse]:
+    deployments: list[DeploymentResponse] = []
+    while page := client.read_deployments(limit=PAGE, offset=len(deployments)):
+        deployments += page
+    return deployments
+
+
+def _disabled_triggers(client: SyncPrefectClient) -> set[tuple[str, str]]:
+    """Return the ID of the deployment and the name of each automation that would run one and is disabled."""
+    disabled = set()
+    offset = 0
+    while page := client.request("POST", "/automations/filter", json={"limit": PAGE, "offset": offset}).json():
+        offset += len(page)
+        for automation in page:
+            if not automation["enabled"]:
+                disabled |= {(action.get("deployment_id"), automation["name"]) for action in automation["actions"]}
+    return disabled
+
+
+def _create_work_pool(pool: str, pool_type: str) -> None:
+    if _run(*PREFECT, "work-pool", "inspect", pool).returncode == 0:
+        return
+    template = json.loads(_run(*PREFECT, "work-pool", "get-default-base-job-template", "--type", pool_type).stdout)
+    for name, value in JOB_DEFAULTS[pool_type].items():
+        template["variables"]["properties"][name]["default"] = value
+    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+        json.dump(template, file)
+        file.flush()
+        create = ("work-pool", "create", pool, "--type", pool_type, "--base-job-template", file.name)
+        _register(f"the work pool {pool}", *PREFECT, *create)
+
+
+def _deploy(content: dict[str, Any]) -> None:
+    """Deploy the content of a prefect.yaml, from a file beside it, which Prefect takes for the project's folder."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        yaml.safe_dump(content, file, sort_keys=False)
+        file.flush()
+        _register("the deployments", *PREFECT, "deploy", "--all", "--prefect-file", file.name)
 
 
 def _register(what: str, *command: str) -> None:
@@ -54,6 +165,12 @@ def _register(what: str, *command: str) -> None:
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PWD": str(CHECKOUT)}  # prefect.yaml uses it, as a shell sets it
     return subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m flows.deploy", description=main.__doc__)
+    parser.add_argument("--work-pool-type", choices=sorted(JOB_DEFAULTS), default="process")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

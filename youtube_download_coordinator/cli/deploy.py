@@ -5,24 +5,36 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
 from youtube_download_coordinator.errors import UserError
 
+WorkPoolType = Literal["docker", "process"]
+
 
 @app.command(group=WORK)
-def deploy() -> int:
+def deploy(*, work_pool_type: Annotated[WorkPoolType, Parameter(show_choices=True)] = "process") -> int:
     """Register everything with a Prefect server.
 
     That is the block type, the work pool, every deployment with its schedule, and the automations. Run it in a checkout of the
-    project, with PREFECT_API_URL set to the server's address. It is safe to repeat.
+    project, with PREFECT_API_URL set to the server's address. It is safe to repeat. What an operator switched off stays off;
+    parameters are those of prefect.yaml.
 
     ```
     ydc deploy
     ```
+
+    Parameters
+    ----------
+    work_pool_type
+        Of a work pool that does not exist yet: flows are processes on the worker's machine, or a container each.
     """
-    # In another process: this package does not import Prefect.
-    completed = subprocess.run([sys.executable, "-m", "flows.deploy"], cwd=_checkout(), check=False)
+    # In another process: the commands do not import Prefect.
+    command = [sys.executable, "-m", "flows.deploy", "--work-pool-type", work_pool_type]
+    completed = subprocess.run(command, cwd=_checkout(), check=False)
     return EXIT_FAILED if completed.returncode else 0
 
 

@@ -1,0 +1,113 @@
+"""`ydc deploy` again: what an operator switched off stays off, and what is set back to prefect.yaml is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.events.actions import RunDeployment
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+from flows.deploy import keep_switches
+from flows.report import report
+
+ENTRYPOINT = "flows.report.report"
+SLUG = "hourly"
+TRIGGER = "a source has new videos"
+CONTENT: dict[str, Any] = {
+    "deployments": [
+        {
+            "name": "kept",
+            "entrypoint": ENTRYPOINT,
+            "parameters": {"processor": "audio"},
+            "schedules": [{"slug": SLUG, "cron": "4 * * * *", "active": True}],
+            "triggers": [{"name": TRIGGER, "enabled": True}],
+        },
+        {"name": "new", "entrypoint": ENTRYPOINT},
+    ]
+}
+
+
+@pytest.fixture
+def client() -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as client:
+        yield client
+        for deployment in client.read_deployments():
+            client.delete_deployment(deployment.id)
+
+
+def deploy(
+    client: SyncPrefectClient,
+    *,
+    entrypoint: str = ENTRYPOINT,
+    paused: bool = False,
+    slug: str = SLUG,
+    active: bool = True,
+    enabled: bool = True,
+    processor: str = "audio",
+) -> UUID:
+    """Create the deployment as an earlier `ydc deploy` and an operator left it."""
+    schedule = DeploymentScheduleCreate(schedule=CronSchedule(cron="4 * * * *"), slug=slug, active=active)
+    flow_id = client.create_flow(report)
+    deployment_id = client.create_deployment(
+        flow_id=flow_id,
+        name="kept",
+        entrypoint=entrypoint,
+        paused=paused,
+        schedules=[schedule],
+        parameters={"processor": processor},
+        enforce_parameter_schema=False,
+    )
+    trigger = EventTrigger(expect={"a"}, posture=Posture.Reactive, threshold=1)
+    action = RunDeployment(source="selected", deployment_id=deployment_id, parameters=None, job_variables=None)
+    client.create_automation(AutomationCore(name=TRIGGER, enabled=enabled, trigger=trigger, actions=[action]))
+    return deployment_id
+
+
+def kept(client: SyncPrefectClient) -> tuple[dict[str, Any], list[str]]:
+    content = deepcopy(CONTENT)
+    lines = keep_switches(content, client)
+    assert content["deployments"][1] == CONTENT["deployments"][1]
+    return content["deployments"][0], lines
+
+
+def test_what_is_on_changes_nothing(client: SyncPrefectClient) -> None:
+    deploy(client)
+    assert kept(client) == (CONTENT["deployments"][0], [])
+
+
+def test_what_was_switched_off_stays_off(client: SyncPrefectClient) -> None:
+    deploy(client, paused=True, active=False, enabled=False)
+    deployment, lines = kept(client)
+    assert deployment["paused"] is True
+    assert deployment["schedules"][0]["active"] is False
+    assert deployment["triggers"][0]["enabled"] is False
+    assert lines == [
+        "kept: stays paused",
+        f"kept: the schedule {SLUG} stays off",
+        f"kept: the trigger '{TRIGGER}' stays off",
+    ]
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_schedule_under_a_new_name_takes_over_the_switch_of_the_old(client: SyncPrefectClient, active: bool) -> None:
+    deploy(client, slug="every-five-minutes", active=active)
+    assert kept(client)[0]["schedules"][0]["active"] is active
+
+
+def test_a_parameter_that_is_set_back_is_named(client: SyncPrefectClient) -> None:
+    deploy(client, processor="metadata")
+    deployment, lines = kept(client)
+    assert deployment == CONTENT["deployments"][0]
+    assert lines == ["kept: processor is set from 'metadata' to 'audio'"]
+
+
+def test_a_deployment_of_another_flow_is_not_ours(client: SyncPrefectClient) -> None:
+    deploy(client, entrypoint="elsewhere.flow", paused=True, active=False)
+    assert kept(client) == (CONTENT["deployments"][0], [])
