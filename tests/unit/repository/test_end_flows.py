@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.end_flows import is_worker, workers_below
+from deploy.end_flows import POOL, is_worker, workers_below
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,7 +25,8 @@ pathlib.Path(sys.argv[1], "begun").touch()
 while True:
     signal.pause()
 """
-WORKER = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[3], sys.argv[4]])"
+WORKER = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[5], sys.argv[6]])"
+STARTED = ("worker", "start", "--pool", POOL)
 INIT = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
 
 
@@ -45,33 +46,42 @@ def end_flows(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("above", [[], [INIT]], ids=["the worker's PID", "the PID of an init above it"])
+@pytest.mark.parametrize("above", [[], [INIT], [INIT, INIT]], ids=["the worker's PID", "an init above it", "two"])
 def test_a_flow_is_ended_and_waited_for(tmp_path: Path, above: list[str]) -> None:
-    with running(*above, WORKER, "worker", "start", FLOW, str(tmp_path)) as process:
+    with running(*above, WORKER, *STARTED, FLOW, str(tmp_path)) as process:
         wait_until((tmp_path / "begun").exists)
         done = end_flows(str(process.pid))
         assert (done.returncode, done.stdout) == (0, "1 of 1 flows have ended\n")
         assert (tmp_path / "given back").exists()
 
 
+def test_flows_of_another_pool_go_on(tmp_path: Path) -> None:
+    with running(WORKER, "worker", "start", "--pool", "other", FLOW, str(tmp_path)) as process:
+        wait_until((tmp_path / "begun").exists)
+        assert end_flows(str(process.pid)).returncode == 2
+        assert not (tmp_path / "given back").exists()
+        done = end_flows(str(process.pid), "other")
+        assert (done.returncode, done.stdout) == (0, "1 of 1 flows have ended\n")
+
+
 def test_a_worker_without_flows_has_nothing_to_wait_for() -> None:
-    with running("import signal; signal.pause()", "worker", "start") as worker:
+    with running("import signal; signal.pause()", *STARTED) as worker:
         wait_until(lambda: is_worker(psutil.Process(worker.pid)))
         done = end_flows(str(worker.pid))
     assert (done.returncode, done.stdout) == (0, "0 of 0 flows have ended\n")
 
 
-@pytest.mark.parametrize("arguments", [[], ["one"], ["1", "2"]])
+@pytest.mark.parametrize("arguments", [[], ["one"], ["²"], ["9" * 40], ["1", "another-pool"]])
 def test_without_a_worker_a_line_says_so(arguments: list[str]) -> None:
     done = end_flows(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("no Prefect worker in, or below, process ")
+    assert done.stderr.startswith("no Prefect worker of the pool ")
     assert done.stderr.count("\n") == 1
 
 
 def test_a_process_that_has_just_ended_is_passed_over() -> None:
     """Processors come and go while the worker is looked for."""
-    with running("import signal; signal.pause()", "worker", "start") as process:
+    with running("import signal; signal.pause()", *STARTED) as process:
         seen = psutil.Process(process.pid)
         wait_until(lambda: is_worker(seen))  # not before it has become the program that it is to be
     assert not is_worker(seen)
