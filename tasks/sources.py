@@ -14,7 +14,7 @@ from prefect.states import Failed
 
 from tasks.context import REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE, no_prefect_retry, opaque, value_of
 from youtube_download_coordinator import BadUrl, Config, Coordinator, Source, SourcesFileError
-from youtube_download_coordinator.coordinator import Client
+from youtube_download_coordinator.client import Client
 from youtube_download_coordinator.prefect.events import source_expanded
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.store import SOURCES, Table

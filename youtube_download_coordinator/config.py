@@ -498,3 +498,8 @@ def _one_line(problem: Any) -> str:
     setting = ".".join(str(part) for part in problem["loc"])
     value = "" if problem["loc"][0] in SECRETS else f"={problem['input']!r}"
     return f"{setting}{value}: {message[0].lower()}{message[1:]}"
+
+
+Config.__doc__ = f"{Config.__doc__}\n\n" + "\n\n".join(
+    f"{name}\n    {' '.join((field.description or '').split())}" for name, field in Config.model_fields.items()
+)

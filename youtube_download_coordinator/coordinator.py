@@ -14,7 +14,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -22,17 +22,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from youtube_download_coordinator.client import Client
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ProcessorError, SourcesFileError, StoreError, UserError
-from youtube_download_coordinator.models import Outcome, Page, Source, VideoTask
+from youtube_download_coordinator.models import Outcome, Page, VideoTask
 from youtube_download_coordinator.operations.package_index import advise_upgrade
 from youtube_download_coordinator.operations.summary import show_dashboard
 from youtube_download_coordinator.processes.parent import Stopped, stop_all
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.admission import Blocked
 from youtube_download_coordinator.queue.canary import Canary
-from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS, Where
-from youtube_download_coordinator.sources.sources_file import Ingested, ingest_file, new_source, with_columns
+from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.sources.sources_file import Ingested, ingest_file
 from youtube_download_coordinator.wiring import open_machine_state, open_queue
 from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
 from youtube_download_coordinator.workers.claim_block import ClaimBlock
@@ -66,73 +67,6 @@ def _fingerprint(path: Path) -> tuple[int, int, int] | None:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def _describe_column(name: str, texts: Mapping[str, str]) -> str:
-    text = texts.get(name.casefold(), "")
-    return f"{name} {text!r}" if text else f"no {name}"
-
-
-class Client:
-    """The rows of the queue, for reading and adding by hand."""
-
-    def __init__(self, config: Config, queue: Callable[[], Queue], on_change: Callable[[], None]) -> None:
-        """`queue` returns this process's view of the queue: a fork has one of its own."""
-        self._config = config
-        self._queue = queue
-        self._on_change = on_change
-
-    def add_source(
-        self, url: str, accent: str = "", source_type: str = "", columns: Mapping[str, str] | None = None
-    ) -> int:
-        """Add a source unless it is known. Return its ID.
-
-        `columns` are custom columns by name: filters, RefreshHours (added to a sheet that lacks the column), or others there.
-        Raises BadUrl; BadFilter; UserError for a column that cannot be set, or a known source with other values in them.
-        """
-        source = self._source(url, accent, source_type, columns or {})
-        row_id, is_new = self._find_or_add(source)
-        if not is_new:
-            self._check_columns(row_id, source.extra)
-        return row_id
-
-    def find_or_add_source(
-        self, url: str, accent: str = "", source_type: str = "", columns: Mapping[str, str] | None = None
-    ) -> tuple[int, bool]:
-        """Add a source as `add_source` does. Return its ID and whether it is new.
-
-        A known source with another accent or type is a UserError, too.
-        """
-        source = self._source(url, accent, source_type, columns or {})
-        row_id, is_new = self._find_or_add(source)
-        if not is_new:
-            given = {"Accent": source.accent, "Type": source.type}
-            self._check_columns(row_id, {name: text for name, text in given.items() if text} | dict(source.extra))
-        return row_id, is_new
-
-    def _source(self, url: str, accent: str, source_type: str, columns: Mapping[str, str]) -> Source:
-        source = new_source(url, accent, source_type, allow_other_sites=self._config.allow_other_sites)
-        return with_columns(source, columns, self._queue().store) if columns else source
-
-    def _find_or_add(self, source: Source) -> tuple[int, bool]:
-        id_and_is_new = self._queue().find_or_add(SOURCES, source)
-        self._on_change()
-        return id_and_is_new
-
-    def _check_columns(self, row_id: int, wanted: Mapping[str, str]) -> None:
-        for row in self._queue().rows(SOURCES, Where(ids=[row_id])) if wanted else ():
-            texts = {name.strip().casefold(): str(text or "").strip() for name, text in row.columns().items()}
-            if others := [name for name, text in wanted.items() if texts.get(name.casefold(), "") != text]:
-                difference = " and ".join(_describe_column(name, texts) for name in others)
-                raise UserError(f"{row.url} is source {row_id} already, with {difference}; that is left as it is")
-
-    def get_sources(self) -> list[dict[str, object]]:
-        """Return every source, by column name."""
-        return [row.columns() for row in self._queue().rows(SOURCES)]
-
-    def get_video_tasks(self) -> list[dict[str, object]]:
-        """Return every video task, by column name, without the dead letters."""
-        return [row.columns() for row in self._queue().rows(VIDEO_TASKS)]
-
-
 class Coordinator:
     """One worker with everything it needs. Cheap to build: the whole process shares one connection.
 
@@ -148,7 +82,7 @@ class Coordinator:
         self._run = run
         self._queue: Queue | None = None
         self._opening = threading.RLock()
-        self._is_closed = False
+        self._is_closed = self._is_stopped = False
         self._ingested: tuple[int, int, int] | None = None
         self._asks_again_at = 0.0
         self.client = Client(self.config, lambda: self.queue, on_change=self._ask_at_once)
@@ -212,7 +146,11 @@ class Coordinator:
     # --- the whole job in one call -----------------------------------------------------------------------------------
 
     def process_next_task(self, processor: Callable[[Any], Any]) -> bool:
-        """Process one video with `processor` in this thread. Return whether there was one.
+        """Process one video with `processor` in this thread. Return whether there was one: `process_next` says more."""
+        return _is_processed(self.process_next(processor))
+
+    def process_next(self, processor: Callable[[Any], Any]) -> AttemptResult | None:
+        """Process one video with `processor` in this thread. Return what the attempt did, or None when no video is due.
 
         The processor receives what find_processor.py says: the URL, or the VideoTask. Import the sources file when it has
         changed, and expand sources while no video is due. An exception of the processor counts as a failed attempt; SystemExit
@@ -230,6 +168,13 @@ class Coordinator:
             )
         return self._process_next(processor)
 
+    def stop(self) -> None:
+        """Begin nothing more, in any thread. What runs is finished; calls that wait end within `idle_poll_seconds`.
+
+        From then on `process_next_task` returns False at once. It may be called in a signal handler.
+        """
+        self._is_stopped = True
+
     async def aprocess_next_task(self, processor: Callable[[Any], Any]) -> bool:
         """Do what `process_next_task` does without blocking the running event loop.
 
@@ -240,27 +185,30 @@ class Coordinator:
         bridge = LoopBridge(processor, asyncio.get_running_loop())
         work = asyncio.ensure_future(asyncio.to_thread(self._process_next, bridge.call))
         try:
-            return await asyncio.shield(work)
+            return _is_processed(await asyncio.shield(work))
         except asyncio.CancelledError:
             bridge.cancel()
             await asyncio.wait([work])
             raise
 
-    def _process_next(self, processor: Callable[[Any], Any]) -> bool:
+    def _process_next(self, processor: Callable[[Any], Any]) -> AttemptResult | None:
+        result: AttemptResult | None = None
         try:
-            if time.monotonic() >= self._asks_again_at:
+            if time.monotonic() >= self._asks_again_at and not self._is_stopped:
                 self._ingest_if_changed()
                 summary = self._process_or_expand(processor)
-                if summary.attempted and not summary.results[AttemptResult.GIVEN_BACK]:
-                    return True
+                result = next(iter(summary.results), None)
+                if _is_processed(result):
+                    return result
                 self._asks_again_at = time.monotonic() + self.config.idle_poll_seconds
-                if summary.attempted:
+                if result:
                     log.warning("nothing is claimed for %g s: %s", self.config.idle_poll_seconds, summary.stopped_by)
         finally:
             if self.config.flush_every_call or ends_without_cleanup():
                 self._flush()
-        time.sleep(random.random() * self.config.claim_jitter_seconds)
-        return False
+        if not self._is_stopped:
+            time.sleep(random.random() * self.config.claim_jitter_seconds)
+        return result
 
     def _flush(self) -> None:
         try:
@@ -295,6 +243,7 @@ class Coordinator:
             claim_batch_size=1,
             attempt_timeout=self.config.in_process_timeout,
             grace_seconds=0,
+            is_stopped=lambda: self._is_stopped,
             reaper=ClaimReaper(self.queue, self.config, keep=True),
         ).run()
         if interruptions:
@@ -356,6 +305,7 @@ class Coordinator:
             claim_batch_size=self.config.claim_batch_size,
             attempt_timeout=self.config.attempt_timeout,
             on_attempt=on_attempt,
+            is_stopped=lambda: self._is_stopped,
             reaper=ClaimReaper(self.queue, self.config),
         )
 
@@ -384,7 +334,7 @@ class Coordinator:
         while True:
             yield limits.less(summary.attempted, time.monotonic() - began)
             left = limits.less(summary.attempted, time.monotonic() - began)
-            if summary.unfit or left.reached:
+            if summary.unfit or left.reached or self._is_stopped:
                 return
             if blocked := self.queue.admission.blocked():
                 if not self._is_anything_due(left) or not self._wait_while_blocked(blocked, left.max_seconds):
@@ -395,7 +345,13 @@ class Coordinator:
                 return
             if wait_seconds:
                 log.warning("waiting %.0f s for videos that will be tried again", wait_seconds)
-                time.sleep(wait_seconds)
+                self._sleep(wait_seconds)
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep, in parts after which `stop` is noticed."""
+        ends_at, part_seconds = time.monotonic() + seconds, max(self.config.idle_poll_seconds, PAUSE_CHECK_SECONDS)
+        while not self._is_stopped and (left_seconds := ends_at - time.monotonic()) > 0:
+            time.sleep(min(left_seconds, part_seconds))
 
     def _longest_wait(self, left: Limits) -> float:
         return self.config.retry_backoff_max_seconds if left.max_seconds is None else left.max_seconds
@@ -411,7 +367,7 @@ class Coordinator:
         ends_at = None if max_seconds is None else time.monotonic() + max_seconds
         if blocked:
             log.warning("waiting for the end of the cooldown or pause")
-        while blocked:
+        while blocked and not self._is_stopped:
             blocked_seconds = (
                 max(0.0, (blocked.until - self.queue.store.now()).total_seconds()) if blocked.until else None
             )
@@ -428,6 +384,11 @@ class Coordinator:
     def _seconds_until_due(self) -> float | None:
         due = self.queue.next_due(VIDEO_TASKS)
         return max(0.0, (due - self.queue.store.now()).total_seconds()) if due else None
+
+
+def _is_processed(result: AttemptResult | None) -> bool:
+    """Return whether there was a video and the next one may be tried at once."""
+    return result is not None and result is not AttemptResult.GIVEN_BACK
 
 
 _coordinators: weakref.WeakSet[Coordinator] = weakref.WeakSet()

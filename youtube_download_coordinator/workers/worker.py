@@ -125,6 +125,8 @@ class Worker:
     """Called with each attempt when it is recorded."""
     reaper: AbstractContextManager[ReportRunning] = field(default_factory=lambda: nullcontext(lambda ids: None))
     """Gives back what this worker holds when its process is killed."""
+    is_stopped: Callable[[], bool] = lambda: False
+    """Whether nothing more is to begin; asked before each attempt."""
     monotonic: Callable[[], float] = lambda: time.monotonic()  # looked up late: a test may replace it
     wait: Callable[[Collection[Future[Outcome]], float | None], None] = _wait
     """Returns when one of the futures has ended, or after the seconds; without futures, after the seconds."""
@@ -180,7 +182,7 @@ class Worker:
         return bool(self._running) or self._begins_at is not None
 
     def _next(self) -> Claim[VideoTask] | None:
-        if self.monotonic() >= self._ends_at:
+        if self.is_stopped() or self.monotonic() >= self._ends_at:
             self._attempts.release_backlog()
             return None
         if self._running and self.queue.admission.awaits_answers:

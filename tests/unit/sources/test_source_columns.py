@@ -9,7 +9,7 @@ import pytest
 from tests.support.sheet import SOURCE_TAB, SheetDesk
 from youtube_download_coordinator import Config, Coordinator
 from youtube_download_coordinator.cli import app
-from youtube_download_coordinator.coordinator import Client
+from youtube_download_coordinator.client import Client
 from youtube_download_coordinator.errors import BadFilter, UserError
 from youtube_download_coordinator.queue import Queue
 

@@ -7,7 +7,7 @@ from typing import Any
 from tests.support.rows import new_source
 from tests.support.seed_columns import SEED_SOURCE_COLUMNS, SEED_VIDEO_COLUMNS
 from tests.support.sheet import DEAD, SEED_TABS, SOURCE_TAB, VIDEOS, a_video, sheet_desk, video_url
-from youtube_download_coordinator.coordinator import Client
+from youtube_download_coordinator.client import Client
 from youtube_download_coordinator.models import Failure, State, Verdict
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 

@@ -1,0 +1,177 @@
+"""The rows of the queue for a program: adding, reading and changing them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypedDict, Unpack
+
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.errors import UserError
+from youtube_download_coordinator.models import STATUS, Source, Status, VideoTask
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.selection import ChangeResult, Selection
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Where
+from youtube_download_coordinator.sources.sources_file import NO_LEASE, new_source, with_columns
+from youtube_download_coordinator.sources.urls import video_target
+from youtube_download_coordinator.text import did_you_mean, sanitize
+
+_Change = Callable[[Queue, Any, Selection], Counter[ChangeResult]]
+
+
+class Conditions(TypedDict, total=False):
+    """What selects videos. All conditions that are given must hold; case does not matter."""
+
+    ids: Sequence[int] | None
+    status: Status | str | None
+    """`pending`, `in-progress`, `done` or `error`."""
+    accent: str | None
+    type: str | None
+    source_id: int | None
+    reason: str | None
+    """The word at the beginning of LastError."""
+    text: str | None
+    """Text that any column of the row contains."""
+
+
+def selection(conditions: Conditions) -> Selection:
+    """Return the selection that the conditions mean. Raises UserError."""
+    if unknown := conditions.keys() - Conditions.__annotations__.keys():
+        names = sorted(Conditions.__annotations__)
+        raise UserError(f"{min(unknown)} is not a condition{did_you_mean(min(unknown), names, 3)}: {', '.join(names)}")
+    try:
+        status = Status(str(conditions["status"])) if conditions.get("status") else None
+    except ValueError:
+        raise UserError(f"status={conditions['status']!r}: it is one of {', '.join(Status)}") from None
+    others: Any = {name: value for name, value in conditions.items() if name != "status"}
+    return Selection(status=status, **others)
+
+
+def _describe_column(name: str, texts: Mapping[str, str]) -> str:
+    text = texts.get(name.casefold(), "")
+    return f"{name} {text!r}" if text else f"no {name}"
+
+
+class Client:
+    """The rows of the queue, for reading and adding by hand."""
+
+    def __init__(self, config: Config, queue: Callable[[], Queue], on_change: Callable[[], None]) -> None:
+        """`queue` returns this process's view of the queue: a fork has one of its own."""
+        self._config = config
+        self._queue = queue
+        self._on_change = on_change
+
+    def add_source(
+        self, url: str, accent: str = "", source_type: str = "", columns: Mapping[str, str] | None = None
+    ) -> int:
+        """Add a source unless it is known. Return its ID.
+
+        `columns` are custom columns by name: filters, RefreshHours (added to a sheet that lacks the column), or others there.
+        Raises BadUrl; BadFilter; UserError for a column that cannot be set, or a known source with other values in them.
+        """
+        source = self._source(url, accent, source_type, columns or {})
+        row_id, is_new = self._find_or_add(source)
+        if not is_new:
+            self._check_columns(row_id, source.extra)
+        return row_id
+
+    def find_or_add_source(
+        self, url: str, accent: str = "", source_type: str = "", columns: Mapping[str, str] | None = None
+    ) -> tuple[int, bool]:
+        """Add a source as `add_source` does. Return its ID and whether it is new.
+
+        A known source with another accent or type is a UserError, too.
+        """
+        source = self._source(url, accent, source_type, columns or {})
+        row_id, is_new = self._find_or_add(source)
+        if not is_new:
+            given = {"Accent": source.accent, "Type": source.type}
+            self._check_columns(row_id, {name: text for name, text in given.items() if text} | dict(source.extra))
+        return row_id, is_new
+
+    def _source(self, url: str, accent: str, source_type: str, columns: Mapping[str, str]) -> Source:
+        source = new_source(url, accent, source_type, allow_other_sites=self._config.allow_other_sites)
+        return with_columns(source, columns, self._queue().store) if columns else source
+
+    def _find_or_add(self, source: Source) -> tuple[int, bool]:
+        id_and_is_new = self._queue().find_or_add(SOURCES, source)
+        self._on_change()
+        return id_and_is_new
+
+    def _check_columns(self, row_id: int, wanted: Mapping[str, str]) -> None:
+        for row in self._queue().rows(SOURCES, Where(ids=[row_id])) if wanted else ():
+            texts = {name.strip().casefold(): str(text or "").strip() for name, text in row.columns().items()}
+            if others := [name for name, text in wanted.items() if texts.get(name.casefold(), "") != text]:
+                difference = " and ".join(_describe_column(name, texts) for name in others)
+                raise UserError(f"{row.url} is source {row_id} already, with {difference}; that is left as it is")
+
+    def add_video(self, url: str, accent: str = "", video_type: str = "") -> int:
+        """Add a video without a source unless it is known. Return its ID. Raises BadUrl."""
+        target = video_target(url, allow_other_sites=self._config.allow_other_sites)
+        accent, video_type = sanitize(accent).strip(), sanitize(video_type).strip()
+        video = VideoTask(url=target.url, key=target.key, accent=accent, type=video_type, lease=NO_LEASE)
+        row_id, _ = self._queue().find_or_add(VIDEO_TASKS, video)
+        self._on_change()
+        return row_id
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def get_sources(self) -> list[dict[str, Any]]:
+        """Return every source, by column name, with custom columns."""
+        return [row.columns() for row in self._queue().rows(SOURCES)]
+
+    def get_video_tasks(self) -> list[dict[str, Any]]:
+        """Return every video, by column name, without the dead letters: `videos` streams rows that have types."""
+        return [row.columns() for row in self._queue().rows(VIDEO_TASKS)]
+
+    def videos(self, **conditions: Unpack[Conditions]) -> Iterator[VideoTask]:
+        """Yield the videos that meet the conditions, in order of ID and page by page, without the dead letters.
+
+        Raises UserError for a condition that is not one.
+        """
+        return self._queue().select(VIDEO_TASKS, selection(conditions))
+
+    def dead_letters(self, **conditions: Unpack[Conditions]) -> Iterator[VideoTask]:
+        """Yield the dead letters that meet the conditions, as `videos` does."""
+        return self._queue().select(DEAD_LETTERS, selection(conditions))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of videos by status, in the words of the sheet, and of the dead letters as `dead-letters`."""
+        by_state = self._queue().counts(VIDEO_TASKS)
+        counts = dict.fromkeys((status.value for status in Status), 0)
+        for state, number in by_state.items():
+            counts[STATUS[state].value] += number
+        return counts | {"dead-letters": sum(self._queue().counts(DEAD_LETTERS).values())}
+
+    # --- changing ----------------------------------------------------------------------------------------------------
+
+    def retry(self, **conditions: Unpack[Conditions]) -> int:
+        """Make videos due now, also dead letters and videos that are done. Return how many were changed.
+
+        Those that a worker holds are left alone. Raises UserError without any condition.
+        """
+        return self._change(Queue.retry, conditions)
+
+    def skip(self, **conditions: Unpack[Conditions]) -> int:
+        """Mark videos as done without processing them. Return how many were changed. Raises UserError without any condition."""
+        return self._change(Queue.skip, conditions)
+
+    def _change(self, change: _Change, conditions: Conditions) -> int:
+        if not any(value is not None for value in conditions.values()):
+            raise UserError("no condition is given, which would change every video: name ids, a status, an accent ...")
+        selected, queue = selection(conditions), self._queue()
+        changed = sum(change(queue, table, selected)[ChangeResult.CHANGED] for table in (VIDEO_TASKS, DEAD_LETTERS))
+        self._on_change()
+        return changed
+
+    def pause(self, minutes: float | None = None, reason: str = "") -> None:
+        """Pause the whole fleet, for so long or until `resume`. What runs is finished."""
+        queue = self._queue()
+        until = None if minutes is None else queue.store.now() + timedelta(minutes=minutes)
+        queue.admission.pause(until, reason or f"paused by {queue.worker}")
+
+    def resume(self, reason: str = "") -> bool:
+        """Resume the fleet. Return whether it was paused."""
+        queue = self._queue()
+        return queue.admission.resume(reason or f"resumed by {queue.worker}") is not None
