@@ -24,9 +24,17 @@ if TYPE_CHECKING:
     from tests.simulation.roles import WatchedQueue
 
 CONTROL, FLEET = "Control", "fleet"
-GO_ON = {FLEET: {"", "running", "go on", "clear"}, "cooldown": {"", "clear", "lifted", "running"}}
+GO_ON = {
+    FLEET: {"", "running", "go on", "clear"},
+    "cooldown": {"", "clear", "lifted", "running"},
+    "suspect": {"", "clear", "lifted", "running", "watching"},
+}
 """Every other value blocks attempts, also one that nobody understands."""
-LIBRARY_VALUES = {"", "clear", "cooling", "probing"}
+LIBRARY_VALUES = {
+    FLEET: {""},
+    "cooldown": {"", "clear", "cooling", "probing"},
+    "suspect": {"", "clear", "suspect", "probing", "watching"},
+}
 KNOWN_SECONDS = 30.5
 """docs/limits.md: workers know what was typed after half a minute."""
 UNDECIDED_SECONDS = 9.0
@@ -145,12 +153,17 @@ class Admissions:
 
     def _closed(self, process: Process, queue: WatchedQueue, row: tuple[str, int], said: Saying) -> str:
         """Return why a worker that has read these lines may not begin a row, or an empty string."""
-        fleet, line = said.get(FLEET, Said()), said.get(_cooldown(process), Said())
+        fleet = said.get(FLEET, Said())
         if fleet.blocks(FLEET) and (fleet.until is None or fleet.until > self.now):
             return f"the fleet is paused: {fleet}"
         probe = queue.admission._probe if queue.admission._probed_row == row else None
-        if line.blocks("cooldown") and (probe is None or _seconds(probe.line.until) != line.until):
-            return f"its machine cools down: {line}, {queue.admission._probe}"
+        for name in (_cooldown(process), self._chaos.outages.line_name(process)):
+            line = said.get(name, Said())
+            if line.blocks(_kind(name)):  # the first of them decides
+                is_the_probe = (
+                    probe is not None and probe.line.name == name and _seconds(probe.line.until) == line.until
+                )
+                return "" if is_the_probe else f"its machine waits: {name} {line}, {queue.admission._probe}"
         return ""
 
     def settled(self, process: Process, outcomes: Sequence[Outcome], began: float, *, others_run: bool) -> None:
@@ -173,11 +186,24 @@ class Admissions:
 
     def cooldown(self, process: Process) -> Said:
         """Return the line of a process' machine as Control has it now."""
-        return self._read().get(_cooldown(process), Said())
+        return self.line(_cooldown(process))
+
+    def line(self, name: str) -> Said:
+        """Return a line as Control has it now."""
+        return self._read().get(name, Said())
+
+    def has_blocked(self, name: str, since: float) -> bool:
+        """Return whether a line has blocked attempts since."""
+        self._read()
+        return self._blocked_at.get(name, 0.0) >= since
 
     def is_touched(self, process: Process, since: float) -> bool:
-        """Return whether a person has changed that line since, or shortly before."""
-        return self._touched.get(_cooldown(process), 0.0) > since - KNOWN_SECONDS - LATE_SECONDS
+        """Return whether a person has changed the machine's cooldown since, or shortly before."""
+        return self.is_line_touched(_cooldown(process), since)
+
+    def is_line_touched(self, name: str, since: float) -> bool:
+        """Return whether a person has changed a line since, or shortly before."""
+        return self._touched.get(name, 0.0) > since - KNOWN_SECONDS - LATE_SECONDS
 
     def throttled(self, process: Process, began: float) -> None:
         """Check an attempt recorded as throttled: its machine's cooldown has been in Control, unless a person removed it."""
@@ -204,13 +230,14 @@ class Admissions:
                 if (
                     other is not process
                     and host_of(other) == host_of(process)
+                    and _probed_line(probing[other]) == _probed_line(probing[process])
                     and self._still_probes(other, probing[other])
                 ):
                     raise Violation(f"(7) {process.name} and {other.name} probe at the same time")
 
     def _still_probes(self, process: Process, queue: WatchedQueue) -> bool:
         """Return whether a probe still counts: by its line of Control, or because its worker is well and renews its row."""
-        if self._touched.get(_cooldown(process), 0.0) >= self._probing[process] - LATE_SECONDS:
+        if self._touched.get(_probed_line(queue), 0.0) >= self._probing[process] - LATE_SECONDS:
             return False  # a person has ended it, perhaps before its worker knew that its line was written
         probe = queue.admission._probe
         until = _seconds(probe.line.until) if probe else None
@@ -228,7 +255,7 @@ class Admissions:
 
         It is not checked if a person has changed the line meanwhile: then it does not show the probe.
         """
-        probe, rows, name = queue.admission._probe, self._renewed_rows(process), _cooldown(process)
+        probe, rows, name = queue.admission._probe, self._renewed_rows(process), _probed_line(queue)
         line = self._read().get(name, Said())
         until = _seconds(probe.line.until) if probe and queue.admission._probed_row in rows else None
         if until is None or until != line.until or line.value.casefold() != "probing":
@@ -247,7 +274,7 @@ class Admissions:
             return
         for name, said in read_control(self._chaos.world.book, every=True).items():
             values = {""} if name not in self._typed and name == FLEET else self._typed.get(name, set())
-            values = values | (LIBRARY_VALUES if name.startswith("cooldown ") else {""})
+            values = values | LIBRARY_VALUES.get(_kind(name), {""})
             if said.value not in {value.strip() for value in values} | values:
                 raise Violation(
                     f"(7) the line {name!r} of Control has the value {said.value!r}, which nobody wrote into it"
@@ -263,7 +290,7 @@ def read_control(book: Any, *, every: bool = False) -> dict[str, Said]:
     for row in rows:
         line = dict(zip(header, [*row, *[""] * len(header)], strict=False))
         name = " ".join(str(line.get("Name", "")).split()).casefold()
-        if name and (every or name == FLEET or name.startswith("cooldown ")):
+        if name and (every or name == FLEET or name.startswith(("cooldown ", "suspect "))):
             said = Said(str(line.get("Value", "")), _until(line.get("Until", "")), str(line.get("Reason", "")))
             lines.setdefault(name, said)
     return lines
@@ -293,6 +320,10 @@ def _is_renewed(claim: Any, process: Process) -> bool:
 
 def _kind(name: str) -> str:
     return name.partition(" ")[0]
+
+
+def _probed_line(queue: WatchedQueue) -> str:
+    return queue.admission._probe.line.name if queue.admission._probe else ""
 
 
 def _cooldown(process: Process) -> str:

@@ -11,6 +11,7 @@ from tests.simulation import roles
 from tests.simulation.hosts import HOSTS
 from tests.simulation.human import ACTIONS, Human
 from tests.simulation.oracle import Oracle
+from tests.simulation.outages import Outages
 from tests.simulation.roles import WatchedQueue
 from tests.simulation.steering import Steering
 from tests.simulation.trouble import (
@@ -63,6 +64,7 @@ class Chaos:
         self.config = roles.config_for(self.world.book.spreadsheet_id)
         self._asker: Process | None = None
         self.oracle = Oracle(self)
+        self.outages = Outages(self)
         self.human, self.steering = Human(self), Steering(self)
         self.machine_states = {host: SqlStore("sqlite://") for host in HOSTS}
         self.world.before = self._before

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
+from tests.simulation.outages import is_suspected
 from tests.simulation.roles import LEASE_SECONDS, POLICY
 from tests.simulation.world import Process, Request, Violation
 from youtube_download_coordinator.models import Done, Failure, Lease, Outcome, Row, State, Verdict, VideoTask
@@ -98,6 +99,10 @@ class Steps:
             return  # what stood there was inserted or copied; or more than one step was made
         if new.detail.startswith("duplicate"):
             return
+        if old.state is not State.HELD and is_suspected(new):
+            if new.tries > old.tries:
+                raise Violation(f"(6) more is given back than was counted: v{encoded.row_id} {old} became {new}")
+            return
         wrong = (
             self._claimed(kind, encoded, old, new, author)
             if new.state is State.HELD
@@ -149,7 +154,9 @@ class Steps:
 
     def settled(self, before: Row, outcome: Outcome, row: Row, earliest: float) -> None:
         """Check a recorded outcome. `earliest`: the server's time before it was recorded, as early as the worker may see it."""
-        if isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED:
+        if is_suspected(row.lease):  # outages.py checks whether it may be
+            wrong = "" if row.lease.tries == before.lease.tries else "a failure of an outage is counted"
+        elif isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED:
             wrong = _throttled_wrong(before, row.lease, earliest)
         else:
             wrong = _settled_wrong(before, outcome, row.lease, earliest, self.now)

@@ -240,6 +240,7 @@ class Oracle:
             for tab, line, encoded in leases:
                 self._is_shown(tab, line, encoded)
         self.admissions.check_the_end()
+        self.chaos.outages.check_the_end()
         if formulas := [each for each in self.book.formulas() if each[0] != "Control"]:
             raise Violation(f"(4) text became a formula: {formulas}")
         if self.chaos.world.simulator.answer_problems or self.chaos.world.simulator.misses:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tests.simulation import threads
 from tests.simulation.hosts import host_of, worker_name
 from tests.simulation.human import source_url, video_url
+from tests.simulation.outages import LIMITS
 from tests.simulation.world import Process
 from tests.support.rows import make_admission
 from youtube_download_coordinator.config import Config
@@ -80,13 +81,24 @@ class WatchedQueue(Queue):
         began = self.chaos.world.clock.now()
         admissions = self.chaos.oracle.admissions
         line, probed_row = admissions.cooldown(self.process), self.admission._probed_row
+        if self.admission._probe and self.admission._probe.line.name.startswith("suspect "):
+            probed_row = None
+        outages = self.chaos.outages
+        was_suspected = outages.is_suspected(self.process)
         refused = [claim for claim, outcome in results if is_refusal(outcome)]
         others = [claim for claim in self._held if claim.renew_until is not None and claim not in refused]
-        rows = super().settle(results, **facts)
+        try:
+            rows = super().settle(results, **facts)
+        except BaseException:
+            outages.unheard(self.process)
+            raise
         others_decide = bool(others) and not any(is_youtubes(outcome) for _, outcome in results)
         admissions.settled(self.process, [outcome for _, outcome in results], began, others_run=others_decide)
         for (claim, outcome), row in zip(results, rows, strict=True):
-            if row is not None:
+            if row is None:
+                outages.lost(self.process, claim, outcome)
+            else:
+                outages.settled(self.process, claim, outcome, row, began, was_suspected=was_suspected)
                 self.chaos.oracle.steps.settled(claim.row, outcome, row, earliest)
                 is_undecided = others and (claim.table.name, claim.row.id) != probed_row and not is_youtubes(outcome)
                 if is_refusal(outcome) and not is_undecided:
@@ -98,6 +110,11 @@ class WatchedQueue(Queue):
                             claim.row, row, line, admissions.cooldown(self.process), self.worker
                         )
         return rows
+
+    def give_back_suspected(self) -> int:
+        count = super().give_back_suspected()
+        self.chaos.outages.gave_back(self.process, self, count)
+        return count
 
     def _end(self, steps: Sequence[tuple[Claim[R], R]]) -> list[R | None]:
         valid = [claim for claim, _ in steps if not claim.lost and self.monotonic() < claim.expires]
@@ -130,6 +147,9 @@ def open_queue(chaos: Chaos, process: Process) -> WatchedQueue:
             pauses=PAUSES,
             lease=POLICY.lease,
             machine_state=machine_state,
+            outage_limits=LIMITS,
+            yt_dlp_version=lambda: chaos.outages.version(process),
+            canary=chaos.outages.canary(process, machine_state),
             _lock=threads.RLock(),
         ),
         _writing=threads.RLock(),  # type: ignore[arg-type]
@@ -269,15 +289,18 @@ class Attempts:
         self._process.rest(soonest if timeout is None else min(soonest, timeout))
         for future, end in list(self._ends.items()):
             if end <= self._process.monotonic() + 0.001 and future.set_running_or_notify_cancel():
-                future.set_result(outcome(self._chaos, self._process.random, self._tasks.pop(future)))
+                future.set_result(outcome(self._chaos, self._process, self._tasks.pop(future)))
                 del self._ends[future]
 
 
-def outcome(chaos: Chaos, random: Random, task: VideoTask) -> Outcome:
+def outcome(chaos: Chaos, process: Process, task: VideoTask) -> Outcome:
     """Return the outcome of an attempt: mostly the same text, as a file's path does not depend on the worker.
 
     In a quarter of the stories a video is refused whoever tries it, while others are answered.
     """
+    random = process.random
+    if failure := chaos.outages.failure(process):
+        return failure
     if chaos.seed % 4 == 3 and task.url == video_url(0) and not chaos.quiet:
         return Failure(verdict=Verdict.THROTTLED, reason="=bot", message="are you one?")
     if random.random() >= chaos.chances.failure:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from tests.fake_google import Person
 from tests.simulation.hosts import HOSTS
+from tests.simulation.outages import OLD
 
 if TYPE_CHECKING:
     from tests.simulation.chaos import Chaos
 
 CONTROL = "Control"
 FLEET = "fleet"
-NAMES = (FLEET, FLEET, *(f"cooldown {host}" for host in HOSTS))
+NAMES = (FLEET, FLEET, *(f"cooldown {host}" for host in HOSTS), *(f"suspect {host} {OLD}" for host in HOSTS))
 VALUES = {
     FLEET: ("paused", "Stop.", "PAUSED ", "no idea", "running", "Go on", ""),
     "cooldown": ("cooling", "Cool down", "probing", "no idea", "clear", "Lifted", ""),
+    "suspect": ("suspect", "Suspect ", "probing", "watching", "no idea", "clear", ""),
 }
 """What is typed into Value."""
 UNTIL_SECONDS = (-30, 5, 20, 60)

@@ -24,7 +24,7 @@ TITLES = {
     "child": "A process for each attempt",
     "audio": "The processor audio",
     "flow": "Prefect",
-    "faults": "Bad videos and blocked machines",
+    "faults": "Bad videos, blocked machines and outages",
 }
 AXES = {
     "claims": ("Videos claimed and done a second", "rows in the table", "videos a second", False),

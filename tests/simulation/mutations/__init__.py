@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
-from tests.simulation.mutations import admission, rules, sheet
+from tests.simulation.mutations import admission, rules, sheet, suspicion
 
 MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
     mutation.__name__: mutation
@@ -54,6 +54,17 @@ MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         admission.pause_of_the_fleet_overlooked,
         admission.names_in_control_taken_literally,
         admission.undecided_refusals_stop_nothing,
+        suspicion.outages_are_not_noticed,
+        suspicion.one_video_is_an_outage,
+        suspicion.facts_about_a_video_are_not_counted,
+        suspicion.suspected_failures_are_counted,
+        suspicion.nothing_is_given_back,
+        suspicion.dead_letters_stay,
+        suspicion.suspicion_holds_nobody_back,
+        suspicion.each_process_counts_for_itself,
+        suspicion.successes_prove_nothing,
+        suspicion.canary_is_not_believed,
+        suspicion.versions_are_one,
     )
 }
 """By name."""
