@@ -192,6 +192,14 @@ class Admissions:
         """Return a line as Control has it now."""
         return self._read().get(name, Said())
 
+    def was_ever_touched(self, name: str) -> bool:
+        """Return whether a person has ever changed a line."""
+        return name in self._touched
+
+    def known(self, process: Process) -> list[tuple[float, float, Saying]]:
+        """Return what a process has read of Control, the last at the end."""
+        return self._known[process]
+
     def has_blocked(self, name: str, since: float) -> bool:
         """Return whether a line has blocked attempts since."""
         self._read()

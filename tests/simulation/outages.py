@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.admissions import Said
 from tests.simulation.hosts import HOSTS, host_of, worker_name
 from tests.simulation.world import Process, Violation
 from youtube_download_coordinator.models import Done, Failure, Lease, Outcome, Row, State, Verdict, VideoTask
@@ -48,6 +49,8 @@ class Failures:
 
 class Outages:
     """In two thirds of the stories every attempt fails alike for a while, in half of these with the old version only."""
+
+    limits = LIMITS
 
     def __init__(self, chaos: Chaos) -> None:
         self._chaos = chaos
@@ -127,7 +130,9 @@ class Outages:
             self._check_counted(process, row, outcome, knows=knows)
         elif not admissions.has_blocked(name, began):
             raise Violation(f"(6) not counted, and {name} does not say why: v{row.id} {row.lease}")
-        elif not was_suspected and admissions.line(name).reason.startswith(f"{worker_name(process)}: "):
+        elif not was_suspected and admissions.line(name).reason.startswith(
+            f"{worker_name(process)}: {outcome.reason}: "
+        ):
             self._check_begun(process, row, outcome)
 
     def _check_counted(self, process: Process, row: VideoTask, outcome: Failure, *, knows: bool) -> None:
@@ -157,8 +162,8 @@ class Outages:
 
     def _knows(self, process: Process, name: str) -> bool:
         """Return whether a process has read a line that blocks."""
-        known = self._chaos.oracle.admissions._known.get(process, [])
-        return bool(known) and name in known[-1][2] and known[-1][2][name].blocks("suspect")
+        *_, (_, _, lines) = self._chaos.oracle.admissions.known(process)
+        return lines.get(name, Said()).blocks("suspect")
 
     def _key(self, process: Process) -> tuple[str, str]:
         return host_of(process), self.version(process)
@@ -179,19 +184,21 @@ class Outages:
                 del streaks[reason]
 
     def _seen(self, process: Process, failure: Failure, failures: Failures) -> int:
-        """Return how many videos have failed here, and on other machines as Control shows."""
-        seen = len(failures.sources)
-        for host in HOSTS:
-            line = self._chaos.oracle.admissions.line(f"suspect {host} {self.version(process)}")
-            counts = re.search(r": (\d+) videos? of ", line.reason)
-            if host != host_of(process) and counts and f": {failure.reason}: " in line.reason:
-                seen += int(counts[1])
-        return seen
+        """Return how many videos have failed here, and on the other machine as the process may have read in Control."""
+        admissions = self._chaos.oracle.admissions
+        (other,) = {f"suspect {host} {self.version(process)}" for host in HOSTS} - {self.line_name(process)}
+        read = [lines.get(other, Said()) for _, _, lines in admissions.known(process)]
+        shown = [
+            int(counts[1])
+            for line in [admissions.line(other), *read]
+            if f": {failure.reason}: " in line.reason and (counts := re.search(r": (\d+) videos? of ", line.reason))
+        ]
+        return len(failures.sources) + max(shown, default=0)
 
     def gave_back(self, process: Process, queue: WatchedQueue, count: int) -> None:
         """Check that all is given back when a process begins to suspect, and nothing where the canary is answered."""
         reason = self._began.pop(process, "")
-        if reason and not self._chaos.oracle.admissions.is_line_touched(self.line_name(process), 0.0):
+        if reason and not self._chaos.oracle.admissions.was_ever_touched(self.line_name(process)):
             self._check_given_back(process, queue, reason)
         if count and queue.admission.canary and self.failure(process) is None and not self._was_outage():
             raise Violation(f"(6) {process.name} gives back {count}, and the canary is answered")

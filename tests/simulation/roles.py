@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tests.simulation import threads
 from tests.simulation.hosts import host_of, worker_name
 from tests.simulation.human import source_url, video_url
-from tests.simulation.outages import LIMITS
 from tests.simulation.world import Process
 from tests.support.rows import make_admission
 from youtube_download_coordinator.config import Config
@@ -147,7 +146,7 @@ def open_queue(chaos: Chaos, process: Process) -> WatchedQueue:
             pauses=PAUSES,
             lease=POLICY.lease,
             machine_state=machine_state,
-            outage_limits=LIMITS,
+            outage_limits=chaos.outages.limits,
             yt_dlp_version=lambda: chaos.outages.version(process),
             canary=chaos.outages.canary(process, machine_state),
             _lock=threads.RLock(),

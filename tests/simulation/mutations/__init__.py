@@ -59,7 +59,6 @@ MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         suspicion.facts_about_a_video_are_not_counted,
         suspicion.suspected_failures_are_counted,
         suspicion.nothing_is_given_back,
-        suspicion.dead_letters_stay,
         suspicion.suspicion_holds_nobody_back,
         suspicion.each_process_counts_for_itself,
         suspicion.successes_prove_nothing,

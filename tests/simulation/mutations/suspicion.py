@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from unittest import mock
 
-from youtube_download_coordinator.models import Control, Failure, State, Verdict, VideoTask
+from youtube_download_coordinator.models import Control, Failure, Verdict, VideoTask
 from youtube_download_coordinator.queue import Queue, suspicion
 from youtube_download_coordinator.queue.admission import Admission
 from youtube_download_coordinator.queue.cooldown import SUSPICION
@@ -114,16 +114,4 @@ def versions_are_one() -> Iterator[None]:
     """Hold a machine back for what failed with the version before an upgrade."""
     line_name = suspicion.line_name
     with mock.patch.object(suspicion, "line_name", lambda host, version: line_name(host, "1.0")):
-        yield
-
-
-@contextmanager
-def dead_letters_stay() -> Iterator[None]:
-    """Give back the attempts of waiting videos only, not those of dead letters."""
-    give_back = Queue._give_back
-
-    def waiting(self: Queue, table: object, rows: list[VideoTask], videos: object) -> int:
-        return give_back(self, table, [row for row in rows if row.lease.state is not State.DEAD], videos)  # type: ignore[arg-type]
-
-    with mock.patch.object(Queue, "_give_back", waiting):
         yield
