@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.operations import preflight
+from youtube_download_coordinator.operations.check_rows import check_rows, read_database
 from youtube_download_coordinator.operations.examine import Check
 from youtube_download_coordinator.workers.find_processor import BUILT_INS, check_processor
 
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
 def checks(config: Config, stack: ExitStack, processor: str = "download") -> list[Check]:
     """Return the checks of the queue and of this machine. `stack` closes what they open."""
-    queue = (
-        _sheet_checks(config, stack) if config.spreadsheet_id else [Check("database", partial(_check_database, config))]
-    )
+    queue = _sheet_checks(config, stack) if config.spreadsheet_id else _database_checks(config)
     newest = Check("package index", preflight.check_newest, stops=False)
     return [*queue, *preflight.checks(config, processor), newest, *_processor_checks(processor)]
 
@@ -43,7 +42,15 @@ def _sheet_checks(config: Config, stack: ExitStack) -> list[Check]:
         Check("clock", spreadsheet.clock, needs="sharing"),
         Check("tabs", spreadsheet.tabs, needs="sharing"),
         Check("room", spreadsheet.capacity, needs="tabs", stops=False),
+        Check("rows", lambda: check_rows(config, spreadsheet.contents()), needs="tabs", stops=False),
         Check("guarantees", spreadsheet.guarantees, needs="editing"),
+    ]
+
+
+def _database_checks(config: Config) -> list[Check]:
+    return [
+        Check("database", partial(_check_database, config)),
+        Check("rows", lambda: check_rows(config, read_database(config)), needs="database", stops=False),
     ]
 
 

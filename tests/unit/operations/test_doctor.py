@@ -41,7 +41,7 @@ def test_a_spreadsheet_that_is_ready_passes_every_check(here: Setting) -> None:
     found = findings(here)
 
     assert [finding for finding in found if not finding.ok] == []
-    assert names_of(found) == ["credentials", "sharing", "editing", "clock", "tabs", "room", "guarantees"]
+    assert names_of(found) == ["credentials", "sharing", "editing", "clock", "tabs", "room", "rows", "guarantees"]
     assert sum(finding.name == "guarantees" for finding in found) == PROMISES
     assert here.account.email in found[0].text
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 from youtube_download_coordinator.errors import BadUrl
 from youtube_download_coordinator.models import DUPLICATE, NO_KEY, Lease, State, VideoTask
 from youtube_download_coordinator.queue.store import DEAD_LETTERS
+from youtube_download_coordinator.reasons import UNREADABLE_LEASE
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.guarded_batch import (
     GuardedBatches,
@@ -40,7 +41,7 @@ from youtube_download_coordinator.stores.sheets.lease_codec import (
 from youtube_download_coordinator.stores.sheets.projection import Projections
 from youtube_download_coordinator.stores.sheets.snapshot import KeyCells
 from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, GROUPS, find_replace, group_of
-from youtube_download_coordinator.text import truncate
+from youtube_download_coordinator.text import sanitize, truncate
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +183,7 @@ class Adoption:
         except BadUrl:
             key = NO_KEY
         state = State.DEAD if name == DEAD_LETTERS.name else State.ERROR
-        return self._encode(row_id, key, state, f"unreadable-lease: {covered}", version)
+        return self._encode(row_id, key, state, f"{UNREADABLE_LEASE}: {sanitize(covered)}", version)
 
     def _used_ids(self, names: Iterable[str], index: RowIndex) -> set[int]:
         """Return every ID of a row, of a draft, or of a row whose lease a draft covers."""

@@ -59,18 +59,17 @@ class Controls:
         return [self.read(line) for line in self._spreadsheet.control.lines() if line.is_steering]
 
     def read(self, line: ControlLine) -> Control:
-        value, until, reason = line.cells
-        value, _, until_in_value = value.partition(" until ")
+        value, until = value_and_until(line)
         return Control.read(
             name=line.name,
-            value=value.strip(),
-            until=self._until(line.name, until or until_in_value),
-            reason=reason,
+            value=value,
+            until=self._until(line.name, until),
+            reason=line.cells[2],
             pause_seconds=self._spreadsheet.control.numbers().get(_pause_of(line.name), 0),
         )
 
     def _until(self, name: str, text: str) -> datetime | None:
-        until = _serial_date(text) or parse_time(text)
+        until = until_of(text)
         if text.strip() and until is None and text not in self._unreadable_times:
             self._unreadable_times.add(text)
             log.warning("Control, %r: Until %r is not a time and is ignored: write 2026-11-25 14:30 (UTC)", name, text)
@@ -167,6 +166,18 @@ class _LineChange:
 
     def _write_line(self, line: ControlLine, cells: Cells) -> list[Json]:
         return write_cells(self._spreadsheet.tab(CONTROL), line.row, dict(zip(STEERING, cells, strict=True)))
+
+
+def value_and_until(line: ControlLine) -> tuple[str, str]:
+    """Return the texts of Value and Until. A person may have written both into Value: `paused until 14:30`."""
+    value, until, _ = line.cells
+    value, _, until_in_value = value.partition(" until ")
+    return value.strip(), until or until_in_value
+
+
+def until_of(text: str) -> datetime | None:
+    """Return the time in a cell of Until, or None if it is not a time."""
+    return _serial_date(text) or parse_time(text)
 
 
 def _cells(control: Control) -> Cells:

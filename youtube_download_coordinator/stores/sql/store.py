@@ -48,6 +48,7 @@ from youtube_download_coordinator.stores.sql.unreadable import (
     READ_ERRORS,
     read_control,
     read_controls,
+    reading,
     repair_unreadable,
 )
 
@@ -171,7 +172,8 @@ class SqlStore:
         while True:
             with self._reading() as connection:
                 try:
-                    return read(connection)
+                    with reading():
+                        return read(connection)
                 except READ_ERRORS as error:
                     problem = error
             with self._writing() as connection:

@@ -7,7 +7,8 @@ such as a title, is emptied.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,9 +22,20 @@ from youtube_download_coordinator.text import sanitize, truncate
 
 log = logging.getLogger(__name__)
 
-READ_ERRORS = (ValueError, TypeError, ArithmeticError, LookupError, sa.exc.DataError)
-"""Raised for a value that its column cannot have."""
+READ_ERRORS = (ValueError, TypeError, ArithmeticError, LookupError, RecursionError, sa.exc.DataError)
+"""Raised within `reading` for a value that its column cannot have."""
 ROWS_PER_QUERY = 500
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Raise ValueError for text in SQLite that is not UTF-8: the driver calls it an error of the database."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        if "Could not decode to UTF-8" in str(error.orig):
+            raise ValueError(str(error.orig)) from error
+        raise
 
 
 def repair_unreadable(connection: sa.Connection, table: Table[Any], ids: Sequence[int], nonce: str) -> int:
@@ -42,8 +54,9 @@ def repair_unreadable(connection: sa.Connection, table: Table[Any], ids: Sequenc
 def _can_be_read(connection: sa.Connection, table: Table[Any], ids: Sequence[int]) -> bool:
     sql = sql_table(table)
     try:
-        for record in connection.execute(sa.select(sql).where(sql.c.id.in_(ids))).mappings():
-            row_of(table, record)
+        with reading():
+            for record in connection.execute(sa.select(sql).where(sql.c.id.in_(ids))).mappings():
+                row_of(table, record)
     except READ_ERRORS:
         return False
     return True
@@ -72,7 +85,8 @@ def _repair(connection: sa.Connection, table: Table[Any], row_id: int, nonce: st
 
 def _texts(connection: sa.Connection, sql: sa.Table, where: sa.ColumnElement[bool]) -> Mapping[str, str | None]:
     """Return the values of a record as text, whatever they are."""
-    columns = [sa.cast(sa.type_coerce(column, sa.Text), sa.Text).label(column.name) for column in sql.columns]
+    kind = sa.LargeBinary if connection.dialect.name == "sqlite" else sa.Text
+    columns = [sa.cast(sa.type_coerce(column, sa.Text), kind).label(column.name) for column in sql.columns]
     return {
         name: text.decode("utf-8", "replace") if isinstance(text, bytes) else text
         for name, text in connection.execute(sa.select(*columns).where(where)).mappings().one().items()
@@ -82,7 +96,8 @@ def _texts(connection: sa.Connection, sql: sa.Table, where: sa.ColumnElement[boo
 def _value(connection: sa.Connection, sql: sa.Table, name: str, row_id: int) -> Mapping[str, Any]:
     """Return one value of a record by its name, or nothing if it cannot be read."""
     try:
-        return dict(connection.execute(sa.select(sql.c[name]).where(sql.c.id == row_id)).mappings().one())
+        with reading():
+            return dict(connection.execute(sa.select(sql.c[name]).where(sql.c.id == row_id)).mappings().one())
     except READ_ERRORS:
         return {}
 
@@ -114,7 +129,8 @@ _DECISIVE = frozenset({"key", "url", "extra", "version", "state", "tries", "act_
 def read_controls(connection: sa.Connection) -> dict[str, Control]:
     """Return the lines of control by name. One that cannot be read has its Value as a word that nobody understands."""
     try:
-        lines = [control_of(record) for record in connection.execute(sa.select(controls)).mappings()]
+        with reading():
+            lines = [control_of(record) for record in connection.execute(sa.select(controls)).mappings()]
     except READ_ERRORS:
         names = connection.scalars(sa.select(controls.c.name)).all()
         lines = [line for name in names if (line := read_control(connection, name))]
@@ -125,8 +141,9 @@ def read_control(connection: sa.Connection, name: str) -> Control | None:
     """Return the line of this name, or None."""
     is_named = controls.c.name == name
     try:
-        record = connection.execute(sa.select(controls).where(is_named)).mappings().first()
-        return control_of(record) if record else None
+        with reading():
+            record = connection.execute(sa.select(controls).where(is_named)).mappings().first()
+            return control_of(record) if record else None
     except READ_ERRORS:
         texts = _texts(connection, controls, is_named)
         problem = truncate(sanitize(", ".join(f"{column}={text}" for column, text in texts.items())))

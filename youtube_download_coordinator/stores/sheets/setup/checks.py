@@ -7,13 +7,17 @@ from datetime import UTC, datetime
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError, CoordinatorError, StoreError
+from youtube_download_coordinator.models import Control, Row
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.api import Connection, SheetRefused
 from youtube_download_coordinator.stores.sheets.credentials import credentials
 from youtube_download_coordinator.stores.sheets.layout import Layout, read_layout, titles
 from youtube_download_coordinator.stores.sheets.setup.capacity import read_capacity
+from youtube_download_coordinator.stores.sheets.setup.contents import lines_of_control, row_in
 from youtube_download_coordinator.stores.sheets.setup.guarantees import Proof, ProofResult, keep, prove_all
 from youtube_download_coordinator.stores.sheets.setup.prepare import lost_columns
 
+LINES_PER_REQUEST = 5000
 PATIENCE_SECONDS = 75.0
 """Somebody waits at the terminal, but it may take a minute until the quota is available again."""
 
@@ -105,6 +109,20 @@ class SpreadsheetChecks:
         space = read_capacity(self._connection, self._config)
         advice = ". Move the queue to a database (`ydc copy`), or start another spreadsheet: docs/beyond-one-sheet.md"
         yield not space.is_nearly_full, f"{space}{advice if space.is_nearly_full else ''}"
+
+    def contents(self) -> Iterator[Row | Control | str]:
+        """Yield every row and every line of Control; a text for each that cannot be read."""
+        layout = read_layout(self._connection, self._config)
+        for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS):
+            tab = layout.tabs[table.name]
+            for start in range(1, tab.grid_rows, LINES_PER_REQUEST):
+                (lines,) = self._connection.values(
+                    [tab.whole_rows(start, min(start + LINES_PER_REQUEST, tab.grid_rows))]
+                )
+                for row_number, cells in enumerate(lines, start=start + 1):
+                    if content := row_in(table, tab, cells, row_number):
+                        yield content
+        yield from lines_of_control(layout.control)
 
     def guarantees(self) -> Iterator[tuple[bool, str]]:
         """Test on this spreadsheet what claiming relies on. The result is kept in its tab Control."""
