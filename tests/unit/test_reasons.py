@@ -56,7 +56,16 @@ def test_every_reason_is_explained() -> None:
 
 def test_nothing_else_is() -> None:
     """A reason that nothing produces would mislead."""
-    elsewhere = {"by-hand", "unreadable-lease", "unreadable-row", "duplicate", "http-NNN", "error", "queue-full"}
+    elsewhere = {
+        "by-hand",
+        "interrupted",
+        "unreadable-lease",
+        "unreadable-row",
+        "duplicate",
+        "http-NNN",
+        "error",
+        "queue-full",
+    }
     assert sorted(set(REASONS) - set(produced()) - elsewhere) == []
 
 
