@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Generator, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,21 @@ def test_throttling_gives_the_attempt_back_and_pauses_the_claiming(
     clock.now += 30
     coordinator.process_next_task(processor)
     assert len(asked) == 2
+
+
+def test_a_bug_of_the_processor_costs_no_video(make: Callable[..., Coordinator], store: FaultyStore) -> None:
+    """Videos without a source: each counts as one of its own."""
+    coordinator = make(outage_other_videos=3, max_retries=1, idle_poll_seconds=0)
+    add(coordinator, 5)
+    asked: list[str] = []
+    coordinator.queue.admission.find_upgrade = lambda: asked.append("the index") or ""  # type: ignore[func-returns-value]
+    for _ in range(5):
+        coordinator.process_next_task(fails(KeyError("x")))
+    assert {(row.lease.state, row.lease.tries) for row in rows(coordinator)} == {(State.PENDING, 0)}
+    assert len(rows(coordinator)) == 5
+    (line,) = store.controls()
+    assert (line.value, asked) == ("suspect", []), "a newer yt-dlp would not help"
+    assert metadata.version("yt-dlp") in line.name
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
