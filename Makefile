@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 SOURCES ?= sources.txt
 PROCESSOR ?= audio
 
-.PHONY: help demo run test slow lint docs audit bench chaos soak clean
+.PHONY: help demo run test slow lint docs audit bench chaos soak image clean
 
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -53,6 +53,9 @@ chaos: $(INSTALLED)  ## Ten minutes of kills, freezes, full disks and dropped co
 
 soak: $(INSTALLED)  ## Simulated fleets, one after the other, until interrupted
 	$(BIN)/python -m tests.simulation soak
+
+image:  ## The container's image, and a start of each of its commands; needs Docker
+	deploy/build_image
 
 clean:  ## Remove what was made, but for the queue and its files
 	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

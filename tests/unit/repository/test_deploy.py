@@ -10,7 +10,6 @@ import shlex
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterable
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -19,13 +18,14 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from prefect.cli._app import _app as prefect_cli
 from prefect.settings import Settings
-from prefect.settings.legacy import _get_valid_setting_names
 
+from flows.deploy import JOB_DEFAULTS
+from tests.support.deploy_files import check_prefect_takes, check_settings_exist
 from youtube_download_coordinator.cli import app as ydc_cli
-from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.config import SECRETS, Config
 from youtube_download_coordinator.operations.upgrade_yt_dlp import IMAGE_VARIABLE
+from youtube_download_coordinator.prefect.block import BLOCK_VARIABLE
 from youtube_download_coordinator.youtube.token_provider import DEFAULT_URL, PLUGIN, provider_url
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,16 +57,6 @@ def read_settings(path: Path) -> dict[str, str]:
     """Return the settings of an example, including those that are commented out."""
     lines = (line.removeprefix("#") for line in path.read_text(encoding="utf-8").splitlines())
     return {name: value for name, found, value in (line.partition("=") for line in lines) if found and name.isupper()}
-
-
-def check_prefect_takes(words: list[str]) -> None:
-    """Raise Prefect's usage error if its command line does not take these words."""
-    prefect_cli.parse_args(words, print_error=False, exit_on_error=False)
-
-
-def check_settings_exist(names: Iterable[str]) -> None:
-    ours = {f"YDC_{name.upper()}" for name in Config.model_fields} | {"YDC_CHECKOUT"}  # the latter is prefect.yaml's
-    assert set(names) <= ours | _get_valid_setting_names(Settings)
 
 
 @pytest.fixture(scope="module")
@@ -142,10 +132,12 @@ def test_the_workers_example_is_a_config(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_containers_start_what_prefect_takes(compose: dict[str, Any]) -> None:
     script = compose["services"]["server"]["command"][-1]
-    (server,) = re.findall(r"exec prefect (.*)$", script)
+    (server,) = re.findall(r"exec python -m prefect (.*)$", script)
     check_prefect_takes(shlex.split(server))
     (default,) = re.findall(r"^CMD (\[.*\])$", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), re.M)
-    check_prefect_takes(yaml.safe_load(default)[1:])
+    python, option, module, *words = yaml.safe_load(default)
+    assert (python, option, module) == ("python", "-m", "prefect"), "the script does not find flows/ and tasks/"
+    check_prefect_takes(words)
     ydc, *words = compose["services"]["deployments"]["command"]
     assert ydc == "ydc"
     ydc_cli.parse_args(words, print_error=False, exit_on_error=False)
@@ -155,6 +147,34 @@ def test_containers_set_what_exists(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
         ours = [name for name in service.get("environment", {}) if not name.startswith("POSTGRES_")]
         check_settings_exist(ours)
+
+
+def image_environment() -> dict[str, str]:
+    (line,) = re.findall(r"^ENV (.*)$", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), re.M)
+    return dict(setting.split("=", 1) for setting in line.split())
+
+
+def test_the_image_knows_its_checkout_and_the_state_that_its_workers_share(compose: dict[str, Any]) -> None:
+    dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    environment = image_environment()
+    assert re.findall(r"^WORKDIR (.*)$", dockerfile, re.M) == [environment["YDC_CHECKOUT"]]
+    mounted = dict(volume.split(":", 1) for volume in compose["services"]["worker"]["volumes"])
+    assert compose["services"]["worker"]["environment"]["YDC_STATE_DIR"] == environment["YDC_STATE_DIR"]
+    assert mounted["state"] == environment["YDC_STATE_DIR"]
+    (made,) = re.findall(r"install --directory --owner coordinator \\\n +(.*)$", dockerfile, re.M)
+    volumes = [volume for service in compose["services"].values() for volume in service.get("volumes", [])]
+    ours = {volume.partition(":")[2] for volume in volumes if not volume.startswith("database:")}
+    assert ours <= set(made.split()), "a new volume would belong to root"
+
+
+def test_the_docker_pool_mounts_the_volumes_of_compose_yaml(compose: dict[str, Any]) -> None:
+    job = JOB_DEFAULTS["docker"]
+    worker = compose["services"]["worker"]
+    assert {volume.removeprefix(f"{compose['name']}_") for volume in job["volumes"]} == set(worker["volumes"])
+    assert job["image"] == worker["image"]
+    assert job["networks"] == [f"{compose['name']}_default"]
+    assert set(job["env"]) - {BLOCK_VARIABLE} <= {f"YDC_{name.upper()}" for name in Config.model_fields}
+    assert not {f"YDC_{name.upper()}" for name in SECRETS} & set(job["env"])
 
 
 def test_the_image_asks_to_be_built_again_for_another_yt_dlp() -> None:
