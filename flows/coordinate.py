@@ -14,10 +14,10 @@ from flows.expand_sources import expand_sources
 from flows.process_videos import process_videos
 from tasks.context import fail_with_message, value_of
 from tasks.forms import Concurrency, MaxMinutes, MaxVideos, Processor, SourcesFile
+from tasks.machine import alone_on_machine
 from tasks.repairs import recover_all
 from tasks.reports import COMPLETED_WITH_ERRORS, describe_counts, finished, report_ingested, report_steps
 from tasks.sources import import_sources, something_is_due
-from tasks.spreading import alone_on_machine
 from tasks.videos import check_unless_imported
 from youtube_download_coordinator import Coordinator
 from youtube_download_coordinator.operations import preflight

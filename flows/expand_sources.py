@@ -9,9 +9,9 @@ from prefect.client.schemas.objects import State
 
 from tasks.context import fail_with_message
 from tasks.forms import MaxMinutes, OnePerMachine
+from tasks.machine import alone_on_machine
 from tasks.reports import finished, report_expansions, skipped
 from tasks.sources import expand_due
-from tasks.spreading import alone_on_machine
 from youtube_download_coordinator import Coordinator
 from youtube_download_coordinator.prefect.flow_run import open_coordinator
 from youtube_download_coordinator.prefect.run_state import wait_for_server

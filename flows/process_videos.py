@@ -9,13 +9,14 @@ from prefect.client.schemas.objects import State
 
 from tasks.context import fail_with_message
 from tasks.forms import Concurrency, MaxMinutes, MaxVideos, OnePerMachine, Processor
+from tasks.machine import alone_on_machine
 from tasks.reports import finished, report_videos, skipped
-from tasks.spreading import Spreading, alone_on_machine
 from tasks.videos import submit_with
 from youtube_download_coordinator import Coordinator
 from youtube_download_coordinator.prefect.flow_run import host, open_coordinator, rename_run
 from youtube_download_coordinator.prefect.progress_page import ProgressPage
 from youtube_download_coordinator.prefect.run_state import wait_for_server
+from youtube_download_coordinator.prefect.spreading import Spreading
 from youtube_download_coordinator.workers.worker import Limits, Submit
 
 

@@ -14,8 +14,8 @@ from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Failed
 from prefect.utilities.annotations import quote
 
-from tasks.deployment_runs import delete_overdue_runs
 from youtube_download_coordinator import CoordinatorError, StoreUnavailable, UserError
+from youtube_download_coordinator.prefect.deployment_runs import delete_overdue_runs
 from youtube_download_coordinator.prefect.run_state import CANCELLED, wait_for_server, watching_for_cancellation
 
 P = ParamSpec("P")

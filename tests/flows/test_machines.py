@@ -19,10 +19,10 @@ from prefect.flow_engine import run_flow
 from flows.coordinate import coordinate
 from flows.expand_sources import expand_sources
 from flows.process_videos import process_videos
-from tasks.spreading import HAND_ONS, HAND_ONS_MAX
 from tests.flows.conftest import AddVideos
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator, wiring
+from youtube_download_coordinator.prefect.spreading import HAND_ONS, HAND_ONS_MAX
 
 NOTHING = "tests.support.sample_processors:does_nothing"
 SCHEDULED = {"processor": NOTHING, "one_per_machine": True, "concurrency": 1}

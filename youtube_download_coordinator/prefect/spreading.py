@@ -9,28 +9,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import WorkerFilter, WorkerFilterStatus
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 
-from tasks.deployment_runs import PAGE, deployed_run, now, runs_of
-from tasks.reports import skipped
-from tasks.sources import something_is_due
-from youtube_download_coordinator import Config, Coordinator, VideoTask
+from youtube_download_coordinator import Config, VideoTask
 from youtube_download_coordinator.models import Outcome
+from youtube_download_coordinator.prefect.deployment_runs import PAGE, deployed_run, now, runs_of
 from youtube_download_coordinator.prefect.flow_run import host, tolerate_prefect_errors
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
-from youtube_download_coordinator.wiring import hold_machine_lock
 from youtube_download_coordinator.workers.worker import Submit
 
 HAND_ONS = "youtube-coordinator.hand-ons"
@@ -39,7 +34,6 @@ HAND_ONS_MAX = 8
 """With one of two machines busy, 1 of 256 places is lost, until the next scheduled run."""
 REST = timedelta(minutes=10)
 """After all hand-ons were in vain: several workers of one machine count as several machines."""
-DOES = {"process": "processes", "coordinate": "coordinates", "expand": "lists"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +68,7 @@ class Spreading:
         begun: list[VideoTask] = []
 
         def submit_one(video: VideoTask) -> Future[Outcome]:
-            if not begun and something_is_due(queue, VIDEO_TASKS):
+            if not begun and _videos_are_due(queue):
                 # In a thread: a server that is away must not delay the work.
                 threading.Thread(target=copy_context().run, args=(self._fill,), name="spreading", daemon=True).start()
             begun[:] = [video]
@@ -125,13 +119,6 @@ class Spreading:
         )
 
 
-def alone_on_machine(
-    coordinator: Coordinator, purpose: str, run: Callable[[Spreading | None], State[Any]], *, spreads: bool = True
-) -> State[Any]:
-    """Run it, unless a run for the same purpose is at work on this machine: then hand this run's place on, and skip it."""
-    spreading = Spreading.of_this_run(coordinator.config) if spreads else None
-    with hold_machine_lock(coordinator.config, purpose) as held:
-        if held:
-            return run(spreading)
-    handed_on = spreading is not None and spreading.hand_on()
-    return skipped(f"this machine {DOES[purpose]} already{'; another one is asked' if handed_on else ''}")
+def _videos_are_due(queue: Queue) -> bool:
+    due = queue.next_due(VIDEO_TASKS)
+    return due is not None and due <= queue.store.now()
