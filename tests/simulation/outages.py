@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.admissions import Said
 from tests.simulation.hosts import HOSTS, host_of, worker_name
+from tests.simulation.human import video_url
 from tests.simulation.world import Process, Violation
 from youtube_download_coordinator.models import Done, Failure, Lease, Outcome, Row, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim
@@ -33,6 +34,8 @@ WORDINGS = (
     Failure(verdict=Verdict.RETRY, reason="=bug", message="NoneType"),
 )
 """Two that are known from outages, and two that nobody has seen."""
+DELETED = Failure(verdict=Verdict.GONE, reason="=deleted", message="deleted", systemic=True, from_yt_dlp=True)
+DELETED_VIDEOS = 3
 CANARY = "https://www.youtube.com/watch?v=canary-0001"
 EXACT_SECONDS = 3.0
 BEGINS_SECONDS, LASTS_SECONDS = (20.0, 200.0), (150.0, 500.0)
@@ -58,7 +61,8 @@ class Outages:
         self.wording = random.choice(WORDINGS) if chaos.seed % 3 else None
         self._ends_with_an_upgrade = random.random() < 0.5
         self._upgrades = random.random() < 0.5
-        self._has_canary = random.random() < 0.5
+        self._has_deleted_channel = chaos.seed % 6 == 0
+        self._has_canary = random.random() < 0.5 or self._has_deleted_channel
         begins = random.uniform(*BEGINS_SECONDS)
         self._window = (begins, begins + random.uniform(*LASTS_SECONDS))
         self._failures: dict[tuple[str, str], dict[str, Failures]] = {}
@@ -89,6 +93,11 @@ class Outages:
         if self.wording is None or self._chaos.quiet or not first <= self._seconds < last:
             return None
         return None if self._ends_with_an_upgrade and self.version(process) == NEW else self.wording
+
+    def deletion(self, url: str) -> Failure | None:
+        """Return how an attempt at a deleted channel's video ends: in some stories without an outage, whoever tries it."""
+        is_deleted = url in {video_url(number) for number in range(DELETED_VIDEOS)}
+        return DELETED if self._has_deleted_channel and is_deleted and not self._chaos.quiet else None
 
     def canary(self, process: Process, machine_state: Store) -> Canary | None:
         """Return the canary of a process in half of the stories."""

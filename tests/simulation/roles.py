@@ -298,7 +298,7 @@ def outcome(chaos: Chaos, process: Process, task: VideoTask) -> Outcome:
     In a quarter of the stories a video is refused whoever tries it, while others are answered.
     """
     random = process.random
-    if failure := chaos.outages.failure(process):
+    if failure := chaos.outages.failure(process) or chaos.outages.deletion(task.url):
         return failure
     if chaos.seed % 4 == 3 and task.url == video_url(0) and not chaos.quiet:
         return Failure(verdict=Verdict.THROTTLED, reason="=bot", message="are you one?")
@@ -306,7 +306,9 @@ def outcome(chaos: Chaos, process: Process, task: VideoTask) -> Outcome:
         return Done(result="=1+1")
     verdict = random.choice(FINAL if chaos.quiet else (*FINAL, Verdict.LATER, Verdict.THROTTLED))
     is_youtubes = verdict is Verdict.THROTTLED and random.random() < YOUTUBES_REFUSALS
-    return Failure(verdict=verdict, reason="bot-check" if is_youtubes else "=boom", message="it\nbroke")
+    if is_youtubes:
+        return Failure(verdict=verdict, reason="bot-check", message="it\nbroke")
+    return Failure(verdict=verdict, reason="=boom", message="it\nbroke", from_yt_dlp=verdict is not Verdict.THROTTLED)
 
 
 def is_youtubes(outcome: Outcome) -> bool:
