@@ -38,8 +38,10 @@ from youtube_download_coordinator.queue.admission import Admission
 from youtube_download_coordinator.queue.canary import Canary
 from youtube_download_coordinator.queue.cooldown import cooldown_name
 from youtube_download_coordinator.queue.lifecycle import RetryPolicy
+from youtube_download_coordinator.queue.offers import parse_offer
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
+from youtube_download_coordinator.workers.attempts import Attempt as RecordedAttempt
 from youtube_download_coordinator.workers.attempts import AttemptResult
 from youtube_download_coordinator.workers.worker import Limits, Summary, Worker
 from youtube_download_coordinator.youtube.error_rules import classify
@@ -71,6 +73,7 @@ class Machine:
     name: str
     yt_dlp: str = "2026.10.26"
     """The version that is installed; a run may upgrade it."""
+    offers: tuple[str, ...] = ()
 
 
 class Attempt(NamedTuple):
@@ -79,6 +82,7 @@ class Attempt(NamedTuple):
     ended_hours: float
     machine: str
     outcome: Outcome
+    video: int
 
 
 @dataclass
@@ -93,6 +97,9 @@ class Fleet:
     attempts: list[Attempt] = field(default_factory=list)
     canaries: list[Attempt] = field(default_factory=list)
     results: Counter[AttemptResult] = field(default_factory=Counter)
+    idle_seconds: float = 60.0
+    """Between the end of a machine's run and its next."""
+    poll_seconds: float = 30.0
 
     def __post_init__(self) -> None:
         self.world = World(self.seed, {"Control": [["Name"]]})
@@ -145,7 +152,8 @@ class Fleet:
     def _work(self, process: Process, machine: Machine) -> None:
         queue = self._queue(process, machine)
         with tempfile.TemporaryDirectory() as folder, mock.patch.object(coordinator_module, "time", threads.Time):
-            coordinator = Coordinator(Config(database_url="sqlite://", state_dir=Path(folder)))
+            settings = Config(database_url="sqlite://", state_dir=Path(folder), idle_poll_seconds=self.poll_seconds)
+            coordinator = Coordinator(settings)
             coordinator._queue = queue
             queue.admission.canary = Canary(
                 request=lambda url: self._request_canary(process, machine, url),
@@ -156,7 +164,11 @@ class Fleet:
                 for left in coordinator.rounds(limits, summary):
                     attempts = _Attempts(self, process, machine)
                     summary.add(self._worker(queue, left, attempts).run())
-                process.rest(60.0)
+                process.rest(self.idle_seconds)
+
+    def recorded(self, attempt: RecordedAttempt) -> None:
+        """Count what was recorded of an attempt."""
+        self.results[attempt.result] += 1
 
     def outcome(self, machine: Machine, video: int) -> Outcome:
         """Return how an attempt ends that begins now."""
@@ -166,8 +178,9 @@ class Fleet:
     def _request_canary(self, process: Process, machine: Machine, url: str) -> Outcome:
         """Extract a video without processing it."""
         process.rest(FAILURE_SECONDS)
-        outcome = self.outcome(machine, int(url.rpartition("v=v")[2]))
-        self.canaries.append(Attempt(self.hours, machine.name, outcome))
+        video = int(url.rpartition("v=v")[2])
+        outcome = self.outcome(machine, video)
+        self.canaries.append(Attempt(self.hours, machine.name, outcome, video))
         return outcome
 
     def _queue(self, process: Process, machine: Machine) -> Queue:
@@ -185,13 +198,13 @@ class Fleet:
         return Queue(
             store=self.store, worker=worker, video_policy=policy, source_policy=replace(policy, max_retries=None),
             monotonic=self.world.clock.now, random=Random(machine.name), admission=admission,
-            _writing=threads.RLock(),  # type: ignore[arg-type]
+            offer=parse_offer(machine.offers), _writing=threads.RLock(),  # type: ignore[arg-type]
         )  # fmt: skip
 
     def _worker(self, queue: Queue, left: Limits, attempts: _Attempts) -> Worker:
         return Worker(
             queue=queue, submit=attempts.submit, limits=left, claim_batch_size=10, attempt_timeout=timedelta(hours=1),
-            monotonic=self.world.clock.now, wait=attempts.wait, on_attempt=lambda attempt: self.results.update([attempt.result]),
+            monotonic=self.world.clock.now, wait=attempts.wait, on_attempt=self.recorded,
         )  # fmt: skip
 
 
@@ -201,14 +214,14 @@ class _Attempts:
     def __init__(self, fleet: Fleet, process: Process, machine: Machine) -> None:
         self._fleet, self._process, self._machine = fleet, process, machine
         self._random = fleet.world.random
-        self._ends: dict[Future[Outcome], tuple[float, Outcome]] = {}
+        self._ends: dict[Future[Outcome], tuple[float, Outcome, int]] = {}
 
     def submit(self, video: VideoTask) -> Future[Outcome]:
         future: Future[Outcome] = Future()
         outcome = self._fleet.outcome(self._machine, video.id)
         seconds = ATTEMPT_SECONDS if isinstance(outcome, Done) else FAILURE_SECONDS
         seconds *= self._random.uniform(0.5, 1.5)
-        self._ends[future] = (self._fleet.world.clock.now() + seconds, outcome)
+        self._ends[future] = (self._fleet.world.clock.now() + seconds, outcome, video.id)
         return future
 
     def wait(self, futures: Iterable[Future[Outcome]], timeout: float | None) -> None:
@@ -216,10 +229,10 @@ class _Attempts:
         soonest = min((self._ends[future][0] for future in futures), default=now + (timeout or 0.0))
         self._process.rest((soonest if timeout is None else min(soonest, now + timeout)) - now)
         now = self._fleet.world.clock.now()
-        for future, (end, outcome) in list(self._ends.items()):
+        for future, (end, outcome, video) in list(self._ends.items()):
             if end <= now:
                 del self._ends[future]
-                self._fleet.attempts.append(Attempt(self._fleet.hours, self._machine.name, outcome))
+                self._fleet.attempts.append(Attempt(self._fleet.hours, self._machine.name, outcome, video))
                 future.set_result(outcome)
 
 

@@ -34,6 +34,7 @@ LIBRARY_VALUES = {
     FLEET: {""},
     "cooldown": {"", "clear", "cooling", "probing"},
     "suspect": {"", "clear", "suspect", "probing", "watching"},
+    "offers": {"offered"},
 }
 KNOWN_SECONDS = 30.5
 """docs/limits.md: workers know what was typed after half a minute."""
@@ -204,6 +205,15 @@ class Admissions:
         """Return whether a line has blocked attempts since."""
         self._read()
         return self._blocked_at.get(name, 0.0) >= since
+
+    def offers(self) -> dict[frozenset[str], float]:
+        """Return what machines offer in Control now, and until when."""
+        lines = read_control(self._chaos.world.book, every=True)
+        return {
+            frozenset(name.removeprefix("offers ").split()): said.until or 0.0
+            for name, said in lines.items()
+            if name.startswith("offers ") and said.value in {"", "offered"}
+        }
 
     def is_touched(self, process: Process, since: float) -> bool:
         """Return whether a person has changed the machine's cooldown since, or shortly before."""

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Collection
 from random import Random
 from typing import Any
+from unittest import mock
 
-from tests.simulation import roles
+from tests.simulation import needs, roles
 from tests.simulation.hosts import HOSTS
 from tests.simulation.human import ACTIONS, Human
 from tests.simulation.oracle import Oracle
@@ -25,6 +26,7 @@ from tests.simulation.trouble import (
     chances_of,
 )
 from tests.simulation.world import Process, Request, Violation, World
+from youtube_download_coordinator.queue import offers
 from youtube_download_coordinator.stores.sql import SqlStore
 
 SEED_COLUMNS = ["ID", "SourceID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type", "Duration", "RetryCount"]
@@ -79,6 +81,10 @@ class Chaos:
 
     def run(self) -> None:
         """Tell it. Raises Violation when something happens that must never happen."""
+        with mock.patch.multiple(offers, VALID=needs.VALID, RENEWED_AFTER=needs.RENEWED_AFTER):
+            self._run()
+
+    def _run(self) -> None:
         try:
             self._start()
             self._until(lambda: self.requests >= self.chances.requests)
@@ -121,6 +127,7 @@ class Chaos:
         self.quiet = self.trouble.is_over = True
         self.faults.release_late()
         self.steering.resume()
+        self.oracle.needs.calm()
         self.world.note("from here on nothing goes wrong any more")
         self.oracle.look()
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
+from tests.simulation.needs import CURES, wanted
 from tests.simulation.outages import is_suspected
 from tests.simulation.roles import LEASE_SECONDS, POLICY
 from tests.simulation.world import Process, Request, Violation
@@ -103,6 +104,8 @@ class Steps:
             if new.tries > old.tries:
                 raise Violation(f"(6) more is given back than was counted: v{encoded.row_id} {old} became {new}")
             return
+        if kind == "v":
+            self._chaos.oracle.needs.step(encoded.row_id, old, new)
         wrong = (
             self._claimed(kind, encoded, old, new, author)
             if new.state is State.HELD
@@ -126,7 +129,8 @@ class Steps:
     def _begun(self, old: Lease) -> str:
         if old.state is not State.PENDING:
             return "(1) claimed, though it does not wait"
-        return "(6) claimed before its pause is over" if _seconds(old.not_before) > self.now else ""
+        is_early = _seconds(old.not_before) > self.now and not wanted(old)
+        return "(6) claimed before its pause is over" if is_early else ""
 
     def _renewed(self, kind: str, encoded: EncodedLease, old: Lease, new: Lease) -> str:
         if old.holder != new.holder:
@@ -156,6 +160,8 @@ class Steps:
         """Check a recorded outcome. `earliest`: the server's time before it was recorded, as early as the worker may see it."""
         if is_suspected(row.lease):  # outages.py checks whether it may be
             wrong = "" if row.lease.tries == before.lease.tries else "a failure of an outage is counted"
+        elif isinstance(outcome, Failure) and outcome.reason in CURES and row.lease.state is State.PENDING:
+            wrong = "" if wanted(row.lease) else "tried on without hope"
         elif isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED:
             wrong = _throttled_wrong(before, row.lease, earliest)
         else:
@@ -187,7 +193,8 @@ def _settled_wrong(before: Row, outcome: Outcome, new: Lease, earliest: float, l
     if isinstance(outcome, Done):
         return "" if new.state is State.DONE else "a success is not recorded"
     if outcome.verdict is Verdict.UNFIT:
-        given_back = new.state is State.PENDING and new.tries == before.lease.tries and new.not_before is None
+        is_due = new.not_before is None or wanted(new)
+        given_back = new.state is State.PENDING and new.tries == before.lease.tries and is_due
         return "" if given_back else "what says nothing about the video is counted"
     if outcome.verdict is Verdict.LATER:
         waits = new.state is State.PENDING and new.tries == before.lease.tries

@@ -3,7 +3,8 @@
 (1) Two valid leases on one row, or a result accepted from a former holder. (2) A row lost, or in two tabs once the fleet is
 quiet. (3) Two rows for one video, or two sources for one URL. (4) A changed cell in a person's own column. (5) A row that
 nothing will ever move again. (6) An attempt that is not counted, or repeated before its backoff has ended (leases.py). (7) An
-attempt that begins while people or YouTube stop the fleet (admissions.py).
+attempt that begins while people or YouTube stop the fleet (admissions.py). (8) A machine that begins what it cannot do, or a row
+that is given up although another machine offers what it needs (needs.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.admissions import Admissions
 from tests.simulation.leases import Steps
+from tests.simulation.needs import Needs
 from tests.simulation.world import Request, Violation
 from youtube_download_coordinator.models import Row, State, VideoTask
 from youtube_download_coordinator.queue import Claim
@@ -51,7 +53,7 @@ class Oracle:
         """Claims whose outcome was sent without an answer: it may be recorded, and the row claimed again since."""
         self.kept: list[Claim[Any]] = []
         """Those claims, so that no other claim gets the identity of one."""
-        self.steps, self.admissions = Steps(chaos), Admissions(chaos)
+        self.steps, self.admissions, self.needs = Steps(chaos), Admissions(chaos), Needs(chaos)
         self.attempts = 0
         self._seen_version = -1
         self._states: dict[tuple[str, int], EncodedLease] = {}
@@ -106,6 +108,7 @@ class Oracle:
         self._no_two_hold_one_row()
         self.steps.look()
         self.admissions.look()
+        self.needs.look()
         if self.book.version == self._seen_version or "Lease" not in self.book.rows("Video Tasks")[0]:
             return
         self._seen_version = self.book.version
@@ -116,12 +119,13 @@ class Oracle:
         holders: dict[tuple[str, str], str] = {}
         for process, _, claim in self.steps.held():
             # A URL whose row a person has deleted or sent again may be worked on as another row.
-            key = str(claim.row.id) if self._is_free(claim.row) else claim.row.key
+            key = str(claim.row.id) if self.is_free(claim.row) else claim.row.key
             other = holders.setdefault((claim.table.name, key), process.name)
             if other != process.name:
                 raise Violation(f"(1) {other} and {process.name} hold {claim.table.name} {key} at the same time")
 
-    def _is_free(self, row: Row) -> bool:
+    def is_free(self, row: Row) -> bool:
+        """Return whether a row may run again because of something that a person did."""
         return row.key in self.freed or row.url in self.freed or row.id in self.requested_ids
 
     def _nobodys_cells_changed(self) -> None:
@@ -177,9 +181,9 @@ class Oracle:
         """Check that an attempt may begin at a video."""
         self.attempts += 1
         self.chaos.world.note(f"{worker} begins to process v{row.id} ({row.key})")
-        if self._done[row.key] and not self._is_free(row):
+        if self._done[row.key] and not self.is_free(row):
             raise Violation(f"(1) {row.key} is processed again after it was done")
-        if not self._is_free(row):
+        if not self.is_free(row):
             self.steps.begins(worker, row, self._states.get(("v", row.id)), timeout_seconds)
 
     def ended(self, worker: str, claim: Claim[Any], row: Row | None, *, was_valid: bool) -> None:
@@ -188,14 +192,14 @@ class Oracle:
             self.lost(worker, claim)
         if isinstance(row, VideoTask) and row.lease.state is State.DONE:
             self._done[row.key] += 1
-            if self._done[row.key] > 1 and not self._is_free(row):
+            if self._done[row.key] > 1 and not self.is_free(row):
                 raise Violation(f"(1) {row.key} has two results")
 
     def lost(self, worker: str, claim: Claim[Any]) -> None:
         """Check that a worker which has lost its row has really lost it."""
         kind = "s" if claim.table.name == SOURCES.name else "v"
         encoded = self._states.get((kind, claim.row.id))
-        if encoded is None or encoded.lease is None or self._is_free(claim.row):
+        if encoded is None or encoded.lease is None or self.is_free(claim.row):
             return
         # Much later versions are those of another claim, perhaps by the same worker.
         is_its_own = encoded.lease.version <= claim.row.lease.version + 1 and self.steps.is_by(worker, encoded)
@@ -206,7 +210,7 @@ class Oracle:
         """Check that rows which were inserted, or were known, are on the sheet."""
         kind = "s" if table.name == SOURCES.name else "v"
         standing = {line["URL"] for tab, line in self.lines(*KINDS) if KINDS[tab] == kind}
-        if missing := [row.url for row in rows if row.url not in standing and not self._is_free(row)]:
+        if missing := [row.url for row in rows if row.url not in standing and not self.is_free(row)]:
             raise Violation(f"(2) said to be inserted, and not there: {missing}")
 
     # --- at the end --------------------------------------------------------------------------------------------------

@@ -99,6 +99,8 @@ class WatchedQueue(Queue):
             else:
                 outages.settled(self.process, claim, outcome, row, began, was_suspected=was_suspected)
                 self.chaos.oracle.steps.settled(claim.row, outcome, row, earliest)
+                if isinstance(row, VideoTask):
+                    self.chaos.oracle.needs.settled(self.process, claim.row, outcome, row)
                 is_undecided = others and (claim.table.name, claim.row.id) != probed_row and not is_youtubes(outcome)
                 if is_refusal(outcome) and not is_undecided:
                     admissions.throttled(self.process, began)
@@ -151,6 +153,7 @@ def open_queue(chaos: Chaos, process: Process) -> WatchedQueue:
             canary=chaos.outages.canary(process, machine_state),
             _lock=threads.RLock(),
         ),
+        offer=chaos.oracle.needs.offer_of(process),
         _writing=threads.RLock(),  # type: ignore[arg-type]
     )
     queue.chaos, queue.process = chaos, process
@@ -274,6 +277,7 @@ class Attempts:
         """Begin one."""
         self._chaos.oracle.begins(self._queue.worker, task, self._timeout_seconds)
         self._chaos.oracle.admissions.begins(self._process, self._queue, VIDEO_TASKS, task)
+        self._chaos.oracle.needs.begins(self._queue.worker, self._process, task)
         future: Future[Outcome] = Future()
         random = self._process.random
         hangs = not self._chaos.quiet and random.random() < HANGS
@@ -288,7 +292,9 @@ class Attempts:
         self._process.rest(soonest if timeout is None else min(soonest, timeout))
         for future, end in list(self._ends.items()):
             if end <= self._process.monotonic() + 0.001 and future.set_running_or_notify_cancel():
-                future.set_result(outcome(self._chaos, self._process, self._tasks.pop(future)))
+                task = self._tasks.pop(future)
+                failure = self._chaos.oracle.needs.failure(self._process, task)
+                future.set_result(failure or outcome(self._chaos, self._process, task))
                 del self._ends[future]
 
 

@@ -17,7 +17,7 @@ from youtube_download_coordinator.errors import StoreFull
 from youtube_download_coordinator.models import Row, Source, State, Status, VideoTask
 from youtube_download_coordinator.queue import cooldown, lifecycle
 from youtube_download_coordinator.queue.lifecycle import Moment, RetryPolicy
-from youtube_download_coordinator.queue.offers import Offers, offers_in
+from youtube_download_coordinator.queue.offers import Offer, Offers, offers_in
 from youtube_download_coordinator.queue.selection import ChangeResult, Selection
 from youtube_download_coordinator.queue.store import (
     DEAD_LETTERS,
@@ -111,15 +111,12 @@ class Maintenance:
 
     def _reconsider(self, table: Table[R]) -> list[R]:
         """Let rows wait for other machines whose own have offered nothing for a day, or give them up. Not while people pause."""
-        if not self._waiting.has_any(table):
-            return []
-        lines, now = self.store.controls(), self.store.now()
-        offers = offers_in(lines, now)
-        if any(line.name == cooldown.FLEET and cooldown.is_paused(line, now) for line in lines):
-            return []
         changed: list[R] = []
-        for rows in self._waiting.unoffered(table, offers, SCAN_PAGE_ROWS):
-            moment = self._moment()
+        for rows in self._waiting.unoffered(table, self._read_offers, SCAN_PAGE_ROWS):
+            lines, moment = self.store.controls(), self._moment()
+            if any(line.name == cooldown.FLEET and cooldown.is_paused(line, moment.now) for line in lines):
+                break
+            offers = offers_in(lines, moment.now)
             changes = [
                 Change(row, lifecycle.reconsider(row, self._with_new_nonce(moment), Offers(all=offers)))
                 for row in rows
@@ -127,6 +124,9 @@ class Maintenance:
             ]
             changed += [change.new for change in self._won(table, changes)]
         return changed
+
+    def _read_offers(self) -> list[Offer]:
+        return offers_in(self.store.controls(), self.store.now())
 
     def _reschedule(self) -> int:
         """Make sources pending that are due for another listing. Return how many.

@@ -27,7 +27,6 @@ from youtube_download_coordinator.queue.offers import (
     Offer,
     Offers,
     needs_renewal,
-    offers_in,
     renewed,
 )
 from youtube_download_coordinator.queue.probing import OTHER_SOURCE_ROWS
@@ -123,7 +122,7 @@ class Queue(Maintenance):
         """Return what machines offer, if it matters after one of these outcomes."""
         if not any(isinstance(outcome, Failure) and outcome.reason in CURED_BY_MACHINES for outcome in outcomes):
             return NO_OFFERS
-        return Offers(own=self.offer, all=offers_in(self.store.controls(), self.store.now()))
+        return Offers(own=self.offer, all=self._read_offers())
 
     # --- claiming ----------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ times stands for is asked once and remembered.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -47,13 +47,14 @@ class WaitingRows:
             rows += matches
         return rows
 
-    def has_any(self, table: Table[Any]) -> bool:
-        """Return whether rows may wait for any machine."""
-        return bool(self._known_needs(table))
+    def unoffered(self, table: Table[R], read_offers: Callable[[], Collection[Offer]], limit: int) -> Iterator[list[R]]:
+        """Yield pages of rows that wait for machines of which none offers anything now. The caller changes them.
 
-    def unoffered(self, table: Table[R], offers: Collection[Offer], limit: int) -> Iterator[list[R]]:
-        """Yield pages of rows that wait for machines of which none offers anything now. The caller changes them."""
-        for not_before, need in self._known_needs(table):
+        The offers are read only if rows wait at all.
+        """
+        needs = self._known_needs(table)
+        offers = read_offers() if needs else ()
+        for not_before, need in needs:
             seen_ids: set[int] = set()
             while not _is_awaited(need, offers):
                 page = [row for row in self._page(table, not_before, limit) if row.id not in seen_ids]

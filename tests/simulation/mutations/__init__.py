@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
-from tests.simulation.mutations import admission, rules, sheet, suspicion
+from tests.simulation.mutations import admission, needs, rules, sheet, suspicion
 
 MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
     mutation.__name__: mutation
@@ -64,6 +64,12 @@ MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         suspicion.successes_prove_nothing,
         suspicion.canary_is_not_believed,
         suspicion.versions_are_one,
+        needs.any_machine_claims_what_waits,
+        needs.what_waits_is_never_given_up,
+        needs.offers_never_run_out,
+        needs.offers_are_overlooked,
+        needs.needs_are_forgotten,
+        needs.countries_are_tried_again,
     )
 }
 """By name."""
