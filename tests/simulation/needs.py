@@ -144,7 +144,8 @@ class Needs:
                 )
             return
         assert isinstance(outcome, Failure)
-        own = self.offered[host_of(process)]
+        offer = self._chaos.queues[process].offer  # it may have ended during the attempt
+        own = frozenset(str(offer).lower().replace(",", "").split())
         if outcome.reason == "region":
             self._tried_once(process, before, own)
         rest = self._need_after(old, before.lease, outcome, own)

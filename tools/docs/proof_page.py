@@ -25,6 +25,7 @@ TITLES = {
     "audio": "The processor audio",
     "flow": "Prefect",
     "faults": "Bad videos, blocked machines and outages",
+    "year": "A year of bad days",
 }
 AXES = {
     "claims": ("Videos claimed and done a second", "rows in the table", "videos a second", False),
