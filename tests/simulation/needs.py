@@ -149,6 +149,8 @@ class Needs:
         if outcome.reason == "region":
             self._tried_once(process, before, own)
         rest = self._need_after(old, before.lease, outcome, own)
+        if row.lease.state is not State.PENDING:  # it may begin anew
+            self._failed_in.pop((row.id, row.key), None)
         if row.lease.state is State.PENDING:
             if new is None or row.lease.tries != before.lease.tries:
                 raise Violation(f"(8) v{row.id} waits for nothing, or an attempt is counted: {row.lease}")
@@ -194,7 +196,7 @@ class Needs:
     def _tried_once(self, process: Process, row: Row, own: frozenset[str]) -> None:
         if self._chaos.oracle.is_free(row):
             return
-        if not row.lease.detail:  # it begins anew
+        if not row.lease.detail:
             self._failed_in.pop((row.id, row.key), None)
         for word in own:
             hosts = self._failed_in.setdefault((row.id, row.key), set())
