@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
@@ -26,6 +25,7 @@ from youtube_download_coordinator.stores.sheets.compare_and_swap import CompareA
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, RowIndex
 from youtube_download_coordinator.stores.sheets.layout import TEXT_MAX_CHARACTERS, Tab, text_cell
 from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, encode_lease
+from youtube_download_coordinator.stores.sheets.new_rows import NewRows
 from youtube_download_coordinator.stores.sheets.projection import Projections
 from youtube_download_coordinator.stores.sheets.row_moves import Mover
 from youtube_download_coordinator.stores.sheets.spreadsheet import Spreadsheet
@@ -222,13 +222,12 @@ def copies_are_left_alone() -> Iterator[None]:
 @contextmanager
 def adoption_forgets_what_it_covered() -> Iterator[None]:
     """Turn a draft that a sort has put on another row into a row: the lease that it covered is not put back."""
-    settled: Any = Adoption._settled
+    settled: Any = NewRows._settled
 
-    def settled_blindly(self: Adoption, *given: Any) -> str:
-        without_slots = [replace(value, slots=[]) if isinstance(value, RowIndex) else value for value in given]
-        return str(settled(self, *without_slots))
+    def settled_blindly(self: NewRows, name: str, values: Any, slots: Any, used: Any) -> Any:
+        return settled(self, name, values, [], used)
 
-    with mock.patch.object(Adoption, "_settled", settled_blindly):
+    with mock.patch.object(NewRows, "_settled", settled_blindly):
         yield
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.support.rows import new_source
 from tests.support.seed_columns import SEED_SOURCE_COLUMNS, SEED_VIDEO_COLUMNS
 from tests.support.sheet import DEAD, SEED_TABS, SOURCE_TAB, VIDEOS, a_video, sheet_desk, video_url
 from youtube_download_coordinator.client import Client
 from youtube_download_coordinator.models import Failure, State, Verdict
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.stores.sheets import new_rows
 
 
 def test_a_sheet_filled_before_us_is_taken_in_as_its_status_says() -> None:
@@ -114,3 +117,65 @@ def test_what_was_tried_before_us_counts() -> None:
         assert {row.id: row.retry_count for row in queue.rows(DEAD_LETTERS)} == {1: 3, 3: 10}, (
             "each was tried once more"
         )
+
+
+@pytest.mark.parametrize("rows", [200, 400])
+def test_a_full_tab_is_adopted_in_batches_and_claimed_from_the_first(
+    monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """Three requests a batch, however many rows the tab has: drafts, a look at them, leases."""
+    monkeypatch.setattr(new_rows, "BATCH_ROWS", 50)
+    monkeypatch.setattr(new_rows._spans, "__defaults__", (50, new_rows.BATCH_SPANS))
+    videos = [[n, 1, video_url(n), "pending", 0] for n in range(1, rows + 1)]
+    with sheet_desk(seed_sheet([], videos, []), rows=rows + 10) as desk:
+        queue = desk.queue()
+        before = desk.simulator.stats()["last"]
+        assert len(queue.claim(VIDEO_TASKS, 10)) == 10
+        first = desk.simulator.stats(before)
+        assert sum(bool(line["Lease"]) for line in desk.lines()) == 50
+        desk.later.pop(0)()
+        assert desk.simulator.stats(before)["requests"] == first["requests"] + 3
+        while any(not line["Lease"] for line in desk.lines()):
+            desk.clock.advance(0.1)
+            desk.later.pop(0)()
+        assert desk.simulator.stats(before)["requests"] == first["requests"] + 3 * (rows // 50 - 1)
+        assert queue.counts(VIDEO_TASKS) == {State.HELD: 10, State.PENDING: rows - 10}
+        assert [line["ID"] for line in desk.lines()] == [str(n) for n, *_ in videos]
+        assert {line["Shown"] for line in desk.lines()} >= {f"v{n}.0" for n in range(60, rows)}
+
+
+def test_a_claim_finds_the_row_that_is_due_behind_all_that_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(new_rows._spans, "__defaults__", (50, new_rows.BATCH_SPANS))
+    videos = [[n, 1, video_url(n), "done" if n < 300 else "pending", 0] for n in range(1, 301)]
+    with sheet_desk(seed_sheet([], videos, []), rows=310) as desk:
+        (claim,) = desk.queue().claim(VIDEO_TASKS, 10)
+        assert claim.row.url == video_url(300)
+
+
+def test_a_person_who_sorts_while_rows_are_adopted_mixes_none_of_them_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(new_rows._spans, "__defaults__", (50, new_rows.BATCH_SPANS))
+    videos = [[n, 1, video_url(n), "done" if n % 3 else "pending", n % 2] for n in range(1, 201)]
+    with sheet_desk(seed_sheet([], videos, []), rows=210) as desk:
+        settlement = new_rows.NewRows.settlement
+        sorts = [True, False, True]
+
+        def sorted_before(*given: Any, **named: Any) -> Any:
+            if sorts:
+                desk.person.sort(VIDEOS, "Status", descending=sorts.pop())
+            return settlement(*given, **named)
+
+        monkeypatch.setattr(new_rows.NewRows, "settlement", sorted_before)
+        queue = desk.queue()
+        assert queue.counts(VIDEO_TASKS) == {State.PENDING: 66, State.DONE: 134}
+        for row in queue.rows(VIDEO_TASKS):
+            assert (row.key, row.url) == (f"yt:v:v{row.id:010}", video_url(row.id))
+
+
+def test_a_word_that_is_not_a_status_does_not_make_a_row_pending() -> None:
+    videos = [
+        [n, 1, video_url(n), text, 0] for n, text in enumerate(("skip", "done!", "erledigt", " Done ", ""), start=1)
+    ]
+    with sheet_desk(seed_sheet([], videos, [])) as desk:
+        queue = desk.queue()
+        assert queue.counts(VIDEO_TASKS) == {State.ERROR: 3, State.DONE: 1, State.PENDING: 1}
+        assert "type pending, done or error" in desk.line(video_url(1))["LastError"]

@@ -1,56 +1,45 @@
 """Adoption of what people add to a tab: rows without a lease, copies of rows, and adoptions that another process left half done.
 
-A row without a lease gets the next ID and a draft in a guarded batch, which also copies the old content of its Lease cell to a
-slot in Control. If the slot is empty, the draft becomes a lease that follows from the row's URL, Status and RetryCount. If the
-slot has a lease, a person has sorted the tab in between: the lease is put back in place of the draft. Every step is a guarded
-batch, so the known keys and IDs are true at the instant of the change.
-
-A row keeps an ID that was typed in (so that the SourceID of a video still names its source), unless another row has it. That ID
-is read only when the draft is settled, from the same line and with the same request, and new IDs begin above all that were
-typed in. So a sort cannot give it to another row.
+A tab that is full already is adopted batch by batch (new_rows.py), in the background once the first rows can be claimed. Every
+step is a guarded batch, so the known keys and IDs are true at the instant of the change.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
-from youtube_download_coordinator.errors import BadUrl
-from youtube_download_coordinator.models import DUPLICATE, NO_KEY, Lease, State, VideoTask
+from youtube_download_coordinator.errors import BadUrl, ConfigError, StoreError
+from youtube_download_coordinator.models import DUPLICATE, NO_KEY, Lease, State
 from youtube_download_coordinator.queue.store import DEAD_LETTERS
-from youtube_download_coordinator.reasons import UNREADABLE_LEASE
 from youtube_download_coordinator.stores.sheets.api import Json
-from youtube_download_coordinator.stores.sheets.guarded_batch import (
-    GuardedBatches,
-    ImportedCells,
-    IndexEntry,
-    NothingToDo,
-    RowIndex,
-)
-from youtube_download_coordinator.stores.sheets.layout import ADOPTION_SLOTS, CONTROL, text_cell
-from youtube_download_coordinator.stores.sheets.lease_codec import (
-    EncodedLease,
-    decode_lease,
-    encode_draft,
-    encode_lease,
-    id_and_version_in,
-)
+from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, NothingToDo, RowIndex
+from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease
+from youtube_download_coordinator.stores.sheets.new_rows import NewRows, Settlement
 from youtube_download_coordinator.stores.sheets.projection import Projections
 from youtube_download_coordinator.stores.sheets.snapshot import KeyCells
-from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, GROUPS, find_replace, group_of
-from youtube_download_coordinator.text import sanitize, truncate
+from youtube_download_coordinator.stores.sheets.spreadsheet import (
+    DATA_TABS,
+    GROUPS,
+    find_replace,
+    group_of,
+    replaced_cells,
+)
 
 log = logging.getLogger(__name__)
 
-ADOPTION_ROUNDS, ADOPTION_ROUNDS_MAX = 4, 24
-"""Adopting takes two batches: one for the drafts, one to settle them. More rows take more rounds, up to a number that a worker
-with claims can wait for. The rest is adopted after the next reload."""
-
-_STATES = {"pending": State.PENDING, "in-progress": State.PENDING, "done": State.DONE, "error": State.ERROR}
-"""The state of an adopted row by its Status. Nobody works on it, whatever it says."""
+ADOPTION_ROUNDS = 4
+"""How often drafts and copies that others have left are settled after one reload."""
+INDEX_SECONDS = 300.0
+"""A row index may be used for so long while a full tab is adopted, if nobody takes the token."""
+PROGRESS_SECONDS = 5.0
+"""How often progress is logged."""
+GIVE_WAY_SECONDS = (2.0, 6.0)
+"""How long a process leaves adopting to another that was faster."""
 
 
 class _Line(NamedTuple):
@@ -70,143 +59,150 @@ class Adoption:
         self._batches = batches
         self._spreadsheet = batches.spreadsheet
         self._projections = projections
+        self._new_rows = NewRows(batches)
+        self._resume_at = 0.0
+        """When adopting may go on after another process was faster."""
+        self._progress_at = float("-inf")
+        self._adopted: Counter[str] = Counter()
+        """How many rows of each tab were adopted since the last time that none waited."""
+        self._timer_runs = self._is_closed = False
 
     def reconcile(self, name: str) -> None:
-        """Settle drafts, separate copies and adopt rows without a lease, in a tab that was just reloaded."""
-        waiting = len(self._spreadsheet.snapshot(name).without_readable_lease())
-        for _ in range(min(ADOPTION_ROUNDS + 2 * (waiting // ADOPTION_SLOTS), ADOPTION_ROUNDS_MAX)):
-            if not (
-                self.has_drafts
-                or self._spreadsheet.snapshot(name).without_readable_lease()
-                or self._duplicates(group_of(name))
-            ):
-                return
+        """Settle drafts, separate copies and adopt rows without a lease, in a tab that was just reloaded.
+
+        Of many rows a part is adopted. The others follow in the background.
+        """
+        for _ in range(ADOPTION_ROUNDS):
+            if not (self._new_rows.has_drafts or self._duplicates(group_of(name))):
+                break
             new: list[str] = []
+            settlement = Settlement()
             try:
-                self._batches.run(partial(self._changes, new=new))
+                self._batches.run(partial(self._repairs, settlement=settlement, new=new))
             except NothingToDo:
-                return
-            self._projections.schedule_now(new)
+                break
+            self._projections.schedule_now([*new, *settlement.others])
             self._spreadsheet.reload(if_older_than_seconds=0)
+        if self.is_waiting(name) and self._spreadsheet.environment.monotonic() >= self._resume_at:
+            self.adopt_next(name)
+        if self.is_waiting(name):
+            self._go_on_later()
 
     @property
     def has_drafts(self) -> bool:
-        """Whether any tab has a draft. If so, the slots are in use."""
-        snapshots = self._spreadsheet.snapshots.values()
-        return any(encoded.lease is None for snapshot in snapshots for _, encoded in snapshot.leases())
+        """Whether any tab has a draft, which may cover the lease of another row."""
+        return self._new_rows.has_drafts
 
-    def _changes(self, index: RowIndex, new: list[str]) -> list[Json]:
+    def _repairs(self, index: RowIndex, settlement: Settlement, new: list[str]) -> list[Json]:
         """Return the requests of one round, and collect the leases that they write in `new`."""
         new.clear()
-        has_drafts = self.has_drafts
-        used_ids = {group: self._used_ids(names, index) for group, names in GROUPS.items()} if has_drafts else {}
-        requests = [request for name in DATA_TABS for request in self._settle_drafts(name, index, used_ids, new)]
-        requests += [request for group in GROUPS for request in self._separate_duplicates(group, index, new)]
-        if not has_drafts:
-            typed = ((name, self._spreadsheet.snapshot(name).without_readable_lease()) for name in DATA_TABS)
-            name, positions = next(((name, positions) for name, positions in typed if positions), ("", []))
-            requests += self._drafts(name, index, positions) if positions else []
+        requests = [request for group in GROUPS for request in self._separate_duplicates(group, index, new)]
+        with suppress(NothingToDo):
+            requests += self._new_rows.settlement(index, settlement)
         if not requests:
             raise NothingToDo
         return requests
 
     # --- rows without a lease ----------------------------------------------------------------------------------------
 
-    def _drafts(self, name: str, index: RowIndex, typed: Sequence[int]) -> list[Json]:
-        """Put drafts on lines without a lease, as many as there are slots."""
-        tab, control = self._spreadsheet.tab(name), self._spreadsheet.tab(CONTROL)
-        positions = typed[: min(ADOPTION_SLOTS, control.grid_rows - 1)]
-        first, requests = self._batches.take_ids(index, group_of(name), len(positions))
-        requests += self._batches.set_number(index, "adopting", first)
-        for slot, position in enumerate(positions):
-            areas = {"source": tab.area("Lease", position), "destination": control.area("Slot", slot + 1)}
-            start = {"sheetId": tab.sheet_id, "rowIndex": position, "columnIndex": tab.column("Lease")}
-            draft = {"values": [text_cell(encode_draft(first + slot, self._spreadsheet.nonce()))]}
-            requests.append({"copyPaste": {**areas, "pasteType": "PASTE_VALUES"}})
-            requests.append({"updateCells": {"start": start, "rows": [draft], "fields": "userEnteredValue"}})
-        log.info("adopting %d rows that were typed into %s", len(positions), tab.title)
-        return requests
+    def is_waiting(self, name: str) -> bool:
+        """Return whether rows of a tab are not adopted yet."""
+        return bool(self._spreadsheet.snapshot(name).without_readable_lease())
 
-    # --- drafts ------------------------------------------------------------------------------------------------------
+    def adopt_next(self, name: str) -> bool:
+        """Adopt the next rows of a tab. Return whether any waited: whoever needs all of them calls again.
 
-    def _settle_drafts(
-        self, name: str, index: RowIndex, used_ids: Mapping[str, set[int]], new: list[str]
-    ) -> Iterator[Json]:
-        """Replace every draft by a lease, by nothing, or by the lease that it covered."""
-        area, snapshot = self._spreadsheet.tab(name).area("Lease"), self._spreadsheet.snapshot(name)
-        for position, encoded in snapshot.leases():
-            if encoded.lease is None:
-                cells = snapshot.key_cells[position]
-                imported = index.imported.get(name, {}).get(position, ImportedCells())
-                new.append(self._settled(name, encoded.row_id, cells, imported, index, used_ids))
-                yield find_replace(cells.lease, new[-1], area)
-
-    def _settled(
-        self,
-        name: str,
-        row_id: int,
-        cells: KeyCells,
-        imported: ImportedCells,
-        index: RowIndex,
-        used_ids: Mapping[str, set[int]],
-    ) -> str:
-        """Return the text that replaces a draft."""
-        slot = row_id - index.numbers.get("adopting", 0)
-        covered = index.slots[slot] if 0 <= slot < len(index.slots) else ""
-        if decode_lease(covered):
-            return covered
-        if not cells.url.strip():
-            return ""
-        if covered.strip():
-            return self._set_apart(name, row_id, cells, covered, used_ids[group_of(name)])
-        if cells.shown:  # the other cells were written for another row: a person has sorted in between
-            return self._new_lease(name, row_id, cells.url, "", 0, index)
-        if imported.row_id and imported.row_id not in used_ids[group_of(name)]:
-            row_id = imported.row_id
-            used_ids[group_of(name)].add(row_id)
-        return self._new_lease(name, row_id, cells.url, cells.status, imported.tries, index)
-
-    def _set_apart(self, name: str, row_id: int, cells: KeyCells, covered: str, used_ids: set[int]) -> str:
-        """Return an error lease for a row whose Lease cell cannot be read.
-
-        It may be the lease of a newer version, or one that a person has edited: processed as a new row, the video might be
-        processed twice. The row keeps the ID in the unreadable lease unless another row has it.
+        Waits a moment if another process is adopting, which is faster.
         """
-        own_id, version = id_and_version_in(covered)
-        version = max(version, id_and_version_in(cells.shown)[1]) + 1  # else Status would count as a person's request
-        if own_id and own_id not in used_ids:
-            row_id = own_id
-            used_ids.add(own_id)
-        log.warning("row %d in %s has a Lease cell that cannot be read, so it is set apart: %s", row_id, name, covered)
+        if not self.is_waiting(name):
+            return False
+        environment = self._spreadsheet.environment
+        if (seconds := self._resume_at - environment.monotonic()) > 0:
+            environment.sleep(seconds)
+            self._spreadsheet.reload([name], if_older_than_seconds=0)
+        elif self._place_drafts(name) or self._new_rows.has_drafts:
+            self._settle_drafts()
+            self._log_progress(name)
+        return True
+
+    def _place_drafts(self, name: str) -> bool:
+        """Put drafts on the next lines. Return whether they were written, and not another process's."""
+        self._batches.forget_index_of_other_lines()
+        first_token: list[object] = []
+
+        def build(index: RowIndex) -> list[Json]:
+            first_token.append(index.token)
+            if index.token != first_token[0]:
+                self._resume_at = self._spreadsheet.environment.monotonic() + self._spreadsheet.random.uniform(
+                    *GIVE_WAY_SECONDS
+                )
+                raise NothingToDo
+            return self._new_rows.drafts(index, name)
+
         try:
-            key = self._spreadsheet.key_of(name, cells.url)
-        except BadUrl:
-            key = NO_KEY
-        state = State.DEAD if name == DEAD_LETTERS.name else State.ERROR
-        return self._encode(row_id, key, state, f"{UNREADABLE_LEASE}: {sanitize(covered)}", version)
+            answer = self._batches.run(build, by_line=False, max_age_seconds=INDEX_SECONDS)
+        except NothingToDo:
+            return False
+        self._new_rows.confirm()
+        snapshot = self._spreadsheet.snapshot(name)
+        if answer:  # otherwise it was lost, and the tab was reloaded
+            for position, text in self._new_rows.placed.items():
+                snapshot.update_line(position, snapshot.key_cells[position]._replace(lease=text))
+        return True
 
-    def _used_ids(self, names: Iterable[str], index: RowIndex) -> set[int]:
-        """Return every ID of a row, of a draft, or of a row whose lease a draft covers."""
-        covered = {encoded.row_id for text in index.slots if (encoded := decode_lease(text))}
-        return covered | {encoded.row_id for name in names for _, encoded in self._spreadsheet.snapshot(name).leases()}
-
-    def _new_lease(self, name: str, row_id: int, url: str, status: str, tries: int, index: RowIndex) -> str:
-        """Return the first lease of a row that a person typed."""
+    def _settle_drafts(self) -> None:
+        """Replace the drafts by leases. What does not go as expected is found by the next reload."""
+        result = Settlement()
         try:
-            key = self._spreadsheet.key_of(name, url)
-        except BadUrl as error:
-            return self._encode(row_id, NO_KEY, State.ERROR, f"bad-url: {error}")
-        known_id = index.keys[group_of(name)].setdefault(key, IndexEntry(row_id, "")).row_id
-        if known_id != row_id:
-            return self._encode(row_id, key, State.ERROR, f"{DUPLICATE}{known_id}")
-        state = _STATES.get(status.strip().lower(), State.PENDING)
-        is_dead = name == DEAD_LETTERS.name and state is State.ERROR
-        return self._encode(row_id, key, State.DEAD if is_dead else state, "", tries=tries)
+            answer = self._batches.run(
+                partial(self._new_rows.settlement, result=result), by_line=False, max_age_seconds=INDEX_SECONDS
+            )
+        except NothingToDo:
+            return
+        self._adopted.update({name: len(lines) for name, lines in result.lines.items()})
+        replaced = sum(map(replaced_cells, answer.get("replies", [])))
+        is_as_expected = answer and not result.others and replaced >= result.size
+        for name, lines in result.lines.items():
+            snapshot = self._spreadsheet.snapshot(name)
+            for position, cells in lines.items():
+                snapshot.update_line(position, cells)
+            if not is_as_expected:
+                snapshot.loaded_at = None
+        if not is_as_expected:
+            self._projections.schedule_now(result.others)
+            self._batches.forget_index()
+            self._spreadsheet.reload(if_older_than_seconds=0)
 
-    def _encode(self, row_id: int, key: str, state: State, detail: str, version: int = 0, tries: int = 0) -> str:
-        nonce = self._spreadsheet.nonce()
-        lease = Lease(version=version, state=state, tries=tries, detail=truncate(detail), nonce=nonce)
-        return encode_lease(VideoTask(id=row_id, key=key, url="", lease=lease))
+    def _log_progress(self, name: str) -> None:
+        now = self._spreadsheet.environment.monotonic()
+        waiting = len(self._spreadsheet.snapshot(name).without_readable_lease())
+        if not waiting or now - self._progress_at >= PROGRESS_SECONDS:
+            title, self._progress_at = self._spreadsheet.tab(name).title, now
+            log.info("adopted %d rows that were typed into %s, %d are left", self._adopted[name], title, waiting)
+        if not waiting:
+            del self._adopted[name]
+
+    def _go_on_later(self) -> None:
+        """Adopt the next rows in another thread, so that those which are adopted can be claimed meanwhile."""
+        if not (self._timer_runs or self._is_closed):
+            self._timer_runs = True
+            environment = self._spreadsheet.environment
+            environment.later(max(0.0, self._resume_at - environment.monotonic()), self._on_time)
+
+    def _on_time(self) -> None:
+        try:
+            with self._spreadsheet.lock:
+                self._timer_runs = False
+                name = next((name for name in DATA_TABS if not self._is_closed and self.is_waiting(name)), "")
+                if name:
+                    self.adopt_next(name)
+                    self._go_on_later()
+        except (StoreError, ConfigError) as error:
+            log.info("rows that were typed in are adopted later: %s", error)
+
+    def close(self) -> None:
+        """Adopt nothing more in the background."""
+        self._is_closed = True
 
     # --- copies ------------------------------------------------------------------------------------------------------
 
@@ -248,9 +244,9 @@ class Adoption:
     def _separated(self, line: _Line, original: _Line, row_id: int, version: int, index: RowIndex) -> str:
         """Return the new lease of a line that is not the original: of a row of its own if its URL differs."""
         if not self._has_own_url(line) and row_id != line.encoded.row_id:
-            return self._new_lease(line.tab, row_id, line.cells.url, "", 0, index)
+            return self._new_rows.first_lease(line.tab, row_id, line.cells.url, "", index)
         detail = f"{DUPLICATE}{original.encoded.row_id}"
-        return self._encode(row_id, line.encoded.key, State.ERROR, detail, version)
+        return self._new_rows.encode(row_id, line.encoded.key, State.ERROR, detail, version)
 
     def _rank(self, line: _Line, newest: Mapping[int, int]) -> tuple[bool, bool, bool, bool, int, int, bool, int]:
         """Return a sort key by which the original comes first."""

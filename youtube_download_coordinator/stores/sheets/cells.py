@@ -94,16 +94,16 @@ def projection(tab: Tab, position: int, row: Row, *, rebuilt: bool) -> list[Json
     `rebuilt`: the row was rebuilt from the lease alone, so the cells that the lease does not contain are left as they are.
     """
     values = row_values(row)
-    names = _names(type(row), IN_THE_LEASE if rebuilt else IN_THE_LEASE | WRITTEN_BY_SWAPS)
+    names = names_of_columns(type(row), IN_THE_LEASE if rebuilt else IN_THE_LEASE | WRITTEN_BY_SWAPS)
     return write_cells(tab, position, {name: values[name] for name in names})
 
 
 def blank(tab: Tab, position: int, kind: type[Row]) -> list[Json]:
     """Return the requests that clear the cells which show a lease, on a line without one."""
-    return write_cells(tab, position, dict.fromkeys(_names(kind, IN_THE_LEASE), ""))
+    return write_cells(tab, position, dict.fromkeys(names_of_columns(kind, IN_THE_LEASE), ""))
 
 
-def _names(kind: type[Row], writers: Collection[Writer]) -> list[str]:
+def names_of_columns(kind: type[Row], writers: Collection[Writer]) -> list[str]:
     """Return the names of the columns of some writers, and of Shown."""
     return [*(column.name for column in columns_of(kind).shown.values() if column.writer in writers), "Shown"]
 

@@ -98,6 +98,8 @@ class RowIndex:
     unadopted_keys: Mapping[str, set[str]]
     """Their keys, by group: they count as known when rows are inserted."""
     read_at: float
+    loads: tuple[int, ...]
+    """By tab: `TabSnapshot.loads` of the snapshot from which it was made."""
 
 
 class NothingToDo(Exception):
@@ -113,15 +115,22 @@ class GuardedBatches:
         self._token_name = ""
         """Of the token that was read last."""
 
-    def run(self, build: Callable[[RowIndex], list[Json]], *, by_line: bool = True) -> Json:
+    def run(
+        self,
+        build: Callable[[RowIndex], list[Json]],
+        *,
+        by_line: bool = True,
+        max_age_seconds: float = ROW_INDEX_SECONDS,
+    ) -> Json:
         """Send the requests that `build` makes from a row index, and build them again when another process was first.
 
         Return Google's answer; an empty one if it was lost and the batch turned out to be applied. `build` may raise
         NothingToDo. Raises StoreFull when the spreadsheet has no room.
 
-        `by_line`: the requests name lines, so the tabs are read after the token. Without it a recent index may be used.
+        `by_line`: the requests name lines, so the tabs are read after the token. Without it an index may be used that
+        is as old as `max_age_seconds`.
         """
-        index = self.read_index() if by_line else self._recent_index()
+        index = self.read_index() if by_line else self._recent_index(max_age_seconds)
         refusals = 0
         for round_number in range(GUARDED_BATCH_ROUNDS):
             requests, nonce = build(index), self.spreadsheet.nonce()
@@ -187,9 +196,21 @@ class GuardedBatches:
 
     # --- the row index -----------------------------------------------------------------------------------------------
 
-    def _recent_index(self) -> RowIndex:
+    def forget_index(self) -> None:
+        """Read the rows again for the next batch."""
+        self._index = None
+
+    def forget_index_of_other_lines(self) -> None:
+        """Read the rows again for the next batch if a tab was loaded since: the index names its lines as they were."""
+        if self._index is not None and self._index.loads != self._loads():
+            self._index = None
+
+    def _loads(self) -> tuple[int, ...]:
+        return tuple(self.spreadsheet.snapshot(name).loads for name in DATA_TABS)
+
+    def _recent_index(self, max_age_seconds: float) -> RowIndex:
         index, now = self._index, self.spreadsheet.environment.monotonic()
-        if index is None or now - index.read_at > ROW_INDEX_SECONDS or index.layout is not self.spreadsheet.layout():
+        if index is None or now - index.read_at > max_age_seconds or index.layout is not self.spreadsheet.layout():
             return self.read_index()
         return index
 
@@ -218,6 +239,7 @@ class GuardedBatches:
             imported=imported,
             unadopted_keys={group: self._unadopted_keys(names, imported) for group, names in GROUPS.items()},
             read_at=read_at,
+            loads=self._loads(),
         )
 
     def _read_imported(self) -> dict[str, dict[int, ImportedCells]]:

@@ -20,8 +20,6 @@ from youtube_download_coordinator.stores.sheets.batch_token import token_of
 
 TEXT_MAX_CHARACTERS = 50_000
 """Google's limit for the text of a cell."""
-ADOPTION_SLOTS = 200
-"""How many rows without a lease one request can adopt."""
 ROWS_MIN = 2
 """A search needs a line below the header."""
 CONTROL = "control"

@@ -22,8 +22,7 @@ _NUMBER = "0|[1-9][0-9]{0,8}"
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
 _ENCODED_LEASE = re.compile(
     rf"v(?P<id>[1-9][0-9]{{0,14}})\.(?:"
-    r"(?P<draft>0 draft)"
-    rf"|(?P<version>{_NUMBER}) (?:(?P<done>done)|(?P<state>pending|held|error|dead))"
+    rf"(?P<version>{_NUMBER}) (?:(?P<done>done)|(?P<state>pending|held|error|dead))"
     rf"(?: (?!until |try )(?P<holder>\S+))?(?: until (?P<until>{_TIME}))?"
     rf" try (?P<tries>{_NUMBER})"
     rf"(?: after (?P<after>{_TIME}))?"
@@ -32,6 +31,9 @@ _ENCODED_LEASE = re.compile(
     r") #(?P<nonce>\S+)",
 )
 """Numbers are short, so that none exceeds what a database or a calculation holds."""
+DRAFT_PATTERN = r"v[0-9]+\.0 draft [0-9]+ (v[0-9]+\..*)"
+"""What findReplace looks for to replace drafts by the leases in them, which are its only group."""
+_DRAFT = re.compile(rf"v(?P<id>[1-9][0-9]{{0,14}})\.0 draft (?P<slot>{_NUMBER}) (?P<intended>v.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,10 @@ class EncodedLease:
     row_id: int
     key: str
     lease: Lease | None
+    slot: int = 0
+    """Of a draft: where Control has the old content of the cell."""
+    intended: str = ""
+    """Of a draft: the lease that the row is to get."""
 
 
 def encode_lease(row: Row) -> str:
@@ -53,9 +59,9 @@ def encode_lease(row: Row) -> str:
     return f"{version_text(row.id, lease)} {lease.state}{held} try {lease.tries}{after} for {row.key}{detail} #{lease.nonce}"
 
 
-def encode_draft(row_id: int, nonce: str) -> str:
+def encode_draft(slot: int, intended: str) -> str:
     """Return the text of the Lease cell of a row that is being adopted."""
-    return f"v{row_id}.0 draft #{nonce}"
+    return f"{intended.partition('.')[0]}.0 draft {slot} {intended}"
 
 
 def version_text(row_id: int, lease: Lease) -> str:
@@ -67,9 +73,8 @@ def decode_lease(text: str) -> EncodedLease | None:
     """Parse a Lease cell. Return None when it contains neither a lease nor a draft."""
     match = _ENCODED_LEASE.fullmatch(text)
     if not match:
-        return None
-    if match["draft"]:
-        return EncodedLease(int(match["id"]), "", None)
+        draft = _DRAFT.fullmatch(text)
+        return EncodedLease(int(draft["id"]), "", None, int(draft["slot"]), draft["intended"]) if draft else None
     try:
         lease = Lease(
             version=int(match["version"]),

@@ -60,6 +60,8 @@ class TabSnapshot:
     loaded_at: float | None = None
     load_seconds: float = 0.0
     """How long loading took."""
+    loads: int = 0
+    """How often it was loaded. A row may have been on another line before."""
     _leases: list[EncodedLease | None] = field(default_factory=list)
     """Those of `key_cells`, decoded once."""
     _due: list[tuple[datetime, int]] = field(default_factory=list)
@@ -75,6 +77,7 @@ class TabSnapshot:
         self.key_cells = [KeyCells(), *(KeyCells(*cells) for cells in zip_longest(*texts, fillvalue=""))]
         self._leases = [decode_lease(cells.lease) if cells.lease else None for cells in self.key_cells]
         self.loaded_at = self.monotonic()
+        self.loads += 1
         self._is_invalidated = False
         self._prefetched.clear()
         leases = [(position, each.row_id, each.lease) for position, each in self.leases() if each.lease is not None]

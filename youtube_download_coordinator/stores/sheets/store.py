@@ -84,6 +84,8 @@ class SheetsStore:
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def scan(self, table: Table[R], where: Where = EVERY_ROW, *, limit: int = 100) -> list[R]:
+        if not (where.after_id or where.due is not None or where.has_request or where.state is State.HELD):
+            self._adopt_all([table.name])
         with self._lock:
             if where.state is State.PENDING and where.due is not None:
                 return self._scan_due(table, where, where.due, limit)
@@ -114,16 +116,18 @@ class SheetsStore:
         first = where.due_from or START_OF_TIME
         for _ in range(SCAN_ROUNDS):
             positions = self._spreadsheet.snapshot(table.name).take_due(due, limit, random, first)
-            if not positions:
-                if not self._is_stale(table, where):
-                    return []
+            if not positions and self._is_stale(table, where):
                 self._reload(table.name, if_older_than_seconds=0)
                 positions = self._spreadsheet.snapshot(table.name).take_due(due, limit, random, first)
+            while not positions and self._adopt_next(table.name):
+                positions = self._spreadsheet.snapshot(table.name).take_due(due, limit, random, first)
+            if not positions:
+                return []
             rows = self._read_rows(table, where, positions)
             torn = [row for row in rows if not _has_own_url(table, row)]
             self._fail_torn(table, torn)
             intact = [row for row in rows if row not in torn]
-            if intact or not positions:
+            if intact:
                 return sorted(intact, key=lambda row: (act_at(row.lease), row.id))
         return []
 
@@ -155,6 +159,19 @@ class SheetsStore:
             changes.append(Change(row, replace(row, lease=lease, requested_status=None)))
         self.swap(table, changes)
 
+    def _adopt_all(self, names: Sequence[str]) -> None:
+        """Adopt every row that people have added before rows are counted or looked for. Others may claim meanwhile."""
+        for name in names:
+            with self._lock:
+                self._reload(name, if_older_than_seconds=FRESH_SECONDS)
+            while self._adopt_next(name):
+                pass
+
+    def _adopt_next(self, name: str) -> bool:
+        """Adopt the next rows without a lease. Return whether any waited."""
+        with self._lock:
+            return self._adoption.adopt_next(name)
+
     def _reload(self, name: str, *, if_older_than_seconds: float) -> None:
         """Reload a tab, adopt what people have added, and repair lines that do not show their lease."""
         self._spreadsheet.reload([name], if_older_than_seconds=if_older_than_seconds)
@@ -179,6 +196,7 @@ class SheetsStore:
         return rows
 
     def count(self, table: Table[R]) -> Mapping[State, int]:
+        self._adopt_all([table.name])
         with self._lock:
             return Counter(lease.state for lease in self._leases(table))
 
@@ -192,6 +210,7 @@ class SheetsStore:
 
     def tally(self, tables: Sequence[Table[Any]], since: date) -> list[list[Tally]]:
         names = [table.name for table in tables]
+        self._adopt_all(names)
         with self._lock:
             for _ in range(SCAN_ROUNDS):
                 cells = self._spreadsheet.reload_with({name: TALLY_COLUMNS[name] for name in names})
@@ -308,6 +327,7 @@ class SheetsStore:
             self._projections.flush()
 
     def close(self) -> None:
+        self._adoption.close()
         with self._lock:
             self._projections.flush()
             with self._connection.impatient(), suppress(StoreUnavailable):

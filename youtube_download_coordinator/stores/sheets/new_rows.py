@@ -1,0 +1,331 @@
+"""Rows that a person has typed or pasted: how they get their leases, thousands with one guarded batch.
+
+Of a span of lines, the first batch copies the old content of the Lease cells to slots in Control, and writes drafts into them. A
+draft contains its slot and the lease that the row is to get. Then the lines are read again. A draft belongs to the line that it
+is on now, wherever a person has sorted it. The second batch replaces the drafts by the leases in them, except on lines where that
+would be wrong: the slot has the lease of another row, which a person has sorted there, or the URL is not the one of the draft.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from youtube_download_coordinator.errors import BadUrl
+from youtube_download_coordinator.models import DUPLICATE, IN_THE_LEASE, NO_KEY, Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES
+from youtube_download_coordinator.reasons import UNREADABLE_LEASE
+from youtube_download_coordinator.stores.sheets.api import Json
+from youtube_download_coordinator.stores.sheets.cells import names_of_columns, row_values, status_text
+from youtube_download_coordinator.stores.sheets.guarded_batch import (
+    GuardedBatches,
+    ImportedCells,
+    IndexEntry,
+    NothingToDo,
+    RowIndex,
+)
+from youtube_download_coordinator.stores.sheets.layout import CONTROL, Tab, text_cell
+from youtube_download_coordinator.stores.sheets.lease_codec import (
+    DRAFT_PATTERN,
+    EncodedLease,
+    decode_lease,
+    encode_draft,
+    encode_lease,
+    id_and_version_in,
+    version_text,
+)
+from youtube_download_coordinator.stores.sheets.snapshot import KeyCells
+from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, GROUPS, find_replace, group_of
+from youtube_download_coordinator.text import sanitize, truncate
+
+log = logging.getLogger(__name__)
+
+BATCH_ROWS = 5000
+"""How many rows one batch adopts."""
+BATCH_SPANS = 200
+"""How many spans of neighbouring lines one batch adopts."""
+READING_ROUNDS = 5
+"""How often drafts are looked for while a person sorts."""
+
+_STATES = {
+    "": State.PENDING,
+    "pending": State.PENDING,
+    "in-progress": State.PENDING,
+    "done": State.DONE,
+    "error": State.ERROR,
+}
+"""The state of an adopted row by its Status. Nobody works on it, whatever it says."""
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What one batch makes of drafts."""
+
+    lines: dict[str, dict[int, KeyCells]] = field(default_factory=dict)
+    """By tab: the key cells of the lines that get the lease in their draft."""
+    others: list[str] = field(default_factory=list)
+    """The texts that replace other drafts."""
+    cells: list[tuple[str, int, dict[str, str]]] = field(default_factory=list)
+    """By tab and line: the texts of the cells that do not show the new lease yet."""
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.lines.values()))
+
+
+class NewRows:
+    """Builds the batches that adopt rows."""
+
+    def __init__(self, batches: GuardedBatches) -> None:
+        self._batches = batches
+        self._spreadsheet = batches.spreadsheet
+        self.placed: dict[int, str] = {}
+        """The drafts of the last batch, by line."""
+        self._slots = 0
+        """How many lines of Control are known to be there for slots."""
+
+    def confirm(self) -> None:
+        """Record that the drafts were written: the snapshot has them, and Control has their slots."""
+        self._slots = max(self._slots, len(self.placed))
+
+    # --- drafts ------------------------------------------------------------------------------------------------------
+
+    def drafts(self, index: RowIndex, name: str) -> list[Json]:
+        """Return the requests that put drafts on the first lines without a lease. Raises NothingToDo."""
+        spans = _spans(self._spreadsheet.snapshot(name).without_readable_lease())
+        positions = [position for span in spans for position in span]
+        self.placed = {}
+        if not positions or self.has_drafts:
+            raise NothingToDo
+        texts, requests = self._intended(name, positions, index)
+        tab, control = self._spreadsheet.tab(name), self._spreadsheet.tab(CONTROL)
+        if (missing := len(positions) - max(self._slots, control.grid_rows - 1)) > 0:
+            requests.append({"appendDimension": {"sheetId": control.sheet_id, "dimension": "ROWS", "length": missing}})
+        for span in spans:
+            slot = len(self.placed)
+            self.placed |= {position: encode_draft(slot + at, texts[slot + at]) for at, position in enumerate(span)}
+            source, slots = (
+                _lines_of(tab, "Lease", span),
+                _lines_of(control, "Slot", range(slot + 1, slot + 1 + len(span))),
+            )
+            requests.append({"copyPaste": {"source": source, "destination": slots, "pasteType": "PASTE_VALUES"}})
+            requests.append(_write_column(tab, "Lease", span[0], [self.placed[position] for position in span]))
+        return requests
+
+    @property
+    def has_drafts(self) -> bool:
+        """Whether any tab has a draft. If so, the slots are in use."""
+        snapshots = self._spreadsheet.snapshots.values()
+        return any(encoded.lease is None for snapshot in snapshots for _, encoded in snapshot.leases())
+
+    def _intended(self, name: str, positions: Sequence[int], index: RowIndex) -> tuple[list[str], list[Json]]:
+        """Return the lease that each line is to get, and the requests that raise the next ID.
+
+        A row keeps an ID that was typed in (so that the SourceID of a video still names its source), unless another row has it.
+        New IDs begin above all that were typed in.
+        """
+        snapshot, used = self._spreadsheet.snapshot(name), self.used_ids(GROUPS[group_of(name)])
+        imported = {position: _own_cells(snapshot.key_cells[position], index, name, position) for position in positions}
+        kept: dict[int, int] = {}
+        for position, (row_id, _) in imported.items():
+            if row_id and row_id not in used:
+                kept[position] = row_id
+                used.add(row_id)
+        first, requests = self._batches.take_ids(index, group_of(name), len(positions) - len(kept))
+        new_ids = iter(range(first, first + len(positions)))
+        leases = []
+        for position in positions:
+            cells = snapshot.key_cells[position]
+            own_id = kept.get(position) or next(new_ids)
+            is_own = imported[position] is not _NOT_OWN
+            status, tries = (cells.status, imported[position].tries) if is_own else ("", 0)
+            version = id_and_version_in(cells.shown)[1] + 1 if is_own and cells.shown else 0
+            leases.append(self.first_lease(name, own_id, cells.url, status, index, tries=tries, version=version))
+        return leases, requests
+
+    def used_ids(self, names: Iterable[str]) -> set[int]:
+        """Return every ID of a row, of a draft, or of a row whose lease a draft covers."""
+        slots = self._spreadsheet.control.column("Slot") if self.has_drafts else ()
+        covered = {encoded.row_id for text in slots if (encoded := decode_lease(text))}
+        return covered | {encoded.row_id for name in names for _, encoded in self._spreadsheet.snapshot(name).leases()}
+
+    def first_lease(
+        self, name: str, row_id: int, url: str, status: str, index: RowIndex, *, tries: int = 0, version: int = 0
+    ) -> str:
+        """Return the first lease of a row that a person typed."""
+        try:
+            key = self._spreadsheet.key_of(name, url)
+        except BadUrl as error:
+            return self.encode(row_id, NO_KEY, State.ERROR, f"bad-url: {error}", version)
+        known_id = index.keys[group_of(name)].setdefault(key, IndexEntry(row_id, "")).row_id
+        if known_id != row_id:
+            return self.encode(row_id, key, State.ERROR, f"{DUPLICATE}{known_id}", version)
+        state = _STATES.get(status.strip().lower())
+        if state is None:
+            problem = f"unknown-status: “{truncate(status, 40)}” is not a Status; type pending, done or error"
+            return self.encode(row_id, key, State.ERROR, problem, version, tries)
+        is_dead = name == DEAD_LETTERS.name and state is State.ERROR
+        return self.encode(row_id, key, State.DEAD if is_dead else state, "", version, tries)
+
+    def encode(self, row_id: int, key: str, state: State, detail: str, version: int = 0, tries: int = 0) -> str:
+        """Return a new lease as text."""
+        nonce = self._spreadsheet.nonce()
+        lease = Lease(version=version, state=state, tries=tries, detail=truncate(detail), nonce=nonce)
+        return encode_lease(VideoTask(id=row_id, key=key, url="", lease=lease))
+
+    # --- settling ----------------------------------------------------------------------------------------------------
+
+    def settlement(self, index: RowIndex, result: Settlement) -> list[Json]:
+        """Return the requests that replace every draft. Raises NothingToDo."""
+        result.lines, result.others, result.cells = {}, [], []
+        drafts = {name: self._read_drafts(name) for name in DATA_TABS}
+        slots = self._spreadsheet.control.column("Slot")
+        requests: list[Json] = []
+        for name, lines in drafts.items():
+            area, used = (
+                self._spreadsheet.tab(name).area("Lease"),
+                self.used_ids(GROUPS[group_of(name)]) if lines else set(),
+            )
+            for position, values in lines.items():
+                text = self._settled(name, values, slots, used)
+                if text is None:
+                    self._accept(name, position, values, result)
+                else:
+                    result.others.append(text)
+                    requests.append(find_replace(values["Lease"], text, area))
+            if result.lines.get(name):  # after the others, which are drafts no more
+                find = find_replace(DRAFT_PATTERN, "$1", area)
+                requests.append({"findReplace": {**find["findReplace"], "searchByRegex": True}})
+        if not requests:
+            raise NothingToDo
+        return [*requests, *self._shown(result.cells)]
+
+    def _read_drafts(self, name: str) -> dict[int, dict[str, str]]:
+        """Return the cells of every line with a draft, by column name. Raises NothingToDo while a person sorts all the time."""
+        for _ in range(READING_ROUNDS):
+            snapshot = self._spreadsheet.snapshot(name)
+            expected = {
+                position: snapshot.key_cells[position].lease
+                for position, encoded in snapshot.leases()
+                if encoded.lease is None
+            }
+            if not expected:
+                return {}
+            header = self._spreadsheet.tab(name).header
+            lines = self._spreadsheet.read_lines(name, list(expected))
+            values = {at: dict(zip(header, [*cells, *[""] * len(header)], strict=False)) for at, cells in lines.items()}
+            if lines and all(values[position]["Lease"] == text for position, text in expected.items()):
+                return values
+            self._spreadsheet.reload([name], if_older_than_seconds=0)
+        raise NothingToDo
+
+    def _settled(self, name: str, values: Mapping[str, str], slots: Sequence[str], used: set[int]) -> str | None:
+        """Return the text that replaces a draft, or None if it is the lease in the draft."""
+        draft = decode_lease(values["Lease"])
+        if draft is None:
+            raise NothingToDo
+        covered = slots[draft.slot] if draft.slot < len(slots) else ""
+        if decode_lease(covered):
+            return covered
+        if not values["URL"].strip():
+            return ""
+        if covered.strip():
+            return self._set_apart(name, draft.row_id, values, covered, used)
+        return None if self._fits(name, values, draft) else ""  # it is adopted again
+
+    def _fits(self, name: str, values: Mapping[str, str], draft: EncodedLease) -> bool:
+        """Return whether a draft was made for the row that it is on."""
+        intended = decode_lease(draft.intended)
+        try:
+            key = self._spreadsheet.key_of(name, values["URL"])
+        except BadUrl:
+            key = NO_KEY
+        return intended is not None and intended.key == key
+
+    def _set_apart(self, name: str, row_id: int, values: Mapping[str, str], covered: str, used: set[int]) -> str:
+        """Return an error lease for a row whose Lease cell cannot be read.
+
+        It may be the lease of a newer version, or one that a person has edited: processed as a new row, the video might be
+        processed twice. The row keeps the ID in the unreadable lease unless another row has it.
+        """
+        own_id, version = id_and_version_in(covered)
+        version = (
+            max(version, id_and_version_in(values["Shown"])[1]) + 1
+        )  # else Status would count as a person's request
+        if own_id and own_id not in used:
+            row_id = own_id
+            used.add(own_id)
+        log.warning(
+            "row %d in %s has a Lease cell that cannot be read, so it is set apart: %s", row_id, name, sanitize(covered)
+        )
+        key = NO_KEY
+        with suppress(BadUrl):
+            key = self._spreadsheet.key_of(name, values["URL"])
+        state = State.DEAD if name == DEAD_LETTERS.name else State.ERROR
+        return self.encode(row_id, key, state, f"{UNREADABLE_LEASE}: {sanitize(covered)}", version)
+
+    def _accept(self, name: str, position: int, values: Mapping[str, str], result: Settlement) -> None:
+        """Add a line that gets the lease in its draft, and its cells that do not show it."""
+        draft = decode_lease(values["Lease"])
+        encoded = decode_lease(draft.intended) if draft else None
+        if draft is None or encoded is None or encoded.lease is None:
+            return
+        row_type: type[Row] = Source if name == SOURCES.name else VideoTask
+        wanted = row_values(row_type(id=encoded.row_id, key=encoded.key, url="", lease=encoded.lease))
+        names = [column for column in names_of_columns(row_type, IN_THE_LEASE) if column != "Result"]
+        different = {column: wanted[column] for column in names if values.get(column, wanted[column]) != wanted[column]}
+        result.cells.append((name, position, different))
+        shown = version_text(encoded.row_id, encoded.lease)
+        cells = KeyCells(draft.intended, status_text(encoded.lease.state), shown, values["URL"])
+        result.lines.setdefault(name, {})[position] = cells
+
+    def _shown(self, cells: Iterable[tuple[str, int, Mapping[str, str]]]) -> Iterator[Json]:
+        """Yield the requests that write cells, those of neighbouring lines in a column with one request."""
+        columns: dict[tuple[str, str], dict[int, str]] = {}
+        for name, position, texts in cells:
+            for column, text in texts.items():
+                columns.setdefault((name, column), {})[position] = text
+        for (name, column), by_line in columns.items():
+            for span in _spans(sorted(by_line), most_spans=len(by_line)):
+                tab = self._spreadsheet.tab(name)
+                yield _write_column(tab, column, span[0], [by_line[position] for position in span])
+
+
+_NOT_OWN = ImportedCells()
+
+
+def _own_cells(cells: KeyCells, index: RowIndex, name: str, position: int) -> ImportedCells:
+    """Return the cells that an adopted row keeps; _NOT_OWN if they were written for another row, which a person has sorted away.
+
+    A line without a lease that shows the version of a lease has lost it, if its ID is the one that it shows.
+    """
+    imported = index.imported.get(name, {}).get(position, ImportedCells())
+    is_own = not cells.shown or (imported.row_id is not None and id_and_version_in(cells.shown)[0] == imported.row_id)
+    return imported if is_own else _NOT_OWN
+
+
+def _spans(positions: Sequence[int], most_rows: int = BATCH_ROWS, most_spans: int = BATCH_SPANS) -> list[range]:
+    """Return the first lines as spans of neighbouring ones."""
+    spans: list[range] = []
+    for position in positions[:most_rows]:
+        if spans and position == spans[-1].stop:
+            spans[-1] = range(spans[-1].start, position + 1)
+        elif len(spans) < most_spans:
+            spans.append(range(position, position + 1))
+        else:
+            break
+    return spans
+
+
+def _lines_of(tab: Tab, column: str, span: range) -> Json:
+    """Return the GridRange of some lines of a column."""
+    return {**tab.area(column), "startRowIndex": span.start, "endRowIndex": span.stop}
+
+
+def _write_column(tab: Tab, column: str, first: int, texts: Sequence[str]) -> Json:
+    """Return the request that writes texts below each other."""
+    start = {"sheetId": tab.sheet_id, "rowIndex": first, "columnIndex": tab.column(column)}
+    rows = [{"values": [text_cell(text)]} for text in texts]
+    return {"updateCells": {"start": start, "rows": rows, "fields": "userEnteredValue"}}
