@@ -33,3 +33,48 @@ FORKING = """
 def test_forked_processes_share_the_queue_and_no_connection(shared_settings: dict[str, str]) -> None:
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(FORKING)]
     subprocess.run(command, env=os.environ | shared_settings, check=True, timeout=60)
+
+
+BUSY = """
+    import os, signal, threading
+    from tests.support.rows import new_video
+    from youtube_download_coordinator import Config, Coordinator
+    from youtube_download_coordinator.queue.store import VIDEO_TASKS
+
+    forks = int(os.environ["FORKS"])
+    coordinator = Coordinator(Config(claim_jitter_seconds=0, idle_poll_seconds=0))
+    coordinator.queue.add(VIDEO_TASKS, [new_video(number) for number in range(2 * forks)])
+    ended = threading.Event()
+
+    def work():
+        while not ended.is_set() and coordinator.process_next_task(lambda url: f"thread {os.getpid()}"):
+            pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    names = set()
+    for _ in range(forks):
+        reader, writer = os.pipe()
+        if not (child := os.fork()):
+            signal.alarm(60)  # one that hangs is killed, and is no 0
+            coordinator.process_next_task(lambda url: f"child {os.getpid()}")
+            os.write(writer, coordinator.queue.worker.encode())
+            os._exit(0)
+        os.close(writer)
+        assert os.waitpid(child, 0)[1] == 0
+        names.add(os.read(reader, 100))
+        os.close(reader)
+    ended.set()
+    thread.join()
+    assert len(names | {coordinator.queue.worker.encode()}) == forks + 1
+    rows = coordinator.client.get_video_tasks()
+    assert sum(row["RetryCount"] for row in rows) == 0
+    assert {row["Status"] for row in rows} <= {"done", "pending"}
+    assert sum(row["Status"] == "done" for row in rows) >= forks
+"""
+
+
+def test_a_fork_while_a_thread_is_inside_the_queue_works_in_the_child(shared_settings: dict[str, str]) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(BUSY)]
+    environment = os.environ | shared_settings | {"FORKS": os.environ.get("YDC_TEST_FORKS", "5")}
+    subprocess.run(command, env=environment, check=True, timeout=100 * int(environment["FORKS"]))
