@@ -34,7 +34,7 @@ def attempt_in_process(processor: Processor, task: VideoTask, interruptions: lis
     """
     try:
         return call_in_process(processor, task)
-    except KeyboardInterrupt:
+    except (Exception, KeyboardInterrupt):
         raise
     except BaseException as error:  # noqa: BLE001  the caller raises it
         interruptions.append(error)

@@ -135,7 +135,8 @@ def dismiss(worker: str) -> None:
 
 def _end(process: subprocess.Popen[bytes], lifeline: int) -> None:
     _write(lifeline, None)
-    stop_holding_open(lifeline)
+    with contextlib.suppress(OSError):
+        stop_holding_open(lifeline)
     try:
         process.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
@@ -145,7 +146,7 @@ def _end(process: subprocess.Popen[bytes], lifeline: int) -> None:
 
 
 def _write(lifeline: int, message: Any) -> None:
-    with contextlib.suppress(BrokenPipeError):  # it was killed: then the leases must end
+    with contextlib.suppress(OSError):  # it was killed, or a function has closed every descriptor: then the leases must end
         os.write(lifeline, json.dumps(message).encode() + b"\n")
 
 

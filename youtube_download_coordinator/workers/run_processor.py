@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from youtube_download_coordinator.errors import AttemptError, ProcessorError, UnfitError, UserError
+from youtube_download_coordinator.errors import AttemptError, ProcessorError, TransientError, UnfitError, UserError
 from youtube_download_coordinator.models import (
     Done,
     Failure,
@@ -106,7 +106,10 @@ def attempt_error_of(error: Exception) -> AttemptError:
         return UnfitError(f"MemoryError: {error}", reason="memory")
     from youtube_download_coordinator.youtube.error_rules import classify  # needed only after a failure
 
-    attempt_error = classify(error)
+    try:
+        attempt_error = classify(error)
+    except Exception:  # noqa: BLE001  its text cannot be read
+        return TransientError(type(error).__name__, reason="error")
     if attempt_error.reason == "error" and attempt_error is not error:
         import logging
 

@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.rows import new_video
 from tests.support.waiting import wait_until
-from youtube_download_coordinator import Config, Coordinator, ProcessorError, UserError, VideoTask
+from youtube_download_coordinator import AttemptResult, Config, Coordinator, ProcessorError, UserError, VideoTask
 from youtube_download_coordinator.models import State
 from youtube_download_coordinator.queue.lifecycle import MAX_INTERRUPTIONS
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
@@ -127,6 +127,18 @@ def test_a_function_that_always_ends_its_program_does_not_run_for_ever(coordinat
     row = video(coordinator)
     assert attempts == MAX_INTERRUPTIONS + coordinator.config.max_retries - 1
     assert row.last_error.startswith(f"interrupted: {attempts} times, last by SystemExit: 3")
+
+
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize("error", [Unreadable(), StopIteration("x"), RecursionError(), OSError(2, "no file")])
+def test_every_exception_is_a_failed_attempt(coordinator: Coordinator, error: Exception) -> None:
+    add(coordinator)
+    assert coordinator.process_next(partial(_raise, error)) is AttemptResult.RETRY
+    assert (video(coordinator).lease.tries, video(coordinator).lease.reason) == (1, "error")
 
 
 def test_a_stop_of_the_program_charges_nothing(coordinator: Coordinator) -> None:

@@ -375,13 +375,23 @@ class SqlStore:
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
-        with self._turn, translated(), self._engine.begin() as connection:
+        with self._turn, self._reopened_after_failure(), translated(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
-        with self._turn, translated(), self._engine.connect() as connection:
+        with self._turn, self._reopened_after_failure(), translated(), self._engine.connect() as connection:
             yield connection.execution_options(ydc_reading=True)
+
+    @contextmanager
+    def _reopened_after_failure(self) -> Iterator[None]:
+        """Let the next transaction open the SQLite file anew: a function of the host may have closed its descriptors."""
+        try:
+            yield
+        except StoreUnavailable:
+            if self._is_sqlite:
+                self.close()
+            raise
 
 
 _opened: WeakSet[SqlStore] = WeakSet()
