@@ -8,24 +8,36 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks.context import fail_with_message
-from tasks.forms import Accent, SourceUrl, Type
+from tasks.forms import Accent, FirstVideos, Kinds, MinDuration, SourceUrl, Type
 from tasks.reports import finished, report_expansions, skipped
 from tasks.sources import expand_on_demand
-from youtube_download_coordinator.prefect.flow_run import open_coordinator
+from youtube_download_coordinator.prefect.flow_run import host, open_coordinator
 
 
-@flow(name="expand-source", flow_run_name="expand {url}", persist_result=False)
+@flow(name="expand-source", flow_run_name=f"expand {{url}} on {host()}", persist_result=False)
 @fail_with_message
-def expand_source(url: SourceUrl, accent: Accent = "", type: Type = "") -> State[Any]:
+def expand_source(
+    url: SourceUrl,
+    accent: Accent = "",
+    type: Type = "",
+    first_videos: FirstVideos = None,
+    kinds: Kinds = None,
+    min_duration: MinDuration = "",
+) -> State[Any]:
     """Add a source unless it exists, and list it now, even if it is done or not due. Each new video gets a row.
 
     Args:
         url: A YouTube channel, playlist or video: https://www.youtube.com/@handle
         accent: Copied to each of its videos. An existing source keeps its own.
         type: Copied to each of its videos. An existing source keeps its own.
+        first_videos: At most this many, the newest first. All unless given.
+        kinds: Which videos become rows: all but those for members unless given.
+        min_duration: Leave out shorter videos: seconds (90), or 1:30 or 1:00:00.
     """
     coordinator = open_coordinator()
-    expansion = expand_on_demand(coordinator, url, accent, type)
+    filters = {"FirstVideos": str(first_videos or ""), "Kinds": ",".join(kinds or ()), "MinDuration": min_duration}
+    columns = {name: text for name, text in filters.items() if text}
+    expansion = expand_on_demand(coordinator, url, accent, type, columns)
     if expansion is None:
         block = coordinator.queue.admission.blocked()
         return skipped(f"not listed now, {block.why}" if block else "another worker lists this source now")

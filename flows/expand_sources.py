@@ -13,11 +13,11 @@ from tasks.machine import alone_on_machine
 from tasks.reports import finished, report_expansions, skipped
 from tasks.sources import expand_due
 from youtube_download_coordinator import Coordinator
-from youtube_download_coordinator.prefect.flow_run import open_coordinator
+from youtube_download_coordinator.prefect.flow_run import host, open_coordinator
 from youtube_download_coordinator.prefect.run_state import wait_for_server
 
 
-@flow(name="expand-sources", flow_run_name="expand sources", persist_result=False)
+@flow(name="expand-sources", flow_run_name=f"expand sources on {host()}", persist_result=False)
 @fail_with_message
 def expand_sources(max_minutes: MaxMinutes = None, one_per_machine: OnePerMachine = False) -> State[Any]:
     """List each source that is due, one after the other, and insert the new videos.

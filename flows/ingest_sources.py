@@ -11,10 +11,10 @@ from tasks.context import fail_with_message
 from tasks.forms import SourcesFile
 from tasks.reports import finished, report_ingested, skipped
 from tasks.sources import import_sources
-from youtube_download_coordinator.prefect.flow_run import open_coordinator
+from youtube_download_coordinator.prefect.flow_run import host, open_coordinator
 
 
-@flow(name="ingest-sources", flow_run_name="ingest sources", persist_result=False)
+@flow(name="ingest-sources", flow_run_name=f"ingest sources on {host()}", persist_result=False)
 @fail_with_message
 def ingest_sources(sources_file: SourcesFile = None) -> State[Any]:
     """Insert the new sources of a text file.

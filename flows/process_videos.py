@@ -57,12 +57,12 @@ def process_videos(
 
 def _process(coordinator: Coordinator, processor: str, limits: Limits, submit: Submit) -> State[Any]:
     coordinator.queue.admission.makes_subtitles = processor == "subtitles"
-    with ProgressPage(processor, coordinator.config.spreadsheet_url) as progress:
+    with ProgressPage(processor, coordinator.config) as progress:
         summary = coordinator.worker(submit, limits, progress.attempt_ended).run()
     if summary.attempted:
         wait_for_server()
         progress.finish(summary)
-        report_videos(summary)
+        report_videos(summary, coordinator.config.output_dir)
         rename_run(f"process {summary.attempted} videos on {host()}")
     elif summary.stopped_by and not summary.unfit:
         # Not a failure: a schedule starts a run every minute, also while YouTube throttles.

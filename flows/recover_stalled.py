@@ -10,10 +10,10 @@ from prefect.client.schemas.objects import State
 from tasks.context import fail_with_message
 from tasks.repairs import recover_all
 from tasks.reports import describe_counts, finished, report_counts
-from youtube_download_coordinator.prefect.flow_run import open_coordinator
+from youtube_download_coordinator.prefect.flow_run import host, open_coordinator
 
 
-@flow(name="recover-stalled", flow_run_name="recover stalled", persist_result=False)
+@flow(name="recover-stalled", flow_run_name=f"recover stalled on {host()}", persist_result=False)
 @fail_with_message
 def recover_stalled() -> State[Any]:
     """Make rows whose claims expired claimable again, counting one attempt, and move dead rows to the dead letters."""

@@ -12,10 +12,10 @@ from tasks.reports import finished, report_overview
 from youtube_download_coordinator.operations.overview import overview
 from youtube_download_coordinator.operations.summary import page
 from youtube_download_coordinator.prefect.events import fleet_idle
-from youtube_download_coordinator.prefect.flow_run import open_coordinator
+from youtube_download_coordinator.prefect.flow_run import host, open_coordinator
 
 
-@flow(name="report", flow_run_name="report", persist_result=False)
+@flow(name="report", flow_run_name=f"report on {host()}", persist_result=False)
 @fail_with_message
 def report() -> State[Any]:
     """Count the rows by state, reason, holder, accent, type and day, and update the sheet's tab Dashboard."""

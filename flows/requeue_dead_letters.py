@@ -11,10 +11,10 @@ from tasks.context import fail_with_message, opaque
 from tasks.forms import RowIds
 from tasks.repairs import requeue
 from tasks.reports import finished, report_counts
-from youtube_download_coordinator.prefect.flow_run import open_coordinator
+from youtube_download_coordinator.prefect.flow_run import host, open_coordinator
 
 
-@flow(name="requeue-dead-letters", flow_run_name="requeue dead letters", persist_result=False)
+@flow(name="requeue-dead-letters", flow_run_name=f"requeue dead letters on {host()}", persist_result=False)
 @fail_with_message
 def requeue_dead_letters(ids: RowIds = None) -> State[Any]:
     """Move dead letters back to the video tasks, with as many attempts as a new video has.

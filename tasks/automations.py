@@ -26,10 +26,12 @@ from prefect.settings import get_current_settings
 
 from tasks.notifications import find_block, notifications
 from youtube_download_coordinator import UserError
+from youtube_download_coordinator.prefect.run_state import STOPPED_NAME
 
 NAME = "Youtube Download Coordinator: runs without a heartbeat have crashed"
 HEARTBEAT = "prefect.flow-run.heartbeat"
-ENDS = {f"prefect.flow-run.{state}" for state in ("Completed", "CompletedWithErrors", "Failed", "Cancelled", "Crashed")}
+STATES = ("Completed", "CompletedWithErrors", "Skipped", "Failed", "TimedOut", "Cancelled", STOPPED_NAME, "Crashed")
+ENDS = {f"prefect.flow-run.{state}" for state in STATES}
 """One for each name of a final state. A run that ended in another state would be marked as crashed afterwards."""
 MISSED_HEARTBEATS = 3
 DEFAULT_HEARTBEAT_SECONDS = 180

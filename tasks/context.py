@@ -11,16 +11,19 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.exceptions import TerminationSignal
 from prefect.logging import get_run_logger
-from prefect.states import Cancelled, Failed
+from prefect.states import Failed
+from prefect.task_engine import TaskRunTimeoutError
 from prefect.utilities.annotations import quote
 
 from youtube_download_coordinator import CoordinatorError, StoreUnavailable, UserError
 from youtube_download_coordinator.prefect.deployment_runs import delete_overdue_runs
-from youtube_download_coordinator.prefect.run_state import CANCELLED, wait_for_server, watching_for_cancellation
+from youtube_download_coordinator.prefect.run_state import wait_for_server, watching_for_cancellation
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+STEP_SECONDS = 600.0
+"""Timeout of a step on the main thread, where Prefect's timeout interrupts it."""
 RETRY_DELAYS_SECONDS = [5.0, 20.0, 60.0]
 """Delays of a step that found the store unavailable."""
 
@@ -33,13 +36,14 @@ def opaque(value: T) -> T:
 def fail_with_message(flow_function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
     """End a flow that raises a CoordinatorError as failed, with the error's line instead of a traceback.
 
-    A run that was cancelled while nobody watched it ends as cancelled. No run ends before Prefect's server answers.
+    A run that was cancelled ends as Cancelled, also while nobody watches it, and one that gets SIGTERM as Stopped. No other run
+    ends before Prefect's server answers.
     """
 
     def outcome(*arguments: P.args, **named: P.kwargs) -> State[Any]:
         try:
             return flow_function(*arguments, **named)
-        except CoordinatorError as error:
+        except (CoordinatorError, TaskRunTimeoutError) as error:
             line = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             get_run_logger().error("%s", line)
             return Failed(message=line)
@@ -52,10 +56,11 @@ def fail_with_message(flow_function: Callable[P, State[Any]]) -> Callable[P, Sta
                 state = outcome(*arguments, **named)
                 wait_for_server()
             except TerminationSignal:
-                if watch is None or not watch.cancelled:
+                if watch is None:
                     raise
-            # A subflow that was cancelled has returned, and its parent is cancelled with it.
-            return Cancelled(message=CANCELLED) if watch and watch.cancelled else state
+                watch.interrupted()
+            # A subflow that was interrupted has returned, and its parent ends with it.
+            return watch.end if watch and watch.end else state
 
     # Prefect would look up the names of annotations in this module instead of the flow's.
     run_flow.__signature__ = inspect.signature(flow_function, eval_str=True)  # type: ignore[attr-defined]
@@ -71,19 +76,11 @@ REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE: dict[str, Any] = {
     "retries": len(RETRY_DELAYS_SECONDS),
     "retry_delay_seconds": RETRY_DELAYS_SECONDS,
     "retry_condition_fn": store_was_unavailable,
+    "timeout_seconds": STEP_SECONDS,
     "cache_policy": NO_CACHE,
     "persist_result": False,
 }
 """Options of a Prefect task around one step that is safe to repeat."""
-
-
-def no_prefect_retry(task: Any, run: TaskRun, state: State[Any]) -> bool:
-    """Never repeat a task.
-
-    It is used with `retries=1`: without retries, Prefect logs a failed state that a task returns together with an empty
-    traceback ("NoneType: None").
-    """
-    return False
 
 
 def value_of(state: State[Any]) -> Any:

@@ -7,7 +7,7 @@ takes the title only from `json_schema_extra`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, WithJsonSchema
 from pydantic.fields import FieldInfo
@@ -47,4 +47,7 @@ SourceUrl = Annotated[
 Accent = Annotated[str, Field(max_length=LABEL_MAX_CHARACTERS), _titled("Accent")]
 Type = Annotated[str, Field(max_length=LABEL_MAX_CHARACTERS), _titled("Type")]
 SourcesFile = Annotated[Path | None, _titled("Sources file")]
+FirstVideos = Annotated[Annotated[int, Field(ge=1)] | None, _titled("First videos")]
+Kinds = Annotated[list[Literal["videos", "shorts", "streams", "members"]] | None, _titled("Kinds")]
+MinDuration = Annotated[str, Field(max_length=LABEL_MAX_CHARACTERS), _titled("Shortest duration")]
 RowIds = Annotated[Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] | None, _titled("IDs of rows")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -13,8 +14,9 @@ from youtube_download_coordinator.models import Page
 from youtube_download_coordinator.models import State as RowState
 from youtube_download_coordinator.operations.overview import Overview
 from youtube_download_coordinator.prefect.flow_run import tolerate_prefect_errors
-from youtube_download_coordinator.prefect.markdown import inert, page_in_markdown
+from youtube_download_coordinator.prefect.markdown import TITLE_MAX_CHARACTERS, below, inert, page_in_markdown
 from youtube_download_coordinator.sources.sources_file import Ingested
+from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.workers.expansion import Expansion
 from youtube_download_coordinator.workers.worker import Summary
 
@@ -47,14 +49,14 @@ def report_expansions(expansions: Sequence[Expansion]) -> None:
     _report("expanded-sources", f"{len(expansions)} sources, {new} new videos.", rows)
 
 
-def report_videos(summary: Summary) -> None:
+def report_videos(summary: Summary, output_dir: Path) -> None:
     """Report each attempt."""
     rows = [
         {
-            "video": attempt.task.name,
             "outcome": attempt.result.value,
+            "video": truncate(attempt.task.name, TITLE_MAX_CHARACTERS),
             "seconds": round(attempt.seconds, 1),
-            "result or error": attempt.detail,
+            "result or error": below(output_dir, attempt.detail),
         }
         for attempt in summary.attempts
     ]

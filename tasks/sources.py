@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from tasks.context import REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE, no_prefect_retry, opaque, value_of
-from youtube_download_coordinator import BadUrl, Config, Coordinator, Source, SourcesFileError
+from tasks.context import REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE, opaque, value_of
+from youtube_download_coordinator import Config, Coordinator, Source, SourcesFileError, UserError
 from youtube_download_coordinator.client import Client
 from youtube_download_coordinator.prefect.events import source_expanded
 from youtube_download_coordinator.queue import Claim, Queue
@@ -21,6 +22,9 @@ from youtube_download_coordinator.queue.store import SOURCES, Table
 from youtube_download_coordinator.sources.sources_file import Ingested, ingest_file
 from youtube_download_coordinator.workers.expansion import Expansion, Listing, expand, expand_sources, list_in_child
 from youtube_download_coordinator.workers.reaper import ClaimReaper
+
+LISTING_MARGIN = timedelta(minutes=10)
+"""For the insertion of the listed videos. The listing has a timeout of its own, which ends its process."""
 
 
 @task(
@@ -45,8 +49,6 @@ def import_sources(path: Path, queue: Queue, config: Config) -> Ingested:
 @task(
     name="expand source",
     task_run_name="expand {name}",
-    retries=1,
-    retry_condition_fn=no_prefect_retry,
     cache_policy=NO_CACHE,
     persist_result=False,
 )
@@ -63,17 +65,19 @@ def expand_claimed(
     task_run_name="add {url}",
     **REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE,
 )
-def add(url: str, accent: str, source_type: str, client: Client) -> int | State[BadUrl]:
+def add(url: str, accent: str, source_type: str, columns: Mapping[str, str], client: Client) -> int | State[UserError]:
     """Add a source unless it exists, and return its ID. Safe to repeat."""
     try:
-        return client.add_source(url, accent, source_type)
-    except BadUrl as error:
+        return client.add_source(url, accent, source_type, columns)
+    except UserError as error:
         return Failed(message=str(error), data=error)
 
 
-def expand_on_demand(coordinator: Coordinator, url: str, accent: str, source_type: str) -> Expansion | None:
-    """Add a source unless it exists, and list it now. Return None while another worker lists it. Raises BadUrl."""
-    source_id: int = value_of(add(url, accent, source_type, opaque(coordinator.client), return_state=True))
+def expand_on_demand(
+    coordinator: Coordinator, url: str, accent: str, source_type: str, columns: Mapping[str, str]
+) -> Expansion | None:
+    """Add a source unless it exists, and list it now. Return None while another worker lists it. Raises UserError."""
+    source_id: int = value_of(add(url, accent, source_type, columns, opaque(coordinator.client), return_state=True))
     with _release_at_end(coordinator.queue, coordinator.config):
         expansion = _expand_now(coordinator, source_id)
         if expansion and expansion.is_source is not None:
@@ -105,7 +109,8 @@ def _release_at_end(queue: Queue, config: Config) -> Iterator[None]:
 
 
 def _expand_in_task(queue: Queue, config: Config, claim: Claim[Source], listing: Listing) -> Expansion:
-    state = expand_claimed(
+    seconds = (config.listing_timeout + LISTING_MARGIN).total_seconds()
+    state = expand_claimed.with_options(timeout_seconds=seconds)(
         claim.row.name, opaque(queue), opaque(config), opaque(claim), opaque(listing), return_state=True
     )
     expansion: Expansion = value_of(state)

@@ -16,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Failed
 
-from tasks.context import no_prefect_retry, opaque, value_of
+from tasks.context import opaque, value_of
 from youtube_download_coordinator import Config, TransientError, VideoTask
 from youtube_download_coordinator.models import Failure, Outcome, Verdict
 from youtube_download_coordinator.operations import preflight
@@ -32,8 +32,6 @@ FAILED_VERDICTS = {Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT}
 @task(
     name="process video",
     task_run_name="{title}",
-    retries=1,
-    retry_condition_fn=no_prefect_retry,
     cache_policy=NO_CACHE,
     persist_result=False,
 )

@@ -78,6 +78,7 @@ class Fleet:
         return {
             **self.videos.environment,
             "PREFECT_HOME": str(home / "prefect"),
+            "YDC_STATE_DIR": str(home / "state"),  # the lock of a machine is keyed by host name, and both are this host
             "YDC_CHECKOUT": str(home / "checkout"),
             "YDC_SPREADSHEET_ID": self.book.spreadsheet_id,
             "YDC_CREDENTIALS_FILE": str(self.folder / f"{machine}.json"),
@@ -164,7 +165,7 @@ def media_sites(folder: Path, stack: ExitStack) -> Videos:
 
 @pytest.fixture(scope="module")
 def fleet(prefect_server: PrefectServer, videos: Videos, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Yield two running workers. Each runs one flow at a time, so that the second long run is the other machine's."""
+    """Yield two running workers, started as docs/deploy.md has it."""
     folder = tmp_path_factory.mktemp("fleet")
     with ExitStack() as stack:
         sheets = stack.enter_context(SheetsServer())
@@ -178,7 +179,7 @@ def fleet(prefect_server: PrefectServer, videos: Videos, tmp_path_factory: pytes
         )
         for machine in MACHINES:
             fleet.prepare(machine)
-            worker = prefect_server.worker("--name", machine, "--limit", "1", environment=fleet.settings(machine))
+            worker = prefect_server.worker("--name", machine, "--limit", "4", environment=fleet.settings(machine))
             stack.enter_context(worker)
         yield fleet
         assert sheets.simulator.misses == []

@@ -32,7 +32,7 @@ def test_from_a_sources_file_to_the_audio_of_every_video(
         ("process videos", "Completed"),
     ]
     assert {run.name for run in seen.subflow_runs(state)} == {
-        "expand sources",
+        f"expand sources on {host()}",
         f"process {len(TITLES)} videos on {host()}",
     }
     assert seen.flow_run(state).name == f"coordinate on {host()}: audio"

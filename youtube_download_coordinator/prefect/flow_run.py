@@ -48,7 +48,13 @@ def _show_library_log_in_runs() -> None:
         library.setLevel(get_current_settings().logging.level)
 
 
+def _is_not_a_returned_failure(record: logging.LogRecord) -> bool:
+    """Return False for the line with an empty traceback that Prefect logs after a task returned a failed state."""
+    return not (record.exc_info and record.exc_info[0] is None)
+
+
 _show_library_log_in_runs()
+logging.getLogger("prefect.task_runs").addFilter(_is_not_a_returned_failure)
 logging.getLogger("prefect.flow_runs").addFilter(_is_not_a_failed_run)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.models import Page
 from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.workers.worker import Summary
 
 TEXT_MAX_CHARACTERS = 120
+TITLE_MAX_CHARACTERS = 60
 LAST_ATTEMPTS = 20
 """Attempts on the page of a run; its table has all of them."""
 JOINER = "\N{WORD JOINER}"
@@ -41,17 +44,30 @@ def link_to_sheet(url: str | None) -> str:
     return f"[The sheet]({url})\n" if url else ""
 
 
-def videos_in_markdown(summary: Summary, about: str, seconds: float, sheet_url: str | None) -> str:
+def below(folder: Path, text: str) -> str:
+    """Return the text without the folder at its front: a result is the path of a file in the output folder."""
+    return text.removeprefix(f"{folder}/").removeprefix(f"{folder.absolute()}/")
+
+
+def videos_in_markdown(summary: Summary, about: str, seconds: float, config: Config) -> str:
     """Return a page with what a worker has done so far: the counts, the rate, and the last attempts."""
     rate = f", {summary.attempted / seconds * 60:.1f} videos a minute" if seconds else ""
     last = list(summary.attempts)[-LAST_ATTEMPTS:]
-    rows = [(attempt.task.name, attempt.result, f"{attempt.seconds:.1f}", attempt.detail) for attempt in reversed(last)]
+    rows = [
+        (
+            attempt.result,
+            truncate(attempt.task.name, TITLE_MAX_CHARACTERS),
+            f"{attempt.seconds:.1f}",
+            below(config.output_dir, attempt.detail),
+        )
+        for attempt in reversed(last)
+    ]
     parts = [
         f"# {plain(summary)}\n",
-        f"{plain(about)}{rate}.\n",
-        link_to_sheet(sheet_url),
+        f"{plain(about)}{rate}. Files are below {plain(config.output_dir)}.\n",
+        link_to_sheet(config.spreadsheet_url),
         f"## The last {len(rows)} attempts\n",
-        table(("Video", "Outcome", "Seconds", "Result or error"), rows),
+        table(("Outcome", "Video", "Seconds", "Result or error"), rows),
     ]
     return "\n".join(part for part in parts if part)
 

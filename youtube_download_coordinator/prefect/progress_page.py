@@ -12,6 +12,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
+from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.prefect.flow_run import host, tolerate_prefect_errors
 from youtube_download_coordinator.prefect.markdown import videos_in_markdown
 from youtube_download_coordinator.workers.attempts import Attempt
@@ -25,9 +26,9 @@ KEY = "processed-videos-so-far"
 class ProgressPage:
     """The page of one run, written by a separate thread, so that a slow or unreachable server does not delay the worker."""
 
-    def __init__(self, processor: str, sheet_url: str | None) -> None:
+    def __init__(self, processor: str, config: Config) -> None:
         self._about = f"{processor} on {host()}"
-        self._sheet_url = sheet_url
+        self._config = config
         self._began = time.monotonic()
         self._so_far = Summary()
         self._changed = False
@@ -67,7 +68,7 @@ class ProgressPage:
                 self._write(page)
 
     def _page(self, summary: Summary) -> str:
-        return videos_in_markdown(summary, self._about, time.monotonic() - self._began, self._sheet_url)
+        return videos_in_markdown(summary, self._about, time.monotonic() - self._began, self._config)
 
     def _write(self, page: str) -> None:
         with tolerate_prefect_errors("the page of processed videos"):

@@ -15,11 +15,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
+from typing import Any
 from uuid import UUID
 
 from httpx import HTTPError, HTTPStatusError, TransportError
 from prefect import runtime
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.exceptions import Abort, ObjectNotFound, PrefectHTTPStatusError, TerminationSignal
 from prefect.states import Cancelled
 
@@ -30,6 +32,8 @@ ASK_SECONDS = 60.0
 SERVER_SECONDS = 5.0
 """Between two attempts to reach a server that does not answer."""
 CANCELLED = "cancelled; what the run held is released"
+STOPPED = "stopped by SIGTERM; what the run held is released"
+STOPPED_NAME = "Stopped"
 
 
 class CancellationWatch:
@@ -37,6 +41,8 @@ class CancellationWatch:
 
     def __init__(self, run_id: str) -> None:
         self.cancelled = False
+        self.end: State[Any] | None = None
+        """The state in which the run ends, once it was interrupted."""
         self.run_id = UUID(run_id)
         self._ended = threading.Event()
         self._interrupting = threading.Lock()
@@ -51,6 +57,11 @@ class CancellationWatch:
         """Interrupt nobody from now on."""
         with self._interrupting:
             self._ended.set()
+
+    def interrupted(self) -> None:
+        """Set the state in which this run and its subflows end: a planned stop is neither a failure nor a crash."""
+        self.cancelled = self.cancelled or self._is_cancelled()
+        self.end = Cancelled(message=CANCELLED) if self.cancelled else Cancelled(name=STOPPED_NAME, message=STOPPED)
 
     def _run(self) -> None:
         while not self._ended.wait(ASK_SECONDS):
