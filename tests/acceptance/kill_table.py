@@ -38,6 +38,11 @@ TASK_HANGS = "tests.support.sample_tasks:hangs"
 WAITS = "tests.support.sample_processors:ends_when_it_is_told"
 START_SECONDS = 120
 END_SECONDS = 200
+"""Not counted: the time without a server."""
+RESTART_SECONDS = 10
+UNWATCHED_SECONDS = 30
+"""After 25 s without a server a worker stops watching for cancellations."""
+OUTAGE_SECONDS = 360
 UNCOUNTED, ATTEMPTS, ALL = [0, 0, 0], [0, 1, 1], [1, 1, 1]
 
 
@@ -69,6 +74,8 @@ class Event:
     deployment: str = "process-videos/process-videos"
     rows_end_as: State = State.PENDING
     flow_ends: bool = True
+    one_per_machine: bool = False
+    """As keep-processing runs it."""
 
 
 @dataclass(slots=True)
@@ -119,9 +126,33 @@ def machine_dies(scene: Scene) -> None:
 
 
 def server_dies(scene: Scene) -> None:
-    scene.server.process.kill()
-    scene.server.process.wait()
+    scene.server.kill()
     (scene.folder / TOLD).touch()
+
+
+def server_is_away(seconds: float) -> Callable[[Scene], None]:
+    """Return what takes the server away for so long. The processors end meanwhile, and so does the run's work."""
+
+    def happens(scene: Scene) -> None:
+        scene.server.kill()
+        (scene.folder / TOLD).touch()
+        time.sleep(seconds)
+        scene.server.start_again()
+
+    return happens
+
+
+def cancel_without_worker(scene: Scene) -> None:
+    scene.worker.kill()
+    scene.worker.wait()
+    cancel(scene)
+
+
+def cancel_after_outage(scene: Scene) -> None:
+    scene.server.kill()
+    time.sleep(UNWATCHED_SECONDS)
+    scene.server.start_again()
+    cancel(scene)
 
 
 def called_crashed(scene: Scene) -> None:
@@ -140,12 +171,26 @@ EVENTS = (
     Event("cancel", cancel, "Cancelled", UNCOUNTED),
     Event("cancel, while a Prefect task hangs", cancel, "Cancelled", UNCOUNTED, TASK_HANGS),
     Event("cancel of coordinate", cancel, "Cancelled", UNCOUNTED, deployment="coordinate/coordinate"),
-    Event("SIGTERM to the flow", to_flow(signal.SIGTERM), "Crashed", UNCOUNTED),
+    Event("cancel, its worker is gone", cancel_without_worker, "Cancelled", UNCOUNTED),
+    Event("cancel, the server was away for 30 s", cancel_after_outage, "Cancelled", UNCOUNTED),
+    Event("SIGTERM to the flow", to_flow(signal.SIGTERM), "Stopped", UNCOUNTED),
     Event("SIGKILL to the flow", to_flow(signal.SIGKILL), "Crashed", ATTEMPTS),
     Event("SIGTERM to the worker", to_worker(signal.SIGTERM), "Running", ATTEMPTS),
     Event("SIGKILL to the worker", worker_dies, "Completed", UNCOUNTED, WAITS, rows_end_as=State.DONE),
     Event("called crashed, while it lives", called_crashed, "Completed", UNCOUNTED, WAITS, rows_end_as=State.DONE),
     Event("the machine dies", machine_dies, "Crashed", ALL),
+    *(
+        Event(
+            f"the server is away for {name}",
+            server_is_away(seconds),
+            "Completed",
+            UNCOUNTED,
+            WAITS,
+            rows_end_as=State.DONE,
+            one_per_machine=True,
+        )
+        for name, seconds in (("10 s", RESTART_SECONDS), ("6 minutes", OUTAGE_SECONDS))
+    ),
     # The last: it takes the server away from the others.
     Event(
         "SIGKILL to the Prefect server",
@@ -164,19 +209,20 @@ def see(server: PrefectServer, folder: Path, event: Event) -> Seen:
     with scene(server, folder, event) as it:
         seen, began = Seen(event.name), time.monotonic()
         event.happens(it)
+        happened = time.monotonic()
         while not seen.all_of(event):
+            assert time.monotonic() - happened < END_SECONDS, f"nothing more happens: {seen}"
             look(it, event, seen, time.monotonic() - began)
         videos = [*it.coordinator.queue.rows(VIDEO_TASKS)]
         seen.counted = tuple(sorted(video.retry_count for video in videos))
         assert list(seen.counted) == event.counted, seen
         if event.flow_ends:
-            wait_until(lambda: state_of(server, it.run_id) == event.run_ends_as)
+            wait_until(lambda: state_of(server, it.run_id) == event.run_ends_as, END_SECONDS)
         seen.run_ended_as = event.run_ends_as
         return seen
 
 
 def look(it: Scene, event: Event, seen: Seen, seconds: float) -> None:
-    assert seconds < END_SECONDS, f"nothing more happens: {seen}"
     it.coordinator.queue.recover(VIDEO_TASKS)  # as each worker that finds nothing to do
     if seen.rows_free_seconds == inf and it.coordinator.queue.counts(VIDEO_TASKS) == {event.rows_end_as: VIDEOS}:
         assert not any_alive(it.processors), "a video is free that is still being processed"
@@ -201,6 +247,7 @@ def scene(server: PrefectServer, folder: Path, event: Event) -> Iterator[Scene]:
     coordinator.queue.add(VIDEO_TASKS, [rows.new_video(number) for number in range(1, VIDEOS + 1)])
     settings = {
         "YDC_DATABASE_URL": database_url,
+        "YDC_STATE_DIR": str(folder / "state"),
         "YDC_STALLED_TASK_TIMEOUT_MINUTES": str(lease_minutes),
         READY_FOLDER: str(folder),
     }
@@ -217,6 +264,8 @@ def start(server: PrefectServer, event: Event) -> str:
     """Ask for a run; its ID."""
     deployment = ask(server, f"/deployments/name/{event.deployment}")
     parameters = {"processor": event.processor, "concurrency": CONCURRENCY}
+    if event.one_per_machine:
+        parameters["one_per_machine"] = True
     run = ask(server, f"/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})
     return str(run["id"])
 

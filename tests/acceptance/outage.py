@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import rows
-from tests.support.prefect_server import POOL, PrefectServer, serving, started
+from tests.support.prefect_server import POOL, PrefectServer, serving
 from tests.support.sample_processors import NOTES
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator
@@ -76,11 +76,9 @@ class Fleet:
 
 
 @contextmanager
-def fleet_without_server(folder: Path) -> Iterator[tuple[Fleet, ExitStack]]:
-    """Yield a fleet and what its server runs in: close that to kill the server."""
-    with ExitStack() as workers, ExitStack() as running:
-        server = running.enter_context(serving(folder, settings={"PREFECT_WORKER_QUERY_SECONDS": "10"}))
-        running.callback(server.process.kill)
+def working_fleet(folder: Path) -> Iterator[Fleet]:
+    """Yield the fleet with its workers."""
+    with serving(folder, settings={"PREFECT_WORKER_QUERY_SECONDS": "10"}) as server, ExitStack() as workers:
         server.prefect("work-pool", "create", POOL, "--type", "process", seconds=PATIENCE_SECONDS)
         server.prefect("--no-prompt", "deploy", "--name", "keep-processing", seconds=PATIENCE_SECONDS)
         deployment = server.ask("/deployments/name/process-videos/keep-processing")
@@ -98,7 +96,7 @@ def fleet_without_server(folder: Path) -> Iterator[tuple[Fleet, ExitStack]]:
             }
             workers.enter_context(server.worker("--limit", LIMIT, "--name", machine, environment=settings))
         wait_until(lambda: len(online(server)) == len(MACHINES), PATIENCE_SECONDS)
-        yield Fleet(server, folder, Coordinator(Config(database_url=database_url))), running
+        yield Fleet(server, folder, Coordinator(Config(database_url=database_url)))
 
 
 def online(server: PrefectServer) -> list[Any]:
@@ -121,17 +119,16 @@ def add_videos(fleet: Fleet, first: int, count: int) -> None:
 def survive(folder: Path, outage_seconds: float) -> None:
     """Run it all, and print what was seen. Fails when a video, a machine or a run was lost."""
     videos = int(CONCURRENCY * len(MACHINES) / 2 * (outage_seconds + 5 * WORK_SECONDS + RESTART_SECONDS))
-    with fleet_without_server(folder) as (fleet, running):
+    with working_fleet(folder) as fleet:
         add_videos(fleet, 1, videos)
         began = time.monotonic()
         wait_until(lambda: fleet.busy() == set(MACHINES), SPREAD_SECONDS)
         print(f"both machines work after {time.monotonic() - began:.0f} s", flush=True)
         work_for(fleet, WORK_SECONDS)
         for seconds in (RESTART_SECONDS, outage_seconds):
-            running.close()
+            fleet.server.kill()
             work_for(fleet, seconds)
-            process = running.enter_context(started(folder, fleet.server.environment))
-            running.callback(process.kill)
+            fleet.server.start_again()
             print(f"the server was away for {seconds:g} s", flush=True)
             work_for(fleet, WORK_SECONDS)
         wait_until(

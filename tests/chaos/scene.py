@@ -16,7 +16,7 @@ from tests.chaos.disks import small_disk
 from tests.chaos.evidence import key_of
 from tests.chaos.processor import DISK, JOURNAL, WORKER
 from tests.chaos.stores import Place
-from tests.support.prefect_server import ROOT, YDC, PrefectServer, serving, started
+from tests.support.prefect_server import ROOT, YDC, serving
 
 PROCESSOR = "tests.chaos.processor:work"
 WORKERS = 3
@@ -176,14 +176,11 @@ class Scene:
         self._start_prefect_worker()
 
     def kill_server(self) -> None:
-        self.server.process.kill()
-        self.server.process.wait()
+        self.server.kill()
 
     def start_server(self) -> None:
         """Start it again, on the same port and with its data."""
-        self.server = PrefectServer(
-            self.server.environment, self._stack.enter_context(started(self.folder, self.server.environment))
-        )
+        self.server.start_again()
 
     # -- the queue, as a person sees it
 

@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,20 @@ class PrefectServer:
 
     environment: Mapping[str, str] = field(repr=False)
     process: subprocess.Popen[bytes] = field(repr=False)
+    folder: Path
+    later: ExitStack = field(default_factory=ExitStack, repr=False)
+    """Ends the servers that were started again."""
+
+    def kill(self) -> None:
+        """Take the server away, as a power cut does."""
+        self.later.close()
+        self.process.kill()
+        self.process.wait()
+
+    def start_again(self) -> None:
+        """Start a server with the same data and address. Raises DidNotWorkError."""
+        process = self.later.enter_context(started(self.folder, self.environment))
+        self.later.callback(process.kill)
 
     @property
     def address(self) -> str:
@@ -109,8 +123,8 @@ def serving(folder: Path, *, ui: bool = False, settings: Mapping[str, str] | Non
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         **(settings or {}),
     }
-    with started(folder, environment, ui=ui) as process:
-        yield PrefectServer(environment, process)
+    with started(folder, environment, ui=ui) as process, ExitStack() as later:
+        yield PrefectServer(environment, process, folder, later)
 
 
 @contextmanager
