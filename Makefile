@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 SOURCES ?= sources.txt
 PROCESSOR ?= audio
 
-.PHONY: help demo run test slow lint docs audit bench chaos soak image clean
+.PHONY: help demo run test slow lint docs audit bench chaos outage soak image clean
 
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -50,6 +50,9 @@ bench: $(INSTALLED)  ## Speed and memory, compared in one run, into docs/proof.m
 
 chaos: $(INSTALLED)  ## Ten minutes of kills, freezes, full disks and dropped connections for real processes
 	$(BIN)/python -m tests.chaos --minutes 10
+
+outage: $(INSTALLED)  ## A fleet whose Prefect server restarts, then is away for 6 minutes: a quarter of an hour
+	$(BIN)/python -m tests.acceptance.outage
 
 soak: $(INSTALLED)  ## Simulated fleets, one after the other, until interrupted
 	$(BIN)/python -m tests.simulation soak

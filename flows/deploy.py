@@ -64,7 +64,7 @@ def main() -> None:
             pools = sorted({deployment["work_pool"]["name"] for deployment in content["deployments"]})
             for pool in pools:
                 _create_work_pool(pool, pool_type)
-            for line in keep_switches(content, client):
+            for line in [*keep_switches(content, client), *remove_limits(content, client)]:
                 print(line)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
         line = (str(problem).splitlines() or [type(problem).__name__])[0]
@@ -79,15 +79,40 @@ def keep_switches(content: dict[str, Any], client: SyncPrefectClient) -> list[st
 
     Return a line for each that stays off, and for each parameter that an operator changed and that is set back.
     """
-    declared = {deployment["name"]: deployment for deployment in content["deployments"]}
     disabled = _disabled_triggers(client)
+    return [
+        line
+        for deployment, existing in _deployed_before(content, client)
+        for line in _keep(deployment, existing, disabled)
+    ]
+
+
+def remove_limits(content: dict[str, Any], client: SyncPrefectClient) -> list[str]:
+    """Remove concurrency limits that the content of a prefect.yaml lacks, as those of earlier versions. Return a line for each.
+
+    A run whose deployment has a limit crashes when the server restarts.
+    """
     lines = []
-    for existing in _existing_deployments(client):
-        # Another flow on this server may have a deployment of the same name.
-        deployment = declared.get(existing.name)
-        if deployment and existing.entrypoint == deployment["entrypoint"]:
-            lines += _keep(deployment, existing, disabled)
+    for deployment, existing in _deployed_before(content, client):
+        if existing.global_concurrency_limit and "concurrency_limit" not in deployment:
+            client.request(
+                "PATCH", "/deployments/{id}", path_params={"id": existing.id}, json={"concurrency_limit": None}
+            )
+            lines.append(f"{existing.name}: its concurrency limit is removed")
     return lines
+
+
+def _deployed_before(
+    content: dict[str, Any], client: SyncPrefectClient
+) -> list[tuple[dict[str, Any], DeploymentResponse]]:
+    """Return each declared deployment that exists on the server, with what is there."""
+    declared = {deployment["name"]: deployment for deployment in content["deployments"]}
+    return [
+        (declared[existing.name], existing)
+        for existing in _existing_deployments(client)
+        # Another flow on this server may have a deployment of the same name.
+        if existing.name in declared and existing.entrypoint == declared[existing.name]["entrypoint"]
+    ]
 
 
 def _keep(deployment: dict[str, Any], existing: DeploymentResponse, disabled: set[tuple[str, str]]) -> list[str]:

@@ -60,7 +60,7 @@ def fail_with_message(flow_function: Callable[P, State[Any]]) -> Callable[P, Sta
                     raise
                 watch.interrupted()
             # A subflow that was interrupted has returned, and its parent ends with it.
-            return watch.end if watch and watch.end else state
+            return (watch and watch.final_state()) or state
 
     # Prefect would look up the names of annotations in this module instead of the flow's.
     run_flow.__signature__ = inspect.signature(flow_function, eval_str=True)  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.actions import RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
-from flows.deploy import keep_switches
+from flows.deploy import keep_switches, remove_limits
 from flows.report import report
 
 ENTRYPOINT = "flows.report.report"
@@ -111,3 +111,12 @@ def test_a_parameter_that_is_set_back_is_named(client: SyncPrefectClient) -> Non
 def test_a_deployment_of_another_flow_is_not_ours(client: SyncPrefectClient) -> None:
     deploy(client, entrypoint="elsewhere.flow", paused=True, active=False)
     assert kept(client) == (CONTENT["deployments"][0], [])
+
+
+def test_a_limit_of_an_earlier_version_is_removed(client: SyncPrefectClient) -> None:
+    deployment = deploy(client)
+    client.request("PATCH", "/deployments/{id}", path_params={"id": deployment}, json={"concurrency_limit": 2})
+    assert client.read_deployment(deployment).global_concurrency_limit
+    assert remove_limits(CONTENT, client) == ["kept: its concurrency limit is removed"]
+    assert client.read_deployment(deployment).global_concurrency_limit is None
+    assert remove_limits(CONTENT, client) == []

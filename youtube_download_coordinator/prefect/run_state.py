@@ -41,8 +41,7 @@ class CancellationWatch:
 
     def __init__(self, run_id: str) -> None:
         self.cancelled = False
-        self.end: State[Any] | None = None
-        """The state in which the run ends, once it was interrupted."""
+        self._stopped = False
         self.run_id = UUID(run_id)
         self._ended = threading.Event()
         self._interrupting = threading.Lock()
@@ -59,9 +58,18 @@ class CancellationWatch:
             self._ended.set()
 
     def interrupted(self) -> None:
-        """Set the state in which this run and its subflows end: a planned stop is neither a failure nor a crash."""
+        """Note that the main thread was interrupted, by this watch or by a SIGTERM."""
+        self._stopped = True
         self.cancelled = self.cancelled or self._is_cancelled()
-        self.end = Cancelled(message=CANCELLED) if self.cancelled else Cancelled(name=STOPPED_NAME, message=STOPPED)
+
+    def final_state(self) -> State[Any] | None:
+        """Return a new state for an interrupted run or a subflow of it to end in: a planned stop is not a crash.
+
+        Each run needs its own: Prefect takes the state of another run for a result.
+        """
+        if self.cancelled:
+            return Cancelled(message=CANCELLED)
+        return Cancelled(name=STOPPED_NAME, message=STOPPED) if self._stopped else None
 
     def _run(self) -> None:
         while not self._ended.wait(ASK_SECONDS):
