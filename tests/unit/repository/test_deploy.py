@@ -26,6 +26,7 @@ from youtube_download_coordinator.cli import app as ydc_cli
 from youtube_download_coordinator.config import SECRETS, Config
 from youtube_download_coordinator.operations.upgrade_yt_dlp import IMAGE_VARIABLE
 from youtube_download_coordinator.prefect.block import BLOCK_VARIABLE
+from youtube_download_coordinator.prefect.events import VIDEO_DONE
 from youtube_download_coordinator.youtube.token_provider import DEFAULT_URL, PLUGIN, provider_url
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -118,7 +119,7 @@ def test_the_server_deletes_what_is_old(source: str, compose: dict[str, Any], mo
     assert server.services.db_vacuum.enabled_vacuum_types == {"events", "flow_runs", "orphans"}
     assert server.services.db_vacuum.retention_period == timedelta(days=14)
     states = {"Pending", "Running", "Completed", "Failed"}
-    hourly = {f"prefect.task-run.{state}" for state in states} | {"prefect.flow-run.heartbeat"}
+    hourly = {f"prefect.task-run.{state}" for state in states} | {"prefect.flow-run.heartbeat", VIDEO_DONE}
     assert server.services.db_vacuum.event_retention_overrides == dict.fromkeys(hourly, timedelta(hours=1))
     assert hasattr(import_module(server.concurrency.lease_storage), "ConcurrencyLeaseStorage")
 
