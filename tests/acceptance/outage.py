@@ -2,8 +2,8 @@
 
 Two machines with a worker each, as docs/deploy.md starts them, on one queue, and keep-processing as scheduled. In the middle of
 the work the server is away for 10 s, then for 6 minutes. Every video must be processed once, both machines must have worked at
-all times, and no run that had begun may have crashed. A machine is a worker with a state_dir of its own: the lock is keyed by host name, and
-both are this host.
+all times, and no run that had begun may have crashed. A machine is a worker with a state_dir of its own: the lock is keyed by
+host name, and both are this host.
 """
 
 from __future__ import annotations

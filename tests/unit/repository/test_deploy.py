@@ -118,8 +118,15 @@ def test_the_server_deletes_what_is_old(source: str, compose: dict[str, Any], mo
     assert server.events.retention_period == timedelta(days=2)
     assert server.services.db_vacuum.enabled_vacuum_types == {"events", "flow_runs", "orphans"}
     assert server.services.db_vacuum.retention_period == timedelta(days=14)
-    states = {"Pending", "Running", "Completed", "Failed"}
-    hourly = {f"prefect.task-run.{state}" for state in states} | {"prefect.flow-run.heartbeat", VIDEO_DONE}
+    tasks = {"Pending", "Running", "Completed", "Failed"}
+    flows = {"Scheduled", "Pending", "Submitting", "Running", "Completed", "Skipped", "heartbeat", "pull-step.executed"}
+    workers = {"submitted-flow-run", "executed-flow-run"}
+    hourly = {
+        f"prefect.{kind}.{name}"
+        for kind, names in (("task-run", tasks), ("flow-run", flows), ("worker", workers))
+        for name in names
+    }
+    hourly.add(VIDEO_DONE)
     assert server.services.db_vacuum.event_retention_overrides == dict.fromkeys(hourly, timedelta(hours=1))
     assert hasattr(import_module(server.concurrency.lease_storage), "ConcurrencyLeaseStorage")
 
