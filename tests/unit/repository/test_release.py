@@ -29,10 +29,11 @@ def test_the_citation_has_what_the_citation_file_format_requires(project: Any) -
     assert (citation["version"], citation["license"]) == (project["version"], project["license"])
 
 
-def test_the_newest_entry_of_the_changelog_is_this_version(project: Any) -> None:
-    versions = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert versions[0] == project["version"]
-    assert len(versions) == len(set(versions))
+def test_the_newest_entry_of_the_changelog_is_this_version_or_unreleased(project: Any) -> None:
+    entries = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert next(entry for entry in entries if entry != "Unreleased") == project["version"]
+    assert len(entries) == len(set(entries))
+    assert "Unreleased" not in entries[1:]
 
 
 @pytest.mark.parametrize("path", [path for path in FORMS if path.stem != "config"], ids=lambda path: path.stem)
