@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 SOURCES ?= sources.txt
 PROCESSOR ?= audio
 
-.PHONY: help demo run test slow lint docs audit bench chaos outage soak image clean
+.PHONY: help demo run test slow lint docs audit bench chaos outage soak image clean power
 
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -53,6 +53,8 @@ chaos: $(INSTALLED)  ## Ten minutes of kills, freezes, full disks and dropped co
 
 outage: $(INSTALLED)  ## A fleet whose Prefect server restarts, then is away for 6 minutes: a quarter of an hour
 	$(BIN)/python -m tests.acceptance.outage
+power: $(INSTALLED)  ## How surely `ydc doctor --thorough` finds a Google that does not serialise batches
+	$(BIN)/python -m tests.support.doctor_power
 
 soak: $(INSTALLED)  ## Simulated fleets, one after the other, until interrupted
 	$(BIN)/python -m tests.simulation soak

@@ -1,7 +1,7 @@
 """What a cell can hold, how typed text becomes it, and how it is shown (locale en_US).
 
 From the reference of the resource `spreadsheets.cells` (ExtendedValue, CellData), the page `ValueInputOption` and the
-guide "Date & number formats". Formulas are never evaluated: they show and evaluate to `#SIMULATED!`.
+guide "Date & number formats". What is calculated of formulas is in formulas.py.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from tests.fake_google.errors import Json, invalid
+from tests.fake_google.formulas import result_of
 
 CELL_CHARACTER_LIMIT = 50_000
 """Of "Files you can store in Google Drive": a cell holds up to 50,000 characters."""
-SIMULATED = "#SIMULATED!"
 _EPOCH = dt.datetime(1899, 12, 30)  # noqa: DTZ001  ("serial number format": days since December 30th 1899, no zone)
 
 
@@ -24,6 +24,11 @@ class Formula:
     """A formula, with its leading `=`."""
 
     text: str
+
+    @property
+    def result(self) -> str | int | float:
+        """What it evaluates to."""
+        return result_of(self.text)
 
 
 Value: TypeAlias = str | int | float | bool | Formula
@@ -93,6 +98,8 @@ def _typed_number(text: str) -> tuple[Value, Json | None]:
         return _number(number / 100), {"type": "PERCENT", "pattern": "0.00%"}
     if "$" in text:
         return _number(number), {"type": "CURRENCY", "pattern": '"$"#,##0.00'}
+    if "," in text:
+        return _number(number), {"type": "NUMBER", "pattern": "#,##0.00" if "." in text else "#,##0"}
     return _number(number), None
 
 
@@ -116,7 +123,8 @@ def _typed_date(found: re.Match[str]) -> tuple[Value, Json | None] | None:
     serial = (day - _EPOCH).days
     if found["time"]:
         return serial + _time_fraction(found["time"]), {"type": "DATE_TIME", "pattern": "M/d/yyyy H:mm:ss"}
-    return serial, {"type": "DATE", "pattern": "M/d/yyyy"}
+    iso = re.match(r"\d{4}-", found[0])  # a date is shown as it was typed
+    return serial, {"type": "DATE", "pattern": "yyyy-mm-dd" if iso else "M/d/yyyy"}
 
 
 def _time_fraction(text: str) -> float:
@@ -155,7 +163,7 @@ def to_extended(value: Value) -> Json:
 
 def effective(value: Value) -> Json:
     """Write the effectiveValue: "for cells with formulas, this is the calculated value"."""
-    return {"stringValue": SIMULATED} if isinstance(value, Formula) else to_extended(value)
+    return to_extended(value.result if isinstance(value, Formula) else value)
 
 
 def shown(value: Value | None, cell_format: Json | None = None) -> str:
@@ -166,7 +174,9 @@ def shown(value: Value | None, cell_format: Json | None = None) -> str:
         return value
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
-    return SIMULATED if isinstance(value, Formula) else _shown_number(value, number_type(cell_format))
+    if isinstance(value, Formula):
+        return shown(value.result, cell_format)
+    return _shown_number(value, (cell_format or {}).get("numberFormat", {}))
 
 
 def number_type(cell_format: Json | None) -> str:
@@ -174,19 +184,23 @@ def number_type(cell_format: Json | None) -> str:
     return str((cell_format or {}).get("numberFormat", {}).get("type", ""))
 
 
-def _shown_number(number: float, kind: str) -> str:
+def _shown_number(number: float, number_format: Json) -> str:
+    kind, pattern = number_format.get("type", ""), number_format.get("pattern", "")
     if kind == "PERCENT":
         return f"{number * 100:.2f}%"
     if kind == "CURRENCY":
         return f"${number:,.2f}"
+    if kind == "NUMBER" and pattern in ("#,##0.00", "#,##0"):
+        return f"{number:,.2f}" if "." in pattern else f"{number:,.0f}"
     if kind in ("DATE", "TIME", "DATE_TIME"):
-        return _shown_moment(number, kind)
+        return _shown_moment(number, kind, pattern)
     return str(number) if isinstance(number, int) else f"{number:.10g}"
 
 
-def _shown_moment(number: float, kind: str) -> str:
+def _shown_moment(number: float, kind: str, pattern: str) -> str:
     moment = _EPOCH + dt.timedelta(seconds=round(number * 86400))
     if kind == "TIME":
         return f"{moment.hour % 12 or 12}:{moment:%M:%S} {'PM' if moment.hour >= 12 else 'AM'}"
-    day = f"{moment.month}/{moment.day}/{moment.year}"
+    iso = pattern == "yyyy-mm-dd"
+    day = f"{moment:%Y-%m-%d}" if iso else f"{moment.month}/{moment.day}/{moment.year}"
     return day if kind == "DATE" else f"{day} {moment.hour}:{moment:%M:%S}"

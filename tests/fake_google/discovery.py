@@ -1,7 +1,7 @@
 """Checks bodies, query parameters and field masks against Google's discovery document of the Sheets API v4.
 
-The document is the one that google-api-python-client ships. Stricter than Google in two points: field names must be
-lowerCamelCase (Google's JSON parser also takes snake_case) and integers must be numbers (Google also takes "5").
+The document is the one that google-api-python-client ships. `normalized` takes the spellings that Google's parser takes as well:
+names in snake_case, and lists of messages as one message or nested. Stricter in one point: integers must be numbers.
 """
 
 from __future__ import annotations
@@ -43,15 +43,44 @@ def methods() -> dict[str, Json]:
     return found
 
 
-def check_body(schema: str, body: Any) -> None:
-    """Raise Google's 400 where a request body does not fit its schema."""
-    found = problems(schema, body)
+def check_body(schema: str, body: Any, under: str = "") -> None:
+    """Raise Google's 400 where a request body does not fit its schema. Its fields are named `under` a name, if there is one."""
+    found = problems(schema, body, under)
     if found:
         violations = [
             {"field": field, "description": text} if field else {"description": text} for field, text in found
         ]
         details = [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}]
         raise invalid("\n".join(text for _field, text in found), details)
+
+
+def normalized(schema: str, body: Any) -> Any:
+    """Return a body with its names in lowerCamelCase, and its lists of messages flat."""
+    if not isinstance(body, dict):
+        return body
+    properties = document()["schemas"][schema].get("properties", {})
+    renamed = {name if name in properties else camel(name): value for name, value in body.items()}
+    return {name: _normalized_value(properties.get(name, {}), value) for name, value in renamed.items()}
+
+
+def _normalized_value(node: Json, value: Any) -> Any:
+    if "$ref" in node:
+        return normalized(node["$ref"], value)
+    if node.get("format") == "google-fieldmask" and isinstance(value, str):
+        return camel(re.sub(r",\s+", ",", value))
+    schema = node.get("items", {}).get("$ref")
+    if schema is None or not isinstance(value, list | dict):
+        return value
+    return [normalized(schema, item) for item in _flat(value)]
+
+
+def _flat(value: Any) -> list[Any]:
+    return [inner for item in value for inner in _flat(item)] if isinstance(value, list) else [value]
+
+
+def camel(name: str) -> str:
+    """Return snake_case as lowerCamelCase."""
+    return re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
 
 
 def check_query(method: str, query: dict[str, list[str]]) -> None:
@@ -139,6 +168,8 @@ def _fits(node: Json, value: Any) -> bool:
 
 
 def _type_name(node: Json) -> str:
+    if node.get("type") == "array":
+        return "type.googleapis.com/google.protobuf.ListValue"
     if "enum" in node or "$ref" in node:
         return f"type.googleapis.com/google.apps.sheets.v4.{node.get('$ref', 'enum')}"
     return {"integer": "TYPE_INT32", "number": "TYPE_DOUBLE", "boolean": "TYPE_BOOL"}.get(node["type"], "TYPE_STRING")

@@ -1,8 +1,8 @@
 """The spreadsheet: sheets of typed cells, and what hangs on them.
 
-Values are the `userEnteredValue` of a cell; notes, formats and data validation are kept as they came. Charts,
-conditional formats and protected ranges are kept, moved along with inserted and deleted rows and columns, and
-never acted upon: a protected range protects nothing here.
+Values are the `userEnteredValue` of a cell; notes, formats, links, chips and data validation are kept as they came. Charts and
+conditional formats are kept, moved along with inserted and deleted rows and columns, and never acted upon. Protected ranges
+and merged cells are enforced (protection.py, merging.py).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.fake_google.ranges import (
 
 CELL_LIMIT = 10_000_000
 """Of "Files you can store in Google Drive": up to 10 million cells in a spreadsheet."""
-ATTRIBUTES = ("values", "formats", "notes", "validations")
+ATTRIBUTES = ("values", "formats", "notes", "validations", "runs", "chips")
 _COUNTS = {"ROWS": "rowCount", "COLUMNS": "columnCount"}
 _FROZEN = {"ROWS": "frozenRowCount", "COLUMNS": "frozenColumnCount"}
 
@@ -46,9 +46,14 @@ class Sheet:
         self.formats = Layer()
         self.notes = Layer()
         self.validations = Layer()
+        self.runs = Layer()
+        self.chips = Layer()
         self.dimensions: dict[Dimension, Layer] = {"ROWS": Layer(), "COLUMNS": Layer()}
         self.basic_filter: Json | None = None
         self.protected_ranges: list[Json] = []
+        self.merges: list[Json] = []
+        self.depths: dict[Dimension, dict[int, int]] = {"ROWS": {}, "COLUMNS": {}}
+        """How many groups each row or column is in."""
         self.conditional_formats: list[Json] = []
         self.charts: list[Json] = []
 
@@ -60,6 +65,8 @@ class Sheet:
         sheet.dimensions = {dimension: layer.copy() for dimension, layer in self.dimensions.items()}
         sheet.basic_filter = self.basic_filter
         sheet.protected_ranges = list(self.protected_ranges)
+        sheet.merges = list(self.merges)
+        sheet.depths = {dimension: dict(depths) for dimension, depths in self.depths.items()}
         sheet.conditional_formats = list(self.conditional_formats)
         sheet.charts = list(self.charts)
         return sheet
@@ -156,6 +163,7 @@ class Sheet:
     def _move_objects(self, move: Callable[[Json], Json | None]) -> list[Json]:
         moved = [(kept, move(kept["range"])) for kept in self.protected_ranges]
         self.protected_ranges = [{**kept, "range": place} for kept, place in moved if place is not None]
+        self.merges = [place for merge in self.merges if (place := move(merge)) is not None]
         self.conditional_formats = [_moved_rule(rule, move) for rule in self.conditional_formats]
         if self.basic_filter is not None:
             place = move(self.basic_filter.get("range", {}))
@@ -216,6 +224,9 @@ class Contents:
         self.sheets: list[Sheet] = []
         self.named_ranges: dict[str, Json] = {}
         self.broken_ranges: dict[str, Json] = {}
+        self.metadata: list[Json] = []
+        self.account = ""
+        """The editor on whose behalf a draft is changed; "" is the owner, who may edit what is protected."""
 
     def copy(self) -> Contents:
         """Give a draft."""
@@ -223,6 +234,7 @@ class Contents:
         sheet.sheets = [sheet.copy() for sheet in self.sheets]
         sheet.named_ranges = dict(self.named_ranges)
         sheet.broken_ranges = dict(self.broken_ranges)
+        sheet.metadata = list(self.metadata)
         return sheet
 
     def new_id(self) -> int:
@@ -247,7 +259,8 @@ class Contents:
             found = self._bare_place(cells)
         else:
             sheet, span = self.titled(title), parse_cells(cells) if cells else Span()
-            found = None if sheet is None or span is None else (sheet, span)
+            named = self._bare_place(cells) if span is None else None  # 'Sheet1'!NameOfARange
+            found = named if span is None or sheet is None else (sheet, span)
         if found is None:
             raise invalid(f"Unable to parse range: {written}")
         return found
@@ -316,6 +329,8 @@ class Spreadsheet:
         self.roles: dict[str, str] = {}
         self.lock = threading.RLock()
         self.version = 0
+        self.before: Contents | None = None
+        """What the last change was made to."""
 
     def share(self, email: str, role: str = "writer") -> None:
         """Share with an account as `writer` or `reader`; any other role takes the access away."""
@@ -325,12 +340,13 @@ class Spreadsheet:
             self.roles.pop(email, None)
 
     @contextmanager
-    def edit(self) -> Iterator[Contents]:
+    def edit(self, account: str = "") -> Iterator[Contents]:
         """Give a draft under the lock; it becomes the contents at the end, and is dropped on an exception."""
         with self.lock:
             draft = self.contents.copy()
+            draft.account = account
             yield draft
-            self.contents = draft
+            self.before, self.contents = self.contents, draft
             self.version += 1
 
     def add_sheet(self, title: str, rows: list[list[Any]], row_count: int = 1000, column_count: int = 26) -> int:

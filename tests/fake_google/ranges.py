@@ -12,6 +12,7 @@ COLUMN_LIMIT = 18_278
 """Of "Files you can store in Google Drive": 18,278 columns, which is column ZZZ."""
 Dimension = Literal["ROWS", "COLUMNS"]
 _CELLS = re.compile(r"\$?([A-Za-z]{1,3})?\$?([1-9]\d*)?(?:(:)\$?([A-Za-z]{1,3})?\$?([1-9]\d*)?)?")
+_LIKE_A_CELL = re.compile(r"[A-Za-z]{1,3}\d+|R\d*C\d*", re.IGNORECASE)
 _PLAIN_TITLE = re.compile(r"[A-Za-z_]\w*")
 EDGES = {"ROWS": ("startRowIndex", "endRowIndex"), "COLUMNS": ("startColumnIndex", "endColumnIndex")}
 
@@ -103,8 +104,9 @@ def split_title(text: str) -> tuple[str | None, str]:
 
 
 def quoted_title(title: str) -> str:
-    """Write a title as in A1 notation, in single quotes where it has spaces or special characters."""
-    return title if _PLAIN_TITLE.fullmatch(title) else "'" + title.replace("'", "''") + "'"
+    """Write a title as in A1 notation: in single quotes where it has special characters or could be a cell's address."""
+    plain = _PLAIN_TITLE.fullmatch(title) and not _LIKE_A_CELL.fullmatch(title)
+    return title if plain else "'" + title.replace("'", "''") + "'"
 
 
 def a1(title: str, rect: Rect) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.fake_google.cells import SIMULATED, Formula, shown
+from tests.fake_google.cells import Formula, shown
 from tests.fake_google.errors import Json, NotSimulatedError, invalid
 from tests.fake_google.grid import ATTRIBUTES, Contents, Sheet
+from tests.fake_google.protection import check_editable
 from tests.fake_google.ranges import Rect
 from tests.fake_google.writing import fields_mask, sort_rows, type_into, write_cell
 
@@ -111,7 +112,7 @@ def copy_paste(draft: Contents, request: Json) -> Json:
         ]
         block = [[*line, *[None] * (source.width - len(line))] for line in block]
         if kind == "PASTE_VALUES":
-            block = [[SIMULATED if isinstance(item, Formula) else item for item in line] for line in block]
+            block = [[item.result if isinstance(item, Formula) else item for item in line] for line in block]
         if request.get("pasteOrientation") == "TRANSPOSE":
             block = [list(line) for line in zip(*block, strict=True)]
         _paste(target_sheet, target, attribute, block)
@@ -198,7 +199,7 @@ def find_replace(draft: Contents, request: Json) -> Json:
     for sheet, area in _scope(draft, request):
         changed_rows: set[int] = set()
         for column in range(area.left, area.right):
-            changed_rows.update(_replace_in_column(sheet, area, column, search, counts))
+            changed_rows.update(_replace_in_column(draft, sheet, area, column, search, counts))
         counts["rowsChanged"] += len(changed_rows)
         counts["sheetsChanged"] += bool(changed_rows)
     return {"findReplace": {name: count for name, count in counts.items() if count}}
@@ -213,7 +214,9 @@ def _scope(draft: Contents, request: Json) -> Iterable[tuple[Sheet, Rect]]:
     return [(sheet, sheet.rect({})) for sheet in sheets]
 
 
-def _replace_in_column(sheet: Sheet, area: Rect, column: int, search: Search, counts: Counter[str]) -> list[int]:
+def _replace_in_column(
+    draft: Contents, sheet: Sheet, area: Rect, column: int, search: Search, counts: Counter[str]
+) -> list[int]:
     changed = []
     for row in list(_candidates(sheet.values.column(column), area, search)):
         value = sheet.values.get(row, column)
@@ -223,6 +226,7 @@ def _replace_in_column(sheet: Sheet, area: Rect, column: int, search: Search, co
         text = value.text if isinstance(value, Formula) else shown(value, sheet.formats.get(row, column))
         replaced, occurrences = search.replaced(text)
         if occurrences:
+            check_editable(draft, sheet, Rect(row, row + 1, column, column + 1))
             type_into(sheet, row, column, replaced)
             counts["occurrencesChanged"] += occurrences
             counts["formulasChanged" if is_formula else "valuesChanged"] += 1

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.fake_google.errors import Json, invalid
 from tests.fake_google.grid import Contents, Sheet
+from tests.fake_google.leaving_out import lean
 from tests.fake_google.masks import merge
 from tests.fake_google.ranges import Dimension
 from tests.fake_google.writing import fields_mask
@@ -51,8 +52,11 @@ def _check_title(draft: Contents, title: str, own: Sheet | None) -> None:
 
 
 def sheet_properties(draft: Contents, sheet: Sheet) -> Json:
-    """Give a sheet's properties with its index."""
-    return {**sheet.properties, "index": draft.sheets.index(sheet)}
+    """Give a sheet's properties with its index, as they are answered."""
+    properties: Json = lean(
+        {**sheet.properties, "index": draft.sheets.index(sheet)}, keep=("sheetId", "index", "rgbColor")
+    )
+    return properties
 
 
 def delete_sheet(draft: Contents, request: Json) -> Json:
@@ -60,9 +64,54 @@ def delete_sheet(draft: Contents, request: Json) -> Json:
     sheet = draft.sheet(request.get("sheetId", 0))
     if len(draft.sheets) == 1:
         raise invalid("You can't remove all the sheets in a document.")
+    if all(other.properties.get("hidden") for other in draft.sheets if other is not sheet):
+        raise invalid("You can't remove all the visible sheets in a document.")
     draft.sheets.remove(sheet)
     draft.move_named_ranges(sheet, lambda _given: None)
+    draft.metadata = [kept for kept in draft.metadata if sheet_of(kept) != sheet.sheet_id]
     return {}
+
+
+def sheet_of(metadata: Json) -> int | None:
+    """Return the sheet on which developer metadata is; None for that of the spreadsheet."""
+    location = metadata.get("location", {})
+    if location.get("spreadsheet"):
+        return None
+    sheet_id: int = location.get("sheetId", location.get("dimensionRange", {}).get("sheetId", 0))
+    return sheet_id
+
+
+def duplicate_sheet(draft: Contents, request: Json) -> Json:
+    """Duplicate a sheet with its contents, filters and protection. Named ranges and developer metadata stay with the original."""
+    source = draft.sheet(request.get("sourceSheetId", 0))
+    copied, index = source.copy(), request.get("insertSheetIndex", len(draft.sheets))
+    title = request.get("newSheetName") or _copy_title(draft, source.title)
+    _check_title(draft, title, None)
+    new_id = request.get("newSheetId") or draft.new_id()
+    if new_id < 0 or any(sheet.sheet_id == new_id for sheet in draft.sheets):
+        raise invalid(f"Sheet ID {new_id} is negative or exists already.")
+    copied.properties = {**source.properties, "sheetId": new_id, "title": title}
+    copied.merges = [{**merge, "sheetId": new_id} for merge in source.merges]
+    copied.protected_ranges = [
+        {**kept, "protectedRangeId": draft.new_id(), "range": {**kept["range"], "sheetId": new_id}}
+        for kept in source.protected_ranges
+    ]
+    if source.basic_filter is not None:
+        area = {**source.basic_filter.get("range", {}), "sheetId": new_id}
+        copied.basic_filter = {**source.basic_filter, "range": area}
+    copied.conditional_formats = [
+        {**rule, "ranges": [{**area, "sheetId": new_id} for area in rule.get("ranges", [])]}
+        for rule in source.conditional_formats
+    ]
+    copied.charts = []
+    draft.sheets.insert(index, copied)
+    draft.check_size(copied)
+    return {"duplicateSheet": {"properties": sheet_properties(draft, copied)}}
+
+
+def _copy_title(draft: Contents, title: str) -> str:
+    titles = (f"Copy of {title}" + (f" {number}" if number > 1 else "") for number in range(1, 10_000))
+    return next(text for text in titles if draft.titled(text) is None)
 
 
 def update_sheet_properties(draft: Contents, request: Json) -> Json:
@@ -74,6 +123,8 @@ def update_sheet_properties(draft: Contents, request: Json) -> Json:
     _check_title(draft, merged.get("title", ""), sheet)
     index = merged.pop("index", None)
     size = _grid_of(merged, sheet)
+    if merged.get("hidden") and all(other.properties.get("hidden") or other is sheet for other in draft.sheets):
+        raise invalid("You can't hide all the sheets in a document.")
     sheet.properties = {**merged, "sheetId": sheet.sheet_id, "gridProperties": sheet.properties["gridProperties"]}
     for dimension in NAMES:
         _resize(draft, sheet, dimension, size)
@@ -134,6 +185,55 @@ def insert_dimension(draft: Contents, request: Json) -> Json:
         raise invalid("inheritFromBefore cannot be true when inserting at index 0.")
     draft.insert(sheet, dimension, start, end - start, inherit_from_before=before)
     return {}
+
+
+def auto_resize_dimensions(draft: Contents, request: Json) -> Json:
+    """Fit columns to their longest text, at seven pixels a character; rows get their default height."""
+    sheet, dimension, start, end = _dimension(draft, request.get("dimensions", {}))
+    layer = sheet.dimensions[dimension]
+    for index in range(start, min(end, sheet.size(dimension))):
+        kept = {name: value for name, value in (layer.get(index, 0) or {}).items() if name != "pixelSize"}
+        if dimension == "COLUMNS":
+            rows = range(len(sheet.values.column(index)))
+            kept["pixelSize"] = max([21, *(7 * len(sheet.text_at(row, index)) + 7 for row in rows)])
+        layer.put(index, 0, kept or None)
+    return {}
+
+
+def add_dimension_group(draft: Contents, request: Json) -> Json:
+    """Group rows or columns; a group inside another one is a level deeper."""
+    sheet, dimension, start, end = _dimension(draft, request.get("range", {}))
+    depths = sheet.depths[dimension]
+    for index in range(start, end):
+        depths[index] = depths.get(index, 0) + 1
+    sheet.set_grid(**{"rowGroupControlAfter" if dimension == "ROWS" else "columnGroupControlAfter": True})
+    return {"addDimensionGroup": {"dimensionGroups": dimension_groups(sheet, dimension)}}
+
+
+def delete_dimension_group(draft: Contents, request: Json) -> Json:
+    """Take rows or columns out of their innermost group."""
+    sheet, dimension, start, end = _dimension(draft, request.get("range", {}))
+    depths = sheet.depths[dimension]
+    if not all(depths.get(index) for index in range(start, end)):
+        raise invalid("Cannot delete a dimension group that does not exist.")
+    for index in range(start, end):
+        depths[index] -= 1
+    groups = dimension_groups(sheet, dimension)
+    return {"deleteDimensionGroup": {"dimensionGroups": groups} if groups else {}}
+
+
+def dimension_groups(sheet: Sheet, dimension: Dimension) -> list[Json]:
+    """Give the groups of rows or columns, outer ones first."""
+    depths = sheet.depths[dimension]
+    groups: list[Json] = []
+    for depth in range(1, max(depths.values(), default=0) + 1):
+        inside = sorted(index for index, count in depths.items() if count >= depth)
+        starts = [index for index in inside if depths.get(index - 1, 0) < depth]
+        ends = [index + 1 for index in inside if depths.get(index + 1, 0) < depth]
+        for start, end in zip(starts, ends, strict=True):
+            area = {"sheetId": sheet.sheet_id, "dimension": dimension, "startIndex": start, "endIndex": end}
+            groups.append({"range": lean(area, keep=("startIndex",)), "depth": depth})
+    return groups
 
 
 def delete_dimension(draft: Contents, request: Json) -> Json:

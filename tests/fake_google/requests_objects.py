@@ -6,8 +6,10 @@ import re
 
 from tests.fake_google.errors import Json, NotSimulatedError, invalid
 from tests.fake_google.grid import Contents, Sheet
+from tests.fake_google.leaving_out import INDEXES, lean
 from tests.fake_google.masks import merge
-from tests.fake_google.ranges import COLUMN_LIMIT, column_index
+from tests.fake_google.protection import may_edit
+from tests.fake_google.ranges import COLUMN_LIMIT, column_index, grid_range
 from tests.fake_google.writing import fields_mask
 
 _R1C1 = re.compile(r"R\d*C\d*", re.IGNORECASE)
@@ -26,7 +28,7 @@ def add_named_range(draft: Contents, request: Json) -> Json:
     area = given.setdefault("range", {})
     draft.sheet(area.get("sheetId", 0)).rect(area)
     draft.named_ranges[given["namedRangeId"]] = given
-    return {"addNamedRange": {"namedRange": given}}
+    return {"addNamedRange": {"namedRange": lean(given, keep=INDEXES)}}
 
 
 def _check_name(draft: Contents, name: str, own: str | None) -> None:
@@ -73,16 +75,20 @@ def _named(draft: Contents, key: str) -> Json:
 
 
 def add_protected_range(draft: Contents, request: Json) -> Json:
-    """Add a protected range. It is kept, and enforced against nobody."""
-    given = {"protectedRangeId": draft.new_id(), **request.get("protectedRange", {}), "requestingUserCanEdit": True}
+    """Add a protected range. Whoever adds it is one of its editors."""
+    given = {"protectedRangeId": draft.new_id(), **request.get("protectedRange", {})}
+    given.pop("requestingUserCanEdit", None)
     if "range" not in given:
         raise NotSimulatedError("a protected range that is backed by a named range or a table")
     sheet = draft.sheet(given["range"].get("sheetId", 0))
     sheet.rect(given["range"])
     if any(given["protectedRangeId"] == kept["protectedRangeId"] for kept in sheet.protected_ranges):
         raise invalid(f"A protected range with ID {given['protectedRangeId']} exists already.")
-    sheet.protected_ranges.append(given)
-    return {"addProtectedRange": {"protectedRange": given}}
+    asked = lean(given.get("editors", {}))
+    users = [*asked.get("users", []), *([draft.account] if draft.account else [])]
+    sheet.protected_ranges.append({**given, "editors": {**asked, "users": list(dict.fromkeys(users))}})
+    shown = lean(given, keep=INDEXES) | {"requestingUserCanEdit": True, "editors": asked}
+    return {"addProtectedRange": {"protectedRange": shown}}
 
 
 def _protected(draft: Contents, protected_range_id: int) -> tuple[Sheet, Json]:
@@ -93,11 +99,18 @@ def _protected(draft: Contents, protected_range_id: int) -> tuple[Sheet, Json]:
     raise invalid(f"No protected range with id: {protected_range_id}")
 
 
+def _editable(draft: Contents, protected_range_id: int) -> tuple[Sheet, Json]:
+    sheet, old = _protected(draft, protected_range_id)
+    if not may_edit(old, draft.account):
+        raise invalid("You can't change or remove a protected range that you can't edit.")
+    return sheet, old
+
+
 def update_protected_range(draft: Contents, request: Json) -> Json:
     """Update a protected range."""
     mask = fields_mask(request, "ProtectedRange")
     given = request.get("protectedRange", {})
-    sheet, old = _protected(draft, given.get("protectedRangeId", 0))
+    sheet, old = _editable(draft, given.get("protectedRangeId", 0))
     new = {"range": old["range"], **merge(mask, old, given), "protectedRangeId": old["protectedRangeId"]}
     sheet.protected_ranges = [new if kept is old else kept for kept in sheet.protected_ranges]
     return {}
@@ -105,7 +118,7 @@ def update_protected_range(draft: Contents, request: Json) -> Json:
 
 def delete_protected_range(draft: Contents, request: Json) -> Json:
     """Delete the protected range with an ID."""
-    sheet, old = _protected(draft, request.get("protectedRangeId", 0))
+    sheet, old = _editable(draft, request.get("protectedRangeId", 0))
     sheet.protected_ranges = [kept for kept in sheet.protected_ranges if kept is not old]
     return {}
 
@@ -114,7 +127,8 @@ def set_basic_filter(draft: Contents, request: Json) -> Json:
     """Set the basic filter of a sheet; `criteria` and `filterSpecs` are two spellings. It sorts nothing here."""
     given = dict(request.get("filter", {}))
     sheet = draft.sheet(given.get("range", {}).get("sheetId", 0))
-    sheet.rect(given.get("range", {}))
+    area = sheet.rect(given.get("range", {}))
+    given["range"] = grid_range(sheet.sheet_id, area)
     criteria = given.get("criteria", {}).items()
     specs = [{"columnIndex": int(column), "filterCriteria": criterion} for column, criterion in criteria]
     given.setdefault("filterSpecs", specs)

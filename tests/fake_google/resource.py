@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tests.fake_google.cells import effective, shown, to_extended
+from tests.fake_google.cells import Formula, effective, shown, to_extended
 from tests.fake_google.errors import Json
+from tests.fake_google.formulas import link_of
 from tests.fake_google.grid import Contents, Sheet, Spreadsheet
+from tests.fake_google.leaving_out import INDEXES, lean
 from tests.fake_google.masks import WHOLE, Mask, below
+from tests.fake_google.protection import may_edit
 from tests.fake_google.ranges import Rect
-from tests.fake_google.requests_grid import sheet_properties
+from tests.fake_google.requests_grid import dimension_groups, sheet_of, sheet_properties
 
 ROW_PIXELS, COLUMN_PIXELS = 21, 100
 
 
-def spreadsheet_resource(book: Spreadsheet, contents: Contents, ranges: Sequence[str], grid_mask: Mask | None) -> Json:
+def spreadsheet_resource(
+    book: Spreadsheet, contents: Contents, ranges: Sequence[str], grid_mask: Mask | None, account: str = ""
+) -> Json:
     """Give the resource; with ranges only the sheets that they touch. `grid_mask` None leaves the grid data out."""
     areas: dict[int, list[Rect]] = {}
     for written in ranges:
@@ -25,11 +30,16 @@ def spreadsheet_resource(book: Spreadsheet, contents: Contents, ranges: Sequence
     answer: Json = {
         "spreadsheetId": book.spreadsheet_id,
         "properties": contents.properties,
-        "sheets": [_sheet(contents, sheet, areas.get(sheet.sheet_id, []), grid_mask) for sheet in shown_sheets],
+        "sheets": [
+            _sheet(contents, sheet, areas.get(sheet.sheet_id, []), grid_mask, account) for sheet in shown_sheets
+        ],
         "spreadsheetUrl": f"https://docs.google.com/spreadsheets/d/{book.spreadsheet_id}/edit",
     }
+    metadata = [kept for kept in contents.metadata if sheet_of(kept) is None]
+    if metadata:
+        answer["developerMetadata"] = metadata
     if contents.named_ranges:
-        answer["namedRanges"] = [_named(named) for named in contents.named_ranges.values()]
+        answer["namedRanges"] = [lean(named, keep=(*INDEXES, "range")) for named in contents.named_ranges.values()]
     return answer
 
 
@@ -43,19 +53,18 @@ def grid_mask_of(mask: Mask | None, *path: str, include: bool) -> Mask | None:
     return below(mask, *path)
 
 
-def _named(named: Json) -> Json:
-    area = {name: item for name, item in named["range"].items() if name != "sheetId" or item}
-    return {**named, "range": area}
-
-
-def _sheet(contents: Contents, sheet: Sheet, areas: list[Rect], grid_mask: Mask | None) -> Json:
+def _sheet(contents: Contents, sheet: Sheet, areas: list[Rect], grid_mask: Mask | None, account: str) -> Json:
     answer: Json = {"properties": sheet_properties(contents, sheet)}
     if sheet.basic_filter is not None:
         specs = sheet.basic_filter.get("filterSpecs", [])
         criteria = {str(spec.get("columnIndex", 0)): spec.get("filterCriteria", {}) for spec in specs}
-        answer["basicFilter"] = {**sheet.basic_filter, "criteria": criteria}
+        answer["basicFilter"] = lean({**sheet.basic_filter, "criteria": criteria}, keep=(*INDEXES, "range"))
     objects = {
-        "protectedRanges": sheet.protected_ranges,
+        "protectedRanges": [_protected(kept, account) for kept in sheet.protected_ranges],
+        "merges": [lean(merge, keep=INDEXES) for merge in sheet.merges],
+        "rowGroups": dimension_groups(sheet, "ROWS"),
+        "columnGroups": dimension_groups(sheet, "COLUMNS"),
+        "developerMetadata": [kept for kept in contents.metadata if sheet_of(kept) == sheet.sheet_id],
         "conditionalFormats": sheet.conditional_formats,
         "charts": sheet.charts,
     }
@@ -64,6 +73,15 @@ def _sheet(contents: Contents, sheet: Sheet, areas: list[Rect], grid_mask: Mask 
         whole = [Rect(0, sheet.rows, 0, sheet.columns)]
         answer["data"] = [_grid_data(sheet, area, grid_mask) for area in areas or whole]
     return answer
+
+
+def _protected(kept: Json, account: str) -> Json:
+    """Give a protected range as an account sees it: its editors only if it is one of them."""
+    answer: Json = lean(kept, keep=(*INDEXES, "range"))
+    if not may_edit(kept, account):
+        answer.pop("editors", None)
+        return answer
+    return answer | {"requestingUserCanEdit": True}
 
 
 def _grid_data(sheet: Sheet, area: Rect, mask: Mask) -> Json:
@@ -107,7 +125,9 @@ def _cells(sheet: Sheet, row: int, area: Rect) -> list[Json]:
     return cells
 
 
-def _cell(value: Any, cell_format: Json | None, note: str | None, validation: Json | None) -> Json:
+def _cell(
+    value: Any, cell_format: Json | None, note: str | None, validation: Json | None, runs: Any, chips: Any
+) -> Json:
     cell: Json = {}
     if value is not None:
         cell["userEnteredValue"] = to_extended(value)
@@ -119,4 +139,21 @@ def _cell(value: Any, cell_format: Json | None, note: str | None, validation: Js
         cell["note"] = note
     if validation:
         cell["dataValidation"] = validation
+    if runs:
+        cell["textFormatRuns"] = runs
+    if chips:
+        cell["chipRuns"] = chips
+    if address := _hyperlink(value, cell_format or {}, runs or []):
+        cell["hyperlink"] = address
     return cell
+
+
+def _hyperlink(value: Any, cell_format: Json, runs: list[Json]) -> str:
+    """Give the link of a cell; "if the cell contains multiple hyperlinks, this field will be empty"."""
+    if isinstance(value, Formula):
+        return (link_of(value.text) or ("", ""))[0]
+    links = {run.get("format", {}).get("link", {}).get("uri", "") for run in runs} - {""}
+    if len(links) > 1:
+        return ""
+    address: str = next(iter(links), cell_format.get("textFormat", {}).get("link", {}).get("uri", ""))
+    return address

@@ -9,7 +9,7 @@ import traceback
 import urllib.parse
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.fake_google.accounts import Account, Accounts
@@ -20,6 +20,7 @@ from tests.fake_google.faults import Clock, Faults, Kind, NoAnswer, Quota
 from tests.fake_google.grid import Spreadsheet
 from tests.fake_google.methods import METHODS, PREFIX, Arguments, Route, masked, read_arguments, route_of
 from tests.fake_google.resource import spreadsheet_resource
+from tests.fake_google.weaknesses import Stale, Weaknesses
 
 LOG_LIMIT = 100_000
 GARBAGE = b"<!DOCTYPE html><html><title>Error 502 (Server Error)!!1</title></html>"
@@ -69,6 +70,7 @@ class Simulator:
         self.accounts = Accounts()
         self.quota = Quota()
         self.faults = Faults(seed)
+        self.weaknesses = Weaknesses()
         self.spreadsheets: dict[str, Spreadsheet] = {}
         self.enabled = True
         self.check_answers = True
@@ -155,15 +157,23 @@ class Simulator:
         book = self.spreadsheets.get(route.path["spreadsheetId"])
         if book is None:
             raise ApiError(404, "NOT_FOUND", "Requested entity was not found.")
+        stale = self._arrive(book, route, request.body)
         with book.lock:
             if self.between_requests is not None:
                 self.between_requests(self, route.method, book)
             _check_role(book, account, route.kind)
-            call = read_arguments(route, request.query, request.body, _json)
+            call = read_arguments(route, request.query, request.body, _json, account.email)
+            if stale is not None:
+                call = replace(call, stale=self.weaknesses.settle(book, stale))
             if route.method not in METHODS:
                 raise NotSimulatedError(route.method)
             content = METHODS[route.method](book, call)
         return self._encode(route, masked(content, call.mask), partial=call.mask is not None)
+
+    def _arrive(self, book: Spreadsheet, route: Route, body: bytes) -> Stale | None:
+        if route.method != f"{PREFIX}batchUpdate" or not self.weaknesses.are_on:
+            return None
+        return self.weaknesses.arrive(book, _json(body).get("requests", []))
 
     def _encode(self, route: Route, content: Json, *, partial: bool = False) -> bytes:
         if self.check_answers and not partial:

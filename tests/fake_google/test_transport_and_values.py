@@ -214,9 +214,9 @@ def test_query_parameters_are_checked_too(here: Desk, query: Any) -> None:
 
 def test_what_google_documents_and_this_does_not_simulate_is_refused_and_noted(here: Desk) -> None:
     with pytest.raises(APIError, match="not simulated"):
-        here.open().worksheet("Tasks").merge_cells("A1:B1")
+        here.open().batch_update({"requests": [{"trimWhitespace": {"range": {"sheetId": 0}}}]})
 
-    assert here.simulator.misses == ["requests[0].mergeCells"]
+    assert here.simulator.misses == ["requests[0].trimWhitespace"]
 
 
 # Field masks and grid data
@@ -323,12 +323,16 @@ def test_raw_keeps_strings_as_they_are(here: Desk) -> None:
     ("typed", "unformatted", "formatted"),
     [
         ("12", 12, "12"),
-        ("1,234.5", 1234.5, "1234.5"),
+        ("1,234.5", 1234.5, "1,234.50"),
         ("50%", 0.5, "50.00%"),
         ("TRUE", True, "TRUE"),
         ("'0012", "0012", "0012"),
         ("1/2/2026", 46024, "1/2/2026"),
-        ("2026-01-02", 46024, "1/2/2026"),
+        ("2026-01-02", 46024, "2026-01-02"),
+        ("= 1 / 1024", 0.0009765625, "0.0009765625"),
+        ("=4/2", 2, "2"),
+        ("=1/0", "#DIV/0!", "#DIV/0!"),
+        ('=HYPERLINK("https://youtu.be/x", "a ""film""")', 'a "film"', 'a "film"'),
         ("=A1", "#SIMULATED!", "#SIMULATED!"),
         ("v17.4 pending", "v17.4 pending", "v17.4 pending"),
         ("2026-11-22T12:00:00Z", "2026-11-22T12:00:00Z", "2026-11-22T12:00:00Z"),

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.fake_google.cells import SIMULATED, Formula, Value, number_type, shown
+from tests.fake_google.cells import Formula, Value, number_type, shown
 from tests.fake_google.errors import ApiError, Json, invalid
 from tests.fake_google.grid import Contents, Sheet
+from tests.fake_google.protection import check_editable
 from tests.fake_google.ranges import Rect, Span, a1, column_name
 from tests.fake_google.writing import enter
 
@@ -97,7 +98,9 @@ def _render(value: Value | None, sheet: Sheet, row: int, column: int, rendering:
         return ""
     cell_format = sheet.formats.get(row, column)
     if isinstance(value, Formula):
-        return value.text if rendering.value == "FORMULA" else SIMULATED
+        if rendering.value == "FORMULA":
+            return value.text
+        value = value.result
     if rendering.value == "FORMATTED_VALUE":
         return shown(value, cell_format)
     if rendering.moment == "FORMATTED_STRING" and number_type(cell_format) in _MOMENTS:
@@ -122,6 +125,8 @@ def update(draft: Contents, spreadsheet_id: str, written: str, body: Json, writi
         raise invalid(f"Requested writing within range [{written}], but the body names range [{body['range']}]")
     rows = _as_rows(body)
     _check_reach(sheet, area, span, rows)
+    width = max(map(len, rows), default=0)
+    check_editable(draft, sheet, Rect(area.top, area.top + len(rows), area.left, area.left + width))
     for row, cells in enumerate(rows, area.top):
         for column, given in enumerate(cells, area.left):
             enter(sheet, row, column, given, raw=writing.raw)
@@ -158,10 +163,11 @@ def _updated(
     spreadsheet_id: str, sheet: Sheet, area: Rect, rows: list[list[Any]], writing: Writing, *, single: bool
 ) -> Json:
     reach = Rect(area.top, area.top + max(1, len(rows)), area.left, area.left + max([1, *map(len, rows)]))
+    cells = _written(rows)
     counts = {
-        "updatedRows": sum(1 for row in rows if any(given is not None for given in row)),
-        "updatedColumns": max(map(len, rows), default=0),
-        "updatedCells": sum(given is not None for row in rows for given in row),
+        "updatedRows": len({row for row, _column in cells}),
+        "updatedColumns": len({column for _row, column in cells}),
+        "updatedCells": len(cells),
     }
     answer: Json = {"spreadsheetId": spreadsheet_id, "updatedRange": a1(sheet.title, reach)}
     answer |= {name: count for name, count in counts.items() if count}
@@ -173,11 +179,17 @@ def _updated(
     return answer
 
 
+def _written(rows: list[list[Any]]) -> set[tuple[int, int]]:
+    """Return the places that were written, counted from the first; null writes nothing."""
+    return {(row, column) for row, cells in enumerate(rows) for column, given in enumerate(cells) if given is not None}
+
+
 def append(draft: Contents, spreadsheet_id: str, written: str, body: Json, options: Json) -> Json:
     """Append after a table: "the input range is used to search for existing data and find a table within that range".
 
     "Values will be appended to the next row of the table, starting with the first column of the table." The table is
-    the block of cells around the last filled row of the range. The grid grows as needed.
+    the block of cells around the rightmost filled cell of the range's last filled row, as recorded on a row with a gap. The grid
+    grows as needed.
     """
     writing = writing_of(options)
     sheet, area = draft.rect(written)
@@ -226,7 +238,7 @@ def _last_filled(sheet: Sheet, area: Rect) -> int | None:
 
 def _filled_columns(sheet: Sheet, row: int, area: Rect) -> tuple[int, int]:
     filled = [i for i, item in enumerate(sheet.values.row(row, area.left, area.right), area.left) if item is not None]
-    return filled[0], filled[0] + 1
+    return filled[-1], filled[-1] + 1
 
 
 def _grown(sheet: Sheet, area: Rect) -> Rect:
@@ -250,6 +262,7 @@ def _filled_between(sheet: Sheet, column: int, rows: tuple[int, int]) -> bool:
 def clear(draft: Contents, spreadsheet_id: str, written: str) -> Json:
     """Clear values; "all other properties of the cell (such as formatting and data validation) are kept"."""
     sheet, area = draft.rect(written)
+    check_editable(draft, sheet, area)
     for column in range(area.left, area.right):
         for row in range(area.top, min(area.bottom, len(sheet.values.column(column)))):
             sheet.values.put(row, column, None)
@@ -266,11 +279,18 @@ def batch_update(draft: Contents, spreadsheet_id: str, body: Json) -> Json:
             responses.append(update(draft, spreadsheet_id, data.get("range", ""), plain, writing))
         except ApiError as error:
             raise ApiError(error.code, error.status, f"Invalid data[{index}]: {error.message}") from error
+    places = [place for data in body.get("data", []) for place in _places(draft, data)]
     totals = {
-        f"totalU{name[1:]}": sum(each.get(name, 0) for each in responses)
-        for name in ("updatedRows", "updatedColumns", "updatedCells")
+        "totalUpdatedRows": len({(sheet, row) for sheet, row, _column in places}),
+        "totalUpdatedColumns": len({(sheet, column) for sheet, _row, column in places}),
+        "totalUpdatedCells": sum(answer.get("updatedCells", 0) for answer in responses),
+        "totalUpdatedSheets": len({sheet for sheet, _row, _column in places}),
     }
-    titles = {each["updatedRange"].rpartition("!")[0] for each in responses}
-    totals["totalUpdatedSheets"] = len(titles)
     counted = {name: count for name, count in totals.items() if count}
     return {"spreadsheetId": spreadsheet_id, "responses": responses, **counted}
+
+
+def _places(draft: Contents, data: Json) -> list[tuple[int, int, int]]:
+    """Return (sheet ID, row, column) of the cells that one range of a batch wrote."""
+    sheet, area = draft.rect(data.get("range", ""))
+    return [(sheet.sheet_id, area.top + row, area.left + column) for row, column in _written(_as_rows(data))]

@@ -10,6 +10,7 @@ from tests.fake_google.discovery import check_mask
 from tests.fake_google.errors import Json, NotSimulatedError, invalid
 from tests.fake_google.grid import Sheet
 from tests.fake_google.masks import WHOLE, Mask, merge, parse_mask
+from tests.fake_google.merging import check_sortable, is_covered
 from tests.fake_google.ranges import Rect
 
 CELL_FIELDS = {
@@ -17,6 +18,8 @@ CELL_FIELDS = {
     "userEnteredFormat": "formats",
     "note": "notes",
     "dataValidation": "validations",
+    "textFormatRuns": "runs",
+    "chipRuns": "chips",
 }
 """The fields of CellData that are kept, and the layer that keeps each."""
 
@@ -32,6 +35,8 @@ def fields_mask(request: Json, schema: str) -> Mask:
 
 def write_cell(sheet: Sheet, row: int, column: int, cell: Json, mask: Mask) -> None:
     """Write the masked fields of a CellData; a field that is masked and absent is cleared."""
+    if is_covered(sheet, row, column):
+        return
     for field in CELL_FIELDS if "*" in mask else mask:
         if field not in CELL_FIELDS:
             raise NotSimulatedError(f"CellData.{field}")
@@ -41,11 +46,15 @@ def write_cell(sheet: Sheet, row: int, column: int, cell: Json, mask: Mask) -> N
             item = from_extended(item)
         elif field == "userEnteredFormat":
             item = merge(mask.get(field, WHOLE), layer.get(row, column) or {}, item or {})
-        layer.put(row, column, None if item in ({}, "") else item)
+        layer.put(row, column, None if item in ({}, "", []) else item)
 
 
 def type_into(sheet: Sheet, row: int, column: int, given: Any) -> None:
     """Enter something as if typed into the UI."""
+    if is_covered(sheet, row, column):
+        return
+    sheet.runs.put(row, column, None)
+    sheet.chips.put(row, column, None)
     old_format = sheet.formats.get(row, column)
     value, number_format = user_entered(given, old_format)
     sheet.values.put(row, column, value)
@@ -57,17 +66,18 @@ def enter(sheet: Sheet, row: int, column: int, given: Any, *, raw: bool) -> None
     """Write a value of the values API; null is skipped ("Null values will be skipped")."""
     if given is None:
         return
-    if raw:
+    if raw and not is_covered(sheet, row, column):
         sheet.values.put(row, column, raw_value(given))
-    else:
+    elif not raw:
         type_into(sheet, row, column, given)
 
 
 def sort_rows(sheet: Sheet, area: Rect, specs: Sequence[tuple[int, bool]]) -> None:
     """Sort an area by (column, descending): numbers, then text without case, then booleans, empty cells last.
 
-    Values, formats and notes move, data validation stays.
+    Values, formats, notes, links and chips move, data validation stays.
     """
+    check_sortable(sheet, area)
     order = list(range(area.top, area.bottom))
     for column, descending in reversed(specs):
         cells = {row: sheet.values.get(row, column) for row in order}
@@ -75,7 +85,7 @@ def sort_rows(sheet: Sheet, area: Rect, specs: Sequence[tuple[int, bool]]) -> No
         if descending:
             filled = sorted(filled, key=lambda row: _rank(cells[row]), reverse=True)
         order = filled + [row for row in order if cells[row] is None]
-    for layer in (sheet.values, sheet.formats, sheet.notes):
+    for layer in (sheet.values, sheet.formats, sheet.notes, sheet.runs, sheet.chips):
         layer.reorder_rows(area.top, order, area.left, area.right)
 
 

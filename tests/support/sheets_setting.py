@@ -118,5 +118,6 @@ def control_line(here: Setting) -> list[str]:
 
 def nothing_is_left(here: Setting) -> bool:
     titles = [sheet.title for sheet in here.book.contents.sheets]
-    named = [*here.book.contents.named_ranges, *here.book.contents.broken_ranges]
+    contents = here.book.contents
+    named = [each["name"] for each in [*contents.named_ranges.values(), *contents.broken_ranges.values()]]
     return not any("doctor" in each for each in [*titles, *named])

@@ -135,13 +135,13 @@ def hidden_columns_are_passed_over(break_in: Callable[..., None]) -> None:
 def filtered_lines_are_passed_over(break_in: Callable[..., None]) -> None:
     real = requests_cells._replace_in_column
 
-    def replace_in_column(sheet: Any, area: Any, column: int, search: Any, counts: Counter[str]) -> list[int]:
+    def replace_in_column(draft: Any, sheet: Any, area: Any, column: int, search: Any, counts: Any) -> list[int]:
         hidden = {
             row: sheet.values.get(row, column) for row in range(1, sheet.values.height) if sheet.hidden_by_filter(row)
         }
         for row in hidden:
             sheet.values.put(row, column, None)
-        changed = real(sheet, area, column, search, counts)
+        changed = real(draft, sheet, area, column, search, counts)
         for row, value in hidden.items():
             sheet.values.put(row, column, value)
         return changed

@@ -128,7 +128,7 @@ class SpreadsheetChecks:
         """Test on this spreadsheet what claiming relies on. The result is kept in its tab Control."""
         proofs = prove_all(self._connection)
         for proof in proofs:
-            yield proof.outcome is ProofResult.HOLDS, _describe(proof)
+            yield proof.outcome in (ProofResult.HOLDS, ProofResult.NOTED), _describe(proof)
         try:
             keep(self._connection, read_layout(self._connection, self._config), proofs)
         except CoordinatorError as error:
@@ -138,6 +138,8 @@ class SpreadsheetChecks:
 def _describe(proof: Proof) -> str:
     if proof.outcome is ProofResult.HOLDS:
         return proof.promise
+    if proof.outcome is ProofResult.NOTED:
+        return proof.detail
     if proof.outcome is ProofResult.UNTRIED:
         return f"{proof.promise}: it could not be tried, run `ydc doctor` again ({proof.detail})"
     return (

@@ -13,6 +13,7 @@ from itertools import zip_longest
 from youtube_download_coordinator.errors import StoreError
 from youtube_download_coordinator.stores.sheets.api import Connection, Json
 from youtube_download_coordinator.stores.sheets.layout import letters, quoted, text_cell
+from youtube_download_coordinator.stores.sheets.spreadsheet import append_lines
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +26,9 @@ _MADE = "%Y-%m-%dT%H%M%S"
 
 
 @contextmanager
-def scratch_tab(connection: Connection) -> Iterator[ScratchTab]:
+def scratch_tab(connection: Connection, *, races: int = 2) -> Iterator[ScratchTab]:
     """Make a scratch tab, and remove it at the end with its named ranges. Raises StoreError when that is not possible."""
-    scratch = ScratchTab(connection)
+    scratch = ScratchTab(connection, races)
     try:
         _remove(connection, lambda title: _is_leftover(title, connection.now()))
         grid = {"rowCount": ROWS, "columnCount": COLUMNS}
@@ -41,8 +42,10 @@ def scratch_tab(connection: Connection) -> Iterator[ScratchTab]:
 class ScratchTab:
     """A scratch tab. Its lines are counted from 1, below a header that stays empty, and its columns from 0."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, races: int) -> None:
         self.connection = connection
+        self.races = races
+        """How often each race is run."""
         self.nonce = f"{connection.environment.randomness.getrandbits(32):08x}"
         self.sheet_id = connection.environment.randomness.randrange(1, 2**31 - 1)
         self.title = f"ydc doctor {connection.now():{_MADE}} {self.nonce}"
@@ -105,6 +108,45 @@ class ScratchTab:
     def delete_range(self, name: str) -> Json:
         return {"deleteNamedRange": {"namedRangeId": self._range_id(name)}}
 
+    def add_token(self, number: int) -> Json:
+        """Return the request that adds a token. Its ID has the form of a queue's own, `ydc-<n>`, which it never equals."""
+        displayed = f"ydc_doctor_{self.nonce}_{self.connection.environment.randomness.getrandbits(32):08x}"
+        named = {"namedRangeId": self._token_id(number), "name": displayed, "range": {"sheetId": self.sheet_id}}
+        return {"addNamedRange": {"namedRange": named}}
+
+    def delete_token(self, number: int) -> Json:
+        return {"deleteNamedRange": {"namedRangeId": self._token_id(number)}}
+
+    def _token_id(self, number: int) -> str:
+        return f"ydc{int(self.nonce, 16)}-{number}"
+
+    def append(self, text: str) -> Json:
+        """Return the request that appends a line."""
+        return append_lines(self.sheet_id, [{"values": [text_cell(text)]}])
+
+    def merge(self, *, line: int) -> Json:
+        """Return the request that merges the first two cells of a line."""
+        area = {**self.area(0, line), "endColumnIndex": 2}
+        return {"mergeCells": {"range": area, "mergeType": "MERGE_ALL"}}
+
+    def unmerge(self) -> Json:
+        return {"unmergeCells": {"range": {"sheetId": self.sheet_id}}}
+
+    def fill(self, lines: int, text: str, *, last: str) -> None:
+        """Make the tab as long as a queue's, with one text in the first column and another in its last line."""
+        grow = {"sheetId": self.sheet_id, "dimension": "ROWS", "length": lines}
+        column = {**self.area(0), "startRowIndex": ROWS, "endRowIndex": ROWS + lines}
+        end = {"sheetId": self.sheet_id, "rowIndex": ROWS + lines - 1, "columnIndex": 0}
+        cell = {"cell": text_cell(text), "fields": "userEnteredValue"}
+        line = {"rows": [{"values": [text_cell(last)]}], "fields": "userEnteredValue"}
+        self.write(
+            [
+                {"appendDimension": grow},
+                {"repeatCell": {"range": column, **cell}},
+                {"updateCells": {"start": end, **line}},
+            ]
+        )
+
     def _range_id(self, name: str) -> str:
         return f"ydc-doctor-{self.nonce}-{name}"
 
@@ -128,7 +170,9 @@ def _remove(connection: Connection, is_unwanted: Callable[[str], bool]) -> None:
     properties = (sheet["properties"] for sheet in spreadsheet.get("sheets", []))
     tabs = {tab["title"]: tab.get("sheetId", 0) for tab in properties}
     removed = {title: sheet_id for title, sheet_id in tabs.items() if _TITLE.fullmatch(title) and is_unwanted(title)}
-    prefixes = tuple(f"ydc-doctor-{title[-8:]}-" for title in removed)
+    prefixes = tuple(
+        prefix for title in removed for prefix in (f"ydc-doctor-{title[-8:]}-", f"ydc{int(title[-8:], 16)}-")
+    )
     range_ids = [named_range["namedRangeId"] for named_range in spreadsheet.get("namedRanges", [])]
     requests: list[Json] = [
         {"deleteNamedRange": {"namedRangeId": range_id}} for range_id in range_ids if range_id.startswith(prefixes)
