@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import copy
 import gzip
+import itertools
 import json
 import re
 import urllib.parse
@@ -122,8 +123,30 @@ def replay(folder: Path) -> Agreement:
     """Replay every cassette in a folder."""
     agreement = Agreement()
     for path in sorted(folder.rglob("*.json")):
-        _Replay(agreement, path.stem).run(exchanges(path))
+        _Replay(agreement, path.stem).run(_in_order(exchanges(path)))
     return agreement
+
+
+_RACE = re.compile(r'"find": "v1\.\d+ (held by rival \d+)|"deleteNamedRange": \{"namedRangeId": "ydc\d+-(\d+)"')
+
+
+def _in_order(turns: list[Exchange]) -> list[Exchange]:
+    """Return the exchanges with those of a race in the order in which Google applied them: by the step won, refusals last."""
+    ordered: list[Exchange] = []
+    for race, group in itertools.groupby(turns, _race):
+        exchanges_of_race = list(group)
+        ordered += sorted(exchanges_of_race, key=_place) if race else exchanges_of_race
+    return ordered
+
+
+def _race(turn: Exchange) -> str:
+    match = _RACE.search(turn.body)
+    return (match[1] or f"token {match[2]}") if match else ""
+
+
+def _place(turn: Exchange) -> tuple[int, int]:
+    replies = turn.content.get("replies", [])
+    return turn.status, -max((index for index, reply in enumerate(replies) if reply.get("findReplace")), default=0)
 
 
 class _Replay:
@@ -175,10 +198,11 @@ class _Replay:
             self.ids[key] = key
         elif turn.status == 403:
             self.ids[key] = self.simulator.create_spreadsheet(title="private").spreadsheet_id
-        elif "sheets" in turn.content and "properties" in turn.content:
-            self.ids[key] = self._create(turn.content["properties"]["title"])
+        elif "sheets" in turn.content:
+            properties = turn.content.get("properties", {})
+            self.ids[key] = self._create(properties.get("title", ""))
             with self.simulator.spreadsheets[self.ids[key]].edit() as draft:
-                draft.properties = {**draft.properties, **turn.content["properties"]}
+                draft.properties = {**draft.properties, **properties}
                 draft.sheets = [_sheet_as_shown(shown) for shown in turn.content["sheets"]]
         return key in self.ids
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -33,6 +34,8 @@ def init(*, queue: QueueOptions = AS_SET) -> int:
 def doctor(
     *,
     processor: Annotated[str, Parameter(name=["--processor", "-p"])] = "download",
+    thorough: Annotated[bool, Parameter(negative="")] = False,
+    record: Path | None = None,
     queue: QueueOptions = AS_SET,
 ) -> int:
     """Check everything that a worker needs.
@@ -47,13 +50,17 @@ def doctor(
     ----------
     processor
         What the workers run: download (which needs everything), audio, metadata, subtitles, or module:function.
+    thorough
+        Race for the sheet ten times instead of twice, and test a tab of 20,000 rows. Takes about five minutes.
+    record
+        A folder in which to keep the exchanges with Google about the temporary tab, without keys, tokens and addresses.
     """
     from youtube_download_coordinator.operations.doctor import checks
     from youtube_download_coordinator.operations.examine import examine
 
     problems = warnings = 0
     with ExitStack() as stack:
-        for finding in examine(checks(queue.config(), stack, processor)):
+        for finding in examine(checks(queue.config(), stack, processor, thorough=thorough, record=record)):
             say(f"{finding}")
             problems += finding.stops and not finding.ok
             warnings += not finding.stops and not finding.ok

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.operations import preflight
@@ -15,9 +16,22 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
 
 
-def checks(config: Config, stack: ExitStack, processor: str = "download") -> list[Check]:
-    """Return the checks of the queue and of this machine. `stack` closes what they open."""
-    queue = _sheet_checks(config, stack) if config.spreadsheet_id else _database_checks(config)
+def checks(
+    config: Config,
+    stack: ExitStack,
+    processor: str = "download",
+    *,
+    thorough: bool = False,
+    record: Path | None = None,
+) -> list[Check]:
+    """Return the checks of the queue and of this machine. `stack` closes what they open.
+
+    `thorough` and `record` are about the guarantees of a Google Sheet: run every race more often, and keep the HTTP exchanges.
+    """
+    if config.spreadsheet_id:
+        queue = _sheet_checks(config, stack, thorough=thorough, record=record)
+    else:
+        queue = _database_checks(config)
     newest = Check("package index", preflight.check_newest, stops=False)
     return [*queue, *preflight.checks(config, processor), newest, *_processor_checks(processor)]
 
@@ -30,10 +44,10 @@ def _processor_checks(processor: str) -> list[Check]:
     return [] if processor in BUILT_INS else [Check("processor", check)]
 
 
-def _sheet_checks(config: Config, stack: ExitStack) -> list[Check]:
+def _sheet_checks(config: Config, stack: ExitStack, *, thorough: bool, record: Path | None) -> list[Check]:
     from youtube_download_coordinator.stores.sheets.setup.checks import SpreadsheetChecks
 
-    spreadsheet = SpreadsheetChecks(config)
+    spreadsheet = SpreadsheetChecks(config, thorough=thorough, record=record)
     stack.callback(spreadsheet.close)
     return [
         Check("credentials", spreadsheet.credentials),

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.fake_google import ApiError, methods
+from tests.fake_google.replaying import replay
 from tests.support.doctor_power import WEAKNESSES, examine
 from tests.support.sheets_setting import Setting, control_line, google, nothing_is_left, problems
+from youtube_download_coordinator.stores.sheets.api import Connection, Refused
 from youtube_download_coordinator.stores.sheets.setup.guarantees import ProofResult
 from youtube_download_coordinator.stores.sheets.setup.prepare import init_spreadsheet
 
@@ -58,3 +63,52 @@ def test_an_ordinary_doctor_fits_into_a_minute_of_googles_quota(here: Setting) -
     here.simulator.quota.minute_seconds = 600.0
     assert problems(here) == {}
     assert here.simulator.quota.denied == 0
+
+
+# --- recordings -------------------------------------------------------------------------------------------------------
+
+
+def test_a_recording_has_no_secrets_and_can_be_replayed(here: Setting, tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    done = here.run("doctor", "--record", str(folder))
+    assert "does NOT hold" not in done.stdout, done.stdout
+    (path,) = folder.iterdir()
+
+    text = path.read_text(encoding="utf-8")
+    secrets = [here.account.email, here.book.spreadsheet_id, "Bearer", "Authorization", "access_token", "PRIVATE KEY"]
+    assert [secret for secret in secrets if secret in text] == []
+    agreement = replay(folder)
+    assert agreement.differences == []
+    assert agreement.compared > 50
+    assert nothing_is_left(here)
+
+
+def test_a_folder_that_cannot_be_written_is_named(here: Setting, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = here.run("doctor", "--record", str(tmp_path / "file" / "folder"))
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("PROBLEM  guarantees")]
+    assert "could not be written" in line
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("details", "text"),
+    [
+        (
+            [{"fieldViolations": [{"description": "Invalid value at 'x'"}]}],
+            "Request contains an invalid argument. Invalid value at 'x'",
+        ),
+        ([{"reason": "X"}], "Request contains an invalid argument."),
+        ([], "Request contains an invalid argument."),
+    ],
+)
+def test_a_refusal_is_shown_with_its_details(
+    here: Setting, monkeypatch: pytest.MonkeyPatch, details: list[Any], text: str
+) -> None:
+    def refuse(_draft: object, _request: object) -> None:
+        raise ApiError(400, "INVALID_ARGUMENT", "Request contains an invalid argument.", details)
+
+    monkeypatch.setitem(methods.METHODS, "sheets.spreadsheets.batchUpdate", refuse)
+    with closing(Connection(here.config())) as connection, pytest.raises(Refused) as refused:
+        connection.write([{"addSheet": {}}])
+    assert str(refused.value) == text

@@ -29,6 +29,7 @@ from youtube_download_coordinator.config import Config, id_of_spreadsheet
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreFull, StoreUnavailable
 from youtube_download_coordinator.stores.clock import StoreClock, monotonic_seconds, suspended_seconds
 from youtube_download_coordinator.stores.sheets.credentials import credentials
+from youtube_download_coordinator.text import truncate
 
 log = logging.getLogger(__name__)
 
@@ -272,8 +273,14 @@ def _date_of(response: requests.Response) -> datetime | None:
 
 
 def _message(error: APIError) -> str:
-    details = error.error if isinstance(error.error, dict) else {}
-    return " ".join(str(details.get("message") or error.response.reason).split())[:300]
+    body = error.error if isinstance(error.error, dict) else {}
+    text = str(body.get("message") or error.response.reason)
+    # "Request contains an invalid argument." has its reason in the details only.
+    details = [detail for detail in body.get("details") or [] if isinstance(detail, dict)]
+    violations = [violation for detail in details for violation in detail.get("fieldViolations") or []]
+    reasons = [str(violation.get("description") or "") for violation in violations]
+    added = dict.fromkeys(reason for reason in reasons if reason and reason not in text)
+    return truncate(" ".join(" ".join([text, *added]).split()), 600)
 
 
 def _full(message: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError, CoordinatorError, StoreError
@@ -16,6 +18,7 @@ from youtube_download_coordinator.stores.sheets.setup.capacity import read_capac
 from youtube_download_coordinator.stores.sheets.setup.contents import lines_of_control, row_in
 from youtube_download_coordinator.stores.sheets.setup.guarantees import Proof, ProofResult, keep, prove_all
 from youtube_download_coordinator.stores.sheets.setup.prepare import lost_columns
+from youtube_download_coordinator.stores.sheets.setup.recording import Cassette
 
 LINES_PER_REQUEST = 5000
 PATIENCE_SECONDS = 75.0
@@ -25,10 +28,13 @@ PATIENCE_SECONDS = 75.0
 class SpreadsheetChecks:
     """The checks, in their order. Each needs those before it."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, thorough: bool = False, record: Path | None = None) -> None:
+        """`record` is a folder in which the tests of the guarantees are written down."""
         patience = min(config.sheets_patience_seconds, PATIENCE_SECONDS)
         self._config = config.model_copy(update={"sheets_patience_seconds": patience})
         self._opened: Connection | None = None
+        self._thorough = thorough
+        self._record = record
 
     @property
     def _connection(self) -> Connection:
@@ -126,13 +132,25 @@ class SpreadsheetChecks:
 
     def guarantees(self) -> Iterator[tuple[bool, str]]:
         """Test on this spreadsheet what claiming relies on. The result is kept in its tab Control."""
-        proofs = prove_all(self._connection)
+        proofs = self._prove()
         for proof in proofs:
             yield proof.outcome in (ProofResult.HOLDS, ProofResult.NOTED), _describe(proof)
         try:
             keep(self._connection, read_layout(self._connection, self._config), proofs)
         except CoordinatorError as error:
             raise StoreError(f"the result could not be written into the tab Control: {error}") from error
+
+    def _prove(self) -> list[Proof]:
+        if self._record is None:
+            return prove_all(self._connection, thorough=self._thorough)
+        cassette = Cassette(self._connection.spreadsheet_id)
+        environment = self._connection.environment
+        recorded = Connection(self._config, replace(environment, client=cassette.client(environment.client)))
+        try:
+            return prove_all(recorded, thorough=self._thorough)
+        finally:
+            recorded.close()
+            cassette.save(self._record / f"doctor-{self._connection.now():%Y-%m-%dT%H%M%S}.json")
 
 
 def _describe(proof: Proof) -> str:
