@@ -28,10 +28,8 @@ def checks(
 
     `thorough` and `record` are about the guarantees of a Google Sheet: run every race more often, and keep the HTTP exchanges.
     """
-    if config.spreadsheet_id:
-        queue = _sheet_checks(config, stack, thorough=thorough, record=record)
-    else:
-        queue = _database_checks(config)
+    sheet = partial(_sheet_checks, config, stack, thorough=thorough, record=record)
+    queue = sheet() if config.spreadsheet_id else _database_checks(config)
     newest = Check("package index", preflight.check_newest, stops=False)
     return [*queue, *preflight.checks(config, processor), newest, *_processor_checks(processor)]
 

@@ -58,13 +58,6 @@ def test_a_token_that_is_validated_late_stops_the_fleet(here: Setting) -> None:
     assert control_line(here)[1] == "failed: one token"
 
 
-def test_an_ordinary_doctor_fits_into_a_minute_of_googles_quota(here: Setting) -> None:
-    here.simulator.quota.set()
-    here.simulator.quota.minute_seconds = 600.0
-    assert problems(here) == {}
-    assert here.simulator.quota.denied == 0
-
-
 # --- recordings -------------------------------------------------------------------------------------------------------
 
 

@@ -189,8 +189,8 @@ def answers_do_not_count(break_in: Callable[..., None]) -> None:
 def answers_show_the_cells_before(break_in: Callable[..., None]) -> None:
     real = resource.spreadsheet_resource
 
-    def spreadsheet_resource(book: Any, contents: Any, ranges: Any, grid_mask: Any) -> Json:
-        return real(book, book.contents, ranges, grid_mask)
+    def spreadsheet_resource(book: Any, contents: Any, ranges: Any, grid_mask: Any, account: Any) -> Json:
+        return real(book, book.contents, ranges, grid_mask, account)
 
     break_in(methods, "spreadsheet_resource", spreadsheet_resource)
 
