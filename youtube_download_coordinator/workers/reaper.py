@@ -146,7 +146,9 @@ def _end(process: subprocess.Popen[bytes], lifeline: int) -> None:
 
 
 def _write(lifeline: int, message: Any) -> None:
-    with contextlib.suppress(OSError):  # it was killed, or a function has closed every descriptor: then the leases must end
+    with contextlib.suppress(
+        OSError
+    ):  # it was killed, or a function has closed every descriptor: then the leases must end
         os.write(lifeline, json.dumps(message).encode() + b"\n")
 
 
