@@ -78,7 +78,7 @@ class ClaimReaper:
         elif self._keep:
             self._report(IDLE)
         if self._process is not None and (is_needed or self._keep):
-            _LEFT[self._queue.worker].append((self._process, self._lifeline))
+            (_NEEDED if is_needed else _LEFT)[self._queue.worker].append((self._process, self._lifeline))
         elif self._process is not None:
             _end(self._process, self._lifeline)
 
@@ -105,10 +105,10 @@ class ClaimReaper:
 
     def _reuse(self) -> bool:
         """Use the reaper that this worker left running before, if there is one: a worker needs only one, for weeks."""
-        try:
-            self._process, self._lifeline = _LEFT[self._queue.worker].pop()
-        except IndexError:
+        left = _LEFT[self._queue.worker] or _NEEDED[self._queue.worker]
+        if not left:
             return False
+        self._process, self._lifeline = left.pop()
         return True
 
     def _start(self) -> None:
@@ -128,7 +128,7 @@ class ClaimReaper:
 
 
 def dismiss(worker: str) -> None:
-    """End the reapers that the worker has kept: nothing is left to give back."""
+    """End the reapers that the worker has kept and that have nothing to give back. The others wait for this process to end."""
     for process, lifeline in _LEFT.pop(worker, ()):
         _end(process, lifeline)
 
@@ -157,4 +157,8 @@ _STARTED: list[subprocess.Popen[bytes]] = []
 _LEFT: defaultdict[str, list[tuple[subprocess.Popen[bytes], int]]] = defaultdict(list)
 """Those whose `with` block has ended, by the worker's name, with their lifelines. A fork has none: they are its parent's."""
 
+_NEEDED: defaultdict[str, list[tuple[subprocess.Popen[bytes], int]]] = defaultdict(list)
+"""Those that have rows to give back when this process has ended, also when their worker's Coordinator is gone before."""
+
 os.register_at_fork(after_in_child=_LEFT.clear)
+os.register_at_fork(after_in_child=_NEEDED.clear)
