@@ -65,7 +65,11 @@ def _dimension(options: Json) -> str:
 
 def get(contents: Contents, written: str, rendering: Rendering) -> Json:
     """Give a ValueRange; its range is "the entire requested range" within the grid, `values` is left out if empty."""
-    sheet, area = contents.rect(written)
+    return get_rect(*contents.rect(written), rendering)
+
+
+def get_rect(sheet: Sheet, area: Rect, rendering: Rendering) -> Json:
+    """Give the ValueRange of some cells."""
     answer: Json = {"range": a1(sheet.title, area), "majorDimension": rendering.dimension}
     values = _rendered(sheet, area, rendering)
     return answer | ({"values": values} if values else {})

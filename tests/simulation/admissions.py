@@ -5,17 +5,17 @@ Control is parsed again here, without the library's functions, so that errors in
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from tests.simulation.hosts import host_of
 from tests.simulation.roles import LEASE_SECONDS
-from tests.simulation.world import Process, Request, Violation
+from tests.simulation.world import Process, Request, Violation, World
 from youtube_download_coordinator.models import Failure, Outcome, Row, Verdict
 from youtube_download_coordinator.queue.store import SOURCES, Table
 
@@ -116,15 +116,25 @@ class Admissions:
         """Record that a process has received an answer."""
         if request.status not in {200, 400} or request.answer[:1] != b"{":
             self.troubled(process)
-        elif request.status == 200 and _shows_control(request):
+        elif request.status == 200 and self._shows_control(request):
             news = (self.now, *self._on_its_way[request.process])
             self._known[process] = [*self._known.get(process, [])[-READS_MAX:], news]
+
+    def _shows_control(self, request: Request) -> bool:
+        sheet_id = self._chaos.world.sheet_id(CONTROL)
+        if request.path.endswith("values:batchGetByDataFilter"):
+            filters = json.loads(request.body)["dataFilters"]
+            return {"gridRange": {"sheetId": sheet_id}} in filters
+        if b"responseRanges" not in request.body:
+            return False
+        sheets = json.loads(request.answer).get("updatedSpreadsheet", {}).get("sheets", [])
+        return any(sheet["properties"].get("sheetId", 0) == sheet_id for sheet in sheets)
 
     def _read(self) -> Saying:
         book = self._chaos.world.book
         if book.version != self._seen_version:
             self._seen_version = book.version
-            self._now_said = read_control(book)
+            self._now_said = read_control(self._chaos.world)
         for name, said in self._now_said.items():
             if said.blocks(_kind(name)):
                 self._blocked_at[name] = self.now
@@ -208,7 +218,7 @@ class Admissions:
 
     def offers(self) -> dict[frozenset[str], float]:
         """Return what machines offer in Control now, and until when."""
-        lines = read_control(self._chaos.world.book, every=True)
+        lines = read_control(self._chaos.world, every=True)
         return {
             frozenset(name.removeprefix("offers ").split()): said.until or 0.0
             for name, said in lines.items()
@@ -290,7 +300,7 @@ class Admissions:
         """
         if any(abs(at - lost) < LATE_SECONDS for at in self._sorted for lost in self._unheard):
             return
-        for name, said in read_control(self._chaos.world.book, every=True).items():
+        for name, said in read_control(self._chaos.world, every=True).items():
             values = {""} if name not in self._typed and name == FLEET else self._typed.get(name, set())
             values = values | LIBRARY_VALUES.get(_kind(name), {""})
             if said.value not in {value.strip() for value in values} | values:
@@ -299,11 +309,11 @@ class Admissions:
                 )
 
 
-def read_control(book: Any, *, every: bool = False) -> dict[str, Said]:
+def read_control(world: World, *, every: bool = False) -> dict[str, Said]:
     """Return the lines that steer workers, the first of each name. `every`: also the others."""
-    if book.contents.titled(CONTROL) is None:
+    if world.sheet_id(CONTROL) is None:
         return {}
-    header, *rows = book.rows(CONTROL) or [[]]
+    header, *rows = world.rows(CONTROL) or [[]]
     lines: dict[str, Said] = {}
     for row in rows:
         line = dict(zip(header, [*row, *[""] * len(header)], strict=False))
@@ -323,12 +333,6 @@ def _until(cell: Any) -> float | None:
     if re.fullmatch(r"\d+/\d\d/\d{4} [\d:]+", str(cell)):  # as Sheets shows it; the 21st is no month
         return datetime.strptime(f"{cell} +0000", "%m/%d/%Y %H:%M:%S %z").timestamp()
     return None
-
-
-def _shows_control(request: Request) -> bool:
-    if request.method == "GET":
-        return request.path.endswith("values:batchGet") and CONTROL in unquote(request.query)
-    return b"responseRanges" in request.body and CONTROL.encode() in request.body
 
 
 def _is_renewed(claim: Any, process: Process) -> bool:

@@ -26,6 +26,9 @@ ACTIONS = (
     "filter",
     "hide",
     "move",
+    "rename",
+    "duplicate",
+    "swap",
 )
 STATUSES = ("pending", "pending", "pending", "done", "error", "in-progress", "", "Pending ", "whatever")
 DELETE_LAST = 0.5
@@ -49,7 +52,7 @@ class Human:
 
     def __init__(self, chaos: Chaos) -> None:
         self.chaos = chaos
-        self.person = Person(chaos.world.book)
+        self.person = Person(chaos.world.book, chaos.world.title)
         self.random = Random()
         self.typed = 0
 
@@ -58,7 +61,7 @@ class Human:
         self.random = random
         name = random.choice([name for name in ACTIONS if name not in self.chaos.chances.forbidden] or ["edit"])
         tab = random.choice(TABS)
-        rows = self.chaos.world.book.rows(tab)
+        rows = self.chaos.world.rows(tab)
         if "Lease" in rows[0]:
             said = getattr(self, name)(tab, rows)
             if said:
@@ -175,6 +178,38 @@ class Human:
             return ""
         self.person.move_row(tab, line, to)
         return f"drags line {line + 1} to before line {to + 1}"
+
+    def rename(self, tab: str, rows: Rows) -> str:
+        """Rename a tab, sometimes back to its first name."""
+        tab = self._any_tab(tab)
+        titles = [sheet.title for sheet in self.chaos.world.book.contents.sheets]
+        self.typed += 1
+        title = tab if tab not in titles and self.random.random() < 0.5 else f"backup {self.typed}"
+        self.person.rename_tab(tab, title)
+        return f"renames to {title!r} the tab that was {tab!r} first"
+
+    def duplicate(self, tab: str, rows: Rows) -> str:
+        """Duplicate a tab, which stays there."""
+        tab = self._any_tab(tab)
+        return f"duplicates the tab that was {tab!r} first, as {self._duplicate(tab)!r}"
+
+    def _duplicate(self, tab: str) -> str:
+        self.typed += 1
+        title = f"Copy {self.typed} of {tab}"
+        self.person.duplicate_tab(tab, title)
+        return title
+
+    def swap(self, tab: str, rows: Rows) -> str:
+        """Duplicate a tab, and give its title to the copy."""
+        tab = self._any_tab(tab)
+        title, copy = self.chaos.world.title(tab), self._duplicate(tab)
+        self.person.rename_tab(tab, f"backup {self.typed}")
+        Person(self.chaos.world.book).rename_tab(copy, title)
+        return f"gives the title {title!r} to a copy of the tab"
+
+    def _any_tab(self, tab: str) -> str:
+        is_control = self.random.random() < 0.2 and self.chaos.world.sheet_id("Control") is not None
+        return "Control" if is_control else tab
 
 
 def _told(cells: dict[str, str]) -> str:

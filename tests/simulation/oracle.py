@@ -68,7 +68,7 @@ class Oracle:
     def lines(self, *tabs: str) -> Iterator[tuple[str, Line]]:
         """Yield the lines of tabs by column name."""
         for tab in tabs:
-            header, *rows = self.book.rows(tab)
+            header, *rows = self.chaos.world.rows(tab)
             names = [str(name) for name in header]
             blank = [""] * len(names)
             for row in rows:
@@ -109,7 +109,7 @@ class Oracle:
         self.steps.look()
         self.admissions.look()
         self.needs.look()
-        if self.book.version == self._seen_version or "Lease" not in self.book.rows("Video Tasks")[0]:
+        if self.book.version == self._seen_version or "Lease" not in self.chaos.world.rows("Video Tasks")[0]:
             return
         self._seen_version = self.book.version
         self._nobodys_cells_changed()

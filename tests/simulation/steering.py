@@ -32,7 +32,7 @@ class Steering:
 
     def __init__(self, chaos: Chaos) -> None:
         self._chaos = chaos
-        self._person = Person(chaos.world.book)
+        self._person = Person(chaos.world.book, chaos.world.title)
         self._random = Random()
 
     def act(self, random: Random) -> None:
@@ -52,7 +52,7 @@ class Steering:
 
     @property
     def _is_there(self) -> bool:
-        return self._chaos.world.book.contents.titled(CONTROL) is not None
+        return self._chaos.world.sheet_id(CONTROL) is not None
 
     def _sort(self) -> str:
         column = self._random.choice(["Name", "Value", "Until"])
@@ -63,7 +63,7 @@ class Steering:
     def _at(self, name: str, action: str) -> str:
         at = self._row(name)
         if at is None:
-            at = len(self._chaos.world.book.rows(CONTROL))
+            at = len(self._chaos.world.rows(CONTROL))
             self._person.insert_row(CONTROL, at, {"Name": name.capitalize()})
             action = "value"
         if action == "delete":
@@ -91,7 +91,7 @@ class Steering:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
     def _row(self, name: str) -> int | None:
-        rows: list[list[Any]] = self._chaos.world.book.rows(CONTROL)
+        rows: list[list[Any]] = self._chaos.world.rows(CONTROL)
         at = rows[0].index("Name")
         names = [str(row[at]).strip().casefold() if len(row) > at else "" for row in rows]
         return names.index(name) if name in names else None

@@ -29,7 +29,7 @@ def describe_story(events: Sequence[Event], wrong: str) -> str:
 def _leases_of(events: Iterable[Event]) -> Iterator[Any]:
     """Yield every lease that was written."""
     for event in events:
-        if isinstance(event.what, Request) and event.what.method == "POST":
+        if isinstance(event.what, Request) and event.what.path.endswith(":batchUpdate"):
             for text in re.findall(rb'"(v\d+\.\d+ [^"]*)"', event.what.body):
                 if (encoded := decode_lease(text.decode())) is not None:
                     yield encoded
@@ -39,7 +39,7 @@ def _lines(what: Request | str, subjects: set[str]) -> Iterator[str]:
     if isinstance(what, str):
         if not _WORKER.match(what) or any(subject in what for subject in subjects):
             yield what
-    elif what.method == "POST":
+    elif what.path.endswith(":batchUpdate"):
         yield from _written(what, subjects)
 
 

@@ -237,6 +237,8 @@ class World:
         self.simulator = Simulator(self.clock, seed)
         self.simulator.check_answers = False
         self.book: Spreadsheet = self.simulator.create_spreadsheet(tabs, rows=rows, columns=20)
+        self._sheet_ids = {sheet.title: sheet.sheet_id for sheet in self.book.contents.sheets}
+        """By the names that the tabs had first. People rename tabs, and give those names to others."""
         self.processes: list[Process] = []
         self.actors: list[Actor] = []
         self.latency_seconds = (0.02, 0.3)
@@ -263,6 +265,23 @@ class World:
         for timed in (attempts, worker, expansion):
             patch(mock.patch.object(timed, "time", threads.Time))
         patch(mock.patch.object(worker, "wait", threads.wait))
+
+    # --- tabs --------------------------------------------------------------------------------------------------------
+
+    def sheet_id(self, tab: str) -> int | None:
+        """Return the sheetId of the tab that had this name first."""
+        if tab not in self._sheet_ids and (sheet := self.book.contents.titled(tab)):
+            self._sheet_ids[tab] = sheet.sheet_id
+        return self._sheet_ids.get(tab)
+
+    def title(self, tab: str) -> str:
+        """Return the present title of that tab."""
+        sheet_id = self.sheet_id(tab)
+        return tab if sheet_id is None else self.book.contents.sheet(sheet_id).title
+
+    def rows(self, tab: str) -> list[list[Any]]:
+        """Return the contents of that tab."""
+        return self.book.rows(self.title(tab))
 
     # --- who acts ----------------------------------------------------------------------------------------------------
 

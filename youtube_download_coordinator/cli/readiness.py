@@ -14,7 +14,7 @@ from youtube_download_coordinator.cli.terminal import say
 
 
 @app.command(group=WORK)
-def init(*, queue: QueueOptions = AS_SET) -> int:
+def init(*, new_tabs: bool = False, queue: QueueOptions = AS_SET) -> int:
     """Prepare a Google Sheet.
 
     Adds tabs, columns, drop-downs, colours and notes. Everything that exists is kept.
@@ -22,10 +22,16 @@ def init(*, queue: QueueOptions = AS_SET) -> int:
     ```
     ydc init --spreadsheet-id 1AbC...xyz --credentials-file service-account.json
     ```
+
+    Parameters
+    ----------
+    new_tabs
+        Go on although a tab with rows is gone: take the tab that has its usual title now, or make an empty one. Videos whose
+        rows are lost are processed again if their source is listed again.
     """
     from youtube_download_coordinator.operations.init import init_queue
 
-    for line in init_queue(queue.config()) or ["everything was ready; nothing was changed"]:
+    for line in init_queue(queue.config(), new_tabs=new_tabs) or ["everything was ready; nothing was changed"]:
         say(line)
     return 0
 

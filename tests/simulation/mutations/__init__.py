@@ -28,6 +28,7 @@ MUTATIONS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
         sheet.adoption_forgets_what_it_covered,
         sheet.peoples_columns_are_written,
         sheet.wrong_cells_are_left_wrong,
+        sheet.tabs_read_by_title,
         sheet.clock_that_adds_the_answers_way,
         rules.lease_counted_from_the_answer,
         rules.lease_without_the_clocks_error,

@@ -18,8 +18,8 @@ from youtube_download_coordinator.queue.store import Change
 from youtube_download_coordinator.stores.clock import Sent, StoreClock
 from youtube_download_coordinator.stores.sheets import api, cells, projection, snapshot
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
-from youtube_download_coordinator.stores.sheets.api import Json
-from youtube_download_coordinator.stores.sheets.batch_token import token_of
+from youtube_download_coordinator.stores.sheets.api import Connection, Json
+from youtube_download_coordinator.stores.sheets.batch_token import Token, token_of
 from youtube_download_coordinator.stores.sheets.cells import status_text
 from youtube_download_coordinator.stores.sheets.compare_and_swap import CompareAndSwap
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, RowIndex
@@ -191,7 +191,7 @@ def rows_read_before_the_token() -> Iterator[None]:
     """Read the rows of a guarded batch before the token: rows that others add in between are missed."""
 
     def read_index(self: GuardedBatches) -> RowIndex:
-        index = self._read_rows("")
+        index = self._read_rows(Token())
         index.token = token_of(self.spreadsheet.connection.properties("namedRanges"))
         return index
 
@@ -259,4 +259,22 @@ def clock_that_adds_the_answers_way() -> Iterator[None]:
         record(self, answer + timedelta(seconds=self._monotonic() - sent.monotonic), sent)
 
     with mock.patch.object(StoreClock, "record", later):
+        yield
+
+
+@contextmanager
+def tabs_read_by_title() -> Iterator[None]:
+    """Read tabs by the titles that they had first, and write them by their sheetIds, like version 0.1.0."""
+    values = Connection.values
+
+    def by_title(self: Connection, areas: Sequence[Json]) -> list[api.Values]:
+        sheets = self.properties("sheets.properties(sheetId,title)")["sheets"]
+        present = {sheet["properties"]["title"]: sheet["properties"].get("sheetId", 0) for sheet in sheets}
+        first = self.__dict__.setdefault("first_titles", {})
+        for title, sheet_id in present.items():
+            first.setdefault(sheet_id, title)
+        sheet_ids = [present.get(first[area["sheetId"]], area["sheetId"]) for area in areas]
+        return values(self, [{**area, "sheetId": sheet_id} for area, sheet_id in zip(areas, sheet_ids, strict=True)])
+
+    with mock.patch.object(Connection, "values", by_title):
         yield

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ import pytest
 from tests.fake_google import ApiError, methods, requests, requests_cells, requests_objects, resource
 from tests.fake_google.grid import Contents
 from tests.fake_google.requests import apply_requests
+from tests.support.rows import make_queue
 from tests.support.sheets_setting import Setting, control_line, findings, google, nothing_is_left, problems
 from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.queue import Claim
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.stores.sheets.setup import guarantees
 from youtube_download_coordinator.stores.sheets.setup.checks import SpreadsheetChecks
@@ -34,6 +39,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
         monkeypatch.delenv(name)
     with google(tmp_path) as setting:
         yield setting
+
+
+def claim(here: Setting) -> list[Claim[VideoTask]]:
+    """Claim a video as a worker does that has just started."""
+    with closing(SheetsStore(here.config())) as store:
+        return make_queue(store).claim(VIDEO_TASKS, 1)
 
 
 def test_the_scratch_tab_and_its_named_ranges_are_removed_and_nothing_else_changes(here: Setting) -> None:
@@ -228,11 +239,11 @@ def test_a_guarantee_that_does_not_hold_is_found_and_no_store_starts(
     assert control_line(here)[1].startswith("failed: ")
     assert nothing_is_left(here)
     with pytest.raises(ConfigError, match=f"claiming is not safe on this spreadsheet.*{name}"):
-        SheetsStore(here.config())
+        claim(here)
 
     assert problems(here) == {}  # Google has fixed it
     assert control_line(here)[1] == "ok"
-    SheetsStore(here.config()).close()
+    assert claim(here) == []
 
 
 def test_where_nothing_is_ready_the_control_tab_is_made_to_remember_it(
@@ -243,7 +254,7 @@ def test_where_nothing_is_ready_the_control_tab_is_made_to_remember_it(
         findings(here)
     assert control_line(here)[1] == "failed: plain text"
     with pytest.raises(ConfigError, match="plain text"):
-        SheetsStore(here.config())
+        claim(here)
     init_spreadsheet(here.config())
     assert control_line(here)[1] == "failed: plain text"
 
@@ -326,10 +337,10 @@ def test_ydc_doctor_and_a_worker_on_a_spreadsheet_that_fails(here: Setting, monk
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("PROBLEM  guarantees")]
     assert "does NOT hold" in line
 
-    refused = here.run("status")
-    assert (refused.returncode, refused.stdout) == (2, "")
+    refused = here.run("add", "https://youtu.be/v0000000001")
+    assert refused.returncode == 2
     (line,) = refused.stderr.splitlines()
-    assert line.startswith("ydc: `ydc doctor` found that claiming is not safe on this spreadsheet")
+    assert line.startswith("ydc: claiming is not safe on this spreadsheet")
 
 
 def test_ydc_doctor_that_is_interrupted_removes_its_tab(here: Setting) -> None:

@@ -17,18 +17,13 @@ from youtube_download_coordinator.errors import BadUrl, ConfigError, StoreError
 from youtube_download_coordinator.models import DUPLICATE, NO_KEY, Lease, State
 from youtube_download_coordinator.queue.store import DEAD_LETTERS
 from youtube_download_coordinator.stores.sheets.api import Json
+from youtube_download_coordinator.stores.sheets.batch_requests import find_replace, replaced_cells
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, NothingToDo, RowIndex
 from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease
 from youtube_download_coordinator.stores.sheets.new_rows import NewRows, Settlement
 from youtube_download_coordinator.stores.sheets.projection import Projections
 from youtube_download_coordinator.stores.sheets.snapshot import KeyCells
-from youtube_download_coordinator.stores.sheets.spreadsheet import (
-    DATA_TABS,
-    GROUPS,
-    find_replace,
-    group_of,
-    replaced_cells,
-)
+from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, GROUPS, group_of
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import gspread
 import requests
@@ -50,6 +50,28 @@ _OVER_THE_LIMIT = re.compile(r"above the limit of [\d,.]+ cells")
 """Google's message, as it was reported with each limit so far: 2, 5 and 10 million cells."""
 
 Json = dict[str, Any]
+
+
+_Bounds = tuple[int | None, ...]
+_EDGES = (
+    ("sheetId", 0),
+    ("startRowIndex", 0),
+    ("endRowIndex", None),
+    ("startColumnIndex", 0),
+    ("endColumnIndex", None),
+)
+"""Of a GridRange: its numbers, and what one that is left out means. Google leaves out zeros."""
+
+
+class Values(NamedTuple):
+    """The cells of a range."""
+
+    rows: list[list[str]]
+    title: str = ""
+    """Of the tab, as it is now."""
+
+
+_NO_VALUES = Values([])
 
 
 class AnswerLost(StoreUnavailable):
@@ -129,11 +151,21 @@ class Connection:
         """Call spreadsheets.get with a field mask."""
         return self._read("", {"fields": fields, "ranges": list(ranges)})
 
-    def values(self, ranges: Sequence[str]) -> list[list[list[str]]]:
-        """Call values.batchGet. Return the rows of each range as text, without empty cells and rows at their ends."""
-        answer = self._read("/values:batchGet", {"ranges": list(ranges), "majorDimension": "ROWS"})
-        areas = [value_range.get("values", []) for value_range in answer.get("valueRanges", [])]
-        return [[[str(cell) for cell in row] for row in rows] for rows in areas]
+    def values(self, areas: Sequence[Json]) -> list[Values]:
+        """Call values.batchGetByDataFilter. Return the cells of each GridRange as text, without empty ones at their ends.
+
+        A GridRange names a tab by its sheetId: the title, by which other methods read, may belong to another tab a moment later.
+        """
+        body = {"dataFilters": [{"gridRange": area} for area in areas], "majorDimension": "ROWS"}
+        fields = {"fields": "valueRanges(valueRange(range,values),dataFilters.gridRange)"}
+        answer = self._request("POST", "/values:batchGetByDataFilter", fields, body, is_read=True)
+        values: dict[_Bounds, Values] = {}
+        for matched in answer.get("valueRanges", []):  # in any order; each repeats the filters that it answers
+            cells = _values_of(matched.get("valueRange", {}))
+            values |= {
+                _bounds(data_filter.get("gridRange", {})): cells for data_filter in matched.get("dataFilters", [])
+            }
+        return [values.get(_bounds(area), _NO_VALUES) for area in areas]
 
     def write(self, changes: Sequence[Json], *, show: Sequence[str] = ()) -> Json:
         """Call batchUpdate, which applies all changes or none. Return the replies, and the cells of the ranges in `show`.
@@ -175,14 +207,16 @@ class Connection:
                 self._client = None
 
     def _read(self, path: str, params: Mapping[str, Any]) -> Json:
-        return self._request("GET", path, params, None)
+        return self._request("GET", path, params, None, is_read=True)
 
-    def _request(self, method: str, path: str, params: Mapping[str, Any], body: Json | None) -> Json:
+    def _request(
+        self, method: str, path: str, params: Mapping[str, Any], body: Json | None, *, is_read: bool = False
+    ) -> Json:
         """Send a request until there is an answer, or patience ends. A write whose answer was lost is not sent again."""
         began, pause = self.environment.monotonic(), PAUSE_SECONDS
         while True:
             try:
-                return self._send(method, path, params, body)
+                return self._send(method, path, params, body, is_read=is_read)
             except AnswerLost:
                 raise
             except StoreUnavailable as error:
@@ -193,7 +227,7 @@ class Connection:
                 self.environment.sleep(pause_now)
                 pause = min(2 * pause, PAUSE_MAX_SECONDS)
 
-    def _send(self, method: str, path: str, params: Mapping[str, Any], body: Json | None) -> Json:
+    def _send(self, method: str, path: str, params: Mapping[str, Any], body: Json | None, *, is_read: bool) -> Json:
         with self._lock:
             self.requests += 1
             sent = self._clock.before_request()
@@ -201,12 +235,12 @@ class Connection:
                 response = self._http().request(method, self._base + path, params=dict(params), json=body)
                 answer: Json = response.json()
             except APIError as error:
-                raise self._translate(error, method) from error
+                raise self._translate(error, is_read=is_read) from error
             except GoogleAuthError as error:
                 raise _sign_in_problem(error) from error
             except (requests.RequestException, ValueError) as error:
                 # A write may have been applied if the connection broke, or the body is not JSON.
-                raise _lost(error, method) from error
+                raise _lost(error, is_read=is_read) from error
             if (date := _date_of(response)) is not None:
                 self._clock.record(date, sent)
             return answer
@@ -218,7 +252,7 @@ class Connection:
             self._client.set_timeout(TIMEOUT_SECONDS)
         return self._client
 
-    def _translate(self, error: APIError, method: str) -> Exception:
+    def _translate(self, error: APIError, *, is_read: bool) -> Exception:
         status = error.response.status_code
         message = _message(error)
         if status == 400:
@@ -226,7 +260,7 @@ class Connection:
         if status == 429:
             return StoreUnavailable(f"the quota is used up ({message})")
         if status in TRANSIENT:
-            return StoreUnavailable(f"{status} {message}") if method == "GET" else AnswerLost(f"{status} {message}")
+            return StoreUnavailable(f"{status} {message}") if is_read else AnswerLost(f"{status} {message}")
         return self._problem_to_fix(error, status, message)
 
     def _problem_to_fix(self, error: APIError, status: int, message: str) -> Exception:
@@ -263,6 +297,18 @@ class SheetRefused(ConfigError, APIError):
     __str__ = Exception.__str__
 
 
+def _bounds(area: Json) -> _Bounds:
+    return tuple(area.get(name, default) for name, default in _EDGES)
+
+
+def _values_of(value_range: Json) -> Values:
+    """Return the cells of a ValueRange, and the title before the `!` of its range."""
+    title = str(value_range.get("range", "")).rpartition("!")[0]
+    if title.startswith("'"):
+        title = title[1:-1].replace("''", "'")
+    return Values([[str(cell) for cell in row] for row in value_range.get("values", [])], title)
+
+
 def _date_of(response: requests.Response) -> datetime | None:
     """Return the time in an answer's Date header; None where it is missing or not a date."""
     try:
@@ -291,9 +337,9 @@ def _full(message: str) -> str:
     )
 
 
-def _lost(error: Exception, method: str) -> StoreUnavailable:
+def _lost(error: Exception, *, is_read: bool) -> StoreUnavailable:
     text = f"no answer ({type(error).__name__})"
-    return StoreUnavailable(text) if method == "GET" else AnswerLost(text)
+    return StoreUnavailable(text) if is_read else AnswerLost(text)
 
 
 def _sign_in_problem(error: GoogleAuthError) -> Exception:

@@ -15,17 +15,13 @@ from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.models import State
 from youtube_download_coordinator.queue.store import Change
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
+from youtube_download_coordinator.stores.sheets.alarm import is_taken
 from youtube_download_coordinator.stores.sheets.api import AnswerLost, Json, Refused
-from youtube_download_coordinator.stores.sheets.lease_codec import encode_lease
+from youtube_download_coordinator.stores.sheets.batch_requests import find_replace, replaced_cells
+from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease, encode_lease
 from youtube_download_coordinator.stores.sheets.projection import Projections
 from youtube_download_coordinator.stores.sheets.row_moves import Mover
-from youtube_download_coordinator.stores.sheets.spreadsheet import (
-    GROUPS,
-    Spreadsheet,
-    find_replace,
-    group_of,
-    replaced_cells,
-)
+from youtube_download_coordinator.stores.sheets.spreadsheet import GROUPS, Spreadsheet, group_of
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +37,8 @@ class CompareAndSwap:
         self._projections = projections
         self._adoption = adoption
         self._mover = mover
+        self._held: set[str] = set()
+        """The encoded leases of the rows that this process has claimed."""
         self._unanswered: dict[str, list[str]] = {}
         """By the encoded lease that was read: those sent to replace it without an answer. One may be applied, also later."""
 
@@ -57,6 +55,9 @@ class CompareAndSwap:
         swapped = self._swap(name, [changes[index] for index in first.values()])
         for index, count in zip(first.values(), swapped, strict=True):
             counts[index] = count
+            self._held.discard(encode_lease(changes[index].seen))
+            if count and changes[index].new.lease.state is State.HELD:
+                self._held.add(encode_lease(changes[index].new))
         return counts
 
     def _swap(self, name: str, changes: Sequence[Change[Any]]) -> list[int]:
@@ -156,6 +157,8 @@ class CompareAndSwap:
                 for lease in self._possible_leases(change)
                 if leases[lease]
             }
+            if not counts[index] and not tabs and encode_lease(change.seen) in self._held:
+                self._check_taken(name, change)
             if counts[index] or not tabs:
                 continue
             if name not in tabs and is_held:
@@ -164,6 +167,16 @@ class CompareAndSwap:
             if name in tabs or is_held:
                 again.append(index)
         return again
+
+    def _check_taken(self, name: str, change: Change[Any]) -> None:
+        """Raise the alarm if the lease in place of the one that this process holds shows that Google accepted two claims."""
+        for tab in GROUPS[group_of(name)]:
+            snapshot = self._spreadsheet.snapshot(tab)
+            position = snapshot.position_of(change.seen.id)
+            encoded = decode_lease(snapshot.key_cells[position].lease) if position is not None else None
+            if encoded is not None and is_taken(change.seen, encoded, self._spreadsheet.connection.now()):
+                self._spreadsheet.alarm(f"row {change.seen.id} is claimed by this worker and by another one")
+                return
 
     def _current_leases(self, name: str) -> dict[str, Counter[str]]:
         """Return the Lease cells of the tabs where the row may be. Leases covered by drafts are put back before."""

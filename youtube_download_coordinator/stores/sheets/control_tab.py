@@ -10,15 +10,19 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime, timedelta
 
-from youtube_download_coordinator.errors import StoreUnavailable
+from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Control
-from youtube_download_coordinator.queue.store import SetControl
+from youtube_download_coordinator.queue import cooldown
+from youtube_download_coordinator.queue.cooldown import FLEET, ControlValue
+from youtube_download_coordinator.queue.store import VIDEO_TASKS, SetControl
 from youtube_download_coordinator.stores.sheets.api import Json
+from youtube_download_coordinator.stores.sheets.batch_requests import append_lines
 from youtube_download_coordinator.stores.sheets.cells import write_cells
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, NothingToDo, RowIndex
 from youtube_download_coordinator.stores.sheets.layout import CONTROL
+from youtube_download_coordinator.stores.sheets.pause_mark import REASON, set_mark
 from youtube_download_coordinator.stores.sheets.snapshot import STEERING, ControlLine
-from youtube_download_coordinator.stores.sheets.spreadsheet import append_lines, control_line
+from youtube_download_coordinator.stores.sheets.spreadsheet import control_line
 from youtube_download_coordinator.text import format_utc, parse_time
 
 log = logging.getLogger(__name__)
@@ -45,6 +49,8 @@ class Controls:
         self._batches = batches
         self._spreadsheet = batches.spreadsheet
         self._unreadable_times: set[str] = set()
+        self._had_fleet = False
+        """Whether Control contained the fleet's line when it was last read."""
 
     def controls(self, *, fresh: bool) -> list[Control]:
         self._spreadsheet.layout()
@@ -56,7 +62,47 @@ class Controls:
             self._spreadsheet.reload_control()  # again if the answer took longer than that
         else:
             raise StoreUnavailable("Google answers so slowly that the contents of Control are out of date")
-        return [self.read(line) for line in self._spreadsheet.control.lines() if line.is_steering]
+        return self._with_kept_pause(
+            [self.read(line) for line in self._spreadsheet.control.lines() if line.is_steering]
+        )
+
+    def _with_kept_pause(self, lines: list[Control]) -> list[Control]:
+        """Return the lines, and the fleet's if it was paused and its line is gone. Mark a pause that a person has typed."""
+        fleet = next((line for line in lines if line.name == FLEET), None)
+        if fleet is None:
+            if self._had_fleet:
+                self._had_fleet = False
+                self._spreadsheet.read_named_ranges()
+            if not self._spreadsheet.pause_mark:
+                return lines
+            return [*lines, Control(name=FLEET, value=ControlValue.PAUSED, reason=REASON)]
+        self._had_fleet = True
+        is_paused = cooldown.is_paused(fleet, self._spreadsheet.connection.now())
+        if is_paused != bool(self._spreadsheet.pause_mark) and not self._spreadsheet.control.failed_guarantees():
+            self._mark_pause(is_paused=is_paused)
+        return lines
+
+    def _mark_pause(self, *, is_paused: bool) -> None:
+        def mark(_: RowIndex) -> list[Json]:
+            if requests := self.pause_mark_requests(is_paused=is_paused):
+                return requests
+            raise NothingToDo
+
+        try:
+            self._spreadsheet.read_named_ranges()  # another process may have marked it
+            if self.pause_mark_requests(is_paused=is_paused):
+                self._batches.run(mark)
+                self._spreadsheet.read_named_ranges()
+        except NothingToDo:
+            return
+        except StoreError as error:
+            log.info("the pause is not marked yet: %s", error)
+
+    def pause_mark_requests(self, *, is_paused: bool) -> list[Json]:
+        """Return the requests that mark a pause outside Control, or its end."""
+        spreadsheet = self._spreadsheet
+        sheet_id = spreadsheet.tab(VIDEO_TASKS.name).sheet_id
+        return set_mark(spreadsheet.pause_mark, sheet_id, spreadsheet.nonce(), is_paused=is_paused)
 
     def read(self, line: ControlLine) -> Control:
         value, until = value_and_until(line)
@@ -160,6 +206,9 @@ class _LineChange:
                 index.numbers[name] = new.pause_seconds
             tab = self._spreadsheet.tab(CONTROL)
             requests = [append_lines(tab.sheet_id, [control_line(tab, values)])]
+        if self._name == FLEET:
+            is_paused = cooldown.is_paused(new, self._spreadsheet.connection.now())
+            requests += self._controls.pause_mark_requests(is_paused=is_paused)
         if index.numbers.get(name, 0) != new.pause_seconds:
             requests += self._batches.set_number(index, name, new.pause_seconds)
         return requests

@@ -16,31 +16,22 @@ from typing import NamedTuple
 from youtube_download_coordinator.errors import BadUrl, StoreError
 from youtube_download_coordinator.models import DUPLICATE
 from youtube_download_coordinator.stores.sheets.api import AnswerLost, Json, Refused, SpreadsheetFull
+from youtube_download_coordinator.stores.sheets.batch_requests import append_lines, find_replace
 from youtube_download_coordinator.stores.sheets.batch_token import (
+    Token,
     advance_token,
-    next_token,
-    next_token_name,
-    token_name_of,
-    token_of,
 )
 from youtube_download_coordinator.stores.sheets.cells import whole_number
 from youtube_download_coordinator.stores.sheets.layout import (
     CONTROL,
     Layout,
     new_columns,
-    read_layout,
     with_used_columns,
 )
 from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, decode_lease
-from youtube_download_coordinator.stores.sheets.snapshot import NUMBER_DIGITS_MAX
-from youtube_download_coordinator.stores.sheets.spreadsheet import (
-    DATA_TABS,
-    GROUPS,
-    Spreadsheet,
-    append_lines,
-    control_line,
-    find_replace,
-)
+from youtube_download_coordinator.stores.sheets.snapshot import CHANGE, NUMBER_DIGITS_MAX, LastChange
+from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, GROUPS, Spreadsheet, control_line
+from youtube_download_coordinator.stores.sheets.tab_search import read_layout
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +74,9 @@ class ImportedCells(NamedTuple):
 class RowIndex:
     """The keys and IDs of all rows. It is valid as long as the token is the current one."""
 
-    token: str
+    token: Token
+    change: LastChange
+    """Of the batch that added the token, by Control; zero if Control does not contain it."""
     layout: Layout
     next_ids: dict[str, int]
     """By group."""
@@ -112,8 +105,8 @@ class GuardedBatches:
     def __init__(self, spreadsheet: Spreadsheet) -> None:
         self.spreadsheet = spreadsheet
         self._index: RowIndex | None = None
-        self._token_name = ""
-        """Of the token that was read last."""
+        self._own_change = LastChange()
+        """The last batch of this process."""
 
     def run(
         self,
@@ -133,28 +126,48 @@ class GuardedBatches:
         index = self.read_index() if by_line else self._recent_index(max_age_seconds)
         refusals = 0
         for round_number in range(GUARDED_BATCH_ROUNDS):
-            requests, nonce = build(index), self.spreadsheet.nonce()
-            guard = advance_token(index.token, self.spreadsheet.tab(CONTROL).sheet_id, nonce)
+            requests = build(index)
+            change = LastChange(index.token.next.number, self.spreadsheet.nonce())
+            guard = advance_token(index.token, self.spreadsheet.tab(CONTROL).sheet_id)
             self._index = None
             try:
-                answer = self.spreadsheet.write([*guard, *requests])
+                answer = self.spreadsheet.write([*guard, self._signature(index, change), *requests])
             except SpreadsheetFull:  # the token was the current one, so another round cannot help
                 raise
             except (Refused, AnswerLost) as error:
                 # Refused: another process was first, or a line is gone. Lost: it may be applied, or arrive later and be refused.
                 log.info("building a change of rows again: %s", error)
                 problem, token, index = error, index.token, self.read_index()
-                if self._token_name == next_token_name(token, nonce):
+                if index.change == change:
+                    self._own_change = change
                     return {}
                 refusals = refusals + 1 if index.token == token and isinstance(error, Refused) else 0
                 if refusals > REFUSALS_MAX:
                     break
                 self._pause(round_number)
             else:
-                index.token = next_token(index.token)
+                self._own_change = change
+                index.token, index.change = index.token.next, self._checked_change()
                 self._index = index
                 return answer
         raise StoreError(f"Google refused a change of rows: {problem}")
+
+    def _signature(self, index: RowIndex, change: LastChange) -> Json:
+        """Return the request that writes into Control whose batch this is."""
+        control = self.spreadsheet.tab(CONTROL)
+        if index.change.number:
+            return find_replace(str(index.change), str(change), control.area("Lease"))
+        return append_lines(control.sheet_id, [control_line(control, {"Name": CHANGE, "Lease": str(change)})])
+
+    def _checked_change(self) -> LastChange:
+        """Return the last change by Control. Raises GuaranteesFailed if another process has made the one that this process made.
+
+        Google must refuse the second of two batches with one token.
+        """
+        change = self.spreadsheet.control.change()
+        if change.number == self._own_change.number and change != self._own_change:
+            raise self.spreadsheet.alarm(f"two processes have made change {change.number} of the spreadsheet")
+        return change if change == self._own_change or change.number > self._own_change.number else LastChange()
 
     def _pause(self, round_number: int) -> None:
         """Give way to other processes, after a few rounds that they have won."""
@@ -216,21 +229,20 @@ class GuardedBatches:
 
     def read_index(self) -> RowIndex:
         """Read the token, *then* the rows."""
-        properties = self.spreadsheet.connection.properties("namedRanges")
-        token = token_of(properties)
-        if not token:
+        token = self.spreadsheet.read_named_ranges()
+        if not token.range_id:
             self.spreadsheet.forget_layout()
             token = self.spreadsheet.layout().token
-        self._token_name = token_name_of(properties, token)
         return self._read_rows(token)
 
-    def _read_rows(self, token: str) -> RowIndex:
+    def _read_rows(self, token: Token) -> RowIndex:
         read_at = self.spreadsheet.environment.monotonic()
         imported = self._read_imported()
         numbers, slots = self.spreadsheet.control.numbers(), self.spreadsheet.control.column("Slot")
         highest = {group: self._highest_id(names, imported) for group, names in GROUPS.items()}
         return RowIndex(
             token=token,
+            change=self._checked_change(),
             layout=self.spreadsheet.layout(),
             next_ids={group: max(numbers.get(f"next {group}", 1), highest[group] + 1) for group in GROUPS},
             keys={group: self._covered_keys(names, slots) | self._keys(names) for group, names in GROUPS.items()},

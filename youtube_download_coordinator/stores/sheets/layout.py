@@ -1,4 +1,4 @@
-"""The layout of a spreadsheet. Tabs are found by their titles, columns by the names in the header row.
+"""The layout of a spreadsheet: its tabs, and their columns, which are found by the names in the header row.
 
 People may reorder columns and add others; neither is undone. Letter case and spaces around the coordinator's names do not matter
 (`url`, ` Url`), and they are not rewritten. Rows are counted from zero, as in Google's API: the header is row 0.
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.errors import ConfigError, StoreError
 from youtube_download_coordinator.models import SHEET_COLUMNS
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
-from youtube_download_coordinator.stores.sheets.api import Connection, Json
-from youtube_download_coordinator.stores.sheets.batch_token import token_of
+from youtube_download_coordinator.stores.sheets.api import Connection, Json, Refused
+from youtube_download_coordinator.stores.sheets.batch_requests import append_lines, find_replace
+from youtube_download_coordinator.stores.sheets.batch_token import Token
+from youtube_download_coordinator.stores.sheets.tab_marks import add_mark, sheet_number
 
 TEXT_MAX_CHARACTERS = 50_000
 """Google's limit for the text of a cell."""
@@ -25,6 +27,11 @@ ROWS_MIN = 2
 CONTROL = "control"
 GUARANTEES = "guarantees"
 """The name of the line of Control that records whether Google behaves as claiming requires. `ydc doctor` writes it."""
+
+
+class LayoutProblem(ConfigError, StoreError):
+    """A person has changed tabs or columns so that workers cannot go on. The message says what to do."""
+
 
 COLUMNS: Mapping[str, Sequence[str]] = {
     table.name: (*table.row_type.column_names(), *SHEET_COLUMNS) for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS)
@@ -58,15 +65,23 @@ class Tab:
         """Return the positions of the columns that people have added, by name."""
         return {name: index for index, name in enumerate(self.header) if name and name not in COLUMNS[self.name]}
 
-    def a1(self, first: str, last: str | None = None, rows: tuple[int, int] | None = None) -> str:
-        """Return the A1 notation of some columns: all rows below the header, or `rows`, whose end is exclusive."""
-        start, end = (rows[0] + 1, str(rows[1])) if rows else (2, "")
-        left, right = letters(self.column(first)), letters(self.column(last or first))
-        return f"{quoted(self.title)}!{left}{start}:{right}{end}"
+    def a1(self, column: str, row: int) -> str:
+        """Return the A1 notation of a cell. The answer to a write shows cells by the titles of their tabs."""
+        return f"{quoted(self.title)}!{letters(self.column(column))}{row + 1}"
 
-    def whole_rows(self, start: int, end: int) -> str:
-        """Return the A1 notation of every column of some rows. `end` is exclusive."""
-        return f"{quoted(self.title)}!A{start + 1}:{letters(max(len(self.header) - 1, 0))}{end}"
+    @property
+    def header_area(self) -> Json:
+        """Return the GridRange of the header row."""
+        return {"sheetId": self.sheet_id, "endRowIndex": 1}
+
+    def whole_rows(self, start: int, end: int) -> Json:
+        """Return the GridRange of every column of some rows. `end` is exclusive."""
+        return {
+            "sheetId": self.sheet_id,
+            "startRowIndex": start,
+            "endRowIndex": end,
+            "endColumnIndex": max(len(self.header), 1),
+        }
 
     def area(self, column: str, row: int | None = None) -> Json:
         """Return the GridRange of one column below the header, or of one cell of it."""
@@ -80,27 +95,29 @@ class Layout:
     """The tabs of the coordinator, and the token: the version of the rows, which every guarded batch increments."""
 
     tabs: Mapping[str, Tab]
-    token: str
-    """The ID of the named range; empty before the first preparation."""
+    token: Token
+    """The last one; its `range_id` is empty before the first preparation."""
     failed_guarantees: str = ""
     """The guarantees that `ydc doctor` found broken on this spreadsheet."""
     control: Sequence[Sequence[str]] = ()
     """All cells of the tab Control."""
+    is_used: bool = False
+    """Whether workers have used the spreadsheet before."""
+    problem: str = ""
+    """What a person has to undo before workers can use the spreadsheet, in one line."""
+    unmarked: Sequence[str] = ()
+    """The tabs without a mark (tab_marks.py)."""
+    pause_mark: str = ""
+    """The ID of the named range that is there while the fleet is paused (pause_mark.py)."""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """Those in Control."""
 
     @property
     def is_ready(self) -> bool:
         is_complete = all(not tab.missing and tab.grid_rows >= ROWS_MIN for tab in self.tabs.values())
-        return bool(self.token) and set(self.tabs) == set(COLUMNS) and is_complete
-
-
-def trusted(layout: Layout) -> Layout:
-    """Return the layout. Raises ConfigError if `ydc doctor` found that claiming is not safe on this spreadsheet."""
-    if layout.failed_guarantees:
-        raise ConfigError(
-            "`ydc doctor` found that claiming is not safe on this spreadsheet, so a video could be processed twice:"
-            f" {layout.failed_guarantees} (run `ydc doctor` again, or use another spreadsheet or database_url)"
-        )
-    return layout
+        is_numbered = all(self.numbers.get(sheet_number(name)) == tab.sheet_id for name, tab in self.tabs.items())
+        is_marked = bool(self.token.range_id) and not self.unmarked and is_numbered
+        return is_marked and set(self.tabs) == set(COLUMNS) and is_complete
 
 
 def titles(config: Config) -> dict[str, str]:
@@ -119,23 +136,6 @@ def titles(config: Config) -> dict[str, str]:
     return chosen
 
 
-def read_layout(connection: Connection, config: Config) -> Layout:
-    """Read the layout with two requests. Raises ConfigError if a column of the coordinator exists twice."""
-    properties = connection.properties("namedRanges,sheets.properties(sheetId,title,gridProperties)")
-    sheets = {folded(sheet["properties"]["title"]): sheet["properties"] for sheet in properties.get("sheets", [])}
-    wanted = {name: sheets[folded(title)] for name, title in titles(config).items() if folded(title) in sheets}
-    areas = [quoted(sheet["title"]) + ("" if name == CONTROL else "!1:1") for name, sheet in wanted.items()]
-    rows = dict(zip(wanted, connection.values(areas), strict=True)) if wanted else {}
-    tabs = {name: _tab(name, wanted[name], lines[0] if lines else []) for name, lines in rows.items()}
-    for tab in tabs.values():
-        _check_duplicates(tab)
-    control = rows.get(CONTROL, [])
-    failed = _failed_guarantees(tabs[CONTROL], control) if CONTROL in tabs else ""
-    # A tab that lacks columns gets new names to the right of all its data, also of columns without a name.
-    tabs |= with_used_columns(connection, {name: tab for name, tab in tabs.items() if tab.missing})
-    return Layout(tabs, token_of(properties), failed, control)
-
-
 def header_of(name: str, cells: Sequence[str]) -> tuple[str, ...]:
     """Return the names in a header row. The coordinator's get their usual case, unless another cell has exactly that name."""
     texts = [cell.strip() for cell in cells]
@@ -143,27 +143,22 @@ def header_of(name: str, cells: Sequence[str]) -> tuple[str, ...]:
     return tuple(names.get(folded(text), text) for text in texts)
 
 
-def _check_duplicates(tab: Tab) -> None:
-    """Raise ConfigError if two columns have one name: workers could use different ones, and a row would have two leases."""
+def check_duplicates(tab: Tab) -> None:
+    """Raise LayoutProblem if two columns have one name: workers could use different ones, and a row would have two leases."""
     for column in COLUMNS[tab.name]:
         places = [letters(index) for index, name in enumerate(tab.header) if name == column]
         if len(places) > 1:
             columns = f"{' and '.join(places)} of the tab {tab.title!r}"
-            raise ConfigError(
+            raise LayoutProblem(
                 f"two columns are named {column}, {columns}: rename the one that is not the coordinator's"
             )
 
 
-def _failed_guarantees(control: Tab, rows: Sequence[Sequence[str]]) -> str:
-    if not {"Name", "Value"} <= set(control.header):
-        return ""
-    lines = (dict(zip(control.header, row, strict=False)) for row in rows[1:])
-    value = next((line.get("Value", "") for line in lines if line.get("Name") == GUARANTEES), "")
-    return value.removeprefix("failed: ") if value.startswith("failed") else ""
-
-
 def with_used_columns(connection: Connection, tabs: Mapping[str, Tab]) -> dict[str, Tab]:
-    """Return the tabs with the number of columns that contain data, named or not."""
+    """Return the tabs with the number of columns that contain data, named or not.
+
+    Raises Refused if a tab has another title now: Google is asked for its formulas, too, by title.
+    """
     areas = {
         name: f"{quoted(tab.title)}!{letters(len(tab.header))}1:{letters(tab.grid_columns - 1)}"
         for name, tab in tabs.items()
@@ -174,8 +169,10 @@ def with_used_columns(connection: Connection, tabs: Mapping[str, Tab]) -> dict[s
     fields = "sheets(properties.sheetId,data.rowData.values.userEnteredValue)"
     sheets = connection.properties(fields, list(areas.values())).get("sheets", [])
     widths = {sheet["properties"].get("sheetId", 0): _width(sheet) for sheet in sheets}
+    if not widths.keys() >= {tabs[name].sheet_id for name in areas}:
+        raise Refused("a tab was renamed between two requests")
     return {
-        name: replace(tab, used_columns=len(tab.header) + widths.get(tab.sheet_id, 0)) if name in areas else tab
+        name: replace(tab, used_columns=len(tab.header) + widths[tab.sheet_id]) if name in areas else tab
         for name, tab in tabs.items()
     }
 
@@ -188,10 +185,10 @@ def _width(sheet: Json) -> int:
     )
 
 
-def prepare(layout: Layout, config: Config, sheet_ids: Mapping[str, int]) -> list[Json]:
-    """Return the requests that add missing tabs, columns and lines. `sheet_ids`: the IDs of new tabs, by table.
+def prepare(layout: Layout, config: Config, sheet_ids: Mapping[str, int], nonce: str) -> list[Json]:
+    """Return the requests that add missing tabs, columns, lines and marks. `sheet_ids`: the IDs of new tabs, by table.
 
-    Raises ConfigError if the first row of a tab does not contain column names.
+    Raises LayoutProblem if the first row of a tab does not contain column names.
     """
     requests: list[Json] = []
     for name, title in titles(config).items():
@@ -203,15 +200,45 @@ def prepare(layout: Layout, config: Config, sheet_ids: Mapping[str, int]) -> lis
             requests.append({"appendDimension": {"sheetId": tab.sheet_id, "dimension": "ROWS", "length": ROWS_MIN}})
         if tab.missing and any("://" in column for column in tab.header):
             problem = "holds an address: insert a row of column names above it"
-            raise ConfigError(f"the first row of the tab {tab.title!r} {problem}")
+            raise LayoutProblem(f"the first row of the tab {tab.title!r} {problem}")
         requests += new_columns(tab, tab.missing) if tab.missing else []
-    return requests
+    return [*requests, *_marks(layout, sheet_ids, nonce)]
+
+
+def _marks(layout: Layout, sheet_ids: Mapping[str, int], nonce: str) -> list[Json]:
+    """Return the requests that mark tabs, and those that write their sheetIds into Control."""
+    known = {name: layout.tabs[name].sheet_id if name in layout.tabs else sheet_ids[name] for name in COLUMNS}
+    control = layout.tabs.get(CONTROL)
+    requests = [
+        add_mark(name, known[name], nonce, is_first=not layout.is_used)
+        for name in COLUMNS
+        if name in layout.unmarked or name not in layout.tabs
+    ]
+    lines: list[Json] = []
+    for name in COLUMNS:
+        number = sheet_number(name)
+        old = layout.numbers.get(number)
+        if control and "Lease" in control.header and old is not None:
+            if old != known[name]:
+                requests.append(find_replace(f"{number} {old}", f"{number} {known[name]}", control.area("Lease")))
+        else:
+            cells = {"Name": number, "Lease": f"{number} {known[name]}"}
+            lines.append({"values": [text_cell(cells.get(column, "")) for column in _prepared_header(control)]})
+    return [*requests, append_lines(known[CONTROL], lines)] if lines else requests
+
+
+def _prepared_header(control: Tab | None) -> Sequence[str]:
+    """Return the header of Control with the columns that are added to it."""
+    if control is None:
+        return COLUMNS[CONTROL]
+    padding = [""] * (max(len(control.header), control.used_columns) - len(control.header))
+    return (*control.header, *padding, *control.missing) if control.missing else control.header
 
 
 def new_tab(name: str, title: str, sheet_id: int) -> list[Json]:
     """Return the requests that add a tab with its columns."""
     grid = {"rowCount": 1000, "columnCount": len(COLUMNS[name]), "frozenRowCount": 1}
-    empty = _tab(name, {"sheetId": sheet_id, "title": title, "gridProperties": grid}, [])
+    empty = read_tab(name, {"sheetId": sheet_id, "title": title, "gridProperties": grid}, [])
     sheet = {"sheetId": sheet_id, "title": title, "gridProperties": grid}
     return [{"addSheet": {"properties": sheet}}, *new_columns(empty, COLUMNS[name])]
 
@@ -241,7 +268,7 @@ def with_columns(tab: Tab, names: Sequence[str]) -> tuple[list[Json], Tab]:
     return [*wider, write], replace(tab, header=(*tab.header, *names))
 
 
-def _tab(name: str, properties: Mapping[str, Any], header: Sequence[str]) -> Tab:
+def read_tab(name: str, properties: Mapping[str, Any], header: Sequence[str]) -> Tab:
     grid = properties.get("gridProperties", {})
     return Tab(
         name=name,

@@ -18,6 +18,7 @@ from youtube_download_coordinator.models import DUPLICATE, IN_THE_LEASE, NO_KEY,
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES
 from youtube_download_coordinator.reasons import UNREADABLE_LEASE
 from youtube_download_coordinator.stores.sheets.api import Json
+from youtube_download_coordinator.stores.sheets.batch_requests import find_replace
 from youtube_download_coordinator.stores.sheets.cells import names_of_columns, row_values, status_text
 from youtube_download_coordinator.stores.sheets.guarded_batch import (
     GuardedBatches,
@@ -37,7 +38,7 @@ from youtube_download_coordinator.stores.sheets.lease_codec import (
     version_text,
 )
 from youtube_download_coordinator.stores.sheets.snapshot import KeyCells
-from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, GROUPS, find_replace, group_of
+from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, GROUPS, group_of
 from youtube_download_coordinator.text import sanitize, truncate
 
 log = logging.getLogger(__name__)

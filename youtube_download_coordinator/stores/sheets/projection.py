@@ -15,6 +15,7 @@ from typing import TypeVar
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.models import WRITTEN_BY_SWAPS, Row, State, columns_of
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
+from youtube_download_coordinator.stores.sheets.alarm import is_taken
 from youtube_download_coordinator.stores.sheets.api import AnswerLost, Json, Refused
 from youtube_download_coordinator.stores.sheets.cells import blank, projection, read_row, shows
 from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease, encode_lease, version_text
@@ -108,7 +109,7 @@ class Projections:
         requests = [
             request for position, row in placed.items() for request in projection(tab, position, row, rebuilt=False)
         ]
-        lease_cells = [tab.a1("Lease", rows=(position, position + 1)) for position in placed]
+        lease_cells = [tab.a1("Lease", position) for position in placed]
         return ProjectionBatch(name, placed, requests, lease_cells)
 
     def put_back(self, batch: ProjectionBatch) -> None:
@@ -124,20 +125,25 @@ class Projections:
         """Check that each row was written on its own line. Schedule the repair of every other line that was written."""
         tab, snapshot = self._spreadsheet.tab(batch.name), self._spreadsheet.snapshot(batch.name)
         shown = shown_rows(answer, tab.sheet_id)
+        if batch.placed and not shown:  # the answer shows cells by title, and the tab has another one now
+            snapshot.loaded_at = None
+            self.put_back(batch)
+            return
         for position, row in batch.placed.items():
             text = next(iter(shown.get(position, ())), "")
             encoded = decode_lease(text)
-            is_own_line = encoded is not None and encoded.row_id == row.id
-            if is_own_line and text == encode_lease(row):
-                url = snapshot.key_cells[position].url if position < len(snapshot.key_cells) else ""
-                cells = KeyCells(text, row.status.value, version_text(row.id, row.lease), url or row.url)
-                snapshot.update_line(position, cells)
-            elif is_own_line:  # another process has changed the row since
-                self._outdated_since.setdefault(text, self._spreadsheet.environment.monotonic())
-            else:  # the line of another row
+            if encoded is None or encoded.row_id != row.id:  # the line of another row
                 snapshot.loaded_at = None
                 self._outdated_since[text] = AT_ONCE
                 self._put_back(batch.name, row)
+            elif text == encode_lease(row):
+                url = snapshot.key_cells[position].url if position < len(snapshot.key_cells) else ""
+                cells = KeyCells(text, row.status.value, version_text(row.id, row.lease), url or row.url)
+                snapshot.update_line(position, cells)
+            else:  # another process has changed the row since
+                if is_taken(row, encoded, self._spreadsheet.connection.now()):
+                    self._spreadsheet.alarm(f"row {row.id} is claimed by this worker and by another one")
+                self._outdated_since.setdefault(text, self._spreadsheet.environment.monotonic())
 
     # --- repairing ---------------------------------------------------------------------------------------------------
 

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 from youtube_download_coordinator.models import Row
 from youtube_download_coordinator.queue.store import Table, clash
 from youtube_download_coordinator.stores.sheets.api import Json
+from youtube_download_coordinator.stores.sheets.batch_requests import append_lines
 from youtube_download_coordinator.stores.sheets.cells import row_cells
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, IndexEntry, NothingToDo, RowIndex
 from youtube_download_coordinator.stores.sheets.layout import with_columns
-from youtube_download_coordinator.stores.sheets.spreadsheet import Spreadsheet, append_lines, group_of
+from youtube_download_coordinator.stores.sheets.spreadsheet import Spreadsheet, group_of
 
 R = TypeVar("R", bound=Row)
 

@@ -7,6 +7,7 @@ content, on whatever line it is.
 from __future__ import annotations
 
 import bisect
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +40,11 @@ KEY_COLUMNS = ("Lease", "Status", "Shown", "URL")
 
 STEERING = ("Value", "Until", "Reason")
 """The columns of Control with which people and workers steer the fleet."""
+
+
+CHANGE = "change"
+"""The name of the line of Control that tells which process has sent the last guarded batch."""
+_CHANGE = re.compile(rf"{CHANGE} (\d+)\.(\w+)")
 
 
 class KeyCells(NamedTuple):
@@ -214,6 +220,17 @@ class ControlLine(NamedTuple):
         return bool(self.name) and self.name != GUARANTEES and self.lease.rpartition(" ")[0] != self.name
 
 
+class LastChange(NamedTuple):
+    """The last guarded batch by Control, which tells whose it was."""
+
+    number: int = 0
+    """Of its token."""
+    nonce: str = ""
+
+    def __str__(self) -> str:
+        return f"{CHANGE} {self.number}.{self.nonce}"
+
+
 @dataclass(slots=True)
 class ControlSnapshot:
     """The whole tab Control when it was last read."""
@@ -243,6 +260,17 @@ class ControlSnapshot:
         parts = (text.rpartition(" ") for text in self.column("Lease"))
         numbers = ((name, whole_number(number, NUMBER_DIGITS_MAX)) for name, _, number in parts if name)
         return dict(sorted((name, number) for name, number in numbers if number is not None))
+
+    def change(self) -> LastChange:
+        """Return the last guarded batch; zero if it is not there."""
+        matches = (_CHANGE.fullmatch(text) for text in self.column("Lease"))
+        return max((LastChange(int(match[1]), match[2]) for match in matches if match), default=LastChange())
+
+    def failed_guarantees(self) -> str:
+        """Return the guarantees that do not hold on this spreadsheet, or an empty text."""
+        lines = zip(self.column("Name"), self.column("Value"), strict=True)
+        value = next((value for name, value in lines if name == GUARANTEES), "")
+        return value.removeprefix("failed: ") if value.startswith("failed") else ""
 
     def lines(self) -> list[ControlLine]:
         names, leases = self.column("Name"), self.column("Lease")

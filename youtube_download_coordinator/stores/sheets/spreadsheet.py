@@ -8,26 +8,41 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.sources.urls import source_target, video_target
-from youtube_download_coordinator.stores.sheets.api import AnswerLost, Connection, Json, Refused, SpreadsheetFull
-from youtube_download_coordinator.stores.sheets.batch_token import advance_token
+from youtube_download_coordinator.stores.sheets.api import (
+    AnswerLost,
+    Connection,
+    Json,
+    Refused,
+    SpreadsheetFull,
+    Values,
+)
+from youtube_download_coordinator.stores.sheets.batch_token import Token, advance_token, token_of
+from youtube_download_coordinator.stores.sheets.guarantee_line import (
+    FAILED,
+    GuaranteesFailed,
+    not_safe,
+    write_guarantees,
+)
 from youtube_download_coordinator.stores.sheets.layout import (
     CONTROL,
     Layout,
+    LayoutProblem,
     Tab,
     header_of,
     letters,
     prepare,
     quoted,
-    read_layout,
     text_cell,
-    trusted,
+    titles,
 )
+from youtube_download_coordinator.stores.sheets.pause_mark import pause_mark_of
 from youtube_download_coordinator.stores.sheets.snapshot import (
     KEY_COLUMNS,
     RANGES_MAX,
@@ -35,6 +50,8 @@ from youtube_download_coordinator.stores.sheets.snapshot import (
     TabSnapshot,
     ranges,
 )
+from youtube_download_coordinator.stores.sheets.tab_search import read_layout
+from youtube_download_coordinator.text import format_utc
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +86,11 @@ class Spreadsheet:
         self.random = self.environment.randomness
         self.snapshots: dict[str, TabSnapshot] = {}
         self.control = ControlSnapshot(self.environment.monotonic)
+        self.pause_mark = ""
+        """As it was last read: see pause_mark.py."""
         self._layout: Layout | None = None
+        self._titles = titles(config)
+        """Those that were logged last, by table."""
 
     # --- tabs and columns --------------------------------------------------------------------------------------------
 
@@ -77,39 +98,62 @@ class Spreadsheet:
         return self.layout().tabs[name]
 
     def layout(self) -> Layout:
-        """Return the layout, which is read when it is not known. Missing tabs and columns are made first."""
+        """Return the layout, which is read when it is not known. Raises LayoutProblem if a person has to undo something."""
         if self._layout is None:
             requested_at = self.environment.monotonic()
-            self._layout = trusted(self.prepared())
-            self.control.load(self._layout.control, requested_at)
-            self.snapshots = {
-                name: TabSnapshot(self._layout.tabs[name], self.environment.monotonic) for name in DATA_TABS
-            }
+            layout = self._layout = self.prepared()
+            self.control.load(layout.control, requested_at)
+            self.pause_mark = layout.pause_mark
+            self.snapshots = {name: TabSnapshot(layout.tabs[name], self.environment.monotonic) for name in DATA_TABS}
+            for tab in layout.tabs.values():
+                self._follow_title(tab, tab.title)
         return self._layout
 
-    def prepared(self) -> Layout:
-        """Make the tabs and columns that are missing. Return the layout."""
-        problem = ""
+    def prepared(self, *, new_tabs: bool = False) -> Layout:
+        """Make the tabs, columns and marks that are missing. Return the layout.
+
+        A tab that is gone from a spreadsheet in use is made anew only with `new_tabs`: its rows are lost.
+        """
+        problem = seen = ""
         for _ in range(PREPARE_ROUNDS):
-            layout = read_layout(self.connection, self.config)
+            layout = read_layout(self.connection, self.config, new_tabs=new_tabs)
+            if layout.problem:
+                if layout.problem == seen:
+                    raise LayoutProblem(seen)
+                seen = layout.problem  # another process may have made the tabs between two requests: read them again
+                continue
             if layout.is_ready:
                 return layout
+            if self.snapshots and not layout.is_used:
+                raise LayoutProblem(
+                    "all tabs are gone from the spreadsheet: restore them (Undo, or File, Version history)"
+                )
             log.info("making missing tabs and columns in the spreadsheet %s", self.config.spreadsheet_id)
             problem = self._make_missing(layout)
+        if seen:
+            raise LayoutProblem(seen)
         raise StoreError(f"tabs or columns are missing in the spreadsheet, and cannot be made: {problem}")
 
     def _make_missing(self, layout: Layout) -> str:
         """Make what is missing. Return Google's message if the request was refused or its answer was lost."""
         sheet_ids = {name: self.random.randrange(1, 2**31 - 1) for name in (*DATA_TABS, CONTROL)}
-        requests = prepare(layout, self.config, sheet_ids)
+        requests = prepare(layout, self.config, sheet_ids, self.nonce())
         control = layout.tabs[CONTROL].sheet_id if CONTROL in layout.tabs else sheet_ids[CONTROL]
+        guard = advance_token(layout.token, control, keep=CONTROL not in layout.tabs)
         try:
-            self.connection.write([*requests, *advance_token(layout.token, control, self.nonce())])
+            self.connection.write([*requests, *guard])
         except SpreadsheetFull:
             raise
         except (Refused, AnswerLost) as error:
             return str(error)  # another process was first, or the request was applied
         return ""
+
+    def _follow_title(self, tab: Tab, title: str) -> Tab:
+        """Return the tab with its present title. Log once that a person has renamed it."""
+        if title != self._titles[tab.name]:
+            log.warning("the tab %r is called %r now, and is used as before", self._titles[tab.name], title)
+            self._titles[tab.name] = title
+        return tab if title == tab.title else replace(tab, title=title)
 
     def forget_layout(self) -> None:
         """Read the layout again before its next use: a header row has changed."""
@@ -158,18 +202,18 @@ class Spreadsheet:
         """Read columns of several tabs with one request. Find them again by name if somebody has moved them."""
         names = list(wanted)
         for _ in range(RELOAD_ROUNDS):
-            headers = [f"{quoted(self.tab(name).title)}!1:1" for name in names]
-            columns = [self.tab(name).a1(column) for name in names for column in wanted[name]]
+            headers = [self.tab(name).header_area for name in names]
+            columns = [self.tab(name).area(column) for name in names for column in wanted[name]]
             requested_at = self.environment.monotonic()
             try:
-                *values, control = self.connection.values([*headers, *columns, quoted(self.tab(CONTROL).title)])
+                *values, control = self.connection.values([*headers, *columns, self._control_area])
             except Refused as error:
                 log.info("reading the layout again: %s", error)
                 self.forget_layout()
                 continue
             if self._headers_match([*names, CONTROL], [*values[: len(names)], control]):
-                self.control.load(control, requested_at)
-                rest = iter(values[len(names) :])
+                self.control.load(control.rows, requested_at)
+                rest = (column.rows for column in values[len(names) :])
                 return {name: [next(rest) for _ in wanted[name]] for name in names}
         raise StoreUnavailable("the columns of the spreadsheet change all the time")
 
@@ -181,26 +225,68 @@ class Spreadsheet:
         for first in range(0, len(spans), RANGES_MAX):
             part, requested_at = spans[first : first + RANGES_MAX], self.environment.monotonic()
             try:
-                areas = [f"{quoted(tab.title)}!1:1", *(tab.whole_rows(*span) for span in part)]
-                *values, control = self.connection.values([*areas, quoted(self.tab(CONTROL).title)])
-            except Refused:  # the tab is shorter now, or has another name
+                areas = [tab.header_area, *(tab.whole_rows(*span) for span in part)]
+                *values, control = self.connection.values([*areas, self._control_area])
+            except Refused:  # the tab is shorter now, or gone
                 self.snapshot(name).loaded_at = None
                 return {}
             if not self._headers_match([name, CONTROL], [values[0], control]):
                 return {}
-            self.control.load(control, requested_at)
-            for (start, end), rows in zip(part, values[1:], strict=True):
+            self.control.load(control.rows, requested_at)
+            for (start, end), (rows, _) in zip(part, values[1:], strict=True):
                 lines |= dict(zip(range(start, end), [*rows, *[[]] * (end - start - len(rows))], strict=True))
         return {position: lines[position] for position in positions}
 
-    def _headers_match(self, names: Sequence[str], headers: Sequence[Sequence[Sequence[str]]]) -> bool:
-        """Return whether the header rows are those of the layout. Forget the layout otherwise."""
-        headers_read = [header_of(name, rows[0] if rows else []) for name, rows in zip(names, headers, strict=True)]
-        if all(header == self.tab(name).header for name, header in zip(names, headers_read, strict=True)):
-            return True
-        log.warning("the columns of the spreadsheet have changed: finding them again by name")
-        self.forget_layout()
-        return False
+    @property
+    def _control_area(self) -> Json:
+        return {"sheetId": self.tab(CONTROL).sheet_id}
+
+    def _headers_match(self, names: Sequence[str], headers: Sequence[Values]) -> bool:
+        """Return whether the header rows are those of the layout, and take over new titles. Forget the layout otherwise."""
+        headers_read = [
+            header_of(name, values.rows[0] if values.rows else []) for name, values in zip(names, headers, strict=True)
+        ]
+        if any(header != self.tab(name).header for name, header in zip(names, headers_read, strict=True)):
+            log.warning("the columns of the spreadsheet have changed: finding them again by name")
+            self.forget_layout()
+            return False
+        layout = self.layout()
+        renamed = {
+            name: self._follow_title(tab, values.title)
+            for name, values in zip(names, headers, strict=True)
+            if values.title not in ("", (tab := layout.tabs[name]).title)
+        }
+        if renamed:
+            self._layout = replace(layout, tabs={**layout.tabs, **renamed})
+        return True
+
+    def read_named_ranges(self) -> Token:
+        """Return the token as it is now. Learn whether the fleet is marked as paused."""
+        properties = self.connection.properties("namedRanges")
+        self.pause_mark = pause_mark_of(properties)
+        return token_of(properties)
+
+    # --- guarantees --------------------------------------------------------------------------------------------------
+
+    def require_guarantees(self) -> None:
+        """Raise GuaranteesFailed if claiming is known not to be safe on this spreadsheet."""
+        if failed := self.control.failed_guarantees():
+            raise not_safe(failed)
+
+    def alarm(self, sign: str) -> GuaranteesFailed:
+        """Stop the fleet: log the error, and record in Control that a guarantee does not hold. Return the error to raise."""
+        log.error(
+            "%s: Google has accepted two changes of which it must accept one, or somebody has restored an old version of the"
+            " spreadsheet; nothing is claimed until `ydc doctor` finds that all is well",
+            sign,
+        )
+        reason = f"{format_utc(self.connection.now().replace(microsecond=0))}, on {self.connection.spreadsheet_id}"
+        try:
+            write_guarantees(self.connection, self.tab(CONTROL), f"{FAILED}{sign}", reason)
+            self.reload_control()
+        except StoreError as error:
+            log.warning("the other workers do not know it: %s", error)
+        return not_safe(sign)
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -227,29 +313,6 @@ def shown_rows(answer: Json, sheet_id: int) -> dict[int, list[str]]:
                 cells = (cell.get("userEnteredValue", {}) for cell in row.get("values", []))
                 rows[block.get("startRow", 0) + offset] = [str(next(iter(cell.values()), "")) for cell in cells]
     return rows
-
-
-def find_replace(find: str, replacement: str, area: Json) -> Json:
-    """Return the request that replaces every cell of the area whose whole text is `find`."""
-    return {
-        "findReplace": {
-            "find": find,
-            "replacement": replacement,
-            "matchEntireCell": True,
-            "matchCase": True,
-            "range": area,
-        }
-    }
-
-
-def replaced_cells(reply: Json) -> int:
-    """Return how many cells a findReplace has changed. Google leaves out a count of zero."""
-    return int(reply.get("findReplace", {}).get("occurrencesChanged", 0))
-
-
-def append_lines(sheet_id: int, lines: Sequence[Json]) -> Json:
-    """Return the request that adds lines below the last one with content."""
-    return {"appendCells": {"sheetId": sheet_id, "rows": list(lines), "fields": "userEnteredValue"}}
 
 
 def control_line(tab: Tab, values: Mapping[str, Any]) -> Json:

@@ -21,7 +21,9 @@ from youtube_download_coordinator.models import START_OF_TIME, Control, Lease, R
 from youtube_download_coordinator.queue.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where
 from youtube_download_coordinator.sources.urls import source_target, video_target
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
+from youtube_download_coordinator.stores.sheets.alarm import doubled
 from youtube_download_coordinator.stores.sheets.api import Connection, Environment, Json
+from youtube_download_coordinator.stores.sheets.batch_requests import append_lines
 from youtube_download_coordinator.stores.sheets.cells import read_row, row_cells
 from youtube_download_coordinator.stores.sheets.compare_and_swap import CompareAndSwap
 from youtube_download_coordinator.stores.sheets.control_tab import Controls
@@ -39,8 +41,8 @@ from youtube_download_coordinator.stores.sheets.snapshot import (
 from youtube_download_coordinator.stores.sheets.spreadsheet import (
     DATA_TABS,
     FRESH_SECONDS,
+    GROUPS,
     Spreadsheet,
-    append_lines,
     group_of,
 )
 from youtube_download_coordinator.stores.sheets.tab_counts import TALLY_COLUMNS, tallies
@@ -105,6 +107,7 @@ class SheetsStore:
         """Return rows that should be due: prefetched ones, else those of a few lines, else those of the reloaded tab."""
         if due > self._connection.now():
             return self._read_due(table, where, due, limit, None)
+        self._spreadsheet.require_guarantees()  # somebody is about to claim
         prefetched = cast("list[R]", self._spreadsheet.snapshot(table.name).prefetched(due))
         if len(prefetched) >= max(1, limit // ENOUGH):
             return prefetched[:limit]
@@ -178,6 +181,14 @@ class SheetsStore:
         self._reconcile([name])
 
     def _reconcile(self, names: Sequence[str]) -> None:
+        """Adopt and repair, unless guarantees are known not to hold: then the tabs are only read."""
+        if self._spreadsheet.control.failed_guarantees():
+            return
+        for group in {group_of(name) for name in names}:
+            leases = (encoded for name in GROUPS[group] for _, encoded in self._spreadsheet.snapshot(name).leases())
+            if sign := doubled(leases):
+                self._spreadsheet.alarm(sign)
+                return
         for name in names:
             self._adoption.reconcile(name)
             self._projections.repair(name)
@@ -227,6 +238,8 @@ class SheetsStore:
         if not changes:
             return []
         with self._lock:
+            if any(_is_claim(change) for change in changes):
+                self._spreadsheet.require_guarantees()
             counts = self._swaps.swap(table.name, changes)
             for change, count in zip(changes, counts, strict=True):
                 if count:
@@ -251,6 +264,7 @@ class SheetsStore:
         if not rows:
             return []
         with self._lock:
+            self._spreadsheet.require_guarantees()
             added: dict[str, IndexEntry] = {}
             with suppress(NothingToDo):  # every key is known
                 self._batches.run(lambda index: self._insertion(table, rows, index, added), by_line=False)
@@ -290,10 +304,12 @@ class SheetsStore:
     def restore(self, table: Table[R], rows: Sequence[R]) -> None:
         if rows:
             with self._lock:
+                self._spreadsheet.require_guarantees()
                 restore(self._batches, table, rows)
 
     def move(self, table: Table[VideoTask], seen: VideoTask, to: Table[VideoTask]) -> bool:
         with self._lock:
+            self._spreadsheet.require_guarantees()
             return self._mover.move(table.name, encode_lease(seen), seen.id, to.name)
 
     # --- Control -----------------------------------------------------------------------------------------------------
@@ -336,11 +352,17 @@ class SheetsStore:
 
     def _repair_before_exit(self) -> None:
         """Write cells that other processes have left unwritten, and repair those that this one wrote on other rows' lines."""
+        if self._spreadsheet.control.failed_guarantees():
+            return
         for name in DATA_TABS:
             self._projections.schedule_leftovers(name)
         if self._projections.has_misplaced_cells:
             for name in DATA_TABS:
                 self._reload(name, if_older_than_seconds=FRESH_SECONDS)
+
+
+def _is_claim(change: Change[Any]) -> bool:
+    return change.new.lease.state is State.HELD and change.seen.lease.holder != change.new.lease.holder
 
 
 def _has_own_url(table: Table[Any], row: Row) -> bool:

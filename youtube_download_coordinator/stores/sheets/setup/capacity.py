@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.api import Connection
-from youtube_download_coordinator.stores.sheets.layout import read_layout
+from youtube_download_coordinator.stores.sheets.tab_search import read_layout
 
 CELLS_MAX = 10_000_000
 """Google's limit for a spreadsheet: https://support.google.com/drive/answer/37603."""
@@ -68,8 +68,8 @@ def read_capacity(connection: Connection, config: Config) -> Capacity:
     tab = layout.tabs[VIDEO_TASKS.name]
     empty_lines = 0
     if cells >= FULL_FROM * CELLS_MAX:
-        (urls,) = connection.values([tab.a1("URL")])
-        empty_lines = tab.grid_rows - 1 - len(urls)
+        (urls,) = connection.values([tab.area("URL")])
+        empty_lines = tab.grid_rows - 1 - len(urls.rows)
     return Capacity(
         cells=cells,
         row_cells=tab.grid_columns,

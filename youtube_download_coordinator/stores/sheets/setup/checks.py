@@ -13,12 +13,13 @@ from youtube_download_coordinator.models import Control, Row
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.api import Connection, SheetRefused
 from youtube_download_coordinator.stores.sheets.credentials import credentials
-from youtube_download_coordinator.stores.sheets.layout import Layout, read_layout, titles
+from youtube_download_coordinator.stores.sheets.layout import Layout, LayoutProblem, titles
 from youtube_download_coordinator.stores.sheets.setup.capacity import read_capacity
 from youtube_download_coordinator.stores.sheets.setup.contents import lines_of_control, row_in
 from youtube_download_coordinator.stores.sheets.setup.guarantees import Proof, ProofResult, keep, prove_all
 from youtube_download_coordinator.stores.sheets.setup.prepare import lost_columns
 from youtube_download_coordinator.stores.sheets.setup.recording import Cassette
+from youtube_download_coordinator.stores.sheets.tab_search import copies, read_layout
 
 LINES_PER_REQUEST = 5000
 PATIENCE_SECONDS = 75.0
@@ -100,6 +101,8 @@ class SpreadsheetChecks:
     def tabs(self) -> str:
         """Check that all tabs and columns exist."""
         layout = read_layout(self._connection, self._config)
+        if layout.problem:
+            raise LayoutProblem(layout.problem)
         missing = _missing(layout, self._config)
         if missing:
             raise ConfigError(f"{'; '.join(missing)}: run `ydc init`")
@@ -108,7 +111,10 @@ class SpreadsheetChecks:
                 f"your own columns {', '.join(lost)} are not in the dead letters, where a row would lose what is in them:"
                 " run `ydc init`"
             )
-        return "the tabs and their columns are there"
+        text = "the tabs and their columns are there"
+        if others := copies(self._connection, layout):
+            text += f"; {', '.join(map(repr, others))} looks like a copy of one of them, and workers ignore it"
+        return text
 
     def capacity(self) -> Iterator[tuple[bool, str]]:
         """Yield whether there is room, and how many more videos fit."""
@@ -122,7 +128,7 @@ class SpreadsheetChecks:
         for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS):
             tab = layout.tabs[table.name]
             for start in range(1, tab.grid_rows, LINES_PER_REQUEST):
-                (lines,) = self._connection.values(
+                ((lines, _),) = self._connection.values(
                     [tab.whole_rows(start, min(start + LINES_PER_REQUEST, tab.grid_rows))]
                 )
                 for row_number, cells in enumerate(lines, start=start + 1):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from youtube_download_coordinator.models import SHEET_COLUMNS, Status
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.api import Connection, Json
-from youtube_download_coordinator.stores.sheets.batch_token import token_of
+from youtube_download_coordinator.stores.sheets.batch_token import Token, token_of
 from youtube_download_coordinator.stores.sheets.layout import Layout, Tab, letters, quoted
 
 LEASE_WIDTH_PIXELS = 40
@@ -80,7 +80,7 @@ class Step(NamedTuple):
     requests: list[Json]
 
 
-def read_formatting(connection: Connection, layout: Layout) -> tuple[str, list[TabFormatting]]:
+def read_formatting(connection: Connection, layout: Layout) -> tuple[Token, list[TabFormatting]]:
     """Return the token, and the formatting of every tab at that time. One request."""
     ranges: list[str] = []
     for tab in layout.tabs.values():

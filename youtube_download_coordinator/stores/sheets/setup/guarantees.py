@@ -12,23 +12,18 @@ from typing import NamedTuple
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.stores.sheets.api import Connection, Json, Refused
+from youtube_download_coordinator.stores.sheets.batch_requests import append_lines, find_replace, replaced_cells
+from youtube_download_coordinator.stores.sheets.guarantee_line import FAILED, OK, write_guarantees
 from youtube_download_coordinator.stores.sheets.layout import (
     COLUMNS,
     GUARANTEES,
     Layout,
-    Tab,
+    LayoutProblem,
     new_tab,
-    quoted,
     text_cell,
 )
 from youtube_download_coordinator.stores.sheets.setup.races import RIVALS, rivals
 from youtube_download_coordinator.stores.sheets.setup.scratch_tab import ScratchTab, scratch_tab
-from youtube_download_coordinator.stores.sheets.spreadsheet import (
-    append_lines,
-    control_line,
-    find_replace,
-    replaced_cells,
-)
 from youtube_download_coordinator.text import format_utc
 
 RACES, THOROUGH_RACES = 2, 10
@@ -300,38 +295,18 @@ def keep(connection: Connection, layout: Layout, proofs: Sequence[Proof]) -> Non
     control = layout.tabs.get("control")
     if control is None and not failed:
         return  # no earlier result to replace
+    value = f"{FAILED}{', '.join(failed)}" if failed else OK
     now = format_utc(connection.now().replace(microsecond=0))
-    values = {
-        "Name": GUARANTEES,
-        "Value": f"failed: {', '.join(failed)}" if failed else "ok",
-        "Reason": f"ydc doctor, {now}, on {connection.spreadsheet_id}",
-    }
-    connection.write(_new_control(connection, values) if control is None else _line(connection, control, values))
+    reason = f"ydc doctor, {now}, on {connection.spreadsheet_id}"
+    if control is not None:
+        write_guarantees(connection, control, value, reason)
+    elif layout.is_used:
+        raise LayoutProblem(layout.problem)
+    else:
+        connection.write(_new_control(connection, {"Name": GUARANTEES, "Value": value, "Reason": reason}))
 
 
 def _new_control(connection: Connection, values: Mapping[str, str]) -> list[Json]:
     sheet_id = connection.environment.randomness.randrange(1, 2**31 - 1)
     line = {"values": [text_cell(values.get(name, "")) for name in COLUMNS["control"]]}
-    return [
-        *new_tab("control", "Control", sheet_id),
-        append_lines(sheet_id, [line]),
-    ]
-
-
-def _line(connection: Connection, control: Tab, values: Mapping[str, str]) -> list[Json]:
-    """Return the requests that replace the line of the guarantees, or add it."""
-    if control.missing:
-        raise StoreError(
-            f"the tab {control.title!r} lacks {', '.join(control.missing)}: run `ydc init`, then this again"
-        )
-    (rows,) = connection.values([quoted(control.title)])
-    name = control.column("Name")
-    lines = [position for position, row in enumerate(rows) if position and row[name : name + 1] == [GUARANTEES]]
-    if not lines:
-        return [append_lines(control.sheet_id, [control_line(control, values)])]
-    return [_cell(control, position, column, values[column]) for position in lines for column in ("Value", "Reason")]
-
-
-def _cell(control: Tab, row: int, column: str, text: str) -> Json:
-    start = {"sheetId": control.sheet_id, "rowIndex": row, "columnIndex": control.column(column)}
-    return {"updateCells": {"start": start, "rows": [{"values": [text_cell(text)]}], "fields": "userEnteredValue"}}
+    return [*new_tab("control", "Control", sheet_id), append_lines(sheet_id, [line])]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 
 from youtube_download_coordinator.config import Config
@@ -14,26 +13,28 @@ from youtube_download_coordinator.stores.sheets.layout import (
     CONTROL,
     Layout,
     new_columns,
-    read_layout,
     titles,
     with_used_columns,
 )
 from youtube_download_coordinator.stores.sheets.setup.formatting import Step, read_formatting, steps
 from youtube_download_coordinator.stores.sheets.spreadsheet import Spreadsheet
+from youtube_download_coordinator.stores.sheets.tab_search import read_layout
 
 ROUNDS = 5
 """How often formatting is repeated because another process has changed the spreadsheet meanwhile."""
 
 
-def init_spreadsheet(config: Config) -> list[str]:
+def init_spreadsheet(config: Config, *, new_tabs: bool = False) -> list[str]:
     """Make what is missing, and keep what people have. Return what was done, a line each.
+
+    `new_tabs`: also in place of tabs that are gone from a spreadsheet in use.
 
     Raises ConfigError when the spreadsheet cannot be used as it is.
     """
     connection = Connection(config)
     try:
-        before = read_layout(connection, config)
-        ready = Spreadsheet(config, connection).prepared()
+        before = read_layout(connection, config, new_tabs=new_tabs)
+        ready = Spreadsheet(config, connection).prepared(new_tabs=new_tabs)
         return [*_made(before, ready, config), *_format(connection, config)]
     finally:
         connection.close()
@@ -62,9 +63,8 @@ def _format(connection: Connection, config: Config) -> list[str]:
         if not done:
             return []
         requests: list[Json] = [request for step in done for request in step.requests]
-        nonce = f"{random.SystemRandom().getrandbits(32):08x}"
         try:
-            connection.write([*advance_token(token, layout.tabs[CONTROL].sheet_id, nonce), *requests])
+            connection.write([*advance_token(token, layout.tabs[CONTROL].sheet_id), *requests])
         except (Refused, AnswerLost) as error:
             problem = str(error)
         else:

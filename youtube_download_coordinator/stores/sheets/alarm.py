@@ -1,0 +1,43 @@
+"""The alarm: signs in the spreadsheet that Google has accepted two changes of which only one could be accepted.
+
+Nothing that people usually do looks like this: a copied row has the lease of its original, or an older one. Only who brings back
+an old version of the spreadsheet while workers run makes the same signs, and videos are then processed twice as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from youtube_download_coordinator.models import DUPLICATE, Row, State
+from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease
+
+
+def is_taken(row: Row, encoded: EncodedLease, now: datetime) -> bool:
+    """Return whether the lease in a cell is another worker's, although this process holds the row."""
+    held, other = row.lease, encoded.lease
+    is_same_row = (
+        encoded.row_id == row.id and encoded.key == row.key
+    )  # a person may delete a row and give its ID to another
+    if held.state is not State.HELD or other is None or not is_same_row or other == held:
+        return False
+    if other.version == held.version:
+        return True
+    is_newer = other.version > held.version and other.state is State.HELD and other.holder != held.holder
+    return is_newer and held.until is not None and now < held.until
+
+
+def doubled(leases: Iterable[EncodedLease]) -> str:
+    """Return a sign that one row was added or changed twice at the same time, or an empty text."""
+    nonces: dict[tuple[int, int], str] = {}
+    new_keys: dict[str, int] = {}
+    for encoded in leases:
+        lease = encoded.lease
+        if lease is None or lease.detail.startswith(DUPLICATE):
+            continue
+        if nonces.setdefault((encoded.row_id, lease.version), lease.nonce) != lease.nonce:
+            return f"two rows have the ID {encoded.row_id} and different leases"
+        is_new = lease.version == 0 and lease.state is State.PENDING
+        if is_new and new_keys.setdefault(encoded.key, encoded.row_id) != encoded.row_id:
+            return f"the rows {new_keys[encoded.key]} and {encoded.row_id} were added for one video or source"
+    return ""

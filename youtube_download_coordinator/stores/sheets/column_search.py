@@ -1,0 +1,75 @@
+"""Columns whose names are gone: where they are by their contents, for the message that says what to undo.
+
+New columns would make every row look as if nobody had processed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from youtube_download_coordinator.models import SHEET_COLUMNS
+from youtube_download_coordinator.stores.sheets.api import Connection
+from youtube_download_coordinator.stores.sheets.layout import Tab, header_of, letters
+from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease
+
+ROWS_MAX = 1000
+"""So many lines are searched."""
+HEADER_ROWS_MAX = 20
+"""The column names are looked for in so many lines."""
+LEASE, SHOWN = SHEET_COLUMNS
+URL = "URL"
+
+Rows = Sequence[Sequence[str]]
+
+
+def column_problem(connection: Connection, tab: Tab, *, is_used: bool) -> str:
+    """Return what a person has to undo in the header of a tab with rows, or an empty text."""
+    vital = {URL, LEASE} if is_used else {URL}
+    if not vital - set(tab.header):
+        return ""
+    (values,) = connection.values([{"sheetId": tab.sheet_id, "endRowIndex": min(ROWS_MAX, tab.grid_rows)}])
+    rows = values.rows
+    header_row = _header_row(tab.name, rows)
+    if header_row is not None and URL not in tab.header:
+        return (
+            f"the column names of the tab {tab.title!r} are in row {header_row + 1}; they must be in row 1: delete the"
+            f" {header_row} above"
+        )
+    if not is_used:
+        return ""
+    lost = [name for name in (URL, LEASE) if name not in tab.header and _is_lost(name, tab, rows)]
+    if not lost:
+        return ""
+    where = {name: column for name in lost if (column := _column_with(name, rows)) is not None}
+    hint = "".join(f"; {name} was column {letters(column)}" for name, column in where.items())
+    start_over = f", or delete {SHOWN} too to start over" if SHOWN in tab.header and LEASE in lost and not where else ""
+    names = " and ".join(lost)
+    return f"the column name {names} of the tab {tab.title!r} is gone from its first row: undo that{hint}{start_over}"
+
+
+def _header_row(name: str, rows: Rows) -> int | None:
+    """Return the first line below the first one that contains column names."""
+    for index, row in enumerate(rows[1:HEADER_ROWS_MAX], start=1):
+        header = header_of(name, row)
+        if URL in header and {"Status", LEASE} & set(header):
+            return index
+    return None
+
+
+def _is_lost(name: str, tab: Tab, rows: Rows) -> bool:
+    """Return whether rows need a column that is not there. Without Lease and Shown, a person starts over."""
+    if not any(any(cell.strip() for cell in row) for row in rows[1:]):
+        return False
+    return name == URL or SHOWN in tab.header or _column_with(LEASE, rows) is not None
+
+
+def _column_with(name: str, rows: Rows) -> int | None:
+    """Return the column whose contents are those of a column of the coordinator."""
+    for column in range(max(map(len, rows), default=0)):
+        cells = [row[column] for row in rows if column < len(row) and row[column].strip()]
+        matches = (
+            [cell for cell in cells if "://" in cell] if name == URL else [cell for cell in cells if decode_lease(cell)]
+        )
+        if len(matches) * 2 > len(cells) - 1 and matches:
+            return column
+    return None
