@@ -34,7 +34,6 @@ _ROUTES: tuple[tuple[str, str, str, Kind], ...] = (
     ("POST", rf"{_ID}/developerMetadata:search", "developerMetadata.search", "read"),
     ("GET", rf"{_ID}/developerMetadata/(?P<metadataId>\d+)", "developerMetadata.get", "read"),
     ("GET", rf"{_ID}/values:batchGet", "values.batchGet", "read"),
-    ("POST", rf"{_ID}/values:batchGetByDataFilter", "values.batchGetByDataFilter", "read"),
     ("POST", rf"{_ID}/values:batchUpdate", "values.batchUpdate", "write"),
     ("POST", rf"{_ID}/values:batchClear", "values.batchClear", "write"),
     ("POST", rf"{_ID}/values/(?P<range>.+):append", "values.append", "write"),
@@ -220,19 +219,6 @@ def _values_batch_get(book: Spreadsheet, call: Arguments) -> Json:
     return {"spreadsheetId": book.spreadsheet_id, "valueRanges": ranges}
 
 
-def _values_batch_get_by_data_filter(book: Spreadsheet, call: Arguments) -> Json:
-    """Give a range for each filter, which is repeated beside it. Google documents no order: it is the reverse here."""
-    rendering = values.reading_of(call.body)
-    matched = []
-    for data_filter in reversed(call.body.get("dataFilters", [])):
-        if "gridRange" not in data_filter:
-            raise NotSimulatedError("a data filter that is not a gridRange")
-        sheet = book.contents.sheet(data_filter["gridRange"].get("sheetId", 0))
-        value_range = values.get_rect(sheet, sheet.rect(data_filter["gridRange"]), rendering)
-        matched.append({"valueRange": value_range, "dataFilters": [data_filter]})
-    return {"spreadsheetId": book.spreadsheet_id, "valueRanges": matched}
-
-
 def _values_update(book: Spreadsheet, call: Arguments) -> Json:
     with book.edit(call.account) as draft:
         writing = values.writing_of(call.query)
@@ -273,7 +259,6 @@ METHODS: dict[str, Callable[[Spreadsheet, Arguments], Json]] = {
     f"{PREFIX}batchUpdate": _batch_update,
     f"{PREFIX}values.get": _values_get,
     f"{PREFIX}values.batchGet": _values_batch_get,
-    f"{PREFIX}values.batchGetByDataFilter": _values_batch_get_by_data_filter,
     f"{PREFIX}values.update": _values_update,
     f"{PREFIX}values.append": _values_append,
     f"{PREFIX}values.clear": _values_clear,

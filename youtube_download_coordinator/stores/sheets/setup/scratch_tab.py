@@ -12,8 +12,8 @@ from itertools import zip_longest
 
 from youtube_download_coordinator.errors import StoreError
 from youtube_download_coordinator.stores.sheets.api import Connection, Json
+from youtube_download_coordinator.stores.sheets.batch_requests import append_lines
 from youtube_download_coordinator.stores.sheets.layout import letters, quoted, text_cell
-from youtube_download_coordinator.stores.sheets.spreadsheet import append_lines
 
 log = logging.getLogger(__name__)
 
