@@ -7,7 +7,7 @@ that an operator switched off stays off. Parameters are those of prefect.yaml: a
 from __future__ import annotations
 
 import argparse
-import json
+import asyncio
 import os
 import subprocess
 import sys
@@ -18,8 +18,11 @@ from typing import Any
 import httpx  # Prefect's client raises its errors
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
+from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PREFECT = (sys.executable, "-m", "prefect", "--no-prompt")
@@ -63,7 +66,7 @@ def main() -> None:
         with get_client(sync_client=True) as client:
             pools = sorted({deployment["work_pool"]["name"] for deployment in content["deployments"]})
             for pool in pools:
-                _create_work_pool(pool, pool_type)
+                _create_work_pool(client, pool, pool_type)
             for line in [*keep_switches(content, client), *remove_limits(content, client)]:
                 print(line)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
@@ -157,17 +160,18 @@ def _disabled_triggers(client: SyncPrefectClient) -> set[tuple[str, str]]:
     return disabled
 
 
-def _create_work_pool(pool: str, pool_type: str) -> None:
-    if _run(*PREFECT, "work-pool", "inspect", pool).returncode == 0:
-        return
-    template = json.loads(_run(*PREFECT, "work-pool", "get-default-base-job-template", "--type", pool_type).stdout)
-    for name, value in JOB_DEFAULTS[pool_type].items():
-        template["variables"]["properties"][name]["default"] = value
-    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
-        json.dump(template, file)
-        file.flush()
-        create = ("work-pool", "create", pool, "--type", pool_type, "--base-job-template", file.name)
-        _register(f"the work pool {pool}", *PREFECT, *create)
+def _create_work_pool(client: SyncPrefectClient, pool: str, pool_type: str) -> None:
+    """Create a work pool unless it exists: an operator may have changed it."""
+    try:
+        client.read_work_pool(pool)
+    except ObjectNotFound:
+        template = asyncio.run(get_default_base_job_template_for_infrastructure_type(pool_type))
+        if template is None:
+            sys.exit(f"the work pool {pool} cannot be registered: Prefect does not know the type {pool_type}")
+        for name, value in JOB_DEFAULTS[pool_type].items():
+            template["variables"]["properties"][name]["default"] = value
+        client.create_work_pool(WorkPoolCreate(name=pool, type=pool_type, base_job_template=template))
+        print(f"the work pool {pool}: registered", flush=True)
 
 
 def _deploy(content: dict[str, Any]) -> None:

@@ -14,7 +14,8 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.actions import RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
-from flows.deploy import keep_switches, remove_limits
+from flows import deploy as deploying
+from flows.deploy import JOB_DEFAULTS, keep_switches, remove_limits
 from flows.report import report
 
 ENTRYPOINT = "flows.report.report"
@@ -113,10 +114,15 @@ def test_a_deployment_of_another_flow_is_not_ours(client: SyncPrefectClient) -> 
     assert kept(client) == (CONTENT["deployments"][0], [])
 
 
-def test_a_limit_of_an_earlier_version_is_removed(client: SyncPrefectClient) -> None:
-    deployment = deploy(client)
-    client.request("PATCH", "/deployments/{id}", path_params={"id": deployment}, json={"concurrency_limit": 2})
-    assert client.read_deployment(deployment).global_concurrency_limit
-    assert remove_limits(CONTENT, client) == ["kept: its concurrency limit is removed"]
-    assert client.read_deployment(deployment).global_concurrency_limit is None
-    assert remove_limits(CONTENT, client) == []
+@pytest.mark.parametrize("pool_type", sorted(JOB_DEFAULTS))
+def test_a_new_work_pool_has_our_defaults_and_an_existing_one_keeps_its_own(
+    client: SyncPrefectClient, pool_type: str
+) -> None:
+    pool = f"new-{pool_type}"
+    deploying._create_work_pool(client, pool, pool_type)
+    created = client.read_work_pool(pool)
+    variables = created.base_job_template["variables"]["properties"]
+    assert created.type == pool_type
+    assert {name: variables[name]["default"] for name in JOB_DEFAULTS[pool_type]} == JOB_DEFAULTS[pool_type]
+    deploying._create_work_pool(client, pool, "process")
+    assert client.read_work_pool(pool).updated == created.updated

@@ -30,6 +30,8 @@ POOL = "youtube-coordinator"
 START_SECONDS = 120
 """What a server may take to answer, on a machine that does other things too."""
 COMMAND_SECONDS = 120
+DEPLOY_SECONDS = 300
+"""Several commands of Prefect's, one after the other."""
 STOP_SECONDS = 30
 ANSWER_SECONDS = 10
 POLL_SECONDS = 0.1
@@ -74,7 +76,7 @@ class PrefectServer:
 
     def deploy(self, cwd: Path = ROOT) -> None:
         """Make the work pool and the deployments known, with `ydc deploy`. Raises DidNotWorkError."""
-        done = self._command("deploy", program=YDC, cwd=cwd)
+        done = self._command("deploy", program=YDC, cwd=cwd, seconds=DEPLOY_SECONDS)
         if done.returncode:
             raise DidNotWorkError(f"ydc deploy: {done.stdout}{done.stderr}")
 
