@@ -114,6 +114,15 @@ def test_a_deployment_of_another_flow_is_not_ours(client: SyncPrefectClient) -> 
     assert kept(client) == (CONTENT["deployments"][0], [])
 
 
+def test_a_limit_of_an_earlier_version_is_removed(client: SyncPrefectClient) -> None:
+    deployment = deploy(client)
+    client.request("PATCH", "/deployments/{id}", path_params={"id": deployment}, json={"concurrency_limit": 2})
+    assert client.read_deployment(deployment).global_concurrency_limit
+    assert remove_limits(CONTENT, client) == ["kept: its concurrency limit is removed"]
+    assert client.read_deployment(deployment).global_concurrency_limit is None
+    assert remove_limits(CONTENT, client) == []
+
+
 @pytest.mark.parametrize("pool_type", sorted(JOB_DEFAULTS))
 def test_a_new_work_pool_has_our_defaults_and_an_existing_one_keeps_its_own(
     client: SyncPrefectClient, pool_type: str
