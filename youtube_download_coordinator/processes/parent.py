@@ -92,10 +92,9 @@ def stop_all() -> None:
     """Stop all child processes of this process at once. The threads that read from them receive Stopped."""
     with _RUNNING_LOCK:
         running = list(_RUNNING)
-    for child in running:
-        child.hang_up()
-    for child in running:
-        child.stop()
+    for stop in (ChildProcess.hang_up, ChildProcess.stop):
+        for child in running:
+            stop(child)
 
 
 class ChildProcess:
