@@ -30,8 +30,8 @@ SHOW_SECONDS = 30.0
 """People see a change after this long at the latest."""
 REPAIR_SECONDS = 60.0
 """Cells that do not show their lease for this long are rewritten by any process: the one that had to write them is gone."""
-LEFTOVER_SECONDS = 300.0
-"""A process that ends also rewrites the cells that do not show the lease of a row claimed this long ago."""
+LEFTOVER_SECONDS = 90.0
+"""With its first look and at its end, a process also rewrites cells that do not show the lease of a row claimed this long ago."""
 REPAIRS_MAX = 500
 """Lines that are repaired at once."""
 AT_ONCE = float("-inf")
@@ -58,6 +58,8 @@ class Projections:
         self._pending: dict[str, dict[int, Row]] = {name: {} for name in DATA_TABS}
         self._outdated_since: dict[str, float] = {}
         """By the text of the Lease cell: since when the line is known not to show it. AT_ONCE: repair it now."""
+        self._repaired: set[str] = set()
+        """The tabs that this process has repaired, or found to need no repair."""
         self._timer_runs = False
         self._show_at: float | None = None
         """When the pending rows have to be shown."""
@@ -148,7 +150,13 @@ class Projections:
     # --- repairing ---------------------------------------------------------------------------------------------------
 
     def repair(self, name: str) -> None:
-        """Rewrite the cells of lines that have not shown their lease for a while, and discard pending rows that are gone."""
+        """Rewrite the cells of lines that have not shown their lease for a while, and discard pending rows that are gone.
+
+        The first time, the times of the claims tell: there may be only processes that live for less than a minute.
+        """
+        if name not in self._repaired:
+            self._repaired.add(name)
+            self.schedule_leftovers(name)
         tab, snapshot = self._spreadsheet.tab(name), self._spreadsheet.snapshot(name)
         now = self._spreadsheet.environment.monotonic()
         pending = self._pending[name]
@@ -182,7 +190,7 @@ class Projections:
     def schedule_leftovers(self, name: str) -> None:
         """Schedule the cells that other processes have left unwritten, as the times of their claims tell.
 
-        For a process that is about to end: it never sees a line outdated for long, and there may be only such processes.
+        For a process that has just begun or is about to end: it never sees a line outdated for long.
         """
         tab, outdated = self._spreadsheet.tab(name), list(self._outdated(name))[:RANGES_MAX]
         lines = self._spreadsheet.read_lines(name, outdated) if outdated else {}
