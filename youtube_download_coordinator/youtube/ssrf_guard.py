@@ -10,6 +10,7 @@ Through a proxy the worker connects to the proxy alone. What can be reached from
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 import sys
@@ -22,9 +23,19 @@ from youtube_download_coordinator.errors import PermanentError
 
 HOW_TO_ALLOW = "allow_private_addresses (YDC_ALLOW_PRIVATE_ADDRESSES=true) lets workers reach it"
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""All that is allocated for the internet. The rest is local, or a translator on the way makes an IPv4 address of it."""
+_DOCUMENTATION = ipaddress.ip_network("3fff::/20")
+_ADDRESS = re.compile(
+    r"[a-z][a-z0-9+.-]*://|(?<![a-z0-9+.-])(?:https?|ftps?|gopher|rtmp\w*|rtsps?|rtp|srt|tcp|tls|udp):\S", re.I
+)
+"""ffmpeg also takes http:host/path."""
+_METADATA = re.compile(r"(?:purl|comment|description|synopsis)=")
+_PROXY_SCHEMES = frozenset({"all", "ftp", "http", "https", "socks", "ws", "wss"})
 _PORTS = {"http": 80, "https": 443}
 _SOCKS_PORT = 1080
+_PROGRAM_ARGUMENTS = {"subprocess.Popen": 1, "os.posix_spawn": 1, "os.exec": 1, "os.system": 0}
+"""The audit events of a program that starts, and which of their arguments are the program's."""
 Place = tuple[str, int]
 """An IP address and a port."""
 
@@ -39,19 +50,23 @@ def block_private_addresses(proxy: str = "", services: Iterable[str] = ()) -> No
     """Let this process connect only to public addresses, to its proxies, and to services that the operator has configured.
 
     `proxy` is an address; without it the proxies are the environment's. `services` are addresses too, and each allows exactly its
-    host and port. Names are resolved once, now.
+    host and port. Names are resolved once, now. The hosts of the environment's NO_PROXY are connected to directly, so they are
+    checked.
     Any other connection raises PrivateAddressError. So does starting a program with an address to fetch, whose connections no
-    hook sees: yt-dlp has ffmpeg fetch some streams. The address of a proxy may be passed on.
+    hook sees: yt-dlp has ffmpeg fetch some streams. The address of a proxy may be passed on. curl_cffi, which connects
+    without Python's sockets, cannot be imported.
     """
-    proxies = frozenset([proxy] if proxy else getproxies().values())
+    environment = (address for scheme, address in getproxies().items() if scheme in _PROXY_SCHEMES)
+    proxies = frozenset([proxy] if proxy else environment)
     allowed = frozenset(_places([*proxies, *services]))
 
     def check(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "socket.connect":
             _check_connection(arguments[0].family, arguments[1], allowed)
-        elif event == "subprocess.Popen":
-            _check_program(arguments[1], proxies)
+        elif event in _PROGRAM_ARGUMENTS:
+            _check_program(arguments[_PROGRAM_ARGUMENTS[event]], proxies)
 
+    _keep_out_curl()
     sys.addaudithook(check)
 
 
@@ -61,8 +76,11 @@ def is_public(text: str) -> bool:
         address = ipaddress.ip_address(text)
     except ValueError:
         return False  # a name: nobody knows where it will lead
-    if isinstance(address, ipaddress.IPv6Address) and (inside := _ipv4_inside(address)):
-        address = inside
+    if isinstance(address, ipaddress.IPv6Address):
+        if inside := _ipv4_inside(address):
+            address = inside
+        elif address not in _UNICAST or address in _DOCUMENTATION:
+            return False
     return address.is_global and not address.is_multicast
 
 
@@ -82,11 +100,30 @@ def _check_connection(family: int, address: Any, allowed: frozenset[Place]) -> N
 
 
 def _check_program(arguments: Any, proxies: frozenset[str]) -> None:
-    words = [arguments] if isinstance(arguments, str | bytes) else arguments or ()
-    if any(_ADDRESS.match(word) and word not in proxies for word in words if isinstance(word, str)):
-        raise PrivateAddressError(
-            f"only another program could fetch this stream, from the worker's own network too; {HOW_TO_ALLOW}"
-        )
+    words = [arguments] if isinstance(arguments, str | bytes | os.PathLike) else arguments or ()
+    previous = ""
+    for word in map(os.fsdecode, words):
+        is_metadata = previous.startswith("-metadata") or _METADATA.match(word)
+        if not is_metadata and _ADDRESS.search(_without_proxy(word, proxies)):
+            raise PrivateAddressError(
+                f"only another program could fetch this stream, from the worker's own network too; {HOW_TO_ALLOW}"
+            )
+        previous = word
+
+
+def _without_proxy(word: str, proxies: frozenset[str]) -> str:
+    """Return an argument without the proxy's address, if it is that address or an option with it (`--proxy=ADDRESS`)."""
+    option, _, value = word.rpartition("=") if word.startswith("-") else ("", "", word)
+    return option if value in proxies else word
+
+
+def _keep_out_curl() -> None:
+    """Make yt-dlp work as if curl_cffi were not installed."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "curl_cffi"]:
+        del sys.modules[name]
+    sys.modules["curl_cffi"] = None  # type: ignore[assignment]  # Python's way to make an import fail
+    if common := sys.modules.get("yt_dlp.networking.common"):
+        common._REQUEST_HANDLERS.pop("CurlCFFI", None)
 
 
 def _places(addresses: Iterable[str]) -> Iterator[Place]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -25,8 +26,8 @@ OUTSIDE = "http://outside.example"
 GUARDED = """
 import subprocess, sys
 from youtube_download_coordinator.youtube.ssrf_guard import block_private_addresses
-block_private_addresses(*sys.argv[2:])
-subprocess.run(["true", sys.argv[1]])
+block_private_addresses(sys.argv[1])
+subprocess.run(["true", *sys.argv[2:]])
 """
 
 
@@ -35,7 +36,9 @@ subprocess.run(["true", sys.argv[1]])
     [
         "127.0.0.1", "127.8.9.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "::1",
         "::", "fe80::1", "fe80::1%eth0", "fd00:ec2::254", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1",
-        "2002:7f00:1::", "224.0.0.1", "ff02::1", "255.255.255.255", "localhost", "metadata.google.internal", "",
+        "2002:7f00:1::", "64:ff9b:1::808:808", "64:ff9b:1:ffff::1", "fec0::1", "feff::1", "::8.8.8.8", "::127.0.0.1",
+        "::ffff:0:8.8.8.8", "::ffff:0:127.0.0.1", "100::1", "2001:0:7f00:1::1", "2001:db8::1", "3fff::1", "5f00::1",
+        "224.0.0.1", "ff02::1", "255.255.255.255", "localhost", "metadata.google.internal", "",
     ],
 )  # fmt: skip
 def test_what_is_no_public_address(address: str) -> None:
@@ -43,7 +46,8 @@ def test_what_is_no_public_address(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["8.8.8.8", "142.250.74.110", "2a00:1450:4001::200e", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+    "address",
+    ["8.8.8.8", "142.250.74.110", "2a00:1450:4001::200e", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::"],
 )
 def test_what_is_public(address: str) -> None:
     assert is_public(address)
@@ -189,18 +193,112 @@ else:
     assert done.stdout.strip() == ("tried" if connects else "blocked")
 
 
+CONNECTS = """
+import socket, sys
+from youtube_download_coordinator.youtube.ssrf_guard import PrivateAddressError, block_private_addresses
+block_private_addresses()
+try:
+    socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5).close()
+except PrivateAddressError:
+    print("blocked")
+except OSError:
+    print("tried")
+"""
+
+
 @pytest.mark.parametrize(
-    ("word", "starts"),
+    ("variable", "value", "port", "connects"),
     [
-        ("http://127.0.0.1/live.m3u8", False),
-        ("http://me:hush@proxy.example:3128/", False),
-        ("http://me:hush@proxy.example:3128", True),
-        ("purl=http://a.example/", True),
+        ("no_proxy", "127.0.0.1", 80, False),
+        ("NO_PROXY", "127.0.0.1", 80, False),
+        ("no_proxy", "http://127.0.0.1:4416", 4416, False),
+        ("no_proxy", "127.0.0.1:4416", 4416, False),
+        ("other_proxy", "127.0.0.1:4416", 4416, False),
+        ("https_proxy", "127.0.0.1:4416", 4416, True),
+        ("ALL_PROXY", "http://127.0.0.1:4416", 4416, True),
     ],
 )
-def test_no_program_is_started_that_would_fetch_unwatched(word: str, starts: bool) -> None:
+def test_the_environment_opens_its_proxies_and_no_other_host(
+    variable: str, value: str, port: int, connects: bool
+) -> None:
+    """Nothing listens there."""
+    environment = {name: text for name, text in os.environ.items() if not name.lower().endswith("_proxy")}
+    command = [sys.executable, "-c", CONNECTS, str(port)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**environment, variable: value})
+    assert done.stdout.strip() == ("tried" if connects else "blocked")
+
+
+@pytest.mark.parametrize("first", ["block", "yt_dlp"])
+def test_curl_cffi_is_kept_out_while_the_guard_is_on(tmp_path: Path, first: str) -> None:
+    """It connects without Python's sockets. Here a package of that name is installed, before or after yt-dlp is imported."""
+    package = tmp_path / "curl_cffi"
+    package.mkdir()
+    (package / "__init__.py").write_text("__version__ = '0.13.0'\n")
+    steps = {
+        "block": "from youtube_download_coordinator.youtube.ssrf_guard import *; block_private_addresses()",
+        "yt_dlp": "import yt_dlp.networking.common as c; import curl_cffi; c._REQUEST_HANDLERS['CurlCFFI'] = object",
+    }
+    program = "\n".join(
+        [
+            *([steps["yt_dlp"]] if first == "yt_dlp" else []),
+            steps["block"],
+            "from yt_dlp.networking import common",
+            "print('CurlCFFI' in common._REQUEST_HANDLERS)",
+            "try:\n    import curl_cffi.requests\nexcept ImportError:\n    print('kept out')",
+        ]
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split("\n")[:2] == ["False", "kept out"]
+
+
+PROXY = "http://me:hush@proxy.example:3128"
+
+
+@pytest.mark.parametrize(
+    ("words", "starts"),
+    [
+        (["http://127.0.0.1/live.m3u8"], False),
+        ([f"{PROXY}/"], False),
+        ([f"{PROXY}@127.0.0.1"], False),
+        ([f"concat:{PROXY}"], False),
+        (["concat:http://127.0.0.1/a|http://127.0.0.1/b"], False),
+        (["crypto+http://127.0.0.1/a"], False),
+        (["-i=http://127.0.0.1/a"], False),
+        (["x,HTTP://127.0.0.1/a"], False),
+        (["http:127.0.0.1/a"], False),
+        (["concat:tcp:127.0.0.1:80"], False),
+        (["file:///etc/passwd"], False),
+        (["-metadata", "title=x", "http://127.0.0.1/a"], False),
+        ([f"--url=http://127.0.0.1/={PROXY}"], False),
+        ([PROXY], True),
+        ([f"--proxy={PROXY}"], True),
+        (["purl=http://a.example/"], True),
+        (["-metadata", "title=see http://a.example/"], True),
+        (["-metadata:s:0", "handler=http://a.example/"], True),
+        (["-i", "file:/media/a.webm", "-f", "title: one"], True),
+    ],
+)
+def test_no_program_is_started_that_would_fetch_unwatched(words: list[str], starts: bool) -> None:
     """yt-dlp has ffmpeg fetch some streams. A token provider's script gets the address of the proxy."""
-    command = [sys.executable, "-c", GUARDED, word, "http://me:hush@proxy.example:3128"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", GUARDED, PROXY, *words], capture_output=True, text=True, check=False)
     assert (done.returncode == 0) is starts, done.stderr
     assert ("only another program could fetch this stream" in done.stderr) is not starts
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "os.system('true http://127.0.0.1/')",
+        "os.execv('/bin/true', ['true', 'http://127.0.0.1/'])",
+        "os.posix_spawn('/bin/true', ['true', 'http://127.0.0.1/'], {})",
+        "subprocess.run('true http://127.0.0.1/', shell=True)",
+        "subprocess.run(['true', b'http://127.0.0.1/'])",
+    ],
+)
+def test_no_other_way_starts_such_a_program(start: str) -> None:
+    program = GUARDED.partition("block_private_addresses(sys")[0] + f"block_private_addresses()\nimport os\n{start}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "only another program could fetch this stream" in done.stderr
