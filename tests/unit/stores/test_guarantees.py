@@ -19,6 +19,7 @@ from tests.fake_google import ApiError, methods, requests, requests_cells, reque
 from tests.fake_google.grid import Contents
 from tests.fake_google.requests import apply_requests
 from tests.support.rows import make_queue
+from tests.support.sheet import a_video
 from tests.support.sheets_setting import Setting, control_line, findings, google, nothing_is_left, problems
 from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.models import VideoTask
@@ -41,10 +42,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
         yield setting
 
 
-def claim(here: Setting) -> list[Claim[VideoTask]]:
-    """Claim a video as a worker does that has just started."""
+def add_and_claim(here: Setting) -> list[Claim[VideoTask]]:
+    """Add a video and claim it, as a worker that has just started."""
     with closing(SheetsStore(here.config())) as store:
-        return make_queue(store).claim(VIDEO_TASKS, 1)
+        queue = make_queue(store)
+        queue.add(VIDEO_TASKS, [a_video(1)])
+        return queue.claim(VIDEO_TASKS, 1)
 
 
 def test_the_scratch_tab_and_its_named_ranges_are_removed_and_nothing_else_changes(here: Setting) -> None:
@@ -239,11 +242,11 @@ def test_a_guarantee_that_does_not_hold_is_found_and_no_store_starts(
     assert control_line(here)[1].startswith("failed: ")
     assert nothing_is_left(here)
     with pytest.raises(ConfigError, match=f"claiming is not safe on this spreadsheet.*{name}"):
-        claim(here)
+        add_and_claim(here)
 
     assert problems(here) == {}  # Google has fixed it
     assert control_line(here)[1] == "ok"
-    assert claim(here) == []
+    assert len(add_and_claim(here)) == 1
 
 
 def test_where_nothing_is_ready_the_control_tab_is_made_to_remember_it(
@@ -254,7 +257,7 @@ def test_where_nothing_is_ready_the_control_tab_is_made_to_remember_it(
         findings(here)
     assert control_line(here)[1] == "failed: plain text"
     with pytest.raises(ConfigError, match="plain text"):
-        claim(here)
+        add_and_claim(here)
     init_spreadsheet(here.config())
     assert control_line(here)[1] == "failed: plain text"
 

@@ -96,6 +96,12 @@ def start_over(desk: SheetDesk) -> None:
     desk.person.delete_column(VIDEOS, "Shown")
 
 
+def empty_leases(desk: SheetDesk) -> None:
+    """Empty every Lease cell: a row is restored from its ID, Status and Shown."""
+    for row in range(1, len(desk.book.rows(VIDEOS))):
+        desk.person.edit(VIDEOS, row, "Lease", "")
+
+
 HARMLESS: dict[str, Act] = {
     "videos renamed": lambda desk: desk.person.rename_tab(VIDEOS, "backup"),
     "sources renamed": lambda desk: desk.person.rename_tab(SOURCE_TAB, "Channels"),
@@ -120,6 +126,7 @@ HARMLESS: dict[str, Act] = {
     "Duration deleted": lambda desk: desk.person.delete_column(VIDEOS, "Duration"),
     "filtered": lambda desk: desk.person.filter(VIDEOS, "Status", ["pending", "done"]),
     "Lease and Shown deleted": start_over,
+    "cells of Lease emptied": empty_leases,
 }
 
 

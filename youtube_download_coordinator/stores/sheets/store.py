@@ -107,7 +107,6 @@ class SheetsStore:
         """Return rows that should be due: prefetched ones, else those of a few lines, else those of the reloaded tab."""
         if due > self._connection.now():
             return self._read_due(table, where, due, limit, None)
-        self._spreadsheet.require_guarantees()  # somebody is about to claim
         prefetched = cast("list[R]", self._spreadsheet.snapshot(table.name).prefetched(due))
         if len(prefetched) >= max(1, limit // ENOUGH):
             return prefetched[:limit]
