@@ -42,6 +42,9 @@ def test_the_form_of_expand_source() -> None:
         "url": "Address",
         "accent": "Accent",
         "type": "Type",
+        "first_videos": "First videos",
+        "kinds": "Kinds",
+        "min_duration": "Shortest duration",
     }
     assert HANDLE in form["url"]["description"]
     assert "default" not in form["url"], "it must be given"
