@@ -46,9 +46,13 @@ class Steering:
             self._chaos.world.note(f"a person {said} in {CONTROL}")
 
     def resume(self) -> None:
-        """Resume the fleet, if a person has paused it."""
-        if self._is_there and (at := self._row(FLEET)) is not None:
-            self._type(FLEET, at, "Value", "running")
+        """Resume the fleet. It stays paused if only the line of the pause was deleted."""
+        if not self._is_there:
+            return
+        if (at := self._row(FLEET)) is None:
+            at = len(self._chaos.world.rows(CONTROL))
+            self._person.insert_row(CONTROL, at, {"Name": FLEET})
+        self._type(FLEET, at, "Value", "running")
 
     @property
     def _is_there(self) -> bool:
