@@ -6,9 +6,11 @@ the working directory, in this order of precedence.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -46,6 +48,9 @@ SECRETS = frozenset({"proxy", "yt_dlp_options", "service_account", "database_url
 """Settings whose values no message contains."""
 VARIABLES_OF_FLOWS = frozenset({"checkout", "prefect_block", "image"})
 """Variables with our prefix that Config does not read."""
+TRUST_ENV_FILE = "trust_env_file"
+"""`YDC_TRUST_ENV_FILE=true`, in the environment only, has `.env` read whoever may write to it."""
+
 VARIABLES_OF_TESTS = ("test_", "chaos_", "bench_")
 """Prefixes of the variables that the project's own tests read."""
 
@@ -59,6 +64,29 @@ def _proxy(proxy: SecretStr) -> SecretStr:
     if not is_valid:
         raise ValueError(f"it must be an address like http://user:password@host:port ({', '.join(PROXY_SCHEMES)})")
     return proxy
+
+
+def _api_url(url: str) -> str:
+    """Return the URL. Raise ValueError unless it is https or on this machine: every request carries the account's token."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        is_safe = bool(host) and parts.username is None and parts.port != 0
+        is_safe = is_safe and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
+    except ValueError:
+        is_safe = False
+    if not is_safe:
+        raise ValueError("it must be an https address without a user, or http on this machine (127.0.0.1)")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _canary(text: str) -> str:
@@ -146,8 +174,8 @@ class Config(BaseSettings):
     dead_letter_worksheet_name: str = "Dead-Letter Queue"
     """The title of the tab with the videos that failed for good."""
 
-    sheets_api_url: str = "https://sheets.googleapis.com"
-    """The address of Google's API. Tests use another."""
+    sheets_api_url: Annotated[str, AfterValidator(_api_url)] = "https://sheets.googleapis.com"
+    """The address of Google's API. Tests use another: https, or this machine. It is not read from `.env`."""
 
     sheets_patience_seconds: Seconds = 600
     """How long a request is repeated while Google answers 429 or 5xx, or does not answer. It must be less than the lease."""
@@ -451,13 +479,35 @@ def _check_variables(settings: type[Config]) -> None:
     """Raise ConfigError for a misspelt variable, which would silently leave its setting at the default.
 
     Every name in `.env` that begins with `YDC_` must be known. Other programs may use the prefix in the environment, so there
-    only a name that resembles a setting is refused.
+    only a name that resembles a setting is refused. `.env` cannot lead the account's token elsewhere, or vouch for itself.
     """
+    _check_env_file(Path(".env"))
+    for name in DotEnvSettingsSource(settings).env_vars:
+        if name.upper().startswith("YDC_") and _setting(name) in {"sheets_api_url", TRUST_ENV_FILE}:
+            raise ConfigError(f"{name.upper()} is not read from .env: set it in the environment")
     for names, is_env_file in ((DotEnvSettingsSource(settings).env_vars, True), (os.environ, False)):
         for name in _unknown(settings, names):
             hint = did_you_mean(_setting(name), settings.model_fields)
             if hint or is_env_file:
                 raise ConfigError(f"there is no setting {name.upper()}{' (in .env)' * is_env_file}{hint}")
+
+
+def _check_env_file(path: Path) -> None:
+    """Raise ConfigError if another user may have written the settings: the file, or the link to it."""
+    if os.environ.get(f"YDC_{TRUST_ENV_FILE}".upper(), "").lower() in {"true", "1"} or not path.exists():
+        return
+    status = path.stat()
+    strangers = {status.st_uid, path.lstat().st_uid} - {0, os.geteuid()}
+    if strangers:
+        problem = f"belongs to the user with the number {min(strangers)}"
+    elif status.st_mode & stat.S_IWOTH and stat.S_ISREG(status.st_mode):
+        problem = "can be written by every user (chmod o-w .env)"
+    else:
+        return
+    raise ConfigError(
+        f"the file .env in {str(Path.cwd())!r} {problem}, so its settings are not used;"
+        " for a mounted file that you trust, set YDC_TRUST_ENV_FILE=true in the environment"
+    )
 
 
 def unknown_variables() -> list[str]:
@@ -467,7 +517,9 @@ def unknown_variables() -> list[str]:
 
 def _unknown(settings: type[Config], names: Iterable[str]) -> Iterator[str]:
     prefixed = (name for name in names if name.upper().startswith("YDC_"))
-    return (name for name in prefixed if _setting(name) not in {*settings.model_fields, *VARIABLES_OF_FLOWS})
+    return (
+        name for name in prefixed if _setting(name) not in {*settings.model_fields, *VARIABLES_OF_FLOWS, TRUST_ENV_FILE}
+    )
 
 
 def _setting(variable: str) -> str:
@@ -496,7 +548,7 @@ def _one_line(problem: Any) -> str:
     if not problem["loc"]:
         return str(message)
     setting = ".".join(str(part) for part in problem["loc"])
-    value = "" if problem["loc"][0] in SECRETS else f"={problem['input']!r}"
+    value = "" if problem["loc"][0] in {*SECRETS, "sheets_api_url"} else f"={problem['input']!r}"
     return f"{setting}{value}: {message[0].lower()}{message[1:]}"
 
 

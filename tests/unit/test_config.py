@@ -177,3 +177,83 @@ def test_a_mistake_in_what_is_offered_is_one_line(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ConfigError) as raised:
         Config()
     assert str(raised.value) == problem
+
+
+@pytest.mark.parametrize(
+    ("url", "is_valid"),
+    [
+        ("https://sheets.googleapis.com", True),
+        ("https://sheets.example:8443/x", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://127.9.9.9", True),
+        ("http://[::1]:80", True),
+        ("http://localhost:1", True),
+        ("http://sheets.googleapis.com", False),
+        ("http://localhost.example", False),
+        ("http://127.0.0.1.example", False),
+        ("http://127.0.0.1@example", False),
+        ("https://me:hush@sheets.googleapis.com", False),
+        ("http://10.0.0.1", False),
+        ("ftp://127.0.0.1", False),
+        ("https://", False),
+        ("https://[::1", False),
+        ("https://host:port", False),
+        ("", False),
+    ],
+)
+def test_googles_address_is_https_or_this_machine(url: str, is_valid: bool) -> None:
+    """Every request there carries the account's token."""
+    if is_valid:
+        assert Config(sheets_api_url=url).sheets_api_url == url
+        return
+    with pytest.raises(ConfigError, match=r"sheets_api_url.*must be an https address") as caught:
+        Config(sheets_api_url=url)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["YDC_SHEETS_API_URL", "ydc_sheets_api_url", "YDC_TRUST_ENV_FILE"])
+def test_what_env_may_not_set_is_one_line(name: str) -> None:
+    Path(".env").write_text(f"{name}=https://elsewhere.example\n")
+    with pytest.raises(ConfigError, match=r"is not read from \.env"):
+        Config()
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "is_read"),
+    [
+        (0o600, "own", True), (0o644, "own", True), (0o664, "own", True), (0o666, "own", False), (0o602, "own", False),
+        (0o644, "root", True), (0o600, "other", False), (0o666, "root", False),
+    ],
+)  # fmt: skip
+def test_an_env_file_that_others_write_is_refused(
+    monkeypatch: pytest.MonkeyPatch, mode: int, owner: str, is_read: bool
+) -> None:
+    """The owner of the file is what it is; the process runs as another user."""
+    path = Path(".env")
+    path.write_text("YDC_MAX_RETRIES=5\n")
+    path.chmod(mode)
+    real = path.stat()
+    numbers = {"own": 4711, "root": 0, "other": 4712}
+    status = os.stat_result((*real[:4], numbers[owner], *real[5:]))
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    for method in ("stat", "lstat"):
+        monkeypatch.setattr(Path, method, lambda self, **_: status)
+    if is_read:
+        assert Config().max_retries == 5
+        return
+    with pytest.raises(ConfigError, match="YDC_TRUST_ENV_FILE=true") as caught:
+        Config()
+    assert "\n" not in str(caught.value)
+    monkeypatch.setenv("YDC_TRUST_ENV_FILE", "true")
+    assert Config().max_retries == 5
+
+
+def test_a_link_of_another_user_to_an_env_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "settings").write_text("YDC_MAX_RETRIES=5\n")
+    Path(".env").symlink_to("settings")
+    assert Config().max_retries == 5
+    real = Path(".env").lstat()
+    other = os.stat_result((*real[:4], os.geteuid() + 1, *real[5:]))
+    monkeypatch.setattr(Path, "lstat", lambda self: other)
+    with pytest.raises(ConfigError, match="belongs to the user with the number"):
+        Config()

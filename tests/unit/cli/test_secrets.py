@@ -25,7 +25,7 @@ def test_no_secret_of_a_setting_is_in_a_command_line_or_an_environment(
         proxy=f"http://me:{SECRET}@127.0.0.1:9",
         database_url=f"postgresql+psycopg://me:{SECRET}@127.0.0.1:9/queue",
         service_account={"private_key": SECRET},
-        yt_dlp_options={"http_headers": {"X-Key": SECRET}},
+        yt_dlp_options={"http_headers": {"Referer": SECRET}},
     )
     outcome = process_video("tests.support.sample_processors:notes_what_others_may_see", new_video(1), config)
     assert isinstance(outcome, Done)
@@ -38,6 +38,8 @@ def test_no_secret_of_a_setting_is_in_a_command_line_or_an_environment(
     ("name", "value"),
     [
         ("YDC_DATABASE_URL", f"postgresql+psycopg://me:{SECRET}@127.0.0.1:9/queue"),
+        ("YDC_DATABASE_URL", f"postgresql+psycopg://127.0.0.1:9/queue?user=me&password={SECRET}"),
+        ("YDC_DATABASE_URL", f"postgresql+psycopg://me:p@{SECRET}@127.0.0.1:9/queue"),
         ("YDC_DATABASE_URL", f"nosuch://me:{SECRET}@127.0.0.1:9/queue"),
         ("YDC_DATABASE_URL", f"://me:{SECRET}@"),
         ("YDC_PROXY", f"me:{SECRET}@127.0.0.1"),

@@ -43,8 +43,18 @@ def test_settings_that_lead_to_no_queue_are_an_error(tmp_path: Path) -> None:
     ("url", "message"),
     [
         ("coordinator.db", "this is not a database URL"),
-        ("mysql://root:secret@host/db", "database_url=mysql://root:***@host/db"),
-        ("nosuch://root:secret@host/db", "database_url=nosuch://root:***@host/db"),
+        ("mysql://root:secret@host/db", "database_url=mysql://host/db"),
+        ("nosuch://root:secret@host/db", "database_url=nosuch://host/db"),
+        ("mysql://root@host/db?password=secret", "database_url=mysql://host/db"),
+        ("mysql://host/db?a=b&sslpassword=secret#secret", "database_url=mysql://host/"),
+        ("mysql:///password=secret%20host=h", "database_url=mysql:///..."),
+        ("postgresql+psycopg://root:a@secret@host/db", "write %40 for each @"),
+        ("postgresql+psycopg://root:a@secret/b@host/db", "write %40 for each @"),
+        ("postgresql+psycopg://root:a@b:secret@host/db", "write %40 for each @"),
+        ("postgresql+psycopg://root:a@b?secret@host/db", "write %40 for each @"),
+        ("postgresql+psycopg://root:a@b#secret@host/db", "write %40 for each @"),
+        ("postgresql+psycopg://host/db?user=root@secret&password=secret@x", "write %40 for each @"),
+        ("postgresql+psycopg://root:x@host:secret/db", "this is not a database URL"),
     ],
 )
 def test_a_database_that_is_none_of_ours_is_an_error_without_its_password(url: str, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from sqlalchemy.pool import StaticPool
 
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
 
+_PLAIN = re.compile(r"[\w.:-]*")
+"""A host or a name. libpq takes a whole connection string, with a password, in place of a name."""
+
 BUSY_TIMEOUT_SECONDS = 60
 """How long a process waits for another's short transaction on the SQLite file."""
 
@@ -28,6 +32,7 @@ def open_engine(url: str) -> sa.Engine:
     shown = "..."  # until it is known where the password is
     try:
         parsed = sa.make_url(url)
+        _check_signs(parsed, url)
         shown = without_password(parsed)
         options: dict[str, Any] = {"pool_pre_ping": True}
         if parsed.get_backend_name() == "sqlite":
@@ -39,7 +44,9 @@ def open_engine(url: str) -> sa.Engine:
     except ModuleNotFoundError as error:
         advice = "pip install 'youtube-download-coordinator[postgresql]'"
         raise ConfigError(f"database_url={shown}: the driver {error.name} is not installed: {advice}") from None
-    except ArgumentError:
+    except ConfigError:
+        raise
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         examples = "sqlite:///queue.db or postgresql+psycopg://user@host/name"
         raise ConfigError(f"database_url={shown}: this is not a database URL; one looks like {examples}") from None
     if engine.dialect.name not in {"sqlite", "postgresql"}:
@@ -50,6 +57,14 @@ def open_engine(url: str) -> sa.Engine:
     else:
         sa.event.listen(engine, "connect", _on_postgresql_connect)
     return engine
+
+
+def _check_signs(parsed: sa.URL, url: str) -> None:
+    """Raise ConfigError if an @ is not escaped: the rest of a password would be read, and shown, as the host."""
+    if parsed.get_backend_name() != "sqlite" and url.count("@") > 1:
+        raise ConfigError(
+            "database_url has more than one @: write %40 for each @ of the user, the password and the parameters"
+        )
 
 
 def _check_folder(url: sa.URL) -> None:
@@ -66,8 +81,12 @@ def is_memory(url: sa.URL) -> bool:
 
 
 def without_password(url: sa.URL) -> str:
-    """Return the URL as text that may be shown and logged."""
-    return url.render_as_string(hide_password=True)
+    """Return backend, host and name as text that may be shown and logged. Parameters and users can be secrets too."""
+    backend = url.drivername.partition("+")[0]
+    if backend == "sqlite":
+        return f"sqlite:///{url.database or ''}"
+    host, name = (text if _PLAIN.fullmatch(text) else "..." for text in (url.host or "", url.database or ""))
+    return f"{backend}://{host}/{name}"
 
 
 def _on_postgresql_connect(connection: Any, _record: object) -> None:
