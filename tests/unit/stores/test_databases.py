@@ -50,7 +50,7 @@ def test_settings_that_lead_to_no_queue_are_an_error(tmp_path: Path) -> None:
         ("mysql:///password=secret%20host=h", "database_url=mysql:///..."),
         ("postgresql+psycopg://root:a@secret@host/db", "write %40 for each @"),
         ("postgresql+psycopg://root:a@secret/b@host/db", "write %40 for each @"),
-        ("postgresql+psycopg://root:a@b:secret@host/db", "write %40 for each @"),
+        ("postgresql+psycopg://root:a@b:secret@host/db", "this is not a database URL"),
         ("postgresql+psycopg://root:a@b?secret@host/db", "write %40 for each @"),
         ("postgresql+psycopg://root:a@b#secret@host/db", "write %40 for each @"),
         ("postgresql+psycopg://host/db?user=root@secret&password=secret@x", "write %40 for each @"),
