@@ -180,6 +180,8 @@ REASONS: dict[str, Reason] = {
         " it, or a person has edited it.", "If no worker processes the row and it is not done, type `pending` into its Status."),
     "unreadable-row": Reason("`error`", "A value of the row raises an error in the coordinator; the message quotes it.",
         "Correct the value, then type `pending` into its Status, or call `ydc retry`."),
+    "unknown-status": Reason("`error`", "A row that was typed in has a word in Status that is not one; the message quotes it.",
+        "Type `pending`, `done` or `error` into its Status."),
     "duplicate": Reason("`error`", "The row is a copy of another, which the message names."),
 }
 # fmt: on

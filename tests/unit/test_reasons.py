@@ -61,6 +61,7 @@ def test_nothing_else_is() -> None:
         "interrupted",
         "unreadable-lease",
         "unreadable-row",
+        "unknown-status",
         "duplicate",
         "http-NNN",
         "error",
