@@ -6,44 +6,48 @@ the working directory, in this order of precedence.
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import os
-import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
-from youtube_download_coordinator.errors import BadFilter, BadUrl, ConfigError
-from youtube_download_coordinator.processors.output_paths import Template
+from youtube_download_coordinator.errors import BadFilter, ConfigError
 from youtube_download_coordinator.queue.cooldown import Pauses
 from youtube_download_coordinator.queue.offers import Offer, parse_offer
 from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.refresh import MAX_HOURS, refresh_hours
 from youtube_download_coordinator.queue.suspicion import OutageLimits
+from youtube_download_coordinator.setting_types import (
+    OPUS_SAMPLE_RATES_HZ,
+    AudioCodec,
+    Minutes,
+    SampleRate,
+    Seconds,
+    api_url,
+    as_json,
+    canary,
+    language_codes,
+    offer_words,
+    proxy_address,
+    template,
+    words_of,
+)
 from youtube_download_coordinator.sources.filters import Filters, validated
-from youtube_download_coordinator.sources.urls import video_target
 from youtube_download_coordinator.text import did_you_mean
 from youtube_download_coordinator.youtube.options import check_options
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.youtube.network import Network
 
-YEAR_MINUTES = 366 * 24 * 60
-"""The longest time that a setting may have, so that a date plus that time always exists."""
 GUEST_VIDEOS_PER_HOUR, ACCOUNT_VIDEOS_PER_HOUR = 270, 1800
 """A tenth less than YouTube is reported to allow."""
-Seconds = Annotated[float, Field(ge=0, le=YEAR_MINUTES * 60, allow_inf_nan=False)]
-Minutes = Annotated[float, Field(gt=0, le=YEAR_MINUTES, allow_inf_nan=False)]
-PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 SECRETS = frozenset({"proxy", "yt_dlp_options", "service_account", "database_url"})
 """Settings whose values no message contains."""
 VARIABLES_OF_FLOWS = frozenset({"checkout", "prefect_block", "image"})
@@ -53,90 +57,6 @@ TRUST_ENV_FILE = "trust_env_file"
 
 VARIABLES_OF_TESTS = ("test_", "chaos_", "bench_")
 """Prefixes of the variables that the project's own tests read."""
-
-
-def _proxy(proxy: SecretStr) -> SecretStr:
-    try:
-        address = urlsplit(proxy.get_secret_value())
-        is_valid = address.scheme in PROXY_SCHEMES and bool(address.hostname) and address.port != 0
-    except ValueError:
-        is_valid = False
-    if not is_valid:
-        raise ValueError(f"it must be an address like http://user:password@host:port ({', '.join(PROXY_SCHEMES)})")
-    return proxy
-
-
-def _api_url(url: str) -> str:
-    """Return the URL. Raise ValueError unless it is https or on this machine: every request carries the account's token."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        is_safe = bool(host) and parts.username is None and parts.port != 0
-        is_safe = is_safe and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
-    except ValueError:
-        is_safe = False
-    if not is_safe:
-        raise ValueError("it must be an https address without a user, or http on this machine (127.0.0.1)")
-    return url
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _canary(text: str) -> str:
-    if not text:
-        return ""
-    try:
-        return video_target(text).url
-    except BadUrl as error:
-        raise ValueError(str(error)) from None
-
-
-def _template(text: str) -> str:
-    Template.read(text)
-    return text
-
-
-def _words(value: object) -> object:
-    return [word for word in re.split(r"[\s,]+", value) if word] if isinstance(value, str) else value
-
-
-def _offers(words: tuple[str, ...]) -> tuple[str, ...]:
-    parse_offer(words)
-    return words
-
-
-def _languages(languages: tuple[str, ...]) -> tuple[str, ...]:
-    wrong = [code for code in languages if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", code)]
-    if wrong or not languages:
-        raise ValueError(
-            f"{', '.join(wrong) or 'nothing'} is not a language: write en, pt-BR, original or all, separated by commas"
-        )
-    return languages
-
-
-def _number(text: object) -> object:
-    """Return the number in a text. A Literal of numbers does not accept text, and environment variables are text."""
-    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() else text
-
-
-SampleRate = Annotated[Literal[8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000], BeforeValidator(_number)]
-OPUS_SAMPLE_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
-"""The only rates that the encoder of opus accepts."""
-
-
-def _as_json(key: object) -> object:
-    """Return a key as text, also if it is a mapping. Signing in reports a wrong key without repeating its contents."""
-    return json.dumps(key) if isinstance(key, Mapping) else key
-
-
-AudioCodec = Literal["best", "m4a", "mp3", "opus", "vorbis", "flac", "wav", "aac", "alac"]
 
 
 class Config(BaseSettings):
@@ -161,7 +81,7 @@ class Config(BaseSettings):
     """The file with the JSON key of a service account with which the sheet is shared. If it is not set,
     GOOGLE_APPLICATION_CREDENTIALS or Google's Application Default Credentials are used."""
 
-    service_account: Annotated[SecretStr, BeforeValidator(_as_json)] | None = None
+    service_account: Annotated[SecretStr, BeforeValidator(as_json)] | None = None
     """The JSON key itself, where a file is impractical: from a container's secret or a Prefect block. It takes precedence over
     `credentials_file`."""
 
@@ -174,7 +94,7 @@ class Config(BaseSettings):
     dead_letter_worksheet_name: str = "Dead-Letter Queue"
     """The title of the tab with the videos that failed for good."""
 
-    sheets_api_url: Annotated[str, AfterValidator(_api_url)] = "https://sheets.googleapis.com"
+    sheets_api_url: Annotated[str, AfterValidator(api_url)] = "https://sheets.googleapis.com"
     """The address of Google's API. Tests use another: https, or this machine. It is not read from `.env`."""
 
     sheets_patience_seconds: Seconds = 600
@@ -232,7 +152,7 @@ class Config(BaseSettings):
     cooldown_max_minutes: Minutes = 360
     """The longest cooldown."""
 
-    canary_url: Annotated[str, AfterValidator(_canary)] = ""
+    canary_url: Annotated[str, AfterValidator(canary)] = ""
     """A YouTube video that is requested when YouTube has throttled a machine, without being processed. If YouTube answers for
     it, the machine is not blocked and works on. If it is not set: the last video that the machine has done."""
 
@@ -271,7 +191,7 @@ class Config(BaseSettings):
     output_dir: Path = Path("media")
     """The folder for the files of the built-in processors."""
 
-    output_template: Annotated[str, AfterValidator(_template)] = "{accent}/{channel}/{id}"
+    output_template: Annotated[str, AfterValidator(template)] = "{accent}/{channel}/{id}"
     """The path of a file below `output_dir`, without its extension. A folder whose fields are all empty is left out.
     Fields: {accent}, {type}, {channel}, {channel_id}, {id}, {title}, {source_id}, {upload_date}, {kind} (the processor),
     and {column:Name} for a column that you have added."""
@@ -288,9 +208,9 @@ class Config(BaseSettings):
     audio_mono: bool = False
     """Make `audio` mix all channels into one."""
 
-    subtitle_languages: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), AfterValidator(_languages)] = (
-        "original",
-    )
+    subtitle_languages: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(words_of), AfterValidator(language_codes)
+    ] = ("original",)
     """The languages for the `subtitles` processor, separated by commas: `en` (includes en-GB), `original` (the spoken language),
     `all`."""
 
@@ -335,7 +255,7 @@ class Config(BaseSettings):
     mix_max_videos: Annotated[int, Field(ge=1)] = 100
     """How many videos of a mix (`list=RD...`) are listed. A mix has no end."""
 
-    proxy: Annotated[SecretStr, AfterValidator(_proxy)] | None = None
+    proxy: Annotated[SecretStr, AfterValidator(proxy_address)] | None = None
     """The proxy for YouTube: `http://user:password@host:port`, or socks5h and others. If it is not set, yt-dlp uses
     HTTPS_PROXY."""
 
@@ -347,7 +267,7 @@ class Config(BaseSettings):
     """`always`: every request has the cookies. `when-needed`: each video and source is first requested without them, and once
     more with them if YouTube asks for an account. Such a machine also offers `account` (see `offers`)."""
 
-    offers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words), AfterValidator(_offers)] = ()
+    offers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(words_of), AfterValidator(offer_words)] = ()
     """What this machine can do that others cannot, separated by commas: `region:BR` (YouTube sees its address in Brazil; an ISO
     code), `account` (it has the cookies of an account). A video that failed elsewhere with the reason `region` or
     `needs-account` waits for such a machine before it becomes a dead letter. An offer is a line in *Control*, for 24 hours."""

@@ -1,0 +1,107 @@
+"""The types of settings, and the checks of their values. A check raises ValueError, in words that follow the setting's name."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr
+
+from youtube_download_coordinator.errors import BadUrl
+from youtube_download_coordinator.processors.output_paths import Template
+from youtube_download_coordinator.queue.offers import parse_offer
+from youtube_download_coordinator.sources.urls import video_target
+
+YEAR_MINUTES = 366 * 24 * 60
+"""The longest time that a setting may have, so that a date plus that time always exists."""
+Seconds = Annotated[float, Field(ge=0, le=YEAR_MINUTES * 60, allow_inf_nan=False)]
+Minutes = Annotated[float, Field(gt=0, le=YEAR_MINUTES, allow_inf_nan=False)]
+PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
+
+def proxy_address(proxy: SecretStr) -> SecretStr:
+    try:
+        address = urlsplit(proxy.get_secret_value())
+        is_valid = address.scheme in PROXY_SCHEMES and bool(address.hostname) and address.port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        raise ValueError(f"it must be an address like http://user:password@host:port ({', '.join(PROXY_SCHEMES)})")
+    return proxy
+
+
+def api_url(url: str) -> str:
+    """Return the URL. Raise ValueError unless it is https or on this machine: every request carries the account's token."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        is_safe = bool(host) and parts.username is None and parts.port != 0
+        is_safe = is_safe and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
+    except ValueError:
+        is_safe = False
+    if not is_safe:
+        raise ValueError("it must be an https address without a user, or http on this machine (127.0.0.1)")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def canary(text: str) -> str:
+    if not text:
+        return ""
+    try:
+        return video_target(text).url
+    except BadUrl as error:
+        raise ValueError(str(error)) from None
+
+
+def template(text: str) -> str:
+    Template.read(text)
+    return text
+
+
+def words_of(value: object) -> object:
+    return [word for word in re.split(r"[\s,]+", value) if word] if isinstance(value, str) else value
+
+
+def offer_words(words: tuple[str, ...]) -> tuple[str, ...]:
+    parse_offer(words)
+    return words
+
+
+def language_codes(languages: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = [code for code in languages if not re.fullmatch(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*", code)]
+    if wrong or not languages:
+        raise ValueError(
+            f"{', '.join(wrong) or 'nothing'} is not a language: write en, pt-BR, original or all, separated by commas"
+        )
+    return languages
+
+
+def _number(text: object) -> object:
+    """Return the number in a text. A Literal of numbers does not accept text, and environment variables are text."""
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() else text
+
+
+SampleRate = Annotated[Literal[8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000], BeforeValidator(_number)]
+OPUS_SAMPLE_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
+"""The only rates that the encoder of opus accepts."""
+
+
+def as_json(key: object) -> object:
+    """Return a key as text, also if it is a mapping. Signing in reports a wrong key without repeating its contents."""
+    return json.dumps(key) if isinstance(key, Mapping) else key
+
+
+AudioCodec = Literal["best", "m4a", "mp3", "opus", "vorbis", "flac", "wav", "aac", "alac"]
