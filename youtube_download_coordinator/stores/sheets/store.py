@@ -220,16 +220,19 @@ class SheetsStore:
 
     def tally(self, tables: Sequence[Table[Any]], since: date) -> list[list[Tally]]:
         names = [table.name for table in tables]
-        self._adopt_all(names)
-        with self._lock:
-            for _ in range(SCAN_ROUNDS):
+        for _ in range(SCAN_ROUNDS):
+            with self._lock:
                 cells = self._spreadsheet.reload_with({name: TALLY_COLUMNS[name] for name in names})
                 tables_tallies = [tallies(self._spreadsheet.snapshot(name), cells[name], since) for name in names]
-                loaded_at = [self._spreadsheet.snapshot(name).loaded_at for name in names]
+                loaded_at = self._loaded_at(names)
                 self._reconcile(names)
-                if loaded_at == [self._spreadsheet.snapshot(name).loaded_at for name in names]:
-                    break  # otherwise rows were adopted, which count as well
-            return tables_tallies
+            self._adopt_all(names)
+            if loaded_at == self._loaded_at(names):
+                break  # otherwise rows were adopted, which count as well
+        return tables_tallies
+
+    def _loaded_at(self, names: Sequence[str]) -> list[float | None]:
+        return [self._spreadsheet.snapshot(name).loaded_at for name in names]
 
     # --- swapping ----------------------------------------------------------------------------------------------------
 
