@@ -78,3 +78,30 @@ def test_a_fork_while_a_thread_is_inside_the_queue_works_in_the_child(shared_set
     command = [sys.executable, "-c", textwrap.dedent(BUSY)]
     environment = os.environ | shared_settings | {"FORKS": os.environ.get("YDC_TEST_FORKS", "5")}
     subprocess.run(command, env=environment, check=True, timeout=100 * int(environment["FORKS"]))
+
+
+FLUSHING = """
+    import os
+    from tests.support.rows import new_video
+    from youtube_download_coordinator import Config, Coordinator
+    from youtube_download_coordinator.queue.store import VIDEO_TASKS
+
+    coordinator = Coordinator(Config(claim_jitter_seconds=0, idle_poll_seconds=0))
+    coordinator.queue.add(VIDEO_TASKS, [new_video(number) for number in range(2)])
+    if not (child := os.fork()):
+        coordinator.process_next_task(lambda url: "whole")
+        os._exit(0)  # as RQ's processes end: nothing is done at exit
+    assert os.waitpid(child, 0)[1] == 0
+    store = coordinator.queue.store
+    if hasattr(store, "_connection"):
+        tab = store._spreadsheet.tab(VIDEO_TASKS.name)
+        header, *lines = store._connection.values([{"sheetId": tab.sheet_id, "endRowIndex": 3}])[0].rows
+        cells = [dict(zip(header, line)) for line in lines]
+        assert sorted(line["Status"] for line in cells) == ["done", "pending"], cells
+        assert "whole" in {line.get("Result") for line in cells}
+"""
+
+
+def test_a_fork_writes_the_cells_that_people_see_before_it_ends(shared_settings: dict[str, str]) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(FLUSHING)]
+    subprocess.run(command, env=os.environ | shared_settings, check=True, timeout=60)
