@@ -68,7 +68,7 @@ class Outages:
         self._failures: dict[tuple[str, str], dict[str, Failures]] = {}
         """By machine and version, by reason."""
         self._unsure: set[tuple[str, str]] = set()
-        """Machines and versions of which it is not known what they have counted."""
+        """Machines and versions of which it is not known what they have counted: a record had no answer, or a person steered."""
         self._began: dict[Process, str] = {}
         """The reason with which a process has just begun to suspect an outage."""
 
@@ -126,6 +126,8 @@ class Outages:
         admissions, name = self._chaos.oracle.admissions, self.line_name(process)
         if isinstance(outcome, Done):
             self._end_streaks(process, claim)
+        elif admissions.is_line_touched(name, began):
+            self._unsure.add(self._key(process))
         if admissions.is_line_touched(name, began):
             self._failures.pop(self._key(process), None)
             return
@@ -184,6 +186,8 @@ class Outages:
         return failures
 
     def _end_streaks(self, process: Process, claim: Claim[Any]) -> None:
+        if not isinstance(claim.row, VideoTask):
+            return  # listing a source works in many outages
         begun = claim.begun.timestamp() if claim.begun else self._chaos.world.clock.now()
         streaks = self._failures.get(self._key(process), {})
         for reason, failures in list(streaks.items()):
