@@ -181,6 +181,23 @@ def test_many_rows_of_others_do_not_hide_those_for_this_machine(store: Store) ->
     assert len(brazil.claim(VIDEO_TASKS, 5)) == 5
 
 
+def test_a_row_that_waits_is_a_probe_only_where_nothing_else_is_due(store: Store) -> None:
+    """Else a machine that has nothing else to do would never go on."""
+    plain, brazil = worker(store, "a/1"), worker(store, "b/1", "region:BR")
+    plain.add(VIDEO_TASKS, [new_video(1)])
+    fail(plain, REGION)
+    plain.add(VIDEO_TASKS, [new_video(2)])
+    over = store.now() - timedelta(minutes=1)
+    name = brazil.admission.cooldown_name
+    store.set_control(name, lambda line: Control(name=name, value="cooling", until=over))
+    for number in (2, 1):
+        (claim,) = brazil.claim(VIDEO_TASKS, 5)
+        assert claim.row.url == new_video(number).url
+        brazil.release([claim])
+        if number == 2:
+            plain.settle([(plain.claim(VIDEO_TASKS, 1)[0], Done(result="x.m4a"))])
+
+
 def test_an_offer_is_one_line_that_machines_share(store: Store) -> None:
     first, second = worker(store, "a/1", "region:BR", "account"), worker(store, "b/1", "account", "region:BR")
     (line,) = [line for line in store.controls(fresh=True) if line.name.startswith("offers")]

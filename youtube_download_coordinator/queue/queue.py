@@ -178,10 +178,7 @@ class Queue(Maintenance):
         avoided = self.admission.suspicion.sources_to_avoid() if table.row_type is VideoTask else set()
         limit = (SCAN_PAGE_ROWS if is_probe else count * CLAIM_SPREAD) + len(except_ids)
         limit = max(limit, OTHER_SOURCE_ROWS) if avoided else limit
-        # First those that few machines may claim.
-        scanned = self._waiting.matching(table, self.offer, limit) if self.offer and not is_probe else []
-        if len(scanned) < count:
-            scanned += self.store.scan(table, Where(state=State.PENDING, due=now), limit=limit)
+        scanned = self._scan_due(table, count, limit, is_probe=is_probe)
         self._leave_to_others(table, [row for row in scanned if lifecycle.lacks_machine(row, now, self.offer)])
         rows = [
             row
@@ -196,6 +193,19 @@ class Queue(Maintenance):
         elif not is_probe and len(others) > count:
             rows = self.random.sample(others, count)
         return sorted(rows[:count], key=lambda row: row.id)
+
+    def _scan_due(self, table: Table[R], count: int, limit: int, *, is_probe: bool) -> list[R]:
+        """Return rows that may be due, first those that few machines may claim.
+
+        They show less about a machine than others do, so one is a probe only where nothing else is due.
+        """
+        now = self.store.now()
+        rows = self._waiting.matching(table, self.offer, limit) if self.offer and not is_probe else []
+        if len(rows) < count:
+            rows += self.store.scan(table, Where(state=State.PENDING, due=now), limit=limit)
+        if self.offer and is_probe and not any(lifecycle.is_due(row, now, self.offer) for row in rows):
+            rows += self._waiting.matching(table, self.offer, limit)
+        return rows
 
     def _leave_to_others(self, table: Table[R], rows: Sequence[R]) -> None:
         """Let rows wait that were due for a machine with another offer, so that no claim of this one reads them again."""
