@@ -62,14 +62,15 @@ class Controls:
             self._spreadsheet.reload_control()  # again if the answer took longer than that
         else:
             raise StoreUnavailable("Google answers so slowly that the contents of Control are out of date")
-        return self._with_kept_pause(
-            [self.read(line) for line in self._spreadsheet.control.lines() if line.is_steering]
-        )
+        self._mark_changed_pause()
+        return self._with_kept_pause(self._steering_lines())  # marking may have read Control again
+
+    def _steering_lines(self) -> list[Control]:
+        return [self.read(line) for line in self._spreadsheet.control.lines() if line.is_steering]
 
     def _with_kept_pause(self, lines: list[Control]) -> list[Control]:
-        """Return the lines, and the fleet's if it was paused and its line is gone. Mark a pause that a person has typed."""
-        fleet = next((line for line in lines if line.name == FLEET), None)
-        if fleet is None:
+        """Return the lines, and the fleet's if it was paused and its line is gone."""
+        if not any(line.name == FLEET for line in lines):
             if self._had_fleet:
                 self._had_fleet = False
                 self._spreadsheet.read_named_ranges()
@@ -77,10 +78,16 @@ class Controls:
                 return lines
             return [*lines, Control(name=FLEET, value=ControlValue.PAUSED, reason=REASON)]
         self._had_fleet = True
+        return lines
+
+    def _mark_changed_pause(self) -> None:
+        """Mark a pause that a person has typed, or its end."""
+        fleet = next((line for line in self._steering_lines() if line.name == FLEET), None)
+        if fleet is None:
+            return
         is_paused = cooldown.is_paused(fleet, self._spreadsheet.connection.now())
         if is_paused != bool(self._spreadsheet.pause_mark) and not self._spreadsheet.control.failed_guarantees():
             self._mark_pause(is_paused=is_paused)
-        return lines
 
     def _mark_pause(self, *, is_paused: bool) -> None:
         def mark(_: RowIndex) -> list[Json]:
