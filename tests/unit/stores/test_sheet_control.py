@@ -126,6 +126,22 @@ def test_a_person_pauses_the_fleet_and_lets_it_go_on(desk: SheetDesk, value: str
     assert len(queue.claim(VIDEO_TASKS, 5)) == 5
 
 
+def test_what_is_read_while_a_pause_is_marked_is_returned(desk: SheetDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, other, handle = desk.store("a"), desk.store("b"), desk.simulator.handle
+    store.controls(fresh=True)
+    adds_line(desk, Name="Fleet", Value="paused")
+
+    def other_is_first(*request: Any, **more: Any) -> Any:
+        if b"addNamedRange" in repr((request, more)).encode():
+            monkeypatch.undo()
+            other.controls(fresh=True)
+            adds_line(desk, Name=NAME, Value="cooling")
+        return handle(*request, **more)
+
+    monkeypatch.setattr(desk.simulator, "handle", other_is_first)
+    assert NAME in {line.name for line in store.controls(fresh=True)}
+
+
 def test_a_person_begins_a_cooldown_by_hand(desk: SheetDesk) -> None:
     queue = queue_of(desk)
     add(queue)
