@@ -79,7 +79,8 @@ class Network:
             extractor = ydl.get_info_extractor(
                 "Youtube"
             )  # the last modules that yt-dlp would import at their first use
-        extractor.raise_geo_restricted = partial(_raise_geo_restricted, extractor.raise_geo_restricted)
+        if refuse := getattr(extractor, "raise_geo_restricted", None):  # another version of yt-dlp may have none
+            extractor.raise_geo_restricted = partial(_raise_geo_restricted, refuse)
         # What ffmpeg printed is logged only here; the option `verbose` would log far too much else.
         ydl.write_debug = lambda message, only_once=False: keeper.debug(message)
         return ydl
