@@ -46,6 +46,8 @@ def test_another_process_tells_the_same_story(hash_seed: str) -> None:
     assert told.stdout.strip() == tell(7).trace
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_story_that_goes_wrong_becomes_short_and_is_told_in_words() -> None:
     mutation = "swap_that_ignores_its_answer"
     caught = first_that_goes_wrong(range(SEEDS_TO_CATCH), mutation)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from tests.support.rows import Clock
 from youtube_download_coordinator.errors import ConfigError, StoreUnavailable
 from youtube_download_coordinator.models import Control
 from youtube_download_coordinator.stores.sql import SqlStore, fork_lock
+from youtube_download_coordinator.stores.sql import store as sql_store
 from youtube_download_coordinator.stores.sql.store import CONTROLS_SECONDS
 
 PAUSED, RUNNING = Control(name="fleet", value="paused"), Control(name="fleet", value="running")
@@ -102,19 +104,21 @@ def test_a_change_that_may_have_been_made_is_looked_for(open_sql: OpenSql, monke
     assert store.controls() == [PAUSED]
 
 
-def test_a_look_that_began_before_a_change_does_not_hide_it(open_sql: OpenSql) -> None:
+def test_a_look_that_began_before_a_change_does_not_hide_it(open_sql: OpenSql, monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread has read the lines and not kept them yet; another changes one, and asks right afterwards."""
     store = open_sql()
     have_read, has_changed = threading.Event(), threading.Event()
     seen: list[list[Control]] = []
 
-    def wait_once(connection: object) -> None:
-        if threading.current_thread() is looker and not have_read.is_set():
+    def keep_late(*values: Any) -> Any:
+        if threading.current_thread() is looker:
             have_read.set()
             has_changed.wait(30)
+        return known_controls(*values)
 
     looker = threading.Thread(target=lambda: seen.append(store.controls()))
-    sa.event.listen(store._engine, "rollback", wait_once)
+    known_controls = sql_store._KnownControls
+    monkeypatch.setattr(sql_store, "_KnownControls", keep_late)
     looker.start()
     assert have_read.wait(30)
     put(store, PAUSED)
