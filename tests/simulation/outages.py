@@ -67,8 +67,11 @@ class Outages:
         self._window = (begins, begins + random.uniform(*LASTS_SECONDS))
         self._failures: dict[tuple[str, str], dict[str, Failures]] = {}
         """By machine and version, by reason."""
-        self._unsure: set[tuple[str, str]] = set()
-        """Machines and versions of which it is not known what they have counted: a record had no answer, or a person steered."""
+        self._unsure: dict[tuple[str, str], float] = {}
+        """Since when it is not known what a machine has counted with a version: a record had no answer, or a person steered.
+
+        An attempt that begins later and succeeds ends all that is not known.
+        """
         self._began: dict[Process, str] = {}
         """The reason with which a process has just begun to suspect an outage."""
 
@@ -127,7 +130,7 @@ class Outages:
         if isinstance(outcome, Done):
             self._end_streaks(process, claim)
         elif admissions.is_line_touched(name, began):
-            self._unsure.add(self._key(process))
+            self._unsure[self._key(process)] = self._chaos.world.clock.now()
         if admissions.is_line_touched(name, began):
             self._failures.pop(self._key(process), None)
             return
@@ -169,7 +172,7 @@ class Outages:
 
     def unheard(self, process: Process) -> None:
         """Record that it is not known what of some outcomes a machine has counted."""
-        self._unsure.add(self._key(process))
+        self._unsure[self._key(process)] = self._chaos.world.clock.now()
 
     def _knows(self, process: Process, name: str) -> bool:
         """Return whether a process has read a line that blocks."""
@@ -189,10 +192,12 @@ class Outages:
         if not isinstance(claim.row, VideoTask):
             return  # listing a source works in many outages
         begun = claim.begun.timestamp() if claim.begun else self._chaos.world.clock.now()
+        if self._unsure.get(self._key(process), begun) < begun - EXACT_SECONDS:
+            del self._unsure[self._key(process)]
         streaks = self._failures.get(self._key(process), {})
         for reason, failures in list(streaks.items()):
             if abs(failures.since - begun) <= EXACT_SECONDS:
-                self._unsure.add(self._key(process))
+                self._unsure[self._key(process)] = self._chaos.world.clock.now()
             if failures.since <= begun:
                 del streaks[reason]
 

@@ -16,7 +16,7 @@ from tests.simulation.telling import first_that_goes_wrong, tell, tell_all
 from tests.simulation.trouble import NASTY
 
 FLEETS = 150
-SEEDS_TO_CATCH = 30
+SEEDS_TO_CATCH = 60
 """Each mutation is caught within so many stories; docs/proof.md says how many it took."""
 
 

@@ -157,7 +157,9 @@ class CompareAndSwap:
                 for lease in self._possible_leases(change)
                 if leases[lease]
             }
-            if not counts[index] and not tabs and encode_lease(change.seen) in self._held:
+            seen = encode_lease(change.seen)
+            # A write without an answer may have ended the claim, so that another worker has it rightfully.
+            if not counts[index] and not tabs and seen in self._held and seen not in self._unanswered:
                 self._check_taken(name, change)
             if counts[index] or not tabs:
                 continue
