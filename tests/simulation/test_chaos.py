@@ -15,7 +15,7 @@ from tests.simulation.story import LINES_MAX, describe_story
 from tests.simulation.telling import first_that_goes_wrong, tell, tell_all
 from tests.simulation.trouble import NASTY
 
-FLEETS = 150
+FLEETS = 100
 SEEDS_TO_CATCH = 60
 """Each mutation is caught within so many stories; docs/proof.md says how many it took."""
 
