@@ -20,7 +20,7 @@ from youtube_download_coordinator.queue.store import VIDEO_TASKS
 pytestmark = pytest.mark.slow
 
 PAGE = (Path(__file__).parents[2] / "docs" / "in-your-system.md").read_text()
-PROGRAMS = dict(re.findall(r'```python title="(\S+)"\n(.*?)```', PAGE, re.DOTALL))
+PROGRAMS = dict(re.findall(r"```python\n# (\S+\.py)\n(.*?)```", PAGE, re.DOTALL))
 VIDEOS = 24
 LOGGED = 'def process(url: str) -> str:\n    print(url, file=open("processed", "a"), flush=True)\n    return url\n'
 
