@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 SOURCES ?= sources.txt
 PROCESSOR ?= audio
 
-.PHONY: help demo run test slow lint docs audit bench chaos outage soak image clean power
+.PHONY: help demo run test slow lint docs audit bench chaos outage soak image clean mutations power
 
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -53,6 +53,10 @@ chaos: $(INSTALLED)  ## Ten minutes of kills, freezes, full disks and dropped co
 
 outage: $(INSTALLED)  ## A fleet whose Prefect server restarts, then is away for 6 minutes: a quarter of an hour
 	$(BIN)/python -m tests.acceptance.outage
+
+mutations: $(INSTALLED)  ## Mistakes made in the real code, each of which simulated fleets must notice
+	$(BIN)/python -m tests.simulation mutations --seeds 60
+
 power: $(INSTALLED)  ## How surely `ydc doctor --thorough` finds a Google that does not serialise batches
 	$(BIN)/python -m tests.support.doctor_power
 

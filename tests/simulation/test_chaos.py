@@ -15,7 +15,7 @@ from tests.simulation.story import LINES_MAX, describe_story
 from tests.simulation.telling import first_that_goes_wrong, tell, tell_all
 from tests.simulation.trouble import NASTY
 
-FLEETS = 100
+FLEETS = 40
 SEEDS_TO_CATCH = 60
 """Each mutation is caught within so many stories; docs/proof.md says how many it took."""
 
@@ -65,7 +65,7 @@ def test_a_story_that_goes_wrong_becomes_short_and_is_told_in_words() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize("mutation", list(MUTATIONS)[::4])  # `make mutations` tells them all
 def test_a_deliberate_mistake_is_caught(mutation: str) -> None:
     assert first_that_goes_wrong(range(SEEDS_TO_CATCH), mutation) is not None
 
@@ -82,5 +82,5 @@ def test_many_fleets() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_fleets_with_more_of_everything_that_goes_wrong() -> None:
-    told = list(tell_all(range(3000, 3020), NASTY))
+    told = list(tell_all(range(3000, 3008), NASTY))
     assert [(each.seed, each.wrong) for each in told if each.wrong] == []
