@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.support.clip_site import FEED, LIVE, Site
 from tests.support.faulty_store import ClockedStore, FaultyStore
 from tests.support.rows import Clock, make_queue
 from tests.support.sheet import SheetDesk, sheet_desk
+from tests.support.sheets_setting import Setting, google
 from youtube_download_coordinator.processors.built_in import Settings
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.youtube.network import Network
@@ -33,6 +35,16 @@ def machine_state() -> Iterator[ClockedStore]:
     machine_state = ClockedStore()
     yield machine_state
     machine_state.close()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
+    """Yield a simulated Google with an empty spreadsheet; the working directory and the settings are empty too."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("YDC_", "GOOGLE_"))]:
+        monkeypatch.delenv(name)
+    with google(tmp_path) as setting:
+        yield setting
 
 
 @pytest.fixture

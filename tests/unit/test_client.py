@@ -42,6 +42,14 @@ def test_a_program_adds_reads_and_changes_videos() -> None:
         assert client.retry(status="done") == 1
 
 
+def test_a_source_that_is_there_keeps_its_id() -> None:
+    with temporary_coordinator() as coordinator:
+        first = coordinator.client.add_source(url="https://www.youtube.com/@Kurzgesagt")
+        coordinator.client.add_source(url="https://www.youtube.com/playlist?list=PLexample")
+        assert coordinator.client.add_source(url="youtube.com/@kurzgesagt") == first
+        assert len(coordinator.client.get_sources()) == 2
+
+
 def test_a_condition_that_is_none_is_refused_and_nothing_is_changed() -> None:
     with temporary_coordinator() as coordinator:
         coordinator.client.add_video(VIDEO)

@@ -404,8 +404,7 @@ def test_sources_and_videos_are_dicts_by_column_name(coordinator: Coordinator, l
     assert coordinator.client.add_source(url=PLAYLIST, accent="Nigerian", source_type="interview") == 1
     (source,) = coordinator.client.get_sources()
     assert list(source)[:7] == ["ID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type"]
-    assert (source["ID"], source["URL"], source["Status"]) == (1, PLAYLIST, "pending")
-    assert (source["Accent"], source["Type"]) == ("Nigerian", "interview")
+    assert {"URL": PLAYLIST, "Status": "pending", "Accent": "Nigerian", "Type": "interview"}.items() <= source.items()
     lists(listed(7))
     coordinator.process_next_task(lambda url: "media/7.m4a")
     (task,) = coordinator.client.get_video_tasks()
@@ -421,13 +420,6 @@ def test_sources_and_videos_are_dicts_by_column_name(coordinator: Coordinator, l
         "Title": "Video 7",
         "Result": "media/7.m4a",
     }
-
-
-def test_a_source_that_is_there_keeps_its_id(coordinator: Coordinator) -> None:
-    first = coordinator.client.add_source(url="https://www.youtube.com/@Kurzgesagt")
-    coordinator.client.add_source(url=PLAYLIST)
-    assert coordinator.client.add_source(url="youtube.com/@kurzgesagt") == first
-    assert len(coordinator.client.get_sources()) == 2
 
 
 # --- its parts -------------------------------------------------------------------------------------------------------

@@ -349,10 +349,9 @@ _RUNNING_LOCK = threading.Lock()
 
 
 def _after_fork() -> None:
-    """Leave the child processes to the process that started them. Another thread may have held the lock."""
     global _RUNNING_LOCK
-    _RUNNING_LOCK = threading.Lock()
-    _RUNNING.clear()
+    _RUNNING_LOCK = threading.Lock()  # another thread of the parent may have held it
+    _RUNNING.clear()  # they are the parent's, for it to stop
 
 
 os.register_at_fork(after_in_child=_after_fork)

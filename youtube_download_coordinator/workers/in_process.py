@@ -22,7 +22,7 @@ from youtube_download_coordinator.models import Failure, Outcome, Verdict, Video
 from youtube_download_coordinator.queue.queue import describe
 from youtube_download_coordinator.reasons import INTERRUPTED
 from youtube_download_coordinator.workers.find_processor import Processor
-from youtube_download_coordinator.workers.run_processor import call_in_process
+from youtube_download_coordinator.workers.run_processor import awaited, call_in_process
 
 log = logging.getLogger(__name__)
 
@@ -102,17 +102,13 @@ class LoopBridge:
         value = self._processor(argument)
         if not inspect.isawaitable(value):
             return value
-        self._future = asyncio.run_coroutine_threadsafe(_awaited(value), self._loop)
+        self._future = asyncio.run_coroutine_threadsafe(awaited(value), self._loop)
         if self._is_cancelled:
             self._future.cancel()
         try:
             return self._future.result()
         except CancelledError:
             raise asyncio.CancelledError from None
-
-
-async def _awaited(value: Any) -> object:
-    return await value
 
 
 _forks = 0

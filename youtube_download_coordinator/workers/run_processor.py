@@ -197,7 +197,7 @@ def call(processor: Processor, task: VideoTask) -> object:
 def _run_to_end(value: Awaitable[object]) -> object:
     import asyncio
 
-    coroutine = _await(value)
+    coroutine = awaited(value)
     try:
         return asyncio.run(coroutine)
     except RuntimeError:
@@ -212,5 +212,6 @@ def _run_to_end(value: Awaitable[object]) -> object:
         ) from None
 
 
-async def _await(value: Awaitable[object]) -> object:
+async def awaited(value: Awaitable[object]) -> object:
+    """Await any awaitable, as a coroutine."""
     return await value

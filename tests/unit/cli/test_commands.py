@@ -2,115 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from examples.media_site import make_site, serving
-from tests.support.command_output import MARK, left_running, one_line
-from tests.support.rows import make_queue, new_video
-from tests.support.sheets_setting import NO_INDEX
-from tests.support.waiting import wait_until
+from tests.support.command_output import one_line
+from tests.support.terminal import Ydc, add_videos, command, sources, videos
 from youtube_download_coordinator.cli import app
-from youtube_download_coordinator.models import State, VideoTask
+from youtube_download_coordinator.models import State
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.reasons import REASONS
 from youtube_download_coordinator.stores.sql import SqlStore
 
 CHANNEL = "https://www.youtube.com/channel/UC{:022}"
-NO_VARIABLES: Mapping[str, str] = {}
-PROCESSORS = """
-import pathlib, time
-
-NUMBER = 7
-
-def fine(url):
-    return f"saw {url}"
-
-def three(a, b, c):
-    pass
-
-def hangs(url):
-    pathlib.Path("begun").touch()
-    time.sleep(600)
-
-def refuses(url):
-    raise ValueError("not today")
-"""
-
-Ydc = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return the working directory of the commands."""
-    (tmp_path / "mine.py").write_text(PROCESSORS)
-    return tmp_path
-
-
-@pytest.fixture
-def environment(folder: Path) -> dict[str, str]:
-    """Return an environment without the machine's settings, with a mark by which every started process is found again."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("YDC_")}
-    return kept | {MARK: str(folder), "COLUMNS": "200", "PYTHONPATH": str(Path.cwd()), **NO_INDEX}
-
-
-@pytest.fixture
-def ydc(folder: Path, environment: dict[str, str]) -> Ydc:
-    """Run `ydc` with these arguments; settings by keyword."""
-
-    def run(
-        *arguments: object, variables: Mapping[str, str] = NO_VARIABLES, **settings: object
-    ) -> subprocess.CompletedProcess[str]:
-        more = {**variables} | {f"YDC_{name.upper()}": str(value) for name, value in settings.items()}
-        return subprocess.run(
-            command(*arguments),
-            cwd=folder,
-            env=environment | more,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=100,
-        )
-
-    return run
-
-
-@pytest.fixture
-def queue(folder: Path) -> Iterator[Queue]:
-    """Yield the queue that the commands work on."""
-    store = SqlStore(f"sqlite:///{folder}/coordinator.db")
-    yield make_queue(store)
-    store.close()
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "youtube_download_coordinator", *map(str, arguments)]
-
-
-def sources(folder: Path, *lines: str) -> Path:
-    path = folder / "sources.txt"
-    path.write_text("".join(f"{line}\n" for line in lines))
-    return path
-
-
-def add_videos(queue: Queue, count: int) -> None:
-    queue.add(VIDEO_TASKS, [new_video(number) for number in range(count)])
-
-
-def videos(queue: Queue) -> list[VideoTask]:
-    return list(queue.rows(VIDEO_TASKS))
-
 
 # --- the commands ----------------------------------------------------------------------------------------------------
 
@@ -413,95 +324,3 @@ def test_a_full_disk_is_said_in_one_line_and_nothing_is_lost(
     kept = sum(queue.counts(SOURCES).values())
     assert kept < 3000
     assert ydc("add", path).stdout == f"sources: {3000 - kept} new, {kept} known already, 0 not understood\n"
-
-
-# --- interruptions ---------------------------------------------------------------------------------------------------
-
-
-def interrupt(
-    folder: Path, environment: dict[str, str], number: int, begun: Callable[[], object], *arguments: str
-) -> str:
-    """Start `ydc`, send it a signal once it has begun, and look how it ends; what it said."""
-    process = subprocess.Popen(
-        command(*arguments), cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        wait_until(lambda: begun() or process.poll() is not None)
-        process.send_signal(number)
-        said, _ = process.communicate(timeout=30)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 130, said
-    wait_until(lambda: left_running(folder) == [])
-    return said
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupted_run_gives_its_claims_back_and_leaves_no_process(
-    folder: Path, environment: dict[str, str], queue: Queue, number: int
-) -> None:
-    add_videos(queue, 20)
-    arguments = ("run", "--processor", "mine:hangs", "--concurrency", "3")
-    said = interrupt(folder, environment, number, (folder / "begun").exists, *arguments)
-    assert said.splitlines()[-1] == "ydc: interrupted; all claims were released"
-    assert "Traceback" not in said
-    assert queue.counts(VIDEO_TASKS) == {State.PENDING: 20}
-    assert {row.retry_count for row in videos(queue)} == {0}
-
-
-def test_an_interrupted_listing_gives_the_source_back_and_leaves_no_process(
-    folder: Path, environment: dict[str, str], queue: Queue
-) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
-        silent.setblocking(False)  # it takes a connection, and never says anything
-        path = sources(folder, f"http://127.0.0.1:{silent.getsockname()[1]}/feed.xml")
-        connections: list[socket.socket] = []
-
-        def asked() -> bool:
-            with suppress(BlockingIOError):
-                connections.append(silent.accept()[0])
-            return bool(connections)
-
-        here = environment | {"YDC_ALLOW_PRIVATE_ADDRESSES": "true"}
-        said = interrupt(folder, here, signal.SIGTERM, asked, "run", "--sources", str(path), "--allow-other-sites")
-        for connection in connections:
-            connection.close()
-    assert said.splitlines()[-1] == "ydc: interrupted; all claims were released"
-    (source,) = queue.rows(SOURCES)
-    assert (source.lease.state, source.retry_count) == (State.PENDING, 0)
-
-
-def test_what_nobody_reads_or_no_disk_takes_is_one_line(
-    folder: Path, environment: dict[str, str], queue: Queue
-) -> None:
-    add_videos(queue, 3000)
-    for output, said, code in (
-        ("| head -1", "ydc: the output was closed\n", 1),
-        (">/dev/full", "ydc: cannot write: No space left on device\n", 1),
-        (">&-", "", 0),
-    ):
-        line = f"set -o pipefail; {shlex.join(command('list', '--limit', 0))} {output}"
-        done = subprocess.run(
-            ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=100
-        )
-        assert (done.stderr, done.returncode) == (said, code)
-
-
-def test_a_run_whose_output_nobody_reads_gives_its_claims_back(
-    folder: Path, environment: dict[str, str], queue: Queue
-) -> None:
-    add_videos(queue, 30)
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        command("run", "--processor", "mine:fine"), cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True
-    )
-    assert process.stdout is not None
-    process.stdout.close()
-    assert process.stderr is not None
-    said = process.stderr.read()
-    process.stderr.close()
-    assert process.wait() == 1
-    assert said == "ydc: the output was closed; all claims were released\n"
-    assert State.HELD not in queue.counts(VIDEO_TASKS)
-    wait_until(lambda: left_running(folder) == [])

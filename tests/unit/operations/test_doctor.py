@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.sheets_setting import Setting, findings, google, names_of, problems
+from tests.support.sheets_setting import Setting, findings, names_of, problems
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.operations.examine import Check, examine
 from youtube_download_coordinator.queue.store import SOURCES
@@ -21,15 +18,6 @@ from youtube_download_coordinator.stores.sheets.setup.prepare import init_spread
 
 Json = dict[str, Any]
 PROMISES = 9
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith(("YDC_", "GOOGLE_"))]:
-        monkeypatch.delenv(name)
-    with google(tmp_path) as setting:
-        yield setting
 
 
 # --- all is well -----------------------------------------------------------------------------------------------------

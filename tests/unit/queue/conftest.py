@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.faulty_store import ClockedStore
+from tests.support.outages import Machine
 from tests.support.rows import make_admission, make_queue
 from youtube_download_coordinator.queue import Queue
 
@@ -31,3 +32,22 @@ def worker(store: ClockedStore, machine_state: ClockedStore) -> Callable[..., Qu
         return queue
 
     return make
+
+
+@pytest.fixture
+def machine(worker: Callable[..., Queue]) -> Machine:
+    return Machine(worker)
+
+
+@pytest.fixture
+def other(store: ClockedStore) -> Iterator[Machine]:
+    """Yield another machine on the same queue."""
+    state = ClockedStore()
+
+    def make(name: str, **more: Any) -> Queue:
+        queue = make_queue(store, name)
+        queue.admission = make_admission(store, name, machine_state=state, **more)
+        return queue
+
+    yield Machine(make, "host-b")
+    state.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from tests.fake_google import Spreadsheet
 from tests.fake_google.grid import CELL_LIMIT, Contents, Sheet
 from tests.support.sheet import DEAD, SOURCE_TAB, VIDEOS, SheetDesk, a_video, video_url
-from tests.support.sheets_setting import Setting, findings, google
+from tests.support.sheets_setting import Setting, findings
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import PermanentError, StoreFull
 from youtube_download_coordinator.models import Done, State
@@ -186,14 +185,11 @@ def test_a_sources_file_is_taken_in_as_far_as_it_goes_and_the_rest_is_told(desk:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith(("YDC_", "GOOGLE_"))]:
-        monkeypatch.delenv(name)
-    with google(tmp_path) as setting:
-        setting.new_book()
-        init_spreadsheet(setting.config())
-        yield setting
+def here(here: Setting) -> Setting:
+    """Return a new spreadsheet that is ready for workers."""
+    here.new_book()
+    init_spreadsheet(here.config())
+    return here
 
 
 def test_a_command_says_it_in_one_line(here: Setting) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,10 @@ import pytest
 from tests.fake_google import ApiError, methods
 from tests.fake_google.replaying import replay
 from tests.support.doctor_power import WEAKNESSES, examine
-from tests.support.sheets_setting import Setting, control_line, google, nothing_is_left, problems
+from tests.support.sheets_setting import Setting, control_line, nothing_is_left, problems
 from youtube_download_coordinator.stores.sheets.api import Connection, Refused
 from youtube_download_coordinator.stores.sheets.setup.guarantees import ProofResult
 from youtube_download_coordinator.stores.sheets.setup.prepare import init_spreadsheet
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[Setting]:
-    with google(tmp_path) as setting:
-        yield setting
 
 
 @pytest.mark.parametrize(

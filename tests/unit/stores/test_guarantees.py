@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import os
 import signal
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +18,7 @@ from tests.fake_google.grid import Contents
 from tests.fake_google.requests import apply_requests
 from tests.support.rows import make_queue
 from tests.support.sheet import a_video
-from tests.support.sheets_setting import Setting, control_line, findings, google, nothing_is_left, problems
+from tests.support.sheets_setting import Setting, control_line, findings, nothing_is_left, problems
 from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.queue import Claim
@@ -31,15 +29,6 @@ from youtube_download_coordinator.stores.sheets.setup.checks import SpreadsheetC
 from youtube_download_coordinator.stores.sheets.setup.prepare import init_spreadsheet
 
 Json = dict[str, Any]
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith(("YDC_", "GOOGLE_"))]:
-        monkeypatch.delenv(name)
-    with google(tmp_path) as setting:
-        yield setting
 
 
 def add_and_claim(here: Setting) -> list[Claim[VideoTask]]:

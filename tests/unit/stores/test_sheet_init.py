@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fake_google import Person, Sheet
-from tests.support.sheets_setting import SEED_SOURCES, SEED_TABS, SEED_VIDEOS, Setting, google
+from tests.support.sheets_setting import SEED_SOURCES, SEED_TABS, SEED_VIDEOS, Setting
 from youtube_download_coordinator.errors import ConfigError, StoreError
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets import SheetsStore
@@ -23,13 +21,6 @@ TABS = {
     "Control": COLUMNS["control"],
 }
 VIDEO = "https://www.youtube.com/watch?v=UKwSQSFN4Nw"
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
-    monkeypatch.chdir(tmp_path)
-    with google(tmp_path) as setting:
-        yield setting
 
 
 def state(here: Setting) -> list[dict[str, Any]]:

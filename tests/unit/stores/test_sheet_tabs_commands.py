@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from tests.fake_google import Person
 from tests.support.sample_processors import does_nothing
-from tests.support.sheets_setting import Setting, findings, google
+from tests.support.sheets_setting import Setting, findings
 from youtube_download_coordinator import Coordinator
 
 pytestmark = pytest.mark.slow
 
 VIDEOS = "Video Tasks"
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setting]:
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith(("YDC_", "GOOGLE_"))]:
-        monkeypatch.delenv(name)
-    with google(tmp_path) as setting:
-        yield setting
 
 
 def swap_names(person: Person) -> None:
