@@ -1,4 +1,4 @@
-"""What bad videos, a blocked machine and an outage cost, in simulated time.
+"""Measure the cost of bad videos, a blocked machine and an outage, in simulated time.
 
 Why: one downloader cannot tell a video that always fails from a machine that YouTube blocks, or from a yt-dlp that YouTube has
 just broken. A queue can: it must not stop for the first, nor go on in the others. The real Worker, Admission, rules and SQL store

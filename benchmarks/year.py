@@ -55,7 +55,7 @@ DEAD = frozenset({"private", "gone", "nowhere", "members", "poisoned"})
 
 @dataclass(frozen=True)
 class Trouble:
-    """What every attempt of some machines meets for some days."""
+    """A failure that every attempt of some machines meets for some days."""
 
     first_day: float
     days: float

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     """Send SIGTERM to each process of a flow, a child of the worker's.
 
     The exit code is 0 when all have ended, 1 when some still run after GRACE_SECONDS or belong to another account, and 2 when
-    there is no such worker.
+    the pool has no worker there.
     """
     pid = arguments[0] if arguments else ""
     pool = arguments[1] if len(arguments) > 1 else POOL

@@ -18,7 +18,7 @@ ONE_SERVER = (
 """The tests of a line share a Prefect server, which takes twenty seconds to start."""
 
 
-settings.register_profile("default", deadline=None)  # a busy machine is no failure
+settings.register_profile("default", deadline=None)  # on a busy machine an example takes long
 settings.load_profile("default")
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from tests.support.prefect_server import PrefectServer, serving
+from youtube_download_coordinator.models import Lease, VideoTask
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("YDC_TEST_SHARED") or ROOT.parent / "shared")
@@ -29,6 +30,13 @@ REPLAY_PROGRAM = SHARED / "youtube-replay" / "replay.py"
 START_LINE = re.compile(r"replay on http://127\.0\.0\.1:(\d+) ")
 CONTROL_SECONDS = 10
 """What an answer of the control plane may take."""
+
+
+def recorded_video(number: int, source_id: int | None = None) -> VideoTask:
+    """Return a video that is in the recordings, as a row to insert."""
+    video_id = f"k0{number:09}"
+    url = f"https://www.youtube.com/watch?v={video_id}"
+    return VideoTask(url=url, key=f"yt:v:{video_id}", source_id=source_id, lease=Lease(nonce=f"n{number}"))
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import Replay
+from tests.acceptance.conftest import Replay, recorded_video
 from tests.support.rows import make_queue
 from tests.support.waiting import wait_until
-from youtube_download_coordinator.models import Lease, State, VideoTask
+from youtube_download_coordinator.models import State
 from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
@@ -46,15 +46,9 @@ YDC = [sys.executable, "-m", "youtube_download_coordinator"]
 def store(tmp_path: Path) -> Iterator[SqlStore]:
     """Yield a queue of videos that are in the recordings."""
     store = SqlStore(f"sqlite:///{tmp_path}/queue.db")
-    ids = [f"k0{number:09}" for number in range(VIDEOS)]
-    store.insert(VIDEO_TASKS, [_video(video_id, number) for number, video_id in enumerate(ids)])
+    store.insert(VIDEO_TASKS, [recorded_video(number) for number in range(VIDEOS)])
     yield store
     store.close()
-
-
-def _video(video_id: str, number: int) -> VideoTask:
-    url = f"https://www.youtube.com/watch?v={video_id}"
-    return VideoTask(url=url, key=f"yt:v:{video_id}", lease=Lease(nonce=f"n{number}"))
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import Replay
+from tests.acceptance.conftest import Replay, recorded_video
 from tests.support.waiting import wait_until
-from youtube_download_coordinator.models import Control, Lease, State, VideoTask
+from youtube_download_coordinator.models import Control, State
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
 from youtube_download_coordinator.youtube.versions import YT_DLP, installed_version
@@ -40,15 +40,9 @@ SETTINGS = {
 def store(tmp_path: Path) -> Iterator[SqlStore]:
     """Yield a queue of videos that are in the recordings, of two sources."""
     store = SqlStore(f"sqlite:///{tmp_path}/queue.db")
-    ids = [f"k0{number:09}" for number in range(VIDEOS)]
-    store.insert(VIDEO_TASKS, [_video(video_id, number) for number, video_id in enumerate(ids)])
+    store.insert(VIDEO_TASKS, [recorded_video(number, number % 2 + 1) for number in range(VIDEOS)])
     yield store
     store.close()
-
-
-def _video(video_id: str, number: int) -> VideoTask:
-    url = f"https://www.youtube.com/watch?v={video_id}"
-    return VideoTask(url=url, key=f"yt:v:{video_id}", source_id=number % 2 + 1, lease=Lease(nonce=f"n{number}"))
 
 
 def suspicion(store: SqlStore) -> Control:

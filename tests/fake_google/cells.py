@@ -27,7 +27,7 @@ class Formula:
 
     @property
     def result(self) -> str | int | float:
-        """What it evaluates to."""
+        """The value that Google calculates."""
         return result_of(self.text)
 
 

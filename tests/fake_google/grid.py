@@ -330,7 +330,7 @@ class Spreadsheet:
         self.lock = threading.RLock()
         self.version = 0
         self.before: Contents | None = None
-        """What the last change was made to."""
+        """The contents before the last change."""
 
     def share(self, email: str, role: str = "writer") -> None:
         """Share with an account as `writer` or `reader`; any other role takes the access away."""

@@ -1,4 +1,4 @@
-"""What answers leave out: false, zero and empty members, as in JSON of protocol buffers; and colours in 32 bits."""
+"""Leave out of answers what Google leaves out: members that are false, zero or empty; and keep colours in 32 bits."""
 
 from __future__ import annotations
 
