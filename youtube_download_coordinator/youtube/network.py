@@ -76,9 +76,8 @@ class Network:
             except Exception as error:  # noqa: BLE001  a format that cannot be parsed, an address that is malformed
                 text = without_logins(f"{type(error).__name__}: {error}")
                 raise UnfitError(f"yt-dlp does not take its options: {text}", reason="yt-dlp-options") from None
-            extractor = ydl.get_info_extractor(
-                "Youtube"
-            )  # the last modules that yt-dlp would import at their first use
+            # The last modules that yt-dlp would import at their first use.
+            extractor = ydl.get_info_extractor("Youtube")
         if refuse := getattr(extractor, "raise_geo_restricted", None):  # another version of yt-dlp may have none
             extractor.raise_geo_restricted = partial(_raise_geo_restricted, refuse)
         # What ffmpeg printed is logged only here; the option `verbose` would log far too much else.

@@ -16,9 +16,8 @@ from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease
 def is_taken(row: Row, encoded: EncodedLease, now: datetime) -> bool:
     """Return whether the lease in a cell is another worker's, although this process holds the row."""
     held, other = row.lease, encoded.lease
-    is_same_row = (
-        encoded.row_id == row.id and encoded.key == row.key
-    )  # a person may delete a row and give its ID to another
+    # A person may delete a row and give its ID to another, so the key is compared too.
+    is_same_row = encoded.row_id == row.id and encoded.key == row.key
     if held.state is not State.HELD or other is None or not is_same_row or other == held:
         return False
     if other.version == held.version:

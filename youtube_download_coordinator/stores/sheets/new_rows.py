@@ -107,10 +107,8 @@ class NewRows:
         for span in spans:
             slot = len(self.placed)
             self.placed |= {position: encode_draft(slot + at, texts[slot + at]) for at, position in enumerate(span)}
-            source, slots = (
-                _lines_of(tab, "Lease", span),
-                _lines_of(control, "Slot", range(slot + 1, slot + 1 + len(span))),
-            )
+            source = _lines_of(tab, "Lease", span)
+            slots = _lines_of(control, "Slot", range(slot + 1, slot + 1 + len(span)))
             requests.append({"copyPaste": {"source": source, "destination": slots, "pasteType": "PASTE_VALUES"}})
             requests.append(_write_column(tab, "Lease", span[0], [self.placed[position] for position in span]))
         return requests
@@ -185,10 +183,8 @@ class NewRows:
         slots = self._spreadsheet.control.column("Slot")
         requests: list[Json] = []
         for name, lines in drafts.items():
-            area, used = (
-                self._spreadsheet.tab(name).area("Lease"),
-                self.used_ids(GROUPS[group_of(name)]) if lines else set(),
-            )
+            area = self._spreadsheet.tab(name).area("Lease")
+            used = self.used_ids(GROUPS[group_of(name)]) if lines else set()
             for position, values in lines.items():
                 text = self._settled(name, values, slots, used)
                 if text is None:
@@ -252,9 +248,8 @@ class NewRows:
         processed twice. The row keeps the ID in the unreadable lease unless another row has it.
         """
         own_id, version = id_and_version_in(covered)
-        version = (
-            max(version, id_and_version_in(values["Shown"])[1]) + 1
-        )  # else Status would count as a person's request
+        # Above the version that is shown, else Status would count as a person's request.
+        version = max(version, id_and_version_in(values["Shown"])[1]) + 1
         if own_id and own_id not in used:
             row_id = own_id
             used.add(own_id)
