@@ -152,8 +152,8 @@ class Coordinator:
     def process_next(self, processor: Callable[[Any], Any]) -> AttemptResult | None:
         """Process one video with `processor` in this thread. Return what the attempt did, or None when no video is due.
 
-        The processor receives what find_processor.py says: the URL, or the VideoTask. Import the sources file when it has
-        changed, and expand sources while no video is due. An exception of the processor counts as a failed attempt; SystemExit
+        The processor receives the URL, or the VideoTask if its parameter is annotated so, or is named `task` or `video_task`
+        without an annotation. Import the sources file when it has changed, and expand sources while no video is due. An exception of the processor counts as a failed attempt; SystemExit
         and KeyboardInterrupt give the video back and are raised. The claim is renewed while the processor runs, for
         `in_process_timeout_minutes` at most; if it is lost meanwhile, the outcome is dropped. When there is nothing to do, the
         call takes a random part of `claim_jitter_seconds`.
