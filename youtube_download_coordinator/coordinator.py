@@ -153,10 +153,10 @@ class Coordinator:
         """Process one video with `processor` in this thread. Return what the attempt did, or None when no video is due.
 
         The processor receives the URL, or the VideoTask if its parameter is annotated so, or is named `task` or `video_task`
-        without an annotation. Import the sources file when it has changed, and expand sources while no video is due. An exception of the processor counts as a failed attempt; SystemExit
-        and KeyboardInterrupt give the video back and are raised. The claim is renewed while the processor runs, for
-        `in_process_timeout_minutes` at most; if it is lost meanwhile, the outcome is dropped. When there is nothing to do, the
-        call takes a random part of `claim_jitter_seconds`.
+        without an annotation. The call imports the sources file when it has changed, and expands sources while no video is
+        due. An exception of the processor counts as a failed attempt; SystemExit and KeyboardInterrupt give the video back and
+        are raised. The claim is renewed while the processor runs, for `in_process_timeout_minutes` at most; if it is lost
+        meanwhile, the outcome is dropped. When there is nothing to do, the call takes a random part of `claim_jitter_seconds`.
 
         Raises ProcessorError when the processor cannot be called so; SourcesFileError when the sources file cannot be read the
         first time; StoreUnavailable when the queue does not answer.
