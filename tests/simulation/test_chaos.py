@@ -49,7 +49,7 @@ def test_another_process_tells_the_same_story(hash_seed: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_story_that_goes_wrong_becomes_short_and_is_told_in_words() -> None:
-    mutation = "swap_that_ignores_its_answer"
+    mutation = "lost_answer_taken_for_a_failure"
     caught = first_that_goes_wrong(range(SEEDS_TO_CATCH), mutation)
     assert caught is not None
     shrinker = Shrinker(caught.seed, mutation)
