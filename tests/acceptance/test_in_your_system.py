@@ -159,18 +159,25 @@ def test_apscheduler(host: Host) -> None:
     host.check()
 
 
-def test_multiprocessing(host: Host) -> None:
-    for method in ("fork", "spawn"):
-        (host.folder / f"{method}.py").write_text(
-            "import multiprocessing, sys\n"
-            "from work import process\n"
-            "from youtube_download_coordinator import Config, Coordinator\n"
-            "coordinator = Coordinator(Config())\n"
-            "def work(count):\n"
-            "    return sum(coordinator.process_next_task(process) for _ in range(count))\n"
-            "if __name__ == '__main__':\n"
-            f"    with multiprocessing.get_context({method!r}).Pool(2) as pool:\n"
-            "        assert sum(pool.map(work, [5] * 4)) == 20\n"
-        )
-        host.run(f"{method}.py")
+MULTIPROCESSING = """
+import multiprocessing, sys
+from work import process
+from youtube_download_coordinator import Config, Coordinator
+
+coordinator = Coordinator(Config())
+
+def work(count):
+    return sum(coordinator.process_next_task(process) for _ in range(count))
+
+if __name__ == "__main__":
+    with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
+        assert sum(pool.map(work, [5] * 4)) == 20
+    assert work(5) == 4
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_multiprocessing(host: Host, method: str) -> None:
+    (host.folder / "pool.py").write_text(MULTIPROCESSING)
+    host.run("pool.py", method)
     host.check()
