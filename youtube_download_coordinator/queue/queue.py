@@ -39,8 +39,13 @@ log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Row)
 
 CLAIM_SPREAD = 4
-"""A claim scans this many times the rows it wants and takes some at random, so that workers rarely collide."""
-CLAIM_ROUNDS = 5
+"""A claim scans this many times the rows it wants and takes some at random, so that workers rarely collide.
+
+After each round that other workers won, it scans this many times as many rows as before.
+"""
+CLAIM_SCAN_ROWS = 1000
+"""The most rows that a claim scans because of that."""
+CLAIM_ROUNDS = 8
 """How often a claim scans again when other workers were faster."""
 
 
@@ -148,16 +153,17 @@ class Queue(Maintenance):
 
     def _claim_into(self, claims: list[Claim[R]], table: Table[R], count: int, except_ids: Collection[int]) -> None:
         """Add claims as they are won: what is held already must not be forgotten when the store fails."""
-        recovered = False
+        recovered, spread = False, CLAIM_SPREAD
         for _ in range(CLAIM_ROUNDS):
             wanted = self._available_slots(table, count) - len(claims)
             if wanted <= 0:
                 break
-            rows = self._due(table, wanted, except_ids)
+            rows = self._due(table, wanted, except_ids, spread)
             if claims and self.admission.needs_probe:
                 break  # what is held already would begin beside the probe
             if rows:  # admission once more: Control may have been read again with the rows
                 claims += self._hold(table, rows[: self.admission.acquire(len(rows))])
+                spread *= CLAIM_SPREAD
             elif claims or recovered or not self.recover(table).total:
                 break
             else:
@@ -173,10 +179,11 @@ class Queue(Maintenance):
             return 0 if self.store.scan(VIDEO_TASKS, Where(state=State.PENDING, due=soon), limit=1) else slots
         return slots
 
-    def _due(self, table: Table[R], count: int, except_ids: Collection[int]) -> list[R]:
+    def _due(self, table: Table[R], count: int, except_ids: Collection[int], spread: int) -> list[R]:
         now, is_probe = self.store.now(), self.admission.is_probe_due
         avoided = self.admission.suspicion.sources_to_avoid() if table.row_type is VideoTask else set()
-        limit = (SCAN_PAGE_ROWS if is_probe else count * CLAIM_SPREAD) + len(except_ids)
+        most = max(count * CLAIM_SPREAD, CLAIM_SCAN_ROWS)
+        limit = (SCAN_PAGE_ROWS if is_probe else min(count * spread, most)) + len(except_ids)
         limit = max(limit, OTHER_SOURCE_ROWS) if avoided else limit
         scanned = self._scan_due(table, count, limit, is_probe=is_probe)
         self._leave_to_others(table, [row for row in scanned if lifecycle.lacks_machine(row, now, self.offer)])
