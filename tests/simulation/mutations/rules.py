@@ -80,9 +80,9 @@ def taken_over_without_a_version() -> Iterator[None]:
     """Claim also rows whose lease has expired, with the same version and without counting an attempt."""
     due, is_due, claim = Queue._due, lifecycle.is_due, lifecycle.claim
 
-    def due_or_stalled(self: Queue, table: Table[Any], count: int, except_ids: Collection[int]) -> list[Any]:
+    def due_or_stalled(self: Queue, table: Table[Any], count: int, *others: Any) -> list[Any]:
         stalled = self.store.scan(table, Where(state=State.HELD, due=self.store.now()), limit=count)
-        return [*stalled, *due(self, table, count, except_ids)][:count]
+        return [*stalled, *due(self, table, count, *others)][:count]
 
     def claimed(row: Any, at: Moment, holder: str, policy: RetryPolicy, *offer: Any) -> Any:
         if row.lease.state is State.PENDING:
