@@ -52,6 +52,10 @@ class MessageKeeper:
         """Forget all messages: those of one tab say nothing about the next."""
         self._kept.clear()
 
+    def restore(self, messages: Iterable[str]) -> None:
+        """Replace the messages by these."""
+        self._kept = deque(messages, maxlen=KEPT_MESSAGES)
+
     def debug(self, message: str) -> None:
         """Keep the lines that explain a failure; drop progress and debug lines (yt-dlp sends both here)."""
         self._kept.extend(line[:KEPT_CHARACTERS] for line in message.splitlines() if _explains(line))

@@ -17,7 +17,7 @@ from tests.support.clip_site import Site, files, is_sidecar, streams, task, with
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import AttemptError, LaterError, PermanentError, UnfitError
 from youtube_download_coordinator.models import Done, Failure, Verdict
-from youtube_download_coordinator.processors import built_in
+from youtube_download_coordinator.processors import media
 from youtube_download_coordinator.processors.built_in import Settings, audio, download, metadata
 from youtube_download_coordinator.processors.output_paths import file_stem
 from youtube_download_coordinator.workers.run_processor import process_video
@@ -209,7 +209,7 @@ def test_progress_is_told_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None
     now = [100.0]
     told: list[Any] = []
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    hook = built_in._progress_hook(told.append)
+    hook = media._progress_hook(told.append)
     for step in range(25):
         now[0] = 100 + step / 10
         hook({"status": "downloading", "downloaded_bytes": step, "total_bytes_estimate": 24.5})

@@ -1,0 +1,110 @@
+"""The extraction of a video: yt-dlp asks YouTube once, and every product of the attempt is made of the answer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from youtube_download_coordinator.errors import AttemptError
+from youtube_download_coordinator.processors.availability import check_whole, one_video
+from youtube_download_coordinator.youtube.error_rules import MessageKeeper, classify
+from youtube_download_coordinator.youtube.network import Network
+
+RETRIES = 3
+"""Of one request for media or one fragment, within an attempt. Further attempts are counted in the row."""
+
+_OPTIONS: Mapping[str, Any] = {
+    "noplaylist": True,
+    "playlist_items": "1:2",  # a second one is enough to see that it is a list
+    "retries": RETRIES,
+    "fragment_retries": RETRIES,
+    "skip_unavailable_fragments": False,  # else a file with holes in it is taken for a complete one
+    "ignore_no_formats_error": True,  # else yt-dlp hides the start of a premiere; check_whole raises instead
+    "overwrites": False,
+    "continuedl": True,
+}
+
+
+class Extraction:
+    """One video as yt-dlp sees it, and the YoutubeDL that downloads what belongs to it. Nothing is asked before it is used."""
+
+    def __init__(self, url: str, network: Network, options: Mapping[str, Any]) -> None:
+        """`options` are those of yt-dlp that the products need, such as the format; a function returns its value."""
+        self._url = url
+        self._network = network
+        self._options = options
+        self._keeper = MessageKeeper()
+        self._ydl: Any = None
+        self._info: Mapping[str, Any] | None = None
+        self._messages: Sequence[str] = ()
+
+    def __enter__(self) -> Extraction:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether YouTube was contacted."""
+        return self._ydl is not None
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """yt-dlp's information about the video, which is whole and can be downloaded now. Raises AttemptError."""
+        return self._info if self._info is not None else self.renew()
+
+    @property
+    def messages(self) -> Sequence[str]:
+        """The warnings and errors of yt-dlp: of the extraction, and of the product that is being made."""
+        return self._keeper.messages
+
+    def renew(self) -> Mapping[str, Any]:
+        """Ask again, because the addresses of media run out, and return the new information.
+
+        The old information is kept when that fails. Raises AttemptError.
+        """
+        self._close()
+        self._keeper.clear()
+        with self._translated():
+            options = {name: value() if callable(value) else value for name, value in self._options.items()}
+            self._ydl = self._network.youtube_dl({**_OPTIONS, **options}, self._keeper)
+            info = one_video(self._ydl.extract_info(self._url, download=False))
+            check_whole(info, self._keeper.messages)
+        self._info, self._messages = info, self._keeper.messages
+        return info
+
+    def renew_with_cookies(self, error: AttemptError) -> bool:
+        """Ask again with cookies where they are kept for videos that need an account. Return whether that was done."""
+        with_cookies = self._network.cookies_after(error)
+        if with_cookies is None:
+            return False
+        self._network = with_cookies
+        self.renew()
+        return True
+
+    @contextlib.contextmanager
+    def youtube_dl(self) -> Iterator[Any]:
+        """Yield the YoutubeDL after the extraction, to make one product with it. Its errors are translated."""
+        if self._info is None:
+            self.renew()
+        self._keeper.restore(self._messages)  # what another product has met says nothing about this one
+        with self._translated():
+            yield self._ydl
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (AttemptError, MemoryError):
+            raise
+        except Exception as error:
+            raise classify(error, self._keeper.messages) from error
+
+    def _close(self) -> None:
+        if self._ydl is not None:
+            self._ydl.close()

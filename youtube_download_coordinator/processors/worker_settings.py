@@ -1,0 +1,31 @@
+"""The settings of the built-in processors, as a worker sends them to the child process of an attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from youtube_download_coordinator.youtube.network import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of a built-in processor; config.py documents them."""
+
+    output_dir: Path
+    output_template: str = "{accent}/{channel}/{id}"
+    audio_codec: str = "m4a"
+    audio_sample_rate_hz: int | None = None
+    audio_mono: bool = False
+    subtitle_languages: Sequence[str] = ("original",)
+    subtitle_kinds: str = "both"
+    subtitle_format: str = "vtt"
+    subtitles_required: bool = False
+    min_free_disk_bytes: int = 0
+    network: Network = field(default_factory=Network)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Settings:
+        return cls(**{**fields, "output_dir": Path(fields["output_dir"]), "network": Network(**fields["network"])})
