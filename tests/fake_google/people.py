@@ -64,6 +64,23 @@ class Person:
             for column, value in (values or {}).items():
                 type_into(sheet, row, _column(sheet, column), value)
 
+    def paste_link(self, tab: str, row: int, column: int | str, text: str, *addresses: str, chip: bool = False) -> None:
+        """Paste a text with links, one for each of its first words, or a smart chip."""
+        with self.book.edit() as draft:
+            sheet = self._tab(draft, tab)
+            at = _column(sheet, column)
+            type_into(sheet, row, at, text)
+            if chip:
+                chips = [{"chip": {"richLinkProperties": {"uri": address}}} for address in addresses]
+                sheet.chips.put(row, at, chips)
+            else:
+                starts = [text.index(word) for word in text.split()]
+                runs: list[Json] = [
+                    {"startIndex": start, "format": {"link": {"uri": address}}}
+                    for start, address in zip(starts, addresses, strict=False)
+                ]
+                sheet.runs.put(row, at, runs)
+
     def delete_row(self, tab: str, row: int) -> None:
         """Delete a row."""
         with self.book.edit() as draft:

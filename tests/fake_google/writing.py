@@ -44,6 +44,8 @@ def write_cell(sheet: Sheet, row: int, column: int, cell: Json, mask: Mask) -> N
         item: Any = cell.get(field)
         if field == "userEnteredValue":
             item = from_extended(item)
+            for runs in (sheet.runs, sheet.chips):  # "When writing a new userEnteredValue, previous runs are erased."
+                runs.put(row, column, None)
         elif field == "userEnteredFormat":
             item = merge(mask.get(field, WHOLE), layer.get(row, column) or {}, item or {})
         layer.put(row, column, None if item in ({}, "", []) else item)

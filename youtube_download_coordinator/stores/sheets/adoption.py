@@ -78,6 +78,7 @@ class Adoption:
                 break
             self._projections.schedule_now([*new, *settlement.others])
             self._spreadsheet.reload(if_older_than_seconds=0)
+            settlement.addresses.correct(self._spreadsheet)
         if self.is_waiting(name) and self._spreadsheet.environment.monotonic() >= self._resume_at:
             self.adopt_next(name)
         if self.is_waiting(name):
@@ -156,7 +157,7 @@ class Adoption:
             return
         self._adopted.update({name: len(lines) for name, lines in result.lines.items()})
         replaced = sum(map(replaced_cells, answer.get("replies", [])))
-        is_as_expected = answer and not result.others and replaced >= result.size
+        is_as_expected = answer and not result.others and not result.addresses.wanted and replaced >= result.size
         for name, lines in result.lines.items():
             snapshot = self._spreadsheet.snapshot(name)
             for position, cells in lines.items():
@@ -167,6 +168,7 @@ class Adoption:
             self._projections.schedule_now(result.others)
             self._batches.forget_index()
             self._spreadsheet.reload(if_older_than_seconds=0)
+            result.addresses.correct(self._spreadsheet)
 
     def _log_progress(self, name: str) -> None:
         now = self._spreadsheet.environment.monotonic()

@@ -167,6 +167,22 @@ class Connection:
             }
         return [values.get(_bounds(area), _NO_VALUES) for area in areas]
 
+    def cells(self, areas: Sequence[Json], fields: str) -> dict[int, dict[int, Json]]:
+        """Call spreadsheets.getByDataFilter. Return the first cell of each line of GridRanges, by sheetId and line.
+
+        A cell is Google's CellData with `fields`.
+        """
+        body = {"dataFilters": [{"gridRange": area} for area in areas]}
+        mask = {"fields": f"sheets(properties.sheetId,data(startRow,rowData.values({fields})))"}
+        answer = self._request("POST", ":getByDataFilter", mask, body, is_read=True)
+        cells: dict[int, dict[int, Json]] = {}
+        for sheet in answer.get("sheets", []):
+            lines = cells.setdefault(sheet.get("properties", {}).get("sheetId", 0), {})
+            for block in sheet.get("data", []):
+                for row, line in enumerate(block.get("rowData", []), start=block.get("startRow", 0)):
+                    lines[row] = (line.get("values") or [{}])[0]
+        return cells
+
     def write(self, changes: Sequence[Json], *, show: Sequence[str] = ()) -> Json:
         """Call batchUpdate, which applies all changes or none. Return the replies, and the cells of the ranges in `show`.
 

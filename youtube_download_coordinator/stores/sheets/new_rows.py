@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from youtube_download_coordinator.errors import BadUrl
@@ -36,6 +35,13 @@ from youtube_download_coordinator.stores.sheets.lease_codec import (
     encode_lease,
     id_and_version_in,
     version_text,
+)
+from youtube_download_coordinator.stores.sheets.linked_cells import (
+    LINKED_ROWS_MAX,
+    CellLink,
+    WrittenAddresses,
+    may_be_a_title,
+    read_links,
 )
 from youtube_download_coordinator.stores.sheets.snapshot import KeyCells
 from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, GROUPS, group_of
@@ -70,6 +76,8 @@ class Settlement:
     """The texts that replace other drafts."""
     cells: list[tuple[str, int, dict[str, str]]] = field(default_factory=list)
     """By tab and line: the texts of the cells that do not show the new lease yet."""
+    addresses: WrittenAddresses = field(default_factory=WrittenAddresses)
+    """Those of rows whose URL cell shows a title."""
 
     @property
     def size(self) -> int:
@@ -95,7 +103,7 @@ class NewRows:
 
     def drafts(self, index: RowIndex, name: str) -> list[Json]:
         """Return the requests that put drafts on the first lines without a lease. Raises NothingToDo."""
-        spans = _spans(self._spreadsheet.snapshot(name).without_readable_lease())
+        spans = _spans(self._first_lines(name))
         positions = [position for span in spans for position in span]
         self.placed = {}
         if not positions or self.has_drafts:
@@ -112,6 +120,18 @@ class NewRows:
             requests.append({"copyPaste": {"source": source, "destination": slots, "pasteType": "PASTE_VALUES"}})
             requests.append(_write_column(tab, "Lease", span[0], [self.placed[position] for position in span]))
         return requests
+
+    def _first_lines(self, name: str) -> list[int]:
+        """Return the lines without a lease, up to the last one that may have a link which can be asked for at once."""
+        snapshot = self._spreadsheet.snapshot(name)
+        positions = snapshot.without_readable_lease()[:BATCH_ROWS]
+        titles = 0
+        for index, position in enumerate(positions):
+            url = snapshot.key_cells[position].url
+            titles += may_be_a_title(self._spreadsheet.key_or_none(name, url), url)
+            if titles > LINKED_ROWS_MAX:
+                return positions[:index]
+        return positions
 
     @property
     def has_drafts(self) -> bool:
@@ -157,7 +177,8 @@ class NewRows:
         try:
             key = self._spreadsheet.key_of(name, url)
         except BadUrl as error:
-            return self.encode(row_id, NO_KEY, State.ERROR, f"bad-url: {error}", version)
+            problem = f"bad-url: {truncate(str(error), 200)}; correct URL, and type pending into Status"
+            return self.encode(row_id, NO_KEY, State.ERROR, problem, version, tries)
         known_id = index.keys[group_of(name)].setdefault(key, IndexEntry(row_id, "")).row_id
         if known_id != row_id:
             return self.encode(row_id, key, State.ERROR, f"{DUPLICATE}{known_id}", version)
@@ -178,8 +199,9 @@ class NewRows:
 
     def settlement(self, index: RowIndex, result: Settlement) -> list[Json]:
         """Return the requests that replace every draft. Raises NothingToDo."""
-        result.lines, result.others, result.cells = {}, [], []
+        result.lines, result.others, result.cells, result.addresses = {}, [], [], WrittenAddresses()
         drafts = {name: self._read_drafts(name) for name in DATA_TABS}
+        links = self._read_links(drafts, index)
         slots = self._spreadsheet.control.column("Slot")
         requests: list[Json] = []
         for name, lines in drafts.items():
@@ -187,17 +209,55 @@ class NewRows:
             used = self.used_ids(GROUPS[group_of(name)]) if lines else set()
             for position, values in lines.items():
                 text = self._settled(name, values, slots, used)
-                if text is None:
-                    self._accept(name, position, values, result)
-                else:
+                if text is not None:
                     result.others.append(text)
                     requests.append(find_replace(values["Lease"], text, area))
+                elif link := links.get(name, {}).get(position):
+                    text = self._linked(name, values, link, index)
+                    requests.append(find_replace(values["Lease"], text, area))
+                    self._accept(name, position, values, text, result, link.address)
+                else:
+                    self._accept(name, position, values, _intended(values), result)
             if result.lines.get(name):  # after the others, which are drafts no more
                 find = find_replace(DRAFT_PATTERN, "$1", area)
                 requests.append({"findReplace": {**find["findReplace"], "searchByRegex": True}})
         if not requests:
             raise NothingToDo
         return [*requests, *self._shown(result.cells)]
+
+    def _read_links(
+        self, drafts: Mapping[str, Mapping[int, Mapping[str, str]]], index: RowIndex
+    ) -> dict[str, dict[int, CellLink]]:
+        """Return the links of the lines with a draft that may show a title. What the other drafts intend is known then."""
+        intended = {
+            (name, position): encoded
+            for name, lines in drafts.items()
+            for position, values in lines.items()
+            if (encoded := decode_lease(_intended(values))) is not None
+        }
+        titles: dict[str, list[int]] = {}
+        for (name, position), encoded in intended.items():
+            if may_be_a_title(encoded.key, drafts[name][position]["URL"]):
+                titles.setdefault(name, []).append(position)
+        links = read_links(self._spreadsheet, titles)
+        for (name, position), encoded in intended.items() if links else ():
+            if position not in links.get(name, {}):
+                index.keys[group_of(name)].setdefault(encoded.key, IndexEntry(encoded.row_id, ""))
+        return links
+
+    def _linked(self, name: str, values: Mapping[str, str], link: CellLink, index: RowIndex) -> str:
+        """Return the first lease of a row whose URL cell has a link behind its text."""
+        encoded = decode_lease(_intended(values))
+        lease = encoded.lease if encoded else None
+        if encoded is None or lease is None:
+            raise NothingToDo
+        if link.problem:
+            return self.encode(encoded.row_id, NO_KEY, State.ERROR, f"bad-url: {link.problem}", lease.version)
+        imported = ImportedCells.parse(values["ID"], values["RetryCount"])
+        status = values["Status"] if _is_own(values["Shown"], imported) else ""
+        return self.first_lease(
+            name, encoded.row_id, link.address, status, index, tries=lease.tries, version=lease.version
+        )
 
     def _read_drafts(self, name: str) -> dict[int, dict[str, str]]:
         """Return the cells of every line with a draft, by column name. Raises NothingToDo while a person sorts all the time."""
@@ -235,11 +295,7 @@ class NewRows:
     def _fits(self, name: str, values: Mapping[str, str], draft: EncodedLease) -> bool:
         """Return whether a draft was made for the row that it is on."""
         intended = decode_lease(draft.intended)
-        try:
-            key = self._spreadsheet.key_of(name, values["URL"])
-        except BadUrl:
-            key = NO_KEY
-        return intended is not None and intended.key == key
+        return intended is not None and intended.key == self._spreadsheet.key_or_none(name, values["URL"])
 
     def _set_apart(self, name: str, row_id: int, values: Mapping[str, str], covered: str, used: set[int]) -> str:
         """Return an error lease for a row whose Lease cell cannot be read.
@@ -256,25 +312,29 @@ class NewRows:
         log.warning(
             "row %d in %s has a Lease cell that cannot be read, so it is set apart: %s", row_id, name, sanitize(covered)
         )
-        key = NO_KEY
-        with suppress(BadUrl):
-            key = self._spreadsheet.key_of(name, values["URL"])
+        key = self._spreadsheet.key_or_none(name, values["URL"])
         state = State.DEAD if name == DEAD_LETTERS.name else State.ERROR
         return self.encode(row_id, key, state, f"{UNREADABLE_LEASE}: {sanitize(covered)}", version)
 
-    def _accept(self, name: str, position: int, values: Mapping[str, str], result: Settlement) -> None:
-        """Add a line that gets the lease in its draft, and its cells that do not show it."""
-        draft = decode_lease(values["Lease"])
-        encoded = decode_lease(draft.intended) if draft else None
-        if draft is None or encoded is None or encoded.lease is None:
+    def _accept(
+        self, name: str, position: int, values: Mapping[str, str], text: str, result: Settlement, link: str = ""
+    ) -> None:
+        """Add a line that gets the lease `text`, and its cells that do not show it. `link` is behind the text of its URL cell."""
+        encoded = decode_lease(text)
+        if encoded is None or encoded.lease is None:
             return
         row_type: type[Row] = Source if name == SOURCES.name else VideoTask
         wanted = row_values(row_type(id=encoded.row_id, key=encoded.key, url="", lease=encoded.lease))
         names = [column for column in names_of_columns(row_type, IN_THE_LEASE) if column != "Result"]
         different = {column: wanted[column] for column in names if values.get(column, wanted[column]) != wanted[column]}
+        url = values["URL"]
+        if link and encoded.key != NO_KEY:
+            result.addresses.add(self._spreadsheet, name, encoded.row_id, link)
+            different |= {"URL": link} | ({"Title": url} if values.get("Title") == "" else {})
+            url = link
         result.cells.append((name, position, different))
         shown = version_text(encoded.row_id, encoded.lease)
-        cells = KeyCells(draft.intended, status_text(encoded.lease.state), shown, values["URL"])
+        cells = KeyCells(text, status_text(encoded.lease.state), shown, url)
         result.lines.setdefault(name, {})[position] = cells
 
     def _shown(self, cells: Iterable[tuple[str, int, Mapping[str, str]]]) -> Iterator[Json]:
@@ -298,8 +358,17 @@ def _own_cells(cells: KeyCells, index: RowIndex, name: str, position: int) -> Im
     A line without a lease that shows the version of a lease has lost it, if its ID is the one that it shows.
     """
     imported = index.imported.get(name, {}).get(position, ImportedCells())
-    is_own = not cells.shown or (imported.row_id is not None and id_and_version_in(cells.shown)[0] == imported.row_id)
-    return imported if is_own else _NOT_OWN
+    return imported if _is_own(cells.shown, imported) else _NOT_OWN
+
+
+def _is_own(shown: str, imported: ImportedCells) -> bool:
+    return not shown or (imported.row_id is not None and id_and_version_in(shown)[0] == imported.row_id)
+
+
+def _intended(values: Mapping[str, str]) -> str:
+    """Return the lease that a draft is to become."""
+    draft = decode_lease(values["Lease"])
+    return draft.intended if draft else ""
 
 
 def _spans(positions: Sequence[int], most_rows: int = BATCH_ROWS, most_spans: int = BATCH_SPANS) -> list[range]:

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import StoreError, StoreUnavailable
+from youtube_download_coordinator.errors import BadUrl, StoreError, StoreUnavailable
+from youtube_download_coordinator.models import NO_KEY
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.sources.urls import source_target, video_target
 from youtube_download_coordinator.stores.sheets.api import (
@@ -166,6 +167,13 @@ class Spreadsheet:
         """Return the key of a URL in a tab. Raises BadUrl."""
         target = source_target if name == SOURCES.name else video_target
         return target(url, allow_other_sites=self.config.allow_other_sites).key
+
+    def key_or_none(self, name: str, url: str) -> str:
+        """Return the key of a URL in a tab, or NO_KEY if it is not an address."""
+        try:
+            return self.key_of(name, url)
+        except BadUrl:
+            return NO_KEY
 
     # --- reading -----------------------------------------------------------------------------------------------------
 

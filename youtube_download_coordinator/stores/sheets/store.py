@@ -17,13 +17,13 @@ from typing import Any, TypeVar, cast
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import BadUrl, StoreError, StoreUnavailable
-from youtube_download_coordinator.models import START_OF_TIME, Control, Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.models import NO_KEY, START_OF_TIME, Control, Lease, Row, Source, State, VideoTask
 from youtube_download_coordinator.queue.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where
 from youtube_download_coordinator.sources.urls import source_target, video_target
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
 from youtube_download_coordinator.stores.sheets.alarm import doubled
-from youtube_download_coordinator.stores.sheets.api import Connection, Environment, Json
-from youtube_download_coordinator.stores.sheets.batch_requests import append_lines
+from youtube_download_coordinator.stores.sheets.api import AnswerLost, Connection, Environment, Json, Refused
+from youtube_download_coordinator.stores.sheets.batch_requests import append_lines, find_replace
 from youtube_download_coordinator.stores.sheets.cells import read_row, row_cells
 from youtube_download_coordinator.stores.sheets.compare_and_swap import CompareAndSwap
 from youtube_download_coordinator.stores.sheets.control_tab import Controls
@@ -127,7 +127,8 @@ class SheetsStore:
                 return []
             rows = self._read_rows(table, where, positions)
             torn = [row for row in rows if not _has_own_url(table, row)]
-            self._fail_torn(table, torn)
+            self._adopt_anew(table, [row for row in torn if row.key == NO_KEY])
+            self._fail_torn(table, [row for row in torn if row.key != NO_KEY])
             intact = [row for row in rows if row not in torn]
             if intact:
                 return sorted(intact, key=lambda row: (act_at(row.lease), row.id))
@@ -142,6 +143,14 @@ class SheetsStore:
         if where.due_from is None or snapshot.loaded_at is None:
             return snapshot.is_stale
         return snapshot.monotonic() - snapshot.loaded_at >= max(WAITING_SECONDS, snapshot.stale_after_seconds)
+
+    def _adopt_anew(self, table: Table[R], rows: Sequence[R]) -> None:
+        """Adopt rows again that had no address and are to run: a person has corrected their URL since."""
+        if rows:
+            area = self._spreadsheet.tab(table.name).area("Lease")
+            with suppress(Refused, AnswerLost):
+                self._spreadsheet.write([find_replace(encode_lease(row), "", area) for row in rows])
+            self._reload(table.name, if_older_than_seconds=0)
 
     def _fail_torn(self, table: Table[R], rows: Sequence[R]) -> None:
         """Set rows to error whose URL is not the one of their lease: a person has edited it, or sorted only some columns."""
