@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,36 +94,6 @@ def test_the_package_says_what_it_offers() -> None:
     assert all(getattr(youtube_download_coordinator, name) for name in names)
     assert {"Limits", "AttemptResult", "Summary", "ClaimLost", "ClaimBlock", "Client", "__version__"} <= names
     assert "stalled_task_timeout_minutes\n    The lease" in (Config.__doc__ or "")
-
-
-SEED = """
-from {module} import Config, Coordinator
-
-coordinator = Coordinator(Config(sources_file_path="sources.txt"))
-coordinator.client.add_source(url="https://youtu.be/dQw4w9WgXcQ", accent="Scottish", source_type="interview")
-for row in coordinator.client.get_video_tasks():
-    print(row["ID"], row["URL"])
-for source in coordinator.client.get_sources():
-    print(source["Accent"])
-
-
-def work(url: str) -> None:
-    print(url)
-
-
-while coordinator.process_next_task(work):
-    pass
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("module", ["youtube_download_coordinator", "download_coordinator"])
-def test_the_programs_of_the_first_implementation_have_types(module: str, tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(SEED.format(module=module))
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--config-file", "", str(program)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
-    assert done.returncode == 0, done.stdout
 
 
 def test_a_client_may_be_named_in_annotations() -> None:
