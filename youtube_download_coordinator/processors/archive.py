@@ -9,14 +9,18 @@ costs one read however many records there are. When a person deletes a file, the
 from __future__ import annotations
 
 import json
+import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from youtube_download_coordinator.models import VideoTask
-from youtube_download_coordinator.processors.files import make_folder, write_text
-from youtube_download_coordinator.processors.output_paths import file_stem, key_digest
+from youtube_download_coordinator.processors.files import make_folder, read_file, write_text
+from youtube_download_coordinator.processors.output_paths import file_stem, key_digest, video_id
+
+_log = logging.getLogger(__name__)
 
 FOLDER = ".archive"
 
@@ -43,8 +47,18 @@ class Archive:
         record = self._read(task, product)
         if record is None or record.get("key") != task.key or record.get("made_with") != dict(product.made_with):
             return []
-        files = [self.output_dir / str(name) for name in record.get("files") or ()]
-        return files if all(_exists(path) for path in files) else []
+        names = record.get("files")
+        if not isinstance(names, list):
+            return []
+        files = [path for name in names if (path := self._inside(name))]
+        if len(files) < len(names):
+            _log.warning("a record of %s names a file outside of %s: it is not used", task.url, self.output_dir)
+            return []
+        if not all(_exists(path) for path in files):
+            return []
+        if any(Path(name).is_absolute() for name in names):
+            self.add(task, product, files)
+        return files
 
     def add(self, task: VideoTask, product: Product, files: Sequence[Path]) -> None:
         """Record the files. This comes last: a record must not be older than its files."""
@@ -53,18 +67,37 @@ class Archive:
         names = [file.relative_to(self.output_dir).as_posix() for file in files]
         write_text(path, json.dumps({"key": task.key, "made_with": dict(product.made_with), "files": names}) + "\n")
 
-    def _path(self, task: VideoTask, product: Product) -> Path:
+    def _path(self, task: VideoTask, product: Product, stem: str = "") -> Path:
         # In 256 folders. The start of the digest is in the name for file systems that ignore case.
         digest = key_digest(task)
-        return self.output_dir / FOLDER / product.name / digest[:2] / f"{file_stem(task)}.{digest[:8]}.json"
+        name = f"{stem or file_stem(task)}.{digest[:8]}.json"
+        return self.output_dir / FOLDER / product.name / digest[:2] / name
 
     def _read(self, task: VideoTask, product: Product) -> dict[str, Any] | None:
-        """Return the record, or None if there is none that can be read."""
-        try:
-            record = json.loads(self._path(task, product).read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+        """Return the record, or None if there is none that can be read.
+
+        Version 0.1.0 named the record of an ID that begins with `-` by the ID.
+        """
+        stems = dict.fromkeys((file_stem(task), video_id(task)))
+        for path in (self._path(task, product, stem) for stem in stems):
+            try:
+                record = json.loads(read_file(path, self.output_dir))
+            except (FileNotFoundError, NotADirectoryError, ValueError):
+                continue
+            return record if isinstance(record, dict) else None
+        return None
+
+    def _inside(self, name: object) -> Path | None:
+        """Return the path of a recorded file, or None if its name leads out of the output folder.
+
+        The name may be an absolute path in this folder. Links in the folder are followed: its owner may have moved files.
+        """
+        if not isinstance(name, str) or "\0" in name:
             return None
-        return record if isinstance(record, dict) else None
+        path = Path(os.path.normpath(self.output_dir / name))
+        roots = (Path(os.path.normpath(self.output_dir)), self.output_dir.resolve())
+        root = next((root for root in roots if path.is_relative_to(root) and path != root), None)
+        return self.output_dir / path.relative_to(root) if root else None
 
 
 def _exists(path: Path) -> bool:

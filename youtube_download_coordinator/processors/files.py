@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
-from youtube_download_coordinator.errors import LaterError, UnfitError
+from youtube_download_coordinator.errors import UnfitError
 
 
 def make_folder(folder: Path, output_dir: Path) -> Path:
@@ -43,11 +42,13 @@ def in_megabytes(count: int) -> str:
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a temporary file, which replaces `path` at the end of the `with`, unless there was an error."""
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a new temporary file, which replaces `path` at the end of the `with`, unless there was an error."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     try:
-        yield part
+        with open(fd, "wb") as file:
+            yield file
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
@@ -56,8 +57,24 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file so that others see the old one or the whole new one."""
-    with written_whole(path) as part:
-        part.write_text(text, encoding="utf-8")
+    with written_whole(path) as file:
+        file.write(text.encode())
+
+
+def read_file(path: Path, output_dir: Path) -> bytes:
+    """Return the content of a file of the coordinator below `output_dir`; a link in its place is not followed.
+
+    Raises FileNotFoundError also for a link, and for a folder that leads out.
+    """
+    try:
+        if not path.parent.resolve().is_relative_to(output_dir.resolve()):
+            raise FileNotFoundError(errno.ENOENT, "it leads out of the output folder", str(path))
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            return file.read()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise FileNotFoundError(errno.ENOENT, "it is a link", str(path)) from error
+        raise
 
 
 def move_into_place(made: Path, path: Path) -> None:
@@ -67,41 +84,5 @@ def move_into_place(made: Path, path: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        with written_whole(path) as part:
-            shutil.copyfile(made, part)
-
-
-@contextlib.contextmanager
-def held_alone(folder: Path) -> Iterator[None]:
-    """Make sure that no other process works in the folder. Raises LaterError when one does.
-
-    Leases prevent that, except when a frozen process wakes up beside its successor: both would write to one file.
-    """
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        if not _lock(fd) or not _is_still(folder, fd):
-            # As soon as possible: the queue makes a short pause.
-            raise LaterError(
-                "another process is making this file", reason="busy", not_before=datetime.fromtimestamp(0, UTC)
-            )
-        yield
-    finally:
-        os.close(fd)
-
-
-def _lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True  # this file system has no locks: the lease must suffice
-    return True
-
-
-def _is_still(folder: Path, fd: int) -> bool:
-    """Return whether the folder is the one that was opened: another process may have finished and removed it."""
-    try:
-        return os.path.samestat(os.fstat(fd), folder.stat())
-    except FileNotFoundError:
-        return False
+        with written_whole(path) as file, made.open("rb") as source:
+            shutil.copyfileobj(source, file)

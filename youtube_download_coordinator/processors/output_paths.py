@@ -68,7 +68,7 @@ class Template:
         """Return the file's path below the output folder, without extension. `info` is yt-dlp's, and may be empty."""
         values = _values(task, kind, info)
         folders = [self._name(name, values, task.extra) for name in self.names[:-1]]
-        file = self._name(self.names[-1], values, task.extra) or values["id"]
+        file = self._name(self.names[-1], values, task.extra) or file_stem(task)
         return PurePosixPath(*(name for name in folders if name), file)
 
     def _name(self, name: Sequence[Piece], values: Mapping[str, str], own: Mapping[str, str]) -> str:
@@ -94,7 +94,7 @@ def _values(task: VideoTask, kind: str, info: Mapping[str, Any]) -> dict[str, st
         # YouTube sometimes leaves out the name of a channel.
         "channel": str(info.get("channel") or info.get("uploader") or info.get("channel_id") or ""),
         "channel_id": str(info.get("channel_id") or ""),
-        "id": file_stem(task),
+        "id": video_id(task),
         "title": str(info.get("title") or task.title),
         "source_id": str(task.source_id or ""),
         "upload_date": "-".join(date.groups()) if date else "",
@@ -162,13 +162,19 @@ def _check_name(part: str, name: Sequence[Piece]) -> None:
 
 
 def file_stem(task: VideoTask) -> str:
-    """Return the video's ID as a name: the same for the same row, different for different rows.
+    """Return the video's ID as a file's name: the same for the same row, different for different rows.
 
-    On sites other than YouTube, whose IDs are not unique, it ends with a hash of the row's key.
+    On sites other than YouTube, whose IDs are not unique, it ends with a hash of the row's key. An ID that begins with `-` has
+    another character in front.
     """
-    kind, _, video_id = task.key.partition("yt:v:")
-    if not kind and re.fullmatch(r"[A-Za-z0-9_-]{5,64}", video_id):
-        return video_id
+    return safe_name(video_id(task))
+
+
+def video_id(task: VideoTask) -> str:
+    """Return YouTube's ID of the video; on another site the end of its address and a hash of the row's key."""
+    kind, _, youtube_id = task.key.partition("yt:v:")
+    if not kind and re.fullmatch(r"[A-Za-z0-9_-]{11}", youtube_id):
+        return youtube_id
     last = unquote(urlsplit(task.url).path).rstrip("/").rpartition("/")[2]
     return f"{safe_name(last.rpartition('.')[0] or last or 'video', 80)}-{key_digest(task)[:12]}"
 
@@ -183,11 +189,14 @@ _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM",
 
 
 def safe_name(text: str, max_bytes: int = NAME_MAX_BYTES) -> str:
-    """Return a name that every file system allows, of at least one character, without separators."""
+    """Return a name that every file system allows, of at least one character, without separators.
+
+    It does not begin with `-`, which a program would take for an option.
+    """
     plain = unicodedata.normalize("NFC", text)
     safe = "".join(character if character.isprintable() and character not in UNSAFE else "_" for character in plain)
     name = _cut(safe.strip(" ."), max_bytes).strip(" .") or "_"
-    return f"_{name}" if name.partition(".")[0].upper() in _RESERVED else name
+    return f"_{name}" if name.startswith("-") or name.partition(".")[0].upper() in _RESERVED else name
 
 
 def _cut(text: str, max_bytes: int) -> str:

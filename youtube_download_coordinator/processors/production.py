@@ -6,24 +6,21 @@ resumed. A product that exists is not made again, and costs no request.
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from youtube_download_coordinator.errors import AttemptError, PermanentError
+from youtube_download_coordinator.errors import AttemptError
 from youtube_download_coordinator.models import Done, VideoTask
 from youtube_download_coordinator.processors.archive import Archive, Product
 from youtube_download_coordinator.processors.extraction import Extraction
-from youtube_download_coordinator.processors.files import check_free_disk, held_alone, make_folder, move_into_place
-from youtube_download_coordinator.processors.output_paths import Template, file_stem
+from youtube_download_coordinator.processors.files import check_free_disk, make_folder, move_into_place
+from youtube_download_coordinator.processors.output_paths import Template
+from youtube_download_coordinator.processors.parts import work_folder
 from youtube_download_coordinator.processors.sidecar import write_sidecar
 from youtube_download_coordinator.processors.worker_settings import Settings
-from youtube_download_coordinator.youtube.error_rules import classify, has_bad_part
-
-PARTS = ".parts"
+from youtube_download_coordinator.youtube.error_rules import classify
 
 Emit = Callable[[Any], None]
 
@@ -61,7 +58,7 @@ def produce(task: VideoTask, settings: Settings, recipe: Recipe) -> Done:
     try:
         with (
             Extraction(task.url, settings.network, recipe.options) as extraction,
-            _work_folder(settings.output_dir, task, recipe.product) as work,
+            work_folder(settings.output_dir, task, recipe.product.name) as work,
         ):
             made = _make(recipe, extraction, work)
             files = _put_into_place(task, settings, recipe.product, made)
@@ -80,23 +77,6 @@ def _make(recipe: Recipe, extraction: Extraction, work: Path) -> Made:
         if not extraction.renew_with_cookies(error):
             raise
     return recipe.make(extraction, work)
-
-
-@contextlib.contextmanager
-def _work_folder(output_dir: Path, task: VideoTask, product: Product) -> Iterator[Path]:
-    """Make a folder for one product; the next attempt finds in it what this one has left, unless that is of no use."""
-    work = make_folder(output_dir / PARTS / f"{file_stem(task)}.{product.name}", output_dir)
-    with held_alone(work):
-        try:
-            yield work
-        except Exception as error:
-            is_broken = isinstance(error, AttemptError) and error.reason == "network" and has_bad_part(error)
-            if isinstance(error, PermanentError) or is_broken:
-                shutil.rmtree(work, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                work.rmdir()  # if it is empty; else the next attempt resumes from it
-            raise
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _put_into_place(task: VideoTask, settings: Settings, product: Product, made: Made) -> list[Path]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.private_files import make_private_folder, open_private
 from youtube_download_coordinator.stores.sql import SqlStore
 
 MACHINE_FILE = "machine.db"
@@ -26,7 +27,7 @@ def open_machine_state(folder: Path) -> SqlStore:
     Raises ConfigError when they cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         return SqlStore(f"sqlite:///{folder / MACHINE_FILE}")
     except (OSError, ConfigError) as error:
         cause = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
@@ -46,8 +47,7 @@ def hold_machine_lock(folder: Path, purpose: str, host: str, queue: str) -> Iter
     """
     digest = hashlib.sha256(queue.encode()).hexdigest()[:12]  # a database's URL may contain a password
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(folder / f"{purpose}.{host}.{digest}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        file = open_private(folder / f"{purpose}.{host}.{digest}.lock")
     except OSError as error:
         raise _cannot_be_written(folder, error.strerror) from None
     try:

@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from youtube_download_coordinator.private_files import open_private
+
 TURNSTILE_FILE, LOCK_FILE = "yt-dlp.turnstile", "yt-dlp.lock"
 POLL_SECONDS = 0.02
 IMPORT_WAITS_SECONDS = 300.0
@@ -73,8 +75,7 @@ class _LockFile:
 
     def __init__(self, path: Path) -> None:
         self._name = path.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.fd = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)  # another user may have made it
+        self.fd = open_private(path)
 
     def close(self) -> None:
         os.close(self.fd)

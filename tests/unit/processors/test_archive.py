@@ -16,7 +16,7 @@ from youtube_download_coordinator.errors import LaterError, TransientError
 from youtube_download_coordinator.models import Done, State
 from youtube_download_coordinator.processors.archive import Archive, Product
 from youtube_download_coordinator.processors.built_in import Settings, audio
-from youtube_download_coordinator.processors.files import held_alone
+from youtube_download_coordinator.processors.parts import held_alone
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
 
@@ -106,9 +106,57 @@ def test_an_empty_file_is_what_a_power_cut_leaves(tmp_path: Path) -> None:
 def test_a_record_that_is_none_does_not_matter(tmp_path: Path, content: str) -> None:
     archive, video = Archive(tmp_path), rows.new_video(1)
     archive.add(video, PRODUCT, [put(tmp_path / "x.m4a")])
-    (record,) = (path for path in (tmp_path / ".archive").rglob("*") if path.is_file())
-    record.write_text(content)
+    record_in(tmp_path).write_text(content)
     assert archive.find(video, PRODUCT) == []
+
+
+@pytest.mark.parametrize("names", ['["/etc/hostname"]', '["../x.m4a"]', '["a/../../x.m4a"]', '["."]', '["x.m4a", "\\u0000"]',
+                                   "[1]", '"x.m4a"', "7"])  # fmt: skip
+def test_a_record_that_names_a_file_outside_is_refused(tmp_path: Path, names: str) -> None:
+    put(tmp_path / "x.m4a")
+    archive, video = Archive(tmp_path / "media"), rows.new_video(1)
+    archive.add(video, PRODUCT, [put(tmp_path / "media" / "x.m4a")])
+    record = record_in(tmp_path / "media")
+    record.write_text(record.read_text().replace('["x.m4a"]', names))
+    assert archive.find(video, PRODUCT) == []
+
+
+def test_an_absolute_path_in_the_folder_is_rewritten_once(tmp_path: Path) -> None:
+    """Then the folder may be moved."""
+    archive, video, path = Archive(tmp_path / "media"), rows.new_video(1), put(tmp_path / "media" / "Irish" / "x.m4a")
+    archive.add(video, PRODUCT, [path])
+    record = record_in(tmp_path / "media")
+    expected = record.read_text()
+    record.write_text(expected.replace("Irish/x.m4a", str(path)))
+    assert archive.find(video, PRODUCT) == [path]
+    assert record.read_text() == expected
+
+
+def test_a_record_behind_a_link_is_not_read(tmp_path: Path) -> None:
+    archive, video = Archive(tmp_path / "media"), rows.new_video(1)
+    archive.add(video, PRODUCT, [put(tmp_path / "media" / "x.m4a")])
+    record = record_in(tmp_path / "media")
+    (tmp_path / "elsewhere").write_bytes(record.read_bytes())
+    record.unlink()
+    record.symlink_to(tmp_path / "elsewhere")
+    assert archive.find(video, PRODUCT) == []
+
+
+def test_a_file_whose_name_begins_with_a_dash_is_found(tmp_path: Path) -> None:
+    """A version before this one named files and records so."""
+    archive, video = Archive(tmp_path), rows.new_video(1, key="yt:v:-aB_cdefghi")
+    path = put(tmp_path / "Irish" / "-aB_cdefghi.m4a")
+    archive.add(video, PRODUCT, [path])
+    record = record_in(tmp_path)
+    assert record.name.startswith("_-aB_cdefghi.")
+    record.rename(record.with_name(record.name.removeprefix("_")))
+    assert archive.find(video, PRODUCT) == [path]
+
+
+def record_in(output_dir: Path) -> Path:
+    """Return the only record below an output folder."""
+    (record,) = (path for path in (output_dir / ".archive").rglob("*") if path.is_file())
+    return record
 
 
 def test_names_that_differ_in_case_alone_are_two_records(tmp_path: Path) -> None:

@@ -13,7 +13,14 @@ from tests.support import rows
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.models import VideoTask
-from youtube_download_coordinator.processors.output_paths import FIELDS, NAME_MAX_BYTES, Template, file_stem, safe_name
+from youtube_download_coordinator.processors.output_paths import (
+    FIELDS,
+    NAME_MAX_BYTES,
+    Template,
+    file_stem,
+    safe_name,
+    video_id,
+)
 
 # -- names
 
@@ -24,6 +31,7 @@ def test_a_name_leads_nowhere_else(text: str) -> None:
     assert name
     assert name not in (".", "..")
     assert not set(name) & set('/\\\0<>:"|?*%$~\n')
+    assert not name.startswith("-")
     assert len(name.encode()) <= NAME_MAX_BYTES + 1
     assert safe_name(name) == name
 
@@ -40,6 +48,7 @@ def test_a_name_leads_nowhere_else(text: str) -> None:
         ("nul", "_nul"),
         ("COM1.txt", "_COM1.txt"),
         ("$HOME %(id)s ~root", "_HOME _(id)s _root"),
+        ("-rf", "_-rf"),
         ("e\u0301", "é"),
         ("🏴 x", "🏴 x"),
     ],
@@ -48,10 +57,11 @@ def test_a_name_stays_readable(text: str, name: str) -> None:
     assert safe_name(text) == name
 
 
-def test_a_youtube_video_is_called_by_its_id() -> None:
-    assert (
-        file_stem(rows.new_video(1, key="yt:v:-aB_cdefghi", url="https://www.youtube.com/watch?v=x")) == "-aB_cdefghi"
-    )
+@pytest.mark.parametrize(("video_id", "stem"), [("aB_cdefghij", "aB_cdefghij"), ("-aB_cdefghi", "_-aB_cdefghi")])
+def test_a_youtube_video_is_called_by_its_id(video_id: str, stem: str) -> None:
+    """But no name begins with `-`: `rm *` would take it for an option."""
+    task = rows.new_video(1, key=f"yt:v:{video_id}", url="https://www.youtube.com/watch?v=x")
+    assert file_stem(task) == stem
 
 
 @pytest.mark.parametrize(
@@ -98,6 +108,9 @@ INFO = {"channel": "Kurzgesagt", "channel_id": "UCx", "title": "A Title", "uploa
         ("{{x}}/{id}", {}, "{x}/UKwSQSFN4Nw"),
         ("{type}/{id}", {"type": "a/../b"}, "a_.._b/UKwSQSFN4Nw"),
         ("{type}/{id}", {"type": ".."}, "_/UKwSQSFN4Nw"),
+        ("{type}/-{id}", {"type": "--help"}, "_--help/_-UKwSQSFN4Nw"),
+        ("{type}/{id}", {"key": "yt:v:-aB_cdefghi"}, "_-aB_cdefghi"),
+        ("{title} {id}", {"key": "yt:v:-aB_cdefghi", "title": "x"}, "A Title -aB_cdefghi"),
     ],
 )  # fmt: skip
 def test_a_template_says_where(template: str, fields: dict[str, Any], path: str) -> None:
@@ -172,8 +185,9 @@ def test_no_text_leads_out_or_makes_a_name_too_long(
     for name in place.parts:
         assert name not in ("", ".", "..")
         assert not set(name) & set("/\\\0\n")
+        assert not name.startswith("-")
         assert len(name.encode()) <= NAME_MAX_BYTES + 1
-    assert file_stem(task) in str(place)
+    assert video_id(task) in str(place)
 
 
 @given(st.sampled_from(TEMPLATES), st.lists(KEYS, min_size=2, max_size=2, unique=True), NASTY)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import StaticPool
 
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
+from youtube_download_coordinator.private_files import make_private
 
 _PLAIN = re.compile(r"[\w.:-]*")
 """A host or a name. libpq takes a whole connection string, with a password, in place of a name."""
@@ -52,6 +53,8 @@ def open_engine(url: str) -> sa.Engine:
     if engine.dialect.name not in {"sqlite", "postgresql"}:
         raise ConfigError(f"database_url={without_password(engine.url)}: only sqlite and postgresql are supported")
     if engine.dialect.name == "sqlite":
+        if not is_memory(engine.url):
+            sa.event.listen(engine, "do_connect", _before_sqlite_connect)
         sa.event.listen(engine, "connect", _on_sqlite_connect)
         sa.event.listen(engine, "begin", _on_sqlite_begin)
     else:
@@ -94,6 +97,17 @@ def _on_postgresql_connect(connection: Any, _record: object) -> None:
     cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_SECONDS}s'")
     cursor.close()
     connection.commit()
+
+
+def _before_sqlite_connect(_dialect: object, _record: object, arguments: list[Any], _options: dict[str, Any]) -> None:
+    """Close the file to other users: whoever can read it can hold a lock that stops the queue.
+
+    SQLite gives the files beside it the same mode when it makes them.
+    """
+    for suffix in ("", "-wal", "-shm"):
+        path = Path(f"{arguments[0]}{suffix}")
+        if not suffix or path.exists():
+            make_private(path)
 
 
 def _on_sqlite_connect(connection: Any, _record: object) -> None:

@@ -1,0 +1,103 @@
+"""The folders in which files are made: `.parts/` below the output folder, with one folder for each video and product.
+
+    .parts/UKwSQSFN4Nw.audio-m4a/.key                 the key of the row
+    .parts/UKwSQSFN4Nw.audio-m4a/UKwSQSFN4Nw.m4a.part
+
+Only the worker's user may enter them, so nobody else can put a link in a file's place. An attempt holds a lock on its folder.
+What it leaves is resumed by the next attempt; where there will be none, the folder is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from youtube_download_coordinator.errors import AttemptError, LaterError, PermanentError, UnfitError
+from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.private_files import close_folder_to_others, is_shared_with_group
+from youtube_download_coordinator.processors.files import make_folder
+from youtube_download_coordinator.processors.output_paths import file_stem
+from youtube_download_coordinator.youtube.error_rules import has_bad_part
+
+PARTS = ".parts"
+KEY_FILE = ".key"
+
+
+@contextlib.contextmanager
+def work_folder(output_dir: Path, task: VideoTask, product_name: str) -> Iterator[Path]:
+    """Make the folder of one product, whose name has no dot. The next attempt finds in it what this one has left.
+
+    Raises LaterError while another process works in it, and UnfitError if it cannot be made or is another user's.
+    """
+    parts = _make_private(output_dir / PARTS, output_dir)
+    work = _make_private(parts / f"{file_stem(task)}.{product_name}", output_dir)
+    with held_alone(work):
+        (work / KEY_FILE).write_text(task.key, encoding="utf-8")
+        try:
+            yield work
+        except Exception as error:
+            if not _can_be_resumed(work, error):
+                shutil.rmtree(work, ignore_errors=True)
+            raise
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _make_private(folder: Path, output_dir: Path) -> Path:
+    if folder.is_symlink():
+        raise UnfitError(f"{folder} is a link, and files are made in it: remove it", reason="output-dir")
+    make_folder(folder, output_dir)
+    with contextlib.suppress(PermissionError):
+        close_folder_to_others(folder)
+    owner, trusted = folder.stat().st_uid, {0, os.geteuid(), output_dir.stat().st_uid}
+    if owner not in trusted and not is_shared_with_group(output_dir):
+        raise UnfitError(f"{folder} belongs to another user, with the number {owner}", reason="output-dir")
+    return folder
+
+
+def _can_be_resumed(work: Path, error: Exception) -> bool:
+    is_broken = isinstance(error, AttemptError) and error.reason == "network" and has_bad_part(error)
+    is_empty = {path.name for path in work.iterdir()} <= {KEY_FILE}
+    return not (is_empty or is_broken or isinstance(error, PermanentError))
+
+
+@contextlib.contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Make sure that no other process works in the folder. Raises LaterError when one does.
+
+    Leases prevent that, except when a frozen process wakes up beside its successor: both would write to one file.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        # A file system may have no locks: then the lease must suffice.
+        if _lock(fd) is False or not _is_still(folder, fd):
+            # As soon as possible: the queue makes a short pause.
+            raise LaterError(
+                "another process is making this file", reason="busy", not_before=datetime.fromtimestamp(0, UTC)
+            )
+        yield
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int) -> bool | None:
+    """Lock an open folder. Return None where the file system has no locks."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _is_still(folder: Path, fd: int) -> bool:
+    """Return whether the folder is the one that was opened: another process may have finished and removed it."""
+    try:
+        return os.path.samestat(os.fstat(fd), folder.stat())
+    except FileNotFoundError:
+        return False
