@@ -181,7 +181,9 @@ REASONS: dict[str, Reason] = {
         " it, or a person has edited it.", "If no worker processes the row and it is not done, type `pending` into its Status."),
     "unreadable-row": Reason("`error`", "A value of the row raises an error in the coordinator; the message quotes it.",
         "Correct the value, then type `pending` into its Status, or call `ydc retry`."),
-    "unknown-status": Reason("`error`", "A row that was typed in has a word in Status that is not one; the message quotes it.",
+    "unknown-status": Reason("`error`, or a note beside any Status",
+        "What was typed into Status is not one of its words, or was typed while the row was in progress. A pending row is kept"
+        " away from workers, another one stays as it was; the message quotes what was typed.",
         "Type `pending`, `done` or `error` into its Status."),
     "duplicate": Reason("`error`", "The row is a copy of another, which the message names."),
 }
@@ -206,6 +208,7 @@ BLOCKED = "blocked"
 SUSPECTED = "suspected"
 """In front of a failure that is not counted, because an outage is suspected."""
 UNREADABLE_LEASE = "unreadable-lease"
+UNKNOWN_STATUS = "unknown-status"
 """The reason of a row of a sheet that is set apart because its Lease cell is not one that the coordinator writes."""
 UNREADABLE_ROW = "unreadable-row"
 """The reason of a row that is set apart because a value of it raises an error."""

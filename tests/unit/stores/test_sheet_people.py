@@ -306,13 +306,80 @@ def test_done_in_the_dead_letters_skips(desk: SheetDesk, queue: Queue) -> None:
     assert desk.line(video_url(1))["Status"] == "done"
 
 
-def test_a_status_that_means_nothing_is_put_right(desk: SheetDesk, queue: Queue) -> None:
+UNKNOWN_STATUSES = {
+    "hello": "“hello” is not a Status; type pending, done or error",
+    "done!": "“done!” is not a Status; type pending, done or error",
+    "Retry": "“Retry” is not a Status; type pending, done or error",
+    "TRUE": "“TRUE” is not a Status; type pending, done or error",
+    "": "Status was emptied, which changes nothing; type pending, done or error",
+    "In-Progress": "only workers set in-progress; type pending, done or error",
+}
+
+
+@pytest.mark.parametrize(("status", "message"), UNKNOWN_STATUSES.items())
+def test_a_status_that_means_nothing_is_put_right_and_said(
+    desk: SheetDesk, queue: Queue, status: str, message: str
+) -> None:
     add(queue, 1, 2)
     desk.finish(queue)
-    desk.type_status(video_url(1), "hello")
-    desk.type_status(video_url(2), "")
+    desk.type_status(video_url(1), status)
+    for _ in range(3):
+        desk.look_again(queue)
+        first, second = desk.lines()
+        assert (first["Status"], first["LastError"], first["Result"]) == ("done", f"unknown-status: {message}", "ok")
+    assert (second["Status"], second["LastError"]) == ("done", "")
+    desk.type_status(video_url(1), "pending")
+    desk.finish(queue)
+    assert (desk.lines()[0]["Status"], desk.lines()[0]["LastError"]) == ("done", "")
+
+
+@pytest.mark.parametrize("status", ["skip", "", "in-progress", "stop!", 7])
+@pytest.mark.parametrize("is_looked_at", [False, True])
+def test_a_pending_row_with_a_status_that_means_nothing_is_kept_away(
+    desk: SheetDesk, queue: Queue, status: str | int, is_looked_at: bool
+) -> None:
+    """Keep it away whether a claim or a look meets the word first. Whoever typed it did not mean pending."""
+    add(queue, 1, 2)
+    desk.person.edit(VIDEOS, desk.row_of(video_url(1)), "Status", status)
+    if is_looked_at:
+        desk.clock.advance(61)
+        queue.recover(VIDEO_TASKS)
+    assert [claim.row.url for claim in queue.claim(VIDEO_TASKS, 5)] == [video_url(2)]
     desk.look_again(queue)
-    assert [line["Status"] for line in desk.lines()] == ["done", "done"]
+    line = desk.line(video_url(1))
+    assert (line["Status"], line["LastError"][:16]) == ("error", "unknown-status: ")
+    assert line["LastError"].endswith("type pending, done or error")
+    desk.type_status(video_url(1), "pending")
+    desk.finish(queue)
+    assert desk.line(video_url(1))["Status"] == "done"
+
+
+def test_a_failed_row_keeps_its_reason_beside_the_note(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    desk.finish(queue, BROKEN)
+    desk.type_status(video_url(1), "again", DEAD)
+    desk.look_again(queue)
+    line = desk.line(video_url(1), DEAD)
+    assert (line["Status"], line["LastError"]) == (
+        "error",
+        "unknown-status: “again” is not a Status; type pending, done or error (private: Private video)",
+    )
+
+
+def test_a_status_typed_while_a_row_is_in_progress_is_ignored_and_said(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    desk.show()
+    desk.type_status(video_url(1), "done")
+    desk.look_again(queue)
+    line = desk.line(video_url(1))
+    assert (line["Status"], line["LastError"]) == (
+        "in-progress",
+        "unknown-status: what is typed while a row is in progress is ignored; type it again when the attempt has ended",
+    )
+    assert queue.settle([(claim, Done(result="ok"))])[0] is not None
+    desk.show()
+    assert (desk.line(video_url(1))["Status"], desk.line(video_url(1))["LastError"]) == ("done", "")
 
 
 def test_pending_on_a_duplicate_does_not_make_two_of_it(desk: SheetDesk, queue: Queue) -> None:

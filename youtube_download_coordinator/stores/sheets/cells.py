@@ -20,6 +20,7 @@ from youtube_download_coordinator.models import (
     columns_of,
 )
 from youtube_download_coordinator.queue.store import Table
+from youtube_download_coordinator.reasons import UNKNOWN_STATUS
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.layout import Tab, text_cell
 from youtube_download_coordinator.stores.sheets.lease_codec import (
@@ -28,7 +29,7 @@ from youtube_download_coordinator.stores.sheets.lease_codec import (
     encode_lease,
     version_text,
 )
-from youtube_download_coordinator.text import format_utc, parse_time
+from youtube_download_coordinator.text import format_utc, parse_time, truncate
 
 R = TypeVar("R", bound=Row)
 
@@ -59,6 +60,29 @@ def requested_status(encoded: EncodedLease, status: str, shown: str) -> Status |
     if typed not in {Status.PENDING.value, Status.DONE.value, Status.ERROR.value} or typed == status_text(lease.state):
         return None
     return Status(typed)
+
+
+def unknown_status(encoded: EncodedLease, status: str, shown: str) -> str:
+    """Return why the text that a person typed into Status is not followed; an empty text if nobody typed such a text."""
+    lease = encoded.lease
+    if lease is None or shown != version_text(encoded.row_id, lease):
+        return ""
+    typed = status.strip().lower()
+    if typed == status_text(lease.state) or requested_status(encoded, status, shown) is not None:
+        return ""
+    return f"{UNKNOWN_STATUS}: {describe_unknown_status(status, is_held=lease.state is State.HELD)}"
+
+
+def describe_unknown_status(status: str, *, is_held: bool = False) -> str:
+    """Return what to do instead of typing this text into Status."""
+    if is_held:
+        return "what is typed while a row is in progress is ignored; type it again when the attempt has ended"
+    words = "type pending, done or error"
+    if not status.strip():
+        return f"Status was emptied, which changes nothing; {words}"
+    if status.strip().lower() == Status.IN_PROGRESS.value:
+        return f"only workers set {Status.IN_PROGRESS.value}; {words}"
+    return f"“{truncate(status, 40)}” is not a Status; {words}"
 
 
 def shows(encoded: EncodedLease, status: str, shown: str) -> bool:

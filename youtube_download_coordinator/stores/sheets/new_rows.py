@@ -15,10 +15,15 @@ from dataclasses import dataclass, field
 from youtube_download_coordinator.errors import BadUrl
 from youtube_download_coordinator.models import DUPLICATE, IN_THE_LEASE, NO_KEY, Lease, Row, Source, State, VideoTask
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES
-from youtube_download_coordinator.reasons import UNREADABLE_LEASE
+from youtube_download_coordinator.reasons import UNKNOWN_STATUS, UNREADABLE_LEASE
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.batch_requests import find_replace
-from youtube_download_coordinator.stores.sheets.cells import names_of_columns, row_values, status_text
+from youtube_download_coordinator.stores.sheets.cells import (
+    describe_unknown_status,
+    names_of_columns,
+    row_values,
+    status_text,
+)
 from youtube_download_coordinator.stores.sheets.guarded_batch import (
     GuardedBatches,
     ImportedCells,
@@ -184,7 +189,7 @@ class NewRows:
             return self.encode(row_id, key, State.ERROR, f"{DUPLICATE}{known_id}", version)
         state = _STATES.get(status.strip().lower())
         if state is None:
-            problem = f"unknown-status: “{truncate(status, 40)}” is not a Status; type pending, done or error"
+            problem = f"{UNKNOWN_STATUS}: {describe_unknown_status(status)}"
             return self.encode(row_id, key, State.ERROR, problem, version, tries)
         is_dead = name == DEAD_LETTERS.name and state is State.ERROR
         return self.encode(row_id, key, State.DEAD if is_dead else state, "", version, tries)

@@ -17,7 +17,14 @@ from youtube_download_coordinator.models import WRITTEN_BY_SWAPS, Row, State, co
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
 from youtube_download_coordinator.stores.sheets.alarm import is_taken
 from youtube_download_coordinator.stores.sheets.api import AnswerLost, Json, Refused
-from youtube_download_coordinator.stores.sheets.cells import blank, projection, read_row, shows
+from youtube_download_coordinator.stores.sheets.cells import (
+    blank,
+    projection,
+    read_row,
+    shows,
+    unknown_status,
+    write_cells,
+)
 from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease, encode_lease, version_text
 from youtube_download_coordinator.stores.sheets.snapshot import RANGES_MAX, KeyCells
 from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, Spreadsheet, shown_rows
@@ -36,7 +43,7 @@ REPAIRS_MAX = 500
 """Lines that are repaired at once."""
 AT_ONCE = float("-inf")
 
-_TABLES: dict[str, Table[Row]] = {table.name: table for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS)}  # type: ignore[misc]
+TABLES: dict[str, Table[Row]] = {table.name: table for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS)}  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +173,7 @@ class Projections:
             self._outdated_since.setdefault(cells.lease, now)
         due = {at: cells for at, cells in outdated.items() if now - self._outdated_since[cells.lease] >= REPAIR_SECONDS}
         positions = list(due)[:REPAIRS_MAX]
-        if requests := [request for at in positions for request in self._rebuilt(name, at, due[at].lease)]:
+        if requests := [request for at in positions for request in self._rebuilt(name, at, due[at])]:
             log.info("rewriting the cells of %d rows of %s that did not show their lease", len(due), tab.title)
             self._write(requests)
             snapshot.loaded_at = None
@@ -194,7 +201,7 @@ class Projections:
         """
         tab, outdated = self._spreadsheet.tab(name), list(self._outdated(name))[:RANGES_MAX]
         lines = self._spreadsheet.read_lines(name, outdated) if outdated else {}
-        rows = [row for cells in lines.values() if (row := read_row(_TABLES[name], tab, cells))]
+        rows = [row for cells in lines.values() if (row := read_row(TABLES[name], tab, cells))]
         self.schedule_now(encode_lease(row) for row in rows if self._is_leftover(row))
 
     def _is_leftover(self, row: Row) -> bool:
@@ -214,14 +221,21 @@ class Projections:
         except (Refused, AnswerLost) as error:
             log.info("the sheet does not show every lease yet: %s", error)
 
-    def _rebuilt(self, name: str, position: int, text: str) -> list[Json]:
-        """Return the requests that make a line show its lease, from the lease alone."""
-        tab, encoded, row_type = self._spreadsheet.tab(name), decode_lease(text), _TABLES[name].row_type
+    def _rebuilt(self, name: str, position: int, cells: KeyCells) -> list[Json]:
+        """Return the requests that make a line show its lease, from the lease alone.
+
+        If a person has typed a Status that is not followed, LastError says so.
+        """
+        tab, encoded, row_type = self._spreadsheet.tab(name), decode_lease(cells.lease), TABLES[name].row_type
         if encoded is None or encoded.lease is None:
             return blank(tab, position, row_type)
         lease = encoded.lease
         row = row_type(id=encoded.row_id, key=encoded.key, url="", lease=lease, claimed_by=lease.holder)
-        return projection(tab, position, row, rebuilt=True)
+        requests = projection(tab, position, row, rebuilt=True)
+        if note := unknown_status(encoded, cells.status, cells.shown):
+            is_failed = lease.state in {State.ERROR, State.DEAD} and lease.detail
+            requests += write_cells(tab, position, {"LastError": f"{note} ({lease.detail})" if is_failed else note})
+        return requests
 
     # --- in time -----------------------------------------------------------------------------------------------------
 

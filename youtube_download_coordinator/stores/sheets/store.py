@@ -24,12 +24,12 @@ from youtube_download_coordinator.stores.sheets.adoption import Adoption
 from youtube_download_coordinator.stores.sheets.alarm import doubled
 from youtube_download_coordinator.stores.sheets.api import AnswerLost, Connection, Environment, Json, Refused
 from youtube_download_coordinator.stores.sheets.batch_requests import append_lines, find_replace
-from youtube_download_coordinator.stores.sheets.cells import read_row, row_cells
+from youtube_download_coordinator.stores.sheets.cells import read_row, row_cells, status_text, unknown_status
 from youtube_download_coordinator.stores.sheets.compare_and_swap import CompareAndSwap
 from youtube_download_coordinator.stores.sheets.control_tab import Controls
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, IndexEntry, NothingToDo, RowIndex
-from youtube_download_coordinator.stores.sheets.lease_codec import encode_lease
-from youtube_download_coordinator.stores.sheets.projection import Projections
+from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease, encode_lease
+from youtube_download_coordinator.stores.sheets.projection import TABLES, Projections
 from youtube_download_coordinator.stores.sheets.row_moves import Mover
 from youtube_download_coordinator.stores.sheets.row_restore import restore
 from youtube_download_coordinator.stores.sheets.snapshot import (
@@ -126,10 +126,11 @@ class SheetsStore:
             if not positions:
                 return []
             rows = self._read_rows(table, where, positions)
-            torn = [row for row in rows if not _has_own_url(table, row)]
+            unclear = self._fail_unclear(table, rows)
+            torn = [row for row in rows if row not in unclear and not _has_own_url(table, row)]
             self._adopt_anew(table, [row for row in torn if row.key == NO_KEY])
             self._fail_torn(table, [row for row in torn if row.key != NO_KEY])
-            intact = [row for row in rows if row not in torn]
+            intact = [row for row in rows if row not in torn and row not in unclear]
             if intact:
                 return sorted(intact, key=lambda row: (act_at(row.lease), row.id))
         return []
@@ -154,21 +155,37 @@ class SheetsStore:
 
     def _fail_torn(self, table: Table[R], rows: Sequence[R]) -> None:
         """Set rows to error whose URL is not the one of their lease: a person has edited it, or sorted only some columns."""
-        changes = []
         for row in rows:
             log.warning("row %d has the URL %s, but its Lease is for %s", row.id, row.url, row.key)
-            lease = Lease(
-                version=row.lease.version + 1,
-                state=State.ERROR,
-                tries=row.lease.tries,
-                detail=(
-                    "url-changed: the Lease is for another URL; empty the Lease cell, or put the old URL back"
-                    " and set Status to pending"
-                ),
-                nonce=self._spreadsheet.nonce(),
-            )
-            changes.append(Change(row, replace(row, lease=lease, requested_status=None)))
-        self.swap(table, changes)
+        problem = (
+            "url-changed: the Lease is for another URL; empty the Lease cell, or put the old URL back"
+            " and set Status to pending"
+        )
+        self.swap(table, [Change(row, self._failed(row, problem)) for row in rows])
+
+    def _fail_unclear(self, table: Table[R], rows: Sequence[R]) -> list[R]:
+        """Set pending rows to error in whose Status a person has typed a word that nobody understands. Return those rows."""
+        snapshot = self._spreadsheet.snapshot(table.name)
+        problems: dict[int, str] = {}
+        for row in rows:
+            position = snapshot.position_of(row.id)
+            cells = snapshot.key_cells[position] if position is not None else KeyCells()
+            encoded = decode_lease(cells.lease)
+            if row.lease.state is State.PENDING and encoded and encoded.lease == row.lease:
+                problems[row.id] = unknown_status(encoded, cells.status, cells.shown)
+        unclear = [row for row in rows if problems.get(row.id)]
+        self.swap(table, [Change(row, self._failed(row, problems[row.id])) for row in unclear])
+        return unclear
+
+    def _failed(self, row: R, problem: str) -> R:
+        lease = Lease(
+            version=row.lease.version + 1,
+            state=State.ERROR,
+            tries=row.lease.tries,
+            detail=problem,
+            nonce=self._spreadsheet.nonce(),
+        )
+        return replace(row, lease=lease, requested_status=None)
 
     def _adopt_all(self, names: Sequence[str]) -> None:
         """Adopt every row that people have added before rows are counted or looked for. Others may claim meanwhile."""
@@ -199,7 +216,23 @@ class SheetsStore:
                 return
         for name in names:
             self._adoption.reconcile(name)
+            self._reconcile_statuses(TABLES[name])
             self._projections.repair(name)
+
+    def _reconcile_statuses(self, table: Table[Any]) -> None:
+        """Set pending rows apart whose Status is a word that nobody understands. Repairing notes it on other rows."""
+        snapshot = self._spreadsheet.snapshot(table.name)
+        pending, pending_text = State.PENDING, status_text(State.PENDING)
+        positions = [
+            position
+            for position, encoded in snapshot.leases()
+            if encoded.lease
+            and encoded.lease.state is pending
+            and (cells := snapshot.key_cells[position]).status != pending_text
+            and unknown_status(encoded, cells.status, cells.shown)
+        ]
+        if positions:
+            self._fail_unclear(table, self._read_rows(table, EVERY_ROW, positions))
 
     def _read_rows(self, table: Table[R], where: Where, positions: Sequence[int]) -> list[R]:
         """Read lines. Return the rows that match now, in the order of `positions`."""
