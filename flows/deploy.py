@@ -15,7 +15,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import httpx  # Prefect's client raises its errors
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -24,12 +23,18 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
 
+from tasks.server import SERVER_ERRORS, describe_problem, is_open
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 PREFECT = (sys.executable, "-m", "prefect", "--no-prompt")
 """Not the script `prefect`: its sys.path lacks the working directory, where flows/ and tasks/ are."""
 PAGE = 200
 """Deployments or automations in one answer of the server."""
 
+OPEN = (
+    "anybody who reaches {address} can run programs on every worker: it asks for no password. "
+    "Set PREFECT_SERVER_API_AUTH_STRING for the server, as docs/deploy.md does"
+)
 JOB_DEFAULTS: dict[str, dict[str, Any]] = {
     "process": {"stream_output": False},
     "docker": {
@@ -60,18 +65,19 @@ def main() -> None:
             "no Prefect server is named: set PREFECT_API_URL, "
             "to http://127.0.0.1:4200/api where `prefect server start` runs on this machine"
         )
-    _register("the block type", *PREFECT, "block", "register", "--module", "youtube_download_coordinator.prefect.block")
     content = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text(encoding="utf-8"))
+    pools = sorted({deployment["work_pool"]["name"] for deployment in content["deployments"]})
     try:
+        if is_open(address):
+            print(OPEN.format(address=address), file=sys.stderr)
         with get_client(sync_client=True) as client:
-            pools = sorted({deployment["work_pool"]["name"] for deployment in content["deployments"]})
             for pool in pools:
                 _create_work_pool(client, pool, pool_type)
             for line in [*keep_switches(content, client), *remove_limits(content, client)]:
                 print(line)
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
-        line = (str(problem).splitlines() or [type(problem).__name__])[0]
-        sys.exit(f"the Prefect server at {address} failed or is not reachable: {line}")
+    except SERVER_ERRORS as problem:
+        sys.exit(describe_problem(address, problem))
+    _register("the block type", *PREFECT, "block", "register", "--module", "youtube_download_coordinator.prefect.block")
     _deploy(content)
     _register("the automations", sys.executable, "-m", "tasks.automations")
     print("start a worker on each machine: " + " ".join(f"prefect worker start --pool {pool}" for pool in pools))

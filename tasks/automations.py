@@ -16,7 +16,6 @@ import argparse
 import sys
 from datetime import timedelta
 
-import httpx  # Prefect's client raises its errors
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
@@ -25,6 +24,7 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.settings import get_current_settings
 
 from tasks.notifications import find_block, notifications
+from tasks.server import SERVER_ERRORS, describe_problem
 from youtube_download_coordinator import UserError
 from youtube_download_coordinator.prefect.run_state import STOPPED_NAME
 
@@ -97,8 +97,8 @@ def main() -> None:
         _establish(options)
     except UserError as problem:
         parser.error(f"--notify={options.notify}: {problem}")
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:  # UnicodeError: an invalid host name
-        sys.exit(f"the Prefect server at {address} failed or is not reachable: {problem}")
+    except SERVER_ERRORS as problem:
+        sys.exit(describe_problem(address, problem))
 
 
 def _establish(options: argparse.Namespace) -> None:

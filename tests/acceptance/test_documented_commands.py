@@ -214,7 +214,9 @@ def check(page: str, sandbox: Sandbox, scene: Scene | None = None, server: Prefe
     scene.prepare(sandbox)
     more, stands_in = {}, dict(scene.stands_in)
     if server:
-        more = {name: server.environment[name] for name in ("PREFECT_HOME", "PREFECT_API_URL")}
+        more = {
+            name: server.environment[name] for name in ("PREFECT_HOME", "PREFECT_API_URL", "PREFECT_API_AUTH_STRING")
+        }
         stands_in["http://127.0.0.1:4200/api"] = more["PREFECT_API_URL"]
     before, after = ([Block("sh", code)] if code else [] for code in (scene.before, scene.after))
     blocks = [*before, *to_run(page), *after]

@@ -189,7 +189,8 @@ def fleet(prefect_server: PrefectServer, videos: Videos, tmp_path_factory: pytes
 def scheduled(fleet: Fleet, every_seconds: Mapping[str, int]) -> Iterator[None]:
     """Give deployments another schedule; afterwards none of their runs is left, running or to come."""
     first = datetime.now(UTC) + timedelta(seconds=FIRST_RUN_SECONDS)
-    with SyncPrefectClient(fleet.server.environment["PREFECT_API_URL"]) as client, ExitStack() as stack:
+    address = fleet.server.environment["PREFECT_API_URL"]
+    with SyncPrefectClient(address, auth_string=fleet.server.password) as client, ExitStack() as stack:
         for place, (name, seconds) in enumerate(every_seconds.items()):
             deployment = client.read_deployment_by_name(
                 f"{name.replace('keep-processing', 'process-videos')}/{name}"

@@ -42,8 +42,15 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
+def environment_in(server: PrefectServer, folder: Path) -> dict[str, str]:
+    """Return an environment without the server's password, which is in the folder's `.env`."""
+    (folder / ".env").write_text(f"PREFECT_API_AUTH_STRING={server.password}\n", encoding="utf-8")
+    return {name: value for name, value in server.environment.items() if not name.endswith("API_AUTH_STRING")}
+
+
 def run(server: PrefectServer, folder: Path, *command: str | Path) -> str:
-    done = subprocess.run(command, cwd=folder, env=server.environment, capture_output=True, text=True)
+    environment = environment_in(server, folder)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -52,7 +59,7 @@ def run(server: PrefectServer, folder: Path, *command: str | Path) -> str:
 def worker(server: PrefectServer, python: Path, folder: Path) -> Iterator[None]:
     """Run a worker of the installed package in a folder without any flows."""
     settings = {
-        **server.environment,
+        **environment_in(server, folder),
         "YDC_DATABASE_URL": f"sqlite:///{folder / 'queue.db'}",
         "YDC_OUTPUT_DIR": str(folder / "media"),
         "YDC_ALLOW_OTHER_SITES": "true",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
@@ -13,6 +14,7 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.actions import RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from flows import deploy as deploying
 from flows.deploy import JOB_DEFAULTS, keep_switches, remove_limits
@@ -121,6 +123,20 @@ def test_a_limit_of_an_earlier_version_is_removed(client: SyncPrefectClient) -> 
     assert remove_limits(CONTENT, client) == ["kept: its concurrency limit is removed"]
     assert client.read_deployment(deployment).global_concurrency_limit is None
     assert remove_limits(CONTENT, client) == []
+
+
+def test_a_server_that_asks_for_no_password_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = str(get_current_settings().api.url)
+    monkeypatch.setattr(sys, "argv", ["flows.deploy"])
+    monkeypatch.setattr(deploying, "_register", lambda what, *command: None)
+    with temporary_settings({PREFECT_API_URL: address}):
+        deploying.main()
+    assert capsys.readouterr().err == (
+        f"anybody who reaches {address} can run programs on every worker: it asks for no password. "
+        "Set PREFECT_SERVER_API_AUTH_STRING for the server, as docs/deploy.md does\n"
+    )
 
 
 @pytest.mark.parametrize("pool_type", sorted(JOB_DEFAULTS))

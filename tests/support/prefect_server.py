@@ -1,5 +1,7 @@
 """A Prefect server on loopback, with a home of its own, and what an operator does with it: commands, workers, runs.
 
+It asks for a password and allows no other origin, as docs/deploy.md starts it.
+
 with serving(folder) as server:
     server.deploy()
     with server.worker():
@@ -8,8 +10,10 @@ with serving(folder) as server:
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -92,7 +96,12 @@ class PrefectServer:
 
     def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
         """Send a request to the API: GET, or POST when there is a body, or by another method."""
-        return ask(self.environment["PREFECT_API_URL"] + path, body, method)
+        return ask(self.environment["PREFECT_API_URL"] + path, body, method, self.password)
+
+    @property
+    def password(self) -> str:
+        """Return user and password, as `user:password`."""
+        return self.environment["PREFECT_API_AUTH_STRING"]
 
     @contextmanager
     def worker(
@@ -118,9 +127,14 @@ class PrefectServer:
 def serving(folder: Path, *, ui: bool = False, settings: Mapping[str, str] | None = None) -> Iterator[PrefectServer]:
     """Run a server that keeps everything in `folder`, with more settings of Prefect. Raises DidNotWorkError."""
     port = _free_port()
+    password = f"operator:{secrets.token_hex(24)}"
+    # As in a checkout, where the server reads it from pyproject.toml.
+    (folder / "pyproject.toml").symlink_to(ROOT / "pyproject.toml")
     environment = os.environ | {
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_API_AUTH_STRING": password,
+        "PREFECT_SERVER_API_AUTH_STRING": password,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         **(settings or {}),
@@ -159,13 +173,16 @@ def ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
             process.wait()
 
 
-def ask(url: str, body: Any = None, method: str | None = None) -> Any:
+def ask(url: str, body: Any = None, method: str | None = None, password: str | None = None) -> Any:
     """Send a request to a JSON API on this machine, past any proxy: GET, or POST when there is a body, or by another method.
 
-    Return None for an answer without content.
+    Return None for an answer without content. `password` is `user:password`.
     """
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
+    headers = {"Content-Type": "application/json"}
+    if password:
+        headers["Authorization"] = f"Basic {base64.b64encode(password.encode()).decode()}"
+    request = urllib.request.Request(url, data, headers, method=method)
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=ANSWER_SECONDS) as answer:
         return json.loads(answer.read() or "null")
 

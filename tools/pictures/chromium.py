@@ -71,6 +71,10 @@ class Page:
             )
             self._do("Input.insertText", text=text)
 
+    def remember(self, key: str, value: str) -> None:
+        """Put a value into the local storage of the page's site."""
+        self._do("Runtime.evaluate", expression=f"localStorage.setItem({json.dumps(key)}, {json.dumps(value)})")
+
     def save(self, name: str, height: int = HEIGHT, width: int = WIDTH) -> None:
         """Write a screenshot to docs/images; sizes in pixels."""
         self._do("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)

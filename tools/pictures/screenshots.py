@@ -6,6 +6,7 @@ site as a source that is expanded on demand. Needs Chromium (Debian: `apt-get in
 
 from __future__ import annotations
 
+import base64
 import sys
 import time
 from collections.abc import Iterator
@@ -47,6 +48,8 @@ def _fleet(folder: Path) -> Iterator[PrefectServer]:
 
 def _take(server: PrefectServer, page: Page, feed: str) -> None:
     ui = f"{server.address}/v2"
+    page.open(ui)
+    page.remember("prefect-password", base64.b64encode(server.password.encode()).decode())
     server.run("expand-source/expand-source", f"url={feed}", "accent=Lagos", "type=interview")
     run = _processed(server)
     page.open(f"{ui}/deployments", "expand-source", "process-videos", "report")
