@@ -330,7 +330,8 @@ class NewRows:
             return
         row_type: type[Row] = Source if name == SOURCES.name else VideoTask
         wanted = row_values(row_type(id=encoded.row_id, key=encoded.key, url="", lease=encoded.lease))
-        names = [column for column in names_of_columns(row_type, IN_THE_LEASE) if column != "Result"]
+        own_result = "Result" if encoded.lease.state is State.DONE else ""  # it may be longer than what a lease holds
+        names = [column for column in names_of_columns(row_type, IN_THE_LEASE) if column != own_result]
         different = {column: wanted[column] for column in names if values.get(column, wanted[column]) != wanted[column]}
         url = values["URL"]
         if link and encoded.key != NO_KEY:
