@@ -17,6 +17,7 @@ from youtube_download_coordinator.prefect.flow_run import host, open_coordinator
 from youtube_download_coordinator.prefect.progress_page import ProgressPage
 from youtube_download_coordinator.prefect.run_state import wait_for_server
 from youtube_download_coordinator.prefect.spreading import Spreading
+from youtube_download_coordinator.workers.find_processor import processor_names
 from youtube_download_coordinator.workers.worker import Limits, Submit
 
 
@@ -56,7 +57,7 @@ def process_videos(
 
 
 def _process(coordinator: Coordinator, processor: str, limits: Limits, submit: Submit) -> State[Any]:
-    coordinator.queue.admission.makes_subtitles = processor == "subtitles"
+    coordinator.queue.admission.makes_subtitles = "subtitles" in processor_names(processor)
     with ProgressPage(processor, coordinator.config) as progress:
         summary = coordinator.worker(submit, limits, progress.attempt_ended).run()
     if summary.attempted:

@@ -22,7 +22,12 @@ from youtube_download_coordinator.models import Failure, Outcome, Verdict
 from youtube_download_coordinator.operations import preflight
 from youtube_download_coordinator.prefect.steps import is_worth_retrying
 from youtube_download_coordinator.processes.parent import Stopped
-from youtube_download_coordinator.workers.find_processor import check_processor, gets_url, resolve_processor
+from youtube_download_coordinator.workers.find_processor import (
+    check_processor,
+    gets_url,
+    processor_names,
+    resolve_processors,
+)
 from youtube_download_coordinator.workers.run_processor import call_in_process, process_video
 from youtube_download_coordinator.workers.worker import Submit, UncancellableFuture
 
@@ -57,16 +62,16 @@ def submit_with(processor: str, config: Config) -> Submit:
     """
     check_unless_imported(processor)
     preflight.require(config, processor)
-    function = resolve_processor(processor)
+    function, *_ = resolve_processors(processor).values()
     return _submit_to_task(function, config) if isinstance(function, Task) else _submit_to_child(processor, config)
 
 
 def check_unless_imported(processor: str) -> None:
-    """Check the processor in a child process, unless its module is imported already. Raises ProcessorError.
+    """Check the processors in a child process, unless their modules are imported already. Raises ProcessorError.
 
     The module of a Prefect task imports Prefect, which takes seconds in a child.
     """
-    if processor.partition(":")[0] not in sys.modules:
+    if any(name.partition(":")[0] not in sys.modules for name in processor_names(processor)):
         check_processor(processor)
 
 

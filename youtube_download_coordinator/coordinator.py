@@ -38,7 +38,7 @@ from youtube_download_coordinator.wiring import open_machine_state, open_queue
 from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
 from youtube_download_coordinator.workers.claim_block import ClaimBlock
 from youtube_download_coordinator.workers.expansion import Expansion, expand, expand_sources
-from youtube_download_coordinator.workers.find_processor import check_callable
+from youtube_download_coordinator.workers.find_processor import check_callable, processor_names
 from youtube_download_coordinator.workers.in_process import (
     LoopBridge,
     attempt_in_process,
@@ -290,7 +290,7 @@ class Coordinator:
         self, processor: str, limits: Limits, *, on_attempt: Callable[[Attempt], None] = lambda attempt: None
     ) -> Summary:
         """Process videos until none is due or a limit is reached, each in a child process."""
-        self.queue.admission.makes_subtitles = processor == "subtitles"
+        self.queue.admission.makes_subtitles = "subtitles" in processor_names(processor)
         with closing(_Threads(lambda task: process_video(processor, task, self.config), limits.concurrency)) as threads:
             return self.worker(threads.submit, limits, on_attempt).run()
 

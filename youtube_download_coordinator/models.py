@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, truncate
@@ -277,6 +278,10 @@ class VideoTask(Row):
 
     source_id: Annotated[int | None, Column("SourceID", place=20, writer=Writer.INSERT, type=ColumnType.ID)] = None
     duration_seconds: Annotated[int | None, Column("Duration", place=90, writer=Writer.INSERT)] = None
+    files: Mapping[str, Sequence[Path]] = field(default_factory=dict, compare=False)
+    """The files that exist already, by the processor that made them: for a processor that is one of several."""
+    info: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """yt-dlp's information about the video, for a processor that is one of several. It is read when it is first used."""
 
     @property
     def retry_count(self) -> Annotated[int, Column("RetryCount", place=100, writer=Writer.LEASE)]:  # as the seed has it
@@ -438,8 +443,11 @@ class Page:
 
 
 def video_task_to_json(task: VideoTask) -> dict[str, Any]:
-    """Return the task as JSON, for another process."""
-    values = asdict(replace(task, extra=dict(task.extra)))  # asdict copies no mapping of another type
+    """Return the task as JSON, for another process: without files and info, which an attempt has only while it runs."""
+    values = asdict(
+        replace(task, extra=dict(task.extra), files={}, info={})
+    )  # asdict copies no mapping of another type
+    del values["files"], values["info"]
     return _times_to_text(values | {"lease": _times_to_text(values["lease"])})
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -133,6 +136,38 @@ def test_a_block_of_subtitles_is_told_apart(process: Process, replay: Replay) ->
     assert isinstance(outcome, Failure)
     assert (outcome.verdict, outcome.reason) == (Verdict.THROTTLED, "subtitles-429")
     assert isinstance(process("audio", WITH_CAPTIONS), Done)
+
+
+def test_all_products_cost_no_more_requests_than_yt_dlp_alone(process: Process, replay: Replay, tmp_path: Path) -> None:
+    """One call of yt-dlp that writes the three is what YouTube has to answer at least."""
+    options = (
+        "-q -f bestaudio[ext=m4a] -x --write-subs --write-auto-subs --sub-langs en --sub-format vtt --write-info-json"
+    )
+    command = [sys.executable, "-m", "yt_dlp", *options.split(), "-P", str(tmp_path / "plain"), WITH_CAPTIONS]
+    subprocess.run(command, env=os.environ | dict(replay.environment), check=True)
+    plain = len(replay.log())
+    replay.reset()
+    outcome = process("audio,subtitles,metadata", WITH_CAPTIONS, subtitle_languages="en")
+    assert isinstance(outcome, Done), outcome
+    products = json.loads(Path(f"{outcome.result}.json").read_text())["products"]
+    assert [product["kind"] for product in products] == ["audio", "metadata", "subtitles"]
+    assert 4 < len(replay.log()) <= 1.1 * plain, (len(replay.log()), plain)
+
+
+def test_blocked_captions_are_retried_alone(process: Process, replay: Replay, tmp_path: Path) -> None:
+    replay.faults({"match": "timedtext", "status": 429})
+    outcome = process("audio,subtitles,metadata", WITH_CAPTIONS)
+    assert isinstance(outcome, Failure)
+    assert (outcome.verdict, outcome.reason) == (Verdict.THROTTLED, "subtitles-429")
+    assert outcome.message.startswith("subtitles: ")
+    made = {path.name.partition(".")[2] for path in (tmp_path / "Irish").rglob("*") if path.is_file()}
+    assert made == {"m4a", "m4a.json", "info.json"}
+    replay.reset()
+    replay.faults()
+    again = process("audio,subtitles,metadata", WITH_CAPTIONS)
+    assert isinstance(again, Done), again
+    assert again.result.endswith(".m4a")
+    assert (requests_of(replay, "videoplayback"), requests_of(replay, "timedtext")) == (0, 1)
 
 
 def unplayable(reason: str, subreason: str = "") -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -109,3 +110,21 @@ def notes_and_sleeps(task: VideoTask) -> None:
     with open(os.environ[NOTES], "a", encoding="utf-8") as notes:
         notes.write(f"{task.id} {time.time()}\n")
     time.sleep(2)
+
+
+def lists_files(task: VideoTask) -> dict[str, object]:
+    """Return what exists of the video, and its title, as a transcriber would use them."""
+    return {"files": {kind: [path.name for path in files] for kind, files in task.files.items()}, "id": task.info["id"]}
+
+
+def writes_a_file(task: VideoTask) -> Path:
+    path = task.files["audio"][0].with_suffix(".txt")
+    path.write_text("transcript")
+    return path
+
+
+def is_killed_once(task: VideoTask) -> None:
+    mark = task.files["audio"][0].with_suffix(".mark")
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)

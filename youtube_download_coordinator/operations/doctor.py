@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from youtube_download_coordinator.operations import preflight
 from youtube_download_coordinator.operations.check_rows import check_rows, read_database
 from youtube_download_coordinator.operations.examine import Check
-from youtube_download_coordinator.workers.find_processor import BUILT_INS, check_processor
+from youtube_download_coordinator.workers.find_processor import BUILT_INS, check_processor, processor_names
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
@@ -39,7 +39,7 @@ def _processor_checks(processor: str) -> list[Check]:
         check_processor(processor)
         return f"{processor} can be called"
 
-    return [] if processor in BUILT_INS else [Check("processor", check)]
+    return [] if set(processor_names(processor)) <= set(BUILT_INS) else [Check("processor", check)]
 
 
 def _sheet_checks(config: Config, stack: ExitStack, *, thorough: bool, record: Path | None) -> list[Check]:

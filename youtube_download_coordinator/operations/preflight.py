@@ -32,7 +32,7 @@ from youtube_download_coordinator.operations.package_index import (
 from youtube_download_coordinator.processors.ffmpeg import find_ffmpeg
 from youtube_download_coordinator.processors.files import check_free_disk, in_megabytes
 from youtube_download_coordinator.text import truncate
-from youtube_download_coordinator.workers.find_processor import BUILT_INS
+from youtube_download_coordinator.workers.find_processor import BUILT_INS, MEDIA, processor_names
 from youtube_download_coordinator.youtube.cookies import check_cookies
 from youtube_download_coordinator.youtube.token_provider import PLUGIN, plugin_version, provider_url
 from youtube_download_coordinator.youtube.versions import EJS, YT_DLP, installed_version, is_newer
@@ -58,11 +58,11 @@ import yt_dlp
 sys.exit(importlib.util.find_spec("yt_dlp_plugins.extractor.getpot_bgutil_http") is None)
 """
 """yt-dlp also looks for plugins in folders of its own, which pip knows nothing of."""
-NEEDS_FFMPEG = frozenset({"download", "audio"})
 
 
 def checks(config: Config, processor: str = "download") -> Iterator[Check]:
-    """Yield what a worker with this processor needs; a function of the user's needs neither ffmpeg nor room on this disk."""
+    """Yield what a worker with these processors needs; a function of the user's needs neither ffmpeg nor room on this disk."""
+    names = processor_names(processor)
     yield Check("settings", check_variables, stops=False)
     yield Check("yt-dlp", check_yt_dlp, stops=False)
     if config.cookies_file:
@@ -71,10 +71,10 @@ def checks(config: Config, processor: str = "download") -> Iterator[Check]:
         yield Check("offers", partial(check_offer, config), stops=False)
     if url := provider_url(config.yt_dlp_options):
         yield Check("tokens", partial(check_token_provider, url), stops=False)
-    if processor in BUILT_INS:
+    if not set(BUILT_INS).isdisjoint(names):
         yield Check("JavaScript", check_javascript)
         yield Check("disk", partial(check_disk, config.output_dir, config.min_free_disk_bytes))
-    if processor in NEEDS_FFMPEG:
+    if not MEDIA.isdisjoint(names):
         yield Check("ffmpeg", check_ffmpeg)
 
 

@@ -1,6 +1,6 @@
 """Records of the files that were made: one for each video and kind of file, below the output folder.
 
-    <output_dir>/.archive/audio-m4a/3f/UKwSQSFN4Nw.json      {"key": "yt:v:...", "made_with": {...}, "files": ["Irish/x.m4a"]}
+    <output_dir>/.archive/audio-m4a/3f/UKwSQSFN4Nw.json   {"key": "yt:v:...", "made_with": {...}, "files": ["Irish/x.m4a"], ...}
 
 A record is one small file, replaced atomically, so any number of processes and machines may share the folder, and a look-up
 costs one read however many records there are. When a person deletes a file, the video is downloaded again.
@@ -36,6 +36,17 @@ class Product:
     """All other settings that matter; a file that was made with other ones is made again, in its place."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A product of a video that was made."""
+
+    kind: str
+    name: str
+    files: Sequence[Path] = ()
+    result: str = ""
+    """What there is instead of files: that there are no subtitles, or the text that a user's processor returned."""
+
+
 @dataclass(frozen=True, slots=True)
 class Archive:
     """The records below one output folder."""
@@ -44,48 +55,72 @@ class Archive:
 
     def find(self, task: VideoTask, product: Product) -> list[Path]:
         """Return the files if all of them exist, else an empty list: they have to be made."""
-        record = self._read(task, product)
-        if record is None or record.get("key") != task.key or record.get("made_with") != dict(product.made_with):
-            return []
-        names = record.get("files")
-        if not isinstance(names, list):
-            return []
-        files = [path for name in names if (path := self._inside(name))]
-        if len(files) < len(names):
-            _log.warning("a record of %s names a file outside of %s: it is not used", task.url, self.output_dir)
-            return []
-        if not all(_exists(path) for path in files):
-            return []
-        if any(Path(name).is_absolute() for name in names):
-            self.add(task, product, files)
-        return files
+        record = self.lookup(task, product)
+        return list(record.files) if record else []
 
-    def add(self, task: VideoTask, product: Product, files: Sequence[Path]) -> None:
-        """Record the files. This comes last: a record must not be older than its files."""
-        path = self._path(task, product)
+    def lookup(self, task: VideoTask, product: Product) -> Record | None:
+        """Return the record of a product, or None if it has to be made: also when one of its files is gone."""
+        content = self._read(task, product.name)
+        if content is None or content.get("made_with") != dict(product.made_with):
+            return None
+        record = self._record(task, product.name, content)
+        if record and any(Path(name).is_absolute() for name in content["files"]):
+            self.add(task, product, record.files, record.result)
+        return record
+
+    def records(self, task: VideoTask) -> list[Record]:
+        """Return the records of all products of the video, whatever they were made with, by name."""
+        try:
+            names = sorted(os.listdir(self.output_dir / FOLDER))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        contents = ((name, self._read(task, name)) for name in names)
+        records = [self._record(task, name, content) for name, content in contents if content is not None]
+        return [record for record in records if record is not None]
+
+    def add(self, task: VideoTask, product: Product, files: Sequence[Path], result: str = "") -> Record:
+        """Record the files, and return the record. This comes last: a record must not be older than its files."""
+        path = self._path(task, product.name)
         make_folder(path.parent, self.output_dir)
         names = [file.relative_to(self.output_dir).as_posix() for file in files]
-        write_text(path, json.dumps({"key": task.key, "made_with": dict(product.made_with), "files": names}) + "\n")
+        content: dict[str, Any] = {"key": task.key, "made_with": dict(product.made_with), "files": names}
+        content |= {"kind": product.kind, "result": result}
+        write_text(path, json.dumps(content) + "\n")
+        return Record(kind=product.kind, name=product.name, files=files, result=result)
 
-    def _path(self, task: VideoTask, product: Product, stem: str = "") -> Path:
+    def _path(self, task: VideoTask, product_name: str, stem: str = "") -> Path:
         # In 256 folders. The start of the digest is in the name for file systems that ignore case.
         digest = key_digest(task)
         name = f"{stem or file_stem(task)}.{digest[:8]}.json"
-        return self.output_dir / FOLDER / product.name / digest[:2] / name
+        return self.output_dir / FOLDER / product_name / digest[:2] / name
 
-    def _read(self, task: VideoTask, product: Product) -> dict[str, Any] | None:
-        """Return the record, or None if there is none that can be read.
+    def _read(self, task: VideoTask, product_name: str) -> dict[str, Any] | None:
+        """Return the content of a record of this video, or None if there is none that can be read.
 
         Version 0.1.0 named the record of an ID that begins with `-` by the ID.
         """
         stems = dict.fromkeys((file_stem(task), video_id(task)))
-        for path in (self._path(task, product, stem) for stem in stems):
+        for path in (self._path(task, product_name, stem) for stem in stems):
             try:
-                record = json.loads(read_file(path, self.output_dir))
+                content = json.loads(read_file(path, self.output_dir))
             except (FileNotFoundError, NotADirectoryError, ValueError):
                 continue
-            return record if isinstance(record, dict) else None
+            return content if isinstance(content, dict) and content.get("key") == task.key else None
         return None
+
+    def _record(self, task: VideoTask, name: str, content: Mapping[str, Any]) -> Record | None:
+        """Return the record if all of its files exist. Version 0.1.0 recorded the files alone."""
+        names = content.get("files")
+        if not isinstance(names, list) or not (names or "result" in content):
+            return None
+        files = [path for file in names if (path := self._inside(file))]
+        if len(files) < len(names):
+            _log.warning("a record of %s names a file outside of %s: it is not used", task.url, self.output_dir)
+            return None
+        if not all(_exists(path) for path in files):
+            return None
+        kind, result = str(content.get("kind") or name.partition("-")[0]), str(content.get("result") or "")
+        return Record(kind=kind, name=name, files=files, result=result)
 
     def _inside(self, name: object) -> Path | None:
         """Return the path of a recorded file, or None if its name leads out of the output folder.

@@ -99,7 +99,7 @@ def _subtitles(task: VideoTask, settings: Settings, emit: Emit | None) -> Recipe
     return Recipe(
         product=Product(kind="subtitles", name=f"subtitles-{settings.subtitle_format}", made_with=choice),
         make=partial(_make_subtitles, settings),
-        without_files=_no_subtitles(settings),
+        without_files="" if settings.subtitles_required else _no_subtitles(settings),
     )
 
 
@@ -120,8 +120,7 @@ def _no_subtitles(settings: Settings) -> str:
 
 
 def _make_metadata(task: VideoTask, extraction: Extraction, work: Path) -> Made:
-    with extraction.youtube_dl() as ydl:
-        info = ydl.sanitize_info(extraction.info, remove_private_keys=True)
+    info = extraction.sanitized_info()
     added = {"video_task": video_task_columns(task), "made_with": {"yt_dlp": yt_dlp_version()}}
     path = work / "info.json"
     path.write_text(json.dumps({**info, **added}, ensure_ascii=True, default=str), encoding="ascii")

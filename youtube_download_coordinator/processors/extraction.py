@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +26,26 @@ _OPTIONS: Mapping[str, Any] = {
     "overwrites": False,
     "continuedl": True,
 }
+
+
+class VideoInfo(Mapping[str, Any]):
+    """yt-dlp's information about a video, read when it is first used: many processors need none, and it may cost requests."""
+
+    def __init__(self, load: Callable[[], Mapping[str, Any]]) -> None:
+        self._load = cache(load)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._load()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._load())
+
+    def __len__(self) -> int:
+        return len(self._load())
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
+        """Be a dict in another process."""
+        return dict, (dict(self._load()),)
 
 
 class Extraction:
@@ -54,9 +75,21 @@ class Extraction:
         return self._ydl is not None
 
     @property
+    def is_extracted(self) -> bool:
+        """Whether `info` is known."""
+        return self._info is not None
+
+    @property
     def info(self) -> Mapping[str, Any]:
         """yt-dlp's information about the video, which is whole and can be downloaded now. Raises AttemptError."""
         return self._info if self._info is not None else self.renew()
+
+    def sanitized_info(self) -> Mapping[str, Any]:
+        """Return the information as JSON, without what yt-dlp keeps for itself. Raises AttemptError."""
+        info = self.info
+        with self.youtube_dl() as ydl:
+            sanitized: Mapping[str, Any] = ydl.sanitize_info(info, remove_private_keys=True)
+        return sanitized
 
     @property
     def messages(self) -> Sequence[str]:

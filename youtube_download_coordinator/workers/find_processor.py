@@ -8,6 +8,7 @@ callable is named by its import path, `module:function`, or by the name that its
                                                 receives the row with its url, accent, type, title, extra
 
 The rule is the same wherever a function is given: `process_next_task`, `--processor`, a flow's parameter, a Prefect task.
+Several, `audio,subtitles,my_module:transcribe`, are run in one attempt (product_steps.py).
 
 This module is imported in every child process: no pydantic, subprocess or yt_dlp at its top.
 """
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 BUILT_INS = ("download", "audio", "metadata", "subtitles")
 ENTRY_POINTS = "youtube_download_coordinator.processors"
 """The group in which a distribution names its processors: `whisper = "my_package.my_module:transcribe"`."""
+MEDIA = frozenset({"download", "audio"})
+"""The built-ins that download media and need ffmpeg. A list of processors has one of them at most."""
 CHECK_SECONDS = 120.0
 """The longest that importing a processor may take when it is checked."""
 
@@ -43,7 +46,7 @@ Processor = Callable[..., Any]
 
 
 def check_processor(spec: str) -> None:
-    """Check that the processor can be found, in a child process: its module may do anything when it is imported.
+    """Check that the processors can be found, in a child process: their modules may do anything when they are imported.
 
     Raises ProcessorError, with one line that says what is wrong.
     """
@@ -62,10 +65,37 @@ def check_processor(spec: str) -> None:
 def check_in_child(payload: Mapping[str, Any], emit: Emit) -> str:
     """Return what is wrong, or "": the part of `check_processor` in the child process."""
     try:
-        resolve_processor(payload["spec"])
+        resolve_processors(payload["spec"])
     except ProcessorError as error:
         return str(error)
     return ""
+
+
+def processor_names(spec: str) -> tuple[str, ...]:
+    """Return the names in a list of processors, mostly one. Raises ProcessorError, with one line that says what is wrong."""
+    names = tuple(name.strip() for name in spec.split(","))
+    if len(names) > 1 and not all(names):
+        raise ProcessorError(f"the processors “{spec}” have a comma without a name: write audio,subtitles,metadata")
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise ProcessorError(f"the processors “{spec}” have {twice} twice")
+    if set(names) >= MEDIA:
+        raise ProcessorError(
+            "the processors download and audio cannot be combined, for both download the sound: choose one"
+        )
+    return names
+
+
+def resolve_processors(spec: str) -> dict[str, Processor]:
+    """Import the processors of a list, in its order. Raises ProcessorError, with one line that says what is wrong."""
+    names = processor_names(spec)
+    processors = {name: resolve_processor(name) for name in names}
+    if len(names) > 1 and (task := next((name for name in names if is_prefect_task(processors[name])), "")):
+        raise ProcessorError(f"the processor {task} is a Prefect task, which cannot be one of several: name it alone")
+    return processors
+
+
+def is_prefect_task(processor: Processor) -> bool:
+    return type(processor).__module__ == "prefect.tasks"
 
 
 def resolve_processor(spec: str) -> Processor:

@@ -27,7 +27,14 @@ from youtube_download_coordinator.models import (
     video_task_to_json,
 )
 from youtube_download_coordinator.text import sanitize, truncate
-from youtube_download_coordinator.workers.find_processor import BUILT_INS, Processor, gets_url, resolve_processor
+from youtube_download_coordinator.workers.find_processor import (
+    BUILT_INS,
+    Processor,
+    gets_url,
+    is_prefect_task,
+    processor_names,
+    resolve_processors,
+)
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
@@ -42,9 +49,9 @@ REASON_MAX_CHARACTERS = 40
 def process_video(
     spec: str, task: VideoTask, config: Config, *, on_message: Callable[[Any], None] | None = None
 ) -> Outcome:
-    """Run the processor on one video in a child process, for `config.attempt_timeout` at the longest.
+    """Run the processors that `spec` names on one video in a child process, for `config.attempt_timeout` at the longest.
 
-    Nothing that the processor does is raised here. `on_message` receives the progress of a built-in, about once a second:
+    Nothing that a processor does is raised here. `on_message` receives the progress of a built-in, about once a second:
     {"downloaded_bytes": n, "total_bytes": n or None}. Raises parent.Stopped when the child process was stopped.
     """
     from youtube_download_coordinator.processes import parent  # the child process does not need it
@@ -168,20 +175,22 @@ def _worker_settings(config: Config) -> dict[str, Any]:
 def _apply(spec: str, task: VideoTask, settings: Mapping[str, Any], emit: Emit) -> object:
     from youtube_download_coordinator.youtube.import_lock import importing
 
+    names = processor_names(spec)
     # A built-in imports yt-dlp only when it needs it, under a lock of its own.
-    with importing("" if spec in BUILT_INS else settings["network"]["state_dir"]):
-        processor = resolve_processor(spec)
-    if type(processor).__module__ == "prefect.tasks":  # it would start a Prefect server for each video
+    with importing("" if set(names) <= set(BUILT_INS) else settings["network"]["state_dir"]):
+        processors = resolve_processors(spec)
+    if is_prefect_task(processors[names[0]]):  # it would start a Prefect server for each video
         raise ProcessorError(
             f"the processor {spec} is a Prefect task: only flows run it, process-videos or one of your own"
         )
-    if spec not in BUILT_INS:
-        return call(processor, task)
-    from youtube_download_coordinator.processors.built_in import Settings
+    if len(names) == 1 and names[0] not in BUILT_INS:
+        return call(processors[names[0]], task)
+    from youtube_download_coordinator.processors.worker_settings import Settings
+    from youtube_download_coordinator.workers.product_steps import run_products
 
     worker_settings = Settings.from_json(settings)
     worker_settings.network.guard_this_process()
-    return processor(task, worker_settings, emit)
+    return run_products(processors, task, worker_settings, emit)
 
 
 def call(processor: Processor, task: VideoTask) -> object:

@@ -1,0 +1,44 @@
+"""The list of a video's products in each sidecar: whoever finds one file finds all others.
+
+    "products": [{"kind": "audio", "name": "audio-m4a", "files": ["Irish/x.m4a"]},
+                 {"kind": "subtitles", "name": "subtitles-vtt", "files": [], "result": "no subtitles in original"}]
+
+Paths are below the output folder. A product that is made later is added to the sidecars that exist.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.processors.archive import Archive, Record
+from youtube_download_coordinator.processors.files import read_file, write_text
+from youtube_download_coordinator.processors.sidecar import SUFFIX
+
+
+def list_products(archive: Archive, task: VideoTask) -> None:
+    """Write the list of all recorded products into the sidecar of each of their files, where it differs."""
+    records = archive.records(task)
+    products = [_entry(record, archive.output_dir) for record in records]
+    for path in {path for record in records for path in record.files}:
+        _set_products(path.with_name(path.name + SUFFIX), archive.output_dir, products)
+
+
+def _entry(record: Record, output_dir: Path) -> dict[str, Any]:
+    files = [path.relative_to(output_dir).as_posix() for path in record.files]
+    return {"kind": record.kind, "name": record.name, "files": files} | (
+        {"result": record.result} if record.result else {}
+    )
+
+
+def _set_products(sidecar: Path, output_dir: Path, products: Sequence[dict[str, Any]]) -> None:
+    """Set the list. A file without a sidecar is left alone: it is a user's, or a person has deleted the sidecar."""
+    try:
+        content = json.loads(read_file(sidecar, output_dir))
+    except (FileNotFoundError, ValueError):
+        return
+    if isinstance(content, dict) and content.get("products") != products:
+        write_text(sidecar, json.dumps({**content, "products": products}, indent=1) + "\n")
