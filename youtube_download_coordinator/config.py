@@ -208,6 +208,17 @@ class Config(BaseSettings):
     audio_mono: bool = False
     """Make `audio` mix all channels into one."""
 
+    audio_track: Literal["original", "any"] = "original"
+    """`original`: the speaker's own voice, never a dub or an audio description; a video with nothing else fails with the reason
+    `dubbed`. `any`: such a track where there is nothing better. For `audio` and `download`."""
+
+    audio_min_kbps: Annotated[int, Field(ge=0)] = 48
+    """Sound that YouTube serves with a lower bit rate is marked `degraded: low-bit-rate`; 0: none is."""
+
+    accept_degraded: bool = True
+    """Keep files that are worse than usual, with `degraded` and the reason in Result and in the sidecar. If it is off, the
+    attempt fails with the reason `degraded`, and the video is tried again."""
+
     subtitle_languages: Annotated[
         tuple[str, ...], NoDecode, BeforeValidator(words_of), AfterValidator(language_codes)
     ] = ("original",)

@@ -91,11 +91,13 @@ class Writer(Enum):
     """The worker that claims the row. Stored beside the lease."""
     LISTING = "listing"
     """The worker that lists a source. Stored beside the lease."""
+    MEASURE = "measure"
+    """The insertion, and the worker that makes a file and measures it. Stored beside the lease."""
 
 
 WRITTEN_ONCE = frozenset({Writer.PERSON, Writer.IDENTITY, Writer.INSERT})
 """Their columns do not change after the insertion."""
-WRITTEN_BY_SWAPS = frozenset({Writer.CLAIM, Writer.LISTING})
+WRITTEN_BY_SWAPS = frozenset({Writer.CLAIM, Writer.LISTING, Writer.MEASURE})
 """Their columns change together with the lease, and cannot be rebuilt from it."""
 IN_THE_LEASE = frozenset({Writer.IDENTITY, Writer.LEASE})
 """Their columns can be rebuilt from the lease alone."""
@@ -170,6 +172,12 @@ class Lease:
         return self.detail if self.state is State.DONE else ""
 
     @property
+    def degraded(self) -> str:
+        """Why the files of a row that is DONE are worse than usual, separated by commas; empty if they are not."""
+        mark = _DEGRADED.search(self.result)
+        return mark["reasons"] if mark else ""
+
+    @property
     def throttles(self) -> int:
         """How often YouTube refused this row while it answered others."""
         count = _THROTTLES.search(self.detail) if self.state is not State.DONE else None
@@ -183,6 +191,9 @@ class Lease:
 
 
 _INTERRUPTIONS = re.compile(r"interrupted: (?P<count>\d{1,6}) times?, ")
+DEGRADED_START, DEGRADED_END = " (degraded: ", ")"
+"""Around the reasons at the end of a result. The databases look for them too."""
+_DEGRADED = re.compile(rf"{re.escape(DEGRADED_START)}(?P<reasons>[\w, -]+){re.escape(DEGRADED_END)}$")
 _THROTTLES = re.compile(r"(?: ?\(throttled (?P<count>\d{1,6}) times?\))+$")
 
 
@@ -194,6 +205,15 @@ def with_throttles(detail: str, count: int) -> str:
     suffix = f" (throttled {count} time{'' if count == 1 else 's'})" if count else ""
     text = _THROTTLES.sub("", " ".join(detail.split()))
     return truncate(text, DETAIL_MAX_CHARACTERS - len(suffix)) + suffix
+
+
+def with_degraded(result: str, reasons: str) -> str:
+    """Return a result with the reasons for which its files are degraded at its end, if there are any.
+
+    Part of the result, the mark is kept by every store and shown to people.
+    """
+    mark = f"{DEGRADED_START}{reasons}{DEGRADED_END}" if reasons else ""
+    return truncate(result, DETAIL_MAX_CHARACTERS - len(mark)) + mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,7 +297,8 @@ class VideoTask(Row):
     """One video to process."""
 
     source_id: Annotated[int | None, Column("SourceID", place=20, writer=Writer.INSERT, type=ColumnType.ID)] = None
-    duration_seconds: Annotated[int | None, Column("Duration", place=90, writer=Writer.INSERT)] = None
+    duration_seconds: Annotated[int | None, Column("Duration", place=90, writer=Writer.MEASURE)] = None
+    """As the list states it, until a file was made: then the measured length of that."""
     files: Mapping[str, Sequence[Path]] = field(default_factory=dict, compare=False)
     """The files that exist already, by the processor that made them: for a processor that is one of several."""
     info: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -384,6 +405,10 @@ class Done:
     result: str = ""
     asked_youtube: bool = True
     """False: the files existed already, so YouTube was not contacted and the attempt does not count towards the rate limit."""
+    degraded: str = ""
+    """Why the files are worse than usual, as reasons separated by ", "; the row's Result ends with them."""
+    media_seconds: float | None = field(default=None, compare=False)
+    """The measured length of what was made, for the row's Duration; None leaves the Duration as it is."""
 
 
 Outcome = Done | Failure

@@ -28,6 +28,16 @@ class Reason(NamedTuple):
     """The same in a few words, for LastError."""
 
 
+DEGRADATIONS = {
+    "format-18": "YouTube's small file of picture and sound, its sound with 96 kbit/s: YouTube served nothing else.",
+    "low-bit-rate": "The sound has less than `audio_min_kbps`.",
+    "skipped-sabr": "YouTube serves better formats by its own protocol (SABR) alone, which yt-dlp does not speak.",
+    "skipped-challenge": "yt-dlp could not solve the challenge that better formats ask for: update yt-dlp, look at deno.",
+    "skipped-token": "Better formats ask for a PO token: docs/limits.md has how to provide one.",
+    "skipped-drm": "Better formats are encrypted.",
+}
+"""What the words after `degraded: ` in a Result mean."""
+
 HAPPENS = {
     Verdict.RETRY: "the attempt is counted and the row is tried again after a pause; after `max_retries` it is a dead letter",
     Verdict.GONE: "as a retry, but the row is a dead letter as soon as a second attempt ends with the same reason",
@@ -80,6 +90,11 @@ REASONS: dict[str, Reason] = {
     "restricted": Reason(Verdict.GONE, "The administrator of a network or of a Google Workspace blocks it, often by DNS.",
         "Use another network or another DNS server, or no Workspace account.", "a machine in another network may do it"),
     "drm": Reason(Verdict.PERMANENT, "It is encrypted; yt-dlp does not decrypt it.", _REPORT),
+    "dubbed": Reason(Verdict.PERMANENT, "YouTube offers dubs or audio descriptions alone, not the speaker's own voice. A retry"
+        " where YouTube kept other formats back.",
+        f"If another voice will do: YDC_AUDIO_TRACK=any; {_REQUEUE}.", "if any voice will do: YDC_AUDIO_TRACK=any"),
+    "no-audio": Reason(Verdict.PERMANENT, "The video has no sound, or silence from start to end.",
+        "For pictures without sound, `download` with a `format` of your own in YDC_YT_DLP_OPTIONS.", ""),
     "needs-account": Reason(Verdict.PERMANENT, "Members only, Premium, age-restricted, or YouTube asks for a login.",
         "It waits for a machine that offers `account` (YDC_OFFERS). Where none does, the cookies of an account that may see it"
         f" can help: {COOKIES_HOW_TO}; {_REQUEUE}.",
@@ -124,6 +139,12 @@ REASONS: dict[str, Reason] = {
         "If long videos fail with it, raise YDC_ATTEMPT_TIMEOUT_MINUTES."),
     "network": Reason(Verdict.RETRY, "The connection broke, or a file was incomplete. A partial file that cannot be resumed"
         " is deleted."),
+    "short-file": Reason(Verdict.RETRY, "The file is shorter or longer than YouTube or its own header says, by more than 2 s and"
+        " 0.5 %. It is deleted.", "If it stays, YouTube's file is damaged: watch the end of the video there."),
+    "bad-media": Reason(Verdict.RETRY, "ffmpeg cannot read or convert the file. It is deleted, and fetched anew.",
+        "The worker's log has what ffmpeg printed. If many fail with it, update ffmpeg."),
+    "degraded": Reason(Verdict.RETRY, "The file is worse than usual, the message says how, and `accept_degraded` is off.",
+        "To keep such files: YDC_ACCEPT_DEGRADED=true.", "to keep it: YDC_ACCEPT_DEGRADED=true"),
     "media-403": Reason(Verdict.RETRY, "The media were refused with HTTP 403, also after a fresh extraction. When several videos"
         " in a row end with it, it counts as a block.", _REPORT, f"if many fail with it: {_UPDATE}"),
     "http-NNN": Reason(Verdict.RETRY, "Another HTTP status: a server error (5xx), or an address that has expired (404)."),
@@ -191,7 +212,7 @@ REASONS: dict[str, Reason] = {
 
 ABOUT_ONE_VIDEO = frozenset({
     "private", "removed", "terminated", "copyright", "needs-account", "region", "unsupported-url", "own-network", "list", "empty",
-    "no-subtitles", "upcoming", "live", "not-live", "processing", "no-such-source", "bad-url", "bad-filter",
+    "no-subtitles", "dubbed", "no-audio", "upcoming", "live", "not-live", "processing", "no-such-source", "bad-url", "bad-filter",
 })  # fmt: skip
 """Facts about one video or source. However many fail with one of them, neither YouTube nor yt-dlp is suspected, unless the
 wording itself is known from outages (`Failure.systemic`)."""
@@ -229,6 +250,11 @@ def advice(reason: str) -> str:
     return entry.advice if entry else ""
 
 
+def degradation(reason: str) -> str:
+    """Return what a reason for which files are degraded means; an empty text for one of a user's processor."""
+    return DEGRADATIONS.get(reason, "")
+
+
 def is_machine_wide(failure: Failure) -> bool:
     """Return whether a failure shows that this machine can list no source at all."""
     return failure.verdict is Verdict.UNFIT and failure.reason in MACHINE_WIDE
@@ -243,6 +269,14 @@ def _document() -> Iterator[str]:
     for title, entries in _by_verdict():
         yield from ("", f"## {title}", "", "| reason | what it means | what to do |", "| --- | --- | --- |")
         yield from (f"| `{name}` | {reason.means} | {reason.do} |" for name, reason in entries)
+    yield from _degradations()
+
+
+def _degradations() -> Iterator[str]:
+    yield from ("", "## Degraded", "")
+    yield "The Result of a video that is done ends with `(degraded: ...)` if its file is worse than usual. `ydc status` counts them."
+    yield from ("", "| reason | what it means |", "| --- | --- |")
+    yield from (f"| `{name}` | {means} |" for name, means in DEGRADATIONS.items())
 
 
 def _by_verdict() -> Iterator[tuple[str, list[tuple[str, Reason]]]]:

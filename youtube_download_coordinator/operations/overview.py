@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ class Day(NamedTuple):
     day: date
     videos: int
     seconds: int
-    """Their total length, as far as it is known."""
+    """Their total length, as far as it is known: measured where a file was made, else as the list states it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,8 @@ class Overview:
     counts: Mapping[str, Mapping[State, int]]
     reasons: Mapping[str, Mapping[str, int]]
     """Number of rows by the reason of their last failure (the first word of LastError), the most frequent first."""
+    degraded: Mapping[str, int] = field(default_factory=dict)
+    """Number of videos that are done with files worse than usual, by reason, the most frequent first."""
     waiting: Mapping[str, int]
     """Number of rows by what they wait for a machine to offer (`region:BR`), the most frequent first."""
     accents: Mapping[str, Mapping[State, int]]
@@ -75,6 +77,7 @@ def overview(queue: Queue) -> Overview:
         at=now,
         counts={name: _in_order(_sums(rows, lambda tally: tally.state)) for name, rows in tallies.items()},
         reasons={name: _frequent(rows, lambda tally: tally.reason) for name, rows in tallies.items()},
+        degraded=_degraded(tallies["videos"]),
         waiting=_frequent(all_tallies, lambda tally: tally.waits_for),
         accents=_by_state(videos, lambda tally: tally.accent),
         types=_by_state(videos, lambda tally: tally.type),
@@ -99,6 +102,13 @@ def _in_order(counts: Mapping[State, int]) -> dict[State, int]:
 def _frequent(tallies: Sequence[Tally], by: Callable[[Tally], str]) -> dict[str, int]:
     sums = _sums(tallies, by)
     return {name: sums[name] for name in sorted(sums, key=lambda name: (-sums[name], name)) if name}
+
+
+def _degraded(tallies: Sequence[Tally]) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for tally in tallies:
+        sums.update(dict.fromkeys(tally.degraded.split(", "), tally.rows) if tally.degraded else {})
+    return {reason: sums[reason] for reason in sorted(sums, key=lambda reason: (-sums[reason], reason))}
 
 
 def _by_state(tallies: Sequence[Tally], by: Callable[[Tally], str]) -> dict[str, dict[State, int]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from youtube_download_coordinator.models import Cell, Page, Section, State
 from youtube_download_coordinator.operations.overview import Overview
 from youtube_download_coordinator.queue.cooldown import ControlValue
-from youtube_download_coordinator.reasons import advice
+from youtube_download_coordinator.reasons import advice, degradation
 from youtube_download_coordinator.text import format_utc
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def page(overview: Overview) -> Page:
         _waiting(overview),
         Section("Why rows failed", ("Reason", "In", "What to do", "Rows"), _cut(_reasons(overview), 3)),
         Section("Who holds what", ("Worker", "Rows"), _cut(list(overview.holders.items()), 1)),
+        *_degraded(overview),
         _by_state("Videos by accent", "Accent", overview.accents),
         _by_state("Videos by type", "Type", overview.types),
     ]
@@ -48,6 +49,12 @@ def _by_state(title: str, label: str, counts: Mapping[str, Mapping[State, int]])
         for name, states in counts.items()
     ]
     return Section(title, (label, *(state.value for state in State), TOTAL), _cut(rows, 1))
+
+
+def _degraded(overview: Overview) -> list[Section]:
+    """Return the table of what was made with losses; no table if nothing was."""
+    lines = [(reason, degradation(reason), number) for reason, number in overview.degraded.items()]
+    return [Section("Done but degraded", ("Reason", "What it means", "Videos"), _cut(lines, 2))] if lines else []
 
 
 def _waiting(overview: Overview) -> Section:

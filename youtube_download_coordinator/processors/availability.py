@@ -9,7 +9,7 @@ from typing import Any
 
 from youtube_download_coordinator.errors import AttemptError, LaterError, PermanentError
 from youtube_download_coordinator.text import format_utc
-from youtube_download_coordinator.youtube.error_rules import classify
+from youtube_download_coordinator.youtube.error_rules import classify, skipped_formats
 
 
 def one_video(info: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -38,6 +38,8 @@ def check_whole(info: Mapping[str, Any], messages: Sequence[str]) -> None:
     if (info.get("n_entries") or 1) > 1:
         raise _is_a_list()
     if not info.get("url") and not info.get("requested_formats"):
+        if info.get("_has_drm") and skipped_formats(messages) <= {"drm"}:
+            raise PermanentError("every format is encrypted (DRM)", reason="drm", systemic=True)
         raise _why_no_formats(messages)
 
 

@@ -1,4 +1,4 @@
-"""Finds ffmpeg: the system's, else the one in the package imageio-ffmpeg."""
+"""Finds ffmpeg: the system's, else the one in the package imageio-ffmpeg. Nothing here needs ffprobe (media_check.py)."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def find_ffmpeg() -> str | None:
     except RuntimeError as error:
         text = f"there is no ffmpeg: {error} Install ffmpeg, or pip install imageio-ffmpeg"
         raise UnfitError(text, reason="no-ffmpeg") from error
+
+
+def ffmpeg_program() -> str:
+    """Return the command that runs ffmpeg. Raises UnfitError."""
+    return find_ffmpeg() or "ffmpeg"

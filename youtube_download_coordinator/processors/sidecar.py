@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from youtube_download_coordinator.models import WRITTEN_ONCE, VideoTask, columns_of
+from youtube_download_coordinator.models import WRITTEN_ONCE, VideoTask, Writer, columns_of
 from youtube_download_coordinator.processors.files import write_text
 
 SUFFIX = ".json"
@@ -31,7 +31,9 @@ KNOWN = (
 def video_task_columns(task: VideoTask) -> dict[str, object]:
     """Return the columns of the row that do not change while it is processed, by name, and those that people have added."""
     columns = {
-        attribute: column for attribute, column in columns_of(VideoTask).shown.items() if column.writer in WRITTEN_ONCE
+        attribute: column
+        for attribute, column in columns_of(VideoTask).shown.items()
+        if column.writer in WRITTEN_ONCE | {Writer.MEASURE}
     }
     values = {column.name: getattr(task, attribute) for attribute, column in columns.items()}
     return {name: value for name, value in values.items() if value not in (None, "")} | dict(task.extra)

@@ -24,6 +24,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar, assert_never
 
 from youtube_download_coordinator.models import (
+    INTEGER_MAX,
     NEVER,
     SKIPPED,
     Done,
@@ -36,6 +37,7 @@ from youtube_download_coordinator.models import (
     Status,
     Verdict,
     VideoTask,
+    with_degraded,
     with_throttles,
 )
 from youtube_download_coordinator.queue.offers import (
@@ -155,18 +157,23 @@ def settle(
 ) -> R:
     """Record the outcome of an attempt at a held row."""
     match outcome:
-        case Done(result=result):
-            return complete(row, moment, result, policy)
+        case Done():
+            return complete(row, moment, with_degraded(outcome.result, outcome.degraded), policy, outcome.media_seconds)
         case Failure():
             return fail(row, moment, outcome, policy, throttle, offers)
         case _:
             assert_never(outcome)
 
 
-def complete(row: R, moment: Moment, result: str, policy: RetryPolicy) -> R:
-    """Record a held row's result. A source also gets the time of its next listing."""
+def complete(row: R, moment: Moment, result: str, policy: RetryPolicy, media_seconds: float | None = None) -> R:
+    """Record a held row's result, and the length of the media that were made.
+
+    A source also gets the time of its next listing.
+    """
     _require(row.lease.state is State.HELD, row, "complete")
     done = _next(row, moment, State.DONE, detail=truncate(result))
+    if isinstance(done, VideoTask) and media_seconds is not None:
+        return replace(done, duration_seconds=min(round(media_seconds), INTEGER_MAX))
     if not isinstance(done, Source):
         return done
     when = next_look(replace(done, checked_at=moment.now), moment.now, policy.refresh)

@@ -89,6 +89,8 @@ class Tally(NamedTuple):
     """Their total playing time, as far as it is known."""
     waits_for: str = ""
     """PENDING: what machines have to offer for which these rows wait (offers.py)."""
+    degraded: str = ""
+    """DONE: why their files are worse than usual (`Lease.degraded`)."""
 
 
 TALLIED_REASONS = frozenset({State.PENDING, State.ERROR, State.DEAD})

@@ -100,9 +100,13 @@ def run_in_child(payload: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
 
 def _result_to_json(value: object) -> dict[str, Any]:
     """Return what a processor returned, which may be a Done, as the arguments of `_done`."""
+    done = value if isinstance(value, Done) else Done()
     text, not_json = as_text(value.result if isinstance(value, Done) else value)
-    asked_youtube = value.asked_youtube if isinstance(value, Done) else True
-    return {"text": truncate(text), "not_json": not_json, "asked_youtube": asked_youtube}
+    return {"text": truncate(text), "not_json": not_json} | {name: getattr(done, name) for name in _KEPT}
+
+
+_KEPT = ("asked_youtube", "degraded", "media_seconds")
+"""What is kept of a Done besides its result."""
 
 
 def attempt_error_of(error: Exception) -> AttemptError:
@@ -141,13 +145,13 @@ def as_text(value: object) -> tuple[str, str]:
         return f"<{kind}>", kind
 
 
-def _done(text: str, not_json: str, asked_youtube: bool) -> Done:
+def _done(text: str, not_json: str, **kept: Any) -> Done:
     if not_json:
         import logging
 
         log = logging.getLogger(__name__)
         log.warning("the processor returned a %s, which is not JSON; its text is kept: %s", not_json, truncate(text))
-    return Done(result=truncate(sanitize(text)), asked_youtube=asked_youtube)
+    return Done(result=truncate(sanitize(text)), **kept)
 
 
 def _storable_failure(failure: Failure) -> Failure:

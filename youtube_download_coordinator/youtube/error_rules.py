@@ -36,6 +36,8 @@ CHAIN_LIMIT = 20
 
 UNKNOWN = "error"
 """The reason of an error that no rule knows."""
+BAD_MEDIA = "bad-media"
+"""The reason of a file that ffmpeg cannot read or convert."""
 
 
 class MessageKeeper:
@@ -186,6 +188,16 @@ def has_bad_part(error: BaseException) -> bool:
     return 416 in numbers or _first(wordings.BAD_PART, *(_normalised(str(link)) for link in chain)) is not None
 
 
+def skipped_formats(messages: Iterable[str]) -> set[str]:
+    """Return why yt-dlp has left out formats of a video: `drm`, `sabr`, `challenge`, `token`."""
+    texts = [_normalised(message) for message in messages]
+    return {
+        cause
+        for cause, pattern, *_ in wordings.SKIPPED_FORMATS
+        if any(re.search(pattern, text, re.IGNORECASE) for text in texts)
+    }
+
+
 class _Evidence:
     """All that is known about a failure: the chain of errors, and yt-dlp's messages."""
 
@@ -212,7 +224,8 @@ class _Evidence:
         """Go through the tables, from what is certain to what is vague."""
         if "PostProcessingError" in self._class_names or any(map(_POSTPROCESSING.match, self.texts)):
             # After the download, so YouTube has no part in it, and the text names files that are called as the video is.
-            return self.block_in_messages() or _Diagnosis(Verdict.RETRY, self.plain_reason())
+            reason = self.plain_reason()
+            return self.block_in_messages() or _Diagnosis(Verdict.RETRY, BAD_MEDIA if reason == UNKNOWN else reason)
         diagnosis = (
             _refused(self._statuses)
             or self._class()
@@ -236,6 +249,7 @@ class _Evidence:
                 return _DISK_ERRORS[link.errno]
         # yt-dlp gives only the last line of an ffmpeg that failed, which is "Conversion failed!".
         messages = self._messages if "PostProcessingError" in self._class_names else ()
+        messages = tuple(message for message in messages if not _NEEDLESS_FFPROBE.search(message))
         diagnosis = _first(wordings.MACHINE, *self.texts, *messages)
         return diagnosis.reason if diagnosis else ""
 
@@ -285,6 +299,8 @@ class _Evidence:
         )
 
 
+_NEEDLESS_FFPROBE = re.compile(r"unable to extract metadata: ffprobe not found", re.IGNORECASE)
+"""yt-dlp goes on without it."""
 _DISK_ERRORS = {
     errno.ENOSPC: "disk-full",
     errno.EDQUOT: "disk-full",

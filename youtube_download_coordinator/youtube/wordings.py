@@ -192,6 +192,14 @@ NO_FORMATS_HINTS = (
 )
 """In the warnings, when the error speaks of formats or player responses only."""
 
+SKIPPED_FORMATS = (
+    ("drm", r"skipped as they are drm|applies drm to all", "yt-dlp _video.py", "2025-03"),
+    ("sabr", r"skipped as they are missing a url|\bsabr\b", "yt-dlp#12482", "2025-02"),
+    ("challenge", r"(?:signature|n.?challenge|nsig|\bn challenge) solving failed", "yt-dlp _video.py", "2025-11"),
+    ("token", r"formats require a \w+ po token", "yt-dlp _video.py", "2024-10"),
+)
+"""Messages about formats that yt-dlp leaves out, although the video has others: what kept them back, pattern, source, since."""
+
 BAD_PART = _rows(Verdict.RETRY, "network",
     (r"didn't get any data blocks", "yt-dlp downloader/http.py", "2021"),
     (r"fragment \d+ not found|downloaded file is empty", "yt-dlp downloader/fragment.py", "2021"),

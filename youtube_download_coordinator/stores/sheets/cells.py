@@ -116,9 +116,13 @@ def projection(tab: Tab, position: int, row: Row, *, rebuilt: bool) -> list[Json
     """Return the requests that make a line show its lease.
 
     `rebuilt`: the row was rebuilt from the lease alone, so the cells that the lease does not contain are left as they are.
+    So is a length until it is measured: a person may have written it in a way that cannot be read.
     """
     values = row_values(row)
-    names = names_of_columns(type(row), IN_THE_LEASE if rebuilt else IN_THE_LEASE | WRITTEN_BY_SWAPS)
+    writers = IN_THE_LEASE if rebuilt else IN_THE_LEASE | WRITTEN_BY_SWAPS
+    if row.lease.state is not State.DONE or getattr(row, "duration_seconds", None) is None:
+        writers -= {Writer.MEASURE}
+    names = names_of_columns(type(row), writers)
     return write_cells(tab, position, {name: values[name] for name in names})
 
 

@@ -68,6 +68,7 @@ def _kind(lease: Lease, cells: _TallyCells, since: date) -> Tally:
         type=cells.type,
         day=_day(lease, cells.claimed_at, since),
         waits_for=str(need_of(lease)) if waits(lease) else "",
+        degraded=lease.degraded,
     )
 
 

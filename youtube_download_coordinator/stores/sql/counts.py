@@ -8,7 +8,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from youtube_download_coordinator.models import NEEDS_MACHINE_FROM, SKIPPED, Lease, State
+from youtube_download_coordinator.models import (
+    DEGRADED_END,
+    DEGRADED_START,
+    NEEDS_MACHINE_FROM,
+    SKIPPED,
+    Lease,
+    State,
+)
 from youtube_download_coordinator.queue.offers import need_of
 from youtube_download_coordinator.queue.store import TALLIED_REASONS, Tally
 
@@ -19,15 +26,19 @@ def tallied(
     """Return the tallies of the rows of a table that meet the conditions of `place`."""
     c, dialect = table.c, connection.dialect.name
     seconds = c.duration_seconds if "duration_seconds" in c else sa.literal(0)
+    position = sa.func.strpos if dialect == "postgresql" else sa.func.instr
     # `Lease.reason` in SQL.
     text = c.detail + ":"
-    colon = sa.func.strpos(text, ":") if dialect == "postgresql" else sa.func.instr(text, ":")
+    colon = position(text, ":")
     reason = sa.case((c.state.in_([*TALLIED_REASONS]), sa.func.substr(c.detail, 1, colon - 1)), else_="")
     holder = sa.case((c.state == State.HELD, c.holder), else_="")
     # Rows that wait for the same machines have the same time; the detail of one of them says for which.
     waits = sa.and_(c.state == State.PENDING, c.act_at >= NEEDS_MACHINE_FROM)
     waits_until = sa.case((waits, c.act_at), else_=None)
-    groups: list[Any] = [c.state, reason, holder, c.accent, c.type, _day(table, dialect, since), waits_until]
+    # From the mark on: `Lease.degraded` reads the reasons.
+    mark = sa.and_(c.state == State.DONE, c.detail.like(f"%{DEGRADED_START}%{DEGRADED_END}"))
+    degraded = sa.case((mark, sa.func.substr(c.detail, position(c.detail, DEGRADED_START))), else_="")
+    groups: list[Any] = [c.state, reason, holder, c.accent, c.type, _day(table, dialect, since), degraded, waits_until]
     detail = sa.func.min(sa.case((waits, c.detail), else_=""))
     total = sa.func.coalesce(sa.func.sum(seconds), 0)
     labels = [group.label(f"group_{index}") for index, group in enumerate(groups)]
@@ -41,7 +52,7 @@ def tallied(
 
 
 def _tally(rows: int, seconds: int, detail: str, state: str, *groups: Any) -> Tally:
-    reason, holder, accent, kind, day, _ = groups
+    reason, holder, accent, kind, day, mark, _ = groups
     return Tally(
         rows,
         State(state),
@@ -52,6 +63,7 @@ def _tally(rows: int, seconds: int, detail: str, state: str, *groups: Any) -> Ta
         date.fromisoformat(day) if day else None,
         int(seconds),
         str(need_of(Lease(detail=detail, nonce=""))),
+        Lease(state=State.DONE, detail=mark, nonce="").degraded,
     )
 
 

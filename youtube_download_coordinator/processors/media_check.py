@@ -1,0 +1,183 @@
+"""Measures media files with ffmpeg alone, because no Python package ships ffprobe, and judges them.
+
+A container's header repeats what its maker intended. So the length is measured by reading every packet, which costs no decoding.
+Half a minute of sound is decoded, and all of it where that is silent.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from youtube_download_coordinator.errors import AttemptError, PermanentError, TransientError
+from youtube_download_coordinator.processors.ffmpeg import ffmpeg_program
+from youtube_download_coordinator.processors.tracks import Format, is_fallback, is_format_18, sound_of
+from youtube_download_coordinator.text import truncate
+from youtube_download_coordinator.youtube.error_rules import skipped_formats
+
+SILENT_DB = -80.0
+"""The loudest sample of a silent file; digital silence is at -91 dB."""
+LISTEN_SECONDS = 30
+TOLERANCE_SECONDS, TOLERANCE_SHARE = 2.0, 0.005
+"""By how much a file may be longer or shorter than YouTube says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """What a file really contains."""
+
+    container: str
+    """ffmpeg's names, separated by commas."""
+    seconds: float
+    """Up to the end of the last packet."""
+    header_seconds: float | None = None
+    """The length that the container states."""
+    audio_codec: str = ""
+    """Of the first track with sound; empty: there is none."""
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+    audio_kbps: float | None = None
+    is_silent: bool = False
+
+
+# -- measuring
+
+
+def measure(path: Path) -> Media:
+    """Measure a file. Raises TransientError, reason `short-file` or `bad-media`, if ffmpeg cannot read it."""
+    progress, log = _ffmpeg(path, "-map", "0:a:0?", "-map", "0:v:0?", "-c", "copy", "-f", "null", "-")
+    container = _CONTAINER.search(log)
+    if container is None or not _STREAM.search(log):
+        lines = [line for line in log.splitlines() if line.strip()]
+        unreadable = f"ffmpeg cannot read the file: {truncate(' / '.join(lines[-3:]), 150)}"
+        if _CUT_OFF.search(log) and "misdetection possible" not in log:
+            raise TransientError(unreadable, reason="short-file")
+        raise TransientError(unreadable, reason="bad-media")
+    ends = _END.findall(progress)
+    seconds = int(ends[-1]) / 1e6 if ends else 0.0
+    sound, size = _AUDIO.search(log), _AUDIO_SIZE.search(log)
+    header = None if "Estimating duration" in log else _DURATION.search(log)
+    facts = sound["facts"] if sound else ""
+    return Media(
+        container=container[1],
+        seconds=seconds,
+        header_seconds=_seconds(header) if header else None,
+        audio_codec=sound["codec"] if sound else "",
+        sample_rate_hz=int(rate[1]) if (rate := re.search(r"(\d+) Hz", facts)) else None,
+        channels=_channels(facts) if sound else None,
+        audio_kbps=round(int(size[1]) * 1024 * 8 / seconds / 1000, 1) if sound and size and seconds else None,
+        is_silent=bool(sound) and _is_silent(path),
+    )
+
+
+_CONTAINER = re.compile(r"^Input #0, (\S+), from ", re.M)
+# Two blanks at the start of a line: tags of the file, which ffmpeg prints too, are further in.
+_STREAM = re.compile(r"^  Stream #0:\d+.*?: (?:Audio|Video): ", re.M)
+_AUDIO = re.compile(r"^  Stream #0:\d+.*?: Audio: (?P<codec>[a-z0-9_]+)(?P<facts>.*)$", re.M)
+_DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.M)
+_AUDIO_SIZE = re.compile(r"^\[out#0/null @ \S+\] video:.*? audio:(\d+)Ki?B", re.M | re.I)
+_END = re.compile(r"^out_time_us=(\d+)", re.M)
+_CUT_OFF = re.compile(r"moov atom not found|end of file|partial file|truncat", re.I)
+_LAYOUTS = {"mono": 1, "stereo": 2, "downmix": 2, "quad": 4, "hexagonal": 6, "octagonal": 8}
+
+
+def _channels(facts: str) -> int | None:
+    """Return the number of channels in ffmpeg's description of a track: `, 44100 Hz, 5.1(side), fltp`."""
+    layout = re.search(r"Hz, (?:(\d+) channels|(\d)\.(\d)(?:\.(\d))?|([a-z]+))", facts)
+    if layout is None:
+        return None
+    if layout[5]:
+        return _LAYOUTS.get(layout[5])
+    return int(layout[1]) if layout[1] else sum(int(part) for part in layout.groups()[1:4] if part)
+
+
+def _seconds(duration: re.Match[str]) -> float:
+    return int(duration[1]) * 3600 + int(duration[2]) * 60 + float(duration[3])
+
+
+def _is_silent(path: Path) -> bool:
+    """Return whether no sample is louder than SILENT_DB. A track that cannot be decoded is not called silent."""
+    for limit in (["-t", str(LISTEN_SECONDS)], []):
+        _, log = _ffmpeg(path, "-map", "0:a:0", "-vn", *limit, "-af", "volumedetect", "-f", "null", "-")
+        loudest = _LOUDEST.findall(log)
+        if not loudest or float(loudest[-1]) > SILENT_DB:
+            return False
+    return True
+
+
+_LOUDEST = re.compile(r"^\[Parsed_volumedetect_0 @ \S+\] max_volume: (-?\d+(?:\.\d+)?|-inf) dB", re.M)
+
+
+def _ffmpeg(path: Path, *arguments: str) -> tuple[str, str]:
+    """Return ffmpeg's machine-readable progress and its log."""
+    command = [ffmpeg_program(), "-hide_banner", "-nostdin", "-nostats", "-progress", "pipe:1", "-i", f"file:{path}"]
+    done = subprocess.run([*command, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+
+
+# -- judging
+
+
+def check_media(media: Media, info: Mapping[str, Any], *, needs_sound: bool = True) -> None:
+    """Raise an AttemptError for media that are too short or too long, or that have no sound."""
+    if needs_sound and not media.audio_codec:
+        raise PermanentError("the video has no sound", reason="no-audio")
+    if needs_sound and media.is_silent:
+        raise PermanentError("the sound of the video is silence from start to end", reason="no-audio")
+    if not media.seconds:
+        raise TransientError("the file contains nothing that can be played", reason="short-file")
+    for expected, source in ((expected_seconds(info), "YouTube says"), (media.header_seconds, "its header says")):
+        if expected and not has_length(media.seconds, expected):
+            raise TransientError(f"the file has {media.seconds:.1f} s, {source} {expected:.1f} s", reason="short-file")
+
+
+def has_length(seconds: float, expected: float) -> bool:
+    return abs(seconds - expected) <= TOLERANCE_SECONDS + TOLERANCE_SHARE * expected
+
+
+def expected_seconds(info: Mapping[str, Any]) -> float | None:
+    """Return the length that YouTube or another site states, or None where that is no evidence.
+
+    YouTube's figures about a format agree: its size is its average bit rate times its length. Where they contradict each other
+    by more than half, the length is not that of this file.
+    """
+    expected = info.get("duration")
+    if not expected:
+        return None
+    for part in info.get("requested_formats") or [info]:
+        size, kbps = part.get("filesize"), part.get("tbr")
+        if size and kbps and not 0.5 < size * 8 / 1000 / kbps / expected < 2:
+            return None
+    return float(expected)
+
+
+def degradations(
+    info: Mapping[str, Any], messages: Sequence[str], media: Media, *, min_kbps: int, for_audio: bool
+) -> list[str]:
+    """Return why the media are worse than YouTube's usual ones; empty if they are not.
+
+    `format-18`, `low-bit-rate`, and `skipped-` with what kept better formats back: sabr, challenge, token, drm.
+    """
+    sound = sound_of(info)
+    reasons = ["format-18"] if is_format_18(sound) else []
+    kbps = source_kbps(sound, media)
+    if kbps is not None and kbps < min_kbps:
+        reasons.append("low-bit-rate")
+    if is_fallback(sound, for_audio=for_audio):
+        reasons += [f"skipped-{cause}" for cause in sorted(skipped_formats(messages))]
+    return reasons
+
+
+def source_kbps(sound: Format, media: Media) -> float | None:
+    """Return the bit rate of the sound as YouTube serves it: as it states it, else as measured before any conversion."""
+    stated = sound.get("abr") or (sound.get("tbr") if sound.get("vcodec") == "none" else None)
+    return float(stated) if stated else media.audio_kbps
+
+
+def refusal(reasons: Sequence[str]) -> AttemptError:
+    """Return the failure of an attempt whose media are degraded, where the operator accepts none such."""
+    return TransientError(f"{', '.join(reasons)} (YDC_ACCEPT_DEGRADED=false)", reason="degraded")
