@@ -274,7 +274,8 @@ def _document() -> Iterator[str]:
 
 def _degradations() -> Iterator[str]:
     yield from ("", "## Degraded", "")
-    yield "The Result of a video that is done ends with `(degraded: ...)` if its file is worse than usual. `ydc status` counts them."
+    yield "The Result of a video that is done ends with `(degraded: ...)` if its file is worse than usual. `ydc status` counts"
+    yield "such videos."
     yield from ("", "| reason | what it means |", "| --- | --- |")
     yield from (f"| `{name}` | {means} |" for name, means in DEGRADATIONS.items())
 

@@ -346,6 +346,36 @@ def test_rows_that_are_alike_are_counted_together(store: Store) -> None:
     )
 
 
+def test_degraded_files_are_counted_by_their_reasons(store: Store) -> None:
+    store.insert(VIDEO_TASKS, [new_video(number) for number in range(5)])
+    rows = store.scan(VIDEO_TASKS)
+    details = ["a (degraded: format-18, low-bit-rate)", "b (degraded: low-bit-rate)", "c (degraded: x) y", "d"]
+    ends = [to(row, State.DONE, detail=detail) for row, detail in zip(rows, details, strict=False)]
+    store.swap(VIDEO_TASKS, [*ends, to(rows[4], State.PENDING, tries=1, detail="why: (degraded: low-bit-rate)")])
+    (tallies,) = store.tally([VIDEO_TASKS], NOW.date())
+    counts = {tally.degraded: tally.rows for tally in tallies if tally.state is State.DONE}
+    assert counts == {"format-18, low-bit-rate": 1, "low-bit-rate": 1, "": 2}
+    assert [tally.degraded for tally in tallies if tally.state is State.PENDING] == [""]
+
+
+def test_a_swap_records_the_measured_length(store: Store) -> None:
+    store.insert(VIDEO_TASKS, [new_video(1, duration_seconds=3600), new_video(2, duration_seconds=3600)])
+    first, second = store.scan(VIDEO_TASKS)
+    changes = [to(first, State.DONE, detail="x.m4a"), to(second, State.DONE, detail="y")]
+    lengths = [59, 3600]
+    store.swap(
+        VIDEO_TASKS,
+        [
+            replace(change, new=replace(change.new, duration_seconds=seconds, claimed_at=NOW))
+            for change, seconds in zip(changes, lengths, strict=True)
+        ],
+    )
+    assert [row.duration_seconds for row in store.scan(VIDEO_TASKS)] == [59, 3600]
+    store.flush()
+    (tallies,) = store.tally([VIDEO_TASKS], NOW.date())
+    assert sum(tally.seconds for tally in tallies) == 3659
+
+
 # --- move ------------------------------------------------------------------------------------------------------------
 
 

@@ -36,8 +36,6 @@ CHAIN_LIMIT = 20
 
 UNKNOWN = "error"
 """The reason of an error that no rule knows."""
-BAD_MEDIA = "bad-media"
-"""The reason of a file that ffmpeg cannot read or convert."""
 
 
 class MessageKeeper:
@@ -224,8 +222,11 @@ class _Evidence:
         """Go through the tables, from what is certain to what is vague."""
         if "PostProcessingError" in self._class_names or any(map(_POSTPROCESSING.match, self.texts)):
             # After the download, so YouTube has no part in it, and the text names files that are called as the video is.
-            reason = self.plain_reason()
-            return self.block_in_messages() or _Diagnosis(Verdict.RETRY, BAD_MEDIA if reason == UNKNOWN else reason)
+            return (
+                self.block_in_messages()
+                or _first(wordings.BAD_MEDIA, *self.texts)
+                or _Diagnosis(Verdict.RETRY, self.plain_reason())
+            )
         diagnosis = (
             _refused(self._statuses)
             or self._class()

@@ -200,6 +200,12 @@ SKIPPED_FORMATS = (
 )
 """Messages about formats that yt-dlp leaves out, although the video has others: what kept them back, pattern, source, since."""
 
+BAD_MEDIA = _rows(Verdict.RETRY, "bad-media",
+    (r"conversion failed|unable to obtain file audio codec", "yt-dlp postprocessor/ffmpeg.py", "2021"),
+    (r"invalid data found when processing|could not write header|error (?:muxing|submitting) a packet", "ffmpeg", "2021"),
+)
+"""After the download: ffmpeg can neither read nor convert the file."""
+
 BAD_PART = _rows(Verdict.RETRY, "network",
     (r"didn't get any data blocks", "yt-dlp downloader/http.py", "2021"),
     (r"fragment \d+ not found|downloaded file is empty", "yt-dlp downloader/fragment.py", "2021"),
@@ -265,7 +271,7 @@ VAGUE = (
 """After the warnings, because a block looks like this too."""
 # fmt: on
 
-TABLES = (MACHINE, OFFLINE, NO_JAVASCRIPT, CERTAIN, NO_FORMATS_HINTS, VAGUE)
+TABLES = (MACHINE, OFFLINE, NO_JAVASCRIPT, CERTAIN, NO_FORMATS_HINTS, BAD_MEDIA, VAGUE)
 
 STALE_COOKIES = "account cookies are no longer valid"
 """A warning of yt-dlp's (_base.py, 2025-04): YouTube asks for a login although there is one."""

@@ -7,6 +7,7 @@ from tests.support.rows import make_queue, new_source, new_video
 from tests.support.sheet import sheet_desk
 from youtube_download_coordinator.models import Done, Failure, Outcome, State, Verdict
 from youtube_download_coordinator.operations.overview import Overview, overview
+from youtube_download_coordinator.operations.summary import page
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 
@@ -69,3 +70,23 @@ def test_on_a_sheet_it_costs_the_start_and_one_request_more() -> None:
         assert found.counts["videos"] == {State.PENDING: 3, State.HELD: 1, State.DONE: 1}
         assert found.reasons["dead letters"] == {"private": 1}
         assert desk.simulator.stats()["requests"] - before <= 4
+
+
+def test_hours_are_those_that_were_made_and_degraded_files_are_counted() -> None:
+    queue = make_queue(FaultyStore())
+    queue.add(VIDEO_TASKS, [new_video(number, duration_seconds=3600) for number in range(3)])
+    outcomes = [
+        Done(result="a.m4a", media_seconds=1800.4),
+        Done(result="b.m4a", media_seconds=900, degraded="format-18, low-bit-rate"),
+        Done(result="c.m4a", media_seconds=900, degraded="low-bit-rate"),
+    ]
+    queue.settle(list(zip(queue.claim(VIDEO_TASKS, 3), outcomes, strict=True)))
+    state = overview(queue)
+    assert state.days[-1].seconds == 3600
+    assert state.degraded == {"low-bit-rate": 2, "format-18": 1}
+    section = next(section for section in page(state).sections if section.title == "Done but degraded")
+    assert [(line[0], line[2]) for line in section.rows] == [("low-bit-rate", 2), ("format-18", 1)]
+    assert all(line[1] for line in section.rows)
+    assert not any(
+        section.title == "Done but degraded" for section in page(overview(make_queue(FaultyStore()))).sections
+    )

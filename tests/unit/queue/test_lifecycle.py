@@ -113,6 +113,24 @@ def test_a_result_is_kept_with_the_tries_it_took() -> None:
     assert (row.lease.holder, row.lease.until) == ("", None)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "listed", "shown"), [(59.6, 3600, 60), (None, 3600, 3600), (2.0**40, None, 2**31 - 1)]
+)
+def test_the_measured_length_replaces_the_listed_one(seconds: float | None, listed: int | None, shown: int) -> None:
+    row = replace(held(), duration_seconds=listed)
+    done = lifecycle.settle(row, AT, Done(result="x.m4a", media_seconds=seconds), POLICY)
+    assert done.duration_seconds == shown
+
+
+@pytest.mark.parametrize("result", ["x.m4a", "x" * 400])
+def test_a_degraded_result_keeps_its_mark(result: str) -> None:
+    row = lifecycle.settle(held(), AT, Done(result=result, degraded="format-18, low-bit-rate"), POLICY)
+    assert row.result.endswith(" (degraded: format-18, low-bit-rate)")
+    assert row.lease.degraded == "format-18, low-bit-rate"
+    assert len(row.result) <= DETAIL_MAX_CHARACTERS
+    assert lifecycle.settle(held(), AT, Done(result=result), POLICY).lease.degraded == ""
+
+
 def test_results_and_reasons_are_cut_to_one_line() -> None:
     long = "x\n" * 1000
     done = lifecycle.complete(held(), AT, long, POLICY)
