@@ -37,7 +37,7 @@ WAIT_SECONDS = 120.0
 """The longest that the upgrade waits for processes that are importing yt-dlp."""
 IMPORT_SECONDS = 120.0
 IMPORTS = """
-from youtube_download_coordinator.processors import built_in, resampling
+from youtube_download_coordinator.processors import built_in, post_processors
 from youtube_download_coordinator.youtube.error_rules import MessageKeeper
 from youtube_download_coordinator.youtube.network import Network
 Network().youtube_dl({}, MessageKeeper()).close()

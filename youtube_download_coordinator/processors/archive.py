@@ -45,6 +45,10 @@ class Record:
     files: Sequence[Path] = ()
     result: str = ""
     """What there is instead of files: that there are no subtitles, or the text that a user's processor returned."""
+    degraded: Sequence[str] = ()
+    """Why the files are worse than usual."""
+    media_seconds: float | None = None
+    """The measured length of audio or video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,14 @@ class Archive:
             return None
         record = self._record(task, product.name, content)
         if record and any(Path(name).is_absolute() for name in content["files"]):
-            self.add(task, product, record.files, record.result)
+            self.add(
+                task,
+                product,
+                record.files,
+                record.result,
+                degraded=record.degraded,
+                media_seconds=record.media_seconds,
+            )
         return record
 
     def records(self, task: VideoTask) -> list[Record]:
@@ -78,15 +89,26 @@ class Archive:
         records = [self._record(task, name, content) for name, content in contents if content is not None]
         return [record for record in records if record is not None]
 
-    def add(self, task: VideoTask, product: Product, files: Sequence[Path], result: str = "") -> Record:
+    def add(
+        self,
+        task: VideoTask,
+        product: Product,
+        files: Sequence[Path],
+        result: str = "",
+        *,
+        degraded: Sequence[str] = (),
+        media_seconds: float | None = None,
+    ) -> Record:
         """Record the files, and return the record. This comes last: a record must not be older than its files."""
         path = self._path(task, product.name)
         make_folder(path.parent, self.output_dir)
         names = [file.relative_to(self.output_dir).as_posix() for file in files]
         content: dict[str, Any] = {"key": task.key, "made_with": dict(product.made_with), "files": names}
         content |= {"kind": product.kind, "result": result}
+        content |= {"degraded": list(degraded)} if degraded else {}
+        content |= {"media_seconds": media_seconds} if media_seconds is not None else {}
         write_text(path, json.dumps(content) + "\n")
-        return Record(kind=product.kind, name=product.name, files=files, result=result)
+        return self._record_of(product.kind, product.name, files, content)
 
     def _path(self, task: VideoTask, product_name: str, stem: str = "") -> Path:
         # In 256 folders. The start of the digest is in the name for file systems that ignore case.
@@ -119,8 +141,18 @@ class Archive:
             return None
         if not all(_exists(path) for path in files):
             return None
-        kind, result = str(content.get("kind") or name.partition("-")[0]), str(content.get("result") or "")
-        return Record(kind=kind, name=name, files=files, result=result)
+        return self._record_of(str(content.get("kind") or name.partition("-")[0]), name, files, content)
+
+    def _record_of(self, kind: str, name: str, files: Sequence[Path], content: Mapping[str, Any]) -> Record:
+        degraded, seconds = content.get("degraded"), content.get("media_seconds")
+        return Record(
+            kind=kind,
+            name=name,
+            files=files,
+            result=str(content.get("result") or ""),
+            degraded=[str(reason) for reason in degraded] if isinstance(degraded, list) else [],
+            media_seconds=seconds if isinstance(seconds, int | float) else None,
+        )
 
     def _inside(self, name: object) -> Path | None:
         """Return the path of a recorded file, or None if its name leads out of the output folder.

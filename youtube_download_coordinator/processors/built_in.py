@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from youtube_download_coordinator.errors import GoneError, PermanentError, TransientError
 from youtube_download_coordinator.models import Done, VideoTask
@@ -26,10 +25,6 @@ from youtube_download_coordinator.processors.worker_settings import Settings
 from youtube_download_coordinator.youtube.error_rules import classify
 
 __all__ = ["RECIPES", "Settings", "audio", "download", "metadata", "subtitles"]
-
-NATIVE_FORMATS = {"m4a": "bestaudio[ext=m4a]/", "opus": "bestaudio[acodec=opus]/"}
-"""YouTube offers these codecs itself: copied without the loss of a conversion."""
-
 
 # -- the four
 
@@ -64,8 +59,8 @@ def subtitles(task: VideoTask, settings: Settings, emit: Emit | None = None) -> 
 def _download(task: VideoTask, settings: Settings, emit: Emit | None) -> Recipe:
     return Recipe(
         product=Product(kind="download", name="download"),
-        make=partial(make_media, task, settings, emit),
-        options={"format": "bestvideo*+bestaudio/best", "ffmpeg_location": find_ffmpeg},
+        make=partial(make_media, task, settings, emit, for_audio=False),
+        options={"ffmpeg_location": find_ffmpeg},
     )
 
 
@@ -77,16 +72,10 @@ def _audio(task: VideoTask, settings: Settings, emit: Emit | None) -> Recipe:
         name=f"audio-{codec}",
         made_with={name: value for name, value in resampling.items() if value},
     )
-    options: dict[str, Any] = {
-        "format": NATIVE_FORMATS.get(codec, "") + "bestaudio/best",
-        "ffmpeg_location": find_ffmpeg,
-    }
-    if not product.made_with:
-        options["postprocessors"] = [{"key": "FFmpegExtractAudio", "preferredcodec": codec}]
     return Recipe(
         product=product,
-        make=partial(make_media, task, settings, emit, resampled=bool(product.made_with)),
-        options=options,
+        make=partial(make_media, task, settings, emit, for_audio=True),
+        options={"ffmpeg_location": find_ffmpeg},
     )
 
 

@@ -25,6 +25,7 @@ _OPTIONS: Mapping[str, Any] = {
     "ignore_no_formats_error": True,  # else yt-dlp hides the start of a premiere; check_whole raises instead
     "overwrites": False,
     "continuedl": True,
+    "fixup": "force",  # else a container that an attempt was cut off before repairing is never repaired
 }
 
 

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from youtube_download_coordinator.errors import TransientError
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.processors.extraction import Extraction
+from youtube_download_coordinator.processors.media_check import check_media, degradations, measure, refusal
 from youtube_download_coordinator.processors.output_paths import file_stem
 from youtube_download_coordinator.processors.production import Emit, Made
+from youtube_download_coordinator.processors.tracks import (
+    AUDIO_FORMAT,
+    VIDEO_FORMAT,
+    VIDEO_SORT,
+    audio_sort,
+    check_offer,
+    choose_track,
+)
 from youtube_download_coordinator.processors.worker_settings import Settings
 from youtube_download_coordinator.reasons import MEDIA_BLOCK
+
+if TYPE_CHECKING:
+    from youtube_download_coordinator.processors.post_processors import FFmpegCheckedAudioPP
 
 _log = logging.getLogger(__name__)
 
@@ -28,35 +40,91 @@ def make_media(
     extraction: Extraction,
     work: Path,
     *,
-    resampled: bool = False,
+    for_audio: bool,
 ) -> Made:
     """Download the media. Where they are refused, their addresses may have run out: extract them afresh, once."""
     try:
-        return _download(task, settings, emit, extraction, work, resampled=resampled)
+        return _download(task, settings, emit, extraction, work, for_audio=for_audio)
     except TransientError as error:
         if error.reason != MEDIA_BLOCK:
             raise
         _log.info("%s: %s; its media are looked up afresh", task.url, error)
     extraction.renew()
-    return _download(task, settings, emit, extraction, work, resampled=resampled)
+    return _download(task, settings, emit, extraction, work, for_audio=for_audio)
 
 
 def _download(
-    task: VideoTask, settings: Settings, emit: Emit | None, extraction: Extraction, work: Path, *, resampled: bool
+    task: VideoTask, settings: Settings, emit: Emit | None, extraction: Extraction, work: Path, *, for_audio: bool
 ) -> Made:
+    # Whoever has chosen a format of his own may want pictures alone.
+    needs_sound = for_audio or "format" not in settings.network.yt_dlp_options
+    info = extraction.info
     with extraction.youtube_dl() as ydl:
+        check_offer(info, extraction.messages, settings.audio_track, needs_sound=needs_sound)
+        _choose_format(ydl, settings, for_audio=for_audio)
         # yt-dlp expands variables and ~ in a template; file_stem has none, and the folder is the operator's own.
-        ydl.params["outtmpl"]["default"] = str(work / file_stem(task)).replace("%", "%%") + ".%(ext)s"
-        if emit:
-            ydl.add_progress_hook(_progress_hook(emit))
-        if resampled:
-            from youtube_download_coordinator.processors.resampling import FFmpegResampleAudioPP
+        stem = str(work / file_stem(task)).replace("%", "%%")
+        ydl.params["outtmpl"]["default"] = f"{stem}.{_OF_FORMAT}.%(ext)s"
+        ydl._progress_hooks[:] = [_progress_hook(emit)] if emit else []
+        source = _set_post_processor(ydl, settings, for_audio=for_audio, needs_sound=needs_sound)
+        info = ydl.process_ie_result(_without_choice(ydl, info), download=True)
+        return _judged(info, extraction.messages, settings, source, for_audio=for_audio, needs_sound=needs_sound)
 
-            rate, mono = settings.audio_sample_rate_hz, settings.audio_mono
-            ydl.add_post_processor(FFmpegResampleAudioPP(ydl, settings.audio_codec, sample_rate_hz=rate, mono=mono))
-        info = ydl.process_ie_result(dict(extraction.info), download=True)
-        path = Path(info["requested_downloads"][0]["filepath"])
-    return Made(info=info, files={path.suffix[1:]: path})
+
+_OF_FORMAT = "%(format_id).40s.%(language|any).12s"
+"""In the name of a part, so that it is never resumed with another format or track."""
+
+
+def _choose_format(ydl: Any, settings: Settings, *, for_audio: bool) -> None:
+    """Have yt-dlp choose the format of this product. The operator's own options take precedence."""
+    own = settings.network.yt_dlp_options
+    sort = audio_sort(settings.audio_codec) if for_audio else list(VIDEO_SORT)
+    ydl.params["format_sort"] = own.get("format_sort", sort)
+    select = ydl.build_format_selector(own.get("format", AUDIO_FORMAT if for_audio else VIDEO_FORMAT))
+    ydl.format_selector = choose_track(select, settings.audio_track)
+
+
+def _set_post_processor(ydl: Any, settings: Settings, *, for_audio: bool, needs_sound: bool) -> FFmpegCheckedAudioPP:
+    """Have yt-dlp check the file, and convert it. Replaces the post-processor of another product."""
+    from youtube_download_coordinator.processors.post_processors import FFmpegCheckedAudioPP
+
+    conversion: dict[str, Any] = {
+        "codec": settings.audio_codec,
+        "sample_rate_hz": settings.audio_sample_rate_hz,
+        "mono": settings.audio_mono,
+    }
+    source = FFmpegCheckedAudioPP(ydl, needs_sound=needs_sound, **(conversion if for_audio else {}))
+    ydl._pps["post_process"].clear()
+    ydl.add_post_processor(source)
+    return source
+
+
+def _without_choice(ydl: Any, info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the information without the format that yt-dlp has chosen at the extraction, where it lists all of them."""
+    chosen = ydl._format_fields | {"requested_formats", "requested_downloads"} if info.get("formats") else set()
+    return {name: value for name, value in info.items() if name not in chosen}
+
+
+def _judged(
+    info: Mapping[str, Any],
+    messages: Sequence[str],
+    settings: Settings,
+    source: FFmpegCheckedAudioPP,
+    *,
+    for_audio: bool,
+    needs_sound: bool,
+) -> Made:
+    """Return the file with its measured facts. Raises AttemptError if it is not one to keep."""
+    path = Path(info["requested_downloads"][0]["filepath"])
+    media = source.media
+    if path != source.path:
+        media = measure(path)
+        check_media(media, info, needs_sound=needs_sound)
+    degraded = degradations(info, messages, source.media, min_kbps=settings.audio_min_kbps, for_audio=for_audio)
+    if degraded and not settings.accept_degraded:
+        raise refusal(degraded)
+    suffix = "ts" if media.container == "mpegts" else path.suffix[1:]  # as with the option `hls_use_mpegts`
+    return Made(info=info, files={suffix: path}, media=media, degraded=degraded)
 
 
 def _progress_hook(emit: Emit) -> Callable[[Mapping[str, Any]], None]:

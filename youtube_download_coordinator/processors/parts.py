@@ -26,6 +26,8 @@ from youtube_download_coordinator.youtube.error_rules import has_bad_part
 
 PARTS = ".parts"
 KEY_FILE = ".key"
+USELESS_FILES = frozenset({"short-file", "bad-media", "degraded"})
+"""Reasons of attempts that leave a complete file which is not one to keep: yt-dlp would not download it again."""
 
 
 @contextlib.contextmanager
@@ -60,7 +62,7 @@ def _make_private(folder: Path, output_dir: Path) -> Path:
 
 
 def _can_be_resumed(work: Path, error: Exception) -> bool:
-    is_broken = isinstance(error, AttemptError) and error.reason == "network" and has_bad_part(error)
+    is_broken = isinstance(error, AttemptError) and (error.reason in USELESS_FILES or has_bad_part(error))
     is_empty = {path.name for path in work.iterdir()} <= {KEY_FILE}
     return not (is_empty or is_broken or isinstance(error, PermanentError))
 

@@ -20,6 +20,7 @@ from youtube_download_coordinator.models import Done, Verdict, VideoTask
 from youtube_download_coordinator.processors.archive import Archive, Product, Record
 from youtube_download_coordinator.processors.extraction import Extraction, VideoInfo
 from youtube_download_coordinator.processors.files import check_free_disk, make_folder, move_into_place, read_file
+from youtube_download_coordinator.processors.media_check import Media
 from youtube_download_coordinator.processors.output_paths import Template
 from youtube_download_coordinator.processors.parts import work_folder
 from youtube_download_coordinator.processors.product_list import list_products
@@ -42,6 +43,10 @@ class Made:
     """By the end of the file's name (`m4a`, `en.vtt`)."""
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By the same end: more facts for the sidecar."""
+    media: Media | None = None
+    """What the file contains, where it is audio or video."""
+    degraded: Sequence[str] = ()
+    """Why it is worse than usual (reasons.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +120,17 @@ class Production:
         records = [self._records[step.product.kind] for step in self._steps]
         main = next((record for record in records if record.files), records[0])
         return Done(
-            result=main.result or describe_files(main.files), asked_youtube=extraction.has_asked or self._ran_custom
+            result=main.result or describe_files(main.files),
+            asked_youtube=extraction.has_asked or self._ran_custom,
+            degraded=", ".join(dict.fromkeys(reason for record in records for reason in record.degraded)),
+            media_seconds=next((record.media_seconds for record in records if record.media_seconds is not None), None),
         )
 
     def _existing(self, step: Step) -> Record | None:
         """Return the record of a product that need not be made. That there was nothing to make holds until the row is done."""
         record = self._archive.lookup(self._task, step.product)
+        if record and record.degraded and not self._settings.accept_degraded:
+            return None
         if record is None or record.files or isinstance(step, CustomStep):
             return record
         return record if self._task.lease.reason and step.without_files and len(self._steps) > 1 else None
@@ -148,7 +158,11 @@ class Production:
                 made = _make_with_cookies(recipe, extraction, work)
                 files = _put_into_place(self._task, self._settings, product, made)
                 if files or len(self._steps) > 1:
-                    return self._archive.add(self._task, product, files, "" if files else recipe.without_files)
+                    result = "" if files else recipe.without_files
+                    seconds = made.media.seconds if made.media else None
+                    return self._archive.add(
+                        self._task, product, files, result, degraded=made.degraded, media_seconds=seconds
+                    )
         except OSError as error:
             raise classify(error) from error
         return Record(kind=product.kind, name=product.name, result=recipe.without_files)

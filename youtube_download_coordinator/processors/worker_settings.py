@@ -19,6 +19,9 @@ class Settings:
     audio_codec: str = "m4a"
     audio_sample_rate_hz: int | None = None
     audio_mono: bool = False
+    audio_track: str = "original"
+    audio_min_kbps: int = 48
+    accept_degraded: bool = True
     subtitle_languages: Sequence[str] = ("original",)
     subtitle_kinds: str = "both"
     subtitle_format: str = "vtt"

@@ -163,7 +163,8 @@ def _storable_failure(failure: Failure) -> Failure:
 def _worker_settings(config: Config) -> dict[str, Any]:
     """Return the settings that the built-ins need, and no others: a child process never receives a database's address."""
     names = (
-        "output_template", "audio_codec", "audio_sample_rate_hz", "audio_mono", "subtitle_languages", "subtitle_kinds",
+        "output_template", "audio_codec", "audio_sample_rate_hz", "audio_mono", "audio_track", "audio_min_kbps",
+        "accept_degraded", "subtitle_languages", "subtitle_kinds",
         "subtitle_format", "subtitles_required", "min_free_disk_bytes",
     )  # fmt: skip
     return {
