@@ -21,7 +21,7 @@ from tasks.sources import import_sources, something_is_due
 from tasks.videos import check_unless_imported
 from youtube_download_coordinator import Coordinator
 from youtube_download_coordinator.operations import preflight
-from youtube_download_coordinator.prefect.flow_run import host, open_coordinator
+from youtube_download_coordinator.prefect.flow_run import name_with_processor, open_coordinator
 from youtube_download_coordinator.prefect.run_state import wait_for_server
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.workers.worker import Limits, Summary
@@ -29,10 +29,10 @@ from youtube_download_coordinator.workers.worker import Limits, Summary
 Steps = list[tuple[str, State[Any]]]
 
 
-@flow(name="coordinate", flow_run_name=f"coordinate on {host()}: {{processor}}", persist_result=False)
+@flow(name="coordinate", flow_run_name=name_with_processor("coordinate"), persist_result=False)
 @fail_with_message
 def coordinate(
-    processor: Processor = "audio",
+    processor: Processor = None,
     sources_file: SourcesFile = None,
     max_videos: MaxVideos = None,
     max_minutes: MaxMinutes = 60,
@@ -43,13 +43,15 @@ def coordinate(
     Where such a run is at work on this machine already, it is skipped.
 
     Args:
-        processor: A built-in processor, or your own: module:attribute of a function or a Prefect task.
+        processor: A built-in processor, your own (module:attribute of a function or a Prefect task), or several with commas:
+            audio,subtitles,metadata. YDC_PROCESSOR unless given.
         sources_file: One source per line, URL|Accent|Type; YDC_SOURCES_FILE_PATH unless given.
         max_videos: Claim at most this many.
         max_minutes: Begin nothing after this time; running attempts are finished. None: until nothing is left.
         concurrency: Videos processed at a time; YDC_CONCURRENCY unless given.
     """
     coordinator = open_coordinator()
+    processor = processor or coordinator.config.processor
     check_unless_imported(processor)  # fail at once instead of after an hour of listing
     preflight.require(coordinator.config, processor)
     limits = Limits(

@@ -13,18 +13,18 @@ from tasks.machine import alone_on_machine
 from tasks.reports import finished, report_videos, skipped
 from tasks.videos import submit_with
 from youtube_download_coordinator import Coordinator
-from youtube_download_coordinator.prefect.flow_run import host, open_coordinator, rename_run
+from youtube_download_coordinator.prefect.flow_run import host, name_with_processor, open_coordinator, rename_run
 from youtube_download_coordinator.prefect.progress_page import ProgressPage
 from youtube_download_coordinator.prefect.run_state import wait_for_server
 from youtube_download_coordinator.prefect.spreading import Spreading
-from youtube_download_coordinator.workers.find_processor import processor_names
+from youtube_download_coordinator.processors.names import processor_names
 from youtube_download_coordinator.workers.worker import Limits, Submit
 
 
-@flow(name="process-videos", flow_run_name=f"process videos on {host()}: {{processor}}", persist_result=False)
+@flow(name="process-videos", flow_run_name=name_with_processor("process videos"), persist_result=False)
 @fail_with_message
 def process_videos(
-    processor: Processor = "audio",
+    processor: Processor = None,
     max_videos: MaxVideos = None,
     max_minutes: MaxMinutes = None,
     concurrency: Concurrency = None,
@@ -33,13 +33,15 @@ def process_videos(
     """Claim and process videos until none is due or a limit is reached. Unfinished claims are released at the end.
 
     Args:
-        processor: A built-in processor, or your own: module:attribute of a function or a Prefect task.
+        processor: A built-in processor, your own (module:attribute of a function or a Prefect task), or several with commas:
+            audio,subtitles,metadata. YDC_PROCESSOR unless given.
         max_videos: Claim at most this many.
         max_minutes: Begin no video after this time; running attempts are finished.
         concurrency: Videos processed at a time; YDC_CONCURRENCY unless given.
         one_per_machine: For schedules: skip the run where such a run works already, and share the work among all machines.
     """
     coordinator = open_coordinator()
+    processor = processor or coordinator.config.processor
     limits = Limits(
         concurrency=concurrency or coordinator.config.concurrency,
         max_videos=max_videos,

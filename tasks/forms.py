@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, WithJsonSchema
 from pydantic.fields import FieldInfo
 
-from youtube_download_coordinator.workers.find_processor import BUILT_INS
+from youtube_download_coordinator.processors.names import BUILT_INS
 
 MAX_CONCURRENCY = 256
 URL_MAX_CHARACTERS = 2000
@@ -25,13 +25,14 @@ def _titled(title: str) -> FieldInfo:
 
 
 Processor = Annotated[
-    str,
-    # A drop-down, and a text field for an installed processor or a user's own module:function.
+    str | None,
+    # A drop-down, and a text field for several, or for an installed processor or a user's own module:function.
     WithJsonSchema(
         {
             "anyOf": [
-                {"title": "Built-in", "type": "string", "enum": list(BUILT_INS)},
-                {"title": "Your own", "type": "string", "minLength": 1, "pattern": r"^\S+$"},
+                {"title": "Built-in", "type": "string", "enum": [*BUILT_INS, "audio,subtitles,metadata"]},
+                {"title": "Your own, or several", "type": "string", "minLength": 1, "pattern": r"^\S+(, *\S+)*$"},
+                {"title": "As set", "type": "null"},
             ]
         }
     ),

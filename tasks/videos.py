@@ -22,12 +22,8 @@ from youtube_download_coordinator.models import Failure, Outcome, Verdict
 from youtube_download_coordinator.operations import preflight
 from youtube_download_coordinator.prefect.steps import is_worth_retrying
 from youtube_download_coordinator.processes.parent import Stopped
-from youtube_download_coordinator.workers.find_processor import (
-    check_processor,
-    gets_url,
-    processor_names,
-    resolve_processors,
-)
+from youtube_download_coordinator.processors.names import processor_names
+from youtube_download_coordinator.workers.find_processor import check_processor, gets_url, resolve_processors
 from youtube_download_coordinator.workers.run_processor import call_in_process, process_video
 from youtube_download_coordinator.workers.worker import Submit, UncancellableFuture
 

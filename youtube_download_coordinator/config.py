@@ -35,6 +35,7 @@ from youtube_download_coordinator.setting_types import (
     canary,
     language_codes,
     offer_words,
+    processor_list,
     proxy_address,
     template,
     words_of,
@@ -198,6 +199,10 @@ class Config(BaseSettings):
 
     min_free_disk_bytes: Annotated[int, Field(ge=0)] = 1_000_000_000
     """If `output_dir` has less free space, no attempt starts, and the worker stops."""
+
+    processor: Annotated[str, AfterValidator(processor_list)] = "audio"
+    """What workers make of a video: `download`, `audio`, `metadata`, `subtitles`, your own `module:function`, or several of them,
+    separated by commas: `audio,subtitles,metadata`. `--processor` and the parameter of a flow take precedence."""
 
     audio_codec: AudioCodec = "m4a"
     """The codec to which the `audio` processor converts. `best` keeps YouTube's codec."""

@@ -29,6 +29,7 @@ from youtube_download_coordinator.models import Outcome, Page, VideoTask
 from youtube_download_coordinator.operations.package_index import advise_upgrade
 from youtube_download_coordinator.operations.summary import show_dashboard
 from youtube_download_coordinator.processes.parent import Stopped, stop_all
+from youtube_download_coordinator.processors.names import processor_names
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.admission import Blocked
 from youtube_download_coordinator.queue.canary import Canary
@@ -38,7 +39,7 @@ from youtube_download_coordinator.wiring import open_machine_state, open_queue
 from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
 from youtube_download_coordinator.workers.claim_block import ClaimBlock
 from youtube_download_coordinator.workers.expansion import Expansion, expand, expand_sources
-from youtube_download_coordinator.workers.find_processor import check_callable, processor_names
+from youtube_download_coordinator.workers.find_processor import check_callable
 from youtube_download_coordinator.workers.in_process import (
     LoopBridge,
     attempt_in_process,

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from youtube_download_coordinator.errors import BadUrl
+from youtube_download_coordinator.errors import BadUrl, ProcessorError
+from youtube_download_coordinator.processors.names import processor_names
 from youtube_download_coordinator.processors.output_paths import Template
 from youtube_download_coordinator.queue.offers import parse_offer
 from youtube_download_coordinator.sources.urls import video_target
@@ -69,6 +70,13 @@ def canary(text: str) -> str:
 def template(text: str) -> str:
     Template.read(text)
     return text
+
+
+def processor_list(text: str) -> str:
+    try:
+        return ",".join(processor_names(text))
+    except ProcessorError as error:
+        raise ValueError(str(error)) from None
 
 
 def words_of(value: object) -> object:

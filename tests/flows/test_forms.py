@@ -17,7 +17,7 @@ from flows.requeue_dead_letters import requeue_dead_letters
 from tests.flows import seen
 from tests.flows.conftest import AddVideos
 from youtube_download_coordinator import Coordinator
-from youtube_download_coordinator.workers.find_processor import BUILT_INS
+from youtube_download_coordinator.processors.names import BUILT_INS
 
 HANDLE = "https://www.youtube.com/@handle"
 
@@ -53,9 +53,10 @@ def test_the_form_of_expand_source() -> None:
 
 def test_the_form_of_process_videos() -> None:
     form = asked(process_videos)
-    built_in, own = form["processor"]["anyOf"]
-    assert (built_in["enum"], form["processor"]["default"]) == (list(BUILT_INS), "audio")
-    assert (own["title"], own["type"]) == ("Your own", "string")
+    built_in, own, as_set = form["processor"]["anyOf"]
+    assert built_in["enum"] == [*BUILT_INS, "audio,subtitles,metadata"]
+    assert (own["title"], own["type"]) == ("Your own, or several", "string")
+    assert (as_set["type"], form["processor"].get("default")) == ("null", None)
     assert form["max_videos"]["anyOf"][0] == {"type": "integer", "minimum": 1}
     assert form["concurrency"]["anyOf"][0] == {"type": "integer", "minimum": 1, "maximum": 256}
     assert all(each["title"] and each["description"] for each in form.values())
@@ -70,6 +71,7 @@ def test_the_form_of_process_videos() -> None:
         (expand_source, {"url": HANDLE, "accent": "x" * 201}, "accent"),
         (process_videos, {"processor": ""}, "processor"),
         (process_videos, {"processor": "my module:function"}, "processor"),
+        (process_videos, {"processor": "audio subtitles"}, "processor"),
         (process_videos, {"max_videos": 0}, "max_videos"),
         (process_videos, {"max_videos": "many"}, "max_videos"),
         (process_videos, {"max_minutes": 0}, "max_minutes"),
@@ -91,7 +93,7 @@ def test_what_does_not_fit_is_refused_before_there_is_a_run(
 
 def test_what_fits_is_taken() -> None:
     deployment = deployed(process_videos)
-    parameters = {"processor": "my_module:my_function", "max_videos": 3, "max_minutes": 0.5, "concurrency": None}
+    parameters = {"processor": "audio, my_module:my_function", "max_videos": 3, "max_minutes": 0.5, "concurrency": None}
     with get_client(sync_client=True) as client:
         run = client.create_flow_run_from_deployment(deployment, parameters=parameters)
     assert run.parameters == parameters

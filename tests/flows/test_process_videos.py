@@ -44,9 +44,12 @@ def test_so_does_a_task_and_its_run_is_called_as_its_author_or_its_video_is(
     wait_until(lambda: seen.task_run_names(unnamed) | seen.task_run_names(named) in names)
 
 
-def test_an_asynchronous_task_is_a_processor(coordinator: Coordinator, add_videos: AddVideos) -> None:
+def test_an_asynchronous_task_is_a_processor_and_may_be_set(
+    coordinator: Coordinator, add_videos: AddVideos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YDC_PROCESSOR", f"{TASKS}:answers_later")
     add_videos(1)
-    process_videos(f"{TASKS}:answers_later")
+    process_videos()
     assert results(coordinator) == ["url:video-00001"]
 
 

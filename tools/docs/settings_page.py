@@ -21,7 +21,7 @@ SECTIONS = {
     "cooldown_minutes": "YouTube's limits",
     "claim_batch_size": "How much at a time",
     "output_dir": "Files",
-    "audio_codec": "The processors",
+    "processor": "The processors",
     "refresh_after_hours": "Looking again, and filters",
     "proxy": "How YouTube is asked",
 }

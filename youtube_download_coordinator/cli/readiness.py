@@ -39,7 +39,7 @@ def init(*, new_tabs: bool = False, queue: QueueOptions = AS_SET) -> int:
 @app.command(group=WORK)
 def doctor(
     *,
-    processor: Annotated[str, Parameter(name=["--processor", "-p"])] = "download",
+    processor: Annotated[str | None, Parameter(name=["--processor", "-p"])] = None,
     thorough: Annotated[bool, Parameter(negative="")] = False,
     record: Path | None = None,
     queue: QueueOptions = AS_SET,
@@ -55,7 +55,8 @@ def doctor(
     Parameters
     ----------
     processor
-        What the workers run: download (which needs everything), audio, metadata, subtitles, or module:function.
+        What the workers run, as for `ydc run`. The setting YDC_PROCESSOR unless given, and without that all that the built-ins
+        need.
     thorough
         Race for the sheet ten times instead of twice, and test a tab of 20,000 rows. Takes about five minutes.
     record
@@ -66,7 +67,9 @@ def doctor(
 
     problems = warnings = 0
     with ExitStack() as stack:
-        for finding in examine(checks(queue.config(), stack, processor, thorough=thorough, record=record)):
+        config = queue.config()
+        spec = processor or (config.processor if "processor" in config.model_fields_set else "download")
+        for finding in examine(checks(config, stack, spec, thorough=thorough, record=record)):
             say(f"{finding}")
             problems += finding.stops and not finding.ok
             warnings += not finding.stops and not finding.ok

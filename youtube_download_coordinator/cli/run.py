@@ -28,7 +28,7 @@ Sources = Annotated[Path | None, Parameter(name=["--sources", "-s"])]
 def run(
     *,
     sources: Sources = None,
-    processor: Annotated[str, Parameter(name=["--processor", "-p"])] = "audio",
+    processor: Annotated[str | None, Parameter(name=["--processor", "-p"])] = None,
     max_videos: int | None = None,
     max_minutes: float | None = None,
     concurrency: int | None = None,
@@ -49,7 +49,8 @@ def run(
     sources
         A text file with one source per line: URL|Accent|Type.
     processor
-        download, audio, metadata, subtitles, or your own module:function.
+        download, audio, metadata, subtitles, your own module:function, or several: audio,subtitles,metadata. The setting
+        YDC_PROCESSOR unless given.
     max_videos
         Claim at most this many videos.
     max_minutes
@@ -62,10 +63,14 @@ def run(
     from youtube_download_coordinator.workers.worker import Limits
 
     check_positive(max_videos=max_videos, max_minutes=max_minutes)
-    check_processor(processor)
+    if processor is not None:
+        check_processor(processor)
     coordinator = queue.coordinator(
         sources_file_path=sources, allow_other_sites=allow_other_sites, concurrency=concurrency
     )
+    if processor is None:
+        processor = coordinator.config.processor
+        check_processor(processor)
     preflight.require(coordinator.config, processor)
     _print_unknown_settings()
     failed = print_ingested(coordinator.ingest())

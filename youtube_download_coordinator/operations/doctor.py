@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from youtube_download_coordinator.operations import preflight
 from youtube_download_coordinator.operations.check_rows import check_rows, read_database
 from youtube_download_coordinator.operations.examine import Check
-from youtube_download_coordinator.workers.find_processor import BUILT_INS, check_processor, processor_names
+from youtube_download_coordinator.processors.names import BUILT_INS, processor_names
+from youtube_download_coordinator.workers.find_processor import check_processor
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config

@@ -31,8 +31,8 @@ from youtube_download_coordinator.operations.package_index import (
 )
 from youtube_download_coordinator.processors.ffmpeg import find_ffmpeg
 from youtube_download_coordinator.processors.files import check_free_disk, in_megabytes
+from youtube_download_coordinator.processors.names import BUILT_INS, MEDIA, processor_names
 from youtube_download_coordinator.text import truncate
-from youtube_download_coordinator.workers.find_processor import BUILT_INS, MEDIA, processor_names
 from youtube_download_coordinator.youtube.cookies import check_cookies
 from youtube_download_coordinator.youtube.token_provider import PLUGIN, plugin_version, provider_url
 from youtube_download_coordinator.youtube.versions import EJS, YT_DLP, installed_version, is_newer

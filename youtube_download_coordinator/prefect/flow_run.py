@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -73,6 +73,16 @@ def open_coordinator() -> Coordinator:
 def host() -> str:
     """Return this machine's name, as in ClaimedBy."""
     return worker_name("").partition("/")[0]
+
+
+def name_with_processor(what: str) -> Callable[[], str]:
+    """Return the function with which Prefect names a run: what it does, where, and with which processor if one is given."""
+
+    def name() -> str:
+        processor = runtime.flow_run.parameters.get("processor")
+        return f"{what} on {host()}" + (f": {processor}" if processor else "")
+
+    return name
 
 
 def rename_run(name: str) -> None:

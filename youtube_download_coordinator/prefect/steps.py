@@ -63,8 +63,10 @@ def _name() -> str:
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def process_video(video: VideoTask, processor: str = "audio") -> str:
-    """Run a processor on a claimed video in a child process, until the video's deadline. Return its result.
+def process_video(video: VideoTask, processor: str | None = None) -> str:
+    """Run a processor, or several, on a claimed video in a child process, until the video's deadline. Return its result.
+
+    `processor` is the setting of that name unless it is given.
 
     Raises the AttemptError that the processor failed with, to be passed to `finish` (UnfitError: there is no such processor),
     and ClaimLost when the deadline is past.
@@ -72,7 +74,7 @@ def process_video(video: VideoTask, processor: str = "audio") -> str:
     videos = _holding(video)
     seconds_left = max(1.0, videos.seconds_left(video))
     config = videos.config.model_copy(update={"attempt_timeout_minutes": seconds_left / 60})
-    outcome = process_in_child(processor, video, config)
+    outcome = process_in_child(processor or config.processor, video, config)
     if isinstance(outcome, Failure):
         raise attempt_error(outcome)
     return outcome.result

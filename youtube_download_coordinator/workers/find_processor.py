@@ -26,16 +26,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from youtube_download_coordinator.errors import AttemptError, ProcessorError
 from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.processors.names import BUILT_INS, processor_names
 from youtube_download_coordinator.text import did_you_mean, truncate
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.processes.supervisor import Emit
 
-BUILT_INS = ("download", "audio", "metadata", "subtitles")
 ENTRY_POINTS = "youtube_download_coordinator.processors"
 """The group in which a distribution names its processors: `whisper = "my_package.my_module:transcribe"`."""
-MEDIA = frozenset({"download", "audio"})
-"""The built-ins that download media and need ffmpeg. A list of processors has one of them at most."""
 CHECK_SECONDS = 120.0
 """The longest that importing a processor may take when it is checked."""
 
@@ -69,20 +67,6 @@ def check_in_child(payload: Mapping[str, Any], emit: Emit) -> str:
     except ProcessorError as error:
         return str(error)
     return ""
-
-
-def processor_names(spec: str) -> tuple[str, ...]:
-    """Return the names in a list of processors, mostly one. Raises ProcessorError, with one line that says what is wrong."""
-    names = tuple(name.strip() for name in spec.split(","))
-    if len(names) > 1 and not all(names):
-        raise ProcessorError(f"the processors “{spec}” have a comma without a name: write audio,subtitles,metadata")
-    if twice := next((name for name in names if names.count(name) > 1), ""):
-        raise ProcessorError(f"the processors “{spec}” have {twice} twice")
-    if set(names) >= MEDIA:
-        raise ProcessorError(
-            "the processors download and audio cannot be combined, for both download the sound: choose one"
-        )
-    return names
 
 
 def resolve_processors(spec: str) -> dict[str, Processor]:

@@ -26,13 +26,12 @@ from youtube_download_coordinator.models import (
     video_task_from_json,
     video_task_to_json,
 )
+from youtube_download_coordinator.processors.names import BUILT_INS, processor_names
 from youtube_download_coordinator.text import sanitize, truncate
 from youtube_download_coordinator.workers.find_processor import (
-    BUILT_INS,
     Processor,
     gets_url,
     is_prefect_task,
-    processor_names,
     resolve_processors,
 )
 

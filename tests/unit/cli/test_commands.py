@@ -136,7 +136,7 @@ def test_a_processor_of_ones_own_is_found_in_the_working_directory(ydc: Ydc, que
 
 def test_videos_that_fail_are_told_and_the_exit_code_says_so(ydc: Ydc, queue: Queue) -> None:
     add_videos(queue, 1)
-    done = ydc("run", "--processor", "mine:refuses", max_retries=1)
+    done = ydc("run", max_retries=1, processor="mine:refuses")
     assert done.returncode == 1
     assert "ValueError: not today" in done.stdout
     assert "This run: 1 dead." in done.stdout
@@ -150,6 +150,7 @@ def test_videos_that_fail_are_told_and_the_exit_code_says_so(ydc: Ydc, queue: Qu
     [
         ("nowhere:fine", "there is no module nowhere"),
         ("mine:nothing", "there is no nothing in"),
+        ("audio,download", "the processors download and audio cannot be combined"),
         ("mine:NUMBER", "is a int, which cannot be called"),
         ("mine:three", "is called with one argument, the video, but takes (a, b, c)"),
         ("fine", "is neither download, audio, metadata, subtitles nor module:function"),

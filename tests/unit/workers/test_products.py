@@ -13,11 +13,11 @@ import pytest
 from tests.support.clip_site import Site, files, is_sidecar
 from tests.support.clip_site import task as task_at
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.errors import AttemptError, ProcessorError, attempt_error
+from youtube_download_coordinator.errors import AttemptError, ConfigError, ProcessorError, attempt_error
 from youtube_download_coordinator.models import Done, Failure, Verdict, VideoTask
 from youtube_download_coordinator.processors import archive as archives
 from youtube_download_coordinator.processors.built_in import Settings, audio, metadata
-from youtube_download_coordinator.workers.find_processor import processor_names, resolve_processors
+from youtube_download_coordinator.workers.find_processor import resolve_processors
 from youtube_download_coordinator.workers.product_steps import run_products
 from youtube_download_coordinator.workers.run_processor import process_video
 
@@ -231,4 +231,9 @@ def test_a_list_that_makes_no_sense_is_refused_in_one_line(spec: str, says: str)
 
 
 def test_spaces_in_a_list_do_not_matter() -> None:
-    assert processor_names(" audio, my_module:transcribe ,metadata") == ("audio", "my_module:transcribe", "metadata")
+    assert Config(processor=" audio, my_module:transcribe ,metadata").processor == "audio,my_module:transcribe,metadata"
+
+
+def test_a_setting_that_makes_no_sense_names_the_setting() -> None:
+    with pytest.raises(ConfigError, match=r"^processor='audio,audio': .* have audio twice"):
+        Config(processor="audio,audio")
