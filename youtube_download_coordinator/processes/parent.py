@@ -88,6 +88,12 @@ def stop_holding_open(fd: int) -> None:
         os.close(fd)
 
 
+def forget_held_open(fd: int) -> None:
+    """Let no supervisor hold a descriptor open whose number is another file's now."""
+    with _RUNNING_LOCK:
+        _HELD_OPEN.discard(fd)
+
+
 def stop_all() -> None:
     """Stop all child processes of this process at once. The threads that read from them receive Stopped."""
     with _RUNNING_LOCK:

@@ -3,11 +3,12 @@
     with ClaimReaper(queue, config) as report_running:
         report_running([17, 18])      # whenever they change: the IDs of the videos that attempts run on
 
-The reaper sleeps in a read of its stdin, the *lifeline*. The worker's process holds the other end, and so does the supervisor of
-each of its child processes: the end of the lifeline proves that all of them have ended, whatever killed them. Then the reaper
-frees their rows, long before the leases end. A row that was only claimed is given back without a count; a row that an attempt ran
-on counts one more failed attempt, because that attempt may have killed the worker. A worker that has given back everything itself
-dismisses its reaper, or reports that it is idle and keeps the reaper for its next call.
+The reaper sleeps in a read of its stdin, the *lifeline*. The worker's process holds the other end, and so does the supervisor
+of each of its child processes: the end of the lifeline shows that all of them have ended, whatever killed them. Only a function
+in the worker's own process may end the lifeline earlier, by closing every descriptor, so the reaper waits for the end of that
+process too. Then it frees their rows, long before the leases end. A row that was only claimed is given back without a count; a
+row that an attempt ran on counts one more failed attempt, because that attempt may have killed the worker. A worker that has
+given back everything itself dismisses its reaper, or reports that it is idle and keeps the reaper for its next call.
 
 This is the worker's side; the process itself is reaper_main.py. Each line of the lifeline is JSON: how to open the queue, then
 the IDs whenever they change or `"idle"`, at last `null`.
@@ -16,6 +17,7 @@ the IDs whenever they change or `"idle"`, at last `null`.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -28,7 +30,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from youtube_download_coordinator.processes.parent import hold_open, stop_holding_open
+from youtube_download_coordinator.processes.parent import forget_held_open, hold_open, stop_holding_open
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
@@ -53,8 +55,7 @@ class ClaimReaper:
         self._queue = queue
         self._config = config
         self._keep = keep
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lifeline = -1
+        self._process: _ReaperProcess | None = None
         self._reported: list[int] | str | None = None
         self._owner = os.getpid()
         """A fork reports nothing: it holds none of the rows."""
@@ -78,86 +79,113 @@ class ClaimReaper:
         elif self._keep:
             self._report(IDLE)
         if self._process is not None and (is_needed or self._keep):
-            (_NEEDED if is_needed else _LEFT)[self._queue.worker].append((self._process, self._lifeline))
+            (_NEEDED if is_needed else _LEFT)[self._queue.worker].append(self._process)
         elif self._process is not None:
-            _end(self._process, self._lifeline)
+            self._process.end()
 
     def report_running(self, ids: Collection[int]) -> None:
         """Report which videos attempts run on now. Without any, no attempt is blamed when this process ends."""
         if self._owner != os.getpid():
             return
         if self._reported is None:
-            self._start_or_warn()
+            left = _LEFT[self._queue.worker] or _NEEDED[self._queue.worker]
+            self._process = left.pop() if left else self._start()  # a worker needs only one, for weeks
         self._report(sorted(ids))
 
     def _report(self, message: list[int] | str) -> None:
-        if self._process is not None and self._reported != message:
-            _write(self._lifeline, message)
+        """Report to the reaper. One that was killed, or whose lifeline a function has closed, is replaced."""
+        if self._process is not None and self._reported != message and not self._process.send(message):
+            self._process.abandon()
+            self._process = self._start()
+            if self._process is not None:
+                self._process.send(message)
         self._reported = message
 
-    def _start_or_warn(self) -> None:
-        if self._reuse():
-            return
+    def _start(self) -> _ReaperProcess | None:
         try:
-            self._start()
+            return _ReaperProcess(self._queue.worker, self._config)
         except OSError as error:
             _log.warning("if this worker is killed, its videos wait for their leases to end: %s", error)
+            return None
 
-    def _reuse(self) -> bool:
-        """Use the reaper that this worker left running before, if there is one: a worker needs only one, for weeks."""
-        left = _LEFT[self._queue.worker] or _NEEDED[self._queue.worker]
-        if not left:
-            return False
-        self._process, self._lifeline = left.pop()
-        return True
 
-    def _start(self) -> None:
-        job = {"path": sys.path, "config": pickle.dumps(self._config).hex()}
-        command = [sys.executable, "-P", str(PROGRAM), self._queue.worker]
-        reader, self._lifeline = os.pipe()
+class _ReaperProcess:
+    """A running reaper and the writing end of its lifeline.
+
+    A function may close every descriptor of its process. Then the lifeline's number may be another file's, which must not be
+    written to or closed.
+    """
+
+    def __init__(self, worker: str, config: Config) -> None:
+        command = [sys.executable, "-P", str(PROGRAM), worker, str(os.getpid())]
+        reader, writer = os.pipe()
+        # Not the number of a standard descriptor that the host has closed: what the host prints would be written there.
+        self._lifeline = fcntl.fcntl(writer, fcntl.F_DUPFD_CLOEXEC, 3)
+        os.close(writer)
         try:
             # In a session of its own: Ctrl-C, and a signal to the worker's whole group, must not reach it.
             self._process = subprocess.Popen(
                 command, stdin=reader, stdout=subprocess.DEVNULL, bufsize=0, start_new_session=True
             )
+        except OSError:
+            os.close(self._lifeline)
+            raise
         finally:
             os.close(reader)
+        self._pipe = _file_of(self._lifeline)
         _STARTED.append(self._process)
         hold_open(self._lifeline)
-        _write(self._lifeline, job)
+        self.send({"path": sys.path, "config": pickle.dumps(config).hex()})
+
+    def send(self, message: Any) -> bool:
+        """Send one message. Return whether the reaper can have received it."""
+        if _file_of(self._lifeline) != self._pipe:
+            return False
+        try:
+            os.write(self._lifeline, json.dumps(message).encode() + b"\n")
+        except OSError:
+            return False
+        return True
+
+    def end(self) -> None:
+        """Dismiss the reaper and wait for its end."""
+        if self.send(None):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_SECONDS)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """End the reaper if it still runs, without its giving anything back."""
+        self._process.kill()
+        self._process.wait()
+        if _file_of(self._lifeline) == self._pipe:
+            stop_holding_open(self._lifeline)
+        else:
+            forget_held_open(self._lifeline)
+        _STARTED.remove(self._process)
+
+
+def _file_of(number: int) -> tuple[int, int] | None:
+    """Return what a descriptor's number refers to now, or None when it is closed."""
+    try:
+        status = os.fstat(number)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def dismiss(worker: str) -> None:
     """End the reapers that the worker has kept and that have nothing to give back. The others wait for this process to end."""
-    for process, lifeline in _LEFT.pop(worker, ()):
-        _end(process, lifeline)
-
-
-def _end(process: subprocess.Popen[bytes], lifeline: int) -> None:
-    _write(lifeline, None)
-    with contextlib.suppress(OSError):
-        stop_holding_open(lifeline)
-    try:
-        process.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    _STARTED.remove(process)
-
-
-def _write(lifeline: int, message: Any) -> None:
-    with contextlib.suppress(
-        OSError
-    ):  # it was killed, or a function has closed every descriptor: then the leases must end
-        os.write(lifeline, json.dumps(message).encode() + b"\n")
+    for process in _LEFT.pop(worker, ()):
+        process.end()
 
 
 _STARTED: list[subprocess.Popen[bytes]] = []
 """Reapers that are not dismissed: they outlive the ClaimReaper that started them."""
-_LEFT: defaultdict[str, list[tuple[subprocess.Popen[bytes], int]]] = defaultdict(list)
-"""Those whose `with` block has ended, by the worker's name, with their lifelines. A fork has none: they are its parent's."""
+_LEFT: defaultdict[str, list[_ReaperProcess]] = defaultdict(list)
+"""Those whose `with` block has ended, by the worker's name. A fork has none: they are its parent's."""
 
-_NEEDED: defaultdict[str, list[tuple[subprocess.Popen[bytes], int]]] = defaultdict(list)
+_NEEDED: defaultdict[str, list[_ReaperProcess]] = defaultdict(list)
 """Those that have rows to give back when this process has ended, also when their worker's Coordinator is gone before."""
 
 os.register_at_fork(after_in_child=_LEFT.clear)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pickle
 import signal
 import sys
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
 
 AGAIN_SECONDS = 1.0
-"""The pause before an unavailable store is asked again."""
+"""The pause before an unavailable store is asked again, and the longest between two looks at the worker's process."""
+FIRST_LOOK_SECONDS = 0.01
+"""The shortest: a process that ends closes its descriptors a moment before it is gone."""
 
 
 def main() -> None:
-    """Wait for the end of the lifeline, or to be dismissed."""
+    """Wait for the end of the lifeline and of the worker's process, or to be dismissed."""
     # A stop of the whole service is for the worker: it gives back, or dies, and then this process has something to do, and ends.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -34,7 +37,16 @@ def main() -> None:
         if attempted is None:
             return
     if job and attempted != "idle":
+        _wait_for_end_of(int(sys.argv[2]))
         _give_back(sys.argv[1], job, attempted)
+
+
+def _wait_for_end_of(parent: int) -> None:
+    """Wait until the process that started this one is gone: it may have closed its descriptors and work on."""
+    seconds = FIRST_LOOK_SECONDS
+    while os.getppid() == parent:
+        time.sleep(seconds)
+        seconds = min(2 * seconds, AGAIN_SECONDS)
 
 
 def _give_back(holder: str, job: dict[str, Any], attempted: list[int]) -> None:

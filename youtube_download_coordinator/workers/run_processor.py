@@ -75,13 +75,13 @@ def call_in_process(processor: Processor, task: VideoTask) -> Outcome:
     KeyboardInterrupt, SystemExit and the like are raised.
     """
     try:
-        return outcome_of_result(call(processor, task))
+        return _done(**_result_to_json(call(processor, task)))
     except Exception as error:  # noqa: BLE001  whatever it raises is the outcome
         return outcome_of_result(error)
 
 
 def outcome_of_result(result: object) -> Outcome:
-    """Return the outcome of an attempt that returned this value, or raised this exception."""
+    """Return the outcome of an attempt whose result is this value, or that raised this exception."""
     if isinstance(result, Exception):
         return _storable_failure(attempt_error_of(result).failure)
     return _done(**_result_to_json(result))

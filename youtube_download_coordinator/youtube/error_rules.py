@@ -108,6 +108,8 @@ _SITE = re.compile(r"(?:^|ERROR:\s*)\[(?!youtube|download\])[\w:+.-]+\]", re.IGN
 _YOUTUBE = re.compile(r"youtube|youtu\.be|googlevideo|ytimg", re.IGNORECASE)
 _GOT_ERROR = re.compile(r"got error: HTTP Error (?:403|416|429)", re.IGNORECASE)
 """A fragment that fails is reported on the screen only."""
+TEXT_PART_CHARACTERS = 10_000
+"""How much of the beginning and of the end of a very long text is read."""
 _SPEAKS_OF_FORMATS = re.compile("format|player response", re.IGNORECASE)
 
 
@@ -123,13 +125,13 @@ def classify(error: BaseException, messages: Sequence[str] = (), *, now: datetim
         if isinstance(link, AttemptError):
             return link
     evidence = _Evidence(chain, messages)
-    message = truncate(without_logins(_short(str(error))) or type(error).__name__)
+    message = truncate(without_logins(_short(_text_of(error))) or type(error).__name__)
     if unfit := evidence.unfit_machine():
         return UnfitError(message, reason=unfit)
     if evidence.is_from_yt_dlp:
         diagnosis = evidence.diagnose()
     else:
-        message = truncate(without_logins(f"{type(error).__name__}: {error}"))
+        message = truncate(without_logins(f"{type(error).__name__}: {_text_of(error)}"))
         diagnosis = evidence.block_in_messages() or _Diagnosis(Verdict.RETRY, evidence.plain_reason())
     from_yt_dlp = evidence.is_from_yt_dlp or _raised_in_yt_dlp(error)
     if diagnosis.systemic or (diagnosis.reason == UNKNOWN and from_yt_dlp):
@@ -153,7 +155,7 @@ def _regions(chain: Iterable[BaseException]) -> Iterable[str]:
     for link in chain:
         if countries := getattr(link, "countries", None):
             return [str(code) for code in countries]
-        if match := _AVAILABLE_IN.search(str(link)):
+        if match := _AVAILABLE_IN.search(_text_of(link)):
             return re.findall(r"[A-Z]{2}", match[1])
     return ()
 
@@ -183,7 +185,7 @@ def has_bad_part(error: BaseException) -> bool:
     """Return whether the partial file on the disk may be to blame, so that resuming it would fail again."""
     chain = list(_chain(error))
     numbers = {status.number for status in _statuses_of(chain)}
-    return 416 in numbers or _first(wordings.BAD_PART, *(_normalised(str(link)) for link in chain)) is not None
+    return 416 in numbers or _first(wordings.BAD_PART, *(_normalised(_text_of(link)) for link in chain)) is not None
 
 
 def skipped_formats(messages: Iterable[str]) -> set[str]:
@@ -201,11 +203,11 @@ class _Evidence:
 
     def __init__(self, chain: Sequence[BaseException], messages: Sequence[str]) -> None:
         self._chain = chain
-        self._raw = " / ".join(str(link) for link in chain)
+        self._raw = " / ".join(_text_of(link) for link in chain)
         self._class_names = {parent.__name__ for link in chain for parent in type(link).__mro__}
-        self.texts = tuple(dict.fromkeys(text for link in chain for text in _texts_of(str(link))))
+        self.texts = tuple(dict.fromkeys(text for link in chain for text in _texts_of(_text_of(link))))
         self._statuses = set(_statuses_of(chain)) or {
-            status for link in chain for status in _statuses_in(str(link), unnamed=_site(str(link)))
+            status for link in chain for status in _statuses_in(_text_of(link), unnamed=_site(_text_of(link)))
         }
         self._messages = tuple(_normalised(message) for message in messages)
         self._message_statuses = {
@@ -442,6 +444,14 @@ def _normalised(text: str) -> str:
     for pattern, replacement in _NAMES:
         plain = pattern.sub(replacement, plain)
     return re.sub(r"\bcan ?not\b", "can't", _NOT.sub(r"\1n't", plain), flags=re.IGNORECASE)
+
+
+def _text_of(error: BaseException) -> str:
+    """Return an error's text, of a very long one the beginning and the end: it may quote the output of a command."""
+    text = str(error)
+    if len(text) <= 2 * TEXT_PART_CHARACTERS:
+        return text
+    return f"{text[:TEXT_PART_CHARACTERS]} … {text[-TEXT_PART_CHARACTERS:]}"
 
 
 def _texts_of(text: str) -> Iterator[str]:

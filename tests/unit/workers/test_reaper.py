@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,11 +16,14 @@ import pytest
 from tests.support.rows import make_queue, new_video
 from tests.support.sample_processors import READY_FOLDER
 from tests.support.waiting import any_alive, wait_until
+from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.models import State, VideoTask
+from youtube_download_coordinator.processes import parent
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
-from youtube_download_coordinator.workers import reaper
+from youtube_download_coordinator.workers import reaper, reaper_main
+from youtube_download_coordinator.workers.reaper import ClaimReaper
 
 HANGS = "tests.support.sample_processors:hangs_with_a_child"
 ROOT = Path(__file__).resolve().parents[3]
@@ -169,3 +173,41 @@ def carries(process: psutil.Process, mark: str) -> bool:
         return process.environ().get("YDC_TEST_MARK") == mark
     except psutil.Error:
         return False
+
+
+def test_a_process_that_closed_its_descriptors_and_works_on_keeps_its_videos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of the lifeline alone does not show that it has ended."""
+    parents, pauses = iter([7, 7, 7, 1]), []
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    reaper_main._wait_for_end_of(7)
+    assert len(pauses) == 3
+
+
+@pytest.mark.parametrize("lost", ["lifeline", "reaper"])
+def test_a_reaper_that_is_lost_is_replaced_and_no_other_file_is_touched(
+    lost: str, queue: Queue, tmp_path: Path
+) -> None:
+    with ClaimReaper(queue, Config(database_url=f"sqlite:///{tmp_path}/coordinator.db")) as report_running:
+        report_running([1])
+        (first,) = own_reapers()
+        other = (tmp_path / "another file").open("wb")
+        if lost == "reaper":
+            first.kill()
+            first.wait()
+        else:
+            (lifeline,) = parent._HELD_OPEN
+            os.dup2(other.fileno(), lifeline)  # a function closed it, and opened a file of its own
+        report_running([2])
+        (second,) = own_reapers()
+        assert second != first
+    assert own_reapers() == []
+    if lost == "lifeline":
+        os.close(lifeline)  # it is still open
+    other.close()
+    assert (tmp_path / "another file").read_bytes() == b""
+
+
+def own_reapers() -> list[psutil.Process]:
+    children = psutil.Process().children()
+    return [child for child in children if any_alive([child]) and "reaper_main.py" in " ".join(child.cmdline())]
