@@ -138,7 +138,8 @@ def forks_a_child_that_ends(url: str) -> int:
 @changes(done("2"))
 def uses_a_pool(url: str) -> int:
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        return pool.apply(abs, [-2])
+        number: int = pool.apply(abs, [-2])
+        return number
 
 
 @changes(done("daemon"))
@@ -187,7 +188,7 @@ def closes_every_descriptor(url: str) -> str:
 
 @changes(done("None"))
 def takes_the_standard_files(url: str) -> str:
-    sys.stdin = sys.stdout = sys.stderr = None  # type: ignore[assignment]
+    sys.stdin = sys.stdout = sys.stderr = None
     return "None"
 
 

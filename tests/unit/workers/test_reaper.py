@@ -177,7 +177,8 @@ def carries(process: psutil.Process, mark: str) -> bool:
 
 def test_a_process_that_closed_its_descriptors_and_works_on_keeps_its_videos(monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of the lifeline alone does not show that it has ended."""
-    parents, pauses = iter([7, 7, 7, 1]), []
+    parents = iter([7, 7, 7, 1])
+    pauses: list[float] = []
     monkeypatch.setattr(os, "getppid", lambda: next(parents))
     monkeypatch.setattr(time, "sleep", pauses.append)
     reaper_main._wait_for_end_of(7)
