@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import csv
-import os
-import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
 from cyclopts import Parameter
 
 from youtube_download_coordinator.cli.application import LOOK, app
+from youtube_download_coordinator.cli.output import TO_STDOUT, is_stdout, output
 from youtube_download_coordinator.cli.queue_options import (
     AS_SET,
     NO_FILTERS,
+    TABLES,
     Flag,
     QueueOptions,
     RowFilters,
@@ -28,7 +27,6 @@ from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.models import Row
 
 Format = Literal["csv", "jsonl"]
-TO_STDOUT = Path("-")
 WORKBOOKS = frozenset({".xlsx", ".xls", ".ods"})
 FORMULA_SIGNS = frozenset("=+-@")
 """Text that begins with one of these is a formula to a spreadsheet program; a formula may open URLs and start programs."""
@@ -43,7 +41,7 @@ _SKIPPED = "".join(
 
 @app.command(group=LOOK)
 def export(
-    file: Path = TO_STDOUT,
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)] = TO_STDOUT,
     *,
     table: TableName = "videos",
     format: Annotated[Format | None, Parameter(name=["--format", "-f"])] = None,
@@ -53,7 +51,8 @@ def export(
 ) -> int:
     """Write a table as CSV or JSON Lines.
 
-    The file contains every column, and replaces an existing file only once it is complete.
+    The file contains every column, and replaces an existing file only once it is complete. A device or a FIFO is written as it
+    is.
 
     In CSV, text that a spreadsheet program would run as a formula (a title or a column's name that begins with `=`, `+`, `-` or
     `@`) gets an apostrophe in front, unless `--raw` is given. JSON Lines is exact.
@@ -67,7 +66,7 @@ def export(
     Parameters
     ----------
     file
-        The file to write; `-` is the standard output.
+        The file to write; `-` is the standard output, `./-` a file of that name.
     table
         The table to write; `videos` includes the dead letters.
     format
@@ -75,19 +74,23 @@ def export(
     raw
         Write every text unchanged, for a program that does not run formulas.
     """
-    if not format and file.suffix.lower() in WORKBOOKS:
+    if file.startswith("-") and file != TO_STDOUT:
+        raise UserError(f"there is no option {file}: ydc export --help; a file of this name is ./{file}")
+    path = Path(file)
+    if not format and path.suffix.lower() in WORKBOOKS:
         raise UserError(
-            f"{str(file)!r}: workbooks are not supported; spreadsheet programs open CSV too, so name it {file.stem}.csv"
+            f"{file!r}: workbooks are not supported; spreadsheet programs open CSV too, so name it {path.stem}.csv"
         )
     opened_queue, selection = queue.coordinator().queue, filters.selection()
 
     def rows() -> Iterator[Row]:
         return select(opened_queue, table, selection)
 
-    chosen = format or ("jsonl" if file.suffix in {".jsonl", ".ndjson", ".json"} else "csv")
-    with _output(file) as out:
-        count = _write_json_lines(out, rows()) if chosen == "jsonl" else _write_csv(out, rows, raw=raw)
-    if file != TO_STDOUT:
+    chosen = format or ("jsonl" if path.suffix in {".jsonl", ".ndjson", ".json"} else "csv")
+    names = TABLES[table].row_type.column_names()
+    with output(file) as out:
+        count = _write_json_lines(out, rows()) if chosen == "jsonl" else _write_csv(out, names, rows, raw=raw)
+    if not is_stdout(file):
         say(f"{count} rows in {file}")
     return 0
 
@@ -99,9 +102,9 @@ def _write_json_lines(out: TextIO, rows: Iterable[Row]) -> int:
     return count
 
 
-def _write_csv(out: TextIO, rows: Callable[[], Iterable[Row]], *, raw: bool) -> int:
+def _write_csv(out: TextIO, columns: Iterable[str], rows: Callable[[], Iterable[Row]], *, raw: bool) -> int:
     """Write a header and the rows. The header has every custom column, so the rows are read twice and never kept in memory."""
-    names: dict[str, None] = {}
+    names = dict.fromkeys(columns)
     for row in rows():
         names |= dict.fromkeys(row.columns())
     writer = csv.DictWriter(out, list(names), extrasaction="ignore", lineterminator="\n")
@@ -129,24 +132,3 @@ def _is_formula(line: str) -> bool:
     """Return whether a program might take a line for a formula: some skip blanks, or know full-width signs."""
     visible = line.lstrip(_SKIPPED)
     return line.startswith(("\t", "\r")) or bool(FORMULA_SIGNS & set(unicodedata.normalize("NFKC", visible[:1])))
-
-
-@contextmanager
-def _output(file: Path) -> Iterator[TextIO]:
-    """Open the standard output, or a temporary file that replaces `file` once it is complete."""
-    if file == TO_STDOUT:
-        yield sys.stdout
-        sys.stdout.flush()
-        return
-    if file.is_dir():
-        raise UserError(f"{str(file)!r} cannot be written: Is a directory")
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as out:
-            yield out
-        temporary.replace(file)
-    except OSError as error:
-        raise UserError(f"{str(file)!r} cannot be written: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,12 +43,21 @@ def in_megabytes(count: int) -> str:
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a new temporary file, which replaces `path` at the end of the `with`, unless there was an error."""
+def written_whole(path: Path, replaced: os.stat_result | None = None) -> Iterator[IO[bytes]]:
+    """Yield a new temporary file, which replaces `path` at the end of the `with`, unless there was an error.
+
+    With the status of the file that it replaces, it gets the same mode, and the same owner and group where this user may.
+    """
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+    mode = stat.S_IMODE(replaced.st_mode) if replaced else 0o666
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode & 0o777)
     try:
         with open(fd, "wb") as file:
+            if replaced:
+                for owner in (-1, replaced.st_uid):
+                    with contextlib.suppress(PermissionError):
+                        os.fchown(fd, owner, replaced.st_gid)
+                os.fchmod(fd, mode)  # after the owner, whose change drops a part of the mode
             yield file
         part.replace(path)
     except BaseException:

@@ -202,6 +202,7 @@ def test_a_machine_that_lacks_something_claims_nothing(ydc: Ydc, queue: Queue) -
         (["retry", "--text", "", "--yes"], {}, "--text is empty: give a text, or leave the option out"),
         (["list", "--reason", ""], {}, "--reason is empty: give a reason, or leave the option out"),
         (["pause", "--minutes", "1e30"], {}, "--minutes=1e+30: the date is out of range"),
+        (["export", "--rows"], {}, "there is no option --rows: ydc export --help; a file of this name is ./--rows"),
         (["export", ""], {}, "'.' cannot be written: Is a directory"),
         (
             ["export", "x.xlsx"],

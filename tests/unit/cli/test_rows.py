@@ -297,6 +297,20 @@ def test_people_s_own_columns_are_exported(ydc: Ydc, queue: Queue) -> None:
     assert [row["Gender"] for row in rows] == ["", "", "", "", "f", ""]
 
 
+def test_a_table_without_rows_is_a_header(ydc: Ydc, tmp_path: Path) -> None:
+    path = tmp_path / "none.csv"
+    assert ydc("export", path, "--reason", "no-such")[:2] == (0, f"0 rows in {path}\n")
+    ydc("export", tmp_path / "all.csv")
+    header = (tmp_path / "all.csv").read_text(encoding="utf-8").splitlines(keepends=True)[0]
+    assert path.read_text(encoding="utf-8") == header
+    assert ydc("export", "--table", "sources", "--reason", "no-such")[1].startswith("ID,URL,Status,")
+    assert ydc("export", "--reason", "no-such", "--format", "jsonl")[1] == ""
+
+
+def test_what_is_exported_to_the_standard_output_by_another_name_is_nothing_but_rows(ydc: Ydc) -> None:
+    assert ydc("export", "/dev/fd/1") == ydc("export", "-")
+
+
 def test_a_file_that_cannot_be_written_keeps_what_it_was(ydc: Ydc, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot be written: No such file or directory"):
         ydc("export", tmp_path / "nowhere" / "videos.csv")

@@ -1,0 +1,80 @@
+"""The file that a command writes: replaced whole where it is a regular file, written as it is where it is anything else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from io import TextIOWrapper
+from pathlib import Path
+from typing import IO, TextIO
+
+from youtube_download_coordinator.errors import UserError
+from youtube_download_coordinator.processors.files import written_whole
+
+TO_STDOUT = "-"
+"""Names the standard output. A file of this name is `./-`."""
+LINKS_MAX = 40
+"""As many symbolic links are followed as Linux does."""
+STDOUT, STDERR = 1, 2
+_DESCRIPTOR = re.compile(r"/dev/(?P<stream>stdout|stderr)|(?:/dev|/proc/self)/fd/(?P<number>\d{1,9})")
+
+
+@contextlib.contextmanager
+def output(name: str) -> Iterator[TextIO]:
+    """Yield the open file. Raises UserError when it cannot be written.
+
+    * `-` and the names of descriptors, such as `/dev/stdout`: the open descriptor, at its position.
+    * A device, a FIFO, a terminal: written as it is. Opening a FIFO waits for its reader.
+    * A regular file, also at the end of symbolic links: replaced once the new one is complete. Its mode is kept.
+    """
+    if is_stdout(name):
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    try:
+        with _opened(Path(name)) as out:
+            yield out
+    except OSError as error:
+        raise UserError(f"{str(Path(name))!r} cannot be written: {error.strerror}") from None
+
+
+def is_stdout(name: str) -> bool:
+    """Return whether the name is one of the standard output, where nothing else may be printed."""
+    return name == TO_STDOUT or _descriptor(Path(name)) == STDOUT
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    status, descriptor = _status(path), _descriptor(path)
+    binary: contextlib.AbstractContextManager[IO[bytes]]
+    if descriptor is not None:
+        binary = open(os.dup(descriptor), "wb")  # noqa: SIM115 - closed below
+    elif status is None or stat.S_ISREG(status.st_mode):
+        binary = written_whole(path.resolve(), status)
+    else:
+        binary = open(os.open(path, os.O_WRONLY | os.O_NOCTTY), "wb")  # noqa: SIM115 - closed below
+    with binary as file, TextIOWrapper(file, encoding="utf-8", newline="") as out:
+        yield out
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Return the status of a file, None where there is none yet."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _descriptor(path: Path) -> int | None:
+    """Return the open descriptor that a path names, itself or through symbolic links; None where it names none."""
+    for _ in range(LINKS_MAX):
+        if match := _DESCRIPTOR.fullmatch(os.path.abspath(path)):
+            return int(match["number"] or (STDOUT if match["stream"] == "stdout" else STDERR))
+        if not path.is_symlink():
+            return None
+        path = path.parent / path.readlink()
+    return None
