@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.fake_google.errors import Json
 from tests.fake_google.grid import Contents, Sheet, Spreadsheet
+from tests.fake_google.merging import merge_cells
 from tests.fake_google.ranges import Rect, grid_range
 from tests.fake_google.writing import sort_rows, type_into
 
@@ -107,6 +108,13 @@ class Person:
         with self.book.edit() as draft:
             sheet = self._tab(draft, tab)
             type_into(sheet, row, _column(sheet, column), text)
+
+    def merge(self, tab: str, row: int, first: int | str, last: int | str) -> None:
+        """Merge the cells of a row from one column to another. The first keeps its content, the others lose theirs."""
+        with self.book.edit() as draft:
+            sheet = self._tab(draft, tab)
+            area = Rect(row, row + 1, _column(sheet, first), _column(sheet, last) + 1)
+            merge_cells(draft, {"range": grid_range(sheet.sheet_id, area), "mergeType": "MERGE_ALL"})
 
     def filter(self, tab: str, column: int | str, hidden_values: list[str]) -> None:
         """Filter the sheet: hide the rows that show one of these values in a column."""

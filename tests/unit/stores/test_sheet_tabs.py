@@ -102,6 +102,28 @@ def empty_leases(desk: SheetDesk) -> None:
         desk.person.edit(VIDEOS, row, "Lease", "")
 
 
+def exchange_columns(*pairs: tuple[str, str]) -> Act:
+    """Return a person's exchange of names of columns, without what is below them."""
+
+    def act(desk: SheetDesk) -> None:
+        header = [str(name) for name in desk.book.rows(VIDEOS)[0]]
+        new = dict(pairs) | {second: first for first, second in pairs}
+        for column, name in enumerate(header):
+            desk.person.edit(VIDEOS, 0, column, new.get(name, name))
+
+    return act
+
+
+def merge_own_names(desk: SheetDesk) -> None:
+    for name in ("Region", "Speaker"):
+        desk.person.insert_column(VIDEOS, 0, name)
+    desk.person.merge(VIDEOS, 0, 0, 1)
+
+
+def merge_names(first: str, last: str) -> Act:
+    return lambda desk: desk.person.merge(VIDEOS, 0, first, last)
+
+
 HARMLESS: dict[str, Act] = {
     "videos renamed": lambda desk: desk.person.rename_tab(VIDEOS, "backup"),
     "sources renamed": lambda desk: desk.person.rename_tab(SOURCE_TAB, "Channels"),
@@ -127,6 +149,10 @@ HARMLESS: dict[str, Act] = {
     "filtered": lambda desk: desk.person.filter(VIDEOS, "Status", ["pending", "done"]),
     "Lease and Shown deleted": start_over,
     "cells of Lease emptied": empty_leases,
+    "the names of Lease and Shown merged": merge_names("Lease", "Shown"),
+    "the names of Type and Duration merged": merge_names("Type", "Duration"),
+    "the names of own columns merged": merge_own_names,
+    "cells of two rows merged": lambda desk: desk.person.merge(VIDEOS, 2, "Accent", "Duration"),
 }
 
 
@@ -181,6 +207,20 @@ STOPPING: dict[str, tuple[Act, str]] = {
     "header emptied": (empty_header, "the column name URL and Lease of the tab 'Video Tasks' is gone"),
     "header deleted": (lambda desk: desk.person.delete_row(VIDEOS, 0), "the column name URL and Lease"),
     "a line above the header": (lambda desk: desk.person.insert_row(VIDEOS, 0), "are in row 2; they must be in row 1"),
+    "the names of SourceID and URL merged": (merge_names("SourceID", "URL"), "undo that; URL was column C"),
+    "the names of Result and Lease merged": (merge_names("Result", "Lease"), "undo that; Lease was column O"),
+    "Lease and Shown exchanged": (exchange_columns(("Lease", "Shown")), "exchanged: undo that; Lease was column O"),
+    "Lease and Accent exchanged": (exchange_columns(("Lease", "Accent")), "exchanged: undo that; Lease was column O"),
+    "Lease and Status exchanged": (
+        exchange_columns(("Lease", "Status")),
+        "undo that; Status was column D, and Lease was column O",
+    ),
+    "Lease and URL exchanged": (
+        exchange_columns(("Lease", "URL")),
+        "exchanged: undo that; URL was column C, and Lease",
+    ),
+    "Status and Result exchanged": (exchange_columns(("Status", "Result")), "undo that; Status was column D"),
+    "URL and Title exchanged": (exchange_columns(("URL", "Title")), "exchanged: undo that; URL was column C"),
     "Value of Control renamed": (without_name("Value", CONTROL), "the tab 'Control' lacks the column names Value"),
 }
 
@@ -201,7 +241,7 @@ def test_workers_stop_with_one_line_until_it_is_undone(desk: SheetDesk, name: st
             queue.counts(VIDEO_TASKS)
         assert "\n" not in str(stopped.value)
     with pytest.raises(ConfigError, match=line):
-        desk.store("new")
+        desk.queue("new").counts(VIDEO_TASKS)
     assert [desk.book.rows(title)[:1] for title in titles(desk)] == changed  # nothing was made
     desk.person.restore_version(before)
     work(desk, [*queues, desk.queue("w4")], recorded, 4)

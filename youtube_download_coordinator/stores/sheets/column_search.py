@@ -5,9 +5,9 @@ New columns would make every row look as if nobody had processed it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from youtube_download_coordinator.models import SHEET_COLUMNS
+from youtube_download_coordinator.models import SHEET_COLUMNS, Status
 from youtube_download_coordinator.stores.sheets.api import Connection
 from youtube_download_coordinator.stores.sheets.layout import Tab, header_of, letters
 from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease
@@ -17,7 +17,7 @@ ROWS_MAX = 1000
 HEADER_ROWS_MAX = 20
 """The column names are looked for in so many lines."""
 LEASE, SHOWN = SHEET_COLUMNS
-URL = "URL"
+URL, STATUS = "URL", "Status"
 
 Rows = Sequence[Sequence[str]]
 
@@ -47,6 +47,25 @@ def column_problem(connection: Connection, tab: Tab, *, is_used: bool) -> str:
     return f"the column name {names} of the tab {tab.title!r} is gone from its first row: undo that{hint}{start_over}"
 
 
+def misnamed_columns(connection: Connection, tabs: Sequence[Tab]) -> str:
+    """Return what a person has to undo if vital contents are below the names of other columns, or an empty text."""
+    areas = [{"sheetId": tab.sheet_id, "endRowIndex": min(ROWS_MAX, tab.grid_rows)} for tab in tabs]
+    problems = (_misnamed(tab, values.rows) for tab, values in zip(tabs, connection.values(areas), strict=True))
+    return next(filter(None, problems), "")
+
+
+def _misnamed(tab: Tab, rows: Rows) -> str:
+    where = {
+        name: column
+        for name in _CONTENTS
+        if name in tab.header
+        and not _contains(name, rows, tab.column(name))
+        and (column := _column_with(name, rows)) is not None
+    }
+    hint = ", and ".join(f"{name} was column {letters(column)}" for name, column in where.items())
+    return f"the column names of the tab {tab.title!r} were exchanged: undo that; {hint}" if where else ""
+
+
 def _header_row(name: str, rows: Rows) -> int | None:
     """Return the first line below the first one that contains column names."""
     for index, row in enumerate(rows[1:HEADER_ROWS_MAX], start=1):
@@ -65,11 +84,20 @@ def _is_lost(name: str, tab: Tab, rows: Rows) -> bool:
 
 def _column_with(name: str, rows: Rows) -> int | None:
     """Return the column whose contents are those of a column of the coordinator."""
-    for column in range(max(map(len, rows), default=0)):
-        cells = [row[column] for row in rows if column < len(row) and row[column].strip()]
-        matches = (
-            [cell for cell in cells if "://" in cell] if name == URL else [cell for cell in cells if decode_lease(cell)]
-        )
-        if len(matches) * 2 > len(cells) - 1 and matches:
-            return column
-    return None
+    columns = range(max(map(len, rows), default=0))
+    return next((column for column in columns if _contains(name, rows, column)), None)
+
+
+def _contains(name: str, rows: Rows, column: int) -> bool:
+    """Return whether most cells of a column, its name apart, have the contents of a column of the coordinator."""
+    cells = [row[column] for row in rows if column < len(row) and row[column].strip()]
+    matches = sum(map(_CONTENTS[name], cells))
+    return matches > 0 and matches * 2 > len(cells) - 1
+
+
+_CONTENTS: Mapping[str, Callable[[str], bool]] = {
+    URL: lambda cell: "://" in cell,
+    STATUS: lambda cell: cell in set(Status),
+    LEASE: lambda cell: decode_lease(cell) is not None,
+}
+"""What the cells of vital columns contain."""

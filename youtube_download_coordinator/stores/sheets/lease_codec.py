@@ -33,6 +33,7 @@ _ENCODED_LEASE = re.compile(
 """Numbers are short, so that none exceeds what a database or a calculation holds."""
 DRAFT_PATTERN = r"v[0-9]+\.0 draft [0-9]+ (v[0-9]+\..*)"
 """What findReplace looks for to replace drafts by the leases in them, which are its only group."""
+_AGAIN = "again"
 _DRAFT = re.compile(rf"v(?P<id>[1-9][0-9]{{0,14}})\.0 draft (?P<slot>{_NUMBER}) (?P<intended>v.*)")
 
 
@@ -62,6 +63,16 @@ def encode_lease(row: Row) -> str:
 def encode_draft(slot: int, intended: str) -> str:
     """Return the text of the Lease cell of a row that is being adopted."""
     return f"{intended.partition('.')[0]}.0 draft {slot} {intended}"
+
+
+def encode_again(row_id: int, lease: Lease) -> str:
+    """Return the text of the Lease cell of a row that is to be adopted again. Its next version is above the one in it."""
+    return f"{version_text(row_id, lease)} {_AGAIN}"
+
+
+def is_to_be_adopted(text: str) -> bool:
+    """Return whether a Lease cell is empty, or the row is to be adopted again."""
+    return not text.strip() or text.endswith(f" {_AGAIN}")
 
 
 def version_text(row_id: int, lease: Lease) -> str:

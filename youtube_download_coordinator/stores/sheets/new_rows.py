@@ -39,6 +39,7 @@ from youtube_download_coordinator.stores.sheets.lease_codec import (
     encode_draft,
     encode_lease,
     id_and_version_in,
+    is_to_be_adopted,
     version_text,
 )
 from youtube_download_coordinator.stores.sheets.linked_cells import (
@@ -165,7 +166,8 @@ class NewRows:
             own_id = kept.get(position) or next(new_ids)
             is_own = imported[position] is not _NOT_OWN
             status, tries = (cells.status, imported[position].tries) if is_own else ("", 0)
-            version = id_and_version_in(cells.shown)[1] + 1 if is_own and cells.shown else 0
+            before = [id_and_version_in(text)[1] for text in (cells.shown, cells.lease) if text]
+            version = max(before) + 1 if is_own and before else 0
             leases.append(self.first_lease(name, own_id, cells.url, status, index, tries=tries, version=version))
         return leases, requests
 
@@ -293,7 +295,7 @@ class NewRows:
             return covered
         if not values["URL"].strip():
             return ""
-        if covered.strip():
+        if not is_to_be_adopted(covered):
             return self._set_apart(name, draft.row_id, values, covered, used)
         return None if self._fits(name, values, draft) else ""  # it is adopted again
 

@@ -124,6 +124,14 @@ class TabSnapshot:
             if position and self._leases[position] is None and cells.url.strip()
         ]
 
+    @property
+    def has_strange_lines(self) -> bool:
+        """Whether a line with a URL has something in Lease or Shown, and no lease; or one with a lease has no URL."""
+        return any(
+            bool(cells.lease or cells.shown) if encoded is None and cells.url else encoded is not None and not cells.url
+            for cells, encoded in zip(self.key_cells, self._leases, strict=True)
+        )
+
     def without_lease(self) -> list[int]:
         """Return the lines that are not adopted yet: typed, or with a draft."""
         drafts = [position for position, encoded in self.leases() if encoded.lease is None]

@@ -25,6 +25,7 @@ from youtube_download_coordinator.stores.sheets.api import (
     Values,
 )
 from youtube_download_coordinator.stores.sheets.batch_token import Token, advance_token, token_of
+from youtube_download_coordinator.stores.sheets.column_search import misnamed_columns
 from youtube_download_coordinator.stores.sheets.guarantee_line import (
     FAILED,
     GuaranteesFailed,
@@ -90,6 +91,8 @@ class Spreadsheet:
         self.pause_mark = ""
         """As it was last read: see pause_mark.py."""
         self._layout: Layout | None = None
+        self._compared_names: set[str] = set()
+        """The tabs whose column names were compared with what is below them."""
         self._titles = titles(config)
         """Those that were logged last, by table."""
 
@@ -159,6 +162,7 @@ class Spreadsheet:
     def forget_layout(self) -> None:
         """Read the layout again before its next use: a header row has changed."""
         self._layout = None
+        self._compared_names.clear()
 
     def nonce(self) -> str:
         return f"{self.random.getrandbits(32):08x}"
@@ -204,7 +208,18 @@ class Spreadsheet:
             self.snapshots[name].load(columns[: len(KEY_COLUMNS)])
         for name in tabs:
             self.snapshots[name].load_seconds = self.environment.monotonic() - began
+        for name in tabs:
+            if self.snapshots[name].has_strange_lines:
+                self.require_column_names(name)
         return {name: columns[len(KEY_COLUMNS) :] for name, columns in tabs.items()}
+
+    def require_column_names(self, name: str) -> None:
+        """Raise LayoutProblem if a person has exchanged names of columns. They are compared once for each layout."""
+        if name not in self._compared_names:
+            if problem := misnamed_columns(self.connection, [self.tab(name)]):
+                self.forget_layout()
+                raise LayoutProblem(problem)
+            self._compared_names.add(name)
 
     def _read_columns(self, wanted: Mapping[str, Sequence[str]]) -> Columns:
         """Read columns of several tabs with one request. Find them again by name if somebody has moved them."""

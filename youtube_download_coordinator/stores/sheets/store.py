@@ -28,7 +28,7 @@ from youtube_download_coordinator.stores.sheets.cells import read_row, row_cells
 from youtube_download_coordinator.stores.sheets.compare_and_swap import CompareAndSwap
 from youtube_download_coordinator.stores.sheets.control_tab import Controls
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, IndexEntry, NothingToDo, RowIndex
-from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease, encode_lease
+from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease, encode_again, encode_lease
 from youtube_download_coordinator.stores.sheets.projection import TABLES, Projections
 from youtube_download_coordinator.stores.sheets.row_moves import Mover
 from youtube_download_coordinator.stores.sheets.row_restore import restore
@@ -150,11 +150,15 @@ class SheetsStore:
         if rows:
             area = self._spreadsheet.tab(table.name).area("Lease")
             with suppress(Refused, AnswerLost):
-                self._spreadsheet.write([find_replace(encode_lease(row), "", area) for row in rows])
+                self._spreadsheet.write(
+                    [find_replace(encode_lease(row), encode_again(row.id, row.lease), area) for row in rows]
+                )
             self._reload(table.name, if_older_than_seconds=0)
 
     def _fail_torn(self, table: Table[R], rows: Sequence[R]) -> None:
         """Set rows to error whose URL is not the one of their lease: a person has edited it, or sorted only some columns."""
+        if rows:
+            self._spreadsheet.require_column_names(table.name)
         for row in rows:
             log.warning("row %d has the URL %s, but its Lease is for %s", row.id, row.url, row.key)
         problem = (
@@ -174,6 +178,8 @@ class SheetsStore:
             if row.lease.state is State.PENDING and encoded and encoded.lease == row.lease:
                 problems[row.id] = unknown_status(encoded, cells.status, cells.shown)
         unclear = [row for row in rows if problems.get(row.id)]
+        if unclear:
+            self._spreadsheet.require_column_names(table.name)
         self.swap(table, [Change(row, self._failed(row, problems[row.id])) for row in unclear])
         return unclear
 
@@ -222,16 +228,16 @@ class SheetsStore:
     def _reconcile_statuses(self, table: Table[Any]) -> None:
         """Set pending rows apart whose Status is a word that nobody understands. Repairing notes it on other rows."""
         snapshot = self._spreadsheet.snapshot(table.name)
-        pending, pending_text = State.PENDING, status_text(State.PENDING)
-        positions = [
-            position
+        states = {
+            position: encoded.lease.state
             for position, encoded in snapshot.leases()
             if encoded.lease
-            and encoded.lease.state is pending
-            and (cells := snapshot.key_cells[position]).status != pending_text
+            and (cells := snapshot.key_cells[position]).status != status_text(encoded.lease.state)
             and unknown_status(encoded, cells.status, cells.shown)
-        ]
-        if positions:
+        }
+        if states:
+            self._spreadsheet.require_column_names(table.name)
+        if positions := [position for position, state in states.items() if state is State.PENDING]:
             self._fail_unclear(table, self._read_rows(table, EVERY_ROW, positions))
 
     def _read_rows(self, table: Table[R], where: Where, positions: Sequence[int]) -> list[R]:

@@ -12,6 +12,7 @@ from youtube_download_coordinator.errors import ConfigError, CoordinatorError, S
 from youtube_download_coordinator.models import Control, Row
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.api import Connection, SheetRefused
+from youtube_download_coordinator.stores.sheets.column_search import misnamed_columns
 from youtube_download_coordinator.stores.sheets.credentials import credentials
 from youtube_download_coordinator.stores.sheets.layout import Layout, LayoutProblem, titles
 from youtube_download_coordinator.stores.sheets.setup.capacity import read_capacity
@@ -19,6 +20,7 @@ from youtube_download_coordinator.stores.sheets.setup.contents import lines_of_c
 from youtube_download_coordinator.stores.sheets.setup.guarantees import Proof, ProofResult, keep, prove_all
 from youtube_download_coordinator.stores.sheets.setup.prepare import lost_columns
 from youtube_download_coordinator.stores.sheets.setup.recording import Cassette
+from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS
 from youtube_download_coordinator.stores.sheets.tab_search import copies, read_layout
 
 LINES_PER_REQUEST = 5000
@@ -112,6 +114,8 @@ class SpreadsheetChecks:
                 " run `ydc init`"
             )
         text = "the tabs and their columns are there"
+        if problem := misnamed_columns(self._connection, [layout.tabs[name] for name in DATA_TABS]):
+            raise LayoutProblem(problem)
         if others := copies(self._connection, layout):
             text += f"; {', '.join(map(repr, others))} looks like a copy of one of them, and workers ignore it"
         return text
