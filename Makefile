@@ -3,19 +3,24 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+# What was tested, for Python 3.11. Without it, the newest of everything: make CONSTRAINTS= ...
+CONSTRAINTS ?= constraints.txt
+PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+# They keep up with YouTube, and are never pinned. constraints.txt is made by these programs.
+UNPINNED := yt-dlp yt-dlp-ejs deno bgutil-ytdlp-pot-provider
 SOURCES ?= sources.txt
 PROCESSOR ?= audio
 
-.PHONY: help demo run test slow lint docs audit bench chaos outage soak image clean mutations power
+.PHONY: help demo run test slow lint docs audit bench chaos outage soak image clean mutations power constraints
 
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-$(INSTALLED): pyproject.toml
+$(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group dev --group docs
+	$(BIN)/python -m pip install --quiet $(PINNED) --editable . --group dev --group docs
 	@touch $@
 
 demo: $(INSTALLED)  ## The whole job on this machine, on a small media site of its own
@@ -62,6 +67,14 @@ power: $(INSTALLED)  ## How surely `ydc doctor --thorough` finds a Google that d
 
 soak: $(INSTALLED)  ## Simulated fleets, one after the other, until interrupted
 	$(BIN)/python -m tests.simulation soak
+
+constraints:  ## Pin the newest of everything in constraints.txt; run .ci/run before you commit it
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=python3.11 constraints")'
+	$(PYTHON) -m venv --clear build/newest
+	build/newest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	build/newest/bin/python -m pip install --quiet ".[postgresql,tokens]" --group dev --group docs --group bench
+	{ echo "# What was tested, on Python 3.11. Made by: make constraints"; \
+		build/newest/bin/python -m pip freeze $(addprefix --exclude ,youtube-download-coordinator $(UNPINNED)); } > constraints.txt
 
 image:  ## The container's image, and a start of each of its commands; needs Docker
 	deploy/build_image

@@ -42,6 +42,7 @@ JOB_DEFAULTS: dict[str, dict[str, Any]] = {
         "image": "youtube-download-coordinator",
         "image_pull_policy": "IfNotPresent",
         "auto_remove": True,
+        "mem_limit": "4g",  # of a container, which runs one flow
         # The names that compose.yaml gives: its network, and its volumes.
         "networks": ["youtube-coordinator_default"],
         "volumes": ["youtube-coordinator_media:/srv/media", "youtube-coordinator_state:/srv/state"],

@@ -152,7 +152,7 @@ def _error(printed: str) -> UpgradeError | UserError:
         )
     if "externally-managed-environment" in printed:
         return UserError(
-            "this Python belongs to the operating system, which does not let pip install anything: install the coordinator"
+            "this Python belongs to the operating system, where pip installs nothing: install the coordinator"
             " in a virtual environment (python3 -m venv)"
         )
     if _NOT_ALLOWED.search(printed):

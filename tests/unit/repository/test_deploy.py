@@ -12,6 +12,7 @@ import subprocess
 import tomllib
 from datetime import timedelta
 from importlib import import_module
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from prefect.settings import Settings
 
 from flows.deploy import JOB_DEFAULTS
 from tests.support.deploy_files import check_prefect_takes, check_settings_exist
+from tests.support.unit_files import read_unit
 from youtube_download_coordinator.cli import app as ydc_cli
 from youtube_download_coordinator.config import SECRETS, Config
 from youtube_download_coordinator.operations.upgrade_yt_dlp import IMAGE_VARIABLE
@@ -36,22 +38,6 @@ HOME = "/opt/youtube-download-coordinator/"
 UNITS = sorted(DEPLOY.glob("*.service"))
 EXAMPLES = sorted(DEPLOY.glob("*.env.example"))
 COMPOSE = ROOT / "compose.yaml"
-
-Values = dict[str, list[str]]
-
-
-def read_unit(path: Path) -> dict[str, Values]:
-    """Return the settings of each section with all their values, as systemd reads them."""
-    sections: dict[str, Values] = {}
-    section: Values = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("["):
-            section = sections.setdefault(line.strip("[]"), {})
-        elif line and line[0] not in "#;":
-            name, found, value = line.partition("=")
-            assert found, line
-            section.setdefault(name, []).append(value)
-    return sections
 
 
 def read_settings(path: Path) -> dict[str, str]:
@@ -97,6 +83,47 @@ def test_a_worker_is_stopped_after_its_flows_and_then_alone() -> None:
     grace = re.search(r"^GRACE_SECONDS = (\d+)$", (DEPLOY / "end_flows.py").read_text(encoding="utf-8"), re.M)
     assert grace
     assert int(grace[1]) < int(service["TimeoutStopSec"][0])
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_the_units_are_confined(unit: Path) -> None:
+    service = read_unit(unit)["Service"]
+    assert service["SystemCallFilter"] == ["@system-service", "~@privileged"]
+    assert service["LimitCORE"] == ["0"]
+    assert "MemoryMax" in service
+    denied = [ip_network(network) for network in service["IPAddressDeny"][0].split()]
+    for metadata in ("169.254.169.254", "169.254.170.2", "fe80::a9fe:a9fe", "fd00:ec2::254"):
+        assert any(ip_address(metadata) in network for network in denied), metadata
+    analyze = shutil.which("systemd-analyze")
+    if analyze:
+        command = [analyze, "security", "--offline=true", "--no-pager", "--threshold=15", str(unit)]
+        read = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert read.returncode == 0, read.stdout[-300:]
+
+
+def test_the_server_copies_its_pages_to_where_it_may_write(compose: dict[str, Any]) -> None:
+    """Without that it has no pages: they are copied into Prefect's own package by default."""
+    name = "PREFECT_SERVER_UI_STATIC_DIRECTORY"
+    service = read_unit(UNITS[0])["Service"]
+    (folder,) = (value for value in service["Environment"] if value.startswith(name))
+    assert folder.partition("=")[2].startswith(f"/var/lib/{service['StateDirectory'][0].split()[1]}/")
+    server = compose["services"]["server"]
+    assert any(server["environment"][name].startswith(f"{folder}/") for folder in server["tmpfs"])
+
+
+@pytest.mark.parametrize("name", ["server", "deployments", "worker"])
+def test_the_containers_are_confined(name: str, compose: dict[str, Any]) -> None:
+    service = compose["services"][name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert {"mem_limit", "pids_limit"} <= set(service)
+    assert service["ulimits"] == {"core": 0}
+    dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    (account,) = re.findall(r"groupadd --gid (\d+)", dockerfile)
+    assert f"useradd --create-home --uid {account} " in dockerfile
+    assert service["tmpfs"] == ["/tmp", f"/home/coordinator:uid={account},gid={account},mode=0700"]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)

@@ -90,6 +90,20 @@ def test_every_mount_is_of_a_volume_that_exists(pod: dict[str, Any], worker: dic
     assert key.name in account["stringData"]
 
 
+def test_the_pods_are_confined(pod: dict[str, Any], worker: dict[str, Any]) -> None:
+    assert pod["automountServiceAccountToken"] is False
+    for container in (worker, *pod["initContainers"]):
+        context = container["securityContext"]
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"]["drop"] == ["ALL"]
+    assert "add" not in worker["securityContext"]["capabilities"]
+    assert "memory" in worker["resources"]["limits"]
+    empty = {volume["name"] for volume in pod["volumes"] if "emptyDir" in volume}
+    mounted = {mount["mountPath"] for mount in worker["volumeMounts"] if mount["name"] in empty}
+    assert mounted == {"/tmp", "/home/coordinator"}
+
+
 def test_workers_of_a_node_share_their_state_and_may_write_it(pod: dict[str, Any]) -> None:
     (state,) = (volume for volume in pod["volumes"] if volume["name"] == "state")
     assert state["hostPath"]["type"] == "DirectoryOrCreate"

@@ -14,7 +14,8 @@ import pytest
 import yaml
 from prefect.settings import Settings
 
-from tests.unit.repository.test_deploy import COMPOSE, DEPLOY, UNITS, read_settings, read_unit
+from tests.support.unit_files import read_unit
+from tests.unit.repository.test_deploy import COMPOSE, DEPLOY, UNITS, read_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 WITH_SECRETS = DEPLOY / "with_secrets"

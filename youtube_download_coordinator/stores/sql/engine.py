@@ -43,7 +43,9 @@ def open_engine(url: str) -> sa.Engine:
             options["poolclass"] = StaticPool
         engine = sa.create_engine(parsed, **options)
     except ModuleNotFoundError as error:
-        advice = "pip install 'youtube-download-coordinator[postgresql]'"
+        advice = "pip install 'psycopg[binary]'"
+        if error.name != "psycopg":
+            advice = f"use postgresql+psycopg://, and {advice}"
         raise ConfigError(f"database_url={shown}: the driver {error.name} is not installed: {advice}") from None
     except ConfigError:
         raise
