@@ -120,7 +120,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     """Yield a folder with a service account's key, an empty spreadsheet shared with the account, and what `make run` needs."""
     folder = tmp_path / "reader"
     folder.mkdir()
-    for name in ("Makefile", "pyproject.toml"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         (folder / name).symlink_to(ROOT / name)
     (folder / ".venv").symlink_to(sys.prefix)
     with ExitStack() as stack:
