@@ -19,7 +19,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import select
 import signal
 import subprocess
@@ -34,6 +33,8 @@ from typing import IO, Any, cast
 
 from youtube_download_coordinator.errors import CoordinatorError, TransientError, UnfitError, attempt_error
 from youtube_download_coordinator.models import Failure, Verdict
+from youtube_download_coordinator.processes.printed import LINE_BYTES, Lines, Printed
+from youtube_download_coordinator.processes.resource_limits import UNLIMITED, ResourceLimits
 from youtube_download_coordinator.processes.supervisor import MAX_MESSAGE_BYTES, descendants, kill, processes
 from youtube_download_coordinator.text import sanitize
 
@@ -45,13 +46,8 @@ STOP_SECONDS = 1.0
 NET_SECONDS = 3.0
 """After the deadline. A supervisor that has not reported by then (stopped, swapped out) is killed with everything below it."""
 POLL_SECONDS = 1.0
-"""How often to check that the supervisor still runs."""
+"""How often to check that the supervisor still runs, and to call the caller's check."""
 READ_BYTES = 1 << 16
-LINE_BYTES = 2000
-"""A printed line is logged up to this length."""
-LOGGED_LINES = 1000
-"""Of one child process: a processor that prints in a loop must not fill a disk. The last lines are kept for the error."""
-TAIL_BYTES = 8192
 
 
 class Stopped(CoordinatorError):
@@ -60,15 +56,25 @@ class Stopped(CoordinatorError):
 
 @contextlib.contextmanager
 def run(
-    target: str, payload: Mapping[str, Any], *, deadline_seconds: float, name: str, answered: bool = False
+    target: str,
+    payload: Mapping[str, Any],
+    *,
+    deadline_seconds: float,
+    name: str,
+    answered: bool = False,
+    limits: ResourceLimits = UNLIMITED,
+    check: Callable[[], None] | None = None,
 ) -> Iterator[ChildProcess]:
     """Start `target(payload, emit)` in a child process; end it with the `with` block.
 
     `target` is `module:function`; `payload`, messages and the value are JSON. `name` is shown in the log and in `ps`.
     `answered`: the target takes a third argument, a function that waits for the next byte of `ChildProcess.answer`.
+    `check` is called about once a second while messages or the result are waited for; what it raises is raised there.
     Raises UnfitError when this machine cannot start a process.
     """
-    child = ChildProcess(target, payload, deadline_seconds=deadline_seconds, name=name, answered=answered)
+    child = ChildProcess(
+        target, payload, deadline_seconds=deadline_seconds, name=name, answered=answered, limits=limits, check=check
+    )
     try:
         yield child
     finally:
@@ -107,12 +113,24 @@ class ChildProcess:
     """One child process as its parent sees it. Only `hang_up` and `stop` may be called from other threads."""
 
     def __init__(
-        self, target: str, payload: Mapping[str, Any], *, deadline_seconds: float, name: str, answered: bool
+        self,
+        target: str,
+        payload: Mapping[str, Any],
+        *,
+        deadline_seconds: float,
+        name: str,
+        answered: bool,
+        limits: ResourceLimits,
+        check: Callable[[], None] | None,
     ) -> None:
         self.name = name
         self._deadline_seconds = deadline_seconds
+        self._limits = limits
+        self._check = check
+        self._check_at = time.monotonic() + POLL_SECONDS
         self._answers = _Answers() if answered else None
         job = {"target": target, "payload": payload, "deadline_seconds": deadline_seconds, "path": sys.path}
+        job |= {"memory_bytes": limits.memory_bytes, "file_bytes": limits.file_bytes}
         if self._answers:
             job["answers"] = self._answers.reader
         self._net = time.monotonic() + deadline_seconds + NET_SECONDS
@@ -121,8 +139,8 @@ class ChildProcess:
         """{"returned": value} or {"failed": fields of a Failure}, as soon as it is there."""
         self._report: dict[str, Any] | None = None
         """The supervisor's last message, which tells how the child process ended."""
-        self._lines = _Lines(MAX_MESSAGE_BYTES)
-        self._printed = _Printed(name)
+        self._lines = Lines(MAX_MESSAGE_BYTES)
+        self._printed = Printed(name)
         self._lock = threading.Lock()
         self._process, job["held"] = _start(name, self._answers)
         self._job = memoryview(json.dumps(job).encode() + b"\n")
@@ -156,8 +174,9 @@ class ChildProcess:
     def result(self) -> Any:
         """Wait for the end and return the value of the target. Messages not read by then are dropped.
 
-        Raises the AttemptError that the target raised; TransientError with the reason `timeout`, `crashed` (by a signal) or
-        `exited` (without a result); Stopped when it was stopped. A result counts, however the process ended after it.
+        Raises the AttemptError that the target raised; TransientError with the reason `timeout`, `memory` (more than its limit),
+        `crashed` (by a signal) or `exited` (without a result); Stopped when it was stopped. A result counts, however the process
+        ended after it.
         """
         for _ in self:
             pass
@@ -217,6 +236,9 @@ class ChildProcess:
 
     def _pump(self) -> None:
         """Wait until a pipe is ready, and read or write it."""
+        if self._check and time.monotonic() >= self._check_at:
+            self._check_at = time.monotonic() + POLL_SECONDS
+            self._check()
         seconds_left = self._net - time.monotonic()
         if seconds_left <= 0:
             self._kill()
@@ -294,6 +316,9 @@ class ChildProcess:
         code = report.get("code")
         if report["ended"] == "timeout":
             return TransientError(f"not done after {self._deadline_seconds:g} s{self._printed.where}", reason="timeout")
+        if report["ended"] == "memory":
+            limit_mb = self._limits.memory_bytes / 1e6
+            return TransientError(f"it took more than {limit_mb:,.0f} MB of memory", reason="memory")
         if report["ended"] == "stopped" or self._lifeline.closed:
             return Stopped(f"{self.name} was stopped")
         if isinstance(code, int) and code >= 0:
@@ -432,75 +457,3 @@ def _signal_name(number: int) -> str:
         name = signal.Signals(number).name
         return f"{name} (out of memory?)" if number == signal.SIGKILL else name
     return f"signal {number}"
-
-
-class _Lines:
-    """Splits bytes into lines of at most `max_bytes`: the rest of a longer line is dropped."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._part = b""
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        *whole, rest = data.split(b"\n")
-        for part in whole:
-            yield self._joined(part)
-            self._part = b""
-        self._part = self._joined(rest)
-
-    def _joined(self, part: bytes) -> bytes:
-        room = self._max_bytes - len(self._part)
-        return self._part + part[:room] if room > 0 else self._part
-
-
-class _Printed:
-    """What the child process prints: its first lines are logged, its last ones are kept."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._lines = _Lines(LINE_BYTES)
-        self._logged = 0
-        self._tail = b""
-
-    @property
-    def tail(self) -> str:
-        return self._tail.decode("utf-8", "replace")
-
-    @property
-    def where(self) -> str:
-        """The innermost frame of the stack that faulthandler wrote, as ` at file.py:12 in name`."""
-        frames = _STACK.findall(self.tail)
-        return f" at {Path(frames[-1][0]).name}:{frames[-1][1]} in {frames[-1][2]}" if frames else ""
-
-    @property
-    def last_words(self) -> str:
-        lines = [line for line in self.tail.splitlines() if line.strip()]
-        return f": {lines[-1][:LINE_BYTES]}" if lines else ""
-
-    def feed(self, data: bytes) -> None:
-        self._tail = (self._tail + data)[-TAIL_BYTES:]
-        self._log_lines(data)
-
-    def close(self) -> None:
-        """Log the last line, which may be unfinished."""
-        self._log_lines(b"\n")
-
-    def _log_lines(self, data: bytes) -> None:
-        if self._logged <= LOGGED_LINES:
-            for line in self._lines.feed(data):
-                self._log_line(line)
-
-    def _log_line(self, line: bytes) -> None:
-        """Log one line. Of a progress bar, drawn repeatedly in one line, log the last state."""
-        text = _UNPRINTABLE.sub("", line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2])
-        if not text:
-            return
-        self._logged += 1
-        if self._logged <= LOGGED_LINES:
-            _log.info("%s: %s", self._name, text)
-        elif self._logged == LOGGED_LINES + 1:
-            _log.info("%s: it prints more than %d lines; the rest is not logged", self._name, LOGGED_LINES)
-
-
-_STACK = re.compile(r'^Current thread .*\n  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")

@@ -1,8 +1,9 @@
 """The program of a child process: a supervisor with one thread, and the worker that it forks. parent.py is the parent's side.
 
     stdin   one line, the job: {"target": "module:function", "payload": {...}, "deadline_seconds": 60, "path": [...],
-            "answers": fd, "held": [descriptors that the supervisor, and nothing below it, holds open to its end]}. Then it
-            stays open as the *lifeline*: its end means that the parent has died or closed it.
+            "answers": fd, "held": [descriptors that the supervisor, and nothing below it, holds open to its end],
+            "memory_bytes": n, "file_bytes": n (resource_limits.py)}. Then it stays open as the *lifeline*: its end means that
+            the parent has died or closed it.
     stdout  a line of JSON per message: {"message": ...} as the worker emits them, at most one result ({"returned": ...} or
             {"failed": {...}}) and at last, from the supervisor, {"ended": how, "code": n}; then nothing of this child process
             runs.
@@ -50,6 +51,12 @@ AT_EXIT_SECONDS = 5
 """How long the worker's atexit functions may take; multiprocessing's would wait for its processes for ever."""
 DUMP_SECONDS = 0.05
 """How long faulthandler may take to write the worker's stack."""
+MEMORY_CHECK_SECONDS = 0.1
+"""How often to add up the memory of the processes that are known: one can take a gigabyte in a second."""
+FAMILY_CHECK_SECONDS = 0.5
+"""How often to look for new processes, and to add up memory exactly."""
+OOM_SCORE = 500
+"""Added to the score of the worker and of what is below it: when memory is scarce, the kernel ends them before their parent."""
 ORPHAN_CHECK_SECONDS = 2.0
 """A fork of the parent may hold the lifeline open, so the parent's ID is checked too."""
 
@@ -67,7 +74,8 @@ def main() -> None:
     if not line:
         return  # the parent died before it sent a job
     job = json.loads(line)
-    watch = _Watch(deadline=time.monotonic() + job["deadline_seconds"], parent=parent)
+    memory = _MemoryWatch(job["memory_bytes"]) if job["memory_bytes"] else None
+    watch = _Watch(deadline=time.monotonic() + job["deadline_seconds"], parent=parent, memory=memory)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     supervisor = os.getpid()
     worker = os.fork()
@@ -105,11 +113,12 @@ def _prctl(option: int, value: int) -> None:
 
 
 class _Watch:
-    """Waits for whichever comes first: the end of the worker or of the lifeline, a signal to stop, or the deadline."""
+    """Waits for whichever comes first: the end of the worker or of the lifeline, a signal, the deadline, or the memory limit."""
 
-    def __init__(self, *, deadline: float, parent: int) -> None:
+    def __init__(self, *, deadline: float, parent: int, memory: _MemoryWatch | None) -> None:
         self._deadline = deadline
         self._parent = parent
+        self._memory = memory
         self._stopping = False
         self._code: int | None = None
         self._poller = select.poll()
@@ -133,11 +142,14 @@ class _Watch:
         self._stopping = True
 
     def wait_for_end(self, worker: int) -> dict[str, Any]:
-        """Wait, end everything that is left, and report: `ended` is exited, timeout or stopped; `code` is -N for signal N."""
+        """Wait, end everything that is left, and report.
+
+        `ended` is exited, timeout, memory or stopped; `code` is -N for signal N.
+        """
         cause = self._wait(worker)
         if cause == "timeout":
             self._write_stack(worker)
-        self._end_everything(worker)
+        self._end_everything(worker, 0 if cause == "memory" else self._grace_seconds())
         return {"ended": cause, "code": self._code}
 
     def _wait(self, worker: int) -> str:
@@ -150,7 +162,9 @@ class _Watch:
                 return "exited"
             if (seconds_left := self._deadline - time.monotonic()) <= 0:
                 return "timeout"
-            self._sleep(min(seconds_left, ORPHAN_CHECK_SECONDS))
+            if self._memory and self._memory.is_exceeded():
+                return "memory"
+            self._sleep(min(seconds_left, MEMORY_CHECK_SECONDS if self._memory else ORPHAN_CHECK_SECONDS))
 
     def _sleep(self, seconds: float) -> None:
         """Sleep until a signal or the end of the lifeline, and no longer than this."""
@@ -174,11 +188,11 @@ class _Watch:
         kill(worker, _DUMP_SIGNAL)
         self._sleep(DUMP_SECONDS)
 
-    def _end_everything(self, worker: int) -> None:
+    def _end_everything(self, worker: int, grace_seconds: float) -> None:
         """Send SIGTERM, and after the grace SIGKILL, until this process has no child: it adopts every orphan below it."""
         terminated: set[int] = set()
         start = time.monotonic()
-        while self._reap(worker) and (late := time.monotonic() - start - self._grace_seconds()) < KILL_SECONDS:
+        while self._reap(worker) and (late := time.monotonic() - start - grace_seconds) < KILL_SECONDS:
             for pid in descendants(os.getpid(), processes()):
                 if late >= 0:
                     kill(pid, signal.SIGKILL)
@@ -189,6 +203,60 @@ class _Watch:
 
     def _grace_seconds(self) -> float:
         return STOP_TERM_SECONDS if self._stopping else TERM_SECONDS
+
+
+class _MemoryWatch:
+    """Adds up the memory of all processes below this one.
+
+    A limit of the kernel's would not do. RLIMIT_AS and RLIMIT_DATA count what a program reserves, which is far more than it
+    uses (Deno, a library with a thread for each core), they are for each process alone, and a program may go on after the error.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._family: list[int] = []
+        self._family_read_at = self._added_up_at = -FAMILY_CHECK_SECONDS
+
+    def is_exceeded(self) -> bool:
+        """Return whether they use more than the limit. Pages that several of them share count once."""
+        now = time.monotonic()
+        if now - self._family_read_at >= FAMILY_CHECK_SECONDS:
+            self._family_read_at = now
+            self._family = descendants(os.getpid(), processes())
+        if sum(map(memory_bytes, self._family)) <= self._limit_bytes or now - self._added_up_at < FAMILY_CHECK_SECONDS:
+            return False
+        self._added_up_at = now
+        return sum(map(proportional_bytes, self._family)) > self._limit_bytes
+
+
+def memory_bytes(pid: int) -> int:
+    """Return the memory of one process that is neither a program nor a file, also what was swapped out; 0 if it has ended."""
+    if sys.platform != "linux":
+        return _resident_bytes(pid)
+    return _added_up(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:", b"VmSwap:"))
+
+
+def proportional_bytes(pid: int) -> int:
+    """Return the same, where each process has its share of a page that is several processes': it takes longer."""
+    path = f"/proc/{pid}/smaps_rollup"
+    return _added_up(path, (b"Pss_Anon:", b"Pss_Shmem:", b"SwapPss:")) if os.path.exists(path) else memory_bytes(pid)
+
+
+def _added_up(path: str, names: tuple[bytes, ...]) -> int:
+    try:
+        with open(path, "rb") as lines:
+            return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(names))
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _resident_bytes(pid: int) -> int:
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 def kill(pid: int, number: int) -> None:
@@ -253,6 +321,7 @@ def _session(pid: int) -> int:
 def _work(job: dict[str, Any], messages: int, supervisor: int) -> int:
     """Run the target and send its result. Return the exit code."""
     _become_worker(supervisor)
+    _limit(job["file_bytes"])
     for fd in job["held"]:
         os.close(fd)
     channel = _Messages(messages)
@@ -286,6 +355,21 @@ def _become_worker(supervisor: int) -> None:
     faulthandler.register(_DUMP_SIGNAL, chain=False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _limit(file_bytes: int) -> None:
+    """Let no file become larger, and let the kernel end this process before others when memory is scarce."""
+    # Elsewhere than on Linux there is no such file.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "r+") as score:
+        now = int(score.read())
+        score.seek(0)
+        score.write(str(min(now + OOM_SCORE, 1000)))
+    if file_bytes:
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        allowed = file_bytes if hard == resource.RLIM_INFINITY else min(file_bytes, hard)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (allowed, hard))  # Python ignores SIGXFSZ: a write raises an OSError
 
 
 class _Messages:

@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.waiting import any_alive, wait_until
 from youtube_download_coordinator.errors import PermanentError, TransientError, UnfitError
-from youtube_download_coordinator.processes import parent
+from youtube_download_coordinator.processes import parent, printed
 from youtube_download_coordinator.processes import supervisor as supervisor_module
 
 LONG = 60.0
@@ -144,7 +144,7 @@ def test_the_tail_of_what_was_printed_is_kept() -> None:
         child.result()
     assert caught.value.reason == "exited"
     assert child.tail.endswith("the last words\n")
-    assert len(child.tail) <= parent.TAIL_BYTES
+    assert len(child.tail) <= printed.TAIL_BYTES
 
 
 def test_an_answer_stands_however_the_process_ends() -> None:
@@ -215,7 +215,7 @@ def test_child_processes_of_one_parent_do_not_hold_each_other() -> None:
 
 FORKING_PARENT = """
 import os, signal
-from youtube_download_coordinator.processes import parent
+from youtube_download_coordinator.processes import parent, printed
 with parent.run("tests.support.bad_processors:hangs", {}, deadline_seconds=60, name="forked") as child:
     next(iter(child))
     fork = os.fork()
@@ -294,14 +294,14 @@ def test_signals_are_as_a_program_expects_them() -> None:
 
 
 def test_lines_are_cut_as_they_come() -> None:
-    lines = parent._Lines(5)
+    lines = printed.Lines(5)
     fed = [list(lines.feed(part)) for part in (b"ab", b"c\nde", b"fghijk", b"lm\n\nno", b"\n")]
     assert fed == [[], [b"abc"], [], [b"defgh", b""], [b"no"]]
 
 
 def test_a_progress_bar_is_logged_as_it_was_at_last(caplog: pytest.LogCaptureFixture) -> None:
-    printed = parent._Printed("it")
+    lines = printed.Printed("it")
     with caplog.at_level("INFO"):
-        printed.feed(b"10%\r50%\r100%\r\n\x1b[31mred\x1b[0m\n\n\xff")
-        printed.close()
+        lines.feed(b"10%\r50%\r100%\r\n\x1b[31mred\x1b[0m\n\n\xff")
+        lines.close()
     assert [record.getMessage() for record in caplog.records] == ["it: 100%", "it: [31mred[0m", "it: �"]
