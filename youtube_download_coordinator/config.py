@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
 from youtube_download_coordinator.errors import BadFilter, ConfigError
+from youtube_download_coordinator.processes.resource_limits import ResourceLimits
 from youtube_download_coordinator.queue.cooldown import Pauses
 from youtube_download_coordinator.queue.offers import Offer, parse_offer
 from youtube_download_coordinator.queue.rate_limit import RateLimit
@@ -34,6 +35,7 @@ from youtube_download_coordinator.setting_types import (
     as_json,
     canary,
     language_codes,
+    memory_limit,
     offer_words,
     processor_list,
     proxy_address,
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
 
 GUEST_VIDEOS_PER_HOUR, ACCOUNT_VIDEOS_PER_HOUR = 270, 1800
 """A tenth less than YouTube is reported to allow."""
+BUILT_IN_MEMORY_BYTES = 2_000_000_000
+"""About five times what yt-dlp, its JavaScript runtime and ffmpeg take together."""
 SECRETS = frozenset({"proxy", "yt_dlp_options", "service_account", "database_url"})
 """Settings whose values no message contains."""
 VARIABLES_OF_FLOWS = frozenset({"checkout", "prefect_block", "image"})
@@ -198,7 +202,16 @@ class Config(BaseSettings):
     and {column:Name} for a column that you have added."""
 
     min_free_disk_bytes: Annotated[int, Field(ge=0)] = 1_000_000_000
-    """If `output_dir` has less free space, no attempt starts, and the worker stops."""
+    """If `output_dir` has less free space, no attempt starts, and the worker stops. A video that would leave less fails, with the
+    reason `too-large`: before its download if its size is known, otherwise during the download. 0: nothing is checked."""
+
+    max_file_bytes: Annotated[int, Field(gt=0)] | None = None
+    """The largest file that an attempt may write. A larger video fails, with the reason `too-large`. If it is not set, the free
+    space is the only limit."""
+
+    max_child_memory_bytes: Annotated[int, AfterValidator(memory_limit)] | None = None
+    """The most memory that all processes of one attempt, or of one listing, may take together. An attempt that takes more fails,
+    with the reason `memory`. 0: no limit. If it is not set: 2 GB, and no limit for a processor of your own."""
 
     processor: Annotated[str, AfterValidator(processor_list)] = "audio"
     """What workers make of a video: `download`, `audio`, `metadata`, `subtitles`, your own `module:function`, or several of them,
@@ -364,6 +377,12 @@ class Config(BaseSettings):
     @property
     def attempt_timeout(self) -> timedelta:
         return timedelta(minutes=self.attempt_timeout_minutes)
+
+    def child_limits(self, *, runs_own_code: bool = False) -> ResourceLimits:
+        """Return the limits of a child process; `runs_own_code`: of the user."""
+        default = 0 if runs_own_code else BUILT_IN_MEMORY_BYTES
+        memory = default if self.max_child_memory_bytes is None else self.max_child_memory_bytes
+        return ResourceLimits(memory_bytes=memory, file_bytes=self.max_file_bytes or 0)
 
     @property
     def in_process_timeout(self) -> timedelta:

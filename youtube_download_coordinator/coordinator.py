@@ -48,6 +48,7 @@ from youtube_download_coordinator.workers.in_process import (
     runs_event_loop,
     warned_after,
 )
+from youtube_download_coordinator.workers.parts_sweep import remove_parts_after, sweep_parts
 from youtube_download_coordinator.workers.reaper import ClaimReaper, dismiss
 from youtube_download_coordinator.workers.request_canary import request_canary
 from youtube_download_coordinator.workers.run_processor import process_video
@@ -83,7 +84,7 @@ class Coordinator:
         self._run = run
         self._queue: Queue | None = None
         self._opening = threading.RLock()
-        self._is_closed = self._is_stopped = False
+        self._is_closed = self._is_stopped = self._is_swept = False
         self._ingested: tuple[int, int, int] | None = None
         self._asks_again_at = 0.0
         self.client = Client(self.config, lambda: self.queue, on_change=self._ask_at_once)
@@ -299,20 +300,33 @@ class Coordinator:
         self, submit: Submit, limits: Limits, on_attempt: Callable[[Attempt], None] = lambda attempt: None
     ) -> Worker:
         """Return a worker that processes videos with `submit`."""
+        self._sweep_parts()
+
+        def report(attempt: Attempt) -> None:
+            remove_parts_after(attempt, self.config.output_dir)
+            on_attempt(attempt)
+
         return Worker(
             queue=self.queue,
             submit=submit,
             limits=limits,
             claim_batch_size=self.config.claim_batch_size,
             attempt_timeout=self.config.attempt_timeout,
-            on_attempt=on_attempt,
+            on_attempt=report,
             is_stopped=lambda: self._is_stopped,
             reaper=ClaimReaper(self.queue, self.config),
         )
 
     def claim_videos(self, max_videos: int) -> ClaimBlock:
         """Return up to `max_videos` videos for a loop of the caller; they are held as long as the `with` block runs."""
+        self._sweep_parts()
         return ClaimBlock(self.queue, self.config, max_videos)
+
+    def _sweep_parts(self) -> None:
+        """Remove half files that nobody resumes, once."""
+        if not self._is_swept:
+            self._is_swept = True
+            sweep_parts(self.queue, self.config.output_dir)
 
     def give_back(self) -> int:
         """Give back everything that this run holds, also what an interrupted claim may hold. Return the number of rows."""

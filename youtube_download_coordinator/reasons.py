@@ -159,6 +159,12 @@ REASONS: dict[str, Reason] = {
     "error": Reason(Verdict.RETRY, "An error that is not in this table, mostly the processor's own; its message follows.",
         "The worker's log has the traceback."),
     "transient": Reason(Verdict.RETRY, "Your own processor raised TransientError without a reason."),
+    "too-large": Reason(Verdict.RETRY, "The video is larger than `max_file_bytes`, or does not fit on the disk of this machine"
+        " beside `min_free_disk_bytes`. What was downloaded of it is removed.",
+        f"Raise YDC_MAX_FILE_BYTES, choose smaller formats (YDC_YT_DLP_OPTIONS), or give the worker a larger disk; {_REQUEUE}.",
+        "a larger disk, or YDC_MAX_FILE_BYTES"),
+    "memory": Reason(Verdict.RETRY, "The attempt took more memory than `max_child_memory_bytes`, or than there was.",
+        "Raise YDC_MAX_CHILD_MEMORY_BYTES, or lower YDC_CONCURRENCY.", "YDC_MAX_CHILD_MEMORY_BYTES, or a lower YDC_CONCURRENCY"),
     # this machine
     "disk-full": Reason(Verdict.UNFIT, "The disk is full, or has less room than `min_free_disk_bytes`.",
         "Make room where output_dir is, and start the worker again; half files are resumed.",
@@ -181,7 +187,6 @@ REASONS: dict[str, Reason] = {
     "offline": Reason(Verdict.UNFIT, "YouTube cannot be reached from here.", "Look at the network, its DNS, and the proxy.",
         "look at this machine's network"),
     "processor": Reason(Verdict.UNFIT, "The processor cannot be found or called.", "Correct its name; the message says how."),
-    "memory": Reason(Verdict.UNFIT, "There is not enough memory.", "Lower YDC_CONCURRENCY.", "lower YDC_CONCURRENCY"),
     "no-process": Reason(Verdict.UNFIT, "No more processes can be started.", "Lower YDC_CONCURRENCY, or raise its limits."),
     "interrupted": Reason(f"{Verdict.UNFIT}, from the fifth time on {Verdict.RETRY}",
         "Your own function ended its program, as sys.exit() does: the program was stopped, or the function always ends it.",
@@ -226,6 +231,8 @@ MEDIA_BLOCK = "media-403"
 """A counted failure of one row; a block of this machine only when several different rows in a row end with it."""
 BLOCKED = "blocked"
 """The reason of a dead letter that YouTube refused `max_throttles` times while it answered others."""
+TOO_LARGE = "too-large"
+"""The reason of a video that does not fit on the disk. Not a fact about one video: on a small disk, none fits."""
 SUSPECTED = "suspected"
 """In front of a failure that is not counted, because an outage is suspected."""
 UNREADABLE_LEASE = "unreadable-lease"

@@ -21,6 +21,8 @@ YEAR_MINUTES = 366 * 24 * 60
 """The longest time that a setting may have, so that a date plus that time always exists."""
 Seconds = Annotated[float, Field(ge=0, le=YEAR_MINUTES * 60, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(gt=0, le=YEAR_MINUTES, allow_inf_nan=False)]
+MEMORY_LIMIT_LEAST_BYTES = 100_000_000
+"""A child process that has imported yt-dlp takes half of it."""
 PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
@@ -56,6 +58,12 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def memory_limit(limit_bytes: int) -> int:
+    if limit_bytes and limit_bytes < MEMORY_LIMIT_LEAST_BYTES:
+        raise ValueError(f"it must be 0, or at least {MEMORY_LIMIT_LEAST_BYTES}: every attempt would exceed it")
+    return limit_bytes
 
 
 def canary(text: str) -> str:

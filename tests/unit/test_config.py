@@ -257,3 +257,20 @@ def test_a_link_of_another_user_to_an_env_file_is_refused(monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "lstat", lambda self: other)
     with pytest.raises(ConfigError, match="belongs to the user with the number"):
         Config()
+
+
+@pytest.mark.parametrize(
+    ("setting", "built_in", "own"),
+    [(None, 2_000_000_000, 0), (0, 0, 0), (500_000_000, 500_000_000, 500_000_000)],
+)
+def test_a_child_process_has_a_memory_limit_unless_it_runs_code_of_the_user(
+    setting: int | None, built_in: int, own: int
+) -> None:
+    config = Config(max_child_memory_bytes=setting)
+    limits = config.child_limits(), config.child_limits(runs_own_code=True)
+    assert [limit.memory_bytes for limit in limits] == [built_in, own]
+
+
+def test_a_memory_limit_that_every_attempt_exceeds_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^max_child_memory_bytes=2000: it must be 0, or at least 100000000"):
+        Config(max_child_memory_bytes=2000)

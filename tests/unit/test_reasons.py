@@ -25,6 +25,7 @@ from youtube_download_coordinator.reasons import (
     REASONS,
     SUBTITLES_BLOCK,
     SUSPECTED,
+    TOO_LARGE,
     about,
     advice,
     document,
@@ -44,7 +45,7 @@ def produced() -> Iterator[str]:
     yield from re.findall(r'Verdict\.\w+, "([a-z0-9-]+)"', Path(error_rules.__file__).read_text(encoding="utf-8"))
     yield from (wording.reason for table in wordings.TABLES for wording in table)
     yield from error_rules._DISK_ERRORS.values()
-    yield from (BLOCKED, MEDIA_BLOCK, SUBTITLES_BLOCK, SUSPECTED)
+    yield from (BLOCKED, MEDIA_BLOCK, SUBTITLES_BLOCK, SUSPECTED, TOO_LARGE)
     yield from (kind.default_reason for kind in AttemptError.__subclasses__())
 
 

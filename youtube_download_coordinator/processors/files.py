@@ -28,14 +28,19 @@ def make_folder(folder: Path, output_dir: Path) -> Path:
 
 def check_free_disk(output_dir: Path, least_bytes: int) -> int:
     """Return the free bytes on the disk of `output_dir`. Raises UnfitError when they are fewer than `least_bytes`."""
-    existing = next(folder for folder in (output_dir.absolute(), *output_dir.absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(existing).free
+    free = free_bytes(output_dir)
     if free < least_bytes:
         raise UnfitError(
             f"{in_megabytes(free)} are free in {output_dir}, and {in_megabytes(least_bytes)} must be (YDC_MIN_FREE_DISK_BYTES)",
             reason="disk-full",
         )
     return free
+
+
+def free_bytes(output_dir: Path) -> int:
+    """Return the free bytes on the disk of a folder, which may not exist yet."""
+    existing = next(folder for folder in (output_dir.absolute(), *output_dir.absolute().parents) if folder.is_dir())
+    return shutil.disk_usage(existing).free
 
 
 def in_megabytes(count: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from youtube_download_coordinator.errors import TransientError
 from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.processors.disk_bounds import DiskBounds
 from youtube_download_coordinator.processors.extraction import Extraction
 from youtube_download_coordinator.processors.media_check import check_media, degradations, measure, refusal
 from youtube_download_coordinator.processors.output_paths import file_stem
@@ -65,9 +66,15 @@ def _download(
         # yt-dlp expands variables and ~ in a template; file_stem has none, and the folder is the operator's own.
         stem = str(work / file_stem(task)).replace("%", "%%")
         ydl.params["outtmpl"]["default"] = f"{stem}.{_OF_FORMAT}.%(ext)s"
-        ydl._progress_hooks[:] = [_progress_hook(emit)] if emit else []
+        bounds = _bound(ydl, task, settings)
+        if emit:
+            ydl.add_progress_hook(_progress_hook(emit))
         source = _set_post_processor(ydl, settings, for_audio=for_audio, needs_sound=needs_sound)
-        info = ydl.process_ie_result(_without_choice(ydl, info), download=True)
+        try:
+            info = ydl.process_ie_result(_without_choice(ydl, info), download=True)
+        except Exception:
+            bounds.check_failed()
+            raise
         return _judged(info, extraction.messages, settings, source, for_audio=for_audio, needs_sound=needs_sound)
 
 
@@ -82,6 +89,20 @@ def _choose_format(ydl: Any, settings: Settings, *, for_audio: bool) -> None:
     ydl.params["format_sort"] = own.get("format_sort", sort)
     select = ydl.build_format_selector(own.get("format", AUDIO_FORMAT if for_audio else VIDEO_FORMAT))
     ydl.format_selector = choose_track(select, settings.audio_track)
+
+
+def _bound(ydl: Any, task: VideoTask, settings: Settings) -> DiskBounds:
+    """Have yt-dlp check what the video takes of the disk: before the download, and during it."""
+    bounds = DiskBounds(
+        settings.output_dir,
+        task,
+        min_free_bytes=settings.min_free_disk_bytes,
+        max_file_bytes=settings.max_file_bytes or 0,
+    )
+    # yt-dlp calls it with the chosen formats before it downloads anything.
+    ydl.params["match_filter"] = lambda info, incomplete=False: None if incomplete else bounds.check_formats(info)
+    ydl._progress_hooks[:] = [bounds.check_progress]
+    return bounds
 
 
 def _set_post_processor(ydl: Any, settings: Settings, *, for_audio: bool, needs_sound: bool) -> FFmpegCheckedAudioPP:

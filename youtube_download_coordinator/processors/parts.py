@@ -12,16 +12,19 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from youtube_download_coordinator.errors import AttemptError, LaterError, PermanentError, UnfitError
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.private_files import close_folder_to_others, is_shared_with_group
-from youtube_download_coordinator.processors.files import make_folder
+from youtube_download_coordinator.processors.files import make_folder, read_file
 from youtube_download_coordinator.processors.output_paths import file_stem
+from youtube_download_coordinator.reasons import TOO_LARGE
 from youtube_download_coordinator.youtube.error_rules import has_bad_part
 
 PARTS = ".parts"
@@ -64,7 +67,92 @@ def _make_private(folder: Path, output_dir: Path) -> Path:
 def _can_be_resumed(work: Path, error: Exception) -> bool:
     is_broken = isinstance(error, AttemptError) and (error.reason in USELESS_FILES or has_bad_part(error))
     is_empty = {path.name for path in work.iterdir()} <= {KEY_FILE}
-    return not (is_empty or is_broken or isinstance(error, PermanentError))
+    is_too_large = isinstance(error, AttemptError) and error.reason == TOO_LARGE
+    return not (is_empty or is_broken or is_too_large or isinstance(error, PermanentError))
+
+
+def part_folders(output_dir: Path, task: VideoTask) -> list[Path]:
+    """Return the folders of a video's products."""
+    return [folder for folder in _folders(output_dir) if _stem(folder) == file_stem(task)]
+
+
+def other_folders(output_dir: Path, task: VideoTask) -> list[Path]:
+    """Return the folders of all other videos."""
+    return [folder for folder in _folders(output_dir) if _stem(folder) != file_stem(task)]
+
+
+def folder_bytes(folder: Path) -> int:
+    """Return what the files of a folder take on the disk."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # it has just been moved or removed
+            total += path.lstat().st_blocks * 512
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class IdlePart:
+    """What an attempt has left in one folder."""
+
+    folder: Path
+    key: str
+    """The key of its row; empty if it is not known."""
+    changed_at: float
+    """When it was last written, in seconds since 1970."""
+
+
+def idle_parts(output_dir: Path) -> list[IdlePart]:
+    """Return what attempts have left. A process may begin to work in one of the folders at any time: see `remove_if_idle`."""
+    return [IdlePart(folder, _key(folder), _changed_at(folder)) for folder in _folders(output_dir)]
+
+
+def _key(folder: Path) -> str:
+    """Return the key in a folder. Version 0.1.0 wrote none, but named folders by YouTube's IDs."""
+    try:
+        return read_file(folder / KEY_FILE, folder).decode("utf-8", "replace")
+    except OSError:
+        stem = _stem(folder)
+        return f"yt:v:{stem}" if re.fullmatch(r"[A-Za-z0-9_-]{11}", stem) else ""
+
+
+def _changed_at(folder: Path) -> float:
+    times = [folder.stat().st_mtime]
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            times.append(path.lstat().st_mtime)
+    return max(times)
+
+
+def remove_parts(output_dir: Path, task: VideoTask) -> None:
+    """Remove what attempts at a video have left, except where another process works in it."""
+    for folder in part_folders(output_dir, task):
+        remove_if_idle(folder)
+
+
+def _folders(output_dir: Path) -> list[Path]:
+    try:
+        return [entry for entry in (output_dir / PARTS).iterdir() if entry.is_dir() and not entry.is_symlink()]
+    except OSError:
+        return []
+
+
+def _stem(folder: Path) -> str:
+    return folder.name.rpartition(".")[0]
+
+
+def remove_if_idle(folder: Path) -> bool:
+    """Remove a folder and return True, unless a process works in it, or might where the file system has no locks."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        if not _lock(fd):
+            return False
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+    finally:
+        os.close(fd)
 
 
 @contextlib.contextmanager

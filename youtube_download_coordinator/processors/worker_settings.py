@@ -27,6 +27,7 @@ class Settings:
     subtitle_format: str = "vtt"
     subtitles_required: bool = False
     min_free_disk_bytes: int = 0
+    max_file_bytes: int | None = None
     network: Network = field(default_factory=Network)
 
     @classmethod

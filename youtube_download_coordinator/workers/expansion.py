@@ -109,7 +109,10 @@ def list_in_child(source: Source, config: Config) -> Generator[Listed, None, Non
     target = "youtube_download_coordinator.youtube.listing:list_in_child"
     deadline_seconds = config.listing_timeout.total_seconds()
     name = f"listing of {source.url}"
-    with parent.run(target, payload, deadline_seconds=deadline_seconds, name=name, answered=again) as child:
+    limits = config.child_limits()
+    with parent.run(
+        target, payload, deadline_seconds=deadline_seconds, name=name, answered=again, limits=limits
+    ) as child:
         for message in child:
             item = parse_item(message)
             if isinstance(item, ListedPage) and item.asks:

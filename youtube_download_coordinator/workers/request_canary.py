@@ -24,9 +24,11 @@ def request_canary(url: str, config: Config) -> Outcome:
     from youtube_download_coordinator.processes import parent  # the child process does not need it
 
     payload = {"url": url, "network": config.network.to_json()}
-    target = f"{__name__}:extract_in_child"
+    target, limits = f"{__name__}:extract_in_child", config.child_limits()
     try:
-        with parent.run(target, payload, deadline_seconds=DEADLINE_SECONDS, name=f"canary {url}") as child:
+        with parent.run(
+            target, payload, deadline_seconds=DEADLINE_SECONDS, name=f"canary {url}", limits=limits
+        ) as child:
             child.result()
     except AttemptError as error:
         return error.failure

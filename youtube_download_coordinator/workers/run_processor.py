@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from youtube_download_coordinator.errors import AttemptError, ProcessorError, TransientError, UnfitError, UserError
@@ -27,6 +28,7 @@ from youtube_download_coordinator.models import (
     video_task_to_json,
 )
 from youtube_download_coordinator.processors.names import BUILT_INS, processor_names
+from youtube_download_coordinator.reasons import TOO_LARGE
 from youtube_download_coordinator.text import sanitize, truncate
 from youtube_download_coordinator.workers.find_processor import (
     Processor,
@@ -57,16 +59,40 @@ def process_video(
 
     payload = {"spec": spec, "task": video_task_to_json(task), "settings": _worker_settings(config)}
     deadline_seconds = config.attempt_timeout.total_seconds()
-    target = f"{__name__}:run_in_child"
+    names = {name.strip() for name in spec.split(",")}
+    run = partial(
+        parent.run,
+        f"{__name__}:run_in_child",
+        payload,
+        deadline_seconds=deadline_seconds,
+        name=f"{spec} {task.key}",
+        limits=config.child_limits(runs_own_code=not names <= set(BUILT_INS)),
+        check=_disk_check(task, config) if names & set(BUILT_INS) else None,
+    )
     try:
-        with parent.run(target, payload, deadline_seconds=deadline_seconds, name=f"{spec} {task.key}") as child:
+        with run() as child:
             for message in child:
                 if on_message is not None:
                     on_message(message)
             result = child.result()
     except AttemptError as error:
+        if error.reason == TOO_LARGE:
+            _remove_parts(task, config)
         return _storable_failure(error.failure)
     return _done(**result)
+
+
+def _disk_check(task: VideoTask, config: Config) -> Callable[[], None]:
+    # The child process imports it only for a built-in.
+    from youtube_download_coordinator.processors.disk_bounds import DiskBounds
+
+    return DiskBounds(config.output_dir.absolute(), task, min_free_bytes=config.min_free_disk_bytes).check
+
+
+def _remove_parts(task: VideoTask, config: Config) -> None:
+    from youtube_download_coordinator.processors.parts import remove_parts
+
+    remove_parts(config.output_dir.absolute(), task)
 
 
 def call_in_process(processor: Processor, task: VideoTask) -> Outcome:
@@ -112,8 +138,6 @@ def attempt_error_of(error: Exception) -> AttemptError:
     """Return what an error of a processor means for the row."""
     if isinstance(error, UserError):
         return UnfitError(str(error), reason="processor")
-    if isinstance(error, MemoryError):
-        return UnfitError(f"MemoryError: {error}", reason="memory")
     from youtube_download_coordinator.youtube.error_rules import classify  # needed only after a failure
 
     try:
@@ -164,7 +188,7 @@ def _worker_settings(config: Config) -> dict[str, Any]:
     names = (
         "output_template", "audio_codec", "audio_sample_rate_hz", "audio_mono", "audio_track", "audio_min_kbps",
         "accept_degraded", "subtitle_languages", "subtitle_kinds",
-        "subtitle_format", "subtitles_required", "min_free_disk_bytes",
+        "subtitle_format", "subtitles_required", "min_free_disk_bytes", "max_file_bytes",
     )  # fmt: skip
     return {
         "output_dir": str(config.output_dir.absolute()),

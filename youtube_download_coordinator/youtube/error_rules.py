@@ -18,9 +18,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from youtube_download_coordinator.errors import AttemptError, UnfitError, attempt_error
+from youtube_download_coordinator.errors import AttemptError, TransientError, UnfitError, attempt_error
 from youtube_download_coordinator.models import Failure, Verdict
-from youtube_download_coordinator.reasons import MEDIA_BLOCK, SUBTITLES_BLOCK
+from youtube_download_coordinator.reasons import MEDIA_BLOCK, SUBTITLES_BLOCK, TOO_LARGE
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, truncate
 from youtube_download_coordinator.youtube import wordings
 from youtube_download_coordinator.youtube.wordings import Wording
@@ -126,6 +126,8 @@ def classify(error: BaseException, messages: Sequence[str] = (), *, now: datetim
             return link
     evidence = _Evidence(chain, messages)
     message = truncate(without_logins(_short(_text_of(error))) or type(error).__name__)
+    if too_much := evidence.too_much():
+        return TransientError(message, reason=too_much)
     if unfit := evidence.unfit_machine():
         return UnfitError(message, reason=unfit)
     if evidence.is_from_yt_dlp:
@@ -245,6 +247,13 @@ class _Evidence:
             return _Diagnosis(Verdict.UNFIT, "stale-cookies")
         return diagnosis
 
+    def too_much(self) -> str:
+        """Return the reason of an attempt that has exceeded what it may use, or an empty text."""
+        if any(isinstance(link, MemoryError) for link in self._chain):
+            return "memory"
+        is_too_large = any(isinstance(link, OSError) and link.errno == errno.EFBIG for link in self._chain)
+        return TOO_LARGE if is_too_large or any(map(_FILE_TOO_LARGE.search, self.texts)) else ""
+
     def unfit_machine(self) -> str:
         """Return the reason why this machine could do nothing at all, or an empty text."""
         for link in self._chain:
@@ -311,6 +320,7 @@ _DISK_ERRORS = {
     errno.EIO: "disk",
     errno.ESTALE: "disk",
 }
+_FILE_TOO_LARGE = re.compile(wordings.FILE_TOO_LARGE, re.IGNORECASE)
 _STALE_COOKIES = re.compile(wordings.STALE_COOKIES, re.IGNORECASE)
 
 

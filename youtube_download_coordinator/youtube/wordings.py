@@ -273,5 +273,7 @@ VAGUE = (
 
 TABLES = (MACHINE, OFFLINE, NO_JAVASCRIPT, CERTAIN, NO_FORMATS_HINTS, BAD_MEDIA, VAGUE)
 
+FILE_TOO_LARGE = r"\bfile too large\b"
+"""The C library's text for EFBIG: the largest size of a file of this process (RLIMIT_FSIZE), or of the file system."""
 STALE_COOKIES = "account cookies are no longer valid"
 """A warning of yt-dlp's (_base.py, 2025-04): YouTube asks for a login although there is one."""

@@ -12,7 +12,8 @@ import pytest
 
 from tests.support.rows import new_video
 from youtube_download_coordinator.errors import AttemptError, PermanentError, TransientError, UnfitError
-from youtube_download_coordinator.processors.parts import work_folder
+from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.processors.parts import remove_parts, work_folder
 
 VIDEO = new_video(1, key="yt:v:-aB_cdefghi")
 STRANGER = 4321
@@ -86,3 +87,22 @@ def test_what_nobody_resumes_is_removed(tmp_path: Path, error: AttemptError, wri
     with work_folder(tmp_path, VIDEO, "audio-m4a"):
         pass
     assert not work.exists()
+
+
+@pytest.mark.parametrize("product", ["audio-m4a", "audio-wav"])
+def test_the_parts_of_one_video_are_removed_unless_a_process_works_there(tmp_path: Path, product: str) -> None:
+    for task in (VIDEO, new_video(2, key="yt:v:bbbbbbbbbbb")):
+        leave_part(tmp_path, task, product)
+    with work_folder(tmp_path, VIDEO, "metadata"):
+        remove_parts(tmp_path, VIDEO)
+        assert names(tmp_path) == {"_-aB_cdefghi.metadata", f"bbbbbbbbbbb.{product}"}
+
+
+def leave_part(output_dir: Path, task: VideoTask, product: str = "audio-m4a") -> None:
+    with contextlib.suppress(TransientError), work_folder(output_dir, task, product) as work:
+        (work / "x.part").write_bytes(b"half")
+        raise TransientError
+
+
+def names(output_dir: Path) -> set[str]:
+    return {path.name for path in (output_dir / ".parts").iterdir()}

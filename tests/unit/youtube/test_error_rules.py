@@ -128,6 +128,7 @@ TEXTS: dict[str, Outcome] = {
     "Video unavailable. Playback on other websites has been disabled by the owner": (TransientError, "not-embeddable"),  # quoted
     "Something nobody has seen before": (TransientError, "error"),
     # -- this machine
+    "unable to write data: [Errno 27] File too large": (TransientError, "too-large"),
     "unable to write data: [Errno 28] No space left on device": (UnfitError, "disk-full"),
     "Postprocessing: ffprobe and ffmpeg not found. Please install or provide the path": (UnfitError, "no-ffmpeg"),  # read
     "You have requested merging of multiple formats but ffmpeg is not installed. Aborting due to --abort-on-error":
@@ -195,6 +196,8 @@ ERRORS: list[tuple[Exception, Outcome]] = [
     (UnavailableVideoError(OSError(errno.ENOSPC, "No space left on device")), (UnfitError, "disk-full")),
     # -- not yt-dlp's: its text says nothing, for who knows what a processor means by "private"
     (OSError(errno.ENOSPC, "x"), (UnfitError, "disk-full")),
+    (OSError(errno.EFBIG, "x"), (TransientError, "too-large")),
+    (MemoryError(), (TransientError, "memory")),
     (OSError(errno.EDQUOT, "x"), (UnfitError, "disk-full")),
     (OSError(errno.EROFS, "x"), (UnfitError, "disk")),
     (OSError(errno.EIO, "x"), (UnfitError, "disk")),

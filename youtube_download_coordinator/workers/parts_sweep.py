@@ -1,0 +1,58 @@
+"""Removes the half files that no attempt on this machine will resume."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from youtube_download_coordinator.errors import StoreError
+from youtube_download_coordinator.models import State, VideoTask
+from youtube_download_coordinator.processors.parts import idle_parts, remove_if_idle, remove_parts
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS, Where
+from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
+
+_log = logging.getLogger(__name__)
+
+KEPT_SECONDS = 7 * 86400.0
+"""How long a half file is kept whose row may be processed here again, or is not in this queue."""
+_LAST = frozenset({AttemptResult.DONE, AttemptResult.DEAD, AttemptResult.LOST})
+_RESUMED = frozenset({State.PENDING, State.HELD})
+
+
+def sweep_parts(queue: Queue, output_dir: Path) -> None:
+    """Remove the parts of rows that are done, dead or another machine's, and of rows that nobody has processed for a week.
+
+    Where the queue does not answer, they are kept until the next sweep.
+    """
+    parts = idle_parts(output_dir)
+    keys = sorted({part.key for part in parts if part.key})
+    try:
+        rows = [
+            row
+            for table in (VIDEO_TASKS, DEAD_LETTERS)
+            for row in (queue.store.scan(table, Where(keys=keys), limit=len(keys)) if keys else ())
+        ]
+    except StoreError as error:
+        _log.warning("half files are kept: %s", error)
+        return
+    host = queue.worker.partition("/")[0]
+    unneeded = {row.key for row in rows if not _is_resumed(row, host)}
+    oldest = queue.store.now().timestamp() - KEPT_SECONDS if parts else 0.0
+    removed = [
+        part for part in parts if (part.key in unneeded or part.changed_at < oldest) and remove_if_idle(part.folder)
+    ]
+    if removed:
+        _log.info("%d half files, which no attempt will resume, were removed from %s", len(removed), output_dir)
+
+
+def remove_parts_after(attempt: Attempt, output_dir: Path) -> None:
+    """Remove the parts of a row after its last attempt here."""
+    if attempt.result in _LAST:
+        remove_parts(output_dir, attempt.task)
+
+
+def _is_resumed(row: VideoTask, host: str) -> bool:
+    """Return whether an attempt on this machine may resume the row."""
+    is_elsewhere = row.lease.state is State.HELD and row.lease.holder.partition("/")[0] != host
+    return row.lease.state in _RESUMED and not is_elsewhere
