@@ -20,6 +20,8 @@ from youtube_download_coordinator.workers.attempts import AttemptResult
 from youtube_download_coordinator.workers.run_processor import process_video
 from youtube_download_coordinator.workers.worker import Limits
 
+pytestmark = pytest.mark.slow
+
 DISK_MB, RESERVE_MB = 48, 8
 
 
@@ -52,7 +54,6 @@ def config(output_dir: Path, **settings: Any) -> Config:
     return Config(output_dir=output_dir, **defaults | settings)
 
 
-@pytest.mark.slow
 def test_the_worker_goes_on_after_answers_that_take_all_memory(greedy: GreedySite, site: Site, tmp_path: Path) -> None:
     """3 MB that inflate to 3 GB, and a page without an end."""
     settings = {
