@@ -62,7 +62,7 @@ def _download(
     info = extraction.info
     with extraction.youtube_dl() as ydl:
         check_offer(info, extraction.messages, settings.audio_track, needs_sound=needs_sound)
-        _choose_format(ydl, settings, for_audio=for_audio)
+        choose_format(ydl, settings, for_audio=for_audio)
         # yt-dlp expands variables and ~ in a template; file_stem has none, and the folder is the operator's own.
         stem = str(work / file_stem(task)).replace("%", "%%")
         ydl.params["outtmpl"]["default"] = f"{stem}.{_OF_FORMAT}.%(ext)s"
@@ -82,7 +82,7 @@ _OF_FORMAT = "%(format_id).40s.%(language|any).12s"
 """In the name of a part, so that it is never resumed with another format or track."""
 
 
-def _choose_format(ydl: Any, settings: Settings, *, for_audio: bool) -> None:
+def choose_format(ydl: Any, settings: Settings, *, for_audio: bool) -> None:
     """Have yt-dlp choose the format of this product. The operator's own options take precedence."""
     own = settings.network.yt_dlp_options
     sort = audio_sort(settings.audio_codec) if for_audio else list(VIDEO_SORT)
