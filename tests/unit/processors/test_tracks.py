@@ -50,22 +50,12 @@ def drc(format: Format) -> Format:
 
 
 def video(format_id: str, height: int, **more: Any) -> Format:
-    return m4a(
-        format_id,
-        NO_TRACK,
-        ext="mp4",
-        acodec="none",
-        vcodec="avc1.4d401f",
-        height=height,
-        width=height,
-        tbr=900,
-        **more,
-    )
+    picture = {"ext": "mp4", "acodec": "none", "vcodec": "avc1.4d401f", "height": height, "tbr": 900}
+    return m4a(format_id, NO_TRACK, quality={360: 6, 1080: 9}[height], **{**picture, **more})
 
 
-FORMAT_18 = m4a(
-    "18", NO_TRACK | {"format_note": "360p"}, quality=5, ext="mp4", vcodec="avc1.42001E", height=360, width=640
-)
+SMALL = {"ext": "mp4", "vcodec": "avc1.42001E", "height": 360, "width": 640}
+FORMAT_18 = m4a("18", NO_TRACK | {"format_note": "360p"}, quality=6, **SMALL)
 
 
 def hls(format_id: str, language: str | None = None, **more: Any) -> Format:
@@ -118,7 +108,8 @@ MATRIX: dict[str, tuple[list[Format], dict[str, str], Track]] = {
     "the original has DRC alone": (
         [m4a("140", DUB), drc(m4a("140", ORIGINAL))], {"m4a": "140-drc", "opus": "140-drc"}, Track.ORIGINAL),
     "DRC is there in the wanted container alone": (
-        [drc(m4a("140", ORIGINAL)), opus("251", ORIGINAL), drc(opus("251", ORIGINAL))], {"m4a": "251", "opus": "251"}, Track.ORIGINAL),
+        [drc(m4a("140", ORIGINAL)), opus("251", ORIGINAL), drc(opus("251", ORIGINAL))],
+        {"m4a": "251", "opus": "251"}, Track.ORIGINAL),
     "the same with and without DRC": (
         [m4a("140", ORIGINAL), drc(m4a("140", ORIGINAL))], {"m4a": "140", "opus": "140", "download": "140"}, Track.ORIGINAL),
     "low and medium quality in one track": (
@@ -153,10 +144,7 @@ MATRIX: dict[str, tuple[list[Format], dict[str, str], Track]] = {
 def test_the_speakers_own_voice_is_chosen(situation: str, how: str) -> None:
     formats, choices, track = MATRIX[situation]
     for order in (formats, formats[::-1]):
-        if how == "download":
-            info = choose([*VIDEOS, *order], "download")
-        else:
-            info = choose(order, audio_codec=how)
+        info = choose([*VIDEOS, *order], "download") if how == "download" else choose(order, audio_codec=how)
         assert (sound(info), tracks.track_of(tracks.sound_of(info), info["formats"])) == (choices[how], track)
 
 
