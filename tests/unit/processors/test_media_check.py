@@ -123,7 +123,7 @@ def test_a_missing_segment_is_transient(site: Site, settings: Settings, encode: 
     stream = encode((PICTURE, TONE), TRANSPORT_STREAM)
     path = serve_hls(site, stream, None, stream)
     for _ in range(2):
-        assert fails(site, settings, path) == (Verdict.RETRY, "network")
+        assert fails(site, settings, path) == (Verdict.RETRY, "http-404")
 
 
 # -- files
