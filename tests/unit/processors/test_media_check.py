@@ -34,7 +34,8 @@ Encode = Callable[..., bytes]
 @pytest.fixture(scope="module")
 def encode(tmp_path_factory: pytest.TempPathFactory) -> Encode:
     """Return a function that makes a file of lavfi sources with ffmpeg's options."""
-    folder, made = tmp_path_factory.mktemp("encoded"), {}
+    folder = tmp_path_factory.mktemp("encoded")
+    made: dict[tuple[tuple[str, ...], str, int], bytes] = {}
 
     def run(sources: tuple[str, ...], options: str, *, seconds: int = 9) -> bytes:
         if (sources, options, seconds) not in made:

@@ -50,17 +50,17 @@ def drc(format: Format) -> Format:
 
 
 def video(format_id: str, height: int, **more: Any) -> Format:
-    picture = {"ext": "mp4", "acodec": "none", "vcodec": "avc1.4d401f", "height": height, "tbr": 900}
+    picture: Format = {"ext": "mp4", "acodec": "none", "vcodec": "avc1.4d401f", "height": height, "tbr": 900}
     return m4a(format_id, NO_TRACK, quality={360: 6, 1080: 9}[height], **{**picture, **more})
 
 
-SMALL = {"ext": "mp4", "vcodec": "avc1.42001E", "height": 360, "width": 640}
+SMALL: Format = {"ext": "mp4", "vcodec": "avc1.42001E", "height": 360, "width": 640}
 FORMAT_18 = m4a("18", NO_TRACK | {"format_note": "360p"}, quality=6, **SMALL)
 
 
 def hls(format_id: str, language: str | None = None, **more: Any) -> Format:
     """Return a stream of picture and sound; a manifest names no tracks."""
-    stream = {"ext": "mp4", "vcodec": "avc1.4D401F", "protocol": "m3u8_native", "height": 720, "width": 1280}
+    stream: Format = {"ext": "mp4", "vcodec": "avc1.4D401F", "protocol": "m3u8_native", "height": 720, "width": 1280}
     track = {"language": language, "format_note": None, "language_preference": None}
     return m4a(format_id, track, quality=8, **{**stream, **more})
 
