@@ -7,7 +7,6 @@ the working directory, in this order of precedence.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
+from youtube_download_coordinator.env_file import TRUST_ENV_FILE, check_env_file
 from youtube_download_coordinator.errors import BadFilter, ConfigError
 from youtube_download_coordinator.processes.resource_limits import ResourceLimits
 from youtube_download_coordinator.queue.cooldown import Pauses
@@ -57,9 +57,6 @@ SECRETS = frozenset({"proxy", "yt_dlp_options", "service_account", "database_url
 """Settings whose values no message contains."""
 VARIABLES_OF_FLOWS = frozenset({"checkout", "prefect_block", "image"})
 """Variables with our prefix that Config does not read."""
-TRUST_ENV_FILE = "trust_env_file"
-"""`YDC_TRUST_ENV_FILE=true`, in the environment only, has `.env` read whoever may write to it."""
-
 VARIABLES_OF_TESTS = ("test_", "chaos_", "bench_")
 """Prefixes of the variables that the project's own tests read."""
 
@@ -436,7 +433,7 @@ def _check_variables(settings: type[Config]) -> None:
     Every name in `.env` that begins with `YDC_` must be known. Other programs may use the prefix in the environment, so there
     only a name that resembles a setting is refused. `.env` cannot lead the account's token elsewhere, or vouch for itself.
     """
-    _check_env_file(Path(".env"))
+    check_env_file(Path(".env"))
     for name in DotEnvSettingsSource(settings).env_vars:
         if name.upper().startswith("YDC_") and _setting(name) in {"sheets_api_url", TRUST_ENV_FILE}:
             raise ConfigError(f"{name.upper()} is not read from .env: set it in the environment")
@@ -445,24 +442,6 @@ def _check_variables(settings: type[Config]) -> None:
             hint = did_you_mean(_setting(name), settings.model_fields)
             if hint or is_env_file:
                 raise ConfigError(f"there is no setting {name.upper()}{' (in .env)' * is_env_file}{hint}")
-
-
-def _check_env_file(path: Path) -> None:
-    """Raise ConfigError if another user may have written the settings: the file, or the link to it."""
-    if os.environ.get(f"YDC_{TRUST_ENV_FILE}".upper(), "").lower() in {"true", "1"} or not path.exists():
-        return
-    status = path.stat()
-    strangers = {status.st_uid, path.lstat().st_uid} - {0, os.geteuid()}
-    if strangers:
-        problem = f"belongs to the user with the number {min(strangers)}"
-    elif status.st_mode & stat.S_IWOTH and stat.S_ISREG(status.st_mode):
-        problem = "can be written by every user (chmod o-w .env)"
-    else:
-        return
-    raise ConfigError(
-        f"the file .env in {str(Path.cwd())!r} {problem}, so its settings are not used;"
-        " for a mounted file that you trust, set YDC_TRUST_ENV_FILE=true in the environment"
-    )
 
 
 def unknown_variables() -> list[str]:
