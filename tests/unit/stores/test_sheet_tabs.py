@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.support.sheet import DEAD, SOURCE_TAB, VIDEOS, SheetDesk, a_video, video_url
-from youtube_download_coordinator.errors import ConfigError, CoordinatorError
-from youtube_download_coordinator.models import Control, Done, State
-from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.errors import ConfigError, CoordinatorError, StoreError
+from youtube_download_coordinator.models import Control, Done, Lease, State, VideoTask
+from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.cooldown import FLEET, is_paused
-from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.queue.store import VIDEO_TASKS, Change, Swap
 from youtube_download_coordinator.stores.sheets.api import Connection
 from youtube_download_coordinator.stores.sheets.guarantee_line import GuaranteesFailed
 from youtube_download_coordinator.stores.sheets.layout import LayoutProblem
@@ -437,3 +438,42 @@ def test_what_people_do_with_rows_is_no_alarm(desk: SheetDesk) -> None:
     work(desk, queues, recorded, 4)
     assert guarantees_line(desk) == ""
     assert set(recorded.values()) == {1}
+
+
+def finish_unheard(desk: SheetDesk, queue: Queue, claim: Claim[VideoTask]) -> None:
+    """Settle a claim with a write that is applied, after which Google does not answer."""
+    desk.simulator.faults.add("apply_then_reset", body="findReplace")
+    desk.simulator.faults.add("status", times=None)
+    with pytest.raises(StoreError):
+        queue.store.swap(VIDEO_TASKS, [Change(claim.row, done(claim.row))])
+    desk.simulator.faults.clear()
+
+
+def done(row: VideoTask) -> VideoTask:
+    lease = Lease(version=row.lease.version + 1, state=State.DONE, detail="mine", nonce="5eed5eed")
+    return replace(row, lease=lease)
+
+
+@pytest.mark.parametrize("is_swapped", [True, False], ids=["by a swap", "by a projection"])
+def test_a_claim_that_an_unanswered_write_has_ended_is_no_alarm(desk: SheetDesk, *, is_swapped: bool) -> None:
+    """Another worker has the row rightfully, because a person has sent it again."""
+    first, second = desk.queue("w1"), desk.queue("w2")
+    first.add(VIDEO_TASKS, [a_video(1)])
+    (claim,) = first.claim(VIDEO_TASKS, 1)
+    finish_unheard(desk, first, claim)
+    held_back, desk.later = desk.later, []
+    for _ in range(2):
+        desk.look_again(second)
+    desk.type_status(video_url(1), "pending")
+    desk.clock.advance(2)
+    second.recover(VIDEO_TASKS)
+    assert [other.row.key for other in second.claim(VIDEO_TASKS, 1)] == [claim.row.key]
+    if is_swapped:
+        renewed = replace(claim.row.lease, version=claim.row.lease.version + 1, nonce="abcdabcd")
+        assert first.store.swap(VIDEO_TASKS, [Change(claim.row, replace(claim.row, lease=renewed))]) == [Swap.LOST]
+    else:
+        desk.later += held_back
+        first.store.flush()
+    desk.show()
+    assert guarantees_line(desk) == ""
+    assert "host/w2" in desk.line(video_url(1))["Lease"]

@@ -39,8 +39,7 @@ class CompareAndSwap:
         self._mover = mover
         self._held: set[str] = set()
         """The encoded leases of the rows that this process has claimed."""
-        self._unanswered: dict[str, list[str]] = {}
-        """By the encoded lease that was read: those sent to replace it without an answer. One may be applied, also later."""
+        self._unanswered = projections.unanswered
 
     def swap(self, name: str, changes: Sequence[Change[Any]]) -> list[int]:
         """Return how many lines each change has changed: 0 is lost, more than 1 means that somebody has copied the row.

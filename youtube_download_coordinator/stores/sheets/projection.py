@@ -65,6 +65,8 @@ class Projections:
         self._pending: dict[str, dict[int, Row]] = {name: {} for name in DATA_TABS}
         self._outdated_since: dict[str, float] = {}
         """By the text of the Lease cell: since when the line is known not to show it. AT_ONCE: repair it now."""
+        self.unanswered: dict[str, list[str]] = {}
+        """By an encoded lease that was read: those sent to replace it without an answer. One may be applied, also later."""
         self._repaired: set[str] = set()
         """The tabs that this process has repaired, or found to need no repair."""
         self._timer_runs = False
@@ -150,7 +152,9 @@ class Projections:
                 cells = KeyCells(text, row.status.value, version_text(row.id, row.lease), url or row.url)
                 snapshot.update_line(position, cells)
             else:  # another process has changed the row since
-                if is_taken(row, encoded, self._spreadsheet.connection.now()):
+                # A write without an answer may have ended the claim, so that another worker has it rightfully.
+                is_ours = encode_lease(row) not in self.unanswered
+                if is_ours and is_taken(row, encoded, self._spreadsheet.connection.now()):
                     self._spreadsheet.alarm(f"row {row.id} is claimed by this worker and by another one")
                 self._outdated_since.setdefault(text, self._spreadsheet.environment.monotonic())
 
