@@ -185,7 +185,8 @@ class Config(BaseSettings):
     """How many videos one worker processes at the same time."""
 
     idle_poll_seconds: Seconds = 30
-    """The shortest time between two requests of an idle worker for new work."""
+    """A worker with free slots looks for new work this often, also while other videos are processed. An idle loop of
+    `process_next_task` asks for work no more often than this."""
 
     claim_jitter_seconds: Seconds = 5
     """If nothing is due, `process_next_task` waits a random part of this time, so that a loop without a sleep uses no quota."""

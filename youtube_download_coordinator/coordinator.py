@@ -312,6 +312,7 @@ class Coordinator:
             limits=limits,
             claim_batch_size=self.config.claim_batch_size,
             attempt_timeout=self.config.attempt_timeout,
+            idle_poll_seconds=self.config.idle_poll_seconds,
             on_attempt=report,
             is_stopped=lambda: self._is_stopped,
             reaper=ClaimReaper(self.queue, self.config),

@@ -109,7 +109,9 @@ class Attempts(Generic[R]):
     delay_seconds: float = 0.0
     """How long the machine's rate limit delays the next attempt, when that is why none was begun."""
     stopped_by: str = ""
-    """Why nothing more is begun; set by `stop`."""
+    """Why nothing more is begun."""
+    is_blocked: bool = False
+    """Whether that is a pause or a cooldown, which ends."""
     is_unfit: bool = False
     """Whether an attempt has shown that this machine is unfit: that does not pass by itself."""
 
@@ -135,7 +137,7 @@ class Attempts(Generic[R]):
                     return None
                 # Stop, unless a cooldown has ended: then rows are claimed again, the first as the probe.
                 if not self.queue.admission.needs_probe and self.blocked:
-                    self.stop(self.blocked.why)
+                    self._stop_for(self.blocked)
                 self.release_backlog()
             elif self.queue.is_valid(claim):  # again: the admission may have waited for the store
                 self._begin(claim)
@@ -169,15 +171,24 @@ class Attempts(Generic[R]):
 
     # --- stop --------------------------------------------------------------------------------------------------------
 
-    def stop(self, why: str) -> None:
-        """Begin nothing more."""
-        self.stopped_by = why
+    @property
+    def may_find_work(self) -> bool:
+        """Whether a later look may find a row to begin: no limit is reached, and nothing but a pause or a cooldown stops it."""
+        return self.max_rows != 0 and (not self.stopped_by or self.is_blocked)
+
+    def resume_if_unblocked(self) -> None:
+        """Begin attempts again when the pause or cooldown that stopped this worker has ended."""
+        if self.is_blocked and self.may_find_work and self.queue.admission.blocked() is None:
+            self.stopped_by, self.is_blocked = "", False
+
+    def _stop_for(self, blocked: Blocked) -> None:
+        self.stopped_by, self.is_blocked = blocked.why, not self.is_unfit
 
     def stop_if_blocked(self) -> None:
         """Stop when nothing may begin, unless the reason is this worker's own probe: it ends soon."""
         blocked = self.queue.admission.blocked()
         if blocked and not blocked.by_own_probe:
-            self.stop(blocked.why)
+            self._stop_for(blocked)
 
     # --- settle ------------------------------------------------------------------------------------------------------
 
@@ -187,7 +198,7 @@ class Attempts(Generic[R]):
         self.report_running(list(self.begun.values()))
         if isinstance(outcome, Failure) and outcome.verdict in NOT_TO_BLAME:
             self.is_unfit |= outcome.verdict is Verdict.UNFIT
-            self.stop(truncate(str(outcome)))
+            self.stopped_by, self.is_blocked = truncate(str(outcome)), False
 
     def settle(self, claim: Claim[R], outcome: Outcome, **facts: Any) -> R | None:
         """End an attempt and record its outcome, waiting while the store is unavailable and the claim may hold.
@@ -227,7 +238,7 @@ class Attempts(Generic[R]):
         self._follow_suspicion()
         if recorded and self.stopped_by and not self.is_unfit:
             if self.queue.admission.goes_on:
-                self.stopped_by = ""
+                self.stopped_by, self.is_blocked = "", False
             self.stop_if_blocked()  # by the cooldown that the attempt began, which says more
         return recorded
 

@@ -40,6 +40,8 @@ ATTEMPTS_KEPT = 1000
 STOP_SECONDS = 5.0
 """How long interrupted attempts may take to end; those in threads of this process never do."""
 
+SHORTEST_POLL_SECONDS = 1.0
+"""Free slots look for work no more often than this, also with `idle_poll_seconds=0`."""
 RESULTS_PER_LEASE = 6
 """A result waits for others at most for this part of a lease."""
 
@@ -121,6 +123,8 @@ class Worker:
     attempt_timeout: timedelta
     grace_seconds: float = DEADLINE_GRACE_SECONDS
     """A claim is renewed this much longer than its attempt may take."""
+    idle_poll_seconds: float = 30.0
+    """While attempts run and slots are free, the worker looks for work this often."""
     on_attempt: Callable[[Attempt], None] = lambda attempt: None
     """Called with each attempt when it is recorded."""
     reaper: AbstractContextManager[ReportRunning] = field(default_factory=lambda: nullcontext(lambda ids: None))
@@ -178,7 +182,7 @@ class Worker:
         except StoreUnavailable as error:
             if not self._running and not self._finished:
                 raise
-            log.error("no video can be claimed, trying again when an attempt has ended: %s", error)  # noqa: TRY400
+            log.error("no video can be claimed, trying again soon: %s", error)  # noqa: TRY400
         return bool(self._running) or self._begins_at is not None
 
     def _next(self) -> Claim[VideoTask] | None:
@@ -187,6 +191,8 @@ class Worker:
             return None
         if self._running and self.queue.admission.awaits_answers:
             return None
+        if self._running:
+            self._attempts.resume_if_unblocked()
         claim = self._attempts.begin_next()
         if claim is None and self._attempts.delay_seconds:
             self._begins_at = self.monotonic() + self._attempts.delay_seconds
@@ -197,7 +203,7 @@ class Worker:
         self._running[self.submit(claim.row)] = (claim, began)
 
     def _collect(self) -> None:
-        """Wait for attempts to end, but no longer than results may wait to be recorded, or the next attempt to begin."""
+        """Wait for attempts to end, but no longer than results, the next attempt and free slots may wait."""
         if self._running or self._begins_at is not None:
             self.wait(self._running, self._longest_wait())
         self._collect_finished(future for future in list(self._running) if future.done())
@@ -207,7 +213,15 @@ class Worker:
         moments = [self._finished[0].finished_at + self._max_result_wait_seconds] if self._finished else []
         if self._begins_at is not None:
             moments += [self._begins_at, now + ADMISSION_CHECK_SECONDS, self._ends_at]
+        if self._may_find_work:
+            moments.append(now + max(self.idle_poll_seconds, SHORTEST_POLL_SECONDS))
         return max(0.0, min(moments) - now) if moments else None
+
+    @property
+    def _may_find_work(self) -> bool:
+        """Whether slots are free, and a later look may find work for them."""
+        has_time = not self.is_stopped() and self.monotonic() < self._ends_at
+        return len(self._running) < self.limits.concurrency and has_time and self._attempts.may_find_work
 
     def _collect_finished(self, futures: Iterable[Future[Outcome]]) -> None:
         for future in futures:
