@@ -164,7 +164,7 @@ def degradations(
     """
     sound = sound_of(info)
     reasons = ["format-18"] if is_format_18(sound) else []
-    kbps = source_kbps(sound, media)
+    kbps = stated_kbps(sound) or media.audio_kbps
     if kbps is not None and kbps < min_kbps:
         reasons.append("low-bit-rate")
     if is_fallback(sound, for_audio=for_audio):
@@ -172,10 +172,10 @@ def degradations(
     return reasons
 
 
-def source_kbps(sound: Format, media: Media) -> float | None:
-    """Return the bit rate of the sound as YouTube serves it: as it states it, else as measured before any conversion."""
+def stated_kbps(sound: Format) -> float | None:
+    """Return the bit rate of the sound as YouTube states it."""
     stated = sound.get("abr") or (sound.get("tbr") if sound.get("vcodec") == "none" else None)
-    return float(stated) if stated else media.audio_kbps
+    return float(stated) if stated else None
 
 
 def refusal(reasons: Sequence[str]) -> AttemptError:

@@ -224,8 +224,9 @@ def _put_into_place(task: VideoTask, settings: Settings, product: Product, made:
     for suffix, file in made.files.items():
         path = stem.with_name(f"{stem.name}.{suffix}")
         if product.kind != "metadata":  # a JSON file that has the row's columns itself
+            made_with = {**product.made_with, **made.facts.get(suffix, {})}
             write_sidecar(
-                file, path, task, product.kind, made.info, {**product.made_with, **made.facts.get(suffix, {})}
+                file, path, task, product.kind, made.info, made_with, media=made.media, degraded=made.degraded
             )
         move_into_place(file, path)
         files.append(path)

@@ -1,23 +1,28 @@
 """The sidecar of a file, `<file>.json`: the facts that join it with its row and with YouTube.
 
-    {"file": "x.wav", "kind": "audio", "bytes": 4194348,
+    {"version": 1, "file": "x.wav", "kind": "audio", "bytes": 4194348, "sha256": "9f86d0...",
      "video_task": {"ID": 7, "SourceID": 2, "URL": ..., "Accent": "Irish", "Type": ..., "Title": ..., "Gender": "f"},
-     "media": {"codec": "wav", "sample_rate_hz": 16000, "channels": 1, "duration_seconds": 131.1},
+     "media": {"codec": "wav", "bit_rate_kbps": 256.0, "sample_rate_hz": 16000, "channels": 1, "duration_seconds": 131.072},
+     "source": {"track": "original", "language": "en", "format_note": "English original (default), medium", "drc": false, ...},
      "youtube": {"id": ..., "title": ..., "channel": ..., "upload_date": ..., "format_id": "140", "acodec": "mp4a.40.2", ...},
+     "products": [{"kind": "audio", "name": "audio-wav", "files": ["Irish/x.wav"]}],
      "made_with": {"yt_dlp": "2026.10.26", "audio_codec": "wav", ...}}
 
-Unknown fields are left out. New fields may be added; none changes its meaning.
+sidecar_schema.py has every field. Unknown values are left out.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from youtube_download_coordinator.models import WRITTEN_ONCE, VideoTask, Writer, columns_of
 from youtube_download_coordinator.processors.files import write_text
+from youtube_download_coordinator.processors.media_check import Media, stated_kbps
+from youtube_download_coordinator.processors.tracks import is_drc, sound_of, track_of
 
 SUFFIX = ".json"
 KNOWN = (
@@ -40,35 +45,72 @@ def video_task_columns(task: VideoTask) -> dict[str, object]:
 
 
 def write_sidecar(
-    made: Path, path: Path, task: VideoTask, kind: str, info: Mapping[str, Any], made_with: Mapping[str, Any]
+    made: Path,
+    path: Path,
+    task: VideoTask,
+    kind: str,
+    info: Mapping[str, Any],
+    made_with: Mapping[str, Any],
+    *,
+    media: Media | None = None,
+    degraded: Sequence[str] = (),
 ) -> None:
-    """Write the sidecar of the file that is at `made` now and will be moved to `path`."""
-    content = {
+    """Write the sidecar of the file that is at `made` now and will be moved to `path`. `media` is what it contains."""
+    from youtube_download_coordinator.processors.sidecar_schema import Sidecar
+
+    content: dict[str, Any] = {
         "file": path.name,
         "kind": kind,
         "bytes": made.stat().st_size,
+        "sha256": _sha256(made),
         "video_task": video_task_columns(task),
-        "media": media_facts(made, info),
+        "media": media_facts(made, path.suffix, media) if media else None,
+        "source": source_facts(info) if media else None,
+        "degraded": list(degraded) or None,
         "youtube": {name: info[name] for name in KNOWN if info.get(name) not in (None, "", [])},
         "made_with": {"yt_dlp": yt_dlp_version(), **made_with},
     }
-    write_text(path.with_name(path.name + SUFFIX), json.dumps(content, indent=1, default=str) + "\n")
+    # Not validated: another version of yt-dlp, or another site, may have values of other types.
+    sidecar = Sidecar.model_construct(**content)
+    dumped = sidecar.model_dump(exclude_none=True, warnings=False)
+    write_text(path.with_name(path.name + SUFFIX), json.dumps(dumped, indent=1, default=str) + "\n")
 
 
-def media_facts(path: Path, info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts about a file's content: from its header, where mutagen reads its format, else from yt-dlp."""
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def media_facts(path: Path, suffix: str, media: Media) -> dict[str, Any]:
+    """Return the measured facts about a file's content. The codec has the name that mutagen reads in the header."""
     header = _header(path)
-    codecs = [info.get(name) for name in ("vcodec", "acodec")]
+    codec = getattr(header, "codec", None) or (suffix[1:] if header is not None else media.audio_codec)
     facts = {
-        "codec": path.suffix[1:]
-        if header is not None
-        else "+".join(str(name) for name in codecs if name not in (None, "none")),
-        "sample_rate_hz": getattr(header, "sample_rate", None) or info.get("asr"),
-        "channels": getattr(header, "channels", None) or info.get("audio_channels"),
-        "duration_seconds": round(getattr(header, "length", 0), 3) or info.get("duration"),
+        "codec": codec,
+        "bit_rate_kbps": media.audio_kbps,
+        "sample_rate_hz": media.sample_rate_hz,
+        "channels": media.channels,
+        "duration_seconds": round(media.seconds, 3),
     }
-    codec = getattr(header, "codec", None)
-    return {name: value for name, value in (facts | ({"codec": codec} if codec else {})).items() if value}
+    return {name: value for name, value in facts.items() if value}
+
+
+def source_facts(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts about the sound as YouTube serves it."""
+    sound = sound_of(info)
+    facts = {
+        "track": track_of(sound, info.get("formats") or ()).value,
+        "language": sound.get("language"),
+        "language_preference": sound.get("language_preference"),
+        "format_id": sound.get("format_id"),
+        "format_note": sound.get("format_note"),
+        "drc": is_drc(sound),
+        "codec": sound.get("acodec"),
+        "bit_rate_kbps": stated_kbps(sound),
+        "sample_rate_hz": sound.get("asr"),
+        "channels": sound.get("audio_channels"),
+    }
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _header(path: Path) -> Any:

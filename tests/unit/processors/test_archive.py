@@ -210,6 +210,7 @@ def test_a_sidecar_has_what_joins_a_file_with_its_row(site: Site, settings: Sett
     }  # fmt: skip
     assert found["media"] == {
         "codec": "wav",
+        "bit_rate_kbps": pytest.approx(256, rel=0.1),
         "sample_rate_hz": 16000,
         "channels": 1,
         "duration_seconds": pytest.approx(1, abs=0.1),
