@@ -130,7 +130,10 @@ def check_media(media: Media, info: Mapping[str, Any], *, needs_sound: bool = Tr
         raise PermanentError("the sound of the video is silence from start to end", reason="no-audio")
     if not media.seconds:
         raise TransientError("the file contains nothing that can be played", reason="short-file")
-    for expected, source in ((expected_seconds(info), "YouTube says"), (media.header_seconds, "its header says")):
+    for expected, source in (
+        (expected_seconds(info, media.seconds), "YouTube says"),
+        (media.header_seconds, "its header says"),
+    ):
         if expected and not has_length(media.seconds, expected):
             raise TransientError(f"the file has {media.seconds:.1f} s, {source} {expected:.1f} s", reason="short-file")
 
@@ -139,18 +142,21 @@ def has_length(seconds: float, expected: float) -> bool:
     return abs(seconds - expected) <= TOLERANCE_SECONDS + TOLERANCE_SHARE * expected
 
 
-def expected_seconds(info: Mapping[str, Any]) -> float | None:
+def expected_seconds(info: Mapping[str, Any], measured: float) -> float | None:
     """Return the length that YouTube or another site states, or None where that is no evidence.
 
-    YouTube's figures about a format agree: its size is its average bit rate times its length. Where they contradict each other
-    by more than half, the length is not that of this file.
+    The size that YouTube states of a format, divided by its bit rate, is a second statement of the length. Where the two
+    contradict each other, and the file is neither, nothing is known. Where the file has the second length, YouTube's own file
+    is damaged.
     """
     expected = info.get("duration")
     if not expected:
         return None
     for part in info.get("requested_formats") or [info]:
         size, kbps = part.get("filesize"), part.get("tbr")
-        if size and kbps and not 0.5 < size * 8 / 1000 / kbps / expected < 2:
+        implied = size * 8 / 1000 / kbps if size and kbps else expected
+        # The bit rate may be the nominal one, which is higher than the average.
+        if not 0.6 < implied / expected < 1.2 and not 0.95 < implied / (measured or 1) < 1.05:
             return None
     return float(expected)
 

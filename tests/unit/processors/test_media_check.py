@@ -237,18 +237,24 @@ def test_what_is_worse_than_usual_has_its_reasons(
 
 
 @pytest.mark.parametrize(
-    ("info", "expected"),
+    ("info", "measured", "expected"),
     [
-        ({"duration": 131}, 131.0),
-        ({"duration": None}, None),
-        ({"duration": 131, "filesize": 2_110_000, "tbr": 129.0}, 131.0),
-        ({"duration": 131, "filesize": 19_760, "tbr": 129.0}, None),
-        ({"duration": 131, "requested_formats": [{"filesize": 19_760, "tbr": 900.0}, {}]}, None),
-        ({"duration": 131, "filesize": None, "tbr": 129.0}, 131.0),
+        ({"duration": 131}, 3, 131.0),
+        ({"duration": None}, 3, None),
+        ({"duration": 131, "filesize": 2_110_000, "tbr": 129.0}, 3, 131.0),
+        ({"duration": 131, "filesize": 2_110_000, "tbr": 160.0}, 3, 131.0),
+        ({"duration": 131, "filesize": 19_760, "tbr": 129.0}, 3, None),
+        ({"duration": 131, "filesize": 3_000_000, "tbr": 129.0}, 3, None),
+        ({"duration": 131, "filesize": 19_760, "tbr": 52.7}, 3, 131.0),
+        ({"duration": 131, "filesize": 19_760, "tbr": 129.0}, 0, None),
+        ({"duration": 131, "requested_formats": [{"filesize": 19_760, "tbr": 900.0}, {}]}, 3, None),
+        ({"duration": 131, "filesize": None, "tbr": 129.0}, 3, 131.0),
     ],
 )
-def test_figures_that_contradict_each_other_are_no_evidence(info: dict[str, Any], expected: float | None) -> None:
-    assert expected_seconds(info) == expected
+def test_figures_that_contradict_each_other_are_no_evidence(
+    info: dict[str, Any], measured: float, expected: float | None
+) -> None:
+    assert expected_seconds(info, measured) == expected
 
 
 @pytest.mark.parametrize(
