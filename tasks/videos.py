@@ -23,6 +23,7 @@ from youtube_download_coordinator.operations import preflight
 from youtube_download_coordinator.prefect.steps import is_worth_retrying
 from youtube_download_coordinator.processes.parent import Stopped
 from youtube_download_coordinator.processors.names import processor_names
+from youtube_download_coordinator.queue.product_requests import request_of
 from youtube_download_coordinator.workers.find_processor import check_processor, gets_url, resolve_processors
 from youtube_download_coordinator.workers.run_processor import call_in_process, process_video
 from youtube_download_coordinator.workers.worker import Submit, UncancellableFuture
@@ -59,7 +60,12 @@ def submit_with(processor: str, config: Config) -> Submit:
     check_unless_imported(processor)
     preflight.require(config, processor)
     function, *_ = resolve_processors(processor).values()
-    return _submit_to_task(function, config) if isinstance(function, Task) else _submit_to_child(processor, config)
+    submit_to_child = _submit_to_child(processor, config)
+    if not isinstance(function, Task):
+        return submit_to_child
+    submit_to_task = _submit_to_task(function, config)
+    # What a row is asked for besides is a built-in's, not the task's.
+    return lambda video: submit_to_child(video) if request_of(video.lease) else submit_to_task(video)
 
 
 def check_unless_imported(processor: str) -> None:

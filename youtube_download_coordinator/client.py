@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypedDict, Unpack
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.models import STATUS, Source, Status, VideoTask
+from youtube_download_coordinator.processors.names import processor_names
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.selection import ChangeResult, Selection
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Where
 from youtube_download_coordinator.sources.sources_file import NO_LEASE, new_source, with_columns
 from youtube_download_coordinator.sources.urls import video_target
 from youtube_download_coordinator.text import did_you_mean, sanitize
+from youtube_download_coordinator.workers.find_processor import check_processor
 
 _Change = Callable[[Queue, Any, Selection], Counter[ChangeResult]]
 
@@ -146,12 +149,19 @@ class Client:
 
     # --- changing ----------------------------------------------------------------------------------------------------
 
-    def retry(self, **conditions: Unpack[Conditions]) -> int:
+    def retry(self, *, product: str = "", **conditions: Unpack[Conditions]) -> int:
         """Make videos due now, also dead letters and videos that are done. Return how many were changed.
 
-        Those that a worker holds are left alone. Raises UserError without any condition.
+        Those that a worker holds are left alone. With `product`, videos that are done are asked for a further product
+        (`subtitles`, or several with commas), which is made besides what they have. Raises UserError without any condition, and
+        ProcessorError for a product that makes no sense.
         """
-        return self._change(Queue.retry, conditions)
+        if not product:
+            return self._change(Queue.retry, conditions)
+        check_processor(product)
+        return self._change(
+            partial(Queue.ask_for, products=processor_names(product)), {"status": Status.DONE, **conditions}
+        )
 
     def skip(self, **conditions: Unpack[Conditions]) -> int:
         """Mark videos as done without processing them. Return how many were changed. Raises UserError without any condition."""

@@ -165,6 +165,10 @@ REASONS: dict[str, Reason] = {
         "a larger disk, or YDC_MAX_FILE_BYTES"),
     "memory": Reason(Verdict.RETRY, "The attempt took more memory than `max_child_memory_bytes`, or than there was.",
         "Raise YDC_MAX_CHILD_MEMORY_BYTES, or lower YDC_CONCURRENCY.", "YDC_MAX_CHILD_MEMORY_BYTES, or a lower YDC_CONCURRENCY"),
+    "asked-for": Reason(Verdict.LATER, "A person has asked for one more product of a video that was done (`ydc retry --product`)."
+        " Nothing failed."),
+    "other-processor": Reason(Verdict.LATER, "A person has asked for the product of a function that this worker does not run.",
+        "Start a worker whose --processor names the function."),
     # this machine
     "disk-full": Reason(Verdict.UNFIT, "The disk is full, or has less room than `min_free_disk_bytes`.",
         "Make room where output_dir is, and start the worker again; half files are resumed.",
@@ -233,6 +237,8 @@ BLOCKED = "blocked"
 """The reason of a dead letter that YouTube refused `max_throttles` times while it answered others."""
 TOO_LARGE = "too-large"
 """The reason of a video that does not fit on the disk. Not a fact about one video: on a small disk, none fits."""
+ASKED_FOR = "asked-for"
+"""The reason word of a row that a person has asked for one more product, and that was not tried yet."""
 SUSPECTED = "suspected"
 """In front of a failure that is not counted, because an outage is suspected."""
 UNREADABLE_LEASE = "unreadable-lease"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from youtube_download_coordinator.cli.application import EXIT_FAILED, REPAIR, app
 from youtube_download_coordinator.cli.queue_options import (
@@ -24,9 +26,12 @@ from youtube_download_coordinator.cli.queue_options import (
 )
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import UserError
+from youtube_download_coordinator.models import Status
 from youtube_download_coordinator.queue.selection import ChangeResult, Selection
 
-PARTICIPLES = {"retry": "tried again", "skip": "skipped"}
+Change = Callable[[Any, Selection], Counter[ChangeResult]]
+PARTICIPLES = {"retry": "tried again", "ask for": "asked for it", "skip": "skipped"}
+UNCHANGED = {"ask for": "not done yet"}
 
 
 @app.command(group=REPAIR)
@@ -34,6 +39,7 @@ def retry(
     *ids: RowId,
     table: TableOption = "videos",
     filters: RowFilters = NO_FILTERS,
+    product: str | None = None,
     all: Flag = False,
     yes: Yes = False,
     queue: QueueOptions = AS_SET,
@@ -47,17 +53,36 @@ def retry(
     ydc retry 17 18
     ydc retry --reason network
     ydc retry --table sources --status error --yes
+    ydc retry --product subtitles --status done --yes
     ```
 
     Parameters
     ----------
+    product
+        Ask videos that are done for a further product, or several: subtitles,metadata. What they have is not touched, and their
+        Result stays.
     all
         Every row of the table that is not done.
     """
     selection = _selection(ids, filters, every=all)
+    if product is not None:
+        return _ask_for(product, table, selection, queue, is_confirmed=yes)
     if not ids and filters.status is None:
         selection = replace(selection, with_done=False)
     return _change("retry", tables_to_search(table), selection, queue, is_confirmed=yes)
+
+
+def _ask_for(product: str, table: TableName, selection: Selection, queue: QueueOptions, *, is_confirmed: bool) -> int:
+    """Ask videos that are done for further products. Return the exit code. Raises UserError."""
+    from youtube_download_coordinator.processors.names import processor_names
+    from youtube_download_coordinator.workers.find_processor import check_processor
+
+    if table != "videos":
+        raise UserError("--product is for videos that are done: leave out --table")
+    check_processor(product)
+    if selection.ids is None and selection.status is None:
+        selection = replace(selection, status=Status.DONE)
+    return _change("ask for", [table], selection, queue, products=processor_names(product), is_confirmed=is_confirmed)
 
 
 @app.command(group=REPAIR)
@@ -114,11 +139,12 @@ def _selection(ids: tuple[int, ...], filters: RowFilters, *, every: bool = False
 
 
 def _change(
-    verb: Literal["retry", "skip"],
+    verb: Literal["retry", "ask for", "skip"],
     tables: list[TableName],
     selection: Selection,
     options: QueueOptions,
     *,
+    products: Sequence[str] = (),
     is_confirmed: bool,
 ) -> int:
     """Change the selected rows, and report how many were changed and which were not. Return the exit code."""
@@ -127,9 +153,13 @@ def _change(
     missing = sorted(set(selection.ids or ()) - set(row_ids))
     if selection.ids is None and row_ids and not is_confirmed:
         _confirm(f"{len(row_ids)} rows will be {participle}.")
-    change = queue.retry if verb == "retry" else queue.skip
-    results = sum((change(TABLES[name], selection) for name in tables), Counter[ChangeResult]())
-    _print_results(results, participle)
+    changes: dict[str, Change] = {
+        "retry": queue.retry,
+        "ask for": partial(queue.ask_for, products=products),
+        "skip": queue.skip,
+    }
+    results = sum((changes[verb](TABLES[name], selection) for name in tables), Counter[ChangeResult]())
+    _print_results(results, participle, UNCHANGED.get(verb, "already in that state"))
     if missing:
         say(f"ydc: no matching row with ID {', '.join(map(str, missing))}", problem=True)
     if selection.ids is None and not row_ids:
@@ -147,10 +177,10 @@ def _confirm(question: str) -> None:
         raise UserError("nothing was changed")
 
 
-def _print_results(results: Counter[ChangeResult], participle: str) -> None:
+def _print_results(results: Counter[ChangeResult], participle: str, unchanged: str) -> None:
     say(f"{results[ChangeResult.CHANGED]} {participle}")
     if results[ChangeResult.ALREADY]:
-        say(f"{results[ChangeResult.ALREADY]} unchanged: already in that state")
+        say(f"{results[ChangeResult.ALREADY]} unchanged: {unchanged}")
     if results[ChangeResult.HELD]:
         say(f"{results[ChangeResult.HELD]} unchanged: a worker holds them", problem=True)
     if results[ChangeResult.MISSED]:

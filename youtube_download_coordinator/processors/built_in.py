@@ -7,6 +7,7 @@ returned at once, without a request. Docs: docs/processors.md.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -103,6 +104,11 @@ RECIPES: Mapping[str, Callable[[VideoTask, Settings, Emit | None], Recipe]] = {
 def _no_subtitles(settings: Settings) -> str:
     kinds = "" if settings.subtitle_kinds == "both" else f"{settings.subtitle_kinds} "
     return f"no {kinds}subtitles in {', '.join(settings.subtitle_languages)}"
+
+
+def is_no_subtitles(result: str) -> bool:
+    """Return whether a row's result says that its video has no subtitles."""
+    return re.match(r"no (?:\w+ )?subtitles in ", result) is not None
 
 
 # -- making what is not media

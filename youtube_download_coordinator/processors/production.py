@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from youtube_download_coordinator.processors.parts import work_folder
 from youtube_download_coordinator.processors.product_list import list_products
 from youtube_download_coordinator.processors.sidecar import write_sidecar
 from youtube_download_coordinator.processors.worker_settings import Settings
-from youtube_download_coordinator.reasons import SUBTITLES_BLOCK
+from youtube_download_coordinator.reasons import ASKED_FOR, SUBTITLES_BLOCK
 from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.youtube.error_rules import classify
 from youtube_download_coordinator.youtube.ssrf_guard import guard_lifted
@@ -88,13 +88,24 @@ class Production:
     """One attempt at the products of a video."""
 
     def __init__(
-        self, task: VideoTask, settings: Settings, steps: Sequence[Step], *, existing: Sequence[Product] = ()
+        self,
+        task: VideoTask,
+        settings: Settings,
+        steps: Sequence[Step],
+        *,
+        existing: Sequence[Product] = (),
+        asked: Collection[str] = (),
     ) -> None:
-        """`existing` are products that are not made, but whose files a user's processor gets where they exist."""
+        """`existing` are products that are not made, but whose files a user's processor gets where they exist.
+
+        `asked` are kinds of products that a person has asked for.
+        """
         self._task = task
         self._settings = settings
         self._steps = steps
         self._archive = Archive(settings.output_dir)
+        self._existing_kinds = [product.kind for product in existing]
+        self._asked = asked
         looked_up = (self._archive.lookup(task, product) for product in existing)
         self._records: dict[str, Record] = {record.kind: record for record in looked_up if record}
         self._failures: dict[str, AttemptError] = {}
@@ -118,7 +129,8 @@ class Production:
         if self._failures:
             raise self._failure()
         records = [self._records[step.product.kind] for step in self._steps]
-        main = next((record for record in records if record.files), records[0])
+        before = [self._records[kind] for kind in self._existing_kinds if kind in self._records]
+        main = next((record for record in [*before, *records] if record.files), records[0])
         return Done(
             result=main.result or describe_files(main.files),
             asked_youtube=extraction.has_asked or self._ran_custom,
@@ -131,9 +143,12 @@ class Production:
         record = self._archive.lookup(self._task, step.product)
         if record and record.degraded and not self._settings.accept_degraded:
             return None
+        is_retry = self._task.lease.reason not in ("", ASKED_FOR)
+        if record and isinstance(step, CustomStep) and step.product.kind in self._asked:
+            return record if is_retry else None  # it is called again
         if record is None or record.files or isinstance(step, CustomStep):
             return record
-        return record if self._task.lease.reason and step.without_files and len(self._steps) > 1 else None
+        return record if is_retry and step.without_files and len(self._steps) > 1 else None
 
     def _make(self, step: Step, extraction: Extraction) -> bool:
         """Make one product, or note why it failed. Return whether to go on with the next one."""

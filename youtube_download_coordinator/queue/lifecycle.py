@@ -11,6 +11,7 @@
        ├──fail_orphaned (its worker was killed)─────┤──▶ DEAD (a video task) or ERROR (a source) after the last attempt
        ├──reschedule── DONE, a source that is due for another listing
        ├──requeue── DONE, ERROR, DEAD          retry_now: requeue, or a PENDING row without its pause
+       ├──ask_for── DONE: further products of a video
        ╰──give_back── PENDING, DEAD: what an outage has counted
 
 Clock and randomness are given (`Moment`), so that a simulation replays exactly. Only the store's swap decides whether a
@@ -19,6 +20,7 @@ transition really happens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar, assert_never
@@ -52,6 +54,14 @@ from youtube_download_coordinator.queue.offers import (
     need_of,
     waits,
     with_need,
+)
+from youtube_download_coordinator.queue.product_requests import (
+    NO_REQUEST,
+    ProductRequest,
+    request_for,
+    request_of,
+    with_request,
+    without_products,
 )
 from youtube_download_coordinator.queue.refresh import next_look
 from youtube_download_coordinator.reasons import (
@@ -309,6 +319,19 @@ def retry_now(row: R, moment: Moment, policy: RetryPolicy) -> R | None:
             assert_never(row.lease.state)
 
 
+def ask_for(row: R, moment: Moment, products: Sequence[str]) -> R | None:
+    """Make a row that is done due for further products, which are made besides what there is. None for any other row.
+
+    A row that waits with such a request is asked for these products too.
+    """
+    request = request_of(row.lease)
+    if row.lease.state is State.DONE:
+        request = request_for(products, row.lease.result)
+    elif row.lease.state is State.HELD or not request:
+        return None
+    return _next(row, moment, State.PENDING, tries=0, request=request.also(products))
+
+
 def set_apart(row: R, moment: Moment, problem: str) -> R:
     """Keep a row away from workers, because what it contains cannot be worked with."""
     state = State.DEAD if row.lease.state is State.DEAD else State.ERROR
@@ -322,7 +345,7 @@ def apply_request(row: R, moment: Moment) -> R | None:
         case Status.PENDING if row.lease.state in settled:
             return requeue(row, moment)
         case Status.DONE if row.lease.state in {State.PENDING, State.ERROR, State.DEAD}:
-            return _next(row, moment, State.DONE, detail=SKIPPED)
+            return _next(row, moment, State.DONE, detail=request_of(row.lease).result or SKIPPED)
         case Status.ERROR if row.lease.state in {State.PENDING, State.DONE}:
             return _next(row, moment, State.ERROR, detail="by-hand: kept away from workers")
         case _:
@@ -404,6 +427,8 @@ def _pause(count: int, moment: Moment, policy: RetryPolicy) -> timedelta:
 
 
 def _give_up(row: R, moment: Moment, detail: str, tries: int | None = None) -> R:
+    if request := request_of(row.lease):  # what was made before is still there
+        return _next(row, moment, State.DONE, detail=without_products(request, Lease(detail=detail, nonce="").reason))
     given_up = State.DEAD if isinstance(row, VideoTask) else State.ERROR
     return _next(row, moment, given_up, tries=tries, detail=detail)
 
@@ -418,13 +443,17 @@ def _next(
     holder: str = "",
     until: datetime | None = None,
     detail: str | None = None,
+    request: ProductRequest = NO_REQUEST,
 ) -> R:
-    """Return the row with its next lease.
+    """Return the row with its next lease, which keeps what the row is asked for until it is done.
 
     A held row keeps the detail of its last failure, so that GONE can be confirmed. A pending one that needs another machine and
     has no pause waits for that machine.
     """
-    kept_detail = row.lease.detail if state is State.HELD else ""
+    if detail is None:
+        detail = row.lease.detail if state is State.HELD else ""
+    if state is not State.DONE:
+        detail = with_request(detail, request or request_of(row.lease))
     lease = Lease(
         version=row.lease.version + 1,
         state=state,
@@ -432,7 +461,7 @@ def _next(
         not_before=not_before,
         holder=holder,
         until=until,
-        detail=kept_detail if detail is None else detail,
+        detail=detail,
         nonce=moment.nonce,
     )
     if state is State.PENDING and not_before is None and (need := need_of(lease)):

@@ -203,6 +203,10 @@ class Maintenance:
             lambda row, moment: None if lifecycle.is_due(row, moment.now) else lifecycle.retry_now(row, moment, policy),
         )
 
+    def ask_for(self, table: Table[R], selection: Selection, products: Sequence[str]) -> Counter[ChangeResult]:
+        """Make rows that are done due for further products. Rows that are not done are left alone (ALREADY)."""
+        return self._change(table, selection, lambda row, moment: lifecycle.ask_for(row, moment, products))
+
     def skip(self, table: Table[R], selection: Selection) -> Counter[ChangeResult]:
         """Mark rows as done without processing them."""
         return self._change(

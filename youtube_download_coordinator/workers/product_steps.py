@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from youtube_download_coordinator.models import Done, VideoTask
+from youtube_download_coordinator.errors import LaterError
+from youtube_download_coordinator.models import Done, Lease, State, VideoTask
 from youtube_download_coordinator.processors.archive import Product
-from youtube_download_coordinator.processors.built_in import RECIPES, Settings
+from youtube_download_coordinator.processors.built_in import RECIPES, is_no_subtitles
+from youtube_download_coordinator.processors.names import BUILT_INS, MEDIA
 from youtube_download_coordinator.processors.output_paths import safe_name
 from youtube_download_coordinator.processors.production import CustomStep, Production, Step
+from youtube_download_coordinator.processors.worker_settings import Settings
+from youtube_download_coordinator.queue.product_requests import request_of
 from youtube_download_coordinator.text import sanitize, truncate
 from youtube_download_coordinator.workers.find_processor import Processor
 from youtube_download_coordinator.workers.run_processor import as_text, attempt_error_of, call
@@ -25,11 +30,39 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.processes.supervisor import Emit
 
 
-def run_products(processors: Mapping[str, Processor], task: VideoTask, settings: Settings, emit: Emit) -> Done:
-    """Make the products of these processors, by name, in their order. Raises AttemptError."""
-    return Production(
-        task, settings, [_step(name, processor, task, settings, emit) for name, processor in processors.items()]
-    ).run()
+def run_products(
+    processors: Mapping[str, Processor], task: VideoTask, settings: Settings, emit: Emit, existing: Sequence[str] = ()
+) -> Done:
+    """Make the products of these processors, by name, in their order. Raises AttemptError.
+
+    `existing` are built-ins that make nothing now. A row that was asked for further products keeps its result.
+    """
+    steps = [_step(name, processor, task, settings, emit) for name, processor in processors.items()]
+    looked_up = [RECIPES[name](task, settings, emit).product for name in existing]
+    request = request_of(task.lease)
+    done = Production(task, settings, steps, existing=looked_up, asked=request.products).run()
+    if not request.result or is_no_subtitles(request.result):
+        return done
+    was_degraded = Lease(state=State.DONE, detail=request.result, nonce="").degraded
+    return replace(done, result=request.result, degraded="" if was_degraded else done.degraded)
+
+
+def planned_products(names: Sequence[str], asked: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return what a worker with these processors makes of a row that was asked for products, and what it only looks up.
+
+    A built-in is made alone. A user's processor gets files, so the worker's built-ins are made before it where they are missing.
+    Raises LaterError when the worker does not run the user's processor: a row names none that a worker would import.
+    """
+    if other := next((name for name in asked if name not in BUILT_INS and name not in names), ""):
+        raise LaterError(f"it was asked for {other}, which this worker does not run", reason="other-processor")
+    built_ins = [name for name in names if name in BUILT_INS and name not in asked]
+    if set(asked) <= set(BUILT_INS):
+        return asked, built_ins
+    has_media = not MEDIA.isdisjoint(asked)
+    before = [name for name in built_ins if not (has_media and name in MEDIA)]
+    wanted = {*before, *asked}
+    made = [name for name in asked if name not in names] + [name for name in names if name in wanted]
+    return made, [name for name in built_ins if name not in wanted]
 
 
 def _step(name: str, processor: Processor, task: VideoTask, settings: Settings, emit: Emit) -> Step:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from youtube_download_coordinator.models import (
     video_task_to_json,
 )
 from youtube_download_coordinator.processors.names import BUILT_INS, processor_names
+from youtube_download_coordinator.queue.product_requests import request_of
 from youtube_download_coordinator.reasons import TOO_LARGE
 from youtube_download_coordinator.text import sanitize, truncate
 from youtube_download_coordinator.workers.find_processor import (
@@ -203,22 +204,28 @@ def _worker_settings(config: Config) -> dict[str, Any]:
 def _apply(spec: str, task: VideoTask, settings: Mapping[str, Any], emit: Emit) -> object:
     from youtube_download_coordinator.youtube.import_lock import importing
 
-    names = processor_names(spec)
+    names: Sequence[str] = processor_names(spec)
+    existing: Sequence[str] = ()
+    asked = request_of(task.lease).products
+    if asked:
+        from youtube_download_coordinator.workers.product_steps import planned_products
+
+        names, existing = planned_products(names, asked)
     # A built-in imports yt-dlp only when it needs it, under a lock of its own.
     with importing("" if set(names) <= set(BUILT_INS) else settings["network"]["state_dir"]):
-        processors = resolve_processors(spec)
+        processors = resolve_processors(",".join(names))
     if is_prefect_task(processors[names[0]]):  # it would start a Prefect server for each video
         raise ProcessorError(
             f"the processor {spec} is a Prefect task: only flows run it, process-videos or one of your own"
         )
-    if len(names) == 1 and names[0] not in BUILT_INS:
+    if len(names) == 1 and names[0] not in BUILT_INS and not asked:
         return call(processors[names[0]], task)
     from youtube_download_coordinator.processors.worker_settings import Settings
     from youtube_download_coordinator.workers.product_steps import run_products
 
     worker_settings = Settings.from_json(settings)
     worker_settings.network.guard_this_process()
-    return run_products(processors, task, worker_settings, emit)
+    return run_products(processors, task, worker_settings, emit, existing)
 
 
 def call(processor: Processor, task: VideoTask) -> object:

@@ -21,7 +21,8 @@ from youtube_download_coordinator.cli.terminal import printable
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.models import Control, Done, Failure, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.queue.product_requests import ProductRequest, request_of
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Where
 from youtube_download_coordinator.stores.sql import SqlStore
 
 PRIVATE = Failure(verdict=Verdict.PERMANENT, reason="private", message="This video is private")
@@ -210,6 +211,29 @@ def test_a_filter_leaves_what_is_done_unless_it_says_so(ydc: Ydc, queue: Queue) 
     assert states(queue)[1] is State.DONE
     assert ydc("retry", "--accent", "pt-BR", "--status", "done", "--yes")[1] == "1 tried again\n"
     assert states(queue)[1] is State.PENDING
+
+
+def test_what_is_done_is_asked_for_a_further_product(ydc: Ydc, queue: Queue) -> None:
+    done = ydc("retry", 1, 2, "--product", "subtitles,metadata")
+    assert done == (0, "1 asked for it\n1 unchanged: not done yet\n", "")
+    (row,) = queue.rows(VIDEO_TASKS, Where(ids=[1]))
+    assert (row.lease.state, row.lease.reason, row.retry_count) == (State.PENDING, "asked-for", 0)
+    assert request_of(row.lease) == ProductRequest(products=("subtitles", "metadata"), result="x.m4a")
+    assert ydc("retry", "--product", "metadata", "--all", "--yes")[1] == "0 asked for it\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--product", "subtitels", "--all"], "did you mean subtitles"),
+        (["--product", "audio,download", "--all"], "cannot be combined"),
+        (["--product", "subtitles"], "which rows"),
+        (["--product", "subtitles", "--table", "sources", "--all"], "leave out --table"),
+    ],
+)
+def test_a_product_that_makes_no_sense_is_refused(ydc: Ydc, arguments: list[str], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        ydc("retry", *arguments)
 
 
 def test_dead_letters_are_requeued(ydc: Ydc, queue: Queue) -> None:

@@ -17,8 +17,9 @@ from youtube_download_coordinator.errors import AttemptError, ConfigError, Proce
 from youtube_download_coordinator.models import Done, Failure, Verdict, VideoTask
 from youtube_download_coordinator.processors import archive as archives
 from youtube_download_coordinator.processors.built_in import Settings, audio, metadata
+from youtube_download_coordinator.queue.product_requests import ProductRequest, with_request
 from youtube_download_coordinator.workers.find_processor import resolve_processors
-from youtube_download_coordinator.workers.product_steps import run_products
+from youtube_download_coordinator.workers.product_steps import planned_products, run_products
 from youtube_download_coordinator.workers.run_processor import process_video
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -204,6 +205,62 @@ def test_a_kill_between_two_products_goes_on_with_the_second(site: Site, task: V
     assert (outcome.result.endswith(".m4a"), len(products(outcome.result))) == (True, 3)
     again = requests(site)
     assert (again[CLIP], again[CAPTIONS]) == (0, 1)
+
+
+# -- what a person asks for besides
+
+
+def asked(task: VideoTask, *products: str, result: str = "") -> VideoTask:
+    """Return the task after `ydc retry --product`."""
+    detail = with_request("", ProductRequest(products=products, result=result))
+    return replace(task, lease=replace(task.lease, detail=detail))
+
+
+def test_a_further_product_is_made_alone_and_the_result_stays(site: Site, task: VideoTask, tmp_path: Path) -> None:
+    config = Config(output_dir=tmp_path, allow_other_sites=True, subtitle_languages="en")
+    outcome = process_video("audio", asked(task, "subtitles", result="elsewhere/x.m4a"), config)
+    assert outcome == Done(result="elsewhere/x.m4a")
+    assert [path.name for path in tmp_path.rglob("*.vtt")]
+    made = requests(site)
+    assert (made[CLIP], made[CAPTIONS]) == (0, 1)
+
+
+@pytest.mark.parametrize("result", ["", "no subtitles in original"])
+def test_the_result_is_new_where_there_were_no_files(task: VideoTask, settings: Settings, result: str) -> None:
+    assert run("metadata", asked(task, "metadata", result=result), settings).result.endswith(".info.json")
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "made", "existing"),
+    [
+        (["audio"], ["subtitles"], ["subtitles"], ["audio"]),
+        (["subtitles", "m:f"], ["subtitles"], ["subtitles"], []),
+        (["m:f"], ["subtitles"], ["subtitles"], []),
+        (["audio", "m:f", "metadata"], ["m:f"], ["audio", "m:f", "metadata"], []),
+        (["audio", "m:f"], ["m:f", "subtitles"], ["subtitles", "audio", "m:f"], []),
+        (["audio", "m:f"], ["m:f", "download"], ["download", "m:f"], ["audio"]),
+        (["audio", "m:f", "m:g"], ["m:g"], ["audio", "m:g"], []),
+    ],
+)
+def test_what_is_made_for_a_request(names: list[str], asked: list[str], made: list[str], existing: list[str]) -> None:
+    """A processor of a user's own gets files, which are made where they are missing."""
+    assert planned_products(names, asked) == (made, existing)
+
+
+def test_a_row_names_no_module_that_a_worker_would_import(task: VideoTask, tmp_path: Path) -> None:
+    """Whoever may edit a sheet may not run programs on the workers."""
+    outcome = process_video("audio", asked(task, f"{SAMPLES}:is_killed_once"), Config(output_dir=tmp_path))
+    assert isinstance(outcome, Failure)
+    assert (outcome.verdict, outcome.reason) == (Verdict.LATER, "other-processor")
+
+
+def test_a_processor_that_is_asked_for_is_called_again(site: Site, task: VideoTask, settings: Settings) -> None:
+    spec = f"audio,{SAMPLES}:lists_files"
+    run(spec, task, settings)
+    requests(site)
+    run(spec, asked(task, f"{SAMPLES}:lists_files"), settings)
+    again = requests(site)
+    assert (again[PAGE] > 0, again[CLIP]) == (True, 0)  # it reads the info
 
 
 # -- lists

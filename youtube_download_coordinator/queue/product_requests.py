@@ -1,0 +1,90 @@
+"""What a row that was done is asked for besides: `ydc retry --product subtitles`. Pure.
+
+The request is part of the lease's detail, so that every store keeps it, people see it, and a worker of 0.1.0 takes it for text:
+
+    asked-for: one more product ⟦asked for subtitles; was media/Irish/x.m4a⟧
+    http-503: subtitles: ... ⟦asked for subtitles; was media/Irish/x.m4a⟧ (throttled 2 times)
+
+It holds, whatever happens to the row meanwhile, until the row is done again. Its result is then what it was.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from youtube_download_coordinator.models import SKIPPED, Lease, State, with_degraded, with_throttles
+from youtube_download_coordinator.queue.offers import NO_NEED, THROTTLES_CHARACTERS, need_of, with_need
+from youtube_download_coordinator.reasons import ASKED_FOR
+from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, truncate
+
+ASKED = f"{ASKED_FOR}: one more product"
+"""The detail of a row that was asked and not tried yet, before the request."""
+TEXT_MIN_CHARACTERS = 60
+"""The result is not kept if it leaves less room for the reason of a failure."""
+
+_START, _END = "⟦asked for ", "⟧"
+_REQUEST = re.compile(rf"{_START}(?P<products>[^;{_END}]+)(?:; was (?P<result>[^{_END}]+))?{_END}")
+_ANY_REQUEST = re.compile(rf"\s*{_START}[^{_END}…]*[{_END}…]")
+"""Also one whose end was cut off."""
+_WITHOUT = re.compile(r"(?:^| )\(without [^()]*\)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductRequest:
+    """The products that a row is asked for, and its result before."""
+
+    products: Sequence[str] = ()
+    result: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.products)
+
+    def also(self, products: Sequence[str]) -> ProductRequest:
+        """Return the request with these products added."""
+        return ProductRequest(products=tuple(dict.fromkeys([*self.products, *products])), result=self.result)
+
+    def __str__(self) -> str:
+        was = f"; was {self.result}" if self.result else ""
+        return f"{_START}{','.join(self.products)}{was}{_END}" if self else ""
+
+
+NO_REQUEST = ProductRequest()
+
+
+def request_of(lease: Lease) -> ProductRequest:
+    """Return what a row is asked for. A row that is done is asked for nothing."""
+    match = _REQUEST.search(lease.detail) if lease.state is not State.DONE else None
+    if match is None:
+        return NO_REQUEST
+    return ProductRequest(products=tuple(match["products"].split(",")), result=match["result"] or "")
+
+
+def request_for(products: Sequence[str], result: str) -> ProductRequest:
+    """Return a request to a row that is done with this result."""
+    kept = _WITHOUT.sub("", result)
+    is_kept = kept != SKIPPED and not any(sign in kept for sign in (_END, "…"))
+    return ProductRequest(products=tuple(products), result=kept if is_kept else "")
+
+
+def with_request(detail: str, request: ProductRequest) -> str:
+    """Return a detail with the request before what the row needs and its throttle count, in place of any that is there."""
+    if not request and _START not in detail:
+        return detail
+    lease = Lease(detail=detail, nonce="")
+    throttles, need = lease.throttles, need_of(lease)
+    text = _ANY_REQUEST.sub("", with_throttles(with_need(detail, NO_NEED), 0))
+    room = DETAIL_MAX_CHARACTERS - len(with_need("", need)) - THROTTLES_CHARACTERS - 2
+    if room - len(str(request)) < TEXT_MIN_CHARACTERS:
+        request = ProductRequest(products=request.products)
+    text = truncate(text or (ASKED if request else ""), max(room - len(str(request)), 1))
+    return with_throttles(with_need(f"{text} {request}".strip(), need), throttles)
+
+
+def without_products(request: ProductRequest, reason: str) -> str:
+    """Return the result of a row that stays done because what it was asked for cannot be made."""
+    before = Lease(state=State.DONE, detail=request.result, nonce="")
+    base = request.result.removesuffix(with_degraded("", before.degraded))
+    note = f"(without {','.join(request.products)}: {reason})"
+    return with_degraded(f"{base} {note}".strip(), before.degraded)
