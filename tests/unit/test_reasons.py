@@ -19,9 +19,11 @@ from youtube_download_coordinator.queue import lifecycle
 from youtube_download_coordinator.reasons import (
     ABOUT_ONE_VIDEO,
     ADVICE_MAX_CHARACTERS,
+    ASKED_FOR,
     BLOCKED,
     HAPPENS,
     MEDIA_BLOCK,
+    OTHER_PROCESSOR,
     REASONS,
     SUBTITLES_BLOCK,
     SUSPECTED,
@@ -45,7 +47,7 @@ def produced() -> Iterator[str]:
     yield from re.findall(r'Verdict\.\w+, "([a-z0-9-]+)"', Path(error_rules.__file__).read_text(encoding="utf-8"))
     yield from (wording.reason for table in wordings.TABLES for wording in table)
     yield from error_rules._DISK_ERRORS.values()
-    yield from (BLOCKED, MEDIA_BLOCK, SUBTITLES_BLOCK, SUSPECTED, TOO_LARGE)
+    yield from (ASKED_FOR, BLOCKED, MEDIA_BLOCK, OTHER_PROCESSOR, SUBTITLES_BLOCK, SUSPECTED, TOO_LARGE)
     yield from (kind.default_reason for kind in AttemptError.__subclasses__())
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from youtube_download_coordinator.models import SKIPPED, Lease, State, with_degraded, with_throttles
 from youtube_download_coordinator.queue.offers import NO_NEED, THROTTLES_CHARACTERS, need_of, with_need
-from youtube_download_coordinator.reasons import ASKED_FOR
+from youtube_download_coordinator.reasons import ASKED_FOR, REQUEST_START
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, truncate
 
 ASKED = f"{ASKED_FOR}: one more product"
@@ -24,7 +24,7 @@ ASKED = f"{ASKED_FOR}: one more product"
 TEXT_MIN_CHARACTERS = 60
 """The result is not kept if it leaves less room for the reason of a failure."""
 
-_START, _END = "⟦asked for ", "⟧"
+_START, _END = REQUEST_START, "⟧"
 _REQUEST = re.compile(rf"{_START}(?P<products>[^;{_END}]+)(?:; was (?P<result>[^{_END}]+))?{_END}")
 _ANY_REQUEST = re.compile(rf"\s*{_START}[^{_END}…]*[{_END}…]")
 """Also one whose end was cut off."""

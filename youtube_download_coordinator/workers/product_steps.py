@@ -21,6 +21,7 @@ from youtube_download_coordinator.processors.output_paths import safe_name
 from youtube_download_coordinator.processors.production import CustomStep, Production, Step
 from youtube_download_coordinator.processors.worker_settings import Settings
 from youtube_download_coordinator.queue.product_requests import request_of
+from youtube_download_coordinator.reasons import OTHER_PROCESSOR
 from youtube_download_coordinator.text import sanitize, truncate
 from youtube_download_coordinator.workers.find_processor import Processor
 from youtube_download_coordinator.workers.run_processor import as_text, attempt_error_of, call
@@ -54,7 +55,7 @@ def planned_products(names: Sequence[str], asked: Sequence[str]) -> tuple[Sequen
     Raises LaterError when the worker does not run the user's processor: a row names none that a worker would import.
     """
     if other := next((name for name in asked if name not in BUILT_INS and name not in names), ""):
-        raise LaterError(f"it was asked for {other}, which this worker does not run", reason="other-processor")
+        raise LaterError(f"it was asked for {other}, which this worker does not run", reason=OTHER_PROCESSOR)
     built_ins = [name for name in names if name in BUILT_INS and name not in asked]
     if set(asked) <= set(BUILT_INS):
         return asked, built_ins

@@ -28,8 +28,7 @@ from youtube_download_coordinator.models import (
     video_task_to_json,
 )
 from youtube_download_coordinator.processors.names import BUILT_INS, processor_names
-from youtube_download_coordinator.queue.product_requests import request_of
-from youtube_download_coordinator.reasons import TOO_LARGE
+from youtube_download_coordinator.reasons import REQUEST_START, TOO_LARGE
 from youtube_download_coordinator.text import sanitize, truncate
 from youtube_download_coordinator.workers.find_processor import (
     Processor,
@@ -60,7 +59,7 @@ def process_video(
 
     payload = {"spec": spec, "task": video_task_to_json(task), "settings": _worker_settings(config)}
     deadline_seconds = config.attempt_timeout.total_seconds()
-    names = {name.strip() for name in spec.split(",")}
+    names = {name.strip() for name in spec.split(",")} | {*_asked_products(task)}
     run = partial(
         parent.run,
         f"{__name__}:run_in_child",
@@ -81,6 +80,15 @@ def process_video(
             _remove_parts(task, config)
         return _storable_failure(error.failure)
     return _done(**result)
+
+
+def _asked_products(task: VideoTask) -> Sequence[str]:
+    """Return what the row is asked for besides what it had when it was done."""
+    if REQUEST_START not in task.lease.detail:
+        return ()
+    from youtube_download_coordinator.queue.product_requests import request_of  # most child processes do not need it
+
+    return request_of(task.lease).products
 
 
 def _disk_check(task: VideoTask, config: Config) -> Callable[[], None]:
@@ -206,7 +214,7 @@ def _apply(spec: str, task: VideoTask, settings: Mapping[str, Any], emit: Emit) 
 
     names: Sequence[str] = processor_names(spec)
     existing: Sequence[str] = ()
-    asked = request_of(task.lease).products
+    asked = _asked_products(task)
     if asked:
         from youtube_download_coordinator.workers.product_steps import planned_products
 
