@@ -52,6 +52,7 @@ from youtube_download_coordinator.workers.parts_sweep import remove_parts_after,
 from youtube_download_coordinator.workers.reaper import ClaimReaper, dismiss
 from youtube_download_coordinator.workers.request_canary import request_canary
 from youtube_download_coordinator.workers.run_processor import process_video
+from youtube_download_coordinator.workers.wait_log import WaitLog
 from youtube_download_coordinator.workers.worker import Limits, Submit, Summary, Worker
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ class Coordinator:
         self._is_closed = self._is_stopped = self._is_swept = False
         self._ingested: tuple[int, int, int] | None = None
         self._asks_again_at = 0.0
+        self._wait_log = WaitLog()
         self.client = Client(self.config, lambda: self.queue, on_change=self._ask_at_once)
         _coordinators.add(self)
         self.queue  # noqa: B018  so that a wrong setting is an error now
@@ -205,6 +207,8 @@ class Coordinator:
                 self._asks_again_at = time.monotonic() + self.config.idle_poll_seconds
                 if result:
                     log.warning("nothing is claimed for %g s: %s", self.config.idle_poll_seconds, summary.stopped_by)
+                elif not summary.stopped_by and not self._is_stopped:
+                    self._wait_log.nothing_due("", self.config.idle_poll_seconds)
         finally:
             if self.config.flush_every_call or ends_without_cleanup():
                 self._flush()
@@ -245,6 +249,7 @@ class Coordinator:
             claim_batch_size=1,
             attempt_timeout=self.config.in_process_timeout,
             grace_seconds=0,
+            wait_log=self._wait_log,
             is_stopped=lambda: self._is_stopped,
             reaper=ClaimReaper(self.queue, self.config, keep=True),
         ).run()
@@ -313,6 +318,7 @@ class Coordinator:
             claim_batch_size=self.config.claim_batch_size,
             attempt_timeout=self.config.attempt_timeout,
             idle_poll_seconds=self.config.idle_poll_seconds,
+            wait_log=self._wait_log,
             on_attempt=report,
             is_stopped=lambda: self._is_stopped,
             reaper=ClaimReaper(self.queue, self.config),

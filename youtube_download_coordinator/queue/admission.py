@@ -71,6 +71,7 @@ class Admission(Probing):
                 return self._log_block(minimum, Blocked(why=why, until=None))
             line = self._dated(self._line)
             if cooldown.value_of(line) is ControlValue.CLEAR or cooldown.may_be_probed(line, now) or line is None:
+                self._last_logged = ""
                 return None
             mine = self._probe is not None and cooldown.is_probe(line, self._probe)
             value = cooldown.value_of(line)

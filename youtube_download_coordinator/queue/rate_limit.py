@@ -23,6 +23,9 @@ class RateLimit:
 
     videos_per_hour: int
 
+    def __str__(self) -> str:
+        return f"{self.videos_per_hour} videos an hour, YDC_VIDEOS_PER_HOUR"
+
     @property
     def burst(self) -> int:
         return max(1, self.videos_per_hour // BURSTS_PER_HOUR)

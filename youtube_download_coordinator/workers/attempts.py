@@ -27,6 +27,7 @@ from youtube_download_coordinator.queue.queue import describe
 from youtube_download_coordinator.queue.store import Table
 from youtube_download_coordinator.reasons import SUSPECTED
 from youtube_download_coordinator.text import truncate
+from youtube_download_coordinator.workers.wait_log import WaitLog
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ class Attempts(Generic[R]):
     begun: dict[Claim[R], int] = field(default_factory=dict)
     """The claims whose attempts run, with the IDs of their rows."""
     report_running: ReportRunning = lambda ids: None
+    wait_log: WaitLog = field(default_factory=WaitLog)
     blocked: Blocked | None = None
     """Why the last row that was looked at may not begin."""
     delay_seconds: float = 0.0
@@ -158,6 +160,8 @@ class Attempts(Generic[R]):
         self.blocked = self.queue.admission.blocked_for(self.table, row)
         if self.blocked is None:
             self.delay_seconds = self.queue.admission.start_delay_seconds(row)
+        if self.delay_seconds:
+            self.wait_log.rate_limited(self.delay_seconds, self.queue.admission.rate_limit)
         return self.blocked is None and not self.delay_seconds
 
     def _begin(self, claim: Claim[R]) -> None:
@@ -165,6 +169,7 @@ class Attempts(Generic[R]):
         claim.begun = self.queue.store.now()
         log.info("%s: attempt %d begins", describe(claim.row), claim.row.lease.tries + 1)
         self.begun[claim] = claim.row.id
+        self.wait_log.attempt_begins()
         self.backlog.popleft()
         self.max_rows = None if self.max_rows is None else self.max_rows - 1
         self.report_running(list(self.begun.values()))

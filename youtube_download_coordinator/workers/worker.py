@@ -32,6 +32,7 @@ from youtube_download_coordinator.workers.attempts import (
     log_attempt,
 )
 from youtube_download_coordinator.workers.heartbeat import Heartbeat
+from youtube_download_coordinator.workers.wait_log import WaitLog
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +126,7 @@ class Worker:
     """A claim is renewed this much longer than its attempt may take."""
     idle_poll_seconds: float = 30.0
     """While attempts run and slots are free, the worker looks for work this often."""
+    wait_log: WaitLog = field(default_factory=WaitLog)
     on_attempt: Callable[[Attempt], None] = lambda attempt: None
     """Called with each attempt when it is recorded."""
     reaper: AbstractContextManager[ReportRunning] = field(default_factory=lambda: nullcontext(lambda ids: None))
@@ -142,6 +144,8 @@ class Worker:
     _ends_at: float = 0.0
     _begins_at: float | None = None
     """When the machine's rate limit may let the next attempt begin; None when none waits for it."""
+    _idle_since: float | None = None
+    """Since when slots are free and nothing is due."""
 
     def __post_init__(self) -> None:
         self._attempts = Attempts(
@@ -151,6 +155,7 @@ class Worker:
             grace_seconds=self.grace_seconds,
             claim_batch_size=self.claim_batch_size,
             max_rows=self.limits.max_videos,
+            wait_log=self.wait_log,
         )
 
     def run(self) -> Summary:
@@ -183,7 +188,20 @@ class Worker:
             if not self._running and not self._finished:
                 raise
             log.error("no video can be claimed, trying again soon: %s", error)  # noqa: TRY400
+        self._report_idle_slots()
         return bool(self._running) or self._begins_at is not None
+
+    def _report_idle_slots(self) -> None:
+        """Report that nothing is due, when that has been so for as long as free slots wait between two looks."""
+        free, now = self.limits.concurrency - len(self._running), self.monotonic()
+        is_idle = self._may_find_work and not self._attempts.stopped_by and self._begins_at is None
+        self._idle_since = (now if self._idle_since is None else self._idle_since) if is_idle else None
+        if self._idle_since is not None and now - self._idle_since >= self._poll_seconds:
+            self.wait_log.nothing_due(f", {free} of {self.limits.concurrency} slots are free", self._poll_seconds)
+
+    @property
+    def _poll_seconds(self) -> float:
+        return max(self.idle_poll_seconds, SHORTEST_POLL_SECONDS)
 
     def _next(self) -> Claim[VideoTask] | None:
         if self.is_stopped() or self.monotonic() >= self._ends_at:
@@ -214,7 +232,7 @@ class Worker:
         if self._begins_at is not None:
             moments += [self._begins_at, now + ADMISSION_CHECK_SECONDS, self._ends_at]
         if self._may_find_work:
-            moments.append(now + max(self.idle_poll_seconds, SHORTEST_POLL_SECONDS))
+            moments.append(now + self._poll_seconds)
         return max(0.0, min(moments) - now) if moments else None
 
     @property

@@ -85,12 +85,17 @@ def add(queue: Queue, first: int, count: int) -> None:
     queue.add(VIDEO_TASKS, videos)
 
 
-def test_videos_that_come_later_begin_beside_a_long_attempt(timeline: Timeline) -> None:
+def test_videos_that_come_later_begin_beside_a_long_attempt(
+    timeline: Timeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "youtube_download_coordinator.workers.wait_log")
     timeline.events = [(1.5, lambda: add(timeline.queue, 1, 12))]
     timeline.run(idle_poll_seconds=2)
     assert dict(timeline.queue.counts(VIDEO_TASKS)) == {State.DONE: 13}
     assert sorted(timeline.began.values())[1] == 2.0
     assert max(timeline.began.values()) <= 2.0 + 12 / 3
+    waits = [record.getMessage() for record in caplog.records if "due" in record.getMessage()]
+    assert waits == ["no video is due, 3 of 4 slots are free: looking again every 2 s"]
 
 
 def test_free_slots_look_again_when_the_store_was_away(timeline: Timeline, store: ClockedStore) -> None:
