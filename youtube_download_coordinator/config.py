@@ -34,6 +34,7 @@ from youtube_download_coordinator.setting_types import (
     api_url,
     as_json,
     canary,
+    check_has_sheet,
     language_codes,
     memory_limit,
     offer_words,
@@ -315,6 +316,8 @@ class Config(BaseSettings):
         try:
             _check_variables(type(self))
             super().__init__(**values)
+            if "database_url" not in self.model_fields_set:
+                check_has_sheet(self.spreadsheet_id, values)
             _check_pauses(self)
             Filters.read(self.filters)  # each of them is valid; this checks them together
         except BadFilter as error:

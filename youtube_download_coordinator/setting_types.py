@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from youtube_download_coordinator.errors import BadUrl, ProcessorError
+from youtube_download_coordinator.errors import BadUrl, ConfigError, ProcessorError
 from youtube_download_coordinator.processors.names import processor_names
 from youtube_download_coordinator.processors.output_paths import Template
 from youtube_download_coordinator.queue.offers import parse_offer
@@ -121,3 +121,13 @@ def as_json(key: object) -> object:
 
 
 AudioCodec = Literal["best", "m4a", "mp3", "opus", "vorbis", "flac", "wav", "aac", "alac"]
+
+
+def check_has_sheet(spreadsheet_id: str | None, arguments: Mapping[str, object]) -> None:
+    """Raise ConfigError if a program gives the key to a sheet, and no sheet: it would start over with an empty queue."""
+    keys = [name for name in ("credentials_file", "service_account") if arguments.get(name)]
+    if keys and not spreadsheet_id:
+        raise ConfigError(
+            f"{keys[0]} is given, but spreadsheet_id is {spreadsheet_id!r}: give the ID or the address of the sheet, or "
+            "database_url if the queue is not a sheet"
+        )

@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 from importlib import metadata
+from pathlib import Path
+from typing import Any
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import StoreError
@@ -21,11 +23,21 @@ from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.admission import Admission
 from youtube_download_coordinator.queue.cooldown import cooldown_name
 from youtube_download_coordinator.queue.lifecycle import RetryPolicy
-from youtube_download_coordinator.queue.store import Store
+from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS, Store, Table
 from youtube_download_coordinator.stores.clock import monotonic_seconds
 from youtube_download_coordinator.youtube.versions import InstalledYtDlp
 
 log = logging.getLogger(__name__)
+
+SETTINGS_OF_SHEETS = (
+    "credentials_file",
+    "service_account",
+    "sources_worksheet_name",
+    "video_tasks_worksheet_name",
+    "dead_letter_worksheet_name",
+)
+"""Settings that have no effect on a database."""
+GOOGLE_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 
 _stores: dict[tuple[object, ...], Store] = {}
 _stores_lock = threading.Lock()
@@ -90,7 +102,48 @@ def _new_store(config: Config) -> Store:
         return SheetsStore(config)
     from youtube_download_coordinator.stores.sql import SqlStore
 
-    return SqlStore(config.database_url)
+    store = SqlStore(config.database_url)
+    if "database_url" not in config.model_fields_set and _is_empty(store):
+        for problem in lost_settings(config):
+            log.warning("the queue is %s, which is empty, although %s", store.name, problem)
+    return store
+
+
+def _is_empty(store: Store) -> bool:
+    tables: tuple[Table[Any], ...] = (SOURCES, VIDEO_TASKS)
+    return not any(store.scan(table, limit=1) for table in tables)
+
+
+def lost_settings(config: Config) -> list[str]:
+    """Return why the queue may be meant to be another one than the local database that is used by default.
+
+    A machine that lost its settings would otherwise start over with a queue of its own.
+    """
+    problems = []
+    names = [f"YDC_{name.upper()}" for name in SETTINGS_OF_SHEETS if name in config.model_fields_set]
+    names += [GOOGLE_CREDENTIALS] if os.environ.get(GOOGLE_CREDENTIALS) else []
+    if names:
+        verb = "is" if len(names) == 1 else "are"
+        problems.append(
+            f"{', '.join(names)} {verb} set: set YDC_SPREADSHEET_ID too, or YDC_DATABASE_URL if the queue is not a sheet"
+        )
+    for folder in Path.cwd().parents:
+        if _has_settings(folder / ".env"):
+            problems.append(
+                f"{str(folder / '.env')!r} has settings: .env is read in the working directory only, so work in "
+                f"{str(folder)!r}, or set YDC_DATABASE_URL"
+            )
+            break
+    return problems
+
+
+def _has_settings(path: Path) -> bool:
+    """Return whether a file `.env` has a setting of the coordinator. One that may not be read is not counted."""
+    try:
+        lines = path.read_bytes().splitlines() if path.is_file() else []
+    except OSError:
+        return False
+    return any(line.strip().removeprefix(b"export ").strip().upper().startswith(b"YDC_") for line in lines)
 
 
 def open_queue(config: Config, run: str = "") -> Queue:

@@ -72,6 +72,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     LIBRARY.setLevel(logging.ERROR)  # the commands print what matters
     LIBRARY.getChild("queue.admission").setLevel(logging.WARNING)  # why nothing is claimed
     LIBRARY.getChild("workers.wait_log").setLevel(logging.INFO)  # why nothing begins yet
+    LIBRARY.getChild("wiring").setLevel(logging.WARNING)  # that the queue may be another one
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)

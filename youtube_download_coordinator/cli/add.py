@@ -61,7 +61,7 @@ def add(
     if _FILE_NAME.fullmatch(source):
         raise UserError(f"there is no file {source}")
     columns = dict(map(_column_and_text, set or ()))
-    client = queue.coordinator(allow_other_sites=allow_other_sites).client
+    client = queue.named(allow_other_sites=allow_other_sites).client
     row_id, is_new = client.find_or_add_source(source, accent, type, columns)
     say(f"source {row_id}: {source}{'' if is_new else ' (already in the queue)'}")
     if custom := [name for name in columns if filter_column(name) is None]:
@@ -89,8 +89,9 @@ def import_files(*files: Path, allow_other_sites: OtherSites = None, queue: Queu
     if not files:
         raise UserError("import needs a file, as in: ydc import sources.txt")
     bad = 0
-    for file in files:
-        ingested = queue.coordinator(sources_file_path=file, allow_other_sites=allow_other_sites).ingest()
+    for number, file in enumerate(files):
+        opened = queue.coordinator if number else queue.named
+        ingested = opened(sources_file_path=file, allow_other_sites=allow_other_sites).ingest()
         bad += print_ingested(ingested)
         if not (ingested.added or ingested.known or ingested.bad):
             say(f"{file} contains no sources: write one per line, as URL|Accent|Type")

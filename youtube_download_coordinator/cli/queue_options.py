@@ -75,6 +75,13 @@ class QueueOptions:
 
         return Coordinator(self.config(**more))
 
+    def named(self, *, is_data: bool = False, **more: Any) -> Coordinator:
+        """Open the queue and print its name, on stderr if what follows `is_data` for a program. Raises ConfigError."""
+        coordinator = self.coordinator(**more)
+        store = coordinator.queue.store
+        say(f"queue: {store.name}{', new' if store.is_new else ''}", problem=is_data)
+        return coordinator
+
 
 AS_SET = QueueOptions()
 """The queue of the environment's settings."""

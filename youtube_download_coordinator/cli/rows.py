@@ -77,7 +77,8 @@ def list_rows(
     """
     if limit < 0:
         raise UserError(f"--limit={limit}: it must be 0, for all, or greater")
-    opened_queue, selection = queue.coordinator().queue, filters.selection()
+    selection = filters.selection()
+    opened_queue = queue.named(is_data=json or not is_terminal()).queue
     rows = select(opened_queue, table, selection)
     if (first := next(rows, None)) is None:
         report_no_match(opened_queue, tables_to_search(table), selection)

@@ -65,9 +65,7 @@ def run(
     check_positive(max_videos=max_videos, max_minutes=max_minutes)
     if processor is not None:
         check_processor(processor)
-    coordinator = queue.coordinator(
-        sources_file_path=sources, allow_other_sites=allow_other_sites, concurrency=concurrency
-    )
+    coordinator = queue.named(sources_file_path=sources, allow_other_sites=allow_other_sites, concurrency=concurrency)
     if processor is None:
         processor = coordinator.config.processor
         check_processor(processor)

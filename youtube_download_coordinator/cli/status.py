@@ -51,7 +51,7 @@ def status(
         Print one line of JSON; with --watch, one line for each update.
     """
     check_positive(interval_seconds=interval_seconds)
-    coordinator = queue.coordinator()
+    coordinator = queue.coordinator() if json else queue.named()
     if watch:
         default = SHEET_INTERVAL_SECONDS if coordinator.config.spreadsheet_id else DATABASE_INTERVAL_SECONDS
         with suppress(KeyboardInterrupt):  # the way to end it
@@ -106,6 +106,7 @@ def _counts(queue: Queue) -> dict[str, Any]:
 
     numbers = overview(queue)
     return {
+        "queue": queue.store.name,
         "counts": numbers.counts,
         "reasons": numbers.reasons,
         "waiting": numbers.waiting,

@@ -209,6 +209,16 @@ class Store(Protocol):
         """Return the store's time in UTC: the only clock that decides about a lease."""
         ...
 
+    @property
+    def name(self) -> str:
+        """Return what people call the queue: the title and ID of its sheet, or its database. It contains no secret."""
+        ...
+
+    @property
+    def is_new(self) -> bool:
+        """Return whether it was made when this store was opened."""
+        ...
+
     def flush(self) -> None:
         """Write what people see now: cells that would otherwise be written along with a later request."""
         ...

@@ -51,8 +51,8 @@ def test_a_csv_file_is_read_by_its_header_and_lines_with_more_than_an_address_ar
 def test_a_source_is_added_once_and_counted(ydc: Ydc) -> None:
     first, again = ydc("add", "https://youtu.be/UKwSQSFN4Nw", "pt-BR", "interview"), ydc("add", "UKwSQSFN4Nw")
     assert (first.returncode, again.returncode) == (0, 0)
-    assert first.stdout.startswith("source 1: ")
-    assert again.stdout == "source 1: UKwSQSFN4Nw (already in the queue)\n"
+    assert first.stdout.startswith("queue: coordinator.db, new\nsource 1: ")
+    assert again.stdout == "queue: coordinator.db\nsource 1: UKwSQSFN4Nw (already in the queue)\n"
     shown = ydc("status")
     assert shown.returncode == 0
     assert "Rows\tsources\t1\t0\t0\t0\t0\t1\n" in shown.stdout
@@ -61,7 +61,7 @@ def test_a_source_is_added_once_and_counted(ydc: Ydc) -> None:
 def test_a_column_of_ones_own_is_kept_and_named(ydc: Ydc, queue: Queue) -> None:
     done = ydc("add", CHANNEL.format(1), "--set", "Frobnicate=3", "--set", "kinds=shorts", "--set", "Region=Bahia")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[1:] == ["custom columns, ignored by workers: Frobnicate, Region"]
+    assert done.stdout.splitlines()[2:] == ["custom columns, ignored by workers: Frobnicate, Region"]
     (row,) = queue.rows(SOURCES)
     assert row.extra == {"Frobnicate": "3", "Kinds": "shorts", "Region": "Bahia"}
 
@@ -86,7 +86,7 @@ def test_a_file_of_sources_is_added_and_its_bad_lines_are_named(ydc: Ydc, folder
     path = sources(folder, CHANNEL.format(1), "# comment", "no address", f"{CHANNEL.format(2)}|a|b")
     done = ydc("add", path)
     assert done.returncode == 1
-    assert done.stdout == "sources: 2 new, 0 known already, 1 not understood\n"
+    assert done.stdout == "queue: coordinator.db\nsources: 2 new, 0 known already, 1 not understood\n"
     (problem,) = done.stderr.splitlines()
     assert problem.startswith(f"{path}, line 3: ")
     assert queue.counts(SOURCES) == {State.PENDING: 2}
@@ -97,7 +97,7 @@ def test_import_is_an_alias_of_add(ydc: Ydc, folder: Path, queue: Queue) -> None
     added = ydc("add", path)
     again = ydc("import", path)
     assert (again.returncode, again.stderr) == (added.returncode, added.stderr)
-    assert again.stdout == "sources: 0 new, 1 known already, 1 not understood\n"
+    assert again.stdout == "queue: coordinator.db\nsources: 0 new, 1 known already, 1 not understood\n"
     assert queue.counts(SOURCES) == {State.PENDING: 1}
 
 
@@ -241,7 +241,7 @@ def test_a_file_without_a_source_says_so(ydc: Ydc, folder: Path) -> None:
     done = ydc("import", path)
     assert (done.returncode, done.stdout) == (
         0,
-        f"{path} contains no sources: write one per line, as URL|Accent|Type\n",
+        f"queue: coordinator.db, new\n{path} contains no sources: write one per line, as URL|Accent|Type\n",
     )
 
 
@@ -325,4 +325,4 @@ def test_a_full_disk_is_said_in_one_line_and_nothing_is_lost(
     assert "disk" in one_line(done)
     kept = sum(queue.counts(SOURCES).values())
     assert kept < 3000
-    assert ydc("add", path).stdout == f"sources: {3000 - kept} new, {kept} known already, 0 not understood\n"
+    assert ydc("add", path).stdout.endswith(f"\nsources: {3000 - kept} new, {kept} known already, 0 not understood\n")

@@ -80,10 +80,11 @@ def test_what_nobody_reads_or_no_disk_takes_is_one_line(
     folder: Path, environment: dict[str, str], queue: Queue
 ) -> None:
     add_videos(queue, 3000)
+    name = "queue: coordinator.db\n"
     for output, said, code in (
-        ("| head -1", "ydc: the output was closed\n", 1),
-        (">/dev/full", "ydc: cannot write: No space left on device\n", 1),
-        (">&-", "", 0),
+        ("| head -1", f"{name}ydc: the output was closed\n", 1),
+        (">/dev/full", f"{name}ydc: cannot write: No space left on device\n", 1),
+        (">&-", name, 0),
     ):
         line = f"set -o pipefail; {shlex.join(command('list', '--limit', 0))} {output}"
         done = subprocess.run(
@@ -101,6 +102,7 @@ def test_a_run_whose_output_nobody_reads_gives_its_claims_back(
         command("run", "--processor", "mine:fine"), cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True
     )
     assert process.stdout is not None
+    assert process.stdout.readline() == "queue: coordinator.db\n"
     process.stdout.close()
     assert process.stderr is not None
     said = process.stderr.read()

@@ -120,15 +120,16 @@ def test_a_row_that_waits_for_a_machine_says_for_which(ydc: Ydc, queue: Queue) -
 
 
 def test_where_nothing_fits_it_is_said_where_something_would(ydc: Ydc, queue: Queue) -> None:
+    name = f"queue: {queue.store.name}\n"
     source = queue.claim_now(SOURCES, 1)
     assert source
     queue.settle([(source, PRIVATE)])
     said = "ydc: no row of videos or dead-letters matches; 1 of sources would: ydc list --table sources\n"
-    assert ydc("list", "--reason", "private")[2] == ""
+    assert ydc("list", "--reason", "private")[2] == name
     assert ydc("skip", 3)[0] == 0
-    assert ydc("list", "--reason", "private") == (0, "", said)
+    assert ydc("list", "--reason", "private") == (0, "", f"{name}{said}")
     assert ydc("retry", "--reason", "private", "--yes") == (0, "0 tried again\n", said)
-    assert ydc("list", "--reason", "nothing") == (0, "", "ydc: no row of videos or dead-letters matches\n")
+    assert ydc("list", "--reason", "nothing") == (0, "", f"{name}ydc: no row of videos or dead-letters matches\n")
 
 
 @pytest.mark.parametrize("arguments", [["list", "--table", "dead-letters"], ["show", "3"], ["show", "3", "--json"]])

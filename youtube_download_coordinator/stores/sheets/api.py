@@ -131,6 +131,8 @@ class Connection:
             monotonic=self.environment.monotonic,
             jumps=self.environment.clock_jumps,
         )
+        self.title = ""
+        """Of the spreadsheet, as it was when the layout was read last."""
         self.requests = 0
         """Sent so far. Each is one unit of the quota."""
 

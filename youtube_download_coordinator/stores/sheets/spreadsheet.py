@@ -90,6 +90,8 @@ class Spreadsheet:
         self.control = ControlSnapshot(self.environment.monotonic)
         self.pause_mark = ""
         """As it was last read: see pause_mark.py."""
+        self.is_new = False
+        """Whether it had none of the coordinator's tabs, so that they were made."""
         self._layout: Layout | None = None
         self._compared_names: set[str] = set()
         """The tabs whose column names were compared with what is below them."""
@@ -132,6 +134,7 @@ class Spreadsheet:
                 raise LayoutProblem(
                     "all tabs are gone from the spreadsheet: restore them (Undo, or File, Version history)"
                 )
+            self.is_new = self.is_new or not set(DATA_TABS) & set(layout.tabs)
             log.info("making missing tabs and columns in the spreadsheet %s", self.config.spreadsheet_id)
             problem = self._make_missing(layout)
         if seen:

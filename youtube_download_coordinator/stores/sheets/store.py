@@ -80,6 +80,14 @@ class SheetsStore:
             self._spreadsheet.layout()
 
     @property
+    def name(self) -> str:
+        return f"sheet {self._connection.title!r} ({self._connection.spreadsheet_id})"
+
+    @property
+    def is_new(self) -> bool:
+        return self._spreadsheet.is_new
+
+    @property
     def clock_error_seconds(self) -> float:
         return self._connection.clock_error_seconds
 

@@ -61,8 +61,10 @@ def read_layout(connection: Connection, config: Config, *, new_tabs: bool = Fals
 
 
 def _read_layout(connection: Connection, config: Config, *, new_tabs: bool) -> Layout:
-    fields = "namedRanges,sheets.properties(sheetId,title,gridProperties)"
-    search = _Search(connection, config, connection.properties(fields))
+    fields = "properties.title,namedRanges,sheets.properties(sheetId,title,gridProperties)"
+    properties = connection.properties(fields)
+    connection.title = str(properties.get("properties", {}).get("title", ""))
+    search = _Search(connection, config, properties)
     search.find_tabs(new_tabs=new_tabs)
     tabs = {name: search.tab(name) for name in search.sheet_ids}
     for tab in tabs.values():

@@ -85,6 +85,11 @@ def is_memory(url: sa.URL) -> bool:
     return url.get_backend_name() == "sqlite" and (url.database or ":memory:") == ":memory:"
 
 
+def name_of(url: sa.URL) -> str:
+    """Return what people call the database: the path of a SQLite file; backend, host and name of another."""
+    return without_password(url).removeprefix("sqlite:///") if not is_memory(url) else "memory"
+
+
 def without_password(url: sa.URL) -> str:
     """Return backend, host and name as text that may be shown and logged. Parameters and users can be secrets too."""
     backend = url.drivername.partition("+")[0]

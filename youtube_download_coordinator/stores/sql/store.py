@@ -29,7 +29,7 @@ from youtube_download_coordinator.stores.clock import (
     wall_clock_offset,
 )
 from youtube_download_coordinator.stores.sql.counts import tallied
-from youtube_download_coordinator.stores.sql.engine import is_memory, open_engine, translated, without_password
+from youtube_download_coordinator.stores.sql.engine import is_memory, name_of, open_engine, translated, without_password
 from youtube_download_coordinator.stores.sql.fork_lock import ForkLock
 from youtube_download_coordinator.stores.sql.records import (
     LEASE_COLUMNS,
@@ -117,8 +117,14 @@ class SqlStore:
         self._controls_lock = threading.Lock()
         self._sent: dict[_Seen, list[Lease]] = {}
         """By the lease that was to be replaced: leases of which it is not known whether they were written."""
+        self.is_new = False
+        """Whether there were no tables when it was opened."""
         self._prepare()
         _opened.add(self)
+
+    @property
+    def name(self) -> str:
+        return name_of(self._engine.url)
 
     @property
     def _is_sqlite(self) -> bool:
@@ -369,7 +375,7 @@ class SqlStore:
             with self._writing() as connection:
                 if not self._is_sqlite:  # two that create a table at once would fail
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CREATION_LOCK)))
-                bring_up_to_date(connection)
+                self.is_new = bring_up_to_date(connection)
         except StoreError as error:
             raise ConfigError(f"database_url={without_password(self._engine.url)}: {error}") from None
 

@@ -99,8 +99,12 @@ controls = sa.Table(
 )
 
 
-def bring_up_to_date(connection: sa.Connection) -> None:
-    """Create the tables. Add the columns and indexes that tables of an older version lack, which create_all does not."""
+def bring_up_to_date(connection: sa.Connection) -> bool:
+    """Create the tables. Add the columns and indexes that tables of an older version lack, which create_all does not.
+
+    Return whether there were no tables.
+    """
+    is_new = not sa.inspect(connection).has_table(videos.name)
     metadata.create_all(connection)
     for table in metadata.sorted_tables:
         existing = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
@@ -110,3 +114,4 @@ def bring_up_to_date(connection: sa.Connection) -> None:
                 connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
         for index in table.indexes:
             index.create(connection, checkfirst=True)
+    return is_new
