@@ -67,7 +67,9 @@ def test_a_story_that_goes_wrong_becomes_short_and_is_told_in_words() -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("mutation", list(MUTATIONS)[::4])  # `make mutations` tells them all
 def test_a_deliberate_mistake_is_caught(mutation: str) -> None:
-    assert first_that_goes_wrong(range(SEEDS_TO_CATCH), mutation) is not None
+    caught = first_that_goes_wrong(range(SEEDS_TO_CATCH), mutation)
+    assert caught is not None
+    assert not caught.wrong.startswith("TypeError"), "the mutation no longer fits the code that it changes"
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def taken_over_without_a_version() -> Iterator[None]:
         if row.lease.state is State.PENDING:
             return claim(row, at, holder, policy, *offer)
         waiting = replace(row, lease=replace(row.lease, state=State.PENDING, version=row.lease.version - 1))
-        return claim(waiting, at, holder, policy)
+        return claim(waiting, at, holder, policy, *offer)
 
     with (
         mock.patch.object(Queue, "_due", due_or_stalled),
@@ -181,7 +181,7 @@ def no_backoff() -> Iterator[None]:
 def claimed_before_the_pause_is_over() -> Iterator[None]:
     """Claim rows whose backoff has not ended."""
 
-    def waiting(self: Queue, table: Table[Any], count: int, except_ids: Collection[int]) -> list[Any]:
+    def waiting(self: Queue, table: Table[Any], count: int, except_ids: Collection[int], *spread: int) -> list[Any]:
         rows = self.store.scan(table, Where(state=State.PENDING, due=END_OF_TIME), limit=count + len(except_ids))
         return [row for row in rows if row.id not in except_ids and not row.requested_status][:count]
 
