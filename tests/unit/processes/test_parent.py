@@ -305,3 +305,13 @@ def test_a_progress_bar_is_logged_as_it_was_at_last(caplog: pytest.LogCaptureFix
         lines.feed(b"10%\r50%\r100%\r\n\x1b[31mred\x1b[0m\n\n\xff")
         lines.close()
     assert [record.getMessage() for record in caplog.records] == ["it: 100%", "it: [31mred[0m", "it: �"]
+
+
+def test_a_line_without_an_end_is_cut(caplog: pytest.LogCaptureFixture) -> None:
+    lines = printed.Printed("it")
+    with caplog.at_level("INFO"):
+        for _ in range(100):
+            lines.feed(b"x" * 100_000)
+        lines.close()
+    assert [len(record.getMessage()) for record in caplog.records] == [len("it: ") + printed.LINE_BYTES]
+    assert len(lines.tail) == printed.TAIL_BYTES

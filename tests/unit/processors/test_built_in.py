@@ -240,9 +240,18 @@ def test_a_title_of_whoever_uploaded_it_stays_inside(site: Site, settings: Setti
     assert [each.name for each in settings.output_dir.parent.iterdir()] == [settings.output_dir.name]
 
 
-def test_a_link_that_leads_out_is_not_followed(site: Site, settings: Settings, tmp_path: Path) -> None:
-    settings.output_dir.mkdir()
-    (settings.output_dir / "Scottish").symlink_to(tmp_path)
+@pytest.mark.parametrize("name", ["Scottish", "Scottish/generic", ".parts", ".archive", ".archive/metadata"])
+@pytest.mark.parametrize("leads_to", ["", "missing", "second link"])
+def test_a_link_that_leads_out_is_not_followed(
+    site: Site, settings: Settings, tmp_path: Path, name: str, leads_to: str
+) -> None:
+    """Neither to a folder, nor to where there is none yet, nor through another link; in no folder that is written to."""
+    link = settings.output_dir / name
+    link.parent.mkdir(parents=True)
+    if leads_to == "second link":
+        (tmp_path / leads_to).symlink_to(tmp_path)
+    link.symlink_to(tmp_path / leads_to)
+    settings = replace(settings, output_template="{accent}/generic/{id}")
     with pytest.raises(UnfitError) as caught:
         metadata(task(site), settings)
     assert caught.value.reason == "output-dir"

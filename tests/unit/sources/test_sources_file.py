@@ -198,6 +198,25 @@ def test_the_same_source_in_another_form_is_known(queue: Queue, path: Path) -> N
     assert (result.added, result.known, result.bad) == (2, 3, 0)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://www.youtube.com.example.org/watch?v=M_gD1WSo5_A", "https://www.youtube.com@example.org/watch?v=M_gD1WSo5_A",
+        "https://www.youtube.com:443@example.org/", "https://example.org/https://youtu.be/M_gD1WSo5_A",
+        "https://example.org\\@www.youtube.com/watch?v=M_gD1WSo5_A", "https://example.org\\.youtube.com/watch?v=M_gD1WSo5_A",
+        "https://youtube.com%2eexample.org/watch?v=M_gD1WSo5_A", "https://example.org#.youtube.com/watch?v=M_gD1WSo5_A",
+        "https://example.org?.youtube.com/watch?v=M_gD1WSo5_A", "https://youtub\u0435.com/watch?v=M_gD1WSo5_A",
+        "https://notyoutube.com/watch?v=M_gD1WSo5_A", "https://youtu.be.example.org/M_gD1WSo5_A",
+        "//example.org/watch?v=M_gD1WSo5_A", "https://www.google.com/url?q=https://example.org/x",
+        "https://www.youtube.com/redirect?q=https://example.org/x", "https://consent.youtube.com/m?continue=https://example.org/x",
+        "https://web.archive.org/web/2020/https://www.youtube.com/watch?v=M_gD1WSo5_A",
+    ],
+)  # fmt: skip
+def test_an_address_that_only_looks_like_youtubes_is_refused(queue: Queue, path: Path, address: str) -> None:
+    refused = ingest(queue, path, f"{address}\n")
+    assert (refused.added, refused.bad) == (0, 1)
+
+
 def test_what_is_not_youtube_is_refused_unless_it_is_allowed(queue: Queue, path: Path) -> None:
     refused = ingest(queue, path, "https://example.org/feed.xml\n")
     assert refused.bad == 1

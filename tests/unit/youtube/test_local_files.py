@@ -69,8 +69,11 @@ def test_no_redirect_leads_to_a_file(site: Site, settings: Settings, secret: Pat
     assert [name for name in files(settings) if not name.startswith(".")] == []
 
 
-def test_no_file_in_a_feed_becomes_a_row(site: Site, secret: Path) -> None:
-    both = FEED.replace("{secret}", secret.as_uri()).replace(
+@pytest.mark.parametrize(
+    "spelling", ["file://{}", "FILE://{}", "file:{}", "file://localhost{}", " file://{}", "local:{}", "{}"]
+)
+def test_no_file_in_a_feed_becomes_a_row(site: Site, secret: Path, spelling: str) -> None:
+    both = FEED.replace("{secret}", spelling.format(secret)).replace(
         "</channel>", "<item><link>{0}/clip.mp4</link></item></channel>"
     )
     site.files["/feed.rss"] = ("application/rss+xml", both.replace("{0}", site.url).encode())

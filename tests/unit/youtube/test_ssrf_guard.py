@@ -91,7 +91,7 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """Start a host of the internet, OUTSIDE, that is reached through a proxy of the environment."""
     server = Site({})
     monkeypatch.setenv("http_proxy", server.url)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost,2130706433,127.1")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server
@@ -100,8 +100,12 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     server.server_close()
 
 
-def test_no_redirect_leads_there(outside: Site, site: Site, tmp_path: Path) -> None:
-    outside.redirects[f"{OUTSIDE}/clip.mp4"] = f"{site.url}/clip.mp4"
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", *(pytest.param(host, marks=pytest.mark.slow) for host in ("localhost", "2130706433", "127.1"))],
+)
+def test_no_redirect_leads_there(outside: Site, site: Site, tmp_path: Path, host: str) -> None:
+    outside.redirects[f"{OUTSIDE}/clip.mp4"] = f"http://{host}:{site.server_address[1]}/clip.mp4"
     url = f"{OUTSIDE}/clip.mp4"
     outcome = process_video("download", rows.new_video(1, url=url, key=f"url:{url}"), closed(tmp_path))
     assert isinstance(outcome, Failure)
@@ -109,8 +113,16 @@ def test_no_redirect_leads_there(outside: Site, site: Site, tmp_path: Path) -> N
     assert (len(outside.log) > 0, site.log) == (True, [])
 
 
-def test_no_page_leads_there(outside: Site, site: Site, tmp_path: Path) -> None:
-    page = f"<html><title>x</title><video src='{site.url}/clip.mp4'></video></html>"
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<video src='{}/clip.mp4'></video>",
+        pytest.param('<meta http-equiv="refresh" content="0;url={}/clip.mp4">', marks=pytest.mark.slow),
+        pytest.param('<meta property="og:video" content="{}/clip.mp4">', marks=pytest.mark.slow),
+    ],
+)
+def test_no_page_leads_there(outside: Site, site: Site, tmp_path: Path, markup: str) -> None:
+    page = f"<html><title>x</title>{markup.format(site.url)}</html>"
     outside.files[f"{OUTSIDE}/page.html"] = ("text/html", page.encode())
     url = f"{OUTSIDE}/page.html"
     outcome = process_video("download", rows.new_video(1, url=url, key=f"url:{url}"), closed(tmp_path))
