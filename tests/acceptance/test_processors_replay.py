@@ -216,3 +216,91 @@ def test_a_premiere_says_when(process: Process, replay: Replay) -> None:
     assert isinstance(outcome, Failure)
     assert outcome.not_before is not None  # "Premieres in 5 hours"
     assert abs(outcome.not_before - datetime.now(UTC) - timedelta(hours=5)) < timedelta(minutes=5)
+
+
+OFFERED = "k0000000001"
+"""A video of 60 seconds of which nothing is recorded. The media that are served have 3 seconds, and their size shows that."""
+MEDIA_BYTES = "19760"
+
+
+def stream(
+    itag: int, mime: str, codecs: str, track: tuple[str, str, bool] | None = None, **more: Any
+) -> dict[str, Any]:
+    """Return a format as YouTube's player response has it; `track` is its ID, its name, and whether it is the default."""
+    url = f"https://rr1---sn-x.googlevideo.com/videoplayback?itag={itag}&mime={mime.replace('/', '%2F')}&ytkitvid={OFFERED}"
+    values = {
+        "itag": itag, "url": url, "mimeType": f'{mime}; codecs="{codecs}"', "bitrate": 130000, "averageBitrate": 129000,
+        "contentLength": MEDIA_BYTES, "quality": "tiny", "audioQuality": "AUDIO_QUALITY_MEDIUM",
+        "audioSampleRate": "44100", "audioChannels": 2,
+    }  # fmt: skip
+    # The only media with sound that are served.
+    values["url"] = (
+        values["url"] if mime.startswith("audio") else values["url"].replace("mime=video", "mime=audio", itag == 18)
+    )
+    names = {"id": track[0], "displayName": track[1], "audioIsDefault": track[2]} if track else None
+    return values | ({"audioTrack": names} if names else {}) | more
+
+
+M4A, OPUS = ("audio/mp4", "mp4a.40.2"), ("audio/webm", "opus")
+ORIGINAL, DUB = ("en.4", "English original", True), ("de.10", "German", False)
+SMALL = stream(18, "video/mp4", "avc1.42001E, mp4a.40.2", quality="medium", qualityLabel="360p", width=640, height=360)
+
+
+def offers(*formats: dict[str, Any], merged: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
+    """Return the fault with which every player answers with these formats."""
+    details = {"videoId": OFFERED, "title": "x", "lengthSeconds": "60", "channelId": CHANNEL, "author": "A"}
+    streams = {"expiresInSeconds": "21540", "adaptiveFormats": list(formats), "formats": list(merged)}
+    body = {"playabilityStatus": {"status": "OK"}, "videoDetails": details, "streamingData": streams}
+    return {"match": "/v1/player", "action": "json", "body": body}
+
+
+@pytest.mark.parametrize("processor", ["audio", "download"])
+def test_the_speakers_own_voice_is_what_is_downloaded(process: Process, replay: Replay, processor: str) -> None:
+    picture = stream(137, "video/mp4", "avc1.640028", quality="hd1080", qualityLabel="1080p", width=1920, height=1080)
+    replay.faults(offers(picture, stream(140, *M4A, DUB), stream(251, *OPUS, DUB), stream(250, *OPUS, ORIGINAL)))
+    outcome = process(processor, OFFERED)
+    assert isinstance(outcome, Done), outcome
+    sidecar = json.loads(Path(f"{outcome.result}.json").read_text())
+    source = sidecar["source"]
+    assert (source["track"], source["language"], source["language_preference"]) == ("original", "en", 10)
+    assert source["format_note"] == "English original (default), medium"
+    assert {
+        url
+        for _, _, url, *_ in replay.log()
+        if "videoplayback" in url and "mime=audio" in url and "itag=250" not in url
+    } == set()
+    assert (outcome.degraded, outcome.media_seconds) == ("", pytest.approx(3, abs=0.1))
+
+
+def test_dubs_alone_are_not_downloaded(process: Process, replay: Replay) -> None:
+    replay.faults(offers(stream(140, *M4A, DUB), stream(251, *OPUS, DUB)))
+    outcome = process("audio", OFFERED)
+    assert isinstance(outcome, Failure)
+    assert (outcome.verdict, outcome.reason) == (Verdict.PERMANENT, "dubbed")
+    assert requests_of(replay, "videoplayback") == 0
+    assert isinstance(process("audio", OFFERED, audio_track="any"), Done)
+
+
+def test_what_youtube_serves_instead_is_marked(process: Process, replay: Replay) -> None:
+    """The better formats have no address: YouTube serves them by a protocol of its own."""
+    without_address = {name: value for name, value in stream(140, *M4A).items() if name != "url"}
+    replay.faults(offers(without_address, merged=(SMALL,)))
+    outcome = process("audio", OFFERED)
+    assert isinstance(outcome, Done), outcome
+    assert outcome.degraded == "format-18, skipped-sabr"
+    sidecar = json.loads(Path(f"{outcome.result}.json").read_text())
+    assert (sidecar["degraded"], sidecar["source"]["track"]) == (["format-18", "skipped-sabr"], "unknown")
+    refused = process("audio", OFFERED, accept_degraded=False)
+    assert isinstance(refused, Failure)
+    assert (refused.verdict, refused.reason) == (Verdict.RETRY, "degraded")
+
+
+def test_media_that_are_shorter_than_youtube_says_are_not_kept(
+    process: Process, replay: Replay, tmp_path: Path
+) -> None:
+    replay.faults(offers(stream(140, *M4A, ORIGINAL, contentLength=None)))
+    outcome = process("audio", OFFERED)
+    assert isinstance(outcome, Failure)
+    assert (outcome.verdict, outcome.reason) == (Verdict.RETRY, "short-file")
+    assert "3.0 s, YouTube says 60.0 s" in outcome.message
+    assert not list(tmp_path.rglob("*.m4a*"))
