@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.operations import preflight
 from youtube_download_coordinator.operations.check_rows import check_rows, read_database
-from youtube_download_coordinator.operations.examine import Check
+from youtube_download_coordinator.operations.examine import Check, Finding, examine
 from youtube_download_coordinator.processors.names import BUILT_INS, processor_names
 from youtube_download_coordinator.workers.find_processor import check_processor
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
+    from youtube_download_coordinator.queue.store import Store
+    from youtube_download_coordinator.stores.sheets.setup.checks import SpreadsheetChecks
 
 
 def checks(
@@ -35,6 +37,17 @@ def checks(
     return [*queue, *preflight.checks(config, processor), newest, *_processor_checks(processor)]
 
 
+def repeat_proof(config: Config, store: Store) -> list[Finding]:
+    """Test the guarantees of a Google Sheet again if the last proof is a month old. Return what was found, if anything.
+
+    The store knows the date of that proof if it has read the sheet a moment ago.
+    """
+    if not getattr(store, "is_proof_due", False):
+        return []
+    with ExitStack() as stack:
+        return list(examine([Check("guarantees", _spreadsheet(config, stack).repeat_guarantees)]))
+
+
 def _processor_checks(processor: str) -> list[Check]:
     def check() -> str:
         check_processor(processor)
@@ -44,10 +57,7 @@ def _processor_checks(processor: str) -> list[Check]:
 
 
 def _sheet_checks(config: Config, stack: ExitStack, *, thorough: bool, record: Path | None) -> list[Check]:
-    from youtube_download_coordinator.stores.sheets.setup.checks import SpreadsheetChecks
-
-    spreadsheet = SpreadsheetChecks(config, thorough=thorough, record=record)
-    stack.callback(spreadsheet.close)
+    spreadsheet = _spreadsheet(config, stack, thorough=thorough, record=record)
     return [
         Check("credentials", spreadsheet.credentials),
         Check("sharing", spreadsheet.sharing, needs="credentials"),
@@ -58,6 +68,16 @@ def _sheet_checks(config: Config, stack: ExitStack, *, thorough: bool, record: P
         Check("rows", lambda: check_rows(config, spreadsheet.contents()), needs="tabs", stops=False),
         Check("guarantees", spreadsheet.guarantees, needs="editing"),
     ]
+
+
+def _spreadsheet(
+    config: Config, stack: ExitStack, *, thorough: bool = False, record: Path | None = None
+) -> SpreadsheetChecks:
+    from youtube_download_coordinator.stores.sheets.setup.checks import SpreadsheetChecks
+
+    spreadsheet = SpreadsheetChecks(config, thorough=thorough, record=record)
+    stack.callback(spreadsheet.close)
+    return spreadsheet
 
 
 def _database_checks(config: Config) -> list[Check]:

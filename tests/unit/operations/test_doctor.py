@@ -17,7 +17,7 @@ from youtube_download_coordinator.stores.sheets import SheetsStore
 from youtube_download_coordinator.stores.sheets.setup.prepare import init_spreadsheet
 
 Json = dict[str, Any]
-PROMISES = 9
+PROMISES = 10
 
 
 # --- all is well -----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -21,12 +22,16 @@ from tests.support.sheet import a_video
 from tests.support.sheets_setting import Setting, control_line, findings, nothing_is_left, problems
 from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.operations.doctor import repeat_proof
+from youtube_download_coordinator.operations.examine import Finding
 from youtube_download_coordinator.queue import Claim
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets import SheetsStore
+from youtube_download_coordinator.stores.sheets.guarantee_line import is_proof_due
 from youtube_download_coordinator.stores.sheets.setup import guarantees
 from youtube_download_coordinator.stores.sheets.setup.checks import SpreadsheetChecks
 from youtube_download_coordinator.stores.sheets.setup.prepare import init_spreadsheet
+from youtube_download_coordinator.stores.sheets.snapshot import ControlSnapshot
 
 Json = dict[str, Any]
 
@@ -181,6 +186,21 @@ def letter_case_is_ignored(break_in: Callable[..., None]) -> None:
     break_in(requests.REQUESTS, "findReplace", find_replace)
 
 
+def patterns_are_taken_literally(break_in: Callable[..., None]) -> None:
+    def find_replace(draft: Contents, request: Json) -> Json:
+        return requests_cells.find_replace(draft, {**request, "searchByRegex": False})
+
+    break_in(requests.REQUESTS, "findReplace", find_replace)
+
+
+def patterns_match_parts_of_cells(break_in: Callable[..., None]) -> None:
+    def find_replace(draft: Contents, request: Json) -> Json:
+        entire = request.get("matchEntireCell", False) and not request.get("searchByRegex", False)
+        return requests_cells.find_replace(draft, {**request, "matchEntireCell": entire})
+
+    break_in(requests.REQUESTS, "findReplace", find_replace)
+
+
 def answers_do_not_count(break_in: Callable[..., None]) -> None:
     def find_replace(draft: Contents, request: Json) -> Json:
         answer = requests_cells.find_replace(draft, request)["findReplace"]
@@ -211,6 +231,8 @@ def answers_show_the_cells_before(break_in: Callable[..., None]) -> None:
         (a_single_cell_is_replaced_unseen, "single cell"),
         (replacements_are_changed, "plain text"),
         (letter_case_is_ignored, "plain text"),
+        (patterns_are_taken_literally, "drafts"),
+        (patterns_match_parts_of_cells, "drafts"),
         (answers_do_not_count, "answers"),
         (answers_show_the_cells_before, "answers"),
     ],
@@ -267,6 +289,71 @@ def test_what_could_not_be_tried_is_said_and_changes_no_result(here: Setting, mo
         text = problems(here)["guarantees"]
     assert "it could not be tried" in text
     assert control_line(here) == before
+
+
+# --- once a month ----------------------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+PROVED = "ydc doctor, {}, on abc"
+
+
+@pytest.mark.parametrize(
+    ("value", "reason", "is_due"),
+    [
+        ("ok", PROVED.format("2026-11-28T12:00:00Z"), False),
+        ("ok", PROVED.format("2026-10-30T12:00:01Z"), False),
+        ("ok", PROVED.format("2026-10-30T12:00:00Z"), True),
+        (
+            "ok",
+            PROVED.format("2026-11-28T12:00:00Z").replace("abc", "the spreadsheet that this one is a copy of"),
+            True,
+        ),
+        ("ok", "typed by hand", True),
+        ("", "", False),
+        ("failed: one winner", PROVED.format("2026-09-01T12:00:00Z"), False),
+        ("ok", PROVED.format("2026-09-01T12:00:00Z") + "; tried 2026-11-29T11:00:00Z", False),
+        ("ok", PROVED.format("2026-09-01T12:00:00Z") + "; tried 2026-11-28T11:00:00Z", True),
+    ],
+)
+def test_a_proof_is_repeated_after_a_month(value: str, reason: str, *, is_due: bool) -> None:
+    control = [["Name", "Value", "Until", "Reason"], ["Fleet", "", "", ""], ["guarantees", value, "", reason]]
+    snapshot = ControlSnapshot(lambda: 0.0)
+    snapshot.load(control, 0.0)
+    assert is_proof_due(snapshot, "abc", NOW) is is_due
+
+
+def test_the_monthly_proof_is_made_once_and_one_that_cannot_be_made_waits_a_day(
+    here: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init_spreadsheet(here.config())
+    assert repeat(here) == [], "nobody has run `ydc doctor` yet"
+    assert problems(here) == {}
+    assert repeat(here) == []
+    age_proof(here)
+    with monkeypatch.context() as broken:
+        broken.setitem(requests.REQUESTS, "setBasicFilter", lambda draft, request: {})
+        assert [finding.ok for finding in repeat(here)].count(False) == 1
+        assert "2026-01-01T00:00:00Z" in control_line(here)[3]
+        assert "; tried 20" in control_line(here)[3]
+        assert repeat(here) == []
+    age_proof(here)
+    assert {finding.ok for finding in repeat(here)} == {True}
+    assert (control_line(here)[1], "2026-01-01" in control_line(here)[3]) == ("ok", False)
+    assert repeat(here) == []
+
+
+def repeat(here: Setting) -> list[Finding]:
+    """Do what recover-stalled does."""
+    with closing(SheetsStore(here.config())) as store:
+        return repeat_proof(here.config(), store)
+
+
+def age_proof(here: Setting) -> None:
+    with here.book.edit() as draft:
+        sheet = draft.titled("Control")
+        assert sheet is not None
+        row = next(at for at, line in enumerate(here.book.rows("Control")) if line[:1] == ["guarantees"])
+        sheet.values.put(row, 3, f"ydc doctor, 2026-01-01T00:00:00Z, on {here.book.spreadsheet_id}")
 
 
 # --- nothing is left behind ------------------------------------------------------------------------------------------

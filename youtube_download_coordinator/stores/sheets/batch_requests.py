@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from youtube_download_coordinator.stores.sheets.api import Json
+from youtube_download_coordinator.stores.sheets.lease_codec import DRAFT_PATTERN
 
 
 def find_replace(find: str, replacement: str, area: Json) -> Json:
@@ -18,6 +19,12 @@ def find_replace(find: str, replacement: str, area: Json) -> Json:
             "range": area,
         }
     }
+
+
+def settle_drafts(area: Json) -> Json:
+    """Return the request that replaces every draft in a column by the lease in it."""
+    request = find_replace(DRAFT_PATTERN, "$1", area)
+    return {"findReplace": {**request["findReplace"], "searchByRegex": True}}
 
 
 def replaced_cells(reply: Json) -> int:

@@ -6,12 +6,20 @@ is written without a guarded batch, which may be what does not hold.
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, timedelta
+
 from youtube_download_coordinator.errors import ConfigError, StoreError
 from youtube_download_coordinator.stores.sheets.api import Connection, Json
 from youtube_download_coordinator.stores.sheets.batch_requests import append_lines
-from youtube_download_coordinator.stores.sheets.layout import GUARANTEES, LayoutProblem, Tab, text_cell
+from youtube_download_coordinator.stores.sheets.layout import CONTROL, GUARANTEES, Layout, LayoutProblem, Tab, text_cell
+from youtube_download_coordinator.stores.sheets.snapshot import ControlSnapshot
+from youtube_download_coordinator.text import format_utc, parse_time
 
 OK, FAILED = "ok", "failed: "
+TRIED = "; tried "
+"""In Reason: between the last proof and the time of a later attempt that proved nothing."""
+REPEAT_AFTER, TRY_AGAIN_AFTER = timedelta(days=30), timedelta(days=1)
 
 
 class GuaranteesFailed(ConfigError, StoreError):
@@ -24,6 +32,35 @@ def not_safe(failed: str) -> GuaranteesFailed:
         "claiming is not safe on this spreadsheet, so a video could be processed twice:"
         f" {failed} (run `ydc doctor`, which lets the workers go on if all is well; or use another spreadsheet or database_url)"
     )
+
+
+def is_proof_due(control: ControlSnapshot, spreadsheet_id: str, now: datetime) -> bool:
+    """Return whether the guarantees are to be tested again. Where none was tested, or one does not hold, a person decides."""
+    value, reason = _cells(control)
+    if not value or value.startswith(FAILED):
+        return False
+    proof, _, tried = reason.partition(TRIED)
+    match = re.fullmatch(rf"ydc doctor, (\S+), on {re.escape(spreadsheet_id)}", proof)
+    proved_at = parse_time(match[1]) if match and value == OK else None
+    tried_at = parse_time(tried)
+    is_recent = proved_at is not None and now - proved_at < REPEAT_AFTER
+    was_tried = tried_at is not None and now - tried_at < TRY_AGAIN_AFTER
+    return not (is_recent or was_tried)
+
+
+def note_attempt(connection: Connection, layout: Layout) -> None:
+    """Record that the guarantees could not be tested now, so that this is not tried again at once."""
+    control = ControlSnapshot(lambda: 0.0)
+    control.load(layout.control, 0.0)
+    value, reason = _cells(control)
+    now = format_utc(connection.now().replace(microsecond=0))
+    write_guarantees(connection, layout.tabs[CONTROL], value, f"{reason.partition(TRIED)[0]}{TRIED}{now}")
+
+
+def _cells(control: ControlSnapshot) -> tuple[str, str]:
+    """Return the line's Value and Reason; empty texts if it is not there."""
+    lines = zip(control.column("Name"), control.column("Value"), control.column("Reason"), strict=True)
+    return next(((value, reason) for name, value, reason in lines if name == GUARANTEES), ("", ""))
 
 
 def write_guarantees(connection: Connection, control: Tab, value: str, reason: str) -> None:

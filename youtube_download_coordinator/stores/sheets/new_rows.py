@@ -17,7 +17,7 @@ from youtube_download_coordinator.models import DUPLICATE, IN_THE_LEASE, NO_KEY,
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES
 from youtube_download_coordinator.reasons import UNKNOWN_STATUS, UNREADABLE_LEASE
 from youtube_download_coordinator.stores.sheets.api import Json
-from youtube_download_coordinator.stores.sheets.batch_requests import find_replace
+from youtube_download_coordinator.stores.sheets.batch_requests import find_replace, settle_drafts
 from youtube_download_coordinator.stores.sheets.cells import (
     describe_unknown_status,
     names_of_columns,
@@ -33,7 +33,6 @@ from youtube_download_coordinator.stores.sheets.guarded_batch import (
 )
 from youtube_download_coordinator.stores.sheets.layout import CONTROL, Tab, text_cell
 from youtube_download_coordinator.stores.sheets.lease_codec import (
-    DRAFT_PATTERN,
     EncodedLease,
     decode_lease,
     encode_draft,
@@ -226,8 +225,7 @@ class NewRows:
                 else:
                     self._accept(name, position, values, _intended(values), result)
             if result.lines.get(name):  # after the others, which are drafts no more
-                find = find_replace(DRAFT_PATTERN, "$1", area)
-                requests.append({"findReplace": {**find["findReplace"], "searchByRegex": True}})
+                requests.append(settle_drafts(area))
         if not requests:
             raise NothingToDo
         return [*requests, *self._shown(result.cells)]

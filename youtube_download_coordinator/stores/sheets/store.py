@@ -27,6 +27,7 @@ from youtube_download_coordinator.stores.sheets.batch_requests import append_lin
 from youtube_download_coordinator.stores.sheets.cells import read_row, row_cells, status_text, unknown_status
 from youtube_download_coordinator.stores.sheets.compare_and_swap import CompareAndSwap
 from youtube_download_coordinator.stores.sheets.control_tab import Controls
+from youtube_download_coordinator.stores.sheets.guarantee_line import is_proof_due
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, IndexEntry, NothingToDo, RowIndex
 from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease, encode_again, encode_lease
 from youtube_download_coordinator.stores.sheets.projection import TABLES, Projections
@@ -389,6 +390,14 @@ class SheetsStore:
     def add_columns(self, table: Table[R], names: Sequence[str]) -> None:
         with self._lock:
             self._batches.add_columns(table.name, names)
+
+    # --- guarantees --------------------------------------------------------------------------------------------------
+
+    @property
+    def is_proof_due(self) -> bool:
+        """Whether the last proof of the guarantees, by Control as it was last read, is so old that it is to be repeated."""
+        with self._lock:
+            return is_proof_due(self._spreadsheet.control, self._connection.spreadsheet_id, self._connection.now())
 
     # --- the rest ----------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDE
 from youtube_download_coordinator.stores.sheets.api import Connection, SheetRefused
 from youtube_download_coordinator.stores.sheets.column_search import misnamed_columns
 from youtube_download_coordinator.stores.sheets.credentials import credentials
+from youtube_download_coordinator.stores.sheets.guarantee_line import note_attempt
 from youtube_download_coordinator.stores.sheets.layout import Layout, LayoutProblem, titles
 from youtube_download_coordinator.stores.sheets.setup.capacity import read_capacity
 from youtube_download_coordinator.stores.sheets.setup.contents import lines_of_control, row_in
@@ -149,6 +150,15 @@ class SpreadsheetChecks:
             keep(self._connection, read_layout(self._connection, self._config), proofs)
         except CoordinatorError as error:
             raise StoreError(f"the result could not be written into the tab Control: {error}") from error
+
+    def repeat_guarantees(self) -> Iterator[tuple[bool, str]]:
+        """Test the guarantees again. If one of them could not be tested, record in Control that it was tried."""
+        tested = list(self.guarantees())
+        yield from tested
+        if not all(is_well for is_well, _ in tested):
+            layout = read_layout(self._connection, self._config)
+            if not layout.failed_guarantees:
+                note_attempt(self._connection, layout)
 
     def _prove(self) -> list[Proof]:
         if self._record is None:

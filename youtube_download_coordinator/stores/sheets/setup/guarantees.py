@@ -12,7 +12,12 @@ from typing import NamedTuple
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.stores.sheets.api import Connection, Json, Refused
-from youtube_download_coordinator.stores.sheets.batch_requests import append_lines, find_replace, replaced_cells
+from youtube_download_coordinator.stores.sheets.batch_requests import (
+    append_lines,
+    find_replace,
+    replaced_cells,
+    settle_drafts,
+)
 from youtube_download_coordinator.stores.sheets.guarantee_line import FAILED, OK, write_guarantees
 from youtube_download_coordinator.stores.sheets.layout import (
     COLUMNS,
@@ -22,6 +27,7 @@ from youtube_download_coordinator.stores.sheets.layout import (
     new_tab,
     text_cell,
 )
+from youtube_download_coordinator.stores.sheets.lease_codec import encode_draft
 from youtube_download_coordinator.stores.sheets.setup.races import RIVALS, rivals
 from youtube_download_coordinator.stores.sheets.setup.scratch_tab import ScratchTab, scratch_tab
 from youtube_download_coordinator.text import format_utc
@@ -217,6 +223,18 @@ def text_stays(scratch: ScratchTab) -> None:
     _require(replaced == 1 and stored[0] == LONG, f"a lease of {len(LONG)} characters became {stored[0]!r}")
 
 
+def drafts_become_leases(scratch: ScratchTab) -> None:
+    """Replace drafts by the leases in them with one pattern, as adopting rows does: the leases and all other cells stay."""
+    leases = [SPECIAL, LONG, REPLACEMENT]
+    others = ["v1.0 pending", f"x{encode_draft(1, SPECIAL)}", "v9.0 draft", SPECIAL]
+    drafts = [encode_draft(slot, lease) for slot, lease in enumerate(leases, start=1)]
+    requests = [scratch.contents([*drafts, *others]), settle_drafts(scratch.area(0))]
+    answer = scratch.write(requests, show=[scratch.a1(0)])
+    stored = scratch.read_cells(answer.get("updatedSpreadsheet", {}))
+    _require(_replaced(answer, 1) == len(leases), f"{_replaced(answer, 1)} of {len(leases)} drafts were found")
+    _require(stored == leases + others, f"the cells contain {stored}")
+
+
 def merged_cells(scratch: ScratchTab) -> None:
     """Swap a lease that somebody has merged with the cell beside it."""
     scratch.put(["v1.0 pending", "v2.0 pending"], ["", ""])
@@ -274,6 +292,9 @@ ALL = (
     Guarantee("single cell", "findReplace on a single cell checks what is in it", checks_one_cell),
     Guarantee("plain text", "findReplace finds the exact word, and its replacement stays text", text_stays),
     Guarantee("merged cells", "findReplace sees merged cells", merged_cells),
+    Guarantee(
+        "drafts", "a pattern of findReplace turns drafts into their leases and nothing else", drafts_become_leases
+    ),
     Guarantee("answers", "an answer counts the changes and shows the cells behind them", says_what_happened),
 )
 

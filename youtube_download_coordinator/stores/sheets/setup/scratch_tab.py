@@ -55,10 +55,14 @@ class ScratchTab:
 
     def put(self, *columns: Sequence[str]) -> None:
         """Replace the contents of the tab."""
+        self.write([self.contents(*columns)])
+
+    def contents(self, *columns: Sequence[str]) -> Json:
+        """Return the request that replaces the contents of the tab."""
         lines = [[], *zip_longest(*columns, fillvalue="")]
         rows = [{"values": [text_cell(text) for text in line]} for line in lines]
         whole_tab = {"sheetId": self.sheet_id}
-        self.write([{"updateCells": {"range": whole_tab, "rows": rows, "fields": "userEnteredValue"}}])
+        return {"updateCells": {"range": whole_tab, "rows": rows, "fields": "userEnteredValue"}}
 
     def area(self, column: int, line: int | None = None) -> Json:
         """Return a GridRange: a column, or one cell of it."""
