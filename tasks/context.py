@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
@@ -22,6 +23,9 @@ from youtube_download_coordinator.prefect.run_state import wait_for_server, watc
 P = ParamSpec("P")
 T = TypeVar("T")
 
+log = logging.getLogger("youtube_download_coordinator.runs")
+"""Where Prefect's lines about each start and end of a run are switched off, as deploy/ does it, this one remains."""
+
 STEP_SECONDS = 600.0
 """Timeout of a step on the main thread, where Prefect's timeout interrupts it."""
 RETRY_DELAYS_SECONDS = [5.0, 20.0, 60.0]
@@ -36,8 +40,8 @@ def opaque(value: T) -> T:
 def fail_with_message(flow_function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
     """End a flow that raises a CoordinatorError as failed, with the error's line instead of a traceback.
 
-    A run that was cancelled ends as Cancelled, also while nobody watches it, and one that gets SIGTERM as Stopped. No other run
-    ends before Prefect's server answers.
+    The last line of the run's log is the state that it ends in. A run that was cancelled ends as Cancelled, also while nobody
+    watches it, and one that gets SIGTERM as Stopped. No other run ends before Prefect's server answers.
     """
 
     def outcome(*arguments: P.args, **named: P.kwargs) -> State[Any]:
@@ -60,7 +64,10 @@ def fail_with_message(flow_function: Callable[P, State[Any]]) -> Callable[P, Sta
                     raise
                 watch.interrupted()
             # A subflow that was interrupted has returned, and its parent ends with it.
-            return (watch and watch.final_state()) or state
+            state = (watch and watch.final_state()) or state
+            if not state.is_failed():
+                log.info("%s: %s", state.name, state.message)
+            return state
 
     # Prefect would look up the names of annotations in this module instead of the flow's.
     run_flow.__signature__ = inspect.signature(flow_function, eval_str=True)  # type: ignore[attr-defined]

@@ -16,6 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from tests.support.deploy_files import QUIET_RUNS
 from tests.support.prefect_server import PrefectServer
 from tests.support.waiting import wait_until
 
@@ -102,12 +103,18 @@ def command_lines(worker: psutil.Process) -> Iterator[str]:
             yield " ".join(process.cmdline())
 
 
+def logged(server: PrefectServer, run_id: str) -> list[str]:
+    """Return the log of a run, as the UI shows it."""
+    lines = server.ask("/logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}}})
+    return [line["message"] for line in lines]
+
+
 def test_the_password_is_in_nothing_that_is_kept_or_shown(prefect_server: PrefectServer, tmp_path: Path) -> None:
-    """A worker and its flow run get it by their environment."""
-    settings = {"YDC_DATABASE_URL": f"sqlite:///{tmp_path / 'queue.db'}"}
+    """A worker and its flow run get it by their environment. As deploy/ has its logging, an idle run logs one line."""
+    settings = {"YDC_DATABASE_URL": f"sqlite:///{tmp_path / 'queue.db'}", QUIET_RUNS: "WARNING"}
     commands: set[str] = set()
     with prefect_server.worker("--name", "password", environment=settings) as worker:
-        deployment = prefect_server.ask("/deployments/name/report/report")
+        deployment = prefect_server.ask("/deployments/name/process-videos/process-videos")
         run = prefect_server.ask(f"/deployments/{deployment['id']}/create_flow_run", {})
 
         def has_ended() -> bool:
@@ -115,7 +122,9 @@ def test_the_password_is_in_nothing_that_is_kept_or_shown(prefect_server: Prefec
             return bool(prefect_server.ask(f"/flow_runs/{run['id']}")["end_time"])
 
         wait_until(has_ended, RUN_SECONDS)
+        wait_until(lambda: logged(prefect_server, run["id"]), RUN_SECONDS)
     assert prefect_server.ask(f"/flow_runs/{run['id']}")["state_name"] == "Completed"
+    assert logged(prefect_server, run["id"]) == ["Completed: no videos"]
     secret = prefect_server.password.partition(":")[2]
     assert len(commands) > 1, "a worker and its flow"
     assert not [command for command in commands if secret in command]

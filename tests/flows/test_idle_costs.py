@@ -5,6 +5,7 @@ It has a schedule, for weeks. The simulated API counts.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -58,23 +59,35 @@ def simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simul
         yield server.simulator
 
 
+def is_ours(record: logging.LogRecord) -> bool:
+    return record.name.startswith("youtube_download_coordinator")
+
+
 @pytest.mark.parametrize(
     ("run", "requests"),
     [
         pytest.param(ingest_sources, 4, id="ingest-sources"),
         pytest.param(expand_sources, 3, id="expand-sources"),
         pytest.param(partial(process_videos, NOTHING), 3, id="process-videos"),
+        pytest.param(partial(process_videos, NOTHING, one_per_machine=True), 3, id="keep-processing"),
         pytest.param(recover_stalled, 3, id="recover-stalled"),
         pytest.param(report, 4, id="report"),
         pytest.param(partial(coordinate, NOTHING), 5, id="coordinate"),
     ],
 )
-def test_a_run_with_nothing_to_do_costs_few_requests(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, run: Callable[..., State[Any]], requests: int
+def test_a_run_with_nothing_to_do_costs_few_requests_and_logs_one_line(
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    run: Callable[..., State[Any]],
+    requests: int,
 ) -> None:
     monkeypatch.setattr(wiring, "_stores", {})  # a run is a process of its own
     before = simulator.stats()["requests"]
-    assert run(return_state=True).is_completed()
+    with caplog.at_level("INFO", "youtube_download_coordinator"):
+        state = run(return_state=True)
+    assert state.is_completed()
     wiring._close_stores()
+    assert [record.getMessage() for record in caplog.records if is_ours(record)] == [f"Completed: {state.message}"]
     # A look holds for a second (FRESH_SECONDS), so on a busy machine a run may look once more.
     assert requests <= simulator.stats()["requests"] - before <= min(requests + 1, LIMIT)
