@@ -89,6 +89,7 @@ def test_the_constraints_pin_everything_but_what_keeps_up_with_youtube() -> None
         if name in unpinned() | of_audit:
             assert name not in pinned
         else:
+            assert name in pinned, f"{name} is not pinned: make constraints, or add its version"
             assert requirement.specifier.contains(pinned[name], prereleases=True), name
 
 
