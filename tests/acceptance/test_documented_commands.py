@@ -195,7 +195,7 @@ SCENES = {
     "docs/processors.md": Scene(
         before=A_SOURCE,
         after="ls media/pt-BR/*.wav && ydc doctor",
-        stands_in={"--processor audio": "--processor audio --max-videos 1"},
+        stands_in={"--processor audio\n": "--processor audio --max-videos 1\n"},
     ),
     "docs/write-a-processor.md": Scene(
         before=A_SOURCE,

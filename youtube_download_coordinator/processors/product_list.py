@@ -16,14 +16,15 @@ from typing import Any
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.processors.archive import Archive, Record
 from youtube_download_coordinator.processors.files import read_file, write_text
+from youtube_download_coordinator.processors.names import BUILT_INS
 from youtube_download_coordinator.processors.sidecar import SUFFIX
 
 
 def list_products(archive: Archive, task: VideoTask) -> None:
-    """Write the list of all recorded products into the sidecar of each of their files, where it differs."""
+    """Write the list of all recorded products into each sidecar, where it differs. A user's files have none."""
     records = archive.records(task)
     products = [_entry(record, archive.output_dir) for record in records]
-    for path in {path for record in records for path in record.files}:
+    for path in {path for record in records if record.kind in BUILT_INS for path in record.files}:
         _set_products(path.with_name(path.name + SUFFIX), archive.output_dir, products)
 
 
@@ -35,7 +36,7 @@ def _entry(record: Record, output_dir: Path) -> dict[str, Any]:
 
 
 def _set_products(sidecar: Path, output_dir: Path, products: Sequence[dict[str, Any]]) -> None:
-    """Set the list. A file without a sidecar is left alone: it is a user's, or a person has deleted the sidecar."""
+    """Set the list. A file without a sidecar is left alone."""
     try:
         content = json.loads(read_file(sidecar, output_dir))
     except (FileNotFoundError, ValueError):

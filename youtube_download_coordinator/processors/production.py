@@ -67,8 +67,8 @@ class CustomStep:
     """A user's processor as one of several: its product is what it returns."""
 
     product: Product
-    run: Callable[[VideoTask], tuple[str, Sequence[Path]]]
-    """Returns the result as text, and the files if it is one or several paths. Raises AttemptError."""
+    run: Callable[[VideoTask], tuple[Done, Sequence[Path]]]
+    """Returns the result, and the files if that is one or several paths. Raises AttemptError."""
 
 
 Step = Recipe | CustomStep
@@ -186,10 +186,17 @@ class Production:
         self._ran_custom = True
         files = {kind: tuple(record.files) for kind, record in self._records.items() if record.files}
         info = VideoInfo(partial(self._info, extraction))
-        result, made = step.run(replace(self._task, files=files, info=info))
+        done, made = step.run(replace(self._task, files=files, info=info))
         own = [path for path in made if path.is_relative_to(self._settings.output_dir)]
         try:
-            return self._archive.add(self._task, step.product, own, result)
+            return self._archive.add(
+                self._task,
+                step.product,
+                own,
+                done.result,
+                degraded=done.degraded.split(", ") if done.degraded else (),
+                media_seconds=done.media_seconds,
+            )
         except OSError as error:
             raise classify(error) from error
 

@@ -72,18 +72,19 @@ def _step(name: str, processor: Processor, task: VideoTask, settings: Settings, 
     return CustomStep(product=Product(kind=name, name=f"custom-{safe_name(name)}"), run=partial(_run_custom, processor))
 
 
-def _run_custom(processor: Processor, task: VideoTask) -> tuple[str, Sequence[Path]]:
-    """Call a user's processor. Return what it returned as text, and as files if it is a path or several."""
+def _run_custom(processor: Processor, task: VideoTask) -> tuple[Done, Sequence[Path]]:
+    """Call a user's processor. Return what it returned, as text, and as files if it is a path or several."""
     try:
         with guard_lifted():  # it may use a service in the worker's own network
             value = call(processor, task)
     except Exception as error:
         raise attempt_error_of(error) from error
+    done = value if isinstance(value, Done) else Done()
     if isinstance(value, Done):
         value = value.result
     paths = _paths(value)
     text, _ = as_text([str(path) for path in paths] if len(paths) > 1 else value)
-    return truncate(sanitize(text)), paths
+    return replace(done, result=truncate(sanitize(text))), paths
 
 
 def _paths(value: object) -> Sequence[Path]:
