@@ -60,7 +60,7 @@ outage: $(INSTALLED)  ## A fleet whose Prefect server restarts, then is away for
 	$(BIN)/python -m tests.acceptance.outage
 
 mutations: $(INSTALLED)  ## Mistakes made in the real code, each of which simulated fleets must notice
-	$(BIN)/python -m tests.simulation mutations --seeds 60
+	$(BIN)/python -m tests.simulation mutations --seeds 100
 
 power: $(INSTALLED)  ## How surely `ydc doctor --thorough` finds a Google that does not serialise batches
 	$(BIN)/python -m tests.support.doctor_power

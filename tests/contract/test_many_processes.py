@@ -165,6 +165,7 @@ def test_eight_processes_take_no_video_twice_and_lose_none(
     assert len({attempt.worker for each in attempts.values() for attempt in each}) > 1, "only one has worked"
 
 
+@pytest.mark.slow
 def test_when_three_are_killed_only_what_they_held_runs_again(
     make_fleet: Callable[..., Fleet], coordinator: Coordinator
 ) -> None:
@@ -207,6 +208,7 @@ def check_that_nothing_was_done_twice(fleet: Fleet, coordinator: Coordinator, vi
     assert again >= KILLED
 
 
+@pytest.mark.slow
 def test_eight_processes_make_the_queue_at_the_same_moment(make_fleet: Callable[..., Fleet]) -> None:
     fleet = make_fleet()
     for _ in range(PROCESSES):
@@ -216,6 +218,7 @@ def test_eight_processes_make_the_queue_at_the_same_moment(make_fleet: Callable[
     assert [event["sources"] for event in fleet.every_event("opened")] == [0] * PROCESSES
 
 
+@pytest.mark.slow
 def test_processes_that_take_in_the_same_file_at_once_add_no_source_twice(
     make_fleet: Callable[..., Fleet], coordinator: Coordinator, tmp_path: Path
 ) -> None:

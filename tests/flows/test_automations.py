@@ -79,6 +79,7 @@ def command(*options: str, heartbeat_seconds: int, address: str | None = None) -
     )
 
 
+@pytest.mark.slow
 def test_the_command_may_be_given_again_and_follows_the_heartbeats() -> None:
     """What was said of notifications stays as it is until something else is said of them."""
     made = command("--dead-letters", "5", heartbeat_seconds=30).stdout.splitlines()

@@ -91,6 +91,7 @@ def test_a_stopped_flow_gives_back_what_it_held(
     assert last_run_state() == ("Crashed" if call == OF_ONES_OWN or number is signal.SIGINT else "Stopped")
 
 
+@pytest.mark.slow
 def test_a_stopped_listing_gives_back_its_source(coordinator: Coordinator, start: Running) -> None:
     with a_server_that_never_answers() as address:
         coordinator.client.add_source(address)
@@ -125,6 +126,7 @@ def test_a_killed_flow_leaves_no_process(
     assert [(video.status, video.retry_count) for video in seen.videos(coordinator)] == [("pending", 1), ("pending", 1)]
 
 
+@pytest.mark.slow
 def test_a_task_that_hangs_does_not_keep_the_process_from_ending(
     coordinator: Coordinator, add_videos: AddVideos, start: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,13 @@ from tests.simulation.trouble import NASTY
 
 FLEETS = 40
 SEEDS_TO_CATCH = 60
-"""Each mutation is caught within so many stories; docs/proof.md says how many it took."""
+"""A mutation is caught within so many stories; docs/proof.md says how many it took."""
+RARELY_MET = frozenset({
+    "adoption_forgets_what_it_covered", "begun_on_a_lease_that_ran_out", "claimed_before_a_cooldown_begun_after_it",
+    "each_process_counts_for_itself", "everybody_probes", "nonsense_goes_on", "nothing_is_given_back", "one_video_is_an_outage",
+    "rows_are_blamed_for_a_block_of_their_machine",
+})  # fmt: skip
+"""Mutations that take a dozen stories or more: minutes. `make mutations` tells them too."""
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +43,7 @@ def test_a_seed_tells_the_same_story_again_to_the_last_byte() -> None:
     assert first.trace != other.trace
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_another_process_tells_the_same_story(hash_seed: str) -> None:
     """Also where Python puts sets of text into another order."""
@@ -65,7 +72,7 @@ def test_a_story_that_goes_wrong_becomes_short_and_is_told_in_words() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("mutation", list(MUTATIONS)[::4])  # `make mutations` tells them all
+@pytest.mark.parametrize("mutation", [name for name in MUTATIONS if name not in RARELY_MET][::4])
 def test_a_deliberate_mistake_is_caught(mutation: str) -> None:
     caught = first_that_goes_wrong(range(SEEDS_TO_CATCH), mutation)
     assert caught is not None

@@ -202,6 +202,7 @@ def test_check_only_reports(environment: Environment) -> None:
     assert environment.installed() == BEFORE
 
 
+@pytest.mark.slow
 def test_a_version_that_is_asked_for_is_installed_also_an_older_one(environment: Environment) -> None:
     build_yt_dlp(environment.wheels, "2030.9.9", OLD_EJS)
     build_yt_dlp(environment.wheels, NEW, OLD_EJS)
@@ -215,6 +216,7 @@ def test_a_version_that_is_asked_for_is_installed_also_an_older_one(environment:
     assert len(errors.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_scripts_of_another_version_are_replaced(environment: Environment) -> None:
     build_ejs(environment.wheels, NEW_EJS)
     environment.install(f"yt-dlp-ejs=={NEW_EJS}")
@@ -226,6 +228,7 @@ def test_scripts_of_another_version_are_replaced(environment: Environment) -> No
 # -- a release that does not work
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ejs", [NEW_EJS, OLD_EJS])
 def test_a_release_that_cannot_be_imported_is_rolled_back(environment: Environment, ejs: str) -> None:
     build_yt_dlp(environment.wheels, NEW, ejs, code=BREAKS)
@@ -243,6 +246,7 @@ def test_a_release_that_cannot_be_imported_is_rolled_back(environment: Environme
     assert (code, f"and {OLD} is installed" in output) == (0, True)
 
 
+@pytest.mark.slow
 def test_scripts_that_were_not_installed_before_are_removed_again(environment: Environment) -> None:
     command = [str(environment.python), "-P", "-m", "pip", "uninstall", "--quiet", "--yes", "yt-dlp-ejs"]
     subprocess.run(command, env=environment.variables, check=True, timeout=100)
@@ -254,6 +258,7 @@ def test_scripts_that_were_not_installed_before_are_removed_again(environment: E
     assert environment.installed() == {"yt_dlp": OLD}
 
 
+@pytest.mark.slow
 def test_an_installation_that_fails_is_rolled_back(environment: Environment) -> None:
     build_yt_dlp(environment.wheels, NEW, OLD_EJS, record=False)  # pip notices when it installs
     code, _, errors = environment.upgrade()
@@ -264,6 +269,7 @@ def test_an_installation_that_fails_is_rolled_back(environment: Environment) -> 
     assert environment.has_nothing_left(NEW)
 
 
+@pytest.mark.slow
 def test_an_interrupted_upgrade_is_rolled_back(environment: Environment) -> None:
     build_yt_dlp(environment.wheels, NEW, OLD_EJS, code=HANGS)
     with environment.start() as process:
