@@ -194,7 +194,7 @@ ERRORS: dict[str, tuple[Callable[[], BaseException], Recorded]] = {
     "10 MB": (lambda: RuntimeError("x" * 10_000_000), failed()),
     "a warning": (lambda: UserWarning("careful"), failed()),
     "TimeoutError": (lambda: TimeoutError("slow"), failed("timeout")),
-    "MemoryError": (MemoryError, Recorded(State.PENDING, "memory")),
+    "MemoryError": (MemoryError, failed("memory")),
     "UserError": (lambda: UserError("wrong setting"), Recorded(State.PENDING, "processor")),
     "PermanentError": (lambda: PermanentError("never", reason="silent"), Recorded(State.DEAD, "silent", 1)),
     "LaterError": (lambda: LaterError("tomorrow", reason="early"), Recorded(State.PENDING, "early")),

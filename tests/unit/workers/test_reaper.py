@@ -189,20 +189,21 @@ def test_a_process_that_closed_its_descriptors_and_works_on_keeps_its_videos(mon
 def test_a_reaper_that_is_lost_is_replaced_and_no_other_file_is_touched(
     lost: str, queue: Queue, tmp_path: Path
 ) -> None:
+    other_reapers, other_lifelines = own_reapers(), set(parent._HELD_OPEN)  # those of tests before this one
     with ClaimReaper(queue, Config(database_url=f"sqlite:///{tmp_path}/coordinator.db")) as report_running:
         report_running([1])
-        (first,) = own_reapers()
+        (first,) = set(own_reapers()).difference(other_reapers)
         other = (tmp_path / "another file").open("wb")
         if lost == "reaper":
             first.kill()
             first.wait()
         else:
-            (lifeline,) = parent._HELD_OPEN
+            (lifeline,) = set(parent._HELD_OPEN) - other_lifelines
             os.dup2(other.fileno(), lifeline)  # a function closed it, and opened a file of its own
         report_running([2])
-        (second,) = own_reapers()
+        (second,) = set(own_reapers()).difference(other_reapers)
         assert second != first
-    assert own_reapers() == []
+    assert own_reapers() == other_reapers
     if lost == "lifeline":
         os.close(lifeline)  # it is still open
     other.close()
