@@ -21,10 +21,11 @@ FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of the page's headings, as GitHub and the site make them."""
+    """Return the anchors of the page's headings, as GitHub and the site make them, and those in its text."""
     prose = FENCE.sub("", page.read_text(encoding="utf-8"))
     headings = re.findall(r"^#+ (.+)$", prose, flags=re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    names = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return names | set(re.findall(r'<span id="([^"]+)">', prose))
 
 
 def dead_links(page: Path) -> Iterator[str]:
@@ -51,7 +52,8 @@ def test_no_link_is_dead(page: Path) -> None:
 
 def test_a_dead_link_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# Of it\n[a](#of-it) [b](#of-this) [c](missing.md) [d](page.md#of-it)\n```\n[e](no)\n```\n")
+    text = "[a](#of-it) [b](#of-this) [c](missing.md) [d](page.md#of-it) [f](#f)"
+    page.write_text(f'# Of it\n{text}\n<span id="f">F</span>\n```\n[e](no)\n```\n')
     assert list(dead_links(page)) == ["#of-this", "missing.md"]
 
 

@@ -17,7 +17,7 @@ OURS = canonicalize_name(PROJECT["project"]["name"])
 """Not on the package index: whoever registers it there has whatever installs it by this name."""
 INSTALL = re.compile(r"\bpip install ([^`\"\n]*?)(?=[`\"\n#;)&|,]|\. |$)")
 WITH_VALUE = {"--constraint", "--group", "--report"}
-TOOLS = {"pip", "prefect-docker"}
+TOOLS = {"pip", "prefect-docker", "silero-vad"}  # the last one: of an example
 LINE = re.compile(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+_-]+")
 
 
