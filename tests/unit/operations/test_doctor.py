@@ -256,7 +256,7 @@ def test_ydc_doctor_tells_all_problems_at_once(here: Setting) -> None:
 
 def test_ydc_doctor_without_a_spreadsheet_opens_the_database(here: Setting) -> None:
     done = here.run("doctor", spreadsheet_id=None)
-    assert done.stderr == ""
+    assert "which is empty, although YDC_CREDENTIALS_FILE is set: set YDC_SPREADSHEET_ID too" in done.stderr
     assert "ok       database: sqlite opens (no spreadsheet_id is set)" in done.stdout
 
     done = here.run("doctor", spreadsheet_id=None, database_url="sqlite:////nowhere/at/all.db")

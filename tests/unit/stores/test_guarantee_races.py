@@ -33,7 +33,7 @@ def test_a_weakness_that_only_rivals_can_see_is_found(
     proofs = {proof.name: proof for proof in examine(here.config(), here.simulator, weakness, 1, thorough=thorough)}
     assert proofs[guarantee].outcome is outcome
     others = {name for name, proof in proofs.items() if proof.outcome is not ProofResult.HOLDS}
-    assert others == {guarantee}
+    assert others - {"drafts"} == {guarantee}  # drafts are settled by swaps: those may collide too
     assert nothing_is_left(here)
 
 
