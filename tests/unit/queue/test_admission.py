@@ -373,6 +373,23 @@ def test_what_asked_nobody_gives_its_place_back(worker: Callable[..., Queue]) ->
     assert queue.admission.start_delay_seconds(claims[2].row) > 0
 
 
+def test_an_outcome_whose_recording_is_tried_again_gives_one_place_back(
+    worker: Callable[..., Queue], store: ClockedStore
+) -> None:
+    queue = worker(rate_limit=RateLimit(6 * 45))
+    add(queue)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    assert [queue.admission.start_delay_seconds(claim.row) for _ in range(45)] == [0] * 45
+    store.fails = lambda verb: verb == "swap"
+    for _ in range(15):
+        with pytest.raises(StoreUnavailable):
+            queue.settle([(claim, Done(asked_youtube=False))])
+    store.fails = lambda verb: False
+    queue.settle([(claim, Done(asked_youtube=False))])
+    delays = [queue.admission.start_delay_seconds(claim.row) for _ in range(2)]
+    assert (delays[0], delays[1] > 0) == (0, True)
+
+
 def test_without_its_board_a_machine_goes_on_and_says_so(
     worker: Callable[..., Queue], machine_state: ClockedStore, caplog: pytest.LogCaptureFixture
 ) -> None:
