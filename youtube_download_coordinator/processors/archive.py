@@ -19,6 +19,7 @@ from typing import Any
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.processors.files import make_folder, read_file, write_text
 from youtube_download_coordinator.processors.output_paths import file_stem, key_digest, video_id
+from youtube_download_coordinator.queue.done_fields import media_length
 
 _log = logging.getLogger(__name__)
 
@@ -144,14 +145,14 @@ class Archive:
         return self._record_of(str(content.get("kind") or name.partition("-")[0]), name, files, content)
 
     def _record_of(self, kind: str, name: str, files: Sequence[Path], content: Mapping[str, Any]) -> Record:
-        degraded, seconds = content.get("degraded"), content.get("media_seconds")
+        degraded = content.get("degraded")
         return Record(
             kind=kind,
             name=name,
             files=files,
             result=str(content.get("result") or ""),
             degraded=[str(reason) for reason in degraded] if isinstance(degraded, list) else [],
-            media_seconds=seconds if isinstance(seconds, int | float) else None,
+            media_seconds=media_length(content.get("media_seconds")),
         )
 
     def _inside(self, name: object) -> Path | None:
