@@ -142,6 +142,20 @@ def test_what_is_read_while_a_pause_is_marked_is_returned(desk: SheetDesk, monke
     assert NAME in {line.name for line in store.controls(fresh=True)}
 
 
+def test_a_pause_whose_line_is_deleted_in_an_outage_holds_nothing_else_back(desk: SheetDesk) -> None:
+    queue = queue_of(desk)
+    adds_line(desk, Name="fleet", Value="paused")
+    assert queue.admission.blocked()
+    desk.person.delete_row(CONTROL, row_of(desk, "fleet"))
+    adds_line(desk, Name=NAME, Value="cooling")
+    outage = desk.simulator.faults.add("status", status=503, times=None, path="spreadsheets/[^/:]+$")
+    for _ in range(2):
+        assert {line.name: line.value for line in queue.store.controls()} == {"fleet": "paused", NAME: "cooling"}
+    assert outage.fired
+    outage.times = 0
+    assert {line.name: line.value for line in queue.store.controls()} == {"fleet": "paused", NAME: "cooling"}
+
+
 def test_a_person_begins_a_cooldown_by_hand(desk: SheetDesk) -> None:
     queue = queue_of(desk)
     add(queue)

@@ -49,8 +49,8 @@ class Controls:
         self._batches = batches
         self._spreadsheet = batches.spreadsheet
         self._unreadable_times: set[str] = set()
-        self._had_fleet = False
-        """Whether Control contained the fleet's line when it was last read."""
+        self._fleet: Control | None = None
+        """The fleet's line as it was last read. It counts until it is known why it is gone."""
 
     def controls(self, *, fresh: bool) -> list[Control]:
         self._spreadsheet.layout()
@@ -70,15 +70,20 @@ class Controls:
 
     def _with_kept_pause(self, lines: list[Control]) -> list[Control]:
         """Return the lines, and the fleet's if it was paused and its line is gone."""
-        if not any(line.name == FLEET for line in lines):
-            if self._had_fleet:
-                self._had_fleet = False
+        fleet = next((line for line in lines if line.name == FLEET), None)
+        if fleet is not None:
+            self._fleet = fleet
+            return lines
+        if self._fleet is not None:
+            try:
                 self._spreadsheet.read_named_ranges()
-            if not self._spreadsheet.pause_mark:
-                return lines
-            return [*lines, Control(name=FLEET, value=ControlValue.PAUSED, reason=REASON)]
-        self._had_fleet = True
-        return lines
+            except StoreUnavailable as error:
+                log.info("the fleet's line is gone, and whether it was paused cannot be read: %s", error)
+                return [*lines, self._fleet]
+            self._fleet = None
+        if not self._spreadsheet.pause_mark:
+            return lines
+        return [*lines, Control(name=FLEET, value=ControlValue.PAUSED, reason=REASON)]
 
     def _mark_changed_pause(self) -> None:
         """Mark a pause that a person has typed, or its end."""
