@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
@@ -380,6 +380,10 @@ class SheetsStore:
     def set_control(self, name: str, change: SetControl) -> Control | None:
         with self._lock:
             return self._controls.set(name, change)
+
+    def remove_control(self, name: str, may_remove: Callable[[Control], bool]) -> bool:
+        with self._lock:
+            return self._controls.remove(name, may_remove)
 
     # --- columns -----------------------------------------------------------------------------------------------------
 

@@ -321,11 +321,26 @@ class SqlStore:
             self._last_change = last_change
             return line
 
-    def _set_control(self, name: str, change: SetControl) -> Control | None:
+    def remove_control(self, name: str, may_remove: Callable[[Control], bool]) -> bool:
+        with self._controls_lock:
+            self._last_change = object()
+            with self._changing_controls() as connection:
+                line = read_control(connection, name)
+                if line is None or not may_remove(line):
+                    return False
+                connection.execute(sa.delete(controls).where(controls.c.name == name))
+        return True
+
+    @contextmanager
+    def _changing_controls(self) -> Iterator[sa.Connection]:
         with self._writing() as connection:
             if not self._is_sqlite:  # its transactions come one after the other
                 # A line that does not exist yet cannot be locked.
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CONTROLS_LOCK)))
+            yield connection
+
+    def _set_control(self, name: str, change: SetControl) -> Control | None:
+        with self._changing_controls() as connection:
             before = read_control(connection, name)
             line = change(before)
             if line is not None:
