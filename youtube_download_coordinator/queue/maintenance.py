@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -251,7 +252,8 @@ class Maintenance:
 
     def select(self, table: Table[R], selection: Selection) -> Iterator[R]:
         """Yield the selected rows in order of ID, read page by page."""
-        return (row for row in self.rows(table, selection.where()) if selection.matches(row))
+        pages = (self.rows(table, where) for where in selection.wheres())
+        return (row for row in merge(*pages, key=lambda row: row.id) if selection.matches(row))
 
     def rows(self, table: Table[R], where: Where | None = None) -> Iterator[R]:
         """Yield every row in order of ID, read page by page."""

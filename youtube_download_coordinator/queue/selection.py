@@ -8,17 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from youtube_download_coordinator.errors import UserError
-from youtube_download_coordinator.models import WORDS, Row, State, Status, VideoTask
+from youtube_download_coordinator.models import STATUS, WORDS, Row, State, Status, VideoTask
 from youtube_download_coordinator.queue.store import Where
-
-_STATE = {
-    Status.PENDING: State.PENDING,
-    Status.IN_PROGRESS: State.HELD,
-    Status.DONE: State.DONE,
-    State.DEAD: State.DEAD,
-}
-"""The states that a store can filter by; `error` may be two states."""
-
 
 _DEAD_LETTERS = frozenset({"dead-letters", "dead-letter", "dead"})
 
@@ -52,9 +43,22 @@ class Selection:
     with_done: bool = True
     """Whether rows that are done may be selected."""
 
-    def where(self) -> Where:
-        """Return the conditions that a store can check. `matches` checks the rest."""
-        return Where(state=_STATE.get(self.status) if self.status else None, ids=self.ids)
+    def wheres(self) -> list[Where]:
+        """Return conditions that a store can check: a selected row meets one of them. `matches` checks the rest.
+
+        One for each state that a row may have, so that a store reads no row in another state.
+        """
+        states = [state for state in State if self._may_have(state)]
+        if self.ids is not None or len(states) == len(State):
+            return [Where(ids=self.ids)]
+        return [Where(state=state) for state in states]
+
+    def _may_have(self, state: State) -> bool:
+        return (
+            (self.status is None or self.status in {STATUS[state], state})
+            and (self.with_done or state is not State.DONE)
+            and (not self.reason or state is not State.DONE)
+        )
 
     def matches(self, row: Row) -> bool:
         return (

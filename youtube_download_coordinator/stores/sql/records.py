@@ -23,7 +23,7 @@ from youtube_download_coordinator.models import (
     columns_of,
 )
 from youtube_download_coordinator.queue.store import EVERY_ROW, Table, Where
-from youtube_download_coordinator.stores.sql.tables import EPOCH, sources, videos
+from youtube_download_coordinator.stores.sql.tables import EPOCH, IN_ANY_STATE, sources, videos
 
 R = TypeVar("R", bound=Row)
 
@@ -69,15 +69,21 @@ def ids_of(table: Table[Any], where: Where = EVERY_ROW, limit: int | None = None
     return query_of(table, where, limit or 0).with_only_columns(c.id).limit(limit)
 
 
+def _is_named(where: Where) -> bool:
+    """Return whether the rows are named by ID or by key."""
+    return where.ids is not None or where.keys is not None
+
+
 def _id(c: Any, where: Where) -> sa.ColumnElement[int]:
-    """Return the ID. In a query for given rows it is an expression, so that no database scans the index of IDs to find them."""
-    is_named = where.ids is not None or where.keys is not None
-    return c.id + 0 if is_named else c.id  # type: ignore[no-any-return]
+    """Return the ID. In a query for named rows it is an expression, so that no database scans the index of IDs to find them."""
+    return c.id + 0 if _is_named(where) else c.id  # type: ignore[no-any-return]
 
 
 def _conditions(table: Table[Any], where: Where) -> list[sa.ColumnElement[bool]]:
     c = sql_table(table).c
     conditions = place_of(table)
+    if where.state is None and not _is_named(where) and "place" in c:
+        conditions.append(IN_ANY_STATE)
     if where.after_id:
         conditions.append(_id(c, where) > where.after_id)
     if where.state is not None:
@@ -88,6 +94,9 @@ def _conditions(table: Table[Any], where: Where) -> list[sa.ColumnElement[bool]]
         conditions.append(c.act_at >= where.due_from)
     if where.holder:
         conditions.append(c.holder == where.holder)
+    if _is_named(where):
+        # Only the names use an index. SQLite prefers that of all rows in a place to that of 100 keys.
+        conditions = [condition.is_(True) for condition in conditions]
     if where.ids is not None:
         conditions.append(c.id.in_(where.ids))
     if where.keys is not None:
