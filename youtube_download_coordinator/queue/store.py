@@ -199,6 +199,10 @@ class Store(Protocol):
         """Return the names of custom columns, which `Row.extra` may have; others are dropped. None: any name is kept."""
         ...
 
+    def used_columns(self, table: Table[Any]) -> Collection[str]:
+        """Return the names of the custom columns that rows of the table have. A hint, as `scan` is; reads no rows."""
+        ...
+
     def add_columns(self, table: Table[R], names: Sequence[str]) -> None:
         """Add custom columns of these names unless they exist. Does nothing where any name is kept."""
         ...

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -346,6 +347,18 @@ def test_people_s_own_columns_are_exported(ydc: Ydc, queue: Queue) -> None:
     queue.add(VIDEO_TASKS, [new_video(9, extra={"Gender": "f"})])
     rows = list(csv.DictReader(io.StringIO(ydc("export")[1])))
     assert [row["Gender"] for row in rows] == ["", "", "", "", "f", ""]
+
+
+def test_an_export_reads_each_row_once(ydc: Ydc) -> None:
+    pages: list[str] = []
+
+    def record(_: object, __: object, statement: str, *___: object) -> None:
+        pages.extend([statement] if "FROM videos" in statement and "videos.url" in statement else [])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", record)
+    assert len(ydc("export")[1].splitlines()) == 6
+    sa.event.remove(sa.Engine, "before_cursor_execute", record)
+    assert len(pages) == 4  # of the videos and of the dead letters one with rows, and one that is empty
 
 
 def test_a_table_without_rows_is_a_header(ydc: Ydc, tmp_path: Path) -> None:

@@ -391,6 +391,10 @@ class SheetsStore:
         with self._lock:
             return list(self._spreadsheet.tab(table.name).custom_columns)
 
+    def used_columns(self, table: Table[Any]) -> Collection[str]:
+        with self._lock:
+            return list(self._spreadsheet.tab(table.name).custom_columns)
+
     def add_columns(self, table: Table[R], names: Sequence[str]) -> None:
         with self._lock:
             self._batches.add_columns(table.name, names)

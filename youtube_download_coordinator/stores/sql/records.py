@@ -134,10 +134,15 @@ def _values(row: Row, writers: Collection[Writer]) -> dict[str, Any]:
 def row_of(table: Table[R], record: Mapping[Any, Any]) -> R:
     """Return the row in a record. Raises ValueError or TypeError if a value is not one that its column may have."""
     values = {name: _checked(name, record[name], column.type) for name, column in _stored(table).items()}
-    extra = json.loads(record["extra"])
-    if not isinstance(extra, dict) or not all(isinstance(text, str) for text in extra.values()):
+    return table.row_type(lease=lease_of(record), extra=extra_of(record["extra"]), **values)
+
+
+def extra_of(text: str) -> Mapping[str, str]:
+    """Return the custom columns in a record. Raises ValueError or TypeError."""
+    extra = json.loads(text)
+    if not isinstance(extra, dict) or not all(isinstance(cell, str) for cell in extra.values()):
         raise ValueError("extra is not an object of texts")
-    return table.row_type(lease=lease_of(record), extra=extra, **values)
+    return extra
 
 
 def _stored(table: Table[Any]) -> Mapping[str, Column]:

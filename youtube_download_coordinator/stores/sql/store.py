@@ -35,6 +35,7 @@ from youtube_download_coordinator.stores.sql.records import (
     LEASE_COLUMNS,
     all_values,
     changing_values,
+    extra_of,
     ids_of,
     lease_of,
     place_of,
@@ -58,6 +59,8 @@ _Seen = tuple[str, int, int, str]
 
 KEYS_PER_QUERY = 500
 """SQLite takes 32,766 parameters in a statement at most."""
+TEXTS_AT_ONCE = 1000
+"""Texts of custom columns that are fetched at once: each row may have others."""
 CONTROLS_SECONDS = 1.0
 """Lines of control are kept this long: an attempt looks at them several times, and each look would be a transaction."""
 CLOCK_AGE_SECONDS = 60.0
@@ -351,6 +354,15 @@ class SqlStore:
 
     def custom_columns(self, table: Table[R]) -> Collection[str] | None:
         return None
+
+    def used_columns(self, table: Table[Any]) -> Collection[str]:
+        query = sa.select(sql_table(table).c.extra).where(*place_of(table)).distinct()
+
+        def read(connection: sa.Connection) -> list[str]:
+            texts = connection.execution_options(yield_per=TEXTS_AT_ONCE).scalars(query)
+            return list(dict.fromkeys(name for text in texts for name in extra_of(text)))
+
+        return self._read_rows(read, {table.name: (table, ids_of(table))})
 
     def add_columns(self, table: Table[R], names: Sequence[str]) -> None:
         """Do nothing: a row may have columns of any name."""
