@@ -77,7 +77,9 @@ class Coordinator:
             while coordinator.process_next_task(process): ...
 
     It may be built before a fork: each process gets a connection and a worker's name of its own when it first needs them. Threads
-    may share it. A copy, also one that is pickled for another process, is a worker of its own on the same queue. Raises ConfigError when the settings do not name a queue.
+    may share it. A copy, also one that is pickled for another process, is a worker of its own on the same queue.
+
+    Raises ConfigError when the settings do not name a queue.
     """
 
     def __init__(self, config: Config | None = None, *, run: str = "") -> None:
