@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from youtube_download_coordinator.models import VideoTask
-from youtube_download_coordinator.processors.files import make_folder, read_file, write_text
+from youtube_download_coordinator.processors.files import make_folder, read_json, write_text
 from youtube_download_coordinator.processors.output_paths import file_stem, key_digest, video_id
 from youtube_download_coordinator.queue.done_fields import media_length
 
@@ -125,7 +125,7 @@ class Archive:
         stems = dict.fromkeys((file_stem(task), video_id(task)))
         for path in (self._path(task, product_name, stem) for stem in stems):
             try:
-                content = json.loads(read_file(path, self.output_dir))
+                content = read_json(path, self.output_dir)
             except (FileNotFoundError, NotADirectoryError, ValueError):
                 continue
             return content if isinstance(content, dict) and content.get("key") == task.key else None

@@ -15,7 +15,7 @@ from typing import Any
 
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.processors.archive import Archive, Record
-from youtube_download_coordinator.processors.files import read_file, write_text
+from youtube_download_coordinator.processors.files import read_json, write_text
 from youtube_download_coordinator.processors.names import BUILT_INS
 from youtube_download_coordinator.processors.sidecar import SUFFIX
 
@@ -38,7 +38,7 @@ def _entry(record: Record, output_dir: Path) -> dict[str, Any]:
 def _set_products(sidecar: Path, output_dir: Path, products: Sequence[dict[str, Any]]) -> None:
     """Set the list. A file without a sidecar is left alone."""
     try:
-        content = json.loads(read_file(sidecar, output_dir))
+        content = read_json(sidecar, output_dir)
     except (FileNotFoundError, ValueError):
         return
     if isinstance(content, dict) and content.get("products") != products:

@@ -8,7 +8,6 @@ their place. So what exists is not made again and costs no request, and a produc
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,7 +18,7 @@ from youtube_download_coordinator.errors import AttemptError, attempt_error
 from youtube_download_coordinator.models import Done, Verdict, VideoTask
 from youtube_download_coordinator.processors.archive import Archive, Product, Record
 from youtube_download_coordinator.processors.extraction import Extraction, VideoInfo
-from youtube_download_coordinator.processors.files import check_free_disk, make_folder, move_into_place, read_file
+from youtube_download_coordinator.processors.files import check_free_disk, make_folder, move_into_place, read_json
 from youtube_download_coordinator.processors.media_check import Media
 from youtube_download_coordinator.processors.output_paths import Template
 from youtube_download_coordinator.processors.parts import work_folder
@@ -205,7 +204,7 @@ class Production:
         metadata = self._records.get("metadata")
         if metadata and not extraction.is_extracted:
             with contextlib.suppress(OSError, ValueError):
-                info: Mapping[str, Any] = json.loads(read_file(metadata.files[0], self._settings.output_dir))
+                info: Mapping[str, Any] = read_json(metadata.files[0], self._settings.output_dir)
                 return info
         with guard_lifted(False):
             return extraction.sanitized_info()
