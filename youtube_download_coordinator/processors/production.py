@@ -160,7 +160,8 @@ class Production:
         except AttemptError as error:
             self._failures[kind] = error
             blocks_all = error.verdict is Verdict.THROTTLED and error.reason != SUBTITLES_BLOCK
-            return extraction.is_extracted and error.verdict is not Verdict.UNFIT and not blocks_all
+            is_of_extraction = isinstance(step, Recipe) and not extraction.is_extracted
+            return not (is_of_extraction or blocks_all or error.verdict is Verdict.UNFIT)
         return True
 
     def _make_files(self, recipe: Recipe, extraction: Extraction) -> Record:
