@@ -106,7 +106,9 @@ def test_only_what_failed_is_made_again(site: Site, task: VideoTask, settings: S
     assert len(products(sound)) == 3
 
 
-def test_a_processor_that_fails_first_costs_no_product_after_it(site: Site, task: VideoTask, settings: Settings) -> None:
+def test_a_processor_that_fails_first_costs_no_product_after_it(
+    site: Site, task: VideoTask, settings: Settings
+) -> None:
     with pytest.raises(AttemptError, match="fails: ValueError: not today"):
         run(f"{SAMPLES}:fails,audio,metadata", task, settings)
     made = [name for name in files(settings) if not is_sidecar(name)]
