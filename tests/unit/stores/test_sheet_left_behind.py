@@ -124,6 +124,23 @@ def test_lines_that_moved_up_do_not_keep_a_worker_from_showing_what_it_owes(desk
         assert desk.line(claim.row.url)["Status"] == Status.DONE
 
 
+def test_a_lease_that_is_emptied_in_progress_stops_no_fleet(desk: SheetDesk) -> None:
+    """The row is due again when its holder must know: not beside it, which would look like a failure of Google's."""
+    holder, other = desk.queue("holder"), desk.queue("other")
+    holder.add(VIDEO_TASKS, [a_video(1)])
+    (claim,) = holder.claim(VIDEO_TASKS, 1)
+    desk.show()
+    desk.person.edit(VIDEO_TAB, 1, "Lease", "")
+    lease_seconds = holder.video_policy.lease.total_seconds()
+    for _ in range(3):
+        desk.clock.advance(lease_seconds / 4)
+        assert other.claim(VIDEO_TASKS, 1) == []
+        holder.renew()
+    assert claim.lost
+    desk.clock.advance(lease_seconds)
+    assert [again.row.url for again in other.claim(VIDEO_TASKS, 1)] == [URL]
+
+
 @pytest.mark.parametrize("source_is_done", [True, False])
 def test_a_lease_that_was_filled_down_runs_nothing_again(desk: SheetDesk, source_is_done: bool) -> None:
     """Each other row shows what its own lease was, so it gets that back."""

@@ -10,10 +10,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from youtube_download_coordinator.errors import BadUrl
-from youtube_download_coordinator.models import DUPLICATE, IN_THE_LEASE, NO_KEY, Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.models import (
+    DUPLICATE,
+    IN_THE_LEASE,
+    NO_KEY,
+    Lease,
+    Row,
+    Source,
+    State,
+    Status,
+    VideoTask,
+)
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES
 from youtube_download_coordinator.reasons import UNKNOWN_STATUS, UNREADABLE_LEASE
 from youtube_download_coordinator.stores.sheets.api import Json
@@ -167,8 +177,18 @@ class NewRows:
             status, tries = (cells.status, imported[position].tries) if is_own else ("", 0)
             before = [id_and_version_in(text)[1] for text in (cells.shown, cells.lease) if text]
             version = max(before) + 1 if is_own and before else 0
-            leases.append(self.first_lease(name, own_id, cells.url, status, index, tries=tries, version=version))
+            lease = self.first_lease(name, own_id, cells.url, status, index, tries=tries, version=version)
+            leases.append(self._after_its_holder(lease) if version and _is_in_progress(status) else lease)
         return leases, requests
+
+    def _after_its_holder(self, text: str) -> str:
+        """Return the lease of a row that lost its own in progress: not due while its holder may not know that yet."""
+        encoded = decode_lease(text)
+        if encoded is None or encoded.lease is None or encoded.lease.state is not State.PENDING:
+            return text
+        not_before = self._spreadsheet.connection.now().replace(microsecond=0) + self._spreadsheet.config.lease
+        lease = replace(encoded.lease, not_before=not_before)
+        return encode_lease(VideoTask(id=encoded.row_id, key=encoded.key, url="", lease=lease))
 
     def used_ids(self, names: Iterable[str]) -> set[int]:
         """Return every ID of a row, of a draft, or of a row whose lease a draft covers."""
@@ -369,6 +389,10 @@ def _own_cells(cells: KeyCells, index: RowIndex, name: str, position: int) -> Im
 
 def _is_own(shown: str, imported: ImportedCells) -> bool:
     return not shown or (imported.row_id is not None and id_and_version_in(shown)[0] == imported.row_id)
+
+
+def _is_in_progress(status: str) -> bool:
+    return status.strip().lower() == Status.IN_PROGRESS
 
 
 def _intended(values: Mapping[str, str]) -> str:
