@@ -57,7 +57,7 @@ def _take(server: PrefectServer, page: Page, feed: str) -> None:
     form = server.ask("/deployments/name/expand-source/expand-source")
     page.open(f"{ui}/deployments/deployment/{form['id']}/run", "Enforce Parameter Schema", "Submit")
     page.fill("textarea", "https://www.youtube.com/@handle", "pt-BR", "interview")
-    page.save("expand-source-form", height=840)
+    page.save("expand-source-form", height=900)
     page.open(f"{ui}/runs/flow-run/{run['id']}?tab=Artifacts", run["name"], "processed-videos")
     page.save("run-with-artifact", height=1000)
 
