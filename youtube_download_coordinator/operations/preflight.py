@@ -30,8 +30,8 @@ from youtube_download_coordinator.operations.package_index import (
     run_program,
 )
 from youtube_download_coordinator.processors.ffmpeg import find_ffmpeg
-from youtube_download_coordinator.processors.files import check_free_disk, in_megabytes
 from youtube_download_coordinator.processors.names import BUILT_INS, MEDIA, processor_names
+from youtube_download_coordinator.storage.files import check_free_disk, in_megabytes
 from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.youtube.cookies import check_cookies
 from youtube_download_coordinator.youtube.token_provider import PLUGIN, plugin_version, provider_url

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from youtube_download_coordinator.models import VideoTask
-from youtube_download_coordinator.processors.files import make_folder, read_file, write_text
 from youtube_download_coordinator.processors.output_paths import file_stem, key_digest, video_id
+from youtube_download_coordinator.storage.files import make_folder, read_file, write_text
 
 _log = logging.getLogger(__name__)
 

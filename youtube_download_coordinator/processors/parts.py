@@ -22,9 +22,9 @@ from pathlib import Path
 from youtube_download_coordinator.errors import AttemptError, LaterError, PermanentError, UnfitError
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.private_files import close_folder_to_others, is_shared_with_group
-from youtube_download_coordinator.processors.files import make_folder, read_file
 from youtube_download_coordinator.processors.output_paths import file_stem
 from youtube_download_coordinator.reasons import TOO_LARGE
+from youtube_download_coordinator.storage.files import make_folder, read_file
 from youtube_download_coordinator.youtube.error_rules import has_bad_part
 
 PARTS = ".parts"

@@ -15,9 +15,9 @@ from typing import Any
 
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.processors.archive import Archive, Record
-from youtube_download_coordinator.processors.files import read_file, write_text
 from youtube_download_coordinator.processors.names import BUILT_INS
 from youtube_download_coordinator.processors.sidecar import SUFFIX
+from youtube_download_coordinator.storage.files import read_file, write_text
 
 
 def list_products(archive: Archive, task: VideoTask) -> None:

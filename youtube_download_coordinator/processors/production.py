@@ -19,7 +19,6 @@ from youtube_download_coordinator.errors import AttemptError, attempt_error
 from youtube_download_coordinator.models import Done, Verdict, VideoTask
 from youtube_download_coordinator.processors.archive import Archive, Product, Record
 from youtube_download_coordinator.processors.extraction import Extraction, VideoInfo
-from youtube_download_coordinator.processors.files import check_free_disk, make_folder, move_into_place, read_file
 from youtube_download_coordinator.processors.media_check import Media
 from youtube_download_coordinator.processors.output_paths import Template
 from youtube_download_coordinator.processors.parts import work_folder
@@ -27,6 +26,7 @@ from youtube_download_coordinator.processors.product_list import list_products
 from youtube_download_coordinator.processors.sidecar import write_sidecar
 from youtube_download_coordinator.processors.worker_settings import Settings
 from youtube_download_coordinator.reasons import ASKED_FOR, SUBTITLES_BLOCK
+from youtube_download_coordinator.storage.files import check_free_disk, make_folder, move_into_place, read_file
 from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.youtube.error_rules import classify
 from youtube_download_coordinator.youtube.ssrf_guard import guard_lifted

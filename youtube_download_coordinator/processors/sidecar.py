@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from youtube_download_coordinator.models import WRITTEN_ONCE, VideoTask, Writer, columns_of
-from youtube_download_coordinator.processors.files import write_text
 from youtube_download_coordinator.processors.media_check import Media, stated_kbps
 from youtube_download_coordinator.processors.tracks import is_drc, sound_of, track_of
+from youtube_download_coordinator.storage.files import write_text
 
 SUFFIX = ".json"
 KNOWN = (
