@@ -308,7 +308,7 @@ class Coordinator:
         self._sweep_parts()
 
         def report(attempt: Attempt) -> None:
-            remove_parts_after(attempt, self.config.output_dir)
+            remove_parts_after(attempt, self.config.work_dir)
             on_attempt(attempt)
 
         return Worker(
@@ -333,7 +333,7 @@ class Coordinator:
         """Remove half files that nobody resumes, once."""
         if not self._is_swept:
             self._is_swept = True
-            sweep_parts(self.queue, self.config.output_dir)
+            sweep_parts(self.queue, self.config.work_dir)
 
     def give_back(self) -> int:
         """Give back everything that this run holds, also what an interrupted claim may hold. Return the number of rows."""

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from youtube_download_coordinator.processors.names import processor_names
 from youtube_download_coordinator.processors.output_paths import Template
 from youtube_download_coordinator.queue.offers import parse_offer
 from youtube_download_coordinator.sources.urls import video_target
+from youtube_download_coordinator.storage.address import SCHEMES, place_address
 
 YEAR_MINUTES = 366 * 24 * 60
 """The longest time that a setting may have, so that a date plus that time always exists."""
@@ -73,6 +75,12 @@ def canary(text: str) -> str:
         return video_target(text).url
     except BadUrl as error:
         raise ValueError(str(error)) from None
+
+
+def output_place(value: object) -> object:
+    if not isinstance(value, str | Path):
+        raise ValueError(f"it must be a folder, or one of {', '.join(SCHEMES.values())}")  # noqa: TRY004  (for pydantic)
+    return place_address(value)
 
 
 def template(text: str) -> str:

@@ -73,7 +73,7 @@ def checks(config: Config, processor: str = "download") -> Iterator[Check]:
         yield Check("tokens", partial(check_token_provider, url), stops=False)
     if not set(BUILT_INS).isdisjoint(names):
         yield Check("JavaScript", check_javascript)
-        yield Check("disk", partial(check_disk, config.output_dir, config.min_free_disk_bytes))
+        yield Check("disk", partial(check_disk, config.work_dir, config.min_free_disk_bytes))
     if not MEDIA.isdisjoint(names):
         yield Check("ffmpeg", check_ffmpeg)
 
