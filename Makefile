@@ -11,7 +11,7 @@ UNPINNED := yt-dlp yt-dlp-ejs deno bgutil-ytdlp-pot-provider
 SOURCES ?= sources.txt
 PROCESSOR ?= audio
 
-.PHONY: help demo run test slow lint docs audit bench chaos outage soak image clean mutations power constraints
+.PHONY: help demo run test slow lint docs audit bench chaos outage soak image clean mutations power constraints azurite
 
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -67,6 +67,9 @@ power: $(INSTALLED)  ## How surely `ydc doctor --thorough` finds a Google that d
 
 soak: $(INSTALLED)  ## Simulated fleets, one after the other, until interrupted
 	$(BIN)/python -m tests.simulation soak
+
+azurite:  ## Install Azurite, with npm, for the tests of az://; they are skipped without it
+	npm install --no-audit --no-fund --prefix build/azurite azurite@3
 
 constraints:  ## Pin the newest of everything in constraints.txt; run .ci/run before you commit it
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=python3.11 constraints")'

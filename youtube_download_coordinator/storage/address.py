@@ -66,11 +66,6 @@ def _checked(scheme: str, text: str) -> str:
     return f"{scheme}://{bucket}/{prefix}".removesuffix("/")
 
 
-def is_object_storage(address: str | Path) -> bool:
-    """Return whether an address of `place_address` is one of object storage."""
-    return isinstance(address, str)
-
-
 def bucket_and_prefix(address: str) -> tuple[str, str]:
     """Return both parts of an address of object storage."""
     parts = urlsplit(address)

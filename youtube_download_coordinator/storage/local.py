@@ -18,8 +18,8 @@ from typing import BinaryIO
 from youtube_download_coordinator.errors import PlaceError, PlaceRefused, PlaceUnavailable, UnfitError
 from youtube_download_coordinator.storage.files import make_folder, move_into_place, write_bytes, written_whole
 from youtube_download_coordinator.storage.place import (
-    MAX_CONDITIONAL_BYTES,
     Held,
+    check_conditional_size,
     check_metadata,
     check_path,
     check_prefix,
@@ -77,9 +77,7 @@ class LocalPlace:
         move: bool = False,
     ) -> bool:
         check_metadata(metadata)
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        if size > MAX_CONDITIONAL_BYTES:
-            raise ValueError(f"{size} bytes are too many for one request: {MAX_CONDITIONAL_BYTES}")
+        check_conditional_size(source)
         with _errors(path):
             target = self._target(path)
             if os.path.lexists(target):

@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 from youtube_download_coordinator.storage.files import write_bytes
 from youtube_download_coordinator.storage.place import (
-    MAX_CONDITIONAL_BYTES,
     Held,
+    check_conditional_size,
     check_metadata,
     check_path,
     check_prefix,
@@ -46,8 +46,7 @@ class MemoryPlace:
         move: bool = False,
     ) -> bool:
         content = source if isinstance(source, bytes) else source.read_bytes()
-        if len(content) > MAX_CONDITIONAL_BYTES:
-            raise ValueError(f"{len(content)} bytes are too many for one request: {MAX_CONDITIONAL_BYTES}")
+        check_conditional_size(content)
         return self._put(path, content, content_type, metadata, replaces=False)
 
     def _put(

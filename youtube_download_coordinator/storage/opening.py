@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from youtube_download_coordinator.errors import ConfigError
-from youtube_download_coordinator.storage.address import is_object_storage, place_address
+from youtube_download_coordinator.storage.address import place_address
 from youtube_download_coordinator.storage.local import LocalPlace
+from youtube_download_coordinator.storage.object_place import ObjectPlace
 from youtube_download_coordinator.storage.place import Place
 
 
@@ -19,6 +20,8 @@ def open_place(output_dir: str | Path) -> Place:
         address = place_address(output_dir)
     except ValueError as error:
         raise ConfigError(f"output_dir: {error}") from None
-    if is_object_storage(address):
-        raise ConfigError(f"{address}: object storage is not supported yet")
-    return LocalPlace(Path(address))
+    if isinstance(address, Path):
+        return LocalPlace(address)
+    place = ObjectPlace(address)
+    place.connect()
+    return place

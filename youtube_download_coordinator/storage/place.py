@@ -131,6 +131,13 @@ def check_path(path: str) -> str:
     return path
 
 
+def check_conditional_size(source: Path | bytes) -> None:
+    """Raise ValueError for a source that is too large for `put_if_absent`."""
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    if size > MAX_CONDITIONAL_BYTES:
+        raise ValueError(f"{size} bytes are too many for one request: at most {MAX_CONDITIONAL_BYTES}")
+
+
 def check_prefix(prefix: str) -> str:
     """Return a prefix without a slash at its end. Raises ValueError."""
     return check_path(prefix.removesuffix("/")) if prefix else ""
