@@ -22,9 +22,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-FaultKind = Literal["slow-down", "no-answer", "lost-answer", "broken-request", "broken-answer", "denied"]
+FaultKind = Literal[
+    "slow-down", "no-answer", "lost-answer", "broken-request", "broken-answer", "denied", "no-such-upload"
+]
 """503 SlowDown; the connection is closed without a word, before or after the request was carried out; reset after half of the
-request's or the answer's body; 403 AccessDenied."""
+request's or the answer's body; 403 AccessDenied; 404 NoSuchUpload."""
+REFUSALS = {"slow-down": (503, "SlowDown"), "denied": (403, "AccessDenied"), "no-such-upload": (404, "NoSuchUpload")}
 ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>The proxy of a test says so.</Message></Error>'
 
 
@@ -162,8 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         if fault == "no-answer":
             self._reset()
-        elif fault in ("slow-down", "denied"):
-            status, code = (503, "SlowDown") if fault == "slow-down" else (403, "AccessDenied")
+        elif fault in REFUSALS:
+            status, code = REFUSALS[fault]
             self._answer(status, [("Content-Type", "application/xml")], ERROR.format(code).encode())
         else:
             status, headers, content = self._forward(body)

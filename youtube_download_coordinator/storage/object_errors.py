@@ -20,6 +20,8 @@ Answer = TypeVar("Answer")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>\s*([A-Za-z]{3,60})\s*</Code>|\"(?:reason|status)\":\s*\"([A-Za-z_]{3,60})\"")
 _NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound", "AccountIsDisabled"})
+_NO_UPLOAD = frozenset({"NoSuchUpload", "InvalidBlockList"})
+"""The answers to the completion of an upload that has been completed."""
 _BAD_CREDENTIALS = frozenset({
     "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthenticationFailed", "InvalidAuthenticationInfo", "ExpiredToken",
     "InvalidToken", "TokenRefreshRequired", "InvalidSecurity", "NoAuthenticationInformation",
@@ -27,7 +29,9 @@ _BAD_CREDENTIALS = frozenset({
 _WRONG_CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 _WRONG_REGION = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 _FULL = frozenset({"QuotaExceeded", "XMinioStorageFull", "AccountLimitExceeded"})
-_LOGIN = re.compile(r"169\.254\.169\.254|metadata\.google|token request|oauth|[Cc]redential|IDMS|security-credentials")
+_LOGIN = re.compile(
+    r"Error performing (?:token request|[A-Z]+ https?://(?:169\.254\.|metadata\.google|oauth2\.|sts\.|login\.microsoftonline))"
+)
 """The request that fetches a token failed: the credentials of the machine, if there are no others."""
 _PASSING_STATUSES = frozenset({408, 409, 423, 425, 429})
 
@@ -59,11 +63,14 @@ def _translate(error: Exception, address: str, doing: str) -> Exception:
     code = next((word for words in _CODE.findall(text) for word in words if word), "")
     if code in _NO_BUCKET:
         return _refused(address, f"{_bucket(address)} does not exist ({code}): create it, or correct YDC_OUTPUT_DIR")
-    if isinstance(error, FileNotFoundError) and not error.errno:
+    if code in _NO_UPLOAD:
+        return PlaceUnavailable(f"{address}: an upload broke off ({code})")
+    is_absent = isinstance(error, FileNotFoundError) and not error.errno  # a local file that is missing has a number
+    if is_absent and doing != "put":
         return Absent()
     if isinstance(error, AlreadyExistsError | PreconditionError):
         return Present()
-    if not isinstance(error, BaseError):
+    if not isinstance(error, BaseError) and not is_absent:
         return error  # a setting, the local file, or a bug
     return _of_answer(address, doing, int(status[1]) if (status := _STATUS.search(text)) else 0, code, text)
 
@@ -76,7 +83,7 @@ def _of_answer(address: str, doing: str, status: int, code: str, text: str) -> P
     is_refused = 400 <= status < 500 and status not in _PASSING_STATUSES
     refusals = (
         (
-            _LOGIN.search(text.partition("Debug source")[0]) and status < 500,
+            _LOGIN.search(text) and status < 500,
             f"no credentials were found: {provider.credentials}",
         ),
         (
@@ -100,7 +107,7 @@ def _connection(text: str) -> str:
         "tcp connect": "no connection",
         "invalid peer certificate": "its certificate is not trusted",
         "kind: Timeout": "no answer in time",
-        "kind: Connect": "no connection",
+        "kind: Connect,": "no connection",
         "kind: Interrupted": "the connection broke",
     }
     return next((words for wording, words in wordings.items() if wording in text), "the connection broke")

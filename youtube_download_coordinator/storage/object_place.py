@@ -90,9 +90,9 @@ class ObjectPlace:
                     max_concurrency=PARTS_AT_ONCE,
                 ),
             )
-        except (PlaceUnavailable, Absent):  # S3 knows nothing of a completed upload when it is completed once more
+        except PlaceUnavailable:  # it may be there nevertheless: the answer to its completion was lost
             if not self._is_from(key, put_id):
-                raise PlaceUnavailable(f"{self.address}: the upload of {path} broke off") from None
+                raise
 
     def put_if_absent(
         self,
@@ -112,10 +112,9 @@ class ObjectPlace:
                 self._call("put", lambda store: store.put(key, content, attributes=attributes, mode="create"))
             except Present:
                 return self._is_from(key, put_id)
-            except PlaceUnavailable:
-                # The request may have arrived. It has if our file is there; another file there is as good as an answer.
-                if self._attributes(key) is not None:
-                    return self._is_from(key, put_id)
+            except PlaceUnavailable:  # the request may have arrived nevertheless
+                if (found := self._attributes(key)) is not None:
+                    return found.get(PUT_ID) == put_id
                 if is_last:
                     raise
             else:
@@ -177,8 +176,26 @@ class ObjectPlace:
         return _held(answer.meta, content_type, own)
 
     def list(self, prefix: str = "") -> Iterator[Held]:
-        folder = check_prefix(prefix)
-        chunks = self._call("list", lambda store: iter(store.list(folder or None, chunk_size=LIST_CHUNK)))
+        folder, last = check_prefix(prefix), ""
+        tries = self._tries()
+        while True:
+            before = last
+            try:
+                for held in self._list(folder, last):
+                    last = held.path
+                    yield held
+            except PlaceUnavailable:
+                tries = self._tries() if last != before else tries
+                if next(tries):
+                    raise
+            else:
+                return
+
+    def _list(self, folder: str, last: str) -> Iterator[Held]:
+        """Yield the files after `last`. Every provider lists in the order of the paths, and obstore repeats no broken page."""
+        chunks = self._call(
+            "list", lambda store: iter(store.list(folder or None, offset=last or None, chunk_size=LIST_CHUNK))
+        )
         while chunk := self._call("list", lambda _: next(chunks, None)):
             yield from map(_held, chunk)
 

@@ -150,7 +150,7 @@ def _may_be_http(variable: str, provider: Provider) -> bool:
 def _retries(patience: timedelta) -> RetryConfig:
     return {
         "max_retries": 10,
-        "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=15), "base": 2},
+        "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=15), "base": 2},
         "retry_timeout": patience,
     }
 
