@@ -111,6 +111,8 @@ class StorageProxy(ThreadingHTTPServer):
         self.upstream = urlsplit(upstream)
         self.dialect = dialect or Dialect()
         self.requests: list[Request] = []
+        self.forget_conditions = False
+        """Overwrite whatever is there, as a storage does that does not know the header."""
         self._faults: list[Fault] = []
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
@@ -181,7 +183,9 @@ class _Handler(BaseHTTPRequestHandler):
         with self._upstream() as connection:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
-                connection.putheader(*self.server.dialect.request(name, value))
+                name, value = self.server.dialect.request(name, value)
+                if not (self.server.forget_conditions and name.lower() == "if-none-match"):
+                    connection.putheader(name, value)
             connection.endheaders(body)
             response = connection.getresponse()
             headers = [self.server.dialect.answer(*header) for header in response.getheaders()]

@@ -9,12 +9,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.storage.address import bucket_and_prefix
+from youtube_download_coordinator.storage.logins import LOGINS, has_aws_profile
 from youtube_download_coordinator.text import is_loopback
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def open_store(address: str, patience: timedelta) -> Store:
         options["prefix"] = prefix
     openers: dict[str, Callable[[str, dict[str, Any]], Store]] = {"s3": _open_s3, "gs": _open_gs, "az": _open_az}
     try:
-        return openers[scheme](bucket, options)
+        store = openers[scheme](bucket, options)
     except ConfigError:
         raise
     except Exception:  # noqa: BLE001  obstore's message may repeat a key
@@ -118,6 +118,9 @@ def open_store(address: str, patience: timedelta) -> Store:
             f"output_dir: {address} cannot be opened: look at {', '.join(PROVIDERS[scheme].endpoints)}"
             f" and the credentials: {PROVIDERS[scheme].credentials}"
         ) from None
+    if not (LOGINS[scheme].may_succeed or has_aws_profile()):
+        raise ConfigError(f"output_dir: {address}: no credentials were found: {PROVIDERS[scheme].credentials}")
+    return store
 
 
 def _client(provider: Provider) -> ClientConfig:
@@ -162,18 +165,6 @@ def _open_s3(bucket: str, options: dict[str, Any]) -> Store:
         options["credential_provider"] = _boto3_credentials()
     # One file at a time: not every provider has the bulk request, and it reports a missing right in another way.
     return S3Store(bucket, config={"disable_bulk_delete": True}, **options)
-
-
-def has_aws_profile() -> bool:
-    """Return whether the credentials are in the files of the AWS command line, which obstore does not read."""
-    if os.environ.get("AWS_PROFILE"):
-        return True
-    others = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE")
-    containers = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
-    if any(os.environ.get(name) for name in (*others, *containers)):
-        return False
-    file = os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"
-    return Path(file).expanduser().is_file()
 
 
 def _boto3_credentials() -> Any:
