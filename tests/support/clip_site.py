@@ -99,7 +99,7 @@ def files(settings: Settings) -> list[str]:
     return sorted(str(path) for path in paths if path.parts[0] != ".archive")
 
 
-def with_sidecar(path: str, settings: Settings) -> list[str]:
+def with_sidecar(path: str | Path, settings: Settings) -> list[str]:
     name = str(Path(path).relative_to(settings.output_dir))
     return [name, f"{name}.json"]
 

@@ -201,6 +201,7 @@ def _worker_settings(config: Config) -> dict[str, Any]:
     )  # fmt: skip
     return {
         "output_dir": str(config.work_dir.absolute()),
+        "place": config.output_dir if isinstance(config.output_dir, str) else "",
         "network": config.network.to_json(),
         **{name: getattr(config, name) for name in names},
     }

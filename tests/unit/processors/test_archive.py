@@ -30,10 +30,10 @@ def put(path: Path, content: bytes = b"sound") -> Path:
 
 
 def test_a_file_that_a_person_deletes_is_fetched_again(site: Site, settings: Settings) -> None:
-    path = Path(audio(task(site), settings).result)
+    path = settings.output_dir / audio(task(site), settings).result
     path.unlink()
     site.log.clear()
-    assert audio(task(site), settings) == Done(result=str(path))
+    assert audio(task(site), settings) == Done(result=str(path.relative_to(settings.output_dir)))
     assert site.log
     assert path.is_file()
 
@@ -48,7 +48,7 @@ def test_a_video_that_two_queues_list_is_processed_in_each_and_fetched_once(site
         site.log.clear()
         (row,) = queue.settle([(claim, audio(claim.row, settings))])
         assert row is not None
-        assert (row.lease.state, Path(row.result).is_file()) == (State.DONE, True)
+        assert (row.lease.state, (settings.output_dir / row.result).is_file()) == (State.DONE, True)
         asked.append(bool(site.log))
         queue.store.close()
     assert asked == [True, False]
@@ -202,7 +202,8 @@ def test_two_processes_do_not_make_one_file_at_once(site: Site, settings: Settin
 
 def test_a_sidecar_has_what_joins_a_file_with_its_row(site: Site, settings: Settings) -> None:
     video = replace(task(site), id=7, source_id=2, type="talk", title="=A title", extra={"Gender": "f"})
-    path = Path(audio(video, replace(settings, audio_codec="wav", audio_sample_rate_hz=16000, audio_mono=True)).result)
+    wav = replace(settings, audio_codec="wav", audio_sample_rate_hz=16000, audio_mono=True)
+    path = settings.output_dir / audio(video, wav).result
     found = json.loads(path.with_name(f"{path.name}.json").read_text())
     assert (found["file"], found["kind"], found["bytes"]) == (path.name, "audio", path.stat().st_size)
     assert found["video_task"] == {
