@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from youtube_download_coordinator.errors import ConfigError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from obstore.store import AzureStore, ClientConfig, GCSStore, RetryConfig, S3Store
 
     Store = AzureStore | GCSStore | S3Store
+
+Made = TypeVar("Made")
 
 EXTRA = "pip install 'youtube-download-coordinator[storage]'"
 REQUEST_TIMEOUT = timedelta(minutes=10)
@@ -109,18 +111,25 @@ def open_store(address: str, patience: timedelta) -> Store:
     if prefix:
         options["prefix"] = prefix
     openers: dict[str, Callable[[str, dict[str, Any]], Store]] = {"s3": _open_s3, "gs": _open_gs, "az": _open_az}
-    try:
-        store = openers[scheme](bucket, options)
-    except ConfigError:
-        raise
-    except Exception:  # noqa: BLE001  obstore's message may repeat a key
+    store = _without_details(lambda: openers[scheme](bucket, options))
+    if store is None:
         raise ConfigError(
             f"output_dir: {address} cannot be opened: look at {', '.join(PROVIDERS[scheme].endpoints)}"
             f" and the credentials: {PROVIDERS[scheme].credentials}"
-        ) from None
+        )
     if not (LOGINS[scheme].may_succeed or has_aws_profile()):
         raise ConfigError(f"output_dir: {address}: no credentials were found: {PROVIDERS[scheme].credentials}")
     return store
+
+
+def _without_details(opened: Callable[[], Made]) -> Made | None:
+    """Return what is opened, or None: the messages of obstore and botocore may repeat a key, so no error of ours has them."""
+    try:
+        return opened()
+    except ConfigError:
+        raise
+    except Exception:  # noqa: BLE001
+        return None
 
 
 def _client(provider: Provider) -> ClientConfig:
@@ -175,12 +184,10 @@ def _boto3_credentials() -> Any:
             "the credentials are in a profile of the AWS command line: pip install boto3, or set AWS_ACCESS_KEY_ID and"
             " AWS_SECRET_ACCESS_KEY"
         ) from None
-    try:
-        return Boto3CredentialProvider()
-    except Exception:  # noqa: BLE001  botocore's message may repeat a line of the file
-        raise ConfigError(
-            "the profile of the AWS command line has no credentials: `aws sts get-caller-identity`"
-        ) from None
+    provider = _without_details(Boto3CredentialProvider)
+    if provider is None:
+        raise ConfigError("the profile of the AWS command line has no credentials: `aws sts get-caller-identity`")
+    return provider
 
 
 def _open_gs(bucket: str, options: dict[str, Any]) -> Store:
