@@ -75,7 +75,7 @@ constraints:  ## Pin the newest of everything in constraints.txt; run .ci/run be
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=python3.11 constraints")'
 	$(PYTHON) -m venv --clear build/newest
 	build/newest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	build/newest/bin/python -m pip install --quiet ".[postgresql,tokens]" --group dev --group docs --group bench
+	build/newest/bin/python -m pip install --quiet ".[postgresql,tokens,storage,aws]" --group dev --group docs --group bench
 	{ echo "# What was tested, on Python 3.11. Made by: make constraints"; \
 		build/newest/bin/python -m pip freeze $(addprefix --exclude ,youtube-download-coordinator $(UNPINNED)); } > constraints.txt
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 
-EXTRA = "pip install 'youtube-download-coordinator[storage]'"
 REQUEST_TIMEOUT = timedelta(minutes=10)
 """The longest time of one request. The largest sends MAX_CONDITIONAL_BYTES, which takes 9 minutes at 1 Mbit/s."""
 CONNECT_TIMEOUT = timedelta(seconds=10)
@@ -101,7 +100,7 @@ def open_store(address: str, patience: timedelta) -> Store:
     try:
         import obstore.store  # noqa: F401  (an extra)
     except ImportError:
-        raise ConfigError(f"output_dir: {address} needs obstore: {EXTRA}") from None
+        raise ConfigError(f"output_dir: {address} needs obstore: pip install obstore") from None
     scheme = address.partition(":")[0]
     options: dict[str, Any] = {
         "client_options": _client(PROVIDERS[scheme]),

@@ -87,7 +87,7 @@ def test_without_the_extra_there_is_one_line(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "obstore", None)
     monkeypatch.setitem(sys.modules, "obstore.store", None)
     config = Config(output_dir="s3://bucket", min_free_disk_bytes=0)
-    with pytest.raises(PreflightError, match=r"pip install 'youtube-download-coordinator\[storage\]'") as caught:
+    with pytest.raises(PreflightError, match="s3://bucket needs obstore: pip install obstore") as caught:
         preflight.require(config, "metadata")
     assert "\n" not in str(caught.value)
 
