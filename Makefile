@@ -11,7 +11,7 @@ UNPINNED := yt-dlp yt-dlp-ejs deno bgutil-ytdlp-pot-provider
 SOURCES ?= sources.txt
 PROCESSOR ?= audio
 
-.PHONY: help demo run test slow lint docs audit bench chaos outage soak image clean mutations power constraints azurite
+.PHONY: help demo run test slow lint docs audit bench chaos uploads outage soak image clean mutations power constraints azurite
 
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -55,6 +55,9 @@ bench: $(INSTALLED)  ## Speed and memory, compared in one run, into docs/proof.m
 
 chaos: $(INSTALLED)  ## Ten minutes of kills, freezes, full disks and dropped connections for real processes
 	$(BIN)/python -m tests.chaos --minutes 10
+
+uploads: $(INSTALLED)  ## 1,000 kills of processes that publish files in object storage: a quarter of an hour
+	$(BIN)/python -m tests.chaos.uploads --kills 1000
 
 outage: $(INSTALLED)  ## A fleet whose Prefect server restarts, then is away for 6 minutes: a quarter of an hour
 	$(BIN)/python -m tests.acceptance.outage
