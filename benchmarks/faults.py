@@ -103,6 +103,9 @@ class Fleet:
 
     def __post_init__(self) -> None:
         self.world = World(self.seed, {"Control": [["Name"]]})
+        # Once for all machines, whose threads end in any order: one of them would put back what another has replaced.
+        self._time = mock.patch.object(coordinator_module, "time", threads.Time)
+        self._time.start()
         self.store = SimulatedStore(self.world)
         self.store.insert(VIDEO_TASKS, [self._video(number) for number in range(1, self.videos + 1)])
 
@@ -147,11 +150,12 @@ class Fleet:
 
     def close(self) -> None:
         self.world.close()
+        self._time.stop()
         self.store.close()
 
     def _work(self, process: Process, machine: Machine) -> None:
         queue = self._queue(process, machine)
-        with tempfile.TemporaryDirectory() as folder, mock.patch.object(coordinator_module, "time", threads.Time):
+        with tempfile.TemporaryDirectory() as folder:
             settings = Config(database_url="sqlite://", state_dir=Path(folder), idle_poll_seconds=self.poll_seconds)
             coordinator = Coordinator(settings)
             coordinator._queue = queue

@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import State
 
 from tasks.context import fail_with_message
 from tasks.reports import finished, report_overview
+from youtube_download_coordinator.models import WORDS
 from youtube_download_coordinator.operations.overview import overview
 from youtube_download_coordinator.operations.summary import page
 from youtube_download_coordinator.prefect.events import fleet_idle
@@ -26,5 +27,7 @@ def report() -> State[Any]:
     if queue_overview.is_idle:
         fleet_idle(queue_overview)
     coordinator.show_dashboard(dashboard)
-    videos = ", ".join(f"{number} {state}" for state, number in queue_overview.counts["videos"].items()) or "none"
+    videos = (
+        ", ".join(f"{number} {WORDS[state]}" for state, number in queue_overview.counts["videos"].items()) or "none"
+    )
     return finished(f"videos: {videos}", failed=False, data=queue_overview)

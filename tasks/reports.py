@@ -10,7 +10,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from youtube_download_coordinator.models import Page
+from youtube_download_coordinator.models import WORDS, Page
 from youtube_download_coordinator.models import State as RowState
 from youtube_download_coordinator.operations.overview import Overview
 from youtube_download_coordinator.prefect.flow_run import tolerate_prefect_errors
@@ -65,9 +65,11 @@ def report_videos(summary: Summary, output_dir: Path | str) -> None:
 
 def report_overview(overview: Overview, page: Page, sheet_url: str | None) -> None:
     """Report the number of rows in each state, and the page of the overview."""
+    states = [state for state in RowState if any(counts.get(state) for counts in overview.counts.values())]
     rows = [
-        {"rows": name, **{state.value: counts.get(state, 0) for state in RowState}}
+        {"rows": name, **{WORDS[state]: counts.get(state, 0) for state in states}}
         for name, counts in overview.counts.items()
+        if counts
     ]
     _report("queue", "How many rows there are in each state.", rows)
     with tolerate_prefect_errors("the report"):

@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 from typing import Any, TypedDict, Unpack
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import UserError
-from youtube_download_coordinator.models import STATUS, Source, Status, VideoTask
+from youtube_download_coordinator.models import STATUS, Source, State, Status, VideoTask
 from youtube_download_coordinator.processors.names import processor_names
 from youtube_download_coordinator.queue import Queue
-from youtube_download_coordinator.queue.selection import ChangeResult, Selection
+from youtube_download_coordinator.queue.selection import ChangeResult, Selection, parse_status
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Where
 from youtube_download_coordinator.sources.sources_file import NO_LEASE, new_source, with_columns
 from youtube_download_coordinator.sources.urls import video_target
@@ -28,7 +29,7 @@ class Conditions(TypedDict, total=False):
 
     ids: Sequence[int] | None
     status: Status | str | None
-    """`pending`, `in-progress`, `done` or `error`."""
+    """`pending`, `in-progress`, `done` or `error`; or `dead letters`, those that failed for good."""
     accent: str | None
     type: str | None
     source_id: int | None
@@ -43,10 +44,7 @@ def selection(conditions: Conditions) -> Selection:
     if unknown := conditions.keys() - Conditions.__annotations__.keys():
         names = sorted(Conditions.__annotations__)
         raise UserError(f"{min(unknown)} is not a condition{did_you_mean(min(unknown), names, 3)}: {', '.join(names)}")
-    try:
-        status = Status(str(conditions["status"])) if conditions.get("status") else None
-    except ValueError:
-        raise UserError(f"status={conditions['status']!r}: it is one of {', '.join(Status)}") from None
+    status = parse_status(str(conditions["status"])) if conditions.get("status") else None
     others: Any = {name: value for name, value in conditions.items() if name != "status"}
     return Selection(status=status, **others)
 
@@ -129,11 +127,13 @@ class Client:
         return [row.columns() for row in self._queue().rows(VIDEO_TASKS)]
 
     def videos(self, **conditions: Unpack[Conditions]) -> Iterator[VideoTask]:
-        """Yield the videos that meet the conditions, in order of ID and page by page, without the dead letters.
+        """Yield the videos that meet the conditions, in order of ID and page by page.
 
-        Raises UserError for a condition that is not one.
+        The dead letters are left out, except with `status="dead letters"`. Raises UserError for a condition that is not one.
         """
-        return self._queue().select(VIDEO_TASKS, selection(conditions))
+        selected, queue = selection(conditions), self._queue()
+        tables = (VIDEO_TASKS, DEAD_LETTERS) if selected.status is State.DEAD else (VIDEO_TASKS,)
+        return chain.from_iterable(queue.select(table, selected) for table in tables)
 
     def dead_letters(self, **conditions: Unpack[Conditions]) -> Iterator[VideoTask]:
         """Yield the dead letters that meet the conditions, as `videos` does."""

@@ -134,15 +134,15 @@ class AttemptError(CoordinatorError):
 
     @property
     def failure(self) -> Failure:
-        """Return the error as a value, to be kept and sent."""
+        """Return the error as a value, to be kept and sent. What a user's function gave in a wrong type is dropped."""
         return Failure(
             verdict=self.verdict,
-            reason=self.reason,
+            reason=str(self.reason),
             message=str(self),
-            not_before=self.not_before,
-            systemic=self.systemic,
-            regions=self.regions,
-            from_yt_dlp=self.from_yt_dlp,
+            not_before=self.not_before if isinstance(self.not_before, datetime) else None,
+            systemic=self.systemic is True,
+            regions=tuple(region for region in self.regions if isinstance(region, str)),
+            from_yt_dlp=self.from_yt_dlp is True,
         )
 
 

@@ -74,6 +74,8 @@ STATUS = {
     State.ERROR: Status.ERROR,
     State.DEAD: Status.ERROR,
 }
+WORDS: Mapping[State, str] = {**{state: status.value for state, status in STATUS.items()}, State.DEAD: "dead letters"}
+"""What people read and type: the words of the Status column, and one for the rows that failed for good."""
 
 
 class Writer(Enum):
@@ -454,6 +456,12 @@ class Section:
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+
+    def without_empty(self) -> Section:
+        """Return the table without rows that count nothing, and without columns that have nothing in any row."""
+        rows = [row for row in self.rows if any(row[1:])] or self.rows[:1]
+        kept = [0, *(column for column in range(1, len(self.header)) if any(row[column] for row in rows))]
+        return Section(self.title, [self.header[at] for at in kept], [[row[at] for at in kept] for row in rows])
 
 
 @dataclass(frozen=True, slots=True)

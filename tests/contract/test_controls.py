@@ -63,6 +63,30 @@ def test_other_lines_stay_as_they_are(store: Store) -> None:
     assert left == {line.name: line for line in others}
 
 
+def test_a_line_is_removed_and_others_stay(store: Store) -> None:
+    others = [Control(name="fleet", value="paused"), Control(name="cooldown host-b", value="probing", until=NOON)]
+    for line in [others[0], FULL, others[1]]:
+        put(store, line)
+    seen: list[Control] = []
+    assert not store.remove_control(FULL.name, lambda line: bool(seen.append(line)))  # type: ignore[func-returns-value]
+    assert seen == [FULL]
+    assert store.remove_control(FULL.name, lambda line: line == FULL)
+    left = {line.name: line for line in others}
+    assert {line.name: line for line in store.controls()} == lines(store) == left
+    assert not store.remove_control(FULL.name, lambda line: True)
+    put(store, FULL)
+    assert lines(store) == {**left, FULL.name: FULL}
+
+
+def test_a_pause_ends_when_its_line_is_removed(open_store: Callable[[], Store]) -> None:
+    stores = [open_store(), open_store()]
+    for _ in range(2):
+        put(stores[0], Control(name="fleet", value="paused"))
+        assert [set(lines(store)) for store in stores] == [{"fleet"}, {"fleet"}]
+        assert stores[0].remove_control("fleet", lambda line: line.value == "paused")
+        assert [lines(store) for store in [*stores, open_store()]] == [{}, {}, {}]
+
+
 def test_what_this_store_set_is_seen_at_once(store: Store) -> None:
     put(store, FULL)
     assert store.controls() == [FULL]

@@ -412,6 +412,14 @@ def test_a_column_that_was_added_keeps_what_is_in_it(store: Store) -> None:
     assert store.scan(SOURCES)[0].extra == {"Kinds": "shorts", "RefreshHours": "6"}
 
 
+def test_the_columns_that_rows_have_are_known_without_reading_rows(store: Store) -> None:
+    assert "Region" not in store.used_columns(SOURCES)
+    store.add_columns(SOURCES, ["Region"])
+    store.insert(SOURCES, [new_source(1), new_source(2, extra={"Region": "BR"}), new_source(3, extra={"Region": "PT"})])
+    assert "Region" in store.used_columns(SOURCES)
+    assert "Region" not in store.used_columns(VIDEO_TASKS)
+
+
 # --- the rest --------------------------------------------------------------------------------------------------------
 
 

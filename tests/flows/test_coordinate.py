@@ -52,7 +52,7 @@ def test_videos_that_failed_are_tried_again_until_they_are_dead(
     add_videos(1)
     monkeypatch.setenv("YDC_RETRY_BACKOFF_SECONDS", "0.1")
     state = coordinate("tests.support.sample_processors:fails", return_state=True)
-    assert (state.name, state.message) == ("CompletedWithErrors", "2 retry, 1 dead")
+    assert (state.name, state.message) == ("CompletedWithErrors", "2 retry, 1 dead letter")
     assert [dead.retry_count for dead in seen.dead_letters(coordinator)] == [3]
 
 

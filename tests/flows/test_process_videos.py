@@ -90,7 +90,7 @@ def test_a_permanent_error_goes_to_the_dead_letters_at_once(
     state = process_videos(f"{module}:refuses", return_state=True)
     (dead,) = seen.dead_letters(coordinator)
     assert (dead.last_error, seen.videos(coordinator)) == ("no-speech: nobody speaks", [])
-    assert (state.name, state.message) == ("CompletedWithErrors", "1 dead")
+    assert (state.name, state.message) == ("CompletedWithErrors", "1 dead letter")
     assert sample_tasks.calls["refuses"] <= 1, "its retries would have been of no use"
 
 
@@ -155,7 +155,7 @@ def test_names_and_ends_of_runs_and_a_table(coordinator: Coordinator, add_videos
     state = process_videos(f"{FUNCTIONS}:refuses_the_second", return_state=True)
     assert seen.flow_run(state).name == f"process 2 videos on {host()}"
     rows = {row["video"]: (row["outcome"], row["result or error"]) for row in seen.table(state, "processed-videos")}
-    assert rows == {"video-00001": ("done", ""), "video-00002": ("dead", "no-speech: nobody speaks")}
+    assert rows == {"video-00001": ("done", ""), "video-00002": ("dead letter", "no-speech: nobody speaks")}
     ends = {("video-00001", "Completed"), ("video-00002", "Failed")}
     wait_until(lambda: {(run.name, run.state_name) for run in seen.task_runs(state)} == ends)
 
@@ -168,5 +168,5 @@ def test_the_librarys_log_is_in_the_run_once_and_without_tracebacks(
     wait_until(lambda: any("Finished in state" in log.message for log in seen.logs(state) if not log.task_run_id))
     messages = [log.message for log in seen.logs(state)]
     assert messages.count("video 1 (video-00001): attempt 1 begins") == 1
-    assert messages.count("video 1 (video-00001): dead: no-speech: nobody speaks") == 1
+    assert messages.count("video 1 (video-00001): dead letter: no-speech: nobody speaks") == 1
     assert not [message for message in messages if "Traceback" in message or "NoneType" in message]

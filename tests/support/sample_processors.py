@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from youtube_download_coordinator import PermanentError, ThrottledError, VideoTask
+from youtube_download_coordinator.models import Done
 
 READY_FOLDER = "YDC_TEST_READY_FOLDER"
 """Names a folder that gets a file for each attempt which has begun."""
@@ -121,6 +122,10 @@ def writes_a_file(task: VideoTask) -> Path:
     path = task.files["audio"][0].with_suffix(".txt")
     path.write_text("transcript")
     return path
+
+
+def returns_no_length(task: VideoTask) -> Done:
+    return Done(result="whole", media_seconds=float("nan"), degraded="noise (bad), " * 100)
 
 
 def is_killed_once(task: VideoTask) -> None:

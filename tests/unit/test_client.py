@@ -34,6 +34,7 @@ def test_a_program_adds_reads_and_changes_videos() -> None:
         assert coordinator.process_next(fails) is AttemptResult.DEAD
         assert client.counts() == {"pending": 2, "in-progress": 0, "done": 1, "error": 0, "dead-letters": 1}
         (dead,) = client.dead_letters(reason="permanent")
+        assert [video.id for video in client.videos(status="Dead letters")] == [dead.id]
         assert client.retry(ids=[dead.id]) == 1
         assert client.counts()["pending"] == 3
         assert client.retry(status="done") == 1
@@ -54,6 +55,8 @@ def test_a_condition_that_is_none_is_refused_and_nothing_is_changed() -> None:
         for wrong in wrongs:
             with pytest.raises(UserError):
                 coordinator.client.skip(**wrong)
+        with pytest.raises(UserError, match="it is one of pending, in-progress, done, error, dead letters"):
+            coordinator.client.videos(status="held")
         assert coordinator.client.counts()["pending"] == 1
 
 

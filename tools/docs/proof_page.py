@@ -19,6 +19,7 @@ END = "<!-- the end of what make bench measured -->"
 TITLES = {
     "claims": "Claims in a database",
     "sheet": "A Google Sheet",
+    "adoption": "A sheet that is full already",
     "spreadsheets": "More than one spreadsheet",
     "listing": "Listing",
     "child": "A process for each attempt",

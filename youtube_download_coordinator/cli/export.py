@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
@@ -21,6 +22,7 @@ from youtube_download_coordinator.cli.queue_options import (
     RowFilters,
     TableName,
     select,
+    tables_to_search,
 )
 from youtube_download_coordinator.cli.terminal import cell, json_text, printable, say
 from youtube_download_coordinator.errors import UserError
@@ -83,13 +85,15 @@ def export(
         )
     opened_queue, selection = queue.coordinator().queue, filters.selection()
 
-    def rows() -> Iterator[Row]:
-        return select(opened_queue, table, selection)
-
+    rows = select(opened_queue, table, selection)
     chosen = format or ("jsonl" if path.suffix in {".jsonl", ".ndjson", ".json"} else "csv")
-    names = TABLES[table].row_type.column_names()
     with output(file) as out:
-        count = _write_json_lines(out, rows()) if chosen == "jsonl" else _write_csv(out, names, rows, raw=raw)
+        if chosen == "jsonl":
+            count = _write_json_lines(out, rows)
+        else:
+            custom = (opened_queue.store.used_columns(TABLES[name]) for name in tables_to_search(table))
+            names = dict.fromkeys([*TABLES[table].row_type.column_names(), *chain.from_iterable(custom)])
+            count = _write_csv(out, list(names), rows, raw=raw)
     if not is_stdout(file):
         say(f"{count} rows in {file}")
     return 0
@@ -102,16 +106,13 @@ def _write_json_lines(out: TextIO, rows: Iterable[Row]) -> int:
     return count
 
 
-def _write_csv(out: TextIO, columns: Iterable[str], rows: Callable[[], Iterable[Row]], *, raw: bool) -> int:
-    """Write a header and the rows. The header has every custom column, so the rows are read twice and never kept in memory."""
-    names = dict.fromkeys(columns)
-    for row in rows():
-        names |= dict.fromkeys(row.columns())
-    writer = csv.DictWriter(out, list(names), extrasaction="ignore", lineterminator="\n")
+def _write_csv(out: TextIO, names: Sequence[str], rows: Iterable[Row], *, raw: bool) -> int:
+    """Write a header with these names, and the rows, which are never all in memory."""
+    writer = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")
     header = {name: name if raw else no_formula(name) for name in names}
     writer.writerow({name: printable(text) for name, text in header.items()} if out.isatty() else header)
     count = 0
-    for count, row in enumerate(rows(), 1):  # noqa: B007
+    for count, row in enumerate(rows, 1):  # noqa: B007
         cells = _cells(row.columns(), raw=raw)
         writer.writerow({name: printable(text) for name, text in cells.items()} if out.isatty() else cells)
     return count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.cli.terminal import STYLES, console, is_terminal, print_lines, printable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NARROW_COLUMNS = 60
 """Below this width, tables have narrower columns and no totals."""
 DAYS_SHOWN = 7
-"""At a terminal: the last days on which a video was finished. Lines and JSON contain all days."""
+"""At a terminal: the last days on which a video was finished."""
 
 
 def page_of(queue: Queue) -> Page:
@@ -30,13 +30,21 @@ def page_of(queue: Queue) -> Page:
 
 
 def print_page(page: Page) -> None:
-    """Print tables at a terminal. Elsewhere print a line for each row, with the title of its table in front."""
+    """Print tables at a terminal. Elsewhere print a line for each row, with the title of its table in front.
+
+    Days, columns and tables without anything are left out.
+    """
     if is_terminal():
         console().print(page_as_tables(page))
         return
-    for section in (*page.sections, page.days):
-        if section.rows:
-            print_lines([section.title, *row] for row in (section.header, *section.rows))
+    for section in _sections(page):
+        print_lines([section.title, *row] for row in (section.header, *section.rows))
+
+
+def _sections(page: Page) -> list[Section]:
+    """Return the tables that have anything in them, without what is empty."""
+    finished_days = replace(page.days, rows=[row for row in page.days.rows if row[1]])
+    return [section.without_empty() for section in (*page.sections, finished_days) if section.rows]
 
 
 def page_as_tables(page: Page) -> Group:
@@ -44,12 +52,12 @@ def page_as_tables(page: Page) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    finished_days = [row for row in page.days.rows if row[1]][-DAYS_SHOWN:]
-    tables = [(section, section.rows) for section in page.sections] + [(page.days, finished_days)]
-    return Group(Text(f"The queue, {page.at}"), *(_table(section, rows) for section, rows in tables if rows))
+    last_days = replace(page.days, rows=[row for row in page.days.rows if row[1]][-DAYS_SHOWN:])
+    tables = (_table(section) for section in _sections(replace(page, days=last_days)))
+    return Group(Text(f"The queue, {page.at}"), *tables)
 
 
-def _table(section: Section, rows: Sequence[Sequence[Cell]]) -> Table:
+def _table(section: Section) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -60,10 +68,10 @@ def _table(section: Section, rows: Sequence[Sequence[Cell]]) -> Table:
     if console().width < NARROW_COLUMNS:
         table.box, table.padding = None, (0, 1, 0, 0)
         names = [name for name in names if name != TOTAL]
-    for name, cells in zip(names, zip(*rows, strict=True), strict=False):
+    for name, cells in zip(names, zip(*section.rows, strict=True), strict=False):
         is_number = all(isinstance(value, int | float) for value in cells)
         table.add_column(name, justify="right" if is_number else "left", no_wrap=is_number)
-    for row in rows:
+    for row in section.rows:
         table.add_row(*(_cell(name, value) for name, value in zip(names, row, strict=False)))
     return table
 

@@ -12,8 +12,7 @@ from cyclopts import Parameter, validators
 
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import ConfigError, UserError
-from youtube_download_coordinator.models import Status
-from youtube_download_coordinator.queue.selection import Selection
+from youtube_download_coordinator.queue.selection import Selection, parse_status
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
 
 if TYPE_CHECKING:
@@ -92,8 +91,8 @@ AS_SET = QueueOptions()
 class RowFilters:
     """Which rows to select: those that meet all given filters."""
 
-    status: Status | None = None
-    """With this Status."""
+    status: str | None = None
+    """With this Status: pending, in-progress, done or error; or "dead letters", those that failed for good."""
 
     accent: str | None = None
     """With this Accent."""
@@ -116,7 +115,7 @@ class RowFilters:
             raise UserError(f"--{empty[0]} is empty: give a {empty[0]}, or leave the option out")
         return Selection(
             ids=ids or None,
-            status=self.status,
+            status=None if self.status is None else parse_status(self.status, "--status"),
             accent=self.accent,
             type=self.type,
             source_id=self.source,

@@ -32,7 +32,7 @@ from youtube_download_coordinator.cli.terminal import (
     say_json,
 )
 from youtube_download_coordinator.errors import UserError
-from youtube_download_coordinator.models import Row, State
+from youtube_download_coordinator.models import WORDS, Row, State
 from youtube_download_coordinator.queue.lifecycle import is_due, is_stalled, lacks_machine
 from youtube_download_coordinator.queue.offers import NO_OFFER, need_of, waits
 from youtube_download_coordinator.queue.selection import Selection
@@ -63,7 +63,7 @@ def list_rows(
 
     ```
     ydc list --status error
-    ydc list --table dead-letters --reason private
+    ydc list --status "dead letters" --reason private
     ydc list --accent pt-BR --text "interview" --limit 0 --json
     ```
 
@@ -183,13 +183,14 @@ FULL_TABLE_COLUMNS = 80
 
 
 def _draw(rows: Iterable[Row]) -> None:
-    headers = NARROW_HEADERS if console().width < FULL_TABLE_COLUMNS else HEADERS
-    lines = (_cells(row) for row in rows)
+    lines = [_cells(row) for row in rows]
+    names = NARROW_HEADERS if console().width < FULL_TABLE_COLUMNS else HEADERS
+    headers = [name for name in names if name in NARROW_HEADERS or any(cells[name] for cells in lines)]
     print_table(headers, ([cells[header] for header in headers] for cells in lines), texts=2)
 
 
 def _cells(row: Row) -> dict[str, object]:
-    values = row.id, row.status, row.retry_count, row.accent, row.type, row.name, row.lease.detail
+    values = row.id, WORDS[row.lease.state], row.retry_count, row.accent, row.type, row.name, row.lease.detail
     return dict(zip(HEADERS, values, strict=True))
 
 

@@ -13,6 +13,7 @@ from youtube_download_coordinator.cli.application import LOOK, app
 from youtube_download_coordinator.cli.page import page_as_tables, page_of, print_page
 from youtube_download_coordinator.cli.queue_options import AS_SET, AsJson, Flag, QueueOptions, check_positive
 from youtube_download_coordinator.cli.terminal import console, is_terminal, say_json
+from youtube_download_coordinator.models import WORDS
 from youtube_download_coordinator.text import format_utc
 
 if TYPE_CHECKING:
@@ -107,7 +108,10 @@ def _counts(queue: Queue) -> dict[str, Any]:
     numbers = overview(queue)
     return {
         "queue": queue.store.name,
-        "counts": numbers.counts,
+        "counts": {
+            table: {WORDS[state]: number for state, number in counts.items()}
+            for table, counts in numbers.counts.items()
+        },
         "reasons": numbers.reasons,
         "waiting": numbers.waiting,
         "holders": numbers.holders,

@@ -16,8 +16,8 @@ from youtube_download_coordinator.text import format_utc
 if TYPE_CHECKING:
     from rich.console import Console
 
-STYLES: Mapping[str, str] = {"done": "green", "in-progress": "cyan", "held": "cyan", "error": "red", "dead": "red"}
-"""Colours of the values of Status, and of the states behind them."""
+STYLES: Mapping[str, str] = {"done": "green", "in-progress": "cyan", "error": "red", "dead letters": "red"}
+"""Colours of the words for states (`models.WORDS`)."""
 CELL_MAX_CHARACTERS = 16
 """Of an accent or a type in a table; `ydc show` prints all of it."""
 JOINERS = "\u200c\u200d"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.errors import BadFilter
 from youtube_download_coordinator.models import Control, Row, Source
-from youtube_download_coordinator.queue.cooldown import FLEET, MINIMUM_VERSION, is_understood
+from youtube_download_coordinator.queue.cooldown import COOLDOWN, FLEET, MINIMUM_VERSION, is_understood
 from youtube_download_coordinator.queue.queue import describe
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.reasons import UNREADABLE_LEASE, UNREADABLE_ROW
@@ -48,7 +48,7 @@ def read_database(config: Config) -> Iterator[Row | Control]:
 def _problem(config: Config, content: Row | Control) -> str:
     if isinstance(content, Control):
         name, has_value = content.name, bool(content.value.strip())
-        steers = name == FLEET or name.startswith("cooldown ") or (name == MINIMUM_VERSION and has_value)
+        steers = name == FLEET or name.startswith(COOLDOWN) or (name == MINIMUM_VERSION and has_value)
         is_known = not steers or is_understood(content)
         return "" if is_known else f"Control, {content.name}: {content.value!r} is not understood, so it stops workers"
     if content.lease.reason in {UNREADABLE_LEASE, UNREADABLE_ROW}:

@@ -60,7 +60,7 @@ class Overview:
     def _blocks(self, line: Control) -> bool:
         if line.name == cooldown.FLEET:
             return cooldown.is_paused(line, self.at)
-        if not line.name.startswith("cooldown "):
+        if not line.name.startswith(cooldown.COOLDOWN):
             return False
         return cooldown.value_of(line) is not cooldown.ControlValue.CLEAR and not cooldown.may_be_probed(line, self.at)
 

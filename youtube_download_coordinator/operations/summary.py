@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from youtube_download_coordinator.models import Cell, Page, Section, State
+from youtube_download_coordinator.models import WORDS, Cell, Page, Section, State
 from youtube_download_coordinator.operations.overview import Overview
 from youtube_download_coordinator.queue.cooldown import ControlValue
 from youtube_download_coordinator.reasons import advice, degradation
@@ -31,7 +31,7 @@ def page(overview: Overview) -> Page:
     ]
     sections = [
         Section("Fleet", ("Line", "State", "Until", "Why"), controls),
-        _by_state("Rows", "In", overview.counts),
+        _rows(overview),
         _waiting(overview),
         Section("Why rows failed", ("Reason", "In", "What to do", "Rows"), _cut(_reasons(overview), 3)),
         Section("Who holds what", ("Worker", "Rows"), _cut(list(overview.holders.items()), 1)),
@@ -48,7 +48,13 @@ def _by_state(title: str, label: str, counts: Mapping[str, Mapping[State, int]])
         (name or UNNAMED, *(states.get(state, 0) for state in State), sum(states.values()))
         for name, states in counts.items()
     ]
-    return Section(title, (label, *(state.value for state in State), TOTAL), _cut(rows, 1))
+    return Section(title, (label, *(WORDS[state] for state in State), TOTAL), _cut(rows, 1))
+
+
+def _rows(overview: Overview) -> Section:
+    """Return the table of all rows, without the tables that have none."""
+    section = _by_state("Rows", "In", {name: counts for name, counts in overview.counts.items() if counts})
+    return section if section.rows else Section("Rows", ("In",), [("the queue is empty",)])
 
 
 def _degraded(overview: Overview) -> list[Section]:

@@ -76,8 +76,8 @@ def videos_in_markdown(summary: Summary, about: str, seconds: float, config: Con
 def page_in_markdown(page: Page, sheet_url: str | None) -> str:
     """Return a report as a page. It lists the days on which videos were done, the last one first."""
     parts = [f"# The queue, {plain(page.at)}\n", link_to_sheet(sheet_url)]
-    for section in page.sections:
-        parts += [f"## {section.title}\n", table(section.header, section.rows)] if section.rows else []
+    for section in (section.without_empty() for section in page.sections if section.rows):
+        parts += [f"## {section.title}\n", table(section.header, section.rows)]
     if days := [row for row in page.days.rows if row[1]]:
         parts += [f"## {page.days.title}\n", table(page.days.header, reversed(days))]
     return "\n".join(part for part in parts if part)

@@ -20,6 +20,7 @@ from typing import Any
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.processors.output_paths import file_stem, key_digest, video_id
 from youtube_download_coordinator.processors.sidecar import SUFFIX, sidecar_text
+from youtube_download_coordinator.queue.done_fields import media_length
 from youtube_download_coordinator.storage.files import make_folder, move_into_place, read_file, write_text
 
 _log = logging.getLogger(__name__)
@@ -264,14 +265,14 @@ def record_content(
 
 def record_of(kind: str, name: str, files: Sequence[str], content: Mapping[str, Any]) -> Record:
     """Return the record with this content, whose files exist."""
-    degraded, seconds = content.get("degraded"), content.get("media_seconds")
+    degraded = content.get("degraded")
     return Record(
         kind=kind,
         name=name,
         files=list(files),
         result=str(content.get("result") or ""),
         degraded=[str(reason) for reason in degraded] if isinstance(degraded, list) else [],
-        media_seconds=seconds if isinstance(seconds, int | float) else None,
+        media_seconds=media_length(content.get("media_seconds")),
     )
 
 

@@ -361,8 +361,15 @@ class Admission(Probing):
         return self._set(lambda line: cooldown.paused(line, until, reason), FLEET)
 
     def resume(self, reason: str) -> Control | None:
-        """Resume the fleet. None when it was not paused."""
-        return self._set(lambda line: cooldown.resumed(line, reason), FLEET)
+        """Resume the fleet, and remove its line. None when it was not paused."""
+        with self._lock:
+            line = next((line for line in self.store.controls(fresh=True) if line.name == FLEET), None)
+            resumed = cooldown.resumed(line, reason)
+            if line and not self.store.remove_control(FLEET, lambda _: True) and resumed:
+                return self._set(lambda _: resumed, FLEET)  # the line is lost, and only the mark of its pause is left
+            self._lines = {name: line for name, line in self._lines.items() if name != FLEET}
+            self._shared.increase_revision()
+            return resumed
 
     def lift(self, reason: str) -> Control | None:
         """End this machine's cooldown, also one for subtitles alone, and its suspicion. None when there was none."""

@@ -27,8 +27,14 @@ FLEET = "fleet"
 """The name of the line that pauses everybody."""
 MINIMUM_VERSION = "minimum version"
 """The name of the line whose Value is the oldest version of this library that may work on the queue."""
+COOLDOWN = "cooldown "
+"""The prefix of the lines of cooldowns."""
 OFFERS = "offers "
 """The beginning of the name of a line that says what machines offer (offers.py)."""
+OFFERED = "offered"
+"""The Value of a line of OFFERS, unless a person has withdrawn the offer."""
+FORGOTTEN_AFTER = timedelta(days=7)
+"""A machine's line that nobody has used for as long is removed."""
 SUBTITLES = " subtitles"
 """The suffix of the line of a cooldown that holds back subtitles alone."""
 SUSPICION = "suspect "
@@ -85,7 +91,7 @@ class Probe:
 
 def cooldown_name(scope: str, host: str) -> str:
     """Return the name of the cooldown's line: the machine's, or the fleet's."""
-    return f"cooldown {FLEET if scope == FLEET else host.casefold()}"
+    return f"{COOLDOWN}{FLEET if scope == FLEET else host.casefold()}"
 
 
 def is_too_old(version: str, line: Control | None) -> bool:
@@ -271,6 +277,31 @@ def lifted(line: Control | None, reason: str) -> Control | None:
     return replace(line, value=ControlValue.CLEAR, until=None, reason=truncate(reason))
 
 
+# --- lines that nobody uses --------------------------------------------------------------------------------------------
+
+
+def is_forgotten(line: Control | None, now: datetime) -> bool:
+    """Return whether a machine has not used its line for a week. One that a person has to decide about never is."""
+    if line is None or line.until is None or not _is_of_a_machine(line):
+        return False
+    if line.name.startswith(OFFERS):
+        return _folded(line) in {"", OFFERED} and line.until + FORGOTTEN_AFTER <= now  # a withdrawal has to last
+    if _folded(line) in _CLEAR:
+        return line.until <= now
+    return is_understood(line) and line.until + FORGOTTEN_AFTER <= now
+
+
+def kept_for_a_week(line: Control | None, now: datetime) -> Control | None:
+    """Write into a machine's line that is clear until when it is kept."""
+    if line is None or line.until or not _is_of_a_machine(line) or line.name.startswith(OFFERS):
+        return None
+    return replace(line, until=_whole(now + FORGOTTEN_AFTER)) if _folded(line) in _CLEAR else None
+
+
+def _is_of_a_machine(line: Control) -> bool:
+    return line.name.startswith((COOLDOWN, SUSPICION, OFFERS)) and line.name != cooldown_name(FLEET, "")
+
+
 def describe(line: Control) -> str:
     """Return a line of Control as one line of text: name, state, until when, why."""
     until = f" until {format_utc(line.until)}" if line.until else ""
@@ -282,7 +313,11 @@ def shown(lines: Sequence[Control]) -> list[Control]:
     """Return the lines that steer a fleet: its own (also if there is none), the version, cooldowns, suspicions, and offers."""
     fleet = [line for line in lines if line.name == FLEET] or [Control(name=FLEET, value=ControlValue.RUNNING)]
     version = [line for line in lines if line.name == MINIMUM_VERSION and line.value.strip()]
-    cooldowns = (line for line in lines if line.name.startswith("cooldown "))
+    cooldowns = (
+        replace(line, until=None) if _folded(line) in _CLEAR else line
+        for line in lines
+        if line.name.startswith(COOLDOWN)
+    )
     suspicions = (line for line in lines if is_suspicion(line) and _folded(line) not in _CLEAR)
     offers = (line for line in lines if line.name.startswith(OFFERS))
     groups = (cooldowns, suspicions, offers)

@@ -26,7 +26,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar, assert_never
 
 from youtube_download_coordinator.models import (
-    INTEGER_MAX,
     NEVER,
     SKIPPED,
     Done,
@@ -42,6 +41,7 @@ from youtube_download_coordinator.models import (
     with_degraded,
     with_throttles,
 )
+from youtube_download_coordinator.queue.done_fields import storable
 from youtube_download_coordinator.queue.offers import (
     CURED_BY_MACHINES,
     NEEDS_ACCOUNT,
@@ -187,7 +187,8 @@ def settle(
     """Record the outcome of an attempt at a held row."""
     match outcome:
         case Done():
-            return complete(row, moment, with_degraded(outcome.result, outcome.degraded), policy, outcome.media_seconds)
+            done = storable(outcome)
+            return complete(row, moment, with_degraded(done.result, done.degraded), policy, done.media_seconds)
         case Failure():
             return fail(row, moment, outcome, policy, throttle, offers)
         case _:
@@ -202,7 +203,7 @@ def complete(row: R, moment: Moment, result: str, policy: RetryPolicy, media_sec
     _require(row.lease.state is State.HELD, row, "complete")
     done = _next(row, moment, State.DONE, detail=truncate(result))
     if isinstance(done, VideoTask) and media_seconds is not None:
-        return replace(done, duration_seconds=min(round(media_seconds), INTEGER_MAX))
+        return replace(done, duration_seconds=round(media_seconds))
     if not isinstance(done, Source):
         return done
     when = next_look(replace(done, checked_at=moment.now), moment.now, policy.refresh)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -101,6 +102,7 @@ class Maintenance:
         are_videos = table.name == VIDEO_TASKS.name
         applied = self._apply_requests(table) + (self._apply_requests(DEAD_LETTERS) if are_videos else 0)
         moved, due_again = (self._move_misplaced(), 0) if are_videos else (0, self._reschedule())
+        self._forget_machines()
         return RecoveryReport(
             retried=retried, given_up=given_up, requests_applied=applied, moved=moved, due_again=due_again
         )
@@ -127,6 +129,15 @@ class Maintenance:
             ]
             changed += [change.new for change in self._won(table, changes)]
         return changed
+
+    def _forget_machines(self) -> None:
+        """Remove lines of Control that machines have not used for a week."""
+        now = self.store.now()
+        for line in self.store.controls():
+            if cooldown.is_forgotten(line, now):
+                self.store.remove_control(line.name, lambda line: cooldown.is_forgotten(line, now))
+            elif cooldown.kept_for_a_week(line, now):
+                self.store.set_control(line.name, lambda line: cooldown.kept_for_a_week(line, now))
 
     def _read_offers(self) -> list[Offer]:
         return offers_in(self.store.controls(), self.store.now())
@@ -251,7 +262,8 @@ class Maintenance:
 
     def select(self, table: Table[R], selection: Selection) -> Iterator[R]:
         """Yield the selected rows in order of ID, read page by page."""
-        return (row for row in self.rows(table, selection.where()) if selection.matches(row))
+        pages = (self.rows(table, where) for where in selection.wheres())
+        return (row for row in merge(*pages, key=lambda row: row.id) if selection.matches(row))
 
     def rows(self, table: Table[R], where: Where | None = None) -> Iterator[R]:
         """Yield every row in order of ID, read page by page."""

@@ -29,12 +29,10 @@ from youtube_download_coordinator.models import (
     Verdict,
     with_throttles,
 )
-from youtube_download_coordinator.queue.cooldown import OFFERS
+from youtube_download_coordinator.queue.cooldown import OFFERED, OFFERS
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, did_you_mean, truncate
 
 ACCOUNT, REGION = "account", "region:"
-OFFERED = "offered"
-"""The Value of such a line. With any other, a person has withdrawn the offer."""
 VALID = timedelta(hours=24)
 RENEWED_AFTER = timedelta(hours=6)
 REGIONS_MAX = 12

@@ -188,9 +188,11 @@ class Queue(Maintenance):
         except_ids, count = {*except_ids, *(row.id for row in rows_here)}, count - len(rows_here)
         avoided = self.admission.suspicion.sources_to_avoid() if table.row_type is VideoTask else set()
         most = max(count * CLAIM_SPREAD, CLAIM_SCAN_ROWS)
-        limit = (SCAN_PAGE_ROWS if is_probe else min(count * spread, most)) + len(except_ids)
+        limit = SCAN_PAGE_ROWS if is_probe else min(count * spread, most)
         limit = max(limit, OTHER_SOURCE_ROWS) if avoided else limit
         scanned = self._scan_due(table, count, limit, is_probe=is_probe)
+        if any(row.id in except_ids for row in scanned):  # it is due again already: look beyond all of them
+            scanned = self._scan_due(table, count, limit + len(except_ids), is_probe=is_probe)
         self._leave_to_others(table, [row for row in scanned if lifecycle.lacks_machine(row, now, self.offer)])
         rows = [
             row

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from youtube_download_coordinator.models import Row, State, Status, VideoTask
+from youtube_download_coordinator.errors import UserError
+from youtube_download_coordinator.models import STATUS, WORDS, Row, State, Status, VideoTask
 from youtube_download_coordinator.queue.store import Where
 
-_STATE = {Status.PENDING: State.PENDING, Status.IN_PROGRESS: State.HELD, Status.DONE: State.DONE}
-"""The states that a store can filter by; `error` may be two states."""
+_DEAD_LETTERS = frozenset({"dead-letters", "dead-letter", "dead"})
+
+
+def parse_status(text: str, option: str = "status") -> Status | State:
+    """Return the Status that a person means, or State.DEAD for the dead letters. Raises UserError, which names `option`."""
+    word = re.sub(r"[\s_-]+", "-", text.strip().casefold())
+    if word in _DEAD_LETTERS:
+        return State.DEAD
+    try:
+        return Status(word)
+    except ValueError:
+        raise UserError(f"{option}={text!r}: it is one of {', '.join(dict.fromkeys(WORDS.values()))}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +30,8 @@ class Selection:
     """Conditions that must all hold. Case does not matter."""
 
     ids: Sequence[int] | None = None
-    status: Status | None = None
+    status: Status | State | None = None
+    """State.DEAD: the dead letters, whose Status is `error`."""
     accent: str | None = None
     type: str | None = None
     source_id: int | None = None
@@ -30,14 +43,27 @@ class Selection:
     with_done: bool = True
     """Whether rows that are done may be selected."""
 
-    def where(self) -> Where:
-        """Return the conditions that a store can check. `matches` checks the rest."""
-        return Where(state=_STATE.get(self.status) if self.status else None, ids=self.ids)
+    def wheres(self) -> list[Where]:
+        """Return conditions that a store can check: a selected row meets one of them. `matches` checks the rest.
+
+        One for each state that a row may have, so that a store reads no row in another state.
+        """
+        states = [state for state in State if self._may_have(state)]
+        if self.ids is not None or len(states) == len(State):
+            return [Where(ids=self.ids)]
+        return [Where(state=state) for state in states]
+
+    def _may_have(self, state: State) -> bool:
+        return (
+            (self.status is None or self.status in {STATUS[state], state})
+            and (self.with_done or state is not State.DONE)
+            and (not self.reason or state is not State.DONE)
+        )
 
     def matches(self, row: Row) -> bool:
         return (
             (self.ids is None or row.id in self.ids)
-            and (self.status is None or row.status is self.status)
+            and (self.status is None or self.status in {row.status, row.lease.state})
             and (self.with_done or row.lease.state is not State.DONE)
             and (self.source_id is None or (isinstance(row, VideoTask) and row.source_id == self.source_id))
             and _same(self.accent, row.accent)

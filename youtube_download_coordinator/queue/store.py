@@ -187,8 +187,20 @@ class Store(Protocol):
         """
         ...
 
+    def remove_control(self, name: str, may_remove: Callable[[Control], bool]) -> bool:
+        """Remove one line, if `may_remove` of its current content. Return whether it was removed.
+
+        * Other lines, and custom columns, stay as they are.
+        * Repeatable: after an error the line may or may not be there.
+        """
+        ...
+
     def custom_columns(self, table: Table[R]) -> Collection[str] | None:
         """Return the names of custom columns, which `Row.extra` may have; others are dropped. None: any name is kept."""
+        ...
+
+    def used_columns(self, table: Table[Any]) -> Collection[str]:
+        """Return the names of the custom columns that rows of the table have. A hint, as `scan` is; reads no rows."""
         ...
 
     def add_columns(self, table: Table[R], names: Sequence[str]) -> None:

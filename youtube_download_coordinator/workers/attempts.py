@@ -52,7 +52,7 @@ class AttemptResult(StrEnum):
     """Failed, and will be tried again."""
     LATER = "later"
     """Too early; nothing was counted."""
-    DEAD = "dead"
+    DEAD = "dead letter"
     """Failed for good, and moved to the dead letters."""
     GIVEN_BACK = "given back"
     """YouTube throttles, an outage is suspected, or this machine is unfit; nothing was counted."""

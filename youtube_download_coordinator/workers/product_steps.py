@@ -20,6 +20,7 @@ from youtube_download_coordinator.processors.names import BUILT_INS, MEDIA
 from youtube_download_coordinator.processors.output_paths import safe_name
 from youtube_download_coordinator.processors.production import CustomStep, Production, Step
 from youtube_download_coordinator.processors.worker_settings import Settings
+from youtube_download_coordinator.queue.done_fields import storable
 from youtube_download_coordinator.queue.product_requests import request_of
 from youtube_download_coordinator.reasons import OTHER_PROCESSOR
 from youtube_download_coordinator.text import sanitize, truncate
@@ -79,7 +80,7 @@ def _run_custom(processor: Processor, task: VideoTask) -> tuple[Done, Sequence[P
             value = call(processor, task)
     except Exception as error:
         raise attempt_error_of(error) from error
-    done = value if isinstance(value, Done) else Done()
+    done = storable(value) if isinstance(value, Done) else Done()
     if isinstance(value, Done):
         value = value.result
     paths = _paths(value)

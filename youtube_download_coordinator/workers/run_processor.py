@@ -134,7 +134,7 @@ def run_in_child(payload: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
 
 def _result_to_json(value: object) -> dict[str, Any]:
     """Return what a processor returned, which may be a Done, as the arguments of `_done`."""
-    done = value if isinstance(value, Done) else Done()
+    done = _storable_done(value) if isinstance(value, Done) else Done()
     text, not_json = as_text(value.result if isinstance(value, Done) else value)
     return {"text": truncate(text), "not_json": not_json} | {name: getattr(done, name) for name in _KEPT}
 
@@ -184,6 +184,12 @@ def _done(text: str, not_json: str, **kept: Any) -> Done:
         log = logging.getLogger(__name__)
         log.warning("the processor returned a %s, which is not JSON; its text is kept: %s", not_json, truncate(text))
     return Done(result=truncate(sanitize(text)), **kept)
+
+
+def _storable_done(done: Done) -> Done:
+    from youtube_download_coordinator.queue.done_fields import storable  # most child processes do not need it
+
+    return storable(done)
 
 
 def _storable_failure(failure: Failure) -> Failure:

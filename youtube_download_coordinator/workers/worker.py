@@ -102,8 +102,13 @@ class Summary:
         self.stopped_by, self.unfit = other.stopped_by, other.unfit
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{number} {result}" for result, number in self.results.most_common()) or "no videos"
+        counts = ", ".join(map(_count, self.results.most_common())) or "no videos"
         return f"{counts}; stopped: {self.stopped_by}" if self.stopped_by else counts
+
+
+def _count(result: tuple[AttemptResult, int]) -> str:
+    name, number = result
+    return f"{number} {name}s" if name is AttemptResult.DEAD and number > 1 else f"{number} {name}"
 
 
 def _wait(futures: Collection[Future[Outcome]], timeout: float | None) -> None:

@@ -55,7 +55,7 @@ def test_a_source_is_added_once_and_counted(ydc: Ydc) -> None:
     assert again.stdout == "queue: coordinator.db\nsource 1: UKwSQSFN4Nw (already in the queue)\n"
     shown = ydc("status")
     assert shown.returncode == 0
-    assert "Rows\tsources\t1\t0\t0\t0\t0\t1\n" in shown.stdout
+    assert "Rows\tIn\tpending\tall\nRows\tsources\t1\t1\n" in shown.stdout
 
 
 def test_a_column_of_ones_own_is_kept_and_named(ydc: Ydc, queue: Queue) -> None:
@@ -139,7 +139,7 @@ def test_videos_that_fail_are_told_and_the_exit_code_says_so(ydc: Ydc, queue: Qu
     done = ydc("run", max_retries=1, processor="mine:refuses")
     assert done.returncode == 1
     assert "ValueError: not today" in done.stdout
-    assert "This run: 1 dead." in done.stdout
+    assert "This run: 1 dead letter." in done.stdout
 
 
 # --- mistakes --------------------------------------------------------------------------------------------------------

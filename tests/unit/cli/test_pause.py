@@ -43,6 +43,7 @@ def test_a_fleet_is_paused_and_goes_on(queue: Queue, ydc: Ydc) -> None:
     assert ydc("pause", "--reason", "sorting") == "fleet: paused (sorting)\n"
     assert queue.claim(VIDEO_TASKS, 1) == []
     assert "fleet: running" in ydc("resume")
+    assert queue.store.controls(fresh=True) == []
     assert len(queue.claim(VIDEO_TASKS, 1)) == 1
     assert ydc("resume") == "the fleet was not paused\n"
 

@@ -31,10 +31,11 @@ def test_a_database_is_told_line_by_line(
     queue.add(VIDEO_TASKS, [new_video(2, accent="\x1b[31mCork")])
     report()
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert ["Videos by accent", "Recife", "0", "0", "1", "0", "0", "1"] in lines
-    assert ["Videos by accent", "\N{REPLACEMENT CHARACTER}[31mCork", "1", "0", "0", "0", "0", "1"] in lines
-    assert lines[-1][0] == "Done each day"
-    assert lines[-1][2:] == ["1", "0.5"]
+    assert ["Videos by accent", "Accent", "pending", "done", "all"] in lines
+    assert ["Videos by accent", "Recife", "0", "1", "1"] in lines
+    assert ["Videos by accent", "\N{REPLACEMENT CHARACTER}[31mCork", "1", "0", "1"] in lines
+    days = [line[1:] for line in lines if line[0] == "Done each day"]
+    assert [days[0], *(day[1:] for day in days[1:])] == [["Day", "Videos", "Hours"], ["1", "0.5"]]
     report("--json")
     said = json.loads(capsys.readouterr().out)
     assert said["days"]["rows"][-1][1:] == [1, 0.5]
@@ -45,5 +46,5 @@ def test_on_a_sheet_the_tab_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with google(tmp_path) as here:
         for said in (here.run("report"), here.run("report")):
             assert (said.returncode, said.stderr) == (0, "")
-            assert "Rows\tvideos\t0" in said.stdout
+            assert "Rows\tthe queue is empty" in said.stdout
         assert here.book.rows("Dashboard")[0][0].startswith("Youtube Download Coordinator, 20")

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -173,11 +174,13 @@ def test_a_row_that_is_not_there_is_said(ydc: Ydc) -> None:
 def test_the_status_says_what_failed_and_who_holds_what(ydc: Ydc) -> None:
     _, out, _ = ydc("status", "--json")
     found = json.loads(out)
-    assert found["counts"]["videos"] == {"done": 1, "held": 1, "pending": 2}
+    assert found["counts"]["videos"] == {"done": 1, "in-progress": 1, "pending": 2}
+    assert found["counts"]["dead letters"] == {"dead letters": 1}
     assert found["reasons"]["dead letters"] == {"private": 1}
     assert found["holders"] == {"host/a": 1}
     _, plain, _ = ydc("status")
-    assert "Rows\tvideos\t2\t1\t1\t0\t0\t4\n" in plain
+    assert "Rows\tIn\tpending\tin-progress\tdone\tdead letters\tall\n" in plain
+    assert "Rows\tvideos\t2\t1\t1\t0\t4\n" in plain
     assert "Who holds what\thost/a\t1\n" in plain
 
 
@@ -189,6 +192,30 @@ def test_a_queue_that_is_named_counts_more_than_a_sheet_in_the_environment(
     assert ydc("list", "--json", "--database-url", url)[0] == 0
     with pytest.raises(UserError, match="name two queues"):
         ydc("list", "--database-url", url, "--spreadsheet-id", "1AbC")
+
+
+DEAD_LETTERS_BY_NAME = ["dead", "dead letters", "dead-letters", "dead_letter", " Dead  Letters "]
+
+
+@pytest.mark.parametrize("word", DEAD_LETTERS_BY_NAME)
+def test_what_failed_for_good_is_the_dead_letters(ydc: Ydc, queue: Queue, tmp_path: Path, word: str) -> None:
+    assert [json.loads(line)["ID"] for line in ydc("list", "--json", "--status", word)[1].splitlines()] == [3]
+    assert ydc("export", tmp_path / "dead.csv", "--status", word)[1] == f"1 rows in {tmp_path / 'dead.csv'}\n"
+    assert ydc("skip", "--yes", "--status", word)[1] == "1 skipped\n"
+    assert ydc("list", "--status", word)[2].endswith("ydc: no row of videos or dead-letters matches\n")
+    assert states(queue)[3] is State.DONE
+
+
+def test_dead_letters_are_tried_again(ydc: Ydc, queue: Queue) -> None:
+    assert ydc("retry", "--yes", "--status", "dead letters")[1] == "1 tried again\n"
+    assert states(queue)[3] is State.PENDING
+
+
+@pytest.mark.parametrize("command", [["list"], ["export"], ["retry", "--yes"], ["skip", "--yes"]])
+def test_an_unknown_status_is_told_with_the_words_there_are(ydc: Ydc, command: list[str]) -> None:
+    words = "it is one of pending, in-progress, done, error, dead letters"
+    with pytest.raises(UserError, match=f"^--status='held': {words}$"):
+        ydc(*command, "--status", "held")
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------
@@ -320,6 +347,18 @@ def test_people_s_own_columns_are_exported(ydc: Ydc, queue: Queue) -> None:
     queue.add(VIDEO_TASKS, [new_video(9, extra={"Gender": "f"})])
     rows = list(csv.DictReader(io.StringIO(ydc("export")[1])))
     assert [row["Gender"] for row in rows] == ["", "", "", "", "f", ""]
+
+
+def test_an_export_reads_each_row_once(ydc: Ydc) -> None:
+    pages: list[str] = []
+
+    def record(_: object, __: object, statement: str, *___: object) -> None:
+        pages.extend([statement] if "FROM videos" in statement and "videos.url" in statement else [])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", record)
+    assert len(ydc("export")[1].splitlines()) == 6
+    sa.event.remove(sa.Engine, "before_cursor_execute", record)
+    assert len(pages) == 4  # of the videos and of the dead letters one with rows, and one that is empty
 
 
 def test_a_table_without_rows_is_a_header(ydc: Ydc, tmp_path: Path) -> None:

@@ -186,19 +186,38 @@ def test_colours_are_left_out_where_they_are_not_wanted(folder: Path, queue: Que
 
 
 def test_a_zero_catches_no_eye(folder: Path, queue: Queue) -> None:
-    said = at_a_terminal(folder, "status")
-    assert RED not in said
-    assert "\x1b[2m   0\x1b[0m" in said
+    assert RED not in at_a_terminal(folder, "status")
     fail(queue)
-    red = [line for line in at_a_terminal(folder, "status").splitlines() if RED in line]
+    queue.add(VIDEO_TASKS, [new_video(2)])
+    said = at_a_terminal(folder, "status")
+    assert "\x1b[2m      0\x1b[0m" in said
+    red = [line for line in said.splitlines() if RED in line]
     assert [line.split()[0] for line in red] == ["dead", "(none)", "(none)"], "the row, its accent, and its type"
-    assert all(f"{RED}   1\x1b[0m" in line for line in red)
+    assert all(f"{RED}           1\x1b[0m" in line for line in red)
+
+
+def test_what_is_empty_is_not_shown(folder: Path, queue: Queue) -> None:
+    said = plain(folder, "status")
+    assert re.search(r"^In +pending +all *$", said, flags=re.MULTILINE), said
+    assert re.search(r"^Line +State *$", said, flags=re.MULTILINE), said
+    assert "sources" not in said
+    listed = plain(folder, "list")
+    assert re.search("ID +┃ Status +┃ Title or URL +┃ Result or error", listed), listed
+    fail(queue)
+    listed = plain(folder, "list")
+    assert re.search("ID +┃ Status +┃ Tries +┃ Title or URL +┃ Result or error", listed), listed
+    assert "dead letters" in listed
+
+
+def plain(folder: Path, *arguments: str) -> str:
+    """Run a command at a terminal, and return what it shows without its styles."""
+    return re.sub("\x1b\\[[0-9;]*m", "", at_a_terminal(folder, *arguments)).replace("\r", "")
 
 
 def test_a_narrow_terminal_costs_no_number_and_no_title(folder: Path, queue: Queue) -> None:
     queue.add(VIDEO_TASKS, [new_video(number) for number in range(2, 1300)])
     said = at_a_terminal(folder, "status", COLUMNS="40", NO_COLOR="1")
-    assert re.search(r"^videos +1,299 ", said, flags=re.MULTILINE), said
+    assert re.search(r"^videos +1,299", said, flags=re.MULTILINE), said
     listed = at_a_terminal(folder, "list", COLUMNS="40", NO_COLOR="1")
     assert re.search("│ 1 +│ pending │ .+0;ow", listed), listed
 

@@ -55,7 +55,7 @@ def section(desk: SheetDesk, title: str) -> list[list[Any]]:
 def test_everything_is_in_the_tab(desk: SheetDesk) -> None:
     write(desk, lived_in(desk))
     assert section(desk, "Rows") == [
-        ["In", "pending", "held", "done", "error", "dead", "all"],
+        ["In", "pending", "in-progress", "done", "error", "dead letters", "all"],
         ["sources", 1, 0, 0, 0, 0, 1],
         ["videos", 1, 1, 1, 0, 0, 3],
         ["dead letters", 0, 0, 0, 0, 1, 1],

@@ -34,6 +34,19 @@ def test_a_column_that_an_older_version_did_not_have_is_added(tmp_path: Path) ->
         assert [row.listed_with for row in again.scan(SOURCES)] == ["Kinds=videos"]
 
 
+def test_an_index_that_an_older_version_made_is_replaced(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/queue.db"
+    SqlStore(url).close()
+    with closing(sqlite3.connect(tmp_path / "queue.db")) as database:
+        database.execute("DROP INDEX videos_in_any_state")
+        database.execute("CREATE INDEX videos_by_id ON videos (place, id)")
+    SqlStore(url).close()
+    with closing(sqlite3.connect(tmp_path / "queue.db")) as database:
+        names = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    assert "videos_in_any_state" in names
+    assert "videos_by_id" not in names
+
+
 def test_settings_that_lead_to_no_queue_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"the folder '.*/nowhere' does not exist"):
         Coordinator(Config(database_url=f"sqlite:///{tmp_path}/nowhere/queue.db"))

@@ -142,6 +142,20 @@ def test_what_is_read_while_a_pause_is_marked_is_returned(desk: SheetDesk, monke
     assert NAME in {line.name for line in store.controls(fresh=True)}
 
 
+def test_a_pause_whose_line_is_deleted_in_an_outage_holds_nothing_else_back(desk: SheetDesk) -> None:
+    queue = queue_of(desk)
+    adds_line(desk, Name="fleet", Value="paused")
+    assert queue.admission.blocked()
+    desk.person.delete_row(CONTROL, row_of(desk, "fleet"))
+    adds_line(desk, Name=NAME, Value="cooling")
+    outage = desk.simulator.faults.add("status", status=503, times=None, path="spreadsheets/[^/:]+$")
+    for _ in range(2):
+        assert {line.name: line.value for line in queue.store.controls()} == {"fleet": "paused", NAME: "cooling"}
+    assert outage.fired
+    outage.times = 0
+    assert {line.name: line.value for line in queue.store.controls()} == {"fleet": "paused", NAME: "cooling"}
+
+
 def test_a_person_begins_a_cooldown_by_hand(desk: SheetDesk) -> None:
     queue = queue_of(desk)
     add(queue)
@@ -224,6 +238,40 @@ def test_a_line_that_is_deleted_meanwhile_is_made_anew(desk: SheetDesk) -> None:
     assert [line["Name"] for line in desk.lines(CONTROL) if line["Name"] not in {NAME, ""}] == [
         each for each in before if each
     ]
+
+
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_a_line_is_removed_and_nothing_else(desk: SheetDesk, times: int) -> None:
+    store = desk.store()
+    others = [Control(name="fleet", value="paused", reason="by Ana"), Control(name="cooldown b", value="clear")]
+    for line in [*others, Control(name=NAME, value="clear", reason="by Bo", pause_seconds=900)]:
+        store.set_control(line.name, lambda _, line=line: line)  # type: ignore[misc]
+    desk.person.insert_row(CONTROL, 1, {"Name": "guarantees", "Value": "ok", "Reason": "ydc doctor"})
+    before = {line["Name"]: line for line in desk.lines(CONTROL) if line["Name"] not in {NAME, "change", ""}}
+
+    def sort() -> None:
+        desk.person.sort(CONTROL, "Name", descending=sorts.left % 2 == 0)
+
+    sorts = _Sorts(desk, store, sort, times)
+    assert store.remove_control(NAME, lambda line: line.pause_seconds == 900)
+    assert sorts.left == 0
+    after = {line["Name"]: line for line in desk.lines(CONTROL) if any(line.values())}
+    del after["change"]
+    assert after == before
+    assert set(store.controls(fresh=True)) == set(others)
+
+
+def test_a_pause_whose_line_is_lost_ends(desk: SheetDesk) -> None:
+    queue, other = queue_of(desk), queue_of(desk, "b")
+    queue.admission.pause(None, "sorting")
+    desk.clock.advance(31)
+    assert other.admission.blocked()
+    desk.person.delete_row(CONTROL, row_of(desk, "fleet"))
+    desk.clock.advance(31)
+    assert other.admission.blocked()
+    assert queue.admission.resume("by hand")
+    desk.clock.advance(31)
+    assert other.admission.blocked() is None
 
 
 # --- what it costs ---------------------------------------------------------------------------------------------------

@@ -354,6 +354,15 @@ def test_a_pending_row_with_a_status_that_means_nothing_is_kept_away(
     assert desk.line(video_url(1))["Status"] == "done"
 
 
+def test_a_status_that_means_nothing_in_a_tab_that_has_become_shorter(desk: SheetDesk, queue: Queue) -> None:
+    add(queue, 1, 2)
+    desk.person.edit(VIDEOS, desk.row_of(video_url(1)), "Status", "skip")
+    desk.person.delete_row(VIDEOS, desk.book.contents.titled(VIDEOS).rows - 1)  # type: ignore[union-attr]
+    desk.look_again(queue)
+    assert desk.line(video_url(1))["Status"] == "error"
+    assert [claim.row.url for claim in queue.claim(VIDEO_TASKS, 5)] == [video_url(2)]
+
+
 def test_a_failed_row_keeps_its_reason_beside_the_note(desk: SheetDesk, queue: Queue) -> None:
     add(queue, 1)
     desk.finish(queue, BROKEN)

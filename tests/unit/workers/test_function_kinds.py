@@ -6,6 +6,7 @@ import asyncio
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from youtube_download_coordinator import (
     UserError,
     VideoTask,
 )
-from youtube_download_coordinator.models import State
+from youtube_download_coordinator.models import Done, State
 
 
 @pytest.fixture(scope="module", params=QUEUES)
@@ -81,6 +82,47 @@ RESULTS: dict[str, tuple[Callable[[], Any], Recorded]] = {
 def test_what_it_returns(name: str, coordinator: Coordinator) -> None:
     make, recorded = RESULTS[name]
     assert is_recorded(attempt(coordinator, lambda url: make()), recorded)
+
+
+LENGTHS: list[tuple[Any, int | None]] = [
+    (59.6, 60),
+    (0, 0),
+    (Fraction(7, 2), 4),
+    (True, None),
+    ("60", None),
+    (-1, None),
+    (float("nan"), None),
+    (float("inf"), None),
+    (10**400, None),
+    (2.0**40, None),
+    ([60], None),
+]
+
+
+@pytest.mark.parametrize(("length", "kept"), LENGTHS)
+def test_a_length_that_is_not_one_is_dropped(length: Any, kept: int | None, coordinator: Coordinator) -> None:
+    row = attempt(coordinator, lambda url: Done(result="whole", media_seconds=length))
+    assert is_recorded(row, done("whole"))
+    assert row.duration_seconds == kept
+
+
+REASONS: list[tuple[Any, str]] = [
+    ("noisy, low-bit-rate", "noisy, low-bit-rate"),
+    ("50 % noise (bad)\n, noisy,", "50 noise bad, noisy"),
+    ("a\udcffb\0c, müde", "a b c, müde"),
+    (["noisy", 3, "echo"], "noisy, echo"),
+    ("noisy, " * 10_000, "noisy"),
+    ("x" * 10_000_000, "x" * 100),
+    ({"noisy"}, ""),
+    (None, ""),
+]
+
+
+@pytest.mark.parametrize(("degraded", "kept"), REASONS)
+def test_any_reasons_for_degraded_files_can_be_kept(degraded: Any, kept: str, coordinator: Coordinator) -> None:
+    row = attempt(coordinator, lambda url: Done(result="whole", degraded=degraded, asked_youtube=degraded))
+    assert row.lease.degraded == kept
+    assert row.result == f"whole (degraded: {kept})" if kept else row.result == "whole"
 
 
 # --- what it is ------------------------------------------------------------------------------------------------------------
@@ -184,6 +226,11 @@ def _caused_by_itself() -> Exception:
     return error
 
 
+def _any(value: Any) -> Any:
+    """Return the value as what a type checker did not look at."""
+    return value
+
+
 ERRORS: dict[str, tuple[Callable[[], BaseException], Recorded]] = {
     "RuntimeError": (lambda: RuntimeError("no"), failed()),
     "StopIteration": (lambda: StopIteration(3), failed()),
@@ -198,6 +245,11 @@ ERRORS: dict[str, tuple[Callable[[], BaseException], Recorded]] = {
     "UserError": (lambda: UserError("wrong setting"), Recorded(State.PENDING, "processor")),
     "PermanentError": (lambda: PermanentError("never", reason="silent"), Recorded(State.DEAD, "silent", 1)),
     "LaterError": (lambda: LaterError("tomorrow", reason="early"), Recorded(State.PENDING, "early")),
+    "a time in words": (lambda: LaterError("tomorrow", not_before=_any("noon")), Recorded(State.PENDING, "upcoming")),
+    "a reason and regions that are numbers": (
+        lambda: PermanentError("never", reason=_any(7), regions=_any([1, None]), systemic=_any({1})),
+        Recorded(State.DEAD, "7", 1),
+    ),
 }
 
 

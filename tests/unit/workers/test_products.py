@@ -207,6 +207,13 @@ def test_a_kill_between_two_products_goes_on_with_the_second(site: Site, task: V
     assert (again[CLIP], again[CAPTIONS]) == (0, 1)
 
 
+def test_a_wrong_length_of_a_users_product_is_not_recorded(task: VideoTask, settings: Settings) -> None:
+    spec = f"metadata,{SAMPLES}:returns_no_length"
+    for _made_and_recorded in range(2):
+        outcome = run(spec, task, settings)
+        assert (outcome.media_seconds, outcome.degraded) == (None, "noise bad")
+
+
 # -- what a person asks for besides
 
 

@@ -240,6 +240,24 @@ def test_an_attempt_error_comes_out_of_the_child_as_it_was(user_modules: Path) -
     )
 
 
+def test_what_no_row_can_keep_does_not_come_out_of_the_child(user_modules: Path) -> None:
+    (user_modules / "wrong_types.py").write_text(
+        textwrap.dedent("""
+        from youtube_download_coordinator import LaterError
+        from youtube_download_coordinator.models import Done
+
+        def returns(task):
+            return Done(result="whole", media_seconds=float("nan"), degraded={"noisy"}, asked_youtube={1})
+
+        def raises(task):
+            raise LaterError("early", not_before="noon", systemic={1})
+    """)
+    )
+    assert process_video("wrong_types:returns", TASK, config()) == Done(result="whole")
+    raised = process_video("wrong_types:raises", TASK, config())
+    assert raised == Failure(verdict=Verdict.LATER, reason="upcoming", message="early")
+
+
 def test_yt_dlps_errors_are_understood(user_modules: Path) -> None:
     (user_modules / "uses_yt_dlp.py").write_text(
         textwrap.dedent("""
@@ -283,9 +301,6 @@ def test_a_child_loads_nothing_that_is_heavy(user_modules: Path) -> None:
     """)
     )
     assert process_video("what_is_loaded:process", TASK, config()) == Done(result="[]")
-
-
-# -- in this process
 
 
 def test_a_function_of_the_callers_is_called_here() -> None:

@@ -8,6 +8,7 @@ answer shows the tab, and the next batch restores cells that were written on ano
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
@@ -16,7 +17,7 @@ from youtube_download_coordinator.queue import cooldown
 from youtube_download_coordinator.queue.cooldown import FLEET, ControlValue
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, SetControl
 from youtube_download_coordinator.stores.sheets.api import Json
-from youtube_download_coordinator.stores.sheets.batch_requests import append_lines
+from youtube_download_coordinator.stores.sheets.batch_requests import append_lines, find_replace
 from youtube_download_coordinator.stores.sheets.cells import write_cells
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, NothingToDo, RowIndex
 from youtube_download_coordinator.stores.sheets.layout import CONTROL
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 Cells = tuple[str, ...]
 """Those of STEERING."""
+EMPTY: Cells = ("",) * len(STEERING)
 
 CONTROL_SECONDS = 30.0
 """Control is read again when its snapshot is older and no other request has read it since."""
@@ -49,8 +51,8 @@ class Controls:
         self._batches = batches
         self._spreadsheet = batches.spreadsheet
         self._unreadable_times: set[str] = set()
-        self._had_fleet = False
-        """Whether Control contained the fleet's line when it was last read."""
+        self._fleet: Control | None = None
+        """The fleet's line as it was last read. It counts until it is known why it is gone."""
 
     def controls(self, *, fresh: bool) -> list[Control]:
         self._spreadsheet.layout()
@@ -70,15 +72,20 @@ class Controls:
 
     def _with_kept_pause(self, lines: list[Control]) -> list[Control]:
         """Return the lines, and the fleet's if it was paused and its line is gone."""
-        if not any(line.name == FLEET for line in lines):
-            if self._had_fleet:
-                self._had_fleet = False
+        fleet = next((line for line in lines if line.name == FLEET), None)
+        if fleet is not None:
+            self._fleet = fleet
+            return lines
+        if self._fleet is not None:
+            try:
                 self._spreadsheet.read_named_ranges()
-            if not self._spreadsheet.pause_mark:
-                return lines
-            return [*lines, Control(name=FLEET, value=ControlValue.PAUSED, reason=REASON)]
-        self._had_fleet = True
-        return lines
+            except StoreUnavailable as error:
+                log.info("the fleet's line is gone, and whether it was paused cannot be read: %s", error)
+                return [*lines, self._fleet]
+            self._fleet = None
+        if not self._spreadsheet.pause_mark:
+            return lines
+        return [*lines, Control(name=FLEET, value=ControlValue.PAUSED, reason=REASON)]
 
     def _mark_changed_pause(self) -> None:
         """Mark a pause that a person has typed, or its end."""
@@ -134,9 +141,20 @@ class Controls:
         for _ in range(SET_ROUNDS):
             line_change.write()
             if line_change.is_complete():
+                if name == FLEET and line_change.new is not None:
+                    self._fleet = line_change.new
                 return line_change.new
             log.warning("somebody sorted Control while its line %r was written; writing it again", name)
         raise StoreUnavailable(f"Control's line {name!r} cannot be changed: it is on another line each time")
+
+    def remove(self, name: str, may_remove: Callable[[Control], bool]) -> bool:
+        """Remove one line: its name and number by content, its other cells by line, as `set` writes them."""
+        removal = _LineRemoval(self, self._batches, name, may_remove)
+        for _ in range(SET_ROUNDS):
+            removal.write()
+            if removal.is_complete():
+                return removal.is_made
+        raise StoreUnavailable(f"Control's line {name!r} cannot be removed: it is on another line each time")
 
 
 class _LineChange:
@@ -183,7 +201,7 @@ class _LineChange:
         ]
 
     def _original(self, line: ControlLine) -> Cells:
-        return self._originals.get(line.name, ("",) * len(STEERING))
+        return self._originals.get(line.name, EMPTY)
 
     def _requests(self, index: RowIndex) -> list[Json]:
         control = self._spreadsheet.control
@@ -222,6 +240,60 @@ class _LineChange:
 
     def _write_line(self, line: ControlLine, cells: Cells) -> list[Json]:
         return write_cells(self._spreadsheet.tab(CONTROL), line.row, dict(zip(STEERING, cells, strict=True)))
+
+
+class _LineRemoval(_LineChange):
+    """The removal of one line by guarded batches, until no other row has lost cells."""
+
+    def __init__(
+        self, controls: Controls, batches: GuardedBatches, name: str, may_remove: Callable[[Control], bool]
+    ) -> None:
+        super().__init__(controls, batches, name, lambda line: None)
+        self._may_remove = may_remove
+        self._removed: set[Cells] = set()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the line was removed from here."""
+        return EMPTY in self._written
+
+    def is_complete(self) -> bool:
+        return not self._misplaced() and not self._left_over()
+
+    def _misplaced(self) -> list[ControlLine]:
+        return [line for line in super()._misplaced() if line.name]
+
+    def _left_over(self) -> list[ControlLine]:
+        """Return lines without a name that still have the cells of the removed line."""
+        return [line for line in self._spreadsheet.control.lines() if not line.name and line.cells in self._removed]
+
+    def _requests(self, index: RowIndex) -> list[Json]:
+        control = self._spreadsheet.control
+        self._originals |= {
+            line.name: line.cells for line in control.lines() if line.name and line.cells not in self._written
+        }
+        repairs = [(line, self._original(line)) for line in self._misplaced()]
+        repairs += [(line, EMPTY) for line in self._left_over()]
+        requests = [request for line, cells in repairs for request in self._write_line(line, cells)]
+        self._sent = {cells for _, cells in repairs}
+        line = control.find(self._name)
+        if line is not None and self._may_remove(self._controls.read(line)):
+            self._removed |= {line.cells} - {EMPTY}
+            self._sent.add(EMPTY)
+            requests += self._remove(line, index)
+        if not requests:
+            raise NothingToDo
+        return requests
+
+    def _remove(self, line: ControlLine, index: RowIndex) -> list[Json]:
+        tab, control = self._spreadsheet.tab(CONTROL), self._spreadsheet.control
+        texts = {"Name": control.column("Name")[line.row - 1], "Lease": line.lease}
+        index.numbers.pop(_pause_of(self._name), None)
+        requests = [find_replace(text, "", tab.area(column)) for column, text in texts.items() if text]
+        requests += self._write_line(line, EMPTY)
+        if self._name == FLEET:
+            requests += self._controls.pause_mark_requests(is_paused=False)
+        return requests
 
 
 def value_and_until(line: ControlLine) -> tuple[str, str]:

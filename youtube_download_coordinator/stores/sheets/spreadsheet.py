@@ -218,11 +218,17 @@ class Spreadsheet:
 
     def require_column_names(self, name: str) -> None:
         """Raise LayoutProblem if a person has exchanged names of columns. They are compared once for each layout."""
-        if name not in self._compared_names:
-            if problem := misnamed_columns(self.connection, [self.tab(name)]):
-                self.forget_layout()
-                raise LayoutProblem(problem)
-            self._compared_names.add(name)
+        if name in self._compared_names:
+            return
+        try:
+            problem = misnamed_columns(self.connection, [self.tab(name)])
+        except Refused:  # the tab is shorter now: they are compared at the next look
+            self.forget_layout()
+            return
+        if problem:
+            self.forget_layout()
+            raise LayoutProblem(problem)
+        self._compared_names.add(name)
 
     def _read_columns(self, wanted: Mapping[str, Sequence[str]]) -> Columns:
         """Read columns of several tabs with one request. Find them again by name if somebody has moved them."""

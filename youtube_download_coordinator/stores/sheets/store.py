@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
@@ -381,9 +381,17 @@ class SheetsStore:
         with self._lock:
             return self._controls.set(name, change)
 
+    def remove_control(self, name: str, may_remove: Callable[[Control], bool]) -> bool:
+        with self._lock:
+            return self._controls.remove(name, may_remove)
+
     # --- columns -----------------------------------------------------------------------------------------------------
 
     def custom_columns(self, table: Table[R]) -> Collection[str] | None:
+        with self._lock:
+            return list(self._spreadsheet.tab(table.name).custom_columns)
+
+    def used_columns(self, table: Table[Any]) -> Collection[str]:
         with self._lock:
             return list(self._spreadsheet.tab(table.name).custom_columns)
 

@@ -23,7 +23,7 @@ from youtube_download_coordinator.models import (
     columns_of,
 )
 from youtube_download_coordinator.queue.store import EVERY_ROW, Table, Where
-from youtube_download_coordinator.stores.sql.tables import EPOCH, sources, videos
+from youtube_download_coordinator.stores.sql.tables import EPOCH, IN_ANY_STATE, sources, videos
 
 R = TypeVar("R", bound=Row)
 
@@ -69,15 +69,21 @@ def ids_of(table: Table[Any], where: Where = EVERY_ROW, limit: int | None = None
     return query_of(table, where, limit or 0).with_only_columns(c.id).limit(limit)
 
 
+def _is_named(where: Where) -> bool:
+    """Return whether the rows are named by ID or by key."""
+    return where.ids is not None or where.keys is not None
+
+
 def _id(c: Any, where: Where) -> sa.ColumnElement[int]:
-    """Return the ID. In a query for given rows it is an expression, so that no database scans the index of IDs to find them."""
-    is_named = where.ids is not None or where.keys is not None
-    return c.id + 0 if is_named else c.id  # type: ignore[no-any-return]
+    """Return the ID. In a query for named rows it is an expression, so that no database scans the index of IDs to find them."""
+    return c.id + 0 if _is_named(where) else c.id  # type: ignore[no-any-return]
 
 
 def _conditions(table: Table[Any], where: Where) -> list[sa.ColumnElement[bool]]:
     c = sql_table(table).c
     conditions = place_of(table)
+    if where.state is None and not _is_named(where) and "place" in c:
+        conditions.append(IN_ANY_STATE)
     if where.after_id:
         conditions.append(_id(c, where) > where.after_id)
     if where.state is not None:
@@ -88,6 +94,9 @@ def _conditions(table: Table[Any], where: Where) -> list[sa.ColumnElement[bool]]
         conditions.append(c.act_at >= where.due_from)
     if where.holder:
         conditions.append(c.holder == where.holder)
+    if _is_named(where):
+        # Only the names use an index. SQLite prefers that of all rows in a place to that of 100 keys.
+        conditions = [condition.is_(True) for condition in conditions]
     if where.ids is not None:
         conditions.append(c.id.in_(where.ids))
     if where.keys is not None:
@@ -125,10 +134,15 @@ def _values(row: Row, writers: Collection[Writer]) -> dict[str, Any]:
 def row_of(table: Table[R], record: Mapping[Any, Any]) -> R:
     """Return the row in a record. Raises ValueError or TypeError if a value is not one that its column may have."""
     values = {name: _checked(name, record[name], column.type) for name, column in _stored(table).items()}
-    extra = json.loads(record["extra"])
-    if not isinstance(extra, dict) or not all(isinstance(text, str) for text in extra.values()):
+    return table.row_type(lease=lease_of(record), extra=extra_of(record["extra"]), **values)
+
+
+def extra_of(text: str) -> Mapping[str, str]:
+    """Return the custom columns in a record. Raises ValueError or TypeError."""
+    extra = json.loads(text)
+    if not isinstance(extra, dict) or not all(isinstance(cell, str) for cell in extra.values()):
         raise ValueError("extra is not an object of texts")
-    return table.row_type(lease=lease_of(record), extra=extra, **values)
+    return extra
 
 
 def _stored(table: Table[Any]) -> Mapping[str, Column]:

@@ -35,6 +35,7 @@ from youtube_download_coordinator.stores.sql.records import (
     LEASE_COLUMNS,
     all_values,
     changing_values,
+    extra_of,
     ids_of,
     lease_of,
     place_of,
@@ -58,6 +59,8 @@ _Seen = tuple[str, int, int, str]
 
 KEYS_PER_QUERY = 500
 """SQLite takes 32,766 parameters in a statement at most."""
+TEXTS_AT_ONCE = 1000
+"""Texts of custom columns that are fetched at once: each row may have others."""
 CONTROLS_SECONDS = 1.0
 """Lines of control are kept this long: an attempt looks at them several times, and each look would be a transaction."""
 CLOCK_AGE_SECONDS = 60.0
@@ -321,11 +324,26 @@ class SqlStore:
             self._last_change = last_change
             return line
 
-    def _set_control(self, name: str, change: SetControl) -> Control | None:
+    def remove_control(self, name: str, may_remove: Callable[[Control], bool]) -> bool:
+        with self._controls_lock:
+            self._last_change = object()
+            with self._changing_controls() as connection:
+                line = read_control(connection, name)
+                if line is None or not may_remove(line):
+                    return False
+                connection.execute(sa.delete(controls).where(controls.c.name == name))
+        return True
+
+    @contextmanager
+    def _changing_controls(self) -> Iterator[sa.Connection]:
         with self._writing() as connection:
             if not self._is_sqlite:  # its transactions come one after the other
                 # A line that does not exist yet cannot be locked.
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CONTROLS_LOCK)))
+            yield connection
+
+    def _set_control(self, name: str, change: SetControl) -> Control | None:
+        with self._changing_controls() as connection:
             before = read_control(connection, name)
             line = change(before)
             if line is not None:
@@ -336,6 +354,15 @@ class SqlStore:
 
     def custom_columns(self, table: Table[R]) -> Collection[str] | None:
         return None
+
+    def used_columns(self, table: Table[Any]) -> Collection[str]:
+        query = sa.select(sql_table(table).c.extra).where(*place_of(table)).distinct()
+
+        def read(connection: sa.Connection) -> list[str]:
+            texts = connection.execution_options(yield_per=TEXTS_AT_ONCE).scalars(query)
+            return list(dict.fromkeys(name for text in texts for name in extra_of(text)))
+
+        return self._read_rows(read, {table.name: (table, ids_of(table))})
 
     def add_columns(self, table: Table[R], names: Sequence[str]) -> None:
         """Do nothing: a row may have columns of any name."""

@@ -35,6 +35,12 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
 
 metadata = sa.MetaData()
 
+IN_ANY_STATE: sa.ColumnElement[bool] = sa.func.length(sa.column("key")) >= sa.literal_column("0")
+"""True for every row. Only a query that says so uses the index of a place's rows in any state.
+
+PostgreSQL would use it for the rows in one state too, when its statistics say that there are none, and read all others.
+"""
+
 _TYPES: dict[ColumnType | None, type[sa.types.TypeEngine[Any]]] = {
     ColumnType.INTEGER: sa.Integer,
     ColumnType.ID: sa.BigInteger,
@@ -84,7 +90,7 @@ videos = sa.Table(
     sa.Index("videos_due", "place", "state", "act_at", "id"),
     # A page of rows in order of their ID is read where it begins, not sorted out of all.
     sa.Index("videos_by_state", "place", "state", "id"),
-    sa.Index("videos_by_id", "place", "id"),
+    sa.Index("videos_in_any_state", "place", "id", sqlite_where=IN_ANY_STATE, postgresql_where=IN_ANY_STATE),
     sqlite_autoincrement=True,
 )
 
@@ -99,10 +105,14 @@ controls = sa.Table(
 )
 
 
+OBSOLETE_INDEXES = frozenset({"videos_by_id"})
+"""Indexes that an older version made."""
+
+
 def bring_up_to_date(connection: sa.Connection) -> bool:
     """Create the tables. Add the columns and indexes that tables of an older version lack, which create_all does not.
 
-    Return whether there were no tables.
+    Drop the indexes that are obsolete. Return whether there were no tables.
     """
     is_new = not sa.inspect(connection).has_table(videos.name)
     metadata.create_all(connection)
@@ -114,4 +124,6 @@ def bring_up_to_date(connection: sa.Connection) -> bool:
                 connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
         for index in table.indexes:
             index.create(connection, checkfirst=True)
+        for obsolete in OBSOLETE_INDEXES & {index["name"] for index in sa.inspect(connection).get_indexes(table.name)}:
+            connection.execute(sa.text(f"DROP INDEX {obsolete}"))
     return is_new
