@@ -178,23 +178,25 @@ class PlaceArchive:
         pending = _read_pending(product, work)
         if pending is None or _now() - pending.begun > FRESH_SECONDS:
             pending = _begin(product, draft, work)
-        record = self._publish(task, product, pending)
-        if self._view and len(record.files) == len(pending.draft.files):
-            for name, file in zip(record.files, pending.draft.files, strict=True):
+        record, names = self._publish(task, product, pending)
+        if self._view and list(record.files) == names:  # otherwise the files are another machine's
+            for name, file in zip(names, pending.draft.files, strict=True):
                 make_folder((self._view / name).parent, self._view)
                 file.path.replace(self._view / name)
         return record
 
     def publish(self, task: VideoTask, product: Product, draft: Draft, attempt: str) -> Record:
         """Publish files that stay where they are. A later call with the same attempt's name goes on with what it finds."""
-        return self._publish(task, product, _Pending(draft=draft, attempt=attempt, begun=_now(), is_resumed=True))
+        pending = _Pending(draft=draft, attempt=attempt, begun=_now(), is_resumed=True)
+        return self._publish(task, product, pending)[0]
 
-    def _publish(self, task: VideoTask, product: Product, pending: _Pending) -> Record:
+    def _publish(self, task: VideoTask, product: Product, pending: _Pending) -> tuple[Record, list[str]]:
+        """Return the record that is valid then, and the names under which the files were put."""
         with _attempt_errors():
             names = self._put_files(task, product, pending)
             record = self._put_record(task, product, pending, names)
         self._known[product.name] = record
-        return record
+        return record, names
 
     def _put_files(self, task: VideoTask, product: Product, pending: _Pending) -> list[str]:
         """Put the files and their sidecars, and return the names of the files."""

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from youtube_download_coordinator.processors.archive import FOLDER
 from youtube_download_coordinator.processors.place_archive import RECORD, generation_path, read_record
 from youtube_download_coordinator.processors.sidecar import SUFFIX
-from youtube_download_coordinator.storage.place import Held, Place
+from youtube_download_coordinator.storage.place import Held, Place, check_path
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +107,10 @@ def _is_orphan(place: Place, name: str) -> bool:
     if held is None or RECORD not in held.metadata:
         return False
     base, generation = unquote(held.metadata[RECORD]), 1
+    try:
+        check_path(base)
+    except ValueError:  # a person's own metadata
+        return False
     while read_record(place, generation_path(base, generation + 1)) is not None:
         generation += 1
     return name not in _names_in(place, generation_path(base, generation))

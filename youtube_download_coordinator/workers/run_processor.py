@@ -91,10 +91,13 @@ def _asked_products(task: VideoTask) -> Sequence[str]:
     return request_of(task.lease).products
 
 
-def _disk_check(task: VideoTask, config: Config) -> Callable[[], None]:
+def _disk_check(task: VideoTask, config: Config) -> Callable[[], None] | None:
     # The child process imports it only for a built-in.
     from youtube_download_coordinator.processors.disk_bounds import DiskBounds
+    from youtube_download_coordinator.processors.parts import unpublished_keys
 
+    if task.key in unpublished_keys(config.work_dir):
+        return None  # publishing its files makes room
     return DiskBounds(config.work_dir.absolute(), task, min_free_bytes=config.min_free_disk_bytes).check
 
 

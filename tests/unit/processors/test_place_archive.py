@@ -279,10 +279,11 @@ def test_the_sweep_removes_what_no_record_names_for_a_day(tmp_path: Path, place:
         keep(place, tmp_path)
     place.fails_before = "-"
     place.put_if_absent("README.md", b"a person's", content_type="text/plain", metadata={})
+    place.put_if_absent("x", b"", content_type="text/plain", metadata={"record": "../x"})
     named = keep(place, tmp_path / "b")
     assert sweep_place(place, later(hours=23)) == 0
     assert sweep_place(place, later(hours=25), at_once=True) == 1
-    assert names(place) == {named, f"{named}.json", "README.md"}
+    assert names(place) == {named, f"{named}.json", "README.md", "x"}
 
 
 def test_the_sweep_removes_the_files_of_records_that_were_replaced(tmp_path: Path, place: MemoryPlace) -> None:
