@@ -16,9 +16,9 @@ from youtube_download_coordinator.processors.names import processor_names
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.selection import ChangeResult, Selection, parse_status
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Where
-from youtube_download_coordinator.sources.sources_file import NO_LEASE, new_source, with_columns
+from youtube_download_coordinator.sources.sources_file import NO_LEASE, labels, new_source, with_columns
 from youtube_download_coordinator.sources.urls import video_target
-from youtube_download_coordinator.text import did_you_mean, sanitize
+from youtube_download_coordinator.text import did_you_mean
 from youtube_download_coordinator.workers.find_processor import check_processor
 
 _Change = Callable[[Queue, Any, Selection], Counter[ChangeResult]]
@@ -110,7 +110,7 @@ class Client:
     def add_video(self, url: str, accent: str = "", video_type: str = "") -> int:
         """Add a video without a source unless it is known. Return its ID. Raises BadUrl."""
         target = video_target(url, allow_other_sites=self._config.allow_other_sites)
-        accent, video_type = sanitize(accent).strip(), sanitize(video_type).strip()
+        accent, video_type = labels(accent, video_type)
         video = VideoTask(url=target.url, key=target.key, accent=accent, type=video_type, lease=NO_LEASE)
         row_id, _ = self._queue().find_or_add(VIDEO_TASKS, video)
         self._on_change()

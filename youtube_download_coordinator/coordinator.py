@@ -77,7 +77,9 @@ class Coordinator:
             while coordinator.process_next_task(process): ...
 
     It may be built before a fork: each process gets a connection and a worker's name of its own when it first needs them. Threads
-    may share it. Raises ConfigError when the settings do not name a queue.
+    may share it. A copy, also one that is pickled for another process, is a worker of its own on the same queue.
+
+    Raises ConfigError when the settings do not name a queue.
     """
 
     def __init__(self, config: Config | None = None, *, run: str = "") -> None:
@@ -89,7 +91,7 @@ class Coordinator:
         self._ingested: tuple[int, int, int] | None = None
         self._asks_again_at = 0.0
         self._wait_log = WaitLog()
-        self.client = Client(self.config, lambda: self.queue, on_change=self._ask_at_once)
+        self.client = Client(self.config, self._get_queue, on_change=self._ask_at_once)
         _coordinators.add(self)
         self.queue  # noqa: B018  so that a wrong setting is an error now
 
@@ -105,6 +107,13 @@ class Coordinator:
                 self._queue = self._open()
             return self._queue
 
+    def _get_queue(self) -> Queue:
+        return self.queue
+
+    def __reduce__(self) -> tuple[Callable[[], Coordinator], tuple[()]]:
+        """Pickle the settings alone: connections and claims belong to this process."""
+        return partial(Coordinator, self.config, run=self._run), ()
+
     def _open(self) -> Queue:
         queue = open_queue(self.config, self._run)
         queue.admission.canary = Canary(
@@ -119,12 +128,16 @@ class Coordinator:
     def close(self) -> None:
         """Give back what this worker holds, write what people see, close the connections. Does nothing the second time.
 
-        What cannot be written now is logged; another process writes it.
+        While a function or another attempt runs, nothing more is begun. Its video stays claimed, its outcome is recorded, and the
+        last one to end does the rest. What cannot be written now is logged; another process writes it.
         """
         with self._opening:
-            queue, self._queue, self._is_closed = self._queue, None, True
-        if queue is None:
-            return
+            queue, self._queue = self._queue, None
+            self._is_closed = self._is_stopped = True
+        if queue is not None and not queue.after_loops(partial(self._release_and_close, queue)):
+            log.info("this Coordinator is closed when what it processes now has ended")
+
+    def _release_and_close(self, queue: Queue) -> None:
         try:
             queue.release_all()
             queue.store.close()
@@ -197,6 +210,7 @@ class Coordinator:
 
     def _process_next(self, processor: Callable[[Any], Any]) -> AttemptResult | None:
         result: AttemptResult | None = None
+        queue = self.queue
         try:
             if time.monotonic() >= self._asks_again_at and not self._is_stopped:
                 self._ingest_if_changed()
@@ -211,22 +225,26 @@ class Coordinator:
                     self._wait_log.nothing_due("", self.config.idle_poll_seconds)
         finally:
             if self.config.flush_every_call or ends_without_cleanup():
-                self._flush()
+                self._flush(queue)
+            if self._is_closed:  # meanwhile, so the reaper of this call is the last
+                dismiss(queue.worker)
         if not self._is_stopped:
             time.sleep(random.random() * self.config.claim_jitter_seconds)
         return result
 
-    def _flush(self) -> None:
+    def _flush(self, queue: Queue) -> None:
         try:
-            self.queue.store.flush()
+            queue.store.flush()
         except StoreError as error:
             log.warning("the queue does not show the last changes yet: %s", error)
 
     def _process_or_expand(self, processor: Callable[[Any], Any]) -> Summary:
         """Process one video. While none is due, expand one source after the other."""
         summary = self._process_here(processor)
-        if not summary.attempted:
+        if not summary.attempted and not self._is_stopped:
             for _ in expand_sources(self.queue, self.config):
+                if self._is_stopped:
+                    break
                 summary = self._process_here(processor)
                 if summary.attempted:
                     break

@@ -85,6 +85,9 @@ class Queue(Maintenance):
     """Of the process that opened this queue. A fork of it neither claims with it nor ends its claims."""
     _held: list[Claim[Any]] = field(default_factory=list)
     _writing: threading.RLock = field(default_factory=threading.RLock)
+    _loops: int = 0
+    """How many loops hold claims of this queue now: workers, blocks, listings."""
+    _after_loops: Callable[[], None] | None = None
 
     # --- adding ------------------------------------------------------------------------------------------------------
 
@@ -450,6 +453,29 @@ class Queue(Maintenance):
         """Release everything that this worker holds. Return how many rows were still held."""
         with self._writing:
             return self.release(list(self._held))
+
+    def loop_begins(self) -> None:
+        """Count a loop that claims rows and gives back what it holds at its end."""
+        with self._writing:
+            self._loops += 1
+
+    def loop_ends(self) -> None:
+        """Do what waits for the end of the last loop."""
+        with self._writing:
+            self._loops -= 1
+            work, self._after_loops = (None, self._after_loops) if self._loops else (self._after_loops, None)
+        if work:
+            work()
+
+    def after_loops(self, work: Callable[[], None]) -> bool:
+        """Call `work` as soon as no loop runs. Return whether it was called at once."""
+        with self._writing:
+            is_idle = not self._loops
+            if not is_idle:
+                self._after_loops = work
+        if is_idle:
+            work()
+        return is_idle
 
     def _end(self, steps: Sequence[tuple[Claim[R], R]]) -> list[R | None]:
         """Swap each claimed row for its successor and drop the claim. Return the successor, None where the claim was lost."""

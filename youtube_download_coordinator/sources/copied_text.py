@@ -48,12 +48,20 @@ _YOUTUBE = r"(?:[a-z0-9-]+\.)*youtu(?:be(?:-nocookie|kids)?\.com|\.be)(?=[/:?#\s
 _SECOND = re.compile(
     rf"[\s,;|]+(?:and\s+|[&+]\s*)?[<(\"'“]*(?:(?:https?:)?//|{_YOUTUBE})|(?<=[^=/:#?&\s])https?://", re.IGNORECASE
 )
+_ANY_ADDRESS = re.compile(rf"https?://|{_YOUTUBE}", re.IGNORECASE)
 _CUT_OFF = re.compile(r"(?:…|\.{3})[\"'”’)\]]*\Z")
 
 
 def quote_for_message(text: str) -> str:
     """Return the text for a message: one short line, escaped if it is not printable."""
     return ascii(truncate(text, 120)) if not text.isprintable() else f"“{truncate(text, 120)}”"
+
+
+def check_label(name: str, text: str) -> str:
+    """Return the text of a field beside an address, such as Accent. Raises BadUrl if it contains an address."""
+    if _ANY_ADDRESS.search(text):
+        raise BadUrl(f"{name} contains an address, {quote_for_message(text)}; {ONE_ADDRESS}")
+    return text
 
 
 def address_in(text: str) -> str:

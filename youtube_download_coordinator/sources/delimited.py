@@ -48,6 +48,8 @@ class Header:
 
     def fields(self, text: str) -> dict[str, str]:
         """Return the fields of a line by name. Raises BadUrl if it has more than the header names."""
+        if self.separator == "|" and text.count('"') == 2:  # a spreadsheet that saved the line as one field
+            text = re.sub(r'\A"(.*)"\Z', r"\1", text)
         fields = _split(text, self.separator)
         if any(fields[len(self.names) :]) or (self.separator == "|" and len(fields) > len(self.names)):
             quotes = "" if self.separator == "|" else "; a field that contains the separator must be in quotes"

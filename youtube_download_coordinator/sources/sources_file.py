@@ -18,6 +18,7 @@ from youtube_download_coordinator.models import SHEET_COLUMNS, Lease, Source
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.maintenance import batches
 from youtube_download_coordinator.queue.store import SOURCES, Store
+from youtube_download_coordinator.sources.copied_text import check_label
 from youtube_download_coordinator.sources.delimited import (
     ACCENT,
     LINE_MAX_CHARACTERS,
@@ -65,8 +66,13 @@ class Ingested:
 def new_source(url: str, accent: str = "", type_: str = "", *, allow_other_sites: bool = False) -> Source:
     """Return a source to insert. Raises BadUrl."""
     target = source_target(url, allow_other_sites=allow_other_sites)
-    accent, type_ = sanitize(accent).strip(), sanitize(type_).strip()
+    accent, type_ = labels(accent, type_)
     return Source(url=target.url, key=target.key, accent=accent, type=type_, lease=NO_LEASE)
+
+
+def labels(accent: str, type_: str) -> tuple[str, str]:
+    """Return these fields of a row as they are stored. Raises BadUrl if one contains an address."""
+    return check_label(ACCENT, sanitize(accent).strip()), check_label(TYPE, sanitize(type_).strip())
 
 
 def with_columns(source: Source, texts: Mapping[str, str], store: Store) -> Source:
@@ -186,11 +192,17 @@ def _lines(path: Path) -> Iterator[Line]:
     """Yield numbered lines without line ends. Undecodable bytes become U+FFFD, so that one bad line affects no other."""
     try:
         with path.open("rb") as file:
-            start = file.read(2)
-        with path.open(encoding=_encoding(start), errors="replace") as text:
+            start = file.read(4)
+        if start.startswith(_NOT_TEXT):
+            raise SourcesFileError(f"{str(path)!r} is not text, but a workbook or an archive: save it as CSV")
+        with path.open(encoding=_encoding(start[:2]), errors="replace") as text:
             yield from _numbered(text)
     except OSError as error:
         raise SourcesFileError(f"the sources file {str(path)!r} cannot be read: {error.strerror}") from None
+
+
+_NOT_TEXT = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"%PDF")
+"""How files of Excel and others, gzip, and PDF begin."""
 
 
 def _encoding(start: bytes) -> str:

@@ -234,12 +234,18 @@ _REFUSED = {
 }
 _REDIRECTS = {"attribution_link": "u", "redirect": "q", "signin": "next", "oembed": "url"}
 """Pages that only lead to another address, and the parameter that contains it."""
-_COPIED_PARAMETERS = frozenset(("si", "index", "feature", "start_radio", "app", "pp", "t", "start", "ab_channel", "is"))
+_COPIED_PARAMETERS = frozenset((
+    "si", "index", "feature", "start_radio", "app", "pp", "t", "start", "end", "ab_channel", "is", "view", "sort", "flow",
+    "shelf_id", "sub_confirmation", "view_as", "list", "playnext", "time_continue", "autoplay", "lc", "hl", "gl", "fbclid", "bp",
+))  # fmt: skip
 """Parameters that YouTube adds itself. It writes a comma in them as %2C, so a plain one begins another field."""
+_HIGHLIGHT = ":~:"
+"""How a fragment begins that a browser made to point at words of the page, with commas between them."""
 _NOT_A_NAME = frozenset((
     "w", "shared", "trending", "explore", "oembed", "get_video_info", "iframe_api", "s", "source", "storefront", "oops", "index",
     "account", "t", "upload", "signin", "logout", "about", "premium", "gaming", "movies", "shows", "sports", "ads", "creators",
     "intl", "kids", "redeem", "howyoutubeworks", "img", "vi", "robots.txt", "api", "yt", "youtubei", "logos", "live_chat",
+    "verify_age", "verify_controversy", "das_captcha", "sorry", "details", "tv",
 ))  # fmt: skip
 """Pages of YouTube that look like a bare channel name."""
 
@@ -304,6 +310,7 @@ class _Address:
             split = urlsplit(f"https://{_host(split)}{split.fragment}")
         # Where the question mark is missing or encoded, the query is in the path.
         path, mark, query = re.sub("%3f", "?", split.path.replace("&", "?", 1), flags=re.IGNORECASE).partition("?")
+        self._fragment = "" if split.fragment.startswith(_HIGHLIGHT) else split.fragment
         self._raw_query = f"{unquote(query)}&{split.query}" if mark else split.query
         self._parts = [part for part in map(unquote, path.split("/")) if part]
         self._query = _query_of(self._raw_query)
@@ -328,9 +335,10 @@ class _Address:
 
     def _check_parameters(self) -> None:
         """Raise BadUrl for text behind the address, which would be lost: `watch?v=ID&t=3,pt-BR,interview`."""
-        for part in self._raw_query.split("&"):
+        for part in (*self._raw_query.replace("&amp;", "&").split("&"), self._fragment):
             name, _, text = part.partition("=")
-            if name.lower() in _COPIED_PARAMETERS and _SEPARATOR.search(text) and not re.fullmatch(r"\d+,\d+", text):
+            behind = text if name.lower() in _COPIED_PARAMETERS else name
+            if _SEPARATOR.search(behind) and not re.fullmatch(r"\d+,\d+", behind):
                 raise self._bad(f"there is text behind the address: {ONE_ADDRESS}")
 
     # -- videos and lists
@@ -404,6 +412,8 @@ class _Address:
 
     def _alias(self, index: int, prefix: str) -> Target:
         name = unicodedata.normalize("NFC", self._part(index))
+        if "v" in self._query and not prefix and not name.startswith("@"):
+            return self._watch()  # a page around a video, by whatever name
         self._check_name(name.removeprefix("@") if not prefix else name, prefix)
         path = prefix + name
         tab = self._tab(index + 1)

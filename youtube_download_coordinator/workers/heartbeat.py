@@ -32,6 +32,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:
+        self._queue.loop_begins()
         self._thread.start()
         return self
 
@@ -41,6 +42,7 @@ class Heartbeat:
         if self._process == os.getpid():  # a fork has no such thread, and the event's lock may be held there for ever
             self._stop.set()
             self._thread.join()
+            self._queue.loop_ends()
 
     def _run(self) -> None:
         wait_seconds = self._interval_seconds

@@ -172,6 +172,25 @@ def test_a_line_without_a_header_is_refused_when_text_would_be_lost(queue: Queue
     assert "a file separates fields by |, or begins with a line of their names" in problem
 
 
+@pytest.mark.parametrize("line", [f"{A}|{B}", f"{A}|Scottish|{B}|", f"{A}|x\f{B}|y", f"{A}|youtu.be/M4gD1WSo5mA"])
+def test_an_address_in_another_field_is_not_lost(queue: Queue, path: Path, line: str) -> None:
+    result = ingest(queue, path, f"{line.rstrip('|')}\n{C}\n")
+    assert (urls(queue), result.bad) == ([C], 1)
+    assert "line 1" in result.problems[0]
+    assert "one address per cell or line" in result.problems[0]
+
+
+def test_a_line_that_a_spreadsheet_saved_as_one_field_is_read(queue: Queue, path: Path) -> None:
+    ingest(queue, path, f'"{A}|pt-BR|interview"\n"{B}"\n')
+    assert [(row.url, row.accent, row.type) for row in rows(queue)] == [(A, "pt-BR", "interview"), (B, "", "")]
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b\x08\x00", b"%PDF-1.7"])
+def test_a_workbook_or_an_archive_is_one_line(queue: Queue, path: Path, start: bytes) -> None:
+    with pytest.raises(SourcesFileError, match="not text, but a workbook or an archive: save it as CSV"):
+        ingest(queue, path, start + bytes(range(256)) * 9)
+
+
 def test_a_line_with_more_fields_than_its_header_is_refused(queue: Queue, path: Path) -> None:
     (problem,) = ingest(queue, path, f"URL,Accent,Type\n{A},English, Scottish,talk\n{B},x,y,\n").problems
     assert (

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.rows import new_video
+from tests.support.sheet import VIDEOS as VIDEO_TAB
 from tests.support.sheet import SheetDesk, a_video, video_url
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.models import Done, Failure, Status, Verdict, VideoTask
@@ -121,3 +122,24 @@ def test_lines_that_moved_up_do_not_keep_a_worker_from_showing_what_it_owes(desk
     desk.show()
     for claim in done:
         assert desk.line(claim.row.url)["Status"] == Status.DONE
+
+
+@pytest.mark.parametrize("source_is_done", [True, False])
+def test_a_lease_that_was_filled_down_runs_nothing_again(desk: SheetDesk, source_is_done: bool) -> None:
+    """Each other row shows what its own lease was, so it gets that back."""
+    queue = desk.queue("worker")
+    queue.add(VIDEO_TASKS, [a_video(number) for number in range(6)])
+    desk.clock.advance(2)
+    claims = queue.claim(VIDEO_TASKS, 3)
+    queue.settle([(claim, Done(result="first")) for claim in claims])
+    desk.show()
+    before = {line["URL"]: (line["ID"], line["Status"], line["Result"]) for line in desk.lines()}
+    is_source = [(line["Status"] == Status.DONE) == source_is_done for line in desk.lines()]
+    pasted = desk.lines()[is_source.index(True)]["Lease"]
+    for row in range(1, 7):
+        desk.person.edit(VIDEO_TAB, row, "Lease", pasted)
+    for _ in range(2):
+        desk.look_again(queue)
+    assert {line["URL"]: (line["ID"], line["Status"], line["Result"]) for line in desk.lines()} == before
+    done = {claim.row.url for claim in claims}
+    assert {claim.row.url for claim in queue.claim(VIDEO_TASKS, 6)} == before.keys() - done

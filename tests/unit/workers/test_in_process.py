@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -77,6 +78,59 @@ def test_closing_one_coordinator_leaves_another_of_the_process_working(config: C
         add(one)
         one.close()
         assert another.process_next_task(lambda url: url)
+
+
+def test_a_video_that_is_processed_at_close_is_finished_and_given_to_nobody_else(config: Config) -> None:
+    """Given back while its function runs on, it would be processed twice."""
+    with Coordinator(config) as another:
+        coordinator = Coordinator(config)
+        add(coordinator)
+        began, may_end = threading.Event(), threading.Event()
+
+        def processor(url: str) -> str:
+            began.set()
+            assert may_end.wait(20)
+            return "finished"
+
+        results: list[object] = []
+        thread = threading.Thread(target=lambda: results.append(coordinator.process_next(processor)))
+        thread.start()
+        assert began.wait(20)
+        coordinator.close()
+        assert another.process_next(lambda url: "twice") is None
+        may_end.set()
+        thread.join(20)
+        assert results == [AttemptResult.DONE]
+        assert video(another).result == "finished"
+
+
+def test_a_function_may_close_its_coordinator(config: Config) -> None:
+    coordinator = Coordinator(config)
+    add(coordinator)
+    assert coordinator.process_next(lambda url: coordinator.close()) is AttemptResult.DONE
+    with pytest.raises(UserError, match="this Coordinator is closed"):
+        coordinator.process_next(print)
+
+
+def test_a_block_that_is_open_at_close_keeps_its_videos(config: Config) -> None:
+    with Coordinator(config) as another:
+        coordinator = Coordinator(config)
+        add(coordinator)
+        with coordinator.claim_videos(1) as videos:
+            for task in videos:
+                coordinator.close()
+                assert another.process_next(lambda url: "twice") is None
+                assert videos.finish(task, "finished") is AttemptResult.DONE
+
+
+def test_a_pickled_coordinator_is_another_worker_of_the_same_queue(coordinator: Coordinator) -> None:
+    add(coordinator, 2)
+    coordinator.queue.claim(VIDEO_TASKS, 1)
+    with pickle.loads(pickle.dumps(coordinator)) as another:
+        assert another.queue.worker != coordinator.queue.worker
+        assert another.process_next(lambda url: url) is AttemptResult.DONE
+        assert another.process_next(lambda url: "twice") is None
+    assert pickle.loads(pickle.dumps(coordinator.client)).counts() == coordinator.client.counts()
 
 
 # --- what the function receives ----------------------------------------------------------------------------------------

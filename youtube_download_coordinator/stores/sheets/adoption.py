@@ -19,7 +19,7 @@ from youtube_download_coordinator.queue.store import DEAD_LETTERS
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.batch_requests import find_replace, replaced_cells
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, NothingToDo, RowIndex
-from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease
+from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, id_and_version_in
 from youtube_download_coordinator.stores.sheets.new_rows import NewRows, Settlement
 from youtube_download_coordinator.stores.sheets.projection import Projections
 from youtube_download_coordinator.stores.sheets.snapshot import KeyCells
@@ -229,14 +229,24 @@ class Adoption:
                 is_in_progress = line.lease.state is State.HELD and not _is_old(line, newest)
                 if line.cells.lease != original.cells.lease and is_in_progress:
                     continue  # it is separated when its attempt has ended
+                area = self._spreadsheet.tab(line.tab).area("Lease", line.position)
+                if self._has_lost_its_own(line):
+                    shown_id, _ = id_and_version_in(line.cells.shown)
+                    log.warning("the Lease of row %d was pasted over that of row %d", original.encoded.row_id, shown_id)
+                    yield find_replace(line.cells.lease, "", area)  # then it is adopted with what it shows of its own
+                    continue
                 same_id = line.encoded.row_id == original.encoded.row_id
                 row_id, requests = self._batches.take_ids(index, group, 1) if same_id else (line.encoded.row_id, [])
                 yield from requests
                 version = 0 if same_id else line.lease.version + 1
                 new.append(self._separated(line, original, row_id, version, index))
                 log.warning("row %d was copied by hand: the copy becomes row %d", original.encoded.row_id, row_id)
-                area = self._spreadsheet.tab(line.tab).area("Lease", line.position)
                 yield find_replace(line.cells.lease, new[-1], area)
+
+    def _has_lost_its_own(self, line: _Line) -> bool:
+        """Return whether another row's lease is on a line that shows what its own was: by a paste, or a fill downwards."""
+        shown_id = id_and_version_in(line.cells.shown)[0]
+        return shown_id not in (0, line.encoded.row_id) and not self._has_own_url(line)
 
     def _separated(self, line: _Line, original: _Line, row_id: int, version: int, index: RowIndex) -> str:
         """Return the new lease of a line that is not the original: of a row of its own if its URL differs."""
