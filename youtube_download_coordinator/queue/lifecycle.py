@@ -76,8 +76,6 @@ from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, format_utc,
 
 R = TypeVar("R", bound=Row)
 
-KEPT_FOR_MACHINE = timedelta(hours=1)
-"""So much later than its own machine may others claim a row whose files wait on that machine's disk to be published."""
 MAX_INTERRUPTIONS = 5
 """This many times in a row a function may end its program during an attempt, until that counts as a failed attempt."""
 
@@ -130,20 +128,6 @@ def is_due(row: Row, now: datetime, offer: Offer = NO_OFFER) -> bool:
     return row.lease.not_before is None or row.lease.not_before <= now or waits(row.lease)
 
 
-def is_due_here(row: Row, now: datetime, offer: Offer = NO_OFFER) -> bool:
-    """Return whether the machine whose disk has the row's unpublished files may claim the row."""
-    return is_due(row, now + KEPT_FOR_MACHINE, offer)
-
-
-def keep_for_machine(row: R, now: datetime) -> R:
-    """Return a pending row so that others may claim it an hour later than the machine whose disk has its files."""
-    not_before = row.lease.not_before
-    if row.lease.state is not State.PENDING or waits(row.lease):
-        return row
-    kept_until = min(max(not_before or now, now), NEVER - KEPT_FOR_MACHINE) + KEPT_FOR_MACHINE
-    return replace(row, lease=replace(row.lease, not_before=kept_until))
-
-
 def lacks_machine(row: Row, now: datetime, offer: Offer) -> bool:
     """Return whether the row is due and needs what this machine does not offer."""
     is_over = row.lease.not_before is None or row.lease.not_before <= now
@@ -161,11 +145,10 @@ def is_due_again(row: Row, now: datetime) -> bool:
 
 
 def claim(
-    row: R, moment: Moment, holder: str, policy: RetryPolicy, offer: Offer = NO_OFFER, is_early: bool = False
+    row: R, moment: Moment, holder: str, policy: RetryPolicy, offer: Offer = NO_OFFER, early: timedelta = timedelta(0)
 ) -> R:
-    """Give a due row to `holder`, whose machine has this offer, for one lease. `is_early`: the row is kept for it."""
-    due = is_due_here if is_early else is_due
-    _require(due(row, moment.now, offer), row, "claim")
+    """Give a due row to `holder`, whose machine has this offer and may be so early, for one lease."""
+    _require(is_due(row, moment.now + early, offer), row, "claim")
     held = _next(row, moment, State.HELD, holder=holder, until=moment.now + policy.lease)
     return replace(held, claimed_by=holder, claimed_at=moment.now.replace(microsecond=0))
 

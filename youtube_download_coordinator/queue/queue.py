@@ -12,13 +12,14 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable, UserError
 from youtube_download_coordinator.models import Failure, Lease, Outcome, Row, Source, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import lifecycle, unpublished
 from youtube_download_coordinator.queue.admission import Admission
-from youtube_download_coordinator.queue.lifecycle import NO_THROTTLE, RetryPolicy, Throttle
+from youtube_download_coordinator.queue.claims import Claim
+from youtube_download_coordinator.queue.lifecycle import NO_THROTTLE, RetryPolicy
 from youtube_download_coordinator.queue.maintenance import SCAN_PAGE_ROWS, Maintenance, batches
 from youtube_download_coordinator.queue.offers import (
     CURED_BY_MACHINES,
@@ -32,7 +33,7 @@ from youtube_download_coordinator.queue.offers import (
 from youtube_download_coordinator.queue.probing import OTHER_SOURCE_ROWS
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS, Change, Swap, Table, Where
 from youtube_download_coordinator.queue.suspicion import source_of
-from youtube_download_coordinator.queue.unpublished import is_kept_for, kept
+from youtube_download_coordinator.queue.unpublished import kept
 from youtube_download_coordinator.reasons import SUSPECTED
 
 log = logging.getLogger(__name__)
@@ -48,25 +49,6 @@ CLAIM_SCAN_ROWS = 1000
 """The most rows that a claim scans because of that."""
 CLAIM_ROUNDS = 8
 """How often a claim scans again when other workers were faster."""
-
-
-@dataclass(eq=False, slots=True)
-class Claim(Generic[R]):
-    """A row that this worker holds. `row` follows its renewals; `lost` means that another worker has it now."""
-
-    table: Table[R]
-    row: R
-    expires: float
-    """On this machine's monotonic clock, counted from before the claim was sent: earlier than anyone may take it over."""
-    renew_until: float | None = None
-    """On the monotonic clock: not renewed beyond (an attempt that takes too long loses its claim). None: no bound."""
-    lost: bool = False
-    begun: datetime | None = None
-    """By the store's clock: when its attempt began."""
-    throttle: Throttle | None = None
-    """What admission made of the outcome, kept for when it has to be recorded again."""
-    outcome_unknown: bool = False
-    """An outcome was sent and has no answer, so it may be recorded. Nothing else is written until that is known."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -185,7 +167,8 @@ class Queue(Maintenance):
 
     def _due(self, table: Table[R], count: int, except_ids: Collection[int], spread: int) -> list[R]:
         now, is_probe = self.store.now(), self.admission.is_probe_due
-        rows_here = [] if is_probe else self._due_here(table, now, except_ids)[:count]
+        keys = () if is_probe else self.unpublished()
+        rows_here = unpublished.due_rows(self.store, table, now, self.offer, self.worker, keys, except_ids)[:count]
         if len(rows_here) == count:
             return rows_here
         except_ids, count = {*except_ids, *(row.id for row in rows_here)}, count - len(rows_here)
@@ -210,11 +193,6 @@ class Queue(Maintenance):
         elif not is_probe and len(others) > count:
             rows = self.random.sample(others, count)
         return rows_here + sorted(rows[:count], key=lambda row: row.id)
-
-    def _due_here(self, table: Table[R], now: datetime, except_ids: Collection[int]) -> list[R]:
-        """Return due rows whose files wait on this machine's disk to be published."""
-        rows = unpublished.due_rows(self.store, table, now, self.offer, self.worker, self.unpublished())
-        return [row for row in rows if row.id not in except_ids]
 
     def _scan_due(self, table: Table[R], count: int, limit: int, *, is_probe: bool) -> list[R]:
         """Return rows that may be due, first those that few machines may claim.
@@ -247,8 +225,8 @@ class Queue(Maintenance):
         moment, keys = self._moment(), self.unpublished()
         due = [row for row in rows if unpublished.is_due(row, moment.now, self.offer, self.worker, keys)]
         changes = [  # not of all rows: a clock may have been set back
-            Change(row, lifecycle.claim(row, self._with_new_nonce(moment), self.worker, policy, self.offer, is_early))
-            for row, is_early in ((row, is_kept_for(self.worker, row, keys)) for row in due)
+            Change(row, lifecycle.claim(row, self._with_new_nonce(moment), self.worker, policy, self.offer, early))
+            for row, early in ((row, unpublished.early(row, self.worker, keys)) for row in due)
         ]
         expires = before + self._lease_seconds(policy)
         claims = [Claim(table, change.new, expires) for change in self._won(table, changes)]

@@ -8,47 +8,56 @@ the machine that had the row last.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TypeVar
 
-from youtube_download_coordinator.models import Row, State, VideoTask
+from youtube_download_coordinator.models import NEVER, Row, State, VideoTask
 from youtube_download_coordinator.queue import lifecycle
-from youtube_download_coordinator.queue.lifecycle import KEPT_FOR_MACHINE
-from youtube_download_coordinator.queue.offers import Offer
+from youtube_download_coordinator.queue.offers import Offer, waits
 from youtube_download_coordinator.queue.store import Store, Table, Where
 
 R = TypeVar("R", bound=Row)
 
 Keys = Collection[str]
 """The keys of the videos whose files wait on this machine's disk."""
+KEPT_FOR_MACHINE = timedelta(hours=1)
 ReadKeys = Callable[[], Keys]
 
 
 def kept(row: R, now: datetime, keys: Keys) -> R:
-    """Return the row, kept for this machine if its files wait here."""
-    return lifecycle.keep_for_machine(row, now) if row.key in keys else row
+    """Return the row so that others may claim it an hour later than this machine, if it is pending and its files wait here."""
+    if row.key not in keys or row.lease.state is not State.PENDING or waits(row.lease):
+        return row
+    due = min(max(row.lease.not_before or now, now), NEVER - KEPT_FOR_MACHINE)
+    return replace(row, lease=replace(row.lease, not_before=due + KEPT_FOR_MACHINE))
 
 
-def is_kept_for(worker: str, row: Row, keys: Keys) -> bool:
-    """Return whether this worker's machine had the row last and has its files."""
-    return row.key in keys and row.claimed_by.partition("/")[0] == worker.partition("/")[0]
+def early(row: Row, worker: str, keys: Keys) -> timedelta:
+    """Return how much earlier than others the worker may claim the row: its machine had the row last and has its files."""
+    is_kept = row.key in keys and row.claimed_by.partition("/")[0] == worker.partition("/")[0]
+    return KEPT_FOR_MACHINE if is_kept else timedelta(0)
 
 
 def is_due(row: Row, now: datetime, offer: Offer, worker: str, keys: Keys) -> bool:
-    """Return whether the worker may claim the row: an hour earlier than others if it is kept for its machine."""
-    due = lifecycle.is_due_here if is_kept_for(worker, row, keys) else lifecycle.is_due
-    return due(row, now, offer)
+    """Return whether the worker may claim the row."""
+    return lifecycle.is_due(row, now + early(row, worker, keys), offer)
 
 
-def due_rows(store: Store, table: Table[R], now: datetime, offer: Offer, worker: str, keys: Keys) -> list[R]:
-    """Return the rows with these keys that the worker may claim."""
-    rows = _pending(store, table, keys)
-    return [row for row in rows if is_due(row, now, offer, worker, keys) and not row.requested_status]
+def due_rows(
+    store: Store, table: Table[R], now: datetime, offer: Offer, worker: str, keys: Keys, except_ids: Collection[int]
+) -> list[R]:
+    """Return the rows with these keys that the worker may claim, without those with these IDs."""
+    return [
+        row
+        for row in _pending(store, table, keys)
+        if is_due(row, now, offer, worker, keys) and row.id not in except_ids and not row.requested_status
+    ]
 
 
 def next_due(store: Store, table: Table[R], worker: str, keys: Keys, due: datetime | None) -> datetime | None:
     """Return when the worker may claim the first row; `due` is when any machine may."""
-    times = [row.lease.not_before for row in _pending(store, table, keys) if is_kept_for(worker, row, keys)]
+    times = [row.lease.not_before for row in _pending(store, table, keys) if early(row, worker, keys)]
     return min([time - KEPT_FOR_MACHINE for time in times if time] + ([due] if due else []), default=None)
 
 
