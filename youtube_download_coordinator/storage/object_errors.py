@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>\s*([A-Za-z]{3,60})\s*</Code>|\"(?:reason|status)\":\s*\"([A-Za-z_]{3,60})\"")
-_NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound", "AccountIsDisabled"})
+_NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound"})
 _NO_UPLOAD = frozenset({"NoSuchUpload", "InvalidBlockList"})
 """The answers to the completion of an upload that has been completed."""
 _BAD_CREDENTIALS = frozenset({
@@ -40,8 +40,8 @@ class Absent(Exception):
     """There is no such file."""
 
 
-class Present(Exception):
-    """There is a file already."""
+class Present(PlaceUnavailable):
+    """There is a file already, or another request for the same path is under way, which may fail yet."""
 
 
 def call(address: str, doing: str, request: Callable[[], Answer]) -> Answer:
@@ -69,7 +69,7 @@ def _translate(error: Exception, address: str, doing: str) -> Exception:
     if is_absent and doing != "put":
         return Absent()
     if isinstance(error, AlreadyExistsError | PreconditionError):
-        return Present()
+        return Present(f"{address} is busy with another request for the same file")
     if not isinstance(error, BaseError) and not is_absent:
         return error  # a setting, the local file, or a bug
     return _of_answer(address, doing, int(status[1]) if (status := _STATUS.search(text)) else 0, code, text)

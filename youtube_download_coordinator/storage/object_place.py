@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from youtube_download_coordinator.errors import PlaceUnavailable
 from youtube_download_coordinator.storage.address import bucket_and_prefix
 from youtube_download_coordinator.storage.files import written_whole
-from youtube_download_coordinator.storage.object_errors import Absent, Answer, Present, absent_file, call
+from youtube_download_coordinator.storage.object_errors import Absent, Answer, absent_file, call
 from youtube_download_coordinator.storage.place import (
     MAX_KEY_BYTES,
     Held,
@@ -110,9 +110,7 @@ class ObjectPlace:
         for is_last in self._tries():
             try:
                 self._call("put", lambda store: store.put(key, content, attributes=attributes, mode="create"))
-            except Present:
-                return self._is_from(key, put_id)
-            except PlaceUnavailable:  # the request may have arrived nevertheless
+            except PlaceUnavailable:  # whatever the answer was, what is there decides
                 if (found := self._attributes(key)) is not None:
                     return found.get(PUT_ID) == put_id
                 if is_last:

@@ -66,6 +66,16 @@ def test_a_lost_answer_to_the_second_put_is_no_success(object_place: ObjectPlace
     assert object_place.get("a") == SMALL
 
 
+def test_a_conflict_is_no_file(s3_proxy: StorageProxy) -> None:
+    """S3 refuses the second of two requests at the same moment, also if the first one then fails."""
+    place = ObjectPlace(f"s3://{BUCKET}/conflict", patience=timedelta(seconds=0.3))
+    s3_proxy.fail("conflict", "^PUT", times=float("inf"))
+    with pytest.raises(PlaceUnavailable, match="busy with another request"):
+        add(place, "a")
+    s3_proxy.heal()
+    assert add(place, "a")
+
+
 def test_one_of_many_puts_first_however_many_answers_are_lost(object_place: ObjectPlace, proxy: StorageProxy) -> None:
     proxy.fail("lost-answer", "^PUT", times=3)
     proxy.fail("no-answer", "^PUT", times=3)
