@@ -16,7 +16,20 @@ from importlib import import_module
 from benchmarks.figures import Figure, show
 from tools.docs import proof_page as proof
 
-ALL = ("claims", "sheet", "adoption", "spreadsheets", "listing", "child", "audio", "flow", "faults", "year")
+ALL = (
+    "claims",
+    "lookups",
+    "large",
+    "sheet",
+    "adoption",
+    "spreadsheets",
+    "listing",
+    "child",
+    "audio",
+    "flow",
+    "faults",
+    "year",
+)
 """A module of this package each, with `measure()`; its place on the page is in tools/docs/proof_page.py."""
 
 

@@ -35,8 +35,10 @@ OPEN = (
     "anybody who reaches {address} can run programs on every worker: it asks for no password. "
     "Set PREFECT_SERVER_API_AUTH_STRING for the server, as docs/deploy.md does"
 )
+RUN_ENVIRONMENT = {"PREFECT_PLUGINS_ENABLED": "true", "PREFECT_CLIENT_MAX_RETRIES": "8"}
+"""Lets a run that begins or ends while the server is away wait for it: youtube_download_coordinator/prefect/startup.py."""
 JOB_DEFAULTS: dict[str, dict[str, Any]] = {
-    "process": {"stream_output": False},
+    "process": {"stream_output": False, "env": RUN_ENVIRONMENT},
     "docker": {
         "stream_output": False,
         "image": "youtube-download-coordinator",
@@ -47,7 +49,12 @@ JOB_DEFAULTS: dict[str, dict[str, Any]] = {
         "networks": ["youtube-coordinator_default"],
         "volumes": ["youtube-coordinator_media:/srv/media", "youtube-coordinator_state:/srv/state"],
         # Prefect shows these to everybody who may read its API. All other settings are in this block.
-        "env": {"YDC_PREFECT_BLOCK": "fleet", "YDC_OUTPUT_DIR": "/srv/media", "YDC_STATE_DIR": "/srv/state"},
+        "env": {
+            **RUN_ENVIRONMENT,
+            "YDC_PREFECT_BLOCK": "fleet",
+            "YDC_OUTPUT_DIR": "/srv/media",
+            "YDC_STATE_DIR": "/srv/state",
+        },
     },
 }
 """Defaults of the job variables in a new work pool, by its type.

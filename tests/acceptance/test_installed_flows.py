@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from examples.media_site import make_site, serving
+from flows.deploy import JOB_DEFAULTS
 from tests.support.prefect_server import POOL, PrefectServer, ending
 from youtube_download_coordinator import Config, Coordinator
 
@@ -109,7 +110,7 @@ def test_a_repository_of_ones_own_is_cloned_and_run(
             flow_run = prefect_server.run("fingerprint-corpus/fingerprint-corpus", "max_videos=2", seconds=400)
     assert flow_run["state_name"] == "Completed", flow_run["state"]
     assert "youtube" in flow_run["tags"]
-    assert prefect_server.ask(f"/deployments/{flow_run['deployment_id']}")["job_variables"] == {"stream_output": False}
+    assert prefect_server.ask(f"/deployments/{flow_run['deployment_id']}")["job_variables"] == JOB_DEFAULTS["process"]
     results = [json.loads(str(row["Result"])) for row in coordinator.client.get_video_tasks()]
     assert len(results) == len(TITLES)
     for result in results:

@@ -68,7 +68,7 @@ FAULTS: tuple[tuple[FaultKind, str], ...] = (
     ("slow-down", "^GET"),
 )
 LONGEST_LIFE_SECONDS = 0.5
-PUTS_IN_A_LIFE = 12
+PUTS_IN_A_LIFE = 20
 """Half of the lives end after so many of them, or fewer, and the others after a random time."""
 PENDING_VIDEOS = 4
 PRELOADED = [

@@ -22,7 +22,7 @@ from tests.flows.conftest import AddVideos
 from tests.support.sample_processors import READY_FOLDER
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator
-from youtube_download_coordinator.prefect import run_state
+from youtube_download_coordinator.prefect import run_state, server_answers
 from youtube_download_coordinator.prefect.steps import claim_videos, finish, process_video
 
 HANGS = "tests.support.sample_processors:hangs_with_a_child"
@@ -31,7 +31,7 @@ HANGS = "tests.support.sample_processors:hangs_with_a_child"
 @pytest.fixture(autouse=True)
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_state, "ASK_SECONDS", 0.05)
-    monkeypatch.setattr(run_state, "SERVER_SECONDS", 0.01)
+    monkeypatch.setattr(server_answers, "ASK_SECONDS", 0.01)
     monkeypatch.setenv(READY_FOLDER, str(tmp_path))
 
 
@@ -107,7 +107,7 @@ def test_a_run_ends_when_the_server_answers(
         def api_healthcheck(self) -> Exception | None:
             return answers.pop(0) if answers else None
 
-    monkeypatch.setattr(run_state, "get_client", lambda sync_client: Away())
+    monkeypatch.setattr(server_answers, "impatient_client", Away)
     state = process_videos("tests.support.sample_processors:does_nothing", return_state=True)
     assert (state.message, answers) == ("1 done", [])
     assert caplog.text.count("Prefect's server does not answer; this run waits for it: refused") == 1

@@ -15,6 +15,8 @@ from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 from prefect.flows import load_flow_from_entrypoint
 from pydantic import BaseModel
 
+from flows.deploy import JOB_DEFAULTS
+
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {"definitions"}
 """Keys at the top that are for YAML's anchors alone."""
@@ -95,14 +97,13 @@ def test_parameters_in_the_file_are_taken_by_their_flows(deployments: dict[str, 
                 flow.validate_parameters(parameters)
 
 
-def test_work_goes_to_our_pool_and_no_flow_depends_on_the_workers_output(
+def test_work_goes_to_our_pool_and_no_flow_depends_on_the_worker_or_on_a_server_that_is_there(
     deployments: dict[str, dict[str, Any]],
 ) -> None:
     for deployment in deployments.values():
-        assert deployment["work_pool"] == {
-            "name": "youtube-coordinator",
-            "job_variables": {"stream_output": False},
-        }
+        assert deployment["work_pool"] == {"name": "youtube-coordinator", "job_variables": JOB_DEFAULTS["process"]}
+    in_containers = JOB_DEFAULTS["docker"]
+    assert in_containers["env"].items() >= JOB_DEFAULTS["process"]["env"].items()
 
 
 def test_no_run_depends_on_a_lease_of_prefects_server(deployments: dict[str, dict[str, Any]]) -> None:

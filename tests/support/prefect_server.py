@@ -20,11 +20,13 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +41,7 @@ DEPLOY_SECONDS = 300
 STOP_SECONDS = 30
 ANSWER_SECONDS = 10
 POLL_SECONDS = 0.1
+BUSY_TRIES, BUSY_SECONDS = 5, 1
 
 
 class DidNotWorkError(Exception):
@@ -61,9 +64,9 @@ class PrefectServer:
         self.process.kill()
         self.process.wait()
 
-    def start_again(self) -> None:
+    def start_again(self, *, ui: bool = False) -> None:
         """Start a server with the same data and address. Raises DidNotWorkError."""
-        process = self.later.enter_context(started(self.folder, self.environment))
+        process = self.later.enter_context(started(self.folder, self.environment, ui=ui))
         self.later.callback(process.kill)
 
     @property
@@ -95,8 +98,18 @@ class PrefectServer:
         return run
 
     def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
-        """Send a request to the API: GET, or POST when there is a body, or by another method."""
-        return ask(self.environment["PREFECT_API_URL"] + path, body, method, self.password)
+        """Send a request to the API: GET, or POST when there is a body, or by another method.
+
+        It is repeated while the server answers that its SQLite file is locked, as Prefect's client does.
+        """
+        for tries_left in reversed(range(BUSY_TRIES)):
+            try:
+                return ask(self.environment["PREFECT_API_URL"] + path, body, method, self.password)
+            except HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or not tries_left:
+                    raise
+                time.sleep(BUSY_SECONDS)
+        return None
 
     @property
     def password(self) -> str:
@@ -105,13 +118,17 @@ class PrefectServer:
 
     @contextmanager
     def worker(
-        self, *options: str, environment: Mapping[str, str] | None = None, cwd: Path = ROOT
+        self,
+        *options: str,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
+        wrapper: Sequence[str] = (),
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Run a worker of our pool. At the end it gets SIGINT, as by Ctrl-C, and must stop."""
-        command = [str(PREFECT), "worker", "start", "--pool", POOL, *options]
+        """Run a worker of our pool, by a program that becomes it. At the end it gets SIGINT, as by Ctrl-C, and must stop."""
+        command = [*wrapper, str(PREFECT), "worker", "start", "--pool", POOL, *options]
         settings = {**self.environment, **(environment or {})}
-        quiet = subprocess.DEVNULL
-        worker = subprocess.Popen(command, cwd=cwd, env=settings, stdout=quiet, stderr=quiet, start_new_session=True)
+        with (self.folder / "workers.log").open("ab") as log:
+            worker = subprocess.Popen(command, cwd=cwd, env=settings, stdout=log, stderr=log, start_new_session=True)
         with ending(worker):
             yield worker
 

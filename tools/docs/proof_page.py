@@ -18,6 +18,8 @@ BEGIN = "<!-- what make bench measured: made by python -m tools.docs.proof_page,
 END = "<!-- the end of what make bench measured -->"
 TITLES = {
     "claims": "Claims in a database",
+    "lookups": "Looks at a large database",
+    "large": "Ten million videos in PostgreSQL",
     "sheet": "A Google Sheet",
     "adoption": "A sheet that is full already",
     "spreadsheets": "More than one spreadsheet",
@@ -29,6 +31,8 @@ TITLES = {
     "year": "A year of bad days",
 }
 AXES = {
+    "lookups": ("What finds its rows by an index", "rows in the table", "milliseconds", True),
+    "whole": ("What reads the whole table", "rows in the table", "seconds", True),
     "claims": ("Videos claimed and done a second", "rows in the table", "videos a second", False),
     "workers": ("What a video costs on a sheet of 10,000 rows, with start and end", "workers", "requests, kB", True),
     "rows": ("What a sheet's size costs", "rows in the tab", "requests, kB, MB", True),

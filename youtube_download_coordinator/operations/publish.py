@@ -7,7 +7,6 @@ disk when the record in the place names the same bytes.
 from __future__ import annotations
 
 import hashlib
-import json
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from youtube_download_coordinator.processors.production import describe
 from youtube_download_coordinator.processors.sidecar import SUFFIX, sha256_of
 from youtube_download_coordinator.queue.maintenance import SCAN_PAGE_ROWS, Maintenance, batches
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Where
-from youtube_download_coordinator.storage.files import read_file
+from youtube_download_coordinator.storage.files import read_json
 from youtube_download_coordinator.storage.place import Place
 
 
@@ -158,7 +157,7 @@ def _attempt_of(row: VideoTask, product: Product, sums: Sequence[str]) -> str:
 
 def _sidecar_of(path: Path, folder: Path) -> Mapping[str, Any] | None:
     try:
-        content = json.loads(read_file(path.with_name(path.name + SUFFIX), folder))
+        content = read_json(path.with_name(path.name + SUFFIX), folder)
     except (FileNotFoundError, ValueError):
         return None
     return content if isinstance(content, dict) and "sha256" in content else None

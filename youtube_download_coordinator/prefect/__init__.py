@@ -6,9 +6,22 @@ This is the only room that imports Prefect, and no other room imports it. Its im
 hides Prefect from a program whose sys.path begins with the package's folder, so child processes are started with -P.
 """
 
-from youtube_download_coordinator.prefect.block import YoutubeCoordinator, settings_of_this_worker
-from youtube_download_coordinator.prefect.flow_run import open_coordinator
-from youtube_download_coordinator.prefect.steps import claim_videos, finish, process_video
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from youtube_download_coordinator.prefect.block import YoutubeCoordinator, settings_of_this_worker
+    from youtube_download_coordinator.prefect.flow_run import open_coordinator
+    from youtube_download_coordinator.prefect.steps import claim_videos, finish, process_video
+
+# Imported when they are used: Prefect loads the plugin startup.py while it is being imported itself.
+_HOMES = {
+    "YoutubeCoordinator": "block",
+    "settings_of_this_worker": "block",
+    "open_coordinator": "flow_run",
+    **dict.fromkeys(("claim_videos", "finish", "process_video"), "steps"),
+}
+"""The module of each name."""
 
 __all__ = [
     "YoutubeCoordinator",
@@ -18,3 +31,13 @@ __all__ = [
     "process_video",
     "settings_of_this_worker",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -11,26 +11,25 @@ import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
 from uuid import UUID
 
-from httpx import HTTPError, HTTPStatusError, TransportError
+from httpx import HTTPError
 from prefect import runtime
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.exceptions import Abort, ObjectNotFound, PrefectHTTPStatusError, TerminationSignal
 from prefect.states import Cancelled
 
+from youtube_download_coordinator.prefect.server_answers import impatient_client, wait_until_server_answers
+
 log = logging.getLogger(__name__)
 
 ASK_SECONDS = 60.0
 """Between two looks at the run's state; each is one request to Prefect's server."""
-SERVER_SECONDS = 5.0
-"""Between two attempts to reach a server that does not answer."""
 CANCELLED = "cancelled; what the run held is released"
 STOPPED = "stopped by SIGTERM; what the run held is released"
 STOPPED_NAME = "Stopped"
@@ -84,7 +83,7 @@ class CancellationWatch:
 
     def _is_cancelled(self) -> bool:
         try:
-            with get_client(sync_client=True) as client:
+            with impatient_client() as client:
                 state = client.read_flow_run(self.run_id).state
         except (PrefectHTTPStatusError, HTTPError, ObjectNotFound):
             return False  # asked again in a minute
@@ -127,19 +126,5 @@ def ending_as_cancelled() -> Iterator[None]:
 
 def wait_for_server() -> None:
     """Return when Prefect's server answers. Nothing of the queue is held meanwhile."""
-    if not runtime.flow_run.id:
-        return
-    for attempt in range(10**9):
-        with get_client(sync_client=True) as client:
-            error = client.api_healthcheck()
-        if not _is_away(error):
-            break
-        if attempt == 0:
-            log.warning("Prefect's server does not answer; this run waits for it: %s", error)
-        time.sleep(SERVER_SECONDS)
-
-
-def _is_away(error: Exception | None) -> bool:
-    if isinstance(error, HTTPStatusError):
-        return error.response.is_server_error
-    return isinstance(error, TransportError)
+    if runtime.flow_run.id:
+        wait_until_server_answers()

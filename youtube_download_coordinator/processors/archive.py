@@ -21,7 +21,7 @@ from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.processors.output_paths import file_stem, key_digest, video_id
 from youtube_download_coordinator.processors.sidecar import SUFFIX, sidecar_text
 from youtube_download_coordinator.queue.done_fields import media_length
-from youtube_download_coordinator.storage.files import make_folder, move_into_place, read_file, write_text
+from youtube_download_coordinator.storage.files import make_folder, move_into_place, read_json, write_text
 
 _log = logging.getLogger(__name__)
 
@@ -204,7 +204,7 @@ class Archive:
         stems = dict.fromkeys((file_stem(task), video_id(task)))
         for path in (self._path(task, product_name, stem) for stem in stems):
             try:
-                content = json.loads(read_file(path, self.output_dir))
+                content = read_json(path, self.output_dir)
             except (FileNotFoundError, NotADirectoryError, ValueError):
                 continue
             return content if isinstance(content, dict) and content.get("key") == task.key else None

@@ -52,7 +52,7 @@ from youtube_download_coordinator.processors.product_list import product_entry
 from youtube_download_coordinator.processors.sidecar import SUFFIX, sha256_of, sidecar_text
 from youtube_download_coordinator.processors.worker_settings import Settings
 from youtube_download_coordinator.reasons import PLACE_REFUSED, UPLOAD
-from youtube_download_coordinator.storage.files import make_folder, read_file, write_text
+from youtube_download_coordinator.storage.files import make_folder, read_json, write_text
 from youtube_download_coordinator.storage.opening import open_place
 from youtube_download_coordinator.storage.place import MAX_CONDITIONAL_BYTES, ROW_ID, SHA256, Held, Place, check_path
 
@@ -318,7 +318,7 @@ def read_record(place: Place, path: str) -> Mapping[str, Any] | None:
         content = json.loads(place.get(path))
     except FileNotFoundError:
         return None
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -343,7 +343,7 @@ def _begin(product: Product, draft: Draft, work: Path) -> _Pending:
 def _read_pending(product: Product, work: Path) -> _Pending | None:
     """Return what waits to be published, if it is this product and whole."""
     try:
-        content = json.loads(read_file(work / UNPUBLISHED_FILE, work))
+        content = read_json(work / UNPUBLISHED_FILE, work)
         if (content["product"], content["made_with"]) != (product.name, dict(product.made_with)):
             return None
         fields = content["draft"]

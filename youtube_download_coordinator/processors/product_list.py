@@ -17,7 +17,7 @@ from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.processors.archive import Archive, Record
 from youtube_download_coordinator.processors.names import BUILT_INS
 from youtube_download_coordinator.processors.sidecar import SUFFIX
-from youtube_download_coordinator.storage.files import read_file, write_text
+from youtube_download_coordinator.storage.files import read_json, write_text
 
 
 def list_products(archive: Archive, task: VideoTask) -> None:
@@ -39,7 +39,7 @@ def product_entry(record: Record) -> dict[str, Any]:
 def _set_products(sidecar: Path, output_dir: Path, products: Sequence[dict[str, Any]]) -> None:
     """Set the list. A file without a sidecar is left alone."""
     try:
-        content = json.loads(read_file(sidecar, output_dir))
+        content = read_json(sidecar, output_dir)
     except (FileNotFoundError, ValueError):
         return
     if isinstance(content, dict) and content.get("products") != products:

@@ -27,7 +27,7 @@ from youtube_download_coordinator.processors.place_archive import PlaceArchive, 
 from youtube_download_coordinator.processors.sidecar import sidecar_content
 from youtube_download_coordinator.processors.worker_settings import Settings
 from youtube_download_coordinator.reasons import ASKED_FOR, SUBTITLES_BLOCK
-from youtube_download_coordinator.storage.files import check_free_disk, read_file
+from youtube_download_coordinator.storage.files import check_free_disk, read_json
 from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.youtube.error_rules import classify
 from youtube_download_coordinator.youtube.ssrf_guard import guard_lifted
@@ -169,7 +169,8 @@ class Production:
         except AttemptError as error:
             self._failures[kind] = error
             blocks_all = error.verdict is Verdict.THROTTLED and error.reason != SUBTITLES_BLOCK
-            return extraction.is_extracted and error.verdict is not Verdict.UNFIT and not blocks_all
+            is_of_extraction = isinstance(step, Recipe) and not extraction.is_extracted
+            return not (is_of_extraction or blocks_all or error.verdict is Verdict.UNFIT)
         return True
 
     def _make_files(self, recipe: Recipe, extraction: Extraction) -> Record:
@@ -217,7 +218,7 @@ class Production:
         if metadata and not extraction.is_extracted:
             with contextlib.suppress(OSError, ValueError):
                 (path,) = self._archive.paths(metadata)
-                info: Mapping[str, Any] = json.loads(read_file(path, self._archive.root))
+                info: Mapping[str, Any] = read_json(path, self._archive.root)
                 return info
         with guard_lifted(False):
             return extraction.sanitized_info()

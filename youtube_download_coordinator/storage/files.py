@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from youtube_download_coordinator.errors import UnfitError
+
+READ_MAX_BYTES = 100_000_000
+"""Other users may write into a shared folder. A record or a sidecar has some kilobytes, yt-dlp's information some megabytes."""
 
 
 def make_folder(folder: Path, output_dir: Path) -> Path:
@@ -84,17 +88,34 @@ def write_bytes(path: Path, content: bytes) -> None:
 def read_file(path: Path, output_dir: Path) -> bytes:
     """Return the content of a file of the coordinator below `output_dir`; a link in its place is not followed.
 
-    Raises FileNotFoundError also for a link, and for a folder that leads out.
+    Raises FileNotFoundError also for a link, for what is not a file, or is too large, and for a folder that leads out.
     """
     try:
         if not path.parent.resolve().is_relative_to(output_dir.resolve()):
             raise FileNotFoundError(errno.ENOENT, "it leads out of the output folder", str(path))
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-            return file.read()
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise FileNotFoundError(errno.ENOENT, "it is not a file", str(path))
+            if status.st_size > READ_MAX_BYTES:
+                raise FileNotFoundError(errno.ENOENT, "it is too large to be one of the coordinator's", str(path))
+            with open(fd, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(fd)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise FileNotFoundError(errno.ENOENT, "it is a link", str(path)) from error
         raise
+
+
+def read_json(path: Path, output_dir: Path) -> Any:
+    """Return the content of such a JSON file. Raises FileNotFoundError as `read_file` does; ValueError if it is not JSON."""
+    try:
+        return json.loads(read_file(path, output_dir))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def move_into_place(made: Path, path: Path) -> None:

@@ -32,8 +32,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:
-        self._queue.loop_begins()
         self._thread.start()
+        self._queue.loop_begins()
         return self
 
     def __exit__(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +14,14 @@ import pytest
 
 from tests.support import rows
 from tests.support.clip_site import Site, files, task
-from youtube_download_coordinator.errors import LaterError, TransientError
+from youtube_download_coordinator.errors import AttemptError, LaterError, TransientError
 from youtube_download_coordinator.models import Done, State
 from youtube_download_coordinator.processors.archive import Archive, Product
 from youtube_download_coordinator.processors.built_in import Settings, audio
 from youtube_download_coordinator.processors.parts import held_alone
+from youtube_download_coordinator.processors.product_list import list_products
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.storage.files import READ_MAX_BYTES
 from youtube_download_coordinator.stores.sql import SqlStore
 
 PRODUCT = Product(kind="audio", name="audio-m4a")
@@ -69,6 +73,42 @@ def test_a_file_that_was_made_otherwise_is_made_again(site: Site, settings: Sett
     assert audio(task(site), replace(wav, audio_mono=True)) == Done(result=path)
     assert site.log
     assert audio(task(site), replace(wav, audio_mono=True)) == Done(result=path, asked_youtube=False)
+
+
+def _endless(path: Path) -> None:
+    path.touch()
+    os.truncate(path, READ_MAX_BYTES + 1)
+
+
+UNREADABLE: dict[str, Callable[[Path], object]] = {
+    "a folder": lambda path: path.mkdir(),
+    "a pipe": lambda path: os.mkfifo(path),
+    "nested": lambda path: path.write_text('{"key":' + "[" * 200_000 + "]" * 200_000 + "}"),
+    "endless": _endless,
+    "digits": lambda path: path.write_text('{"media_seconds":' + "9" * 6000 + "}"),
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_what_cannot_be_a_record_or_a_sidecar_is_none(site: Site, settings: Settings, kind: str) -> None:
+    """Whoever may write into the folder puts it there, and costs that video its record at most."""
+    name = audio(task(site), settings).result
+    path, archive = settings.output_dir / name, Archive(settings.output_dir)
+    sidecar = path.with_name(f"{path.name}.json")
+    sidecar.unlink()
+    UNREADABLE[kind](sidecar)
+    list_products(archive, task(site))
+    (record,) = (settings.output_dir / ".archive").rglob("*.json")
+    record.unlink()
+    UNREADABLE[kind](record)
+    assert archive.records(task(site)) == []
+    site.log.clear()
+    if kind == "a folder":
+        with pytest.raises(AttemptError):
+            audio(task(site), settings)
+    else:
+        assert audio(task(site), settings).result == name
+        assert site.log
 
 
 def test_each_codec_has_a_record(site: Site, settings: Settings) -> None:

@@ -21,7 +21,7 @@ import pytest
 import yaml
 from prefect.settings import Settings
 
-from flows.deploy import JOB_DEFAULTS
+from flows.deploy import JOB_DEFAULTS, RUN_ENVIRONMENT
 from tests.support.deploy_files import check_prefect_takes, check_settings_exist
 from tests.support.unit_files import read_unit
 from youtube_download_coordinator.cli import app as ydc_cli
@@ -208,7 +208,8 @@ def test_the_docker_pool_mounts_the_volumes_of_compose_yaml(compose: dict[str, A
     assert {volume.removeprefix(f"{compose['name']}_") for volume in job["volumes"]} == set(worker["volumes"])
     assert job["image"] == worker["image"]
     assert job["networks"] == [f"{compose['name']}_default"]
-    assert set(job["env"]) - {BLOCK_VARIABLE} <= {f"YDC_{name.upper()}" for name in Config.model_fields}
+    settings = set(job["env"]) - {BLOCK_VARIABLE, *RUN_ENVIRONMENT}
+    assert settings <= {f"YDC_{name.upper()}" for name in Config.model_fields}
     assert not {f"YDC_{name.upper()}" for name in SECRETS} & set(job["env"])
 
 

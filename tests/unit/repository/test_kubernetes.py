@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -17,6 +18,7 @@ from tests.support.deploy_files import check_prefect_takes, check_settings_exist
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "deploy" / "kubernetes"
+VERSIONS = ("1.28", "1.37")
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
 
 
@@ -46,11 +48,19 @@ def test_the_kustomization_names_every_file_but_the_example() -> None:
     assert set(content["resources"]) == files
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("value", objects(), ids=lambda value: value["kind"])
-def test_an_object_has_what_every_object_has(value: dict[str, Any]) -> None:
-    assert {"apiVersion", "kind"} <= set(value)
-    if value["kind"] != "Kustomization":
+def test_an_object_fits_the_schema_of_kubernetes(value: dict[str, Any], version: str) -> None:
+    if value["kind"] != "Kustomization":  # read by kubectl below
+        kubernetes_validate.validate(value, version, strict=True)
         assert re.fullmatch(r"[a-z][a-z0-9-]*", value["metadata"]["name"])
+
+
+def test_the_schema_knows_misspelled_keys(pod: dict[str, Any]) -> None:
+    (deployment,) = (value for value in objects() if value["kind"] == "Deployment")
+    deployment["spec"]["template"]["spec"] = pod | {"terminationGracePeriod": 60}
+    with pytest.raises(kubernetes_validate.ValidationError, match="terminationGracePeriod"):
+        kubernetes_validate.validate(deployment, VERSIONS[-1], strict=True)
 
 
 def test_workers_start_what_prefect_takes_below_an_init(worker: dict[str, Any]) -> None:

@@ -106,6 +106,15 @@ def test_only_what_failed_is_made_again(site: Site, task: VideoTask, settings: S
     assert len(products(settings.output_dir, sound)) == 3
 
 
+def test_a_processor_that_fails_first_costs_no_product_after_it(
+    site: Site, task: VideoTask, settings: Settings
+) -> None:
+    with pytest.raises(AttemptError, match="fails: ValueError: not today"):
+        run(f"{SAMPLES}:fails,audio,metadata", task, settings)
+    made = [name for name in files(settings) if not is_sidecar(name)]
+    assert sorted(name.partition(".")[2] for name in made) == ["info.json", "m4a"]
+
+
 def test_a_failure_of_the_extraction_is_that_of_the_video(site: Site, settings: Settings) -> None:
     with pytest.raises(AttemptError) as caught:
         run(ALL, task_at(site, "/missing.html"), settings)

@@ -19,10 +19,10 @@ from youtube_download_coordinator.queue.store import DEAD_LETTERS
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.batch_requests import find_replace, replaced_cells
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, NothingToDo, RowIndex
+from youtube_download_coordinator.stores.sheets.key_lines import KeyCells
 from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, id_and_version_in
 from youtube_download_coordinator.stores.sheets.new_rows import NewRows, Settlement
 from youtube_download_coordinator.stores.sheets.projection import Projections
-from youtube_download_coordinator.stores.sheets.snapshot import KeyCells
 from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, GROUPS, group_of
 
 log = logging.getLogger(__name__)
@@ -206,18 +206,20 @@ class Adoption:
     def _duplicates(self, group: str) -> list[list[_Line]]:
         """Return groups of lines that share an ID or a key: a person has copied a row, or restored an old one."""
         lines = [
-            _Line(name, position, self._spreadsheet.snapshot(name).key_cells[position], encoded, encoded.lease)
+            (name, position, encoded)
             for name in GROUPS[group]
             for position, encoded in self._spreadsheet.snapshot(name).leases()
             if encoded.lease is not None
         ]
-        ids = Counter(line.encoded.row_id for line in lines)
-        keys = Counter(line.encoded.key for line in lines if _owns_its_key(line))
+        ids = Counter(encoded.row_id for *_, encoded in lines)
+        keys = Counter(encoded.key for *_, encoded in lines if _owns_its_key(encoded))
         groups: dict[str, list[_Line]] = {}
-        for line in lines:
-            row_id, key = line.encoded.row_id, line.encoded.key
-            if ids[row_id] > 1 or (_owns_its_key(line) and keys[key] > 1):
-                groups.setdefault(key if _owns_its_key(line) else f"#{row_id}", []).append(line)
+        for name, position, encoded in lines:
+            row_id, key, owns_key = encoded.row_id, encoded.key, _owns_its_key(encoded)
+            if encoded.lease and (ids[row_id] > 1 or (owns_key and keys[key] > 1)):
+                cells = self._spreadsheet.snapshot(name).key_cells[position]
+                line = _Line(name, position, cells, encoded, encoded.lease)
+                groups.setdefault(key if owns_key else f"#{row_id}", []).append(line)
         return [duplicates for duplicates in groups.values() if len(duplicates) > 1]
 
     def _separate_duplicates(self, group: str, index: RowIndex, new: list[str]) -> Iterator[Json]:
@@ -292,6 +294,6 @@ def _is_old(line: _Line, newest: Mapping[int, int]) -> bool:
     return line.lease.version < newest[line.encoded.row_id]
 
 
-def _owns_its_key(line: _Line) -> bool:
-    """Return whether no other row may have the line's key."""
-    return line.encoded.key != NO_KEY and not line.lease.detail.startswith(DUPLICATE)
+def _owns_its_key(encoded: EncodedLease) -> bool:
+    """Return whether no other row may have the key of this one."""
+    return encoded.key != NO_KEY and encoded.lease is not None and not encoded.lease.detail.startswith(DUPLICATE)

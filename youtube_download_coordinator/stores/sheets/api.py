@@ -29,6 +29,7 @@ from youtube_download_coordinator.config import Config, id_of_spreadsheet
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreFull, StoreUnavailable
 from youtube_download_coordinator.stores.clock import StoreClock, monotonic_seconds, suspended_seconds
 from youtube_download_coordinator.stores.sheets.credentials import credentials
+from youtube_download_coordinator.stores.sheets.one_column import OneColumn, packed
 from youtube_download_coordinator.text import truncate
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ _OVER_THE_LIMIT = re.compile(r"above the limit of [\d,.]+ cells")
 """Google's message, as it was reported with each limit so far: 2, 5 and 10 million cells."""
 
 Json = dict[str, Any]
+Hook = Callable[[Json], Json]
 
 
 _Bounds = tuple[int | None, ...]
@@ -66,7 +68,7 @@ _EDGES = (
 class Values(NamedTuple):
     """The cells of a range."""
 
-    rows: list[list[str]]
+    rows: Sequence[Sequence[str]]
     title: str = ""
     """Of the tab, as it is now."""
 
@@ -160,7 +162,7 @@ class Connection:
         """
         body = {"dataFilters": [{"gridRange": area} for area in areas], "majorDimension": "ROWS"}
         fields = {"fields": "valueRanges(valueRange(range,values),dataFilters.gridRange)"}
-        answer = self._request("POST", "/values:batchGetByDataFilter", fields, body, is_read=True)
+        answer = self._request("POST", "/values:batchGetByDataFilter", fields, body, is_read=True, hook=packed)
         values: dict[_Bounds, Values] = {}
         for matched in answer.get("valueRanges", []):  # in any order; each repeats the filters that it answers
             cells = _values_of(matched.get("valueRange", {}))
@@ -228,13 +230,23 @@ class Connection:
         return self._request("GET", path, params, None, is_read=True)
 
     def _request(
-        self, method: str, path: str, params: Mapping[str, Any], body: Json | None, *, is_read: bool = False
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any],
+        body: Json | None,
+        *,
+        is_read: bool = False,
+        hook: Hook | None = None,
     ) -> Json:
-        """Send a request until there is an answer, or patience ends. A write whose answer was lost is not sent again."""
+        """Send a request until there is an answer, or patience ends. A write whose answer was lost is not sent again.
+
+        `hook` receives each object of the answer as it is parsed, and returns what replaces it.
+        """
         began, pause = self.environment.monotonic(), PAUSE_SECONDS
         while True:
             try:
-                return self._send(method, path, params, body, is_read=is_read)
+                return self._send(method, path, params, body, is_read=is_read, hook=hook)
             except AnswerLost:
                 raise
             except StoreUnavailable as error:
@@ -245,13 +257,15 @@ class Connection:
                 self.environment.sleep(pause_now)
                 pause = min(2 * pause, PAUSE_MAX_SECONDS)
 
-    def _send(self, method: str, path: str, params: Mapping[str, Any], body: Json | None, *, is_read: bool) -> Json:
+    def _send(
+        self, method: str, path: str, params: Mapping[str, Any], body: Json | None, *, is_read: bool, hook: Hook | None
+    ) -> Json:
         with self._lock:
             self.requests += 1
             sent = self._clock.before_request()
             try:
                 response = self._http().request(method, self._base + path, params=dict(params), json=body)
-                answer: Json = response.json()
+                answer: Json = response.json(object_hook=hook)
             except APIError as error:
                 raise self._translate(error, is_read=is_read) from error
             except GoogleAuthError as error:
@@ -324,7 +338,8 @@ def _values_of(value_range: Json) -> Values:
     title = str(value_range.get("range", "")).rpartition("!")[0]
     if title.startswith("'"):
         title = title[1:-1].replace("''", "'")
-    return Values([[str(cell) for cell in row] for row in value_range.get("values", [])], title)
+    rows = value_range.get("values", [])
+    return Values(rows if isinstance(rows, OneColumn) else [[str(cell) for cell in row] for row in rows], title)
 
 
 def _date_of(response: requests.Response) -> datetime | None:

@@ -52,12 +52,18 @@ class EncodedLease:
 
 def encode_lease(row: Row) -> str:
     """Return the text of a row's Lease cell."""
-    lease = row.lease
+    return encode_text(row.id, row.key, row.lease)
+
+
+def encode_text(row_id: int, key: str, lease: Lease) -> str:
+    """Return the text of the Lease cell of the row with this ID and key."""
     held = (f" {lease.holder}" if lease.holder else "") + (f" until {_format_time(lease.until)}" if lease.until else "")
     after = f" after {_format_time(lease.not_before)}" if lease.not_before else ""
     label = "result" if lease.state is State.DONE else "because"
     detail = f" {label} {lease.detail}" if lease.detail else ""
-    return f"{version_text(row.id, lease)} {lease.state}{held} try {lease.tries}{after} for {row.key}{detail} #{lease.nonce}"
+    return (
+        f"{version_text(row_id, lease)} {lease.state}{held} try {lease.tries}{after} for {key}{detail} #{lease.nonce}"
+    )
 
 
 def encode_draft(slot: int, intended: str) -> str:

@@ -31,6 +31,7 @@ from youtube_download_coordinator.stores.sheets.guarded_batch import (
     NothingToDo,
     RowIndex,
 )
+from youtube_download_coordinator.stores.sheets.key_lines import KeyCells
 from youtube_download_coordinator.stores.sheets.layout import CONTROL, Tab, text_cell
 from youtube_download_coordinator.stores.sheets.lease_codec import (
     EncodedLease,
@@ -48,7 +49,6 @@ from youtube_download_coordinator.stores.sheets.linked_cells import (
     may_be_a_title,
     read_links,
 )
-from youtube_download_coordinator.stores.sheets.snapshot import KeyCells
 from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, GROUPS, group_of
 from youtube_download_coordinator.text import sanitize, truncate
 

@@ -25,8 +25,9 @@ from youtube_download_coordinator.stores.sheets.cells import (
     unknown_status,
     write_cells,
 )
+from youtube_download_coordinator.stores.sheets.key_lines import KeyCells
 from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease, encode_lease, version_text
-from youtube_download_coordinator.stores.sheets.snapshot import RANGES_MAX, KeyCells
+from youtube_download_coordinator.stores.sheets.snapshot import RANGES_MAX
 from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, Spreadsheet, shown_rows
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ class Projections:
         outdated = {
             cells.lease
             for snapshot in self._spreadsheet.snapshots.values()
-            for cells in snapshot.key_cells
+            for _, cells in snapshot.key_cells.others()
             if _is_outdated(cells)
         }
         self._outdated_since = {text: since for text, since in self._outdated_since.items() if text in outdated}
@@ -195,7 +196,7 @@ class Projections:
     def _outdated(self, name: str) -> dict[int, KeyCells]:
         """Return the lines that do not show their lease and that this process is not going to write."""
         pending = {encode_lease(row) for row in self._pending[name].values()}
-        lines = enumerate(self._spreadsheet.snapshot(name).key_cells)
+        lines = self._spreadsheet.snapshot(name).key_cells.others()
         return {at: cells for at, cells in lines if at and _is_outdated(cells) and cells.lease not in pending}
 
     def schedule_leftovers(self, name: str) -> None:

@@ -6,6 +6,7 @@ from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, NothingToDo
 from youtube_download_coordinator.stores.sheets.layout import with_columns
+from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease
 from youtube_download_coordinator.stores.sheets.projection import Projections
 
 MOVE_ROUNDS = 5
@@ -41,8 +42,8 @@ class Mover:
         raise StoreUnavailable(f"{encoded} cannot be moved: it is on another line each time")
 
     def _position(self, name: str, encoded: str) -> int | None:
-        lines = enumerate(self._spreadsheet.snapshot(name).key_cells)
-        return next((position for position, cells in lines if cells.lease == encoded), None)
+        lines, wanted = self._spreadsheet.snapshot(name).leases(), decode_lease(encoded)
+        return next((position for position, lease in lines if lease == wanted), None)
 
     def _move_requests(self, name: str, encoded: str, target_name: str) -> list[Json]:
         """Insert a line, copy each column into the column of the same name, delete the line."""

@@ -11,15 +11,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from random import Random
 from typing import NamedTuple
 
 from youtube_download_coordinator.models import START_OF_TIME, Lease, Row, State, Status
 from youtube_download_coordinator.queue.store import Where
 from youtube_download_coordinator.stores.sheets.cells import requested_status, whole_number
+from youtube_download_coordinator.stores.sheets.key_lines import KeyCells, KeyLines
 from youtube_download_coordinator.stores.sheets.layout import CONTROL, GUARANTEES, Tab, header_of
-from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, decode_lease
+from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease
 
 ROWS_PER_SECOND = 400
 """A snapshot is stale when it is older than its rows divided by this: of 100,000 rows after four minutes."""
@@ -47,29 +48,18 @@ CHANGE = "change"
 _CHANGE = re.compile(rf"{CHANGE} (\d+)\.(\w+)")
 
 
-class KeyCells(NamedTuple):
-    """The cells of a line in KEY_COLUMNS."""
-
-    lease: str = ""
-    status: str = ""
-    shown: str = ""
-    url: str = ""
-
-
 @dataclass(slots=True)
 class TabSnapshot:
     """The key cells of a tab when it was last read, line by line. `key_cells[0]` belongs to the header."""
 
     tab: Tab
     monotonic: Callable[[], float]
-    key_cells: list[KeyCells] = field(default_factory=list)
+    key_cells: KeyLines = field(default_factory=KeyLines)
     loaded_at: float | None = None
     load_seconds: float = 0.0
     """How long loading took."""
     loads: int = 0
     """How often it was loaded. A row may have been on another line before."""
-    _leases: list[EncodedLease | None] = field(default_factory=list)
-    """Those of `key_cells`, decoded once."""
     _due: list[tuple[datetime, int]] = field(default_factory=list)
     """When rows may be claimed and their lines, in that order."""
     _position: dict[int, int] = field(default_factory=dict)
@@ -79,9 +69,10 @@ class TabSnapshot:
 
     def load(self, columns: Sequence[Sequence[Sequence[str]]]) -> None:
         """Replace the snapshot by the columns of KEY_COLUMNS, as values.batchGet gives them."""
-        texts = [[row[0] if row else "" for row in rows] for rows in columns]
-        self.key_cells = [KeyCells(), *(KeyCells(*cells) for cells in zip_longest(*texts, fillvalue=""))]
-        self._leases = [decode_lease(cells.lease) if cells.lease else None for cells in self.key_cells]
+        self.key_cells = KeyLines()  # the old one is not kept beside the new one
+        texts = ((row[0] if row else "" for row in rows) for rows in columns)
+        lines = (KeyCells(*cells) for cells in zip_longest(*texts, fillvalue=""))
+        self.key_cells = KeyLines(chain([KeyCells()], lines))
         self.loaded_at = self.monotonic()
         self.loads += 1
         self._is_invalidated = False
@@ -114,22 +105,25 @@ class TabSnapshot:
 
     def leases(self) -> Iterator[tuple[int, EncodedLease]]:
         """Yield the lines with a lease or a draft."""
-        return ((position, encoded) for position, encoded in enumerate(self._leases) if encoded is not None)
+        return ((position, encoded) for position, encoded in enumerate(self.key_cells.leases) if encoded is not None)
 
     def without_readable_lease(self) -> list[int]:
         """Return the lines that a person has typed and nobody has begun to adopt: a URL, and neither lease nor draft."""
         return [
             position
-            for position, cells in enumerate(self.key_cells)
-            if position and self._leases[position] is None and cells.url.strip()
+            for position, cells in self.key_cells.others()
+            if position and self.key_cells.leases[position] is None and cells.url.strip()
         ]
 
     @property
     def has_strange_lines(self) -> bool:
         """Whether a line with a URL has something in Lease or Shown, and no lease; or one with a lease has no URL."""
+        leases = self.key_cells.leases
         return any(
-            bool(cells.lease or cells.shown) if encoded is None and cells.url else encoded is not None and not cells.url
-            for cells, encoded in zip(self.key_cells, self._leases, strict=True)
+            bool(cells.lease or cells.shown)
+            if leases[position] is None and cells.url
+            else leases[position] is not None and not cells.url
+            for position, cells in self.key_cells.others()
         )
 
     def without_lease(self) -> list[int]:
@@ -142,11 +136,8 @@ class TabSnapshot:
 
     def update_line(self, position: int, cells: KeyCells) -> None:
         """Record one line as it was read or written."""
-        missing = position + 1 - len(self.key_cells)
-        self.key_cells.extend([KeyCells()] * missing)
-        self._leases.extend([None] * missing)
-        self.key_cells[position], self._leases[position] = cells, decode_lease(cells.lease)
-        if (encoded := self._leases[position]) is None or encoded.lease is None:
+        self.key_cells.update(position, cells)
+        if (encoded := self.key_cells.leases[position]) is None or encoded.lease is None:
             return
         self._position[encoded.row_id] = position
         if encoded.lease.state is State.PENDING:
@@ -175,7 +166,7 @@ class TabSnapshot:
         return [position for not_before, position in entries if self._is_pending(position, not_before)]
 
     def _is_pending(self, position: int, not_before: datetime) -> bool:
-        encoded = self._leases[position] if position < len(self._leases) else None
+        encoded = self.key_cells.leases[position] if position < len(self.key_cells) else None
         lease = encoded.lease if encoded else None
         return lease is not None and lease.state is State.PENDING and (lease.not_before or START_OF_TIME) == not_before
 
@@ -195,7 +186,7 @@ class TabSnapshot:
 
     def _is_unchanged(self, row: Row) -> bool:
         position = self._position.get(row.id)
-        encoded = self._leases[position] if position is not None else None
+        encoded = self.key_cells.leases[position] if position is not None else None
         return encoded is not None and encoded.lease == row.lease
 
     def matching(self, where: Where) -> list[int]:
@@ -204,8 +195,8 @@ class TabSnapshot:
         for position, encoded in self.leases():
             if encoded.lease is None:
                 continue
-            cells = self.key_cells[position]
-            status = requested_status(encoded, cells.status, cells.shown)
+            cells = self.key_cells.other(position)  # a line that shows its lease has no request
+            status = requested_status(encoded, cells.status, cells.shown) if cells else None
             if matches(where, encoded.row_id, encoded.key, encoded.lease, status):
                 time = START_OF_TIME if where.due is None else act_at(encoded.lease)
                 lines.append((time, encoded.row_id, position))

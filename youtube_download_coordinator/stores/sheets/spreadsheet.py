@@ -69,7 +69,7 @@ DATA_TABS = (SOURCES.name, VIDEO_TASKS.name, DEAD_LETTERS.name)
 GROUPS = {SOURCES.name: (SOURCES.name,), VIDEO_TASKS.name: (VIDEO_TASKS.name, DEAD_LETTERS.name)}
 """Tabs that share IDs and keys, under the name of the first."""
 NO_COLUMNS: Mapping[str, Sequence[str]] = {}
-Columns = dict[str, list[list[list[str]]]]
+Columns = dict[str, list[Sequence[Sequence[str]]]]
 """By tab: the rows of each column that was read, as values.batchGet gives them."""
 
 
@@ -266,7 +266,9 @@ class Spreadsheet:
                 return {}
             self.control.load(control.rows, requested_at)
             for (start, end), (rows, _) in zip(part, values[1:], strict=True):
-                lines |= dict(zip(range(start, end), [*rows, *[[]] * (end - start - len(rows))], strict=True))
+                lines |= dict(
+                    zip(range(start, end), [*map(list, rows), *[[]] * (end - start - len(rows))], strict=True)
+                )
         return {position: lines[position] for position in positions}
 
     @property

@@ -29,13 +29,13 @@ from youtube_download_coordinator.stores.sheets.compare_and_swap import CompareA
 from youtube_download_coordinator.stores.sheets.control_tab import Controls
 from youtube_download_coordinator.stores.sheets.guarantee_line import is_proof_due
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, IndexEntry, NothingToDo, RowIndex
+from youtube_download_coordinator.stores.sheets.key_lines import KeyCells
 from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease, encode_again, encode_lease
 from youtube_download_coordinator.stores.sheets.projection import TABLES, Projections
 from youtube_download_coordinator.stores.sheets.row_moves import Mover
 from youtube_download_coordinator.stores.sheets.row_restore import restore
 from youtube_download_coordinator.stores.sheets.snapshot import (
     KEY_COLUMNS,
-    KeyCells,
     act_at,
     matches,
 )
@@ -239,9 +239,10 @@ class SheetsStore:
         snapshot = self._spreadsheet.snapshot(table.name)
         states = {
             position: encoded.lease.state
-            for position, encoded in snapshot.leases()
-            if encoded.lease
-            and (cells := snapshot.key_cells[position]).status != status_text(encoded.lease.state)
+            for position, cells in snapshot.key_cells.others()
+            if (encoded := snapshot.key_cells.leases[position])
+            and encoded.lease
+            and cells.status != status_text(encoded.lease.state)
             and unknown_status(encoded, cells.status, cells.shown)
         }
         if states:
