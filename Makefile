@@ -11,7 +11,7 @@ UNPINNED := yt-dlp yt-dlp-ejs deno bgutil-ytdlp-pot-provider
 SOURCES ?= sources.txt
 PROCESSOR ?= audio
 
-.PHONY: help demo run test slow lint docs audit bench chaos uploads outage soak image clean mutations power constraints azurite
+.PHONY: help demo run test slow lint docs audit bench chaos uploads outage soak image clean mutations mutate endurance power constraints azurite
 
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -64,6 +64,13 @@ outage: $(INSTALLED)  ## A fleet whose Prefect server restarts, then is away for
 
 mutations: $(INSTALLED)  ## Mistakes made in the real code, each of which simulated fleets must notice
 	$(BIN)/python -m tests.simulation mutations --seeds 100
+
+mutate: $(INSTALLED)  ## Small mistakes in the rules of the queue by a tool, which tests must notice: hours; or MUTATE=queue/lifecycle.py
+	$(BIN)/python -m pip install --quiet --group mutate
+	$(BIN)/python -m tools.mutate $(MUTATE)
+
+endurance: $(INSTALLED)  ## An hour of `ydc run` at full speed on each store: does its process grow? ENDURANCE="--minutes 5 sqlite"
+	.ci/with-postgresql $(BIN)/python -m tests.acceptance.endurance $(ENDURANCE)
 
 power: $(INSTALLED)  ## How surely `ydc doctor --thorough` finds a Google that does not serialise batches
 	$(BIN)/python -m tests.support.doctor_power

@@ -10,6 +10,7 @@
     │   └── PreflightError        this machine lacks something: ffmpeg, disk space, valid cookies
     ├── StoreError                the storage of the queue failed, and a retry will not help
     │   ├── StoreUnavailable      it may work later
+    │   ├── StoreGone             its file was deleted or replaced
     │   └── StoreFull             it has no room for more rows; existing rows can be processed
     ├── PlaceError                the place of the files failed
     │   ├── PlaceUnavailable      it may work later
@@ -74,6 +75,10 @@ class StoreError(CoordinatorError):
 
 class StoreUnavailable(StoreError):
     """The storage of the queue does not answer now. It may later."""
+
+
+class StoreGone(StoreError):
+    """The storage of the queue was deleted or replaced while this process used it."""
 
 
 class StoreFull(StoreError):

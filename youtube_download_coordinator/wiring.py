@@ -111,6 +111,12 @@ def _new_store(config: Config) -> Store:
     return store
 
 
+def is_deleted(config: Config) -> bool:
+    """Return whether the queue is a SQLite file that does not exist: opening it would make an empty one."""
+    path = config.database_url.removeprefix("sqlite:///")
+    return not config.spreadsheet_id and path != config.database_url and not Path(path).exists()
+
+
 def _is_empty(store: Store) -> bool:
     tables: tuple[Table[Any], ...] = (SOURCES, VIDEO_TASKS)
     return not any(store.scan(table, limit=1) for table in tables)

@@ -14,7 +14,9 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCre
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.exceptions import ObjectNotFound
 from prefect.flow_engine import run_flow
+from prefect.states import Pending
 
 from flows.coordinate import coordinate
 from flows.expand_sources import expand_sources
@@ -22,6 +24,7 @@ from flows.process_videos import process_videos
 from tests.flows.conftest import AddVideos
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator, wiring
+from youtube_download_coordinator.prefect import deployment_runs
 from youtube_download_coordinator.prefect.spreading import HAND_ONS, HAND_ONS_MAX
 
 NOTHING = "tests.support.sample_processors:does_nothing"
@@ -112,14 +115,65 @@ def test_a_run_that_leaves_work_creates_one_for_each_machine_that_has_none(
     wait_until(lambda: len(waiting(client, deployment)) == 1)
 
 
-def test_overdue_scheduled_runs_are_deleted_and_an_operators_are_not(
-    client: SyncPrefectClient, deployment: UUID
+@pytest.mark.parametrize("stuck", [False, True])
+def test_runs_that_workers_took_and_never_began_take_no_place(
+    coordinator: Coordinator, client: SyncPrefectClient, deployment: UUID, monkeypatch: pytest.MonkeyPatch, stuck: bool
+) -> None:
+    taken = [client.create_flow_run_from_deployment(deployment, parameters=SCHEDULED) for _ in range(2)]
+    for each in taken:
+        client.set_flow_run_state(each.id, Pending(), force=True)
+    if stuck:
+        monkeypatch.setattr(deployment_runs, "STUCK", timedelta())
+    with wiring.hold_machine_lock(coordinator.config, "process"):
+        message = run(client, deployment).message or ""
+    assert ("another one is asked" in message) is stuck
+    states = [client.read_flow_run(each.id).state_name for each in taken]
+    assert states == ["Pending", "Pending"], "a person's runs stay"
+
+
+def test_a_scheduled_run_that_is_stuck_is_deleted(
+    client: SyncPrefectClient, deployment: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = datetime.now(UTC)
+    schedule_the_past(client, deployment, now)
+    taken = min(waiting(client, deployment), key=lambda each: each.expected_start_time or now)
+    client.set_flow_run_state(taken.id, Pending(), force=True)
+    monkeypatch.setattr(deployment_runs, "STUCK", timedelta())
+    run(client, deployment)
+    with pytest.raises(ObjectNotFound):
+        client.read_flow_run(taken.id)
+
+
+def schedule_the_past(client: SyncPrefectClient, deployment: UUID, now: datetime) -> None:
+    """Create the runs of a schedule that no worker has taken."""
     hourly = IntervalSchedule(interval=timedelta(minutes=1), anchor_date=now)
     client.create_deployment_schedules(deployment, [DeploymentScheduleCreate(schedule=hourly, active=True)])
     past = {"start_time": (now - timedelta(minutes=9)).isoformat(), "end_time": now.isoformat()}
     client.request("POST", "/deployments/{id}/schedule", path_params={"id": deployment}, json=past)
+
+
+def test_runs_that_start_at_once_may_delete_the_same_overdue_runs(
+    client: SyncPrefectClient, deployment: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    schedule_the_past(client, deployment, now)
+    delete = SyncPrefectClient.delete_flow_run
+
+    def delete_after_another(self: SyncPrefectClient, flow_run_id: UUID) -> None:
+        delete(self, flow_run_id)
+        delete(self, flow_run_id)
+
+    monkeypatch.setattr(SyncPrefectClient, "delete_flow_run", delete_after_another)
+    assert run(client, deployment).is_completed()
+    limit = now - timedelta(minutes=3)
+    assert not [late for late in waiting(client, deployment) if (late.expected_start_time or now) < limit]
+
+
+def test_overdue_scheduled_runs_are_deleted_and_an_operators_are_not(
+    client: SyncPrefectClient, deployment: UUID
+) -> None:
+    now = datetime.now(UTC)
+    schedule_the_past(client, deployment, now)
     own = client.create_flow_run_from_deployment(deployment)
     before = len(waiting(client, deployment))
     run(client, deployment)

@@ -71,6 +71,7 @@ def last_run_state() -> str:
     [
         (BY_FUNCTION, signal.SIGTERM),
         (BY_FUNCTION, signal.SIGINT),
+        (BY_FUNCTION, signal.SIGHUP),
         (BY_TASK, signal.SIGTERM),
         (OF_ONES_OWN, signal.SIGTERM),
     ],

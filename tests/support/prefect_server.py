@@ -64,9 +64,10 @@ class PrefectServer:
         self.process.kill()
         self.process.wait()
 
-    def start_again(self, *, ui: bool = False) -> None:
-        """Start a server with the same data and address. Raises DidNotWorkError."""
-        process = self.later.enter_context(started(self.folder, self.environment, ui=ui))
+    def start_again(self, *, ui: bool = False, settings: Mapping[str, str] | None = None) -> None:
+        """Start a server with the same data and address, and with other settings. Raises DidNotWorkError."""
+        environment = {**self.environment, **(settings or {})}
+        process = self.later.enter_context(started(self.folder, environment, ui=ui))
         self.later.callback(process.kill)
 
     @property

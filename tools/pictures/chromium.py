@@ -75,6 +75,12 @@ class Page:
         """Put a value into the local storage of the page's site."""
         self._do("Runtime.evaluate", expression=f"localStorage.setItem({json.dumps(key)}, {json.dumps(value)})")
 
+    def scroll_to(self, text: str, height: int = HEIGHT, width: int = WIDTH) -> None:
+        """Put the last element that ends with a text at the top of a page of that size."""
+        self._do("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        elements = f"[...document.querySelectorAll('*')].filter(e => e.innerText?.trim().endsWith({json.dumps(text)}))"
+        self._do("Runtime.evaluate", expression=f"{elements}.pop()?.scrollIntoView()")
+
     def save(self, name: str, height: int = HEIGHT, width: int = WIDTH) -> None:
         """Write a screenshot to docs/images; sizes in pixels."""
         self._do("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)

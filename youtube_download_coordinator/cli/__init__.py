@@ -1,7 +1,7 @@
 """The command `ydc`: the queue from a terminal. Each module contains a group of commands; this one runs them.
 
 Exit codes: 0 success; 1 something failed and was reported (a video, a source, a line of the file); 2 a usage error, whose
-message says how to fix it; 130 interrupted.
+message says how to fix it; 128 and the number of the signal that interrupted it (130 Ctrl-C, 143 SIGTERM, 129 a hangup).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from typing import Annotated, NoReturn
 
 from cyclopts import CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
@@ -31,7 +32,14 @@ from youtube_download_coordinator.cli import (
     status,
     upgrade,
 )
-from youtube_download_coordinator.cli.application import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_MISTAKE, OTHER, app
+from youtube_download_coordinator.cli.application import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_MISTAKE,
+    OTHER,
+    Interrupted,
+    app,
+)
 from youtube_download_coordinator.cli.terminal import printable_lines, say
 from youtube_download_coordinator.errors import CoordinatorError, UserError
 
@@ -75,31 +83,45 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     LIBRARY.getChild("queue.admission").setLevel(logging.WARNING)  # why nothing is claimed
     LIBRARY.getChild("workers.wait_log").setLevel(logging.INFO)  # why nothing begins yet
     LIBRARY.getChild("wiring").setLevel(logging.WARNING)  # that the queue may be another one
-    signal.signal(signal.SIGTERM, _interrupt)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _catch_signals()
     _replace_unknown_characters()
     try:
-        code = app.meta(arguments, result_action="return_value", print_error=False, exit_on_error=False)
+        code: object = app.meta(arguments, result_action="return_value", print_error=False, exit_on_error=False)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a traceback does not help a user
         if isinstance(error, OSError):
             os.dup2(
                 os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
             )  # Python would report the error again at exit
         message, code = _message_and_exit_code(error)
-        say(f"ydc: {message}", problem=True)
+        with suppress(OSError):  # the terminal is gone
+            say(f"ydc: {message}", problem=True)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _catch_signals() -> None:
+    """Let signals to stop interrupt the command, but those that whoever started it wants to be ignored (nohup)."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise Interrupted(number)
 
 
 def _message_and_exit_code(error: BaseException) -> tuple[str, int]:
     notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+    # After a hangup, what is still written goes nowhere.
+    interruption = error.__context__ if isinstance(error, OSError) else error
+    if isinstance(interruption, KeyboardInterrupt):
+        code = interruption.exit_code if isinstance(interruption, Interrupted) else EXIT_INTERRUPTED
+        return f"interrupted{notes}", code
     match error:
         case CycloptsError() | UserError():
             return _usage_error(error) if isinstance(error, CycloptsError) else f"{error}", EXIT_MISTAKE
         case CoordinatorError():
             return f"{type(error).__name__}: {error}", EXIT_FAILED
-        case KeyboardInterrupt():
-            return f"interrupted{notes}", EXIT_INTERRUPTED
         case BrokenPipeError():
             return f"the output was closed{notes}", EXIT_FAILED
         case OSError() if error.errno in DISK_ERRORS:
@@ -143,10 +165,6 @@ def _replace_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open until the process ends
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _usage_error(error: CycloptsError) -> str:

@@ -8,6 +8,15 @@ EXIT_FAILED = 1
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130
 
+
+class Interrupted(KeyboardInterrupt):
+    """The command got a signal to stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+
+
 WORK = Group("Work", sort_key=1)
 LOOK = Group("Look", sort_key=2)
 REPAIR = Group("Repair", sort_key=3)

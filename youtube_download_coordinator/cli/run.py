@@ -14,6 +14,7 @@ from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
 from youtube_download_coordinator.cli.page import page_of, print_page
 from youtube_download_coordinator.cli.queue_options import AS_SET, OtherSites, QueueOptions, check_positive
 from youtube_download_coordinator.cli.terminal import say
+from youtube_download_coordinator.errors import StoreError
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.coordinator import Coordinator
@@ -80,14 +81,22 @@ def run(
     try:
         summary, listing_failures = _work(coordinator, processor, limits)
     except (KeyboardInterrupt, OSError) as error:  # Ctrl-C, or the output was closed
-        coordinator.give_back()
-        error.add_note("all claims were released")
+        error.add_note(_give_back(coordinator))
         raise
     say("")
     say(f"This run: {summary}.")
     _print_advice(summary, listing_failures)
     print_page(page_of(coordinator.queue))
     return EXIT_FAILED if failed or listing_failures or summary.failed or summary.stopped_by else 0
+
+
+def _give_back(coordinator: Coordinator) -> str:
+    """Release all claims. Return what became of them, for a person."""
+    try:
+        coordinator.give_back()
+    except StoreError as error:
+        return f"the claims are released when the queue answers again, or run out: {error}"
+    return "all claims were released"
 
 
 def _print_unknown_settings() -> None:

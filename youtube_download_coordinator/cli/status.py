@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from youtube_download_coordinator.cli.application import LOOK, app
+from youtube_download_coordinator.cli.application import EXIT_INTERRUPTED, LOOK, Interrupted, app
 from youtube_download_coordinator.cli.page import page_as_tables, page_of, print_page
 from youtube_download_coordinator.cli.queue_options import AS_SET, AsJson, Flag, QueueOptions, check_positive
 from youtube_download_coordinator.cli.terminal import console, is_terminal, say_json
@@ -55,8 +54,11 @@ def status(
     coordinator = queue.coordinator() if json else queue.named()
     if watch:
         default = SHEET_INTERVAL_SECONDS if coordinator.config.spreadsheet_id else DATABASE_INTERVAL_SECONDS
-        with suppress(KeyboardInterrupt):  # the way to end it
+        try:
             _watch(coordinator.queue, interval_seconds or default, as_json=json)
+        except Interrupted as interrupted:
+            if interrupted.exit_code != EXIT_INTERRUPTED:  # Ctrl-C is the way to end it
+                raise
     else:
         _print(coordinator.queue, as_json=json)
     return 0

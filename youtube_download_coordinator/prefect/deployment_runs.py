@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
+from prefect.exceptions import ObjectNotFound
 
 from youtube_download_coordinator.prefect.flow_run import tolerate_prefect_errors
 
@@ -23,16 +25,30 @@ PAGE = 200
 OVERDUE = timedelta(minutes=2)
 """Scheduled runs that are later than this are deleted: another one does their work."""
 
+STUCK = timedelta(minutes=15)
+"""Longer than a worker needs to start a process or a container."""
+
 
 def delete_overdue_runs() -> None:
-    """Delete the scheduled runs of this run's deployment that piled up while no worker took them. Other runs stay."""
+    """Delete the scheduled runs of this run's deployment that piled up while no worker took them, or that are stuck.
+
+    Runs that a person started stay.
+    """
     run = deployed_run()
     if run is None or run.deployment_id is None:
         return
     with tolerate_prefect_errors("the deletion of overdue runs"), get_client(sync_client=True) as client:
-        for late in runs_of(client, run.deployment_id, StateType.SCHEDULED, expected_before=now() - OVERDUE):
+        overdue = runs_of(client, run.deployment_id, StateType.SCHEDULED, expected_before=now() - OVERDUE)
+        pending = runs_of(client, run.deployment_id, StateType.PENDING, expected_before=now() - STUCK)
+        for late in (*overdue, *filter(is_stuck, pending)):
             if late.auto_scheduled:
-                client.delete_flow_run(late.id)
+                with suppress(ObjectNotFound):  # a run on another machine has deleted it
+                    client.delete_flow_run(late.id)
+
+
+def is_stuck(run: FlowRun) -> bool:
+    """Return whether a worker took the run and never began it: the server went away before it had answered the worker."""
+    return bool(run.state and run.state.is_pending() and run.state.timestamp < now() - STUCK)
 
 
 def deployed_run() -> FlowRun | None:

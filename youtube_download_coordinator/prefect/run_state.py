@@ -40,7 +40,7 @@ class CancellationWatch:
 
     def __init__(self, run_id: str) -> None:
         self.cancelled = False
-        self._stopped = False
+        self._stopped = self._catches_hangups = False
         self.run_id = UUID(run_id)
         self._ended = threading.Event()
         self._interrupting = threading.Lock()
@@ -48,13 +48,20 @@ class CancellationWatch:
 
     def start(self) -> None:
         # Without Prefect's handler, as outside the main thread, the signal would end the process at once.
-        if threading.current_thread() is threading.main_thread() and callable(signal.getsignal(signal.SIGTERM)):
-            self._thread.start()
+        is_main, on_stop = threading.current_thread() is threading.main_thread(), signal.getsignal(signal.SIGTERM)
+        if not is_main or not callable(on_stop):
+            return
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a terminal that closes stops its flows as SIGTERM does
+            self._catches_hangups = True
+            signal.signal(signal.SIGHUP, on_stop)
+        self._thread.start()
 
     def stop(self) -> None:
         """Interrupt nobody from now on."""
         with self._interrupting:
             self._ended.set()
+        if self._catches_hangups:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     def interrupted(self) -> None:
         """Note that the main thread was interrupted, by this watch or by a SIGTERM."""

@@ -22,7 +22,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 
 from youtube_download_coordinator import Config, VideoTask
 from youtube_download_coordinator.models import Outcome
-from youtube_download_coordinator.prefect.deployment_runs import PAGE, deployed_run, now, runs_of
+from youtube_download_coordinator.prefect.deployment_runs import PAGE, deployed_run, is_stuck, now, runs_of
 from youtube_download_coordinator.prefect.flow_run import host, tolerate_prefect_errors
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
@@ -32,6 +32,7 @@ HAND_ONS = "youtube-coordinator.hand-ons"
 """The label with how often a run was handed on."""
 HAND_ONS_MAX = 8
 """With one of two machines busy, 1 of 256 places is lost, until the next scheduled run."""
+AT_WORK = (StateType.RUNNING, StateType.PENDING)
 REST = timedelta(minutes=10)
 """After all hand-ons were in vain: several workers of one machine count as several machines."""
 
@@ -109,7 +110,7 @@ class Spreading:
 
     def _other_runs(self, client: SyncPrefectClient) -> int:
         """Return how many other runs of this deployment are at work, or due and not begun."""
-        at_work = runs_of(client, self.deployment, StateType.RUNNING, StateType.PENDING)
+        at_work = [run for run in runs_of(client, self.deployment, *AT_WORK) if not is_stuck(run)]
         due = runs_of(client, self.deployment, StateType.SCHEDULED, expected_before=now())
         return len({run.id for run in (*at_work, *due)} - {self.run.id})
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from youtube_download_coordinator.errors import StoreError, StoreUnavailable
+from youtube_download_coordinator.errors import StoreError, StoreGone, StoreUnavailable
 from youtube_download_coordinator.models import Control, Done, Failure, Outcome, Row, Verdict, VideoTask
 from youtube_download_coordinator.queue import cooldown, suspicion
 from youtube_download_coordinator.queue.canary import CanaryAnswer
@@ -228,7 +228,7 @@ class Admission(Probing):
             try:
                 throttle = self._record((table.name, row.id), row, outcome, others_run)
                 return self._weigh(row, outcome, begun, throttle)
-            except StoreUnavailable:
+            except (StoreUnavailable, StoreGone):
                 raise
             except StoreError as error:  # the outcome matters more than the line
                 log.error("%s could not be changed: %s", self.cooldown_name, error)  # noqa: TRY400

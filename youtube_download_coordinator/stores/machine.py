@@ -28,7 +28,7 @@ def open_machine_state(folder: Path) -> SqlStore:
     """
     try:
         make_private_folder(folder)
-        return SqlStore(f"sqlite:///{folder / MACHINE_FILE}")
+        return SqlStore(f"sqlite:///{folder / MACHINE_FILE}", may_be_replaced=True)
     except (OSError, ConfigError) as error:
         cause = error.strerror if isinstance(error, OSError) else str(error).rpartition(": ")[2]
         raise _cannot_be_written(folder, cause) from None

@@ -19,7 +19,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from youtube_download_coordinator.errors import StoreError, StoreUnavailable
+from youtube_download_coordinator.errors import StoreError, StoreGone, StoreUnavailable
 from youtube_download_coordinator.models import Failure, Outcome, Row, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.admission import Blocked
@@ -274,6 +274,8 @@ class Attempts(Generic[R]):
             return
         try:
             log.info("%d claims are given back", self.queue.release(claims))
+        except StoreGone:
+            log.info("%d claims are gone with their queue", len(claims))
         except StoreError as error:
             log.error("%d claims cannot be given back, they will run out: %s", len(claims), error)  # noqa: TRY400
 

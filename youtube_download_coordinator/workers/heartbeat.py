@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 from contextvars import copy_context
 from types import TracebackType
 
-from youtube_download_coordinator.errors import StoreError
+from youtube_download_coordinator.errors import StoreError, StoreGone
 from youtube_download_coordinator.queue import Queue
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,10 @@ class Heartbeat:
     The thread runs in the block's context, so that its log belongs to the same Prefect run.
     """
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, on_gone: Callable[[], None] = lambda: None) -> None:
+        """`on_gone` is called when the queue was deleted: nothing that runs can be recorded any more."""
         self._queue = queue
+        self._on_gone = on_gone
         self._interval_seconds = queue.video_policy.lease.total_seconds() / BEATS_PER_LEASE
         self._process = os.getpid()
         self._stop = threading.Event()
@@ -52,6 +55,9 @@ class Heartbeat:
     def _beat(self) -> bool:
         try:
             self._queue.renew()
+        except StoreGone:
+            self._on_gone()
+            return False
         except StoreError as error:
             log.warning("claims could not be renewed, trying again soon: %s", error)
             return False

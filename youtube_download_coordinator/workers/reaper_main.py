@@ -54,20 +54,27 @@ def _give_back(holder: str, job: dict[str, Any], attempted: list[int]) -> None:
     sys.path[:] = job["path"]
     config: Config = pickle.loads(bytes.fromhex(job["config"]))  # noqa: S301  from the process that started us
     signal.alarm(round(config.lease.total_seconds()) + 1)
-    from youtube_download_coordinator.errors import StoreUnavailable
-    from youtube_download_coordinator.wiring import open_queue
+    from youtube_download_coordinator.errors import CoordinatorError, StoreUnavailable
+    from youtube_download_coordinator.wiring import is_deleted, open_queue
 
-    queue = open_queue(config)
+    if is_deleted(config):
+        return
     while True:
         try:
-            count = queue.release_holder(holder, attempted)
+            count = open_queue(config).release_holder(holder, attempted)
             break
         except StoreUnavailable:
             time.sleep(AGAIN_SECONDS)
-    if not count:  # the worker itself has done it
-        return
+        except CoordinatorError as error:
+            _report(f"what {holder} held when it ended waits for the end of its leases: {error}")
+            return
+    if count:  # else the worker itself has done it
+        _report(f"{count} rows that {holder} held when it was killed are given back")
+
+
+def _report(text: str) -> None:
     with contextlib.suppress(OSError):
-        print(f"{count} rows that {holder} held when it was killed are given back", file=sys.stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ class Worker:
         Raises StoreUnavailable when the queue does not answer and no attempt runs, or for so long that the claims ran out.
         """
         self._ends_at = self.monotonic() + (self.limits.max_seconds if self.limits.max_seconds is not None else 10**9)
-        with self.reaper as self._attempts.report_running, Heartbeat(self.queue):
+        with self.reaper as self._attempts.report_running, Heartbeat(self.queue, on_gone=stop_all):
             try:
                 while self._start() or self._finished:
                     self._collect()

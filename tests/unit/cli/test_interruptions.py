@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import shlex
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -36,12 +39,12 @@ def interrupt(
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130, said
+    assert process.returncode == 128 + number, said
     wait_until(lambda: left_running(folder) == [])
     return said
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_run_gives_its_claims_back_and_leaves_no_process(
     folder: Path, environment: dict[str, str], queue: Queue, number: int
 ) -> None:
@@ -52,6 +55,48 @@ def test_an_interrupted_run_gives_its_claims_back_and_leaves_no_process(
     assert "Traceback" not in said
     assert queue.counts(VIDEO_TASKS) == {State.PENDING: 20}
     assert {row.retry_count for row in videos(queue)} == {0}
+
+
+def test_a_terminal_that_closes_charges_no_attempt(folder: Path, environment: dict[str, str], queue: Queue) -> None:
+    """Nothing that the command writes from then on arrives anywhere."""
+    add_videos(queue, 5)
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(folder)
+        os.execve(sys.executable, command("run", "--processor", "mine:hangs"), environment)
+    with suppress(OSError):
+        wait_until(lambda: os.read(terminal, 1 << 16) == b"" or (folder / "begun").exists())
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert queue.counts(VIDEO_TASKS) == {State.PENDING: 5}
+    assert {row.retry_count for row in videos(queue)} == {0}
+    wait_until(lambda: left_running(folder) == [])
+
+
+def test_a_hangup_that_is_to_be_ignored_is(folder: Path, environment: dict[str, str], queue: Queue) -> None:
+    """As `nohup` does: the run goes on until another signal."""
+    add_videos(queue, 1)
+    run = ["env", "--ignore-signal=HUP", *command("run", "--processor", "mine:hangs")]
+    process = subprocess.Popen(run, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until((folder / "begun").exists)
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_watched_status_that_is_stopped(
+    folder: Path, environment: dict[str, str], queue: Queue, number: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        command("status", "--watch", "--json"), cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    assert process.stdout.readline()
+    process.send_signal(number)
+    assert process.wait(timeout=30) == 128 + number
+    process.stdout.close()
 
 
 def test_an_interrupted_listing_gives_the_source_back_and_leaves_no_process(

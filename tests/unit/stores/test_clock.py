@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.sheet import sheet_desk
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.stores.clock import (
     DRIFT,
@@ -18,6 +20,7 @@ from youtube_download_coordinator.stores.clock import (
     suspended_seconds,
     wall_clock_offset,
 )
+from youtube_download_coordinator.stores.sheets.api import Connection
 from youtube_download_coordinator.stores.sql import SqlStore
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -322,3 +325,15 @@ def test_a_sqlite_store_notices_that_the_wall_clock_was_set(
     store.now()
     assert len(asked) == 2
     store.close()
+
+
+def test_an_answer_of_google_with_an_older_date_is_not_followed() -> None:
+    """Its servers' clocks differ: what one has dated an hour ago must not make a lease last longer."""
+    with sheet_desk() as desk:
+        environment = replace(desk.environment("other"), monotonic=lambda: desk.clock.seconds)
+        connection = Connection(desk.config, environment)
+        connection.properties("spreadsheetId")
+        before = connection.now()
+        desk.clock.offset_seconds -= 3600
+        connection.properties("spreadsheetId")
+        assert before <= connection.now() < before + timedelta(seconds=30)

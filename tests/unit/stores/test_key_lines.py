@@ -73,7 +73,7 @@ def test_only_a_line_that_shows_something_else_is_kept_as_texts() -> None:
 
 def test_a_line_of_a_large_tab_takes_less_than_half_of_its_texts_and_their_lease() -> None:
     """As texts and leases it was about 1,400 bytes. The whole of a look, which is parsed from JSON, is counted."""
-    count = 20_000
+    count = 2_000
     cells = [shown(row_id, LEASES[3 * (row_id % 2)]) for row_id in range(1, count + 1)]
     body = json.dumps([{"values": [[text] for text in column]} for column in zip(*cells, strict=True)])
     del cells

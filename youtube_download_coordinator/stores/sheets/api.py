@@ -137,6 +137,8 @@ class Connection:
         """Of the spreadsheet, as it was when the layout was read last."""
         self.requests = 0
         """Sent so far. Each is one unit of the quota."""
+        self._worked: set[bool] = set()
+        """Whether a read (True) and a write (False) have succeeded: a refusal is an outage then, which may pass."""
 
     @property
     def account(self) -> str:
@@ -269,12 +271,13 @@ class Connection:
             except APIError as error:
                 raise self._translate(error, is_read=is_read) from error
             except GoogleAuthError as error:
-                raise _sign_in_problem(error) from error
+                raise _sign_in_problem(error, is_new=is_read not in self._worked) from error
             except (requests.RequestException, ValueError) as error:
                 # A write may have been applied if the connection broke, or the body is not JSON.
                 raise _lost(error, is_read=is_read) from error
             if (date := _date_of(response)) is not None:
                 self._clock.record(date, sent)
+            self._worked.add(is_read)
             return answer
 
     def _http(self) -> gspread.HTTPClient:
@@ -293,21 +296,21 @@ class Connection:
             return StoreUnavailable(f"the quota is used up ({message})")
         if status in TRANSIENT:
             return StoreUnavailable(f"{status} {message}") if is_read else AnswerLost(f"{status} {message}")
-        return self._problem_to_fix(error, status, message)
+        return self._problem_to_fix(error, status, message, is_new=is_read not in self._worked)
 
-    def _problem_to_fix(self, error: APIError, status: int, message: str) -> Exception:
+    def _problem_to_fix(self, error: APIError, status: int, message: str, *, is_new: bool) -> Exception:
         where = f"the spreadsheet {self.spreadsheet_id}"
+        refused = SheetRefused if is_new else AccessLost
         if status == 404:
-            return SheetNotFound(
-                f"{where} was not found: check spreadsheet_id, and share it with {self.account}", error
-            )
+            not_found = SheetNotFound if is_new else SheetLost
+            return not_found(f"{where} was not found: check spreadsheet_id, and share it with {self.account}", error)
         if "SERVICE_DISABLED" in str(error.error):
-            return SheetRefused(f"the Google Sheets API is not enabled in the account's project: {message}", error)
+            return refused(f"the Google Sheets API is not enabled in the account's project: {message}", error)
         if status == 403:
             problem = f"{where} is not shared with {self.account} as an editor: share it with that address"
-            return SheetRefused(f"{problem} ({message})", error)
+            return refused(f"{problem} ({message})", error)
         if status == 401:
-            return SheetRefused(f"Google does not accept the credentials of {self.account}: {message}", error)
+            return refused(f"Google does not accept the credentials of {self.account}: {message}", error)
         return StoreError(f"Google Sheets answered {status}: {message}")
 
 
@@ -327,6 +330,18 @@ class SheetRefused(ConfigError, APIError):
         self.response, self.error, self.code = error.response, error.error, error.code
 
     __str__ = Exception.__str__
+
+
+class SheetLost(SheetNotFound, StoreUnavailable):
+    """The spreadsheet is no longer shared with the account, or was deleted, while this process used it."""
+
+
+class AccessLost(SheetRefused, StoreUnavailable):
+    """Google no longer lets the account use the spreadsheet that this process used."""
+
+
+class SignInLost(ConfigError, StoreUnavailable):
+    """Google no longer accepts the credentials with which this process used the spreadsheet."""
 
 
 def _bounds(area: Json) -> _Bounds:
@@ -375,8 +390,9 @@ def _lost(error: Exception, *, is_read: bool) -> StoreUnavailable:
     return StoreUnavailable(text) if is_read else AnswerLost(text)
 
 
-def _sign_in_problem(error: GoogleAuthError) -> Exception:
+def _sign_in_problem(error: GoogleAuthError, *, is_new: bool) -> Exception:
     text = " ".join(str(error.args[0] if error.args else error).split())[:200]
     if getattr(error, "retryable", True) and "invalid_grant" not in text:
         return StoreUnavailable(f"signing in: {text}")
-    return ConfigError(f"Google does not accept the credentials (or this machine's clock is wrong): {text}")
+    problem = f"Google does not accept the credentials (or this machine's clock is wrong): {text}"
+    return ConfigError(problem) if is_new else SignInLost(problem)

@@ -17,6 +17,7 @@ from sqlalchemy.pool import StaticPool
 
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
 from youtube_download_coordinator.private_files import make_private
+from youtube_download_coordinator.stores.sql.file_watch import FileWatch
 
 _PLAIN = re.compile(r"[\w.:-]*")
 """A host or a name. libpq takes a whole connection string, with a password, in place of a name."""
@@ -62,6 +63,19 @@ def open_engine(url: str) -> sa.Engine:
     else:
         sa.event.listen(engine, "connect", _on_postgresql_connect)
     return engine
+
+
+def watch_of(engine: sa.Engine) -> FileWatch | None:
+    """Watch the SQLite file of an engine. Return None where there is no file."""
+    if engine.dialect.name != "sqlite" or is_memory(engine.url):
+        return None
+    watch = FileWatch(Path(engine.url.database or "").absolute())
+
+    def check(connection: sa.Connection) -> None:
+        watch.check_connection(connection.info)
+
+    sa.event.listen(engine, "begin", check, insert=True)
+    return watch
 
 
 def _check_signs(parsed: sa.URL, url: str) -> None:

@@ -29,7 +29,14 @@ from youtube_download_coordinator.stores.clock import (
     wall_clock_offset,
 )
 from youtube_download_coordinator.stores.sql.counts import tallied
-from youtube_download_coordinator.stores.sql.engine import is_memory, name_of, open_engine, translated, without_password
+from youtube_download_coordinator.stores.sql.engine import (
+    is_memory,
+    name_of,
+    open_engine,
+    translated,
+    watch_of,
+    without_password,
+)
 from youtube_download_coordinator.stores.sql.fork_lock import ForkLock
 from youtube_download_coordinator.stores.sql.records import (
     LEASE_COLUMNS,
@@ -99,9 +106,14 @@ class SqlStore:
         *,
         monotonic: Callable[[], float] = monotonic_seconds,
         clock_jumps: Callable[[], float] | None = None,
+        may_be_replaced: bool = False,
     ) -> None:
-        """`clock_jumps` is a number that changes when the database's clock has to be asked again; a test gives its own."""
+        """`clock_jumps` is a number that changes when the database's clock has to be asked again; a test gives its own.
+
+        `may_be_replaced`: go on where a SQLite file is deleted or replaced; else every verb raises StoreGone from then on.
+        """
         self._engine = open_engine(url)
+        self._watch = None if may_be_replaced else watch_of(self._engine)
         # SQLite's transactions come one after the other: memory is one connection, and a file has to be closed before a fork.
         self._turn: AbstractContextManager[Any] = ForkLock(self.close) if self._is_sqlite else nullcontext()
         self._monotonic = monotonic
@@ -403,6 +415,8 @@ class SqlStore:
                 if not self._is_sqlite:  # two that create a table at once would fail
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CREATION_LOCK)))
                 self.is_new = bring_up_to_date(connection)
+            if self._watch:
+                self._watch.remember()
         except StoreError as error:
             raise ConfigError(f"database_url={without_password(self._engine.url)}: {error}") from None
 
@@ -420,6 +434,8 @@ class SqlStore:
     def _reopened_after_failure(self) -> Iterator[None]:
         """Let the next transaction open the SQLite file anew: a function of the host may have closed its descriptors."""
         try:
+            if self._watch:
+                self._watch.check()
             yield
         except StoreUnavailable:
             if self._is_sqlite:

@@ -1,0 +1,139 @@
+"""`make endurance`: `ydc run` at full speed with trivial videos, and whether it grows: `python -m tests.acceptance.endurance`.
+
+A process works on a queue that is filled up again and again: a SQLite file, a spreadsheet of the simulated Google, and PostgreSQL
+where YDC_TEST_POSTGRESQL_URL names a server. Its memory, descriptors, threads and child processes are sampled every 10 s. The
+slopes at the end are those of straight lines through the samples after the first minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+
+from tests.support.rows import new_video
+from tests.support.sheets_setting import google
+from tests.support.terminal import command
+from youtube_download_coordinator import Config, Coordinator
+from youtube_download_coordinator.models import State
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
+
+PROCESSOR = "tests.support.sample_processors:does_nothing"
+SAMPLE_SECONDS = 10.0
+WARM_UP_SECONDS = 60.0
+STOCK_VIDEOS, FEWEST_VIDEOS = 400, 200
+"""So many pending videos are added when fewer than these are left."""
+POSTGRESQL = "YDC_TEST_POSTGRESQL_URL"
+
+
+class Sample(NamedTuple):
+    """What a process uses at one moment."""
+
+    seconds: float
+    memory_mb: float
+    descriptors: int
+    threads: int
+    children: int
+
+    @classmethod
+    def take(cls, process: psutil.Process, began: float) -> Sample:
+        with process.oneshot():
+            memory = process.memory_info().rss / 1e6
+            return cls(
+                time.monotonic() - began, memory, process.num_fds(), process.num_threads(), len(process.children())
+            )
+
+
+@contextmanager
+def on_sqlite(folder: Path) -> Iterator[Mapping[str, Any]]:
+    yield {"database_url": f"sqlite:///{folder / 'coordinator.db'}"}
+
+
+@contextmanager
+def on_sheet(folder: Path) -> Iterator[Mapping[str, Any]]:
+    with google(folder) as setting:
+        yield setting.settings(sheets_patience_seconds=60)
+
+
+@contextmanager
+def on_postgresql(folder: Path) -> Iterator[Mapping[str, Any]]:
+    yield {"database_url": os.environ[POSTGRESQL]}
+
+
+PLACES: Mapping[str, Callable[[Path], Any]] = {"sqlite": on_sqlite, "sheet": on_sheet, "postgresql": on_postgresql}
+
+
+def watch(settings: Mapping[str, Any], folder: Path, seconds: float) -> tuple[list[Sample], int]:
+    """Let `ydc run` work for so long. Return the samples, and how many videos were done."""
+    everything = {**settings, "state_dir": folder / "state", "output_dir": folder, "concurrency": 4}
+    variables = {f"YDC_{name.upper()}": str(value) for name, value in everything.items()}
+    queue = Coordinator(Config(**everything)).queue
+    numbers = count(1)
+
+    def fill() -> None:
+        if queue.counts(VIDEO_TASKS).get(State.PENDING, 0) < FEWEST_VIDEOS:
+            queue.add(VIDEO_TASKS, [new_video(next(numbers)) for _ in range(STOCK_VIDEOS)])
+
+    fill()
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())} | variables
+    samples, began, next_sample = [], time.monotonic(), SAMPLE_SECONDS
+    with (folder / "said.txt").open("wb") as said:
+        run = command("run", "--processor", PROCESSOR)
+        process = subprocess.Popen(run, cwd=folder, env=environment, stdout=said, stderr=said)
+    while time.monotonic() - began < seconds and process.poll() is None:
+        time.sleep(1)
+        fill()
+        if time.monotonic() - began >= next_sample:
+            next_sample += SAMPLE_SECONDS
+            with suppress(psutil.NoSuchProcess):
+                samples.append(Sample.take(psutil.Process(process.pid), began))
+    process.send_signal(signal.SIGTERM)
+    if process.wait(60) != 128 + signal.SIGTERM:
+        raise SystemExit(f"the run ended by itself: {(folder / 'said.txt').read_text()[-2000:]}")
+    return samples, queue.counts(VIDEO_TASKS).get(State.DONE, 0)
+
+
+def lines(name: str, samples: list[Sample], done: int) -> Iterator[str]:
+    """Yield the figures of one run: each value at the start and at the end, and how much it grows in an hour."""
+    warm = [sample for sample in samples if sample.seconds >= WARM_UP_SECONDS] or samples
+    yield f"{name}: {done} videos in {samples[-1].seconds:.0f} s, {len(samples)} samples"
+    for field in Sample._fields[1:]:
+        values = [float(getattr(sample, field)) for sample in warm]
+        slope = 0.0
+        if len(warm) > 1:
+            slope = statistics.linear_regression([sample.seconds for sample in warm], values).slope * 3600
+        yield (
+            f"  {field:<12} first {values[0]:8.1f}  last {values[-1]:8.1f}  most {max(values):8.1f}  {slope:+9.2f} an hour"
+        )
+
+
+def main() -> int:
+    """Run on each store, one after the other. Return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=60, help="on each store (default: %(default)s)")
+    parser.add_argument("stores", nargs="*", metavar="STORE", help=f"of {', '.join(PLACES)}; all unless given")
+    options = parser.parse_args()
+    for name in options.stores or PLACES:
+        if name == "postgresql" and POSTGRESQL not in os.environ:
+            print(f"postgresql: left out, {POSTGRESQL} is not set")
+            continue
+        with tempfile.TemporaryDirectory() as folder, PLACES[name](Path(folder)) as settings:
+            for line in lines(name, *watch(settings, Path(folder), options.minutes * 60)):
+                print(line, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
