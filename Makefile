@@ -11,7 +11,7 @@ UNPINNED := yt-dlp yt-dlp-ejs deno bgutil-ytdlp-pot-provider
 SOURCES ?= sources.txt
 PROCESSOR ?= audio
 
-.PHONY: help demo run test slow lint docs audit bench chaos outage soak image clean mutations mutate endurance power constraints
+.PHONY: help demo run test slow lint docs audit bench chaos uploads outage soak image clean mutations mutate endurance power constraints azurite
 
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -56,6 +56,9 @@ bench: $(INSTALLED)  ## Speed and memory, compared in one run, into docs/proof.m
 chaos: $(INSTALLED)  ## Ten minutes of kills, freezes, full disks and dropped connections for real processes
 	$(BIN)/python -m tests.chaos --minutes 10
 
+uploads: $(INSTALLED)  ## 1,000 kills of processes that publish files in object storage: a quarter of an hour
+	$(BIN)/python -m tests.chaos.uploads --kills 1000
+
 outage: $(INSTALLED)  ## A fleet whose Prefect server restarts, then is away for 6 minutes: a quarter of an hour
 	$(BIN)/python -m tests.acceptance.outage
 
@@ -75,11 +78,14 @@ power: $(INSTALLED)  ## How surely `ydc doctor --thorough` finds a Google that d
 soak: $(INSTALLED)  ## Simulated fleets, one after the other, until interrupted
 	$(BIN)/python -m tests.simulation soak
 
+azurite:  ## Install Azurite, with npm, for the tests of az://; they are skipped without it
+	npm install --no-audit --no-fund --prefix build/azurite azurite@3
+
 constraints:  ## Pin the newest of everything in constraints.txt; run .ci/run before you commit it
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=python3.11 constraints")'
 	$(PYTHON) -m venv --clear build/newest
 	build/newest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	build/newest/bin/python -m pip install --quiet ".[postgresql,tokens]" --group dev --group docs --group bench
+	build/newest/bin/python -m pip install --quiet ".[postgresql,tokens,storage,aws]" --group dev --group docs --group bench
 	{ echo "# What was tested, on Python 3.11. Made by: make constraints"; \
 		build/newest/bin/python -m pip freeze $(addprefix --exclude ,youtube-download-coordinator $(UNPINNED)); } > constraints.txt
 

@@ -71,8 +71,7 @@ def _print_result(folder: Path, state: object, seconds: float) -> int:
     for column in ("ID", "Title", "Accent", "Status", "Result"):
         table.add_column(column)
     for row in rows:
-        result = str(row["Result"]).removeprefix(f"{folder}/")
-        table.add_row(str(row["ID"]), str(row["Title"]), str(row["Accent"]), str(row["Status"]), result)
+        table.add_row(*(str(row[name]) for name in ("ID", "Title", "Accent", "Status", "Result")))
     console = Console()
     console.print(table)
     done = sum(row["Status"] == "done" for row in rows)

@@ -49,7 +49,7 @@ def report_expansions(expansions: Sequence[Expansion]) -> None:
     _report("expanded-sources", f"{len(expansions)} sources, {new} new videos.", rows)
 
 
-def report_videos(summary: Summary, output_dir: Path) -> None:
+def report_videos(summary: Summary, output_dir: Path | str) -> None:
     """Report each attempt."""
     rows = [
         {

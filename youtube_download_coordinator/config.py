@@ -6,6 +6,7 @@ the working directory, in this order of precedence.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -38,6 +39,7 @@ from youtube_download_coordinator.setting_types import (
     language_codes,
     memory_limit,
     offer_words,
+    output_place,
     processor_list,
     proxy_address,
     template,
@@ -192,8 +194,10 @@ class Config(BaseSettings):
     claim_jitter_seconds: Seconds = 5
     """If nothing is due, `process_next_task` waits a random part of this time, so that a loop without a sleep uses no quota."""
 
-    output_dir: Path = Path("media")
-    """The folder for the files of the built-in processors."""
+    output_dir: Annotated[Path | str, BeforeValidator(output_place)] = Path("media")
+    """Where the files of the built-in processors are kept: a folder, or object storage: `s3://bucket/prefix`,
+    `gs://bucket/prefix`, `az://container/prefix`. Keys, endpoints and options come from the provider's own variables
+    (docs/files.md)."""
 
     output_template: Annotated[str, AfterValidator(template)] = "{accent}/{channel}/{id}"
     """The path of a file below `output_dir`, without its extension. A folder whose fields are all empty is left out.
@@ -201,8 +205,9 @@ class Config(BaseSettings):
     and {column:Name} for a column that you have added."""
 
     min_free_disk_bytes: Annotated[int, Field(ge=0)] = 1_000_000_000
-    """If `output_dir` has less free space, no attempt starts, and the worker stops. A video that would leave less fails, with the
-    reason `too-large`: before its download if its size is known, otherwise during the download. 0: nothing is checked."""
+    """If the disk on which files are made has less free space, no attempt starts, and the worker stops: that of `output_dir`, or
+    with object storage that of `state_dir`. A video that would leave less fails, with the reason `too-large`: before its download
+    if its size is known, otherwise during the download. 0: nothing is checked."""
 
     max_file_bytes: Annotated[int, Field(gt=0)] | None = None
     """The largest file that an attempt may write. A larger video fails, with the reason `too-large`. If it is not set, the free
@@ -349,6 +354,13 @@ class Config(BaseSettings):
         return f"https://docs.google.com/spreadsheets/d/{sheet_id}/edit" if sheet_id else None
 
     @property
+    def work_dir(self) -> Path:
+        """Return the local folder in which files are made: `output_dir`, or for object storage one below `state_dir`."""
+        if isinstance(self.output_dir, Path):
+            return self.output_dir
+        return self.state_dir / "files" / hashlib.sha256(self.output_dir.encode()).hexdigest()[:16]
+
+    @property
     def lease(self) -> timedelta:
         return timedelta(minutes=self.stalled_task_timeout_minutes)
 
@@ -486,7 +498,7 @@ def _one_line(problem: Any) -> str:
     if not problem["loc"]:
         return str(message)
     setting = ".".join(str(part) for part in problem["loc"])
-    value = "" if problem["loc"][0] in {*SECRETS, "sheets_api_url"} else f"={problem['input']!r}"
+    value = "" if problem["loc"][0] in {*SECRETS, "sheets_api_url", "output_dir"} else f"={problem['input']!r}"
     return f"{setting}{value}: {message[0].lower()}{message[1:]}"
 
 

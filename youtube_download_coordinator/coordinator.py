@@ -48,7 +48,7 @@ from youtube_download_coordinator.workers.in_process import (
     runs_event_loop,
     warned_after,
 )
-from youtube_download_coordinator.workers.parts_sweep import remove_parts_after, sweep_parts
+from youtube_download_coordinator.workers.parts_sweep import remove_parts_after, sweep_parts, sweep_storage
 from youtube_download_coordinator.workers.reaper import ClaimReaper, dismiss
 from youtube_download_coordinator.workers.request_canary import request_canary
 from youtube_download_coordinator.workers.run_processor import process_video
@@ -326,7 +326,7 @@ class Coordinator:
         self._sweep_parts()
 
         def report(attempt: Attempt) -> None:
-            remove_parts_after(attempt, self.config.output_dir)
+            remove_parts_after(attempt, self.config.work_dir)
             on_attempt(attempt)
 
         return Worker(
@@ -351,7 +351,12 @@ class Coordinator:
         """Remove half files that nobody resumes, once."""
         if not self._is_swept:
             self._is_swept = True
-            sweep_parts(self.queue, self.config.output_dir)
+            sweep_parts(self.queue, self.config.work_dir)
+            if isinstance(
+                self.config.output_dir, str
+            ):  # beside the work: a first listing of a large place takes minutes
+                sweep = partial(sweep_storage, self.config.output_dir, self.queue.store.now())
+                threading.Thread(target=sweep, name="sweep", daemon=True).start()
 
     def give_back(self) -> int:
         """Give back everything that this run holds, also what an interrupted claim may hold. Return the number of rows."""

@@ -12,6 +12,9 @@
     │   ├── StoreUnavailable      it may work later
     │   ├── StoreGone             its file was deleted or replaced
     │   └── StoreFull             it has no room for more rows; existing rows can be processed
+    ├── PlaceError                the place of the files failed
+    │   ├── PlaceUnavailable      it may work later
+    │   └── PlaceRefused          a person can fix it: a right, the bucket, the credentials  (also a UserError)
     ├── UpgradeError              yt-dlp was not upgraded; the version before is still installed
     ├── ClaimLost                 another worker holds the row now
     └── AttemptError              one attempt at a row failed; its verdict decides about the row
@@ -80,6 +83,22 @@ class StoreGone(StoreError):
 
 class StoreFull(StoreError):
     """The storage of the queue has no room for more rows. Nothing was changed, and existing rows can be processed."""
+
+
+class PlaceError(CoordinatorError):
+    """The place where files are kept failed. `reason` is a word of reasons.py, where a local disk is the cause (`disk-full`)."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PlaceUnavailable(PlaceError):
+    """The place of the files does not answer now. It may later."""
+
+
+class PlaceRefused(PlaceError, UserError):
+    """The place of the files refuses this machine: a right, the bucket or the credentials are missing. One line says which."""
 
 
 class UpgradeError(CoordinatorError):

@@ -169,7 +169,13 @@ REASONS: dict[str, Reason] = {
         " Nothing failed."),
     "other-processor": Reason(Verdict.LATER, "A person has asked for the product of a function that this worker does not run.",
         "Start a worker whose --processor names the function."),
+    "upload": Reason(Verdict.LATER, "The place of the files (`output_dir`) did not answer. The finished file waits on the disk of"
+        " the machine, which uploads it again without a request to YouTube. For an hour no other machine takes the video.",
+        "Look at the storage and the network to it."),
     # this machine
+    "place-refused": Reason(Verdict.UNFIT, "The place of the files (`output_dir`) refuses this machine: a right, the bucket or"
+        " the credentials are missing. Finished files wait on the machine's own disk.",
+        "`ydc doctor` says which right is missing. Start the worker again, and it uploads them.", "ydc doctor says which"),
     "disk-full": Reason(Verdict.UNFIT, "The disk is full, or has less room than `min_free_disk_bytes`.",
         "Make room where output_dir is, and start the worker again; half files are resumed.",
         "make room, start the worker again"),
@@ -231,6 +237,8 @@ MACHINE_WIDE = frozenset({"cookies", "yt-dlp-options", "offline", "no-process"})
 
 PLAYER_BLOCKS = frozenset({"bot-check", "rate-limit", "http-429", "http-403"})
 """YouTube's refusals to show a page or a player: one of them refuses every video, so that a canary can prove or disprove it."""
+UPLOAD, PLACE_REFUSED = "upload", "place-refused"
+"""Reasons of attempts whose files are made and not published."""
 MEDIA_BLOCK = "media-403"
 """A counted failure of one row; a block of this machine only when several different rows in a row end with it."""
 BLOCKED = "blocked"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -16,6 +16,8 @@ from youtube_download_coordinator.processors.names import processor_names
 from youtube_download_coordinator.processors.output_paths import Template
 from youtube_download_coordinator.queue.offers import parse_offer
 from youtube_download_coordinator.sources.urls import video_target
+from youtube_download_coordinator.storage.address import SCHEMES, place_address
+from youtube_download_coordinator.text import is_loopback
 
 YEAR_MINUTES = 366 * 24 * 60
 """The longest time that a setting may have, so that a date plus that time always exists."""
@@ -43,21 +45,12 @@ def api_url(url: str) -> str:
         parts = urlsplit(url)
         host = parts.hostname or ""
         is_safe = bool(host) and parts.username is None and parts.port != 0
-        is_safe = is_safe and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
+        is_safe = is_safe and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
     except ValueError:
         is_safe = False
     if not is_safe:
         raise ValueError("it must be an https address without a user, or http on this machine (127.0.0.1)")
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def memory_limit(limit_bytes: int) -> int:
@@ -73,6 +66,12 @@ def canary(text: str) -> str:
         return video_target(text).url
     except BadUrl as error:
         raise ValueError(str(error)) from None
+
+
+def output_place(value: object) -> object:
+    if not isinstance(value, str | Path):
+        raise ValueError(f"it must be a folder, or one of {', '.join(SCHEMES.values())}")  # noqa: TRY004  (for pydantic)
+    return place_address(value)
 
 
 def template(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -16,6 +17,16 @@ def did_you_mean(name: str, names: Iterable[str], most: int = 1) -> str:
     by_folded_name = {known.casefold(): known for known in names}
     similar = [by_folded_name[folded] for folded in get_close_matches(name.casefold(), by_folded_name, n=most)]
     return f"; did you mean {' or '.join(similar)}?" if similar else ""
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether the name or address of a host is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def truncate(text: str, max_characters: int = DETAIL_MAX_CHARACTERS) -> str:

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import StoreError
+from youtube_download_coordinator.processors.parts import unpublished_keys
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.admission import Admission
 from youtube_download_coordinator.queue.cooldown import cooldown_name
@@ -177,6 +179,7 @@ def open_queue(config: Config, run: str = "") -> Queue:
         random=randomness,
         admission=_admission(config, store, worker),
         offer=config.offer,
+        unpublished=partial(unpublished_keys, config.work_dir) if isinstance(config.output_dir, str) else lambda: (),
     )
 
 

@@ -91,7 +91,7 @@ def test_a_confined_worker_processes_videos(prefect_server: PrefectServer, folde
         run = prefect_server.run("coordinate/coordinate", f"sources_file={sources}", "processor=audio")
     assert (run["state_name"], run["state"]["message"]) == ("Completed", f"{len(TITLES)} done")
     rows = Coordinator(Config(database_url=f"sqlite:///{folder / 'queue.db'}")).client.get_video_tasks()
-    assert all(Path(str(row["Result"])).stat().st_size for row in rows)
+    assert all((folder / "media" / str(row["Result"])).stat().st_size for row in rows)
 
 
 def test_what_the_unit_forbids_fails_and_deno_runs(folder: Path) -> None:

@@ -53,7 +53,7 @@ def test_every_video_of_a_playlist_has_its_own_audio(replay: Replay, tmp_path: P
     assert len(tasks) == VIDEOS
     for task in tasks:
         video_id = str(task["URL"]).rpartition("=")[2]
-        path = Path(str(task["Result"]))
+        path = tmp_path / "media" / str(task["Result"])
         assert (path.parent.parent, path.stem) == (tmp_path / "media" / "Irish", video_id)
         assert path.parent.name.startswith("UC"), "a recording names no channel, so its folder has the channel's ID"
         assert str(mutagen.File(path, easy=True)["title"][0]).startswith(f"YTKIT:{video_id}:")

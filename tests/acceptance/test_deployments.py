@@ -75,7 +75,7 @@ def test_a_deployed_run_processes_every_video(prefect_server: PrefectServer, fol
     coordinator = Coordinator(Config(database_url=f"sqlite:///{folder / 'queue.db'}"))
     rows = coordinator.client.get_video_tasks()
     assert {row["Title"]: row["Status"] for row in rows} == dict.fromkeys(TITLES, "done")
-    assert all(Path(str(row["Result"])).stat().st_size for row in rows)
+    assert all((folder / "media" / str(row["Result"])).stat().st_size for row in rows)
     listed = messages(prefect_server, "youtube_download_coordinator.workers.expansion")
     assert listed.count(f"A small media site: {len(TITLES)} videos listed, {len(TITLES)} new") == 1
 

@@ -74,7 +74,7 @@ def test_a_download_that_is_killed_goes_on(slow_media: Replay, monkeypatch: pyte
     outcome = process_video("audio", video(VIDEOS[0]), Config(output_dir=tmp_path), on_message=told.append)
     assert isinstance(outcome, Done), outcome
     assert told[0]["downloaded_bytes"] >= had > MEDIA_BYTES // 5
-    assert at_their_place(tmp_path) == [Path(outcome.result)]
+    assert at_their_place(tmp_path) == [tmp_path / outcome.result]
     assert not (tmp_path / ".parts" / "UKwSQSFN4Nw.audio-m4a").exists()
 
 

@@ -154,10 +154,10 @@ def test_refused_media_are_counted_for_their_row_alone(coordinator: Coordinator,
     found = process_all(coordinator, 3)
     assert found[good][:2] == ("", State.DONE)
     assert {name: found[name] for name in poisoned} == dict.fromkeys(poisoned, ("media-403", PENDING, 1))
-    made = [path for path in coordinator.config.output_dir.rglob("*") if path.is_file()]
+    made = [path for path in coordinator.config.work_dir.rglob("*") if path.is_file()]
     assert made
     assert all(good in path.name for path in made)
-    shutil.rmtree(coordinator.config.output_dir)
+    shutil.rmtree(coordinator.config.work_dir)
 
 
 def test_an_answer_that_nobody_has_seen_is_tried_again(coordinator: Coordinator, replay: Replay) -> None:

@@ -44,7 +44,7 @@ def process(replay: Replay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     return run
 
 
-def title(path: str) -> str:
+def title(path: Path) -> str:
     tags = mutagen.File(path, easy=True)
     return str(tags["title"][0])
 
@@ -52,32 +52,32 @@ def title(path: str) -> str:
 @pytest.mark.parametrize(("codec", "extension"), [("m4a", "m4a"), ("opus", "opus"), ("mp3", "mp3")])
 def test_audio_is_there_and_is_this_videos(process: Process, tmp_path: Path, codec: str, extension: str) -> None:
     outcome = process("audio", PLAYABLE, audio_codec=codec)
-    assert outcome == Done(result=str(tmp_path / "Irish" / CHANNEL / f"{PLAYABLE}.{extension}"))
-    assert title(outcome.result).startswith(f"YTKIT:{PLAYABLE}:")
+    assert outcome == Done(result=f"Irish/{CHANNEL}/{PLAYABLE}.{extension}")
+    assert title(tmp_path / outcome.result).startswith(f"YTKIT:{PLAYABLE}:")
 
 
 def test_a_download_has_a_video(process: Process, tmp_path: Path) -> None:
     outcome = process("download", PLAYABLE)
     assert isinstance(outcome, Done), outcome
-    path = Path(outcome.result)
+    path = tmp_path / outcome.result
     assert (path.parent, path.stem) == (tmp_path / "Irish" / CHANNEL, PLAYABLE)
     assert sorted(path.parent.iterdir()) == [path, path.with_name(f"{path.name}.json")]
 
 
 def test_metadata_says_what_youtube_says(process: Process, tmp_path: Path) -> None:
     outcome = process("metadata", PLAYABLE)
-    assert outcome == Done(result=str(tmp_path / "Irish" / CHANNEL / f"{PLAYABLE}.info.json"))
-    info = json.loads(Path(outcome.result).read_text())
+    assert outcome == Done(result=f"Irish/{CHANNEL}/{PLAYABLE}.info.json")
+    info = json.loads((tmp_path / outcome.result).read_text())
     assert (info["id"], info["duration"]) == (PLAYABLE, 131)
     assert info["video_task"]["Accent"] == "Irish"
 
 
-def test_subtitles_are_there_in_the_language_that_is_spoken(process: Process, replay: Replay) -> None:
+def test_subtitles_are_there_in_the_language_that_is_spoken(process: Process, replay: Replay, tmp_path: Path) -> None:
     outcome = process("subtitles", WITH_CAPTIONS)
     assert isinstance(outcome, Done), outcome
     assert outcome.result.endswith(f"/{WITH_CAPTIONS}.en.vtt"), outcome
-    assert Path(outcome.result).read_text().startswith("WEBVTT")
-    assert json.loads(Path(f"{outcome.result}.json").read_text())["made_with"]["language"] == "en"
+    assert (tmp_path / outcome.result).read_text().startswith("WEBVTT")
+    assert json.loads((tmp_path / f"{outcome.result}.json").read_text())["made_with"]["language"] == "en"
     replay.reset()
     again = process("subtitles", WITH_CAPTIONS)
     assert again == Done(result=outcome.result, asked_youtube=False)
@@ -149,7 +149,7 @@ def test_all_products_cost_no_more_requests_than_yt_dlp_alone(process: Process, 
     replay.reset()
     outcome = process("audio,subtitles,metadata", WITH_CAPTIONS, subtitle_languages="en")
     assert isinstance(outcome, Done), outcome
-    products = json.loads(Path(f"{outcome.result}.json").read_text())["products"]
+    products = json.loads((tmp_path / f"{outcome.result}.json").read_text())["products"]
     assert [product["kind"] for product in products] == ["audio", "metadata", "subtitles"]
     assert 4 < len(replay.log()) <= 1.1 * plain, (len(replay.log()), plain)
 
@@ -252,12 +252,14 @@ def offers(*formats: dict[str, Any], merged: tuple[dict[str, Any], ...] = ()) ->
 
 
 @pytest.mark.parametrize("processor", ["audio", "download"])
-def test_the_speakers_own_voice_is_what_is_downloaded(process: Process, replay: Replay, processor: str) -> None:
+def test_the_speakers_own_voice_is_what_is_downloaded(
+    process: Process, replay: Replay, processor: str, tmp_path: Path
+) -> None:
     picture = stream(137, "video/mp4", "avc1.640028", quality="hd1080", qualityLabel="1080p", width=1920, height=1080)
     replay.faults(offers(picture, stream(140, *M4A, DUB), stream(251, *OPUS, DUB), stream(250, *OPUS, ORIGINAL)))
     outcome = process(processor, OFFERED)
     assert isinstance(outcome, Done), outcome
-    sidecar = json.loads(Path(f"{outcome.result}.json").read_text())
+    sidecar = json.loads((tmp_path / f"{outcome.result}.json").read_text())
     source = sidecar["source"]
     assert (source["track"], source["language"], source["language_preference"]) == ("original", "en", 10)
     assert source["format_note"] == "English original (default), medium"
@@ -279,14 +281,14 @@ def test_dubs_alone_are_not_downloaded(process: Process, replay: Replay) -> None
     assert isinstance(process("audio", OFFERED, audio_track="any"), Done)
 
 
-def test_what_youtube_serves_instead_is_marked(process: Process, replay: Replay) -> None:
+def test_what_youtube_serves_instead_is_marked(process: Process, replay: Replay, tmp_path: Path) -> None:
     """The better formats have no address: YouTube serves them by a protocol of its own."""
     without_address = {name: value for name, value in stream(140, *M4A).items() if name != "url"}
     replay.faults(offers(without_address, merged=(SMALL,)))
     outcome = process("audio", OFFERED)
     assert isinstance(outcome, Done), outcome
     assert outcome.degraded == "format-18, skipped-sabr"
-    sidecar = json.loads(Path(f"{outcome.result}.json").read_text())
+    sidecar = json.loads((tmp_path / f"{outcome.result}.json").read_text())
     assert (sidecar["degraded"], sidecar["source"]["track"]) == (["format-18", "skipped-sabr"], "unknown")
     refused = process("audio", OFFERED, accept_degraded=False)
     assert isinstance(refused, Failure)

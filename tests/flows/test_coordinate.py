@@ -21,7 +21,7 @@ def test_from_a_sources_file_to_the_audio_of_every_video(
 ) -> None:
     state = coordinate("audio", sources_file, return_state=True)
     assert (state.name, state.message) == ("Completed", f"{len(TITLES)} done")
-    files = {Path(video.result) for video in seen.videos(coordinator)}
+    files = {tmp_path / "media" / video.result for video in seen.videos(coordinator)}
     assert len(files) == len(TITLES)
     assert {path.parent for path in files if path.stat().st_size} == {tmp_path / "media" / "Cork"}
     steps = [(row["step"], row["outcome"].partition(":")[0]) for row in seen.table(state, "coordinated")]

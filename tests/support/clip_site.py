@@ -22,6 +22,16 @@ FEED = """<rss><channel><title>feed</title>
 <item><title>two</title><link>{site}/second/clip.mp4</link></item></channel></rss>"""
 
 
+def make_clip(path: Path) -> bytes:
+    """Return one second of video with a tone and a title tag."""
+    sources = "-f lavfi -i testsrc=duration=1:size=160x120:rate=10 -f lavfi -i sine=frequency=440:duration=1"
+    command = (
+        f"{imageio_ffmpeg.get_ffmpeg_exe()} -v error {sources} -c:a aac -ac 2 -metadata title=tone -shortest {path}"
+    )
+    subprocess.run(command.split(), check=True)
+    return path.read_bytes()
+
+
 class Site(ThreadingHTTPServer):
     """A media site. `faults` maps a path to what is to go wrong, `redirects` to where it leads; `log` has the requests."""
 
@@ -99,7 +109,7 @@ def files(settings: Settings) -> list[str]:
     return sorted(str(path) for path in paths if path.parts[0] != ".archive")
 
 
-def with_sidecar(path: str, settings: Settings) -> list[str]:
+def with_sidecar(path: str | Path, settings: Settings) -> list[str]:
     name = str(Path(path).relative_to(settings.output_dir))
     return [name, f"{name}.json"]
 

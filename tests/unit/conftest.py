@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import imageio_ffmpeg
 import pytest
 
-from tests.support.clip_site import FEED, LIVE, Site
+from tests.support.clip_site import FEED, LIVE, Site, make_clip
 from tests.support.faulty_store import ClockedStore, FaultyStore
 from tests.support.rows import Clock, make_queue
 from tests.support.sheet import SheetDesk, sheet_desk
@@ -65,14 +63,7 @@ def desk() -> Iterator[SheetDesk]:
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Return one second of video with a tone and a title tag."""
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    sources = "-f lavfi -i testsrc=duration=1:size=160x120:rate=10 -f lavfi -i sine=frequency=440:duration=1"
-    command = (
-        f"{imageio_ffmpeg.get_ffmpeg_exe()} -v error {sources} -c:a aac -ac 2 -metadata title=tone -shortest {path}"
-    )
-    subprocess.run(command.split(), check=True)
-    return path.read_bytes()
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4")
 
 
 @pytest.fixture

@@ -69,6 +69,8 @@ def test_nothing_else_is() -> None:
         "http-NNN",
         "error",
         "queue-full",
+        "upload",
+        "place-refused",
     }
     assert sorted(set(REASONS) - set(produced()) - elsewhere) == []
 

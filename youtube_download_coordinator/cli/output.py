@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TextIO
 
 from youtube_download_coordinator.errors import UserError
-from youtube_download_coordinator.processors.files import written_whole
+from youtube_download_coordinator.storage.files import written_whole
 
 TO_STDOUT = "-"
 """Names the standard output. A file of this name is `./-`."""

@@ -37,6 +37,7 @@ from youtube_download_coordinator.queue.lifecycle import is_due, is_stalled, lac
 from youtube_download_coordinator.queue.offers import NO_OFFER, need_of, waits
 from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.reasons import about
+from youtube_download_coordinator.storage.opening import open_place
 from youtube_download_coordinator.text import format_utc
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ def show(
 ) -> int:
     """Show every column of a row, and what you can do about it.
 
+    Result is a path below Place, the folder or object storage in which this machine's settings keep files.
+
     ```
     ydc show 17
     ydc show 3 --table sources
@@ -116,6 +119,8 @@ def show(
     opened_queue = queue.coordinator().queue
     found_in, row = _find(opened_queue, table, row_id)
     columns = {"Table": found_in} | row.columns()
+    if found_in == "videos" and row.lease.state is State.DONE:
+        columns |= {"Place": open_place(queue.config().output_dir).address}
     if json:
         say_json(columns)
         return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.operations import preflight
+from youtube_download_coordinator.operations.check_place import check_rights, check_uploads
 from youtube_download_coordinator.operations.check_rows import check_rows, read_database
 from youtube_download_coordinator.operations.examine import Check, Finding, examine
 from youtube_download_coordinator.processors.names import BUILT_INS, processor_names
@@ -34,7 +35,13 @@ def checks(
     sheet = partial(_sheet_checks, config, stack, thorough=thorough, record=record)
     queue = sheet() if config.spreadsheet_id else _database_checks(config)
     newest = Check("package index", preflight.check_newest, stops=False)
-    return [*queue, *preflight.checks(config, processor), newest, *_processor_checks(processor)]
+    return [
+        *queue,
+        *preflight.checks(config, processor),
+        newest,
+        *_storage_checks(config, processor),
+        *_processor_checks(processor),
+    ]
 
 
 def repeat_proof(config: Config, store: Store) -> list[Finding]:
@@ -46,6 +53,15 @@ def repeat_proof(config: Config, store: Store) -> list[Finding]:
         return []
     with ExitStack() as stack:
         return list(examine([Check("guarantees", _spreadsheet(config, stack).repeat_guarantees)]))
+
+
+def _storage_checks(config: Config, processor: str) -> list[Check]:
+    if isinstance(config.output_dir, Path) or set(processor_names(processor)).isdisjoint(BUILT_INS):
+        return []
+    return [
+        Check("rights", partial(check_rights, config.output_dir), needs="storage"),
+        Check("uploads", partial(check_uploads, config.output_dir), needs="storage"),
+    ]
 
 
 def _processor_checks(processor: str) -> list[Check]:

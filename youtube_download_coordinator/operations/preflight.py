@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.config import unknown_variables
 from youtube_download_coordinator.errors import CoordinatorError, PreflightError, UnfitError
+from youtube_download_coordinator.operations.check_place import check_opens
 from youtube_download_coordinator.operations.examine import Check, examine
 from youtube_download_coordinator.operations.package_index import (
     describe,
@@ -30,8 +31,8 @@ from youtube_download_coordinator.operations.package_index import (
     run_program,
 )
 from youtube_download_coordinator.processors.ffmpeg import find_ffmpeg
-from youtube_download_coordinator.processors.files import check_free_disk, in_megabytes
 from youtube_download_coordinator.processors.names import BUILT_INS, MEDIA, processor_names
+from youtube_download_coordinator.storage.files import check_free_disk, in_megabytes
 from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.youtube.cookies import check_cookies
 from youtube_download_coordinator.youtube.token_provider import PLUGIN, plugin_version, provider_url
@@ -73,7 +74,9 @@ def checks(config: Config, processor: str = "download") -> Iterator[Check]:
         yield Check("tokens", partial(check_token_provider, url), stops=False)
     if not set(BUILT_INS).isdisjoint(names):
         yield Check("JavaScript", check_javascript)
-        yield Check("disk", partial(check_disk, config.output_dir, config.min_free_disk_bytes))
+        if isinstance(config.output_dir, str):
+            yield Check("storage", partial(check_opens, config.output_dir))
+        yield Check("disk", partial(check_disk, config.work_dir, config.min_free_disk_bytes))
     if not MEDIA.isdisjoint(names):
         yield Check("ffmpeg", check_ffmpeg)
 

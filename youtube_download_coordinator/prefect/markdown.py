@@ -44,9 +44,10 @@ def link_to_sheet(url: str | None) -> str:
     return f"[The sheet]({url})\n" if url else ""
 
 
-def below(folder: Path, text: str) -> str:
-    """Return the text without the folder at its front: a result is the path of a file in the output folder."""
-    return text.removeprefix(f"{folder}/").removeprefix(f"{folder.absolute()}/")
+def below(output_dir: Path | str, text: str) -> str:
+    """Return the text without the output folder at its front: a result is the path of a file there."""
+    text = text.removeprefix(f"{output_dir}/")
+    return text.removeprefix(f"{output_dir.absolute()}/") if isinstance(output_dir, Path) else text
 
 
 def videos_in_markdown(summary: Summary, about: str, seconds: float, config: Config) -> str:

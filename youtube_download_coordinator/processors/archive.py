@@ -8,18 +8,20 @@ costs one read however many records there are. When a person deletes a file, the
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from youtube_download_coordinator.models import VideoTask
-from youtube_download_coordinator.processors.files import make_folder, read_json, write_text
 from youtube_download_coordinator.processors.output_paths import file_stem, key_digest, video_id
+from youtube_download_coordinator.processors.sidecar import SUFFIX, sidecar_text
 from youtube_download_coordinator.queue.done_fields import media_length
+from youtube_download_coordinator.storage.files import make_folder, move_into_place, read_json, write_text
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +45,8 @@ class Record:
 
     kind: str
     name: str
-    files: Sequence[Path] = ()
+    files: Sequence[str] = ()
+    """Their paths below the output folder, with `/` between the parts."""
     result: str = ""
     """What there is instead of files: that there are no subtitles, or the text that a user's processor returned."""
     degraded: Sequence[str] = ()
@@ -52,16 +55,80 @@ class Record:
     """The measured length of audio or video."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftFile:
+    """A complete file that is not at its place yet."""
+
+    path: Path
+    stem: str
+    """Where it goes below the output folder, without its extension."""
+    extension: str
+    """`m4a`, `en.vtt`; may be empty."""
+    sidecar: Mapping[str, Any] | None = None
+    """The content of its sidecar; None: it has none."""
+
+    @property
+    def name(self) -> str:
+        """The path below the output folder."""
+        return name_of(self.stem, self.extension)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A product that was made and is not recorded yet. The attributes are those of a Record."""
+
+    files: Sequence[DraftFile]
+    result: str = ""
+    degraded: Sequence[str] = ()
+    media_seconds: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The records below one output folder."""
+    """The files and records below one output folder."""
 
     output_dir: Path
+
+    @property
+    def root(self) -> Path:
+        """The folder whose files a user's processor gets, and below which it writes its own."""
+        return self.output_dir
+
+    @contextlib.contextmanager
+    def opened_for(self, task: VideoTask, *, for_users: bool) -> Iterator[None]:
+        """Do nothing: a user's processor works on the files themselves."""
+        yield
+
+    def paths(self, record: Record) -> list[Path]:
+        """Return the files of a record, as local paths."""
+        return [self.output_dir / name for name in record.files]
+
+    def list_products(self, task: VideoTask) -> None:
+        """Write the list of all recorded products into each sidecar."""
+        from youtube_download_coordinator.processors.product_list import list_products
+
+        list_products(self, task)
+
+    def unpublished(self, product: Product, work: Path) -> Draft | None:
+        """Return what an earlier attempt has made and not published. A local file is at its place at once."""
+        return None
+
+    def keep(self, task: VideoTask, product: Product, draft: Draft, work: Path) -> Record:
+        """Move the files to their place, each after its sidecar: whoever sees the file also finds the sidecar. Record them."""
+        for file in draft.files:
+            path = self.output_dir / file.name
+            make_folder(path.parent, self.output_dir)
+            if file.sidecar is not None:
+                write_text(path.with_name(path.name + SUFFIX), sidecar_text(file.sidecar))
+            if file.path != path:
+                move_into_place(file.path, path)
+        paths = [self.output_dir / file.name for file in draft.files]
+        return self.add(task, product, paths, draft.result, degraded=draft.degraded, media_seconds=draft.media_seconds)
 
     def find(self, task: VideoTask, product: Product) -> list[Path]:
         """Return the files if all of them exist, else an empty list: they have to be made."""
         record = self.lookup(task, product)
-        return list(record.files) if record else []
+        return self.paths(record) if record else []
 
     def lookup(self, task: VideoTask, product: Product) -> Record | None:
         """Return the record of a product, or None if it has to be made: also when one of its files is gone."""
@@ -73,7 +140,7 @@ class Archive:
             self.add(
                 task,
                 product,
-                record.files,
+                self.paths(record),
                 record.result,
                 degraded=record.degraded,
                 media_seconds=record.media_seconds,
@@ -82,13 +149,31 @@ class Archive:
 
     def records(self, task: VideoTask) -> list[Record]:
         """Return the records of all products of the video, whatever they were made with, by name."""
+        return [record for _, record in self.products(task)]
+
+    def products(self, task: VideoTask) -> list[tuple[Product, Record]]:
+        """Return all products of the video that are recorded, by name, each with its record."""
         try:
             names = sorted(os.listdir(self.output_dir / FOLDER))
         except (FileNotFoundError, NotADirectoryError):
             return []
         contents = ((name, self._read(task, name)) for name in names)
-        records = [self._record(task, name, content) for name, content in contents if content is not None]
-        return [record for record in records if record is not None]
+        found = [(content, self._record(task, name, content)) for name, content in contents if content is not None]
+        return [
+            (Product(kind=record.kind, name=record.name, made_with=content.get("made_with") or {}), record)
+            for content, record in found
+            if record
+        ]
+
+    def remove(self, task: VideoTask, record: Record) -> None:
+        """Remove the files of a product, their sidecars, and at last the record."""
+        for path in self.paths(record):
+            path.with_name(path.name + SUFFIX).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another file is there
+                path.parent.rmdir()
+        for stem in ("", video_id(task)):
+            self._path(task, record.name, stem).unlink(missing_ok=True)
 
     def add(
         self,
@@ -104,18 +189,12 @@ class Archive:
         path = self._path(task, product.name)
         make_folder(path.parent, self.output_dir)
         names = [file.relative_to(self.output_dir).as_posix() for file in files]
-        content: dict[str, Any] = {"key": task.key, "made_with": dict(product.made_with), "files": names}
-        content |= {"kind": product.kind, "result": result}
-        content |= {"degraded": list(degraded)} if degraded else {}
-        content |= {"media_seconds": media_seconds} if media_seconds is not None else {}
+        content = record_content(task, product, names, result, degraded, media_seconds)
         write_text(path, json.dumps(content) + "\n")
-        return self._record_of(product.kind, product.name, files, content)
+        return record_of(product.kind, product.name, names, content)
 
     def _path(self, task: VideoTask, product_name: str, stem: str = "") -> Path:
-        # In 256 folders. The start of the digest is in the name for file systems that ignore case.
-        digest = key_digest(task)
-        name = f"{stem or file_stem(task)}.{digest[:8]}.json"
-        return self.output_dir / FOLDER / product_name / digest[:2] / name
+        return self.output_dir / record_path(task, product_name, stem)
 
     def _read(self, task: VideoTask, product_name: str) -> dict[str, Any] | None:
         """Return the content of a record of this video, or None if there is none that can be read.
@@ -142,18 +221,8 @@ class Archive:
             return None
         if not all(_exists(path) for path in files):
             return None
-        return self._record_of(str(content.get("kind") or name.partition("-")[0]), name, files, content)
-
-    def _record_of(self, kind: str, name: str, files: Sequence[Path], content: Mapping[str, Any]) -> Record:
-        degraded = content.get("degraded")
-        return Record(
-            kind=kind,
-            name=name,
-            files=files,
-            result=str(content.get("result") or ""),
-            degraded=[str(reason) for reason in degraded] if isinstance(degraded, list) else [],
-            media_seconds=media_length(content.get("media_seconds")),
-        )
+        names = [path.relative_to(self.output_dir).as_posix() for path in files]
+        return record_of(str(content.get("kind") or name.partition("-")[0]), name, names, content)
 
     def _inside(self, name: object) -> Path | None:
         """Return the path of a recorded file, or None if its name leads out of the output folder.
@@ -166,6 +235,45 @@ class Archive:
         roots = (Path(os.path.normpath(self.output_dir)), self.output_dir.resolve())
         root = next((root for root in roots if path.is_relative_to(root) and path != root), None)
         return self.output_dir / path.relative_to(root) if root else None
+
+
+def name_of(stem: str, extension: str) -> str:
+    return f"{stem}.{extension}" if extension else stem
+
+
+def record_path(task: VideoTask, product_name: str, stem: str = "") -> str:
+    """Return where the record of a product is, below the output folder."""
+    # In 256 folders. The start of the digest is in the name for file systems that ignore case.
+    digest = key_digest(task)
+    return f"{FOLDER}/{product_name}/{digest[:2]}/{stem or file_stem(task)}.{digest[:8]}.json"
+
+
+def record_content(
+    task: VideoTask,
+    product: Product,
+    names: Sequence[str],
+    result: str,
+    degraded: Sequence[str],
+    media_seconds: float | None,
+) -> dict[str, Any]:
+    """Return a record as JSON."""
+    content: dict[str, Any] = {"key": task.key, "made_with": dict(product.made_with), "files": list(names)}
+    content |= {"kind": product.kind, "result": result}
+    content |= {"degraded": list(degraded)} if degraded else {}
+    return content | ({"media_seconds": media_seconds} if media_seconds is not None else {})
+
+
+def record_of(kind: str, name: str, files: Sequence[str], content: Mapping[str, Any]) -> Record:
+    """Return the record with this content, whose files exist."""
+    degraded = content.get("degraded")
+    return Record(
+        kind=kind,
+        name=name,
+        files=list(files),
+        result=str(content.get("result") or ""),
+        degraded=[str(reason) for reason in degraded] if isinstance(degraded, list) else [],
+        media_seconds=media_length(content.get("media_seconds")),
+    )
 
 
 def _exists(path: Path) -> bool:

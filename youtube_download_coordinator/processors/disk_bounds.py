@@ -11,9 +11,9 @@ from typing import Any
 
 from youtube_download_coordinator.errors import TransientError
 from youtube_download_coordinator.models import VideoTask
-from youtube_download_coordinator.processors.files import check_free_disk, free_bytes, in_megabytes
 from youtube_download_coordinator.processors.parts import folder_bytes, other_folders, part_folders
 from youtube_download_coordinator.reasons import TOO_LARGE
+from youtube_download_coordinator.storage.files import check_free_disk, free_bytes, in_megabytes
 
 
 class DiskBounds:

@@ -22,13 +22,15 @@ from pathlib import Path
 from youtube_download_coordinator.errors import AttemptError, LaterError, PermanentError, UnfitError
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.private_files import close_folder_to_others, is_shared_with_group
-from youtube_download_coordinator.processors.files import make_folder, read_file
 from youtube_download_coordinator.processors.output_paths import file_stem
 from youtube_download_coordinator.reasons import TOO_LARGE
+from youtube_download_coordinator.storage.files import make_folder, read_file
 from youtube_download_coordinator.youtube.error_rules import has_bad_part
 
 PARTS = ".parts"
 KEY_FILE = ".key"
+UNPUBLISHED_FILE = ".unpublished"
+"""In a folder whose files are whole and wait to be published in object storage (place_archive.py)."""
 USELESS_FILES = frozenset({"short-file", "bad-media", "degraded"})
 """Reasons of attempts that leave a complete file which is not one to keep: yt-dlp would not download it again."""
 
@@ -121,6 +123,22 @@ def _changed_at(folder: Path) -> float:
         with contextlib.suppress(OSError):
             times.append(path.lstat().st_mtime)
     return max(times)
+
+
+def unpublished_keys(output_dir: Path) -> set[str]:
+    """Return the keys of the rows whose files wait here to be published."""
+    return {_key(folder) for folder in _folders(output_dir) if (folder / UNPUBLISHED_FILE).exists()}
+
+
+def clear_work(work: Path) -> None:
+    """Remove what an earlier attempt has left in the folder of this one."""
+    for path in work.iterdir():
+        if path.name == KEY_FILE:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def remove_parts(output_dir: Path, task: VideoTask) -> None:

@@ -15,22 +15,23 @@ from typing import Any
 
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.processors.archive import Archive, Record
-from youtube_download_coordinator.processors.files import read_json, write_text
 from youtube_download_coordinator.processors.names import BUILT_INS
 from youtube_download_coordinator.processors.sidecar import SUFFIX
+from youtube_download_coordinator.storage.files import read_json, write_text
 
 
 def list_products(archive: Archive, task: VideoTask) -> None:
     """Write the list of all recorded products into each sidecar, where it differs. A user's files have none."""
     records = archive.records(task)
-    products = [_entry(record, archive.output_dir) for record in records]
-    for path in {path for record in records if record.kind in BUILT_INS for path in record.files}:
+    products = [product_entry(record) for record in records]
+    names = {name for record in records if record.kind in BUILT_INS for name in record.files}
+    for path in (archive.output_dir / name for name in names):
         _set_products(path.with_name(path.name + SUFFIX), archive.output_dir, products)
 
 
-def _entry(record: Record, output_dir: Path) -> dict[str, Any]:
-    files = [path.relative_to(output_dir).as_posix() for path in record.files]
-    return {"kind": record.kind, "name": record.name, "files": files} | (
+def product_entry(record: Record) -> dict[str, Any]:
+    """Return a record as the list shows it."""
+    return {"kind": record.kind, "name": record.name, "files": list(record.files)} | (
         {"result": record.result} if record.result else {}
     )
 

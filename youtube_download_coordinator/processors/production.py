@@ -8,24 +8,26 @@ their place. So what exists is not made again and costs no request, and a produc
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from youtube_download_coordinator.errors import AttemptError, attempt_error
 from youtube_download_coordinator.models import Done, Verdict, VideoTask
-from youtube_download_coordinator.processors.archive import Archive, Product, Record
+from youtube_download_coordinator.processors.archive import Archive, Draft, DraftFile, Product, Record
 from youtube_download_coordinator.processors.extraction import Extraction, VideoInfo
-from youtube_download_coordinator.processors.files import check_free_disk, make_folder, move_into_place, read_json
 from youtube_download_coordinator.processors.media_check import Media
+from youtube_download_coordinator.processors.names import BUILT_INS
 from youtube_download_coordinator.processors.output_paths import Template
 from youtube_download_coordinator.processors.parts import work_folder
-from youtube_download_coordinator.processors.product_list import list_products
-from youtube_download_coordinator.processors.sidecar import write_sidecar
+from youtube_download_coordinator.processors.place_archive import PlaceArchive, open_archive
+from youtube_download_coordinator.processors.sidecar import sidecar_content
 from youtube_download_coordinator.processors.worker_settings import Settings
 from youtube_download_coordinator.reasons import ASKED_FOR, SUBTITLES_BLOCK
+from youtube_download_coordinator.storage.files import check_free_disk, read_json
 from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.youtube.error_rules import classify
 from youtube_download_coordinator.youtube.ssrf_guard import guard_lifted
@@ -94,19 +96,19 @@ class Production:
         *,
         existing: Sequence[Product] = (),
         asked: Collection[str] = (),
+        archive: Archive | PlaceArchive | None = None,
     ) -> None:
         """`existing` are products that are not made, but whose files a user's processor gets where they exist.
 
-        `asked` are kinds of products that a person has asked for.
+        `asked` are kinds of products that a person has asked for. `archive`: where the files go, if not by the settings.
         """
         self._task = task
         self._settings = settings
         self._steps = steps
-        self._archive = Archive(settings.output_dir)
-        self._existing_kinds = [product.kind for product in existing]
+        self._archive = archive or open_archive(settings)
         self._asked = asked
-        looked_up = (self._archive.lookup(task, product) for product in existing)
-        self._records: dict[str, Record] = {record.kind: record for record in looked_up if record}
+        self._existing_products = existing
+        self._records: dict[str, Record] = {}
         self._failures: dict[str, AttemptError] = {}
         self._ran_custom = False
 
@@ -115,6 +117,13 @@ class Production:
 
         The result is that of the first product that has files, else of the first one. Raises AttemptError.
         """
+        for_users = any(isinstance(step, CustomStep) for step in self._steps)
+        with self._archive.opened_for(self._task, for_users=for_users):
+            return self._run()
+
+    def _run(self) -> Done:
+        looked_up = (self._archive.lookup(self._task, product) for product in self._existing_products)
+        self._records = {record.kind: record for record in looked_up if record}
         self._records |= {step.product.kind: record for step in self._steps if (record := self._existing(step))}
         pending = [step for step in self._steps if step.product.kind not in self._records]
         recipes = [step for step in pending if isinstance(step, Recipe)]
@@ -124,14 +133,14 @@ class Production:
                 if not self._make(step, extraction):
                     break
         if self._records:
-            list_products(self._archive, self._task)
+            self._archive.list_products(self._task)
         if self._failures:
             raise self._failure()
         records = [self._records[step.product.kind] for step in self._steps]
-        before = [self._records[kind] for kind in self._existing_kinds if kind in self._records]
+        before = [self._records[product.kind] for product in self._existing_products if product.kind in self._records]
         main = next((record for record in [*before, *records] if record.files), records[0])
         return Done(
-            result=main.result or describe_files(main.files),
+            result=main.result or describe(main),
             asked_youtube=extraction.has_asked or self._ran_custom,
             degraded=", ".join(dict.fromkeys(reason for record in records for reason in record.degraded)),
             media_seconds=next((record.media_seconds for record in records if record.media_seconds is not None), None),
@@ -165,47 +174,51 @@ class Production:
         return True
 
     def _make_files(self, recipe: Recipe, extraction: Extraction) -> Record:
-        """Make the files, and move them to their place with sidecars and a record."""
+        """Make the files, unless they wait to be published, and move them to their place with sidecars and a record."""
         output_dir, product = self._settings.output_dir, recipe.product
         try:
-            check_free_disk(output_dir, self._settings.min_free_disk_bytes)
             with work_folder(output_dir, self._task, product.name) as work:
-                made = _make_with_cookies(recipe, extraction, work)
-                files = _put_into_place(self._task, self._settings, product, made)
-                if files or len(self._steps) > 1:
-                    result = "" if files else recipe.without_files
-                    seconds = made.media.seconds if made.media else None
-                    return self._archive.add(
-                        self._task, product, files, result, degraded=made.degraded, media_seconds=seconds
-                    )
+                draft = self._archive.unpublished(product, work)
+                if draft is None:
+                    check_free_disk(output_dir, self._settings.min_free_disk_bytes)
+                    made = _make_with_cookies(recipe, extraction, work)
+                    draft = _draft(self._task, self._settings, recipe, made)
+                if draft.files or len(self._steps) > 1:
+                    return self._archive.keep(self._task, product, draft, work)
         except OSError as error:
             raise classify(error) from error
         return Record(kind=product.kind, name=product.name, result=recipe.without_files)
 
     def _run_custom(self, step: CustomStep, extraction: Extraction) -> Record:
-        self._ran_custom = True
-        files = {kind: tuple(record.files) for kind, record in self._records.items() if record.files}
-        info = VideoInfo(partial(self._info, extraction))
-        done, made = step.run(replace(self._task, files=files, info=info))
-        own = [path for path in made if path.is_relative_to(self._settings.output_dir)]
+        """Call a user's processor, unless its files wait to be published, and record what it returned."""
         try:
-            return self._archive.add(
-                self._task,
-                step.product,
-                own,
-                done.result,
-                degraded=done.degraded.split(", ") if done.degraded else (),
-                media_seconds=done.media_seconds,
-            )
+            with work_folder(self._settings.output_dir, self._task, step.product.name) as work:
+                draft = self._archive.unpublished(step.product, work) or self._call_custom(step, extraction)
+                return self._archive.keep(self._task, step.product, draft, work)
         except OSError as error:
             raise classify(error) from error
+
+    def _call_custom(self, step: CustomStep, extraction: Extraction) -> Draft:
+        self._ran_custom = True
+        files = {kind: tuple(self._archive.paths(record)) for kind, record in self._records.items() if record.files}
+        info = VideoInfo(partial(self._info, extraction))
+        done, made = step.run(replace(self._task, files=files, info=info))
+        root = self._archive.root
+        own = [path for path in made if path.is_relative_to(root)]
+        return Draft(
+            files=[_own_file(path, root) for path in own],
+            result="" if own and len(own) == len(made) else done.result,
+            degraded=done.degraded.split(", ") if done.degraded else (),
+            media_seconds=done.media_seconds,
+        )
 
     def _info(self, extraction: Extraction) -> Mapping[str, Any]:
         """Return yt-dlp's information about the video, from the product `metadata` when nothing was extracted yet."""
         metadata = self._records.get("metadata")
         if metadata and not extraction.is_extracted:
             with contextlib.suppress(OSError, ValueError):
-                info: Mapping[str, Any] = read_json(metadata.files[0], self._settings.output_dir)
+                (path,) = self._archive.paths(metadata)
+                info: Mapping[str, Any] = read_json(path, self._archive.root)
                 return info
         with guard_lifted(False):
             return extraction.sanitized_info()
@@ -238,28 +251,48 @@ def _make_with_cookies(recipe: Recipe, extraction: Extraction, work: Path) -> Ma
     return recipe.make(extraction, work)
 
 
-def _put_into_place(task: VideoTask, settings: Settings, product: Product, made: Made) -> list[Path]:
-    """Move the files to their place, each after its sidecar: whoever sees the file also finds the sidecar."""
-    stem = settings.output_dir / Template.read(settings.output_template).place(task, product.kind, made.info)
-    make_folder(stem.parent, settings.output_dir)
+def _draft(task: VideoTask, settings: Settings, recipe: Recipe, made: Made) -> Draft:
+    """Return the files with their places, and with what belongs into their sidecars."""
+    kind, product = recipe.product.kind, recipe.product
+    stem = Template.read(settings.output_template).place(task, kind, made.info).as_posix()
     files = []
-    for suffix, file in made.files.items():
-        path = stem.with_name(f"{stem.name}.{suffix}")
-        if product.kind != "metadata":  # a JSON file that has the row's columns itself
-            made_with = {**product.made_with, **made.facts.get(suffix, {})}
-            write_sidecar(
-                file, path, task, product.kind, made.info, made_with, media=made.media, degraded=made.degraded
+    for extension, path in made.files.items():
+        made_with = {**product.made_with, **made.facts.get(extension, {})}
+        file = DraftFile(path=path, stem=stem, extension=extension)
+        if kind != "metadata":  # a JSON file that has the row's columns itself
+            name = PurePosixPath(file.name).name
+            content = sidecar_content(
+                path, name, task, kind, made.info, made_with, media=made.media, degraded=made.degraded
             )
-        move_into_place(file, path)
-        files.append(path)
-    return files
+            file = replace(file, sidecar=content)
+        files.append(file)
+    return Draft(
+        files=files,
+        result="" if files else recipe.without_files,
+        degraded=made.degraded,
+        media_seconds=made.media.seconds if made.media else None,
+    )
 
 
-def describe_files(files: Sequence[Path]) -> str:
+def _own_file(path: Path, root: Path) -> DraftFile:
+    """Return a file that a user's processor has written, and which is at its place on a local disk."""
+    name, suffix = path.relative_to(root).as_posix(), path.suffix
+    return DraftFile(path=path, stem=name.removesuffix(suffix), extension=suffix[1:])
+
+
+def describe(record: Record) -> str:
+    """Return the paths of a record as a result: relative to the output folder, so that any machine finds the files."""
+    if record.kind in BUILT_INS or len(record.files) < 2:
+        return describe_files(record.files)
+    return json.dumps(record.files, ensure_ascii=False, separators=(",", ":"))
+
+
+def describe_files(files: Sequence[str]) -> str:
     """Return the path, or all of them in the notation of a shell: `x.{de,en}.vtt`."""
     if len(files) < 2:
-        return str(files[0]) if files else ""
-    languages = [path.suffixes[-2].removeprefix(".") for path in files]
-    first = files[0]
+        return files[0] if files else ""
+    paths = [PurePosixPath(file) for file in files]
+    languages = [path.suffixes[-2].removeprefix(".") for path in paths]
+    first = paths[0]
     stem = first.name.removesuffix("".join(first.suffixes[-2:]))
     return str(first.with_name(f"{stem}.{{{','.join(languages)}}}{first.suffix}"))

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from youtube_download_coordinator.models import WRITTEN_ONCE, VideoTask, Writer, columns_of
-from youtube_download_coordinator.processors.files import write_text
 from youtube_download_coordinator.processors.media_check import Media, stated_kbps
 from youtube_download_coordinator.processors.tracks import is_drc, sound_of, track_of
+from youtube_download_coordinator.storage.files import write_text
 
 SUFFIX = ".json"
 KNOWN = (
@@ -56,15 +56,36 @@ def write_sidecar(
     degraded: Sequence[str] = (),
 ) -> None:
     """Write the sidecar of the file that is at `made` now and will be moved to `path`. `media` is what it contains."""
+    content = sidecar_content(made, path.name, task, kind, info, made_with, media=media, degraded=degraded)
+    write_text(path.with_name(path.name + SUFFIX), sidecar_text(content))
+
+
+def sidecar_text(content: Mapping[str, Any]) -> str:
+    """Return a sidecar as it is written."""
+    return json.dumps(content, indent=1, default=str) + "\n"
+
+
+def sidecar_content(
+    made: Path,
+    name: str,
+    task: VideoTask,
+    kind: str,
+    info: Mapping[str, Any],
+    made_with: Mapping[str, Any],
+    *,
+    media: Media | None = None,
+    degraded: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return the sidecar of the file that is at `made` now and gets the given name. `media` is what it contains."""
     from youtube_download_coordinator.processors.sidecar_schema import Sidecar
 
     content: dict[str, Any] = {
-        "file": path.name,
+        "file": name,
         "kind": kind,
         "bytes": made.stat().st_size,
-        "sha256": _sha256(made),
+        "sha256": sha256_of(made),
         "video_task": video_task_columns(task),
-        "media": media_facts(made, path.suffix, media) if media else None,
+        "media": media_facts(made, Path(name).suffix, media) if media else None,
         "source": source_facts(info) if media else None,
         "degraded": list(degraded) or None,
         "youtube": {name: info[name] for name in KNOWN if info.get(name) not in (None, "", [])},
@@ -72,11 +93,11 @@ def write_sidecar(
     }
     # Not validated: another version of yt-dlp, or another site, may have values of other types.
     sidecar = Sidecar.model_construct(**content)
-    dumped = sidecar.model_dump(exclude_none=True, warnings=False)
-    write_text(path.with_name(path.name + SUFFIX), json.dumps(dumped, indent=1, default=str) + "\n")
+    return sidecar.model_dump(exclude_none=True, warnings=False)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

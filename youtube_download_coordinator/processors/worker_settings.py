@@ -15,6 +15,9 @@ class Settings:
     """The settings of a built-in processor; config.py documents them."""
 
     output_dir: Path
+    """Where files are made: also where they stay, unless `place` is set."""
+    place: str = ""
+    """The address of the object storage to which files are published."""
     output_template: str = "{accent}/{channel}/{id}"
     audio_codec: str = "m4a"
     audio_sample_rate_hz: int | None = None

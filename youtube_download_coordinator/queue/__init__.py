@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from youtube_download_coordinator.queue.queue import Claim, Queue
+from youtube_download_coordinator.queue.claims import Claim
+from youtube_download_coordinator.queue.queue import Queue
 
 __all__ = ["Claim", "Queue"]

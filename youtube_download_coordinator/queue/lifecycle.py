@@ -144,9 +144,11 @@ def is_due_again(row: Row, now: datetime) -> bool:
     return row.lease.state is State.DONE and (row.lease.not_before is None or row.lease.not_before <= now)
 
 
-def claim(row: R, moment: Moment, holder: str, policy: RetryPolicy, offer: Offer = NO_OFFER) -> R:
-    """Give a due row to `holder`, whose machine has this offer, for one lease."""
-    _require(is_due(row, moment.now, offer), row, "claim")
+def claim(
+    row: R, moment: Moment, holder: str, policy: RetryPolicy, offer: Offer = NO_OFFER, early: timedelta = timedelta(0)
+) -> R:
+    """Give a due row to `holder`, whose machine has this offer and may be so early, for one lease."""
+    _require(is_due(row, moment.now + early, offer), row, "claim")
     held = _next(row, moment, State.HELD, holder=holder, until=moment.now + policy.lease)
     return replace(held, claimed_by=holder, claimed_at=moment.now.replace(microsecond=0))
 
@@ -318,6 +320,13 @@ def retry_now(row: R, moment: Moment, policy: RetryPolicy) -> R | None:
             return requeue(row, moment)
         case _:
             assert_never(row.lease.state)
+
+
+def correct_result(row: R, moment: Moment, result: str) -> R | None:
+    """Replace the result of a row that is done. None for any other row."""
+    if row.lease.state is not State.DONE:
+        return None
+    return _next(row, moment, State.DONE, not_before=row.lease.not_before, detail=truncate(result))
 
 
 def ask_for(row: R, moment: Moment, products: Sequence[str]) -> R | None:

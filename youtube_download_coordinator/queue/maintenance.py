@@ -30,6 +30,7 @@ from youtube_download_coordinator.queue.store import (
     Table,
     Where,
 )
+from youtube_download_coordinator.queue.unpublished import ReadKeys, kept
 from youtube_download_coordinator.queue.waiting import WaitingRows
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Maintenance:
     random: Random
     on_attempt_end: Callable[[VideoTask], None] = lambda task: None
     """Called with each video that this process recorded as done or moved to the dead letters, after the store has it."""
+    unpublished: ReadKeys = lambda: ()
+    """Returns the keys of videos whose files wait on this machine's disk to be published. It may claim them before others."""
     _waiting: WaitingRows = field(init=False)
 
     def __post_init__(self) -> None:
@@ -167,7 +170,7 @@ class Maintenance:
 
     def _release_holder(self, table: Table[R], holder: str, attempted: Collection[int] = ()) -> list[R]:
         released: list[R] = []
-        policy = self._policy(table)
+        policy, kept_keys = self._policy(table), self.unpublished()
         for rows in self._pages(table, lambda: Where(state=State.HELD, holder=holder)):
             moment = self._moment()
             changes = [
@@ -176,6 +179,7 @@ class Maintenance:
                 else Change(row, lifecycle.release(row, self._with_new_nonce(moment)))
                 for row in rows
             ]
+            changes = [replace(change, new=kept(change.new, moment.now, kept_keys)) for change in changes]
             released += [change.new for change in self._won(table, changes)]
         return released
 
@@ -225,6 +229,12 @@ class Maintenance:
             selection,
             lambda row, moment: lifecycle.apply_request(replace(row, requested_status=Status.DONE), moment),
         )
+
+    def correct_results(self, results: Mapping[int, str]) -> int:
+        """Replace the results of videos that are done, by ID. Return how many were changed."""
+        rows = self.store.scan(VIDEO_TASKS, Where(ids=list(results)), limit=len(results)) if results else []
+        changes = self._changes(rows, lambda row, moment: lifecycle.correct_result(row, moment, results[row.id]))
+        return len(self._won(VIDEO_TASKS, changes))
 
     def requeue_dead_letters(self, ids: Sequence[int] | None = None) -> int:
         """Reset dead letters (all of them, or those with these IDs) to new rows. Return how many."""

@@ -12,13 +12,14 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable, UserError
 from youtube_download_coordinator.models import Failure, Lease, Outcome, Row, Source, State, Verdict, VideoTask
-from youtube_download_coordinator.queue import lifecycle
+from youtube_download_coordinator.queue import lifecycle, unpublished
 from youtube_download_coordinator.queue.admission import Admission
-from youtube_download_coordinator.queue.lifecycle import NO_THROTTLE, RetryPolicy, Throttle
+from youtube_download_coordinator.queue.claims import Claim
+from youtube_download_coordinator.queue.lifecycle import NO_THROTTLE, RetryPolicy
 from youtube_download_coordinator.queue.maintenance import SCAN_PAGE_ROWS, Maintenance, batches
 from youtube_download_coordinator.queue.offers import (
     CURED_BY_MACHINES,
@@ -32,6 +33,7 @@ from youtube_download_coordinator.queue.offers import (
 from youtube_download_coordinator.queue.probing import OTHER_SOURCE_ROWS
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS, Change, Swap, Table, Where
 from youtube_download_coordinator.queue.suspicion import source_of
+from youtube_download_coordinator.queue.unpublished import kept
 from youtube_download_coordinator.reasons import SUSPECTED
 
 log = logging.getLogger(__name__)
@@ -47,25 +49,6 @@ CLAIM_SCAN_ROWS = 1000
 """The most rows that a claim scans because of that."""
 CLAIM_ROUNDS = 8
 """How often a claim scans again when other workers were faster."""
-
-
-@dataclass(eq=False, slots=True)
-class Claim(Generic[R]):
-    """A row that this worker holds. `row` follows its renewals; `lost` means that another worker has it now."""
-
-    table: Table[R]
-    row: R
-    expires: float
-    """On this machine's monotonic clock, counted from before the claim was sent: earlier than anyone may take it over."""
-    renew_until: float | None = None
-    """On the monotonic clock: not renewed beyond (an attempt that takes too long loses its claim). None: no bound."""
-    lost: bool = False
-    begun: datetime | None = None
-    """By the store's clock: when its attempt began."""
-    throttle: Throttle | None = None
-    """What admission made of the outcome, kept for when it has to be recorded again."""
-    outcome_unknown: bool = False
-    """An outcome was sent and has no answer, so it may be recorded. Nothing else is written until that is known."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -184,6 +167,11 @@ class Queue(Maintenance):
 
     def _due(self, table: Table[R], count: int, except_ids: Collection[int], spread: int) -> list[R]:
         now, is_probe = self.store.now(), self.admission.is_probe_due
+        keys = () if is_probe else self.unpublished()
+        rows_here = unpublished.due_rows(self.store, table, now, self.offer, self.worker, keys, except_ids)[:count]
+        if len(rows_here) == count:
+            return rows_here
+        except_ids, count = {*except_ids, *(row.id for row in rows_here)}, count - len(rows_here)
         avoided = self.admission.suspicion.sources_to_avoid() if table.row_type is VideoTask else set()
         most = max(count * CLAIM_SPREAD, CLAIM_SCAN_ROWS)
         limit = SCAN_PAGE_ROWS if is_probe else min(count * spread, most)
@@ -204,7 +192,7 @@ class Queue(Maintenance):
             rows.sort(key=lambda row: isinstance(row, VideoTask) and source_of(row) in avoided)
         elif not is_probe and len(others) > count:
             rows = self.random.sample(others, count)
-        return sorted(rows[:count], key=lambda row: row.id)
+        return rows_here + sorted(rows[:count], key=lambda row: row.id)
 
     def _scan_due(self, table: Table[R], count: int, limit: int, *, is_probe: bool) -> list[R]:
         """Return rows that may be due, first those that few machines may claim.
@@ -234,11 +222,11 @@ class Queue(Maintenance):
     def _hold(self, table: Table[R], rows: Sequence[R]) -> list[Claim[R]]:
         policy = self._policy(table)
         before = self.monotonic()
-        moment = self._moment()
-        due = [row for row in rows if lifecycle.is_due(row, moment.now, self.offer)]  # a clock may have been set back
-        changes = [
-            Change(row, lifecycle.claim(row, self._with_new_nonce(moment), self.worker, policy, self.offer))
-            for row in due
+        moment, keys = self._moment(), self.unpublished()
+        due = [row for row in rows if unpublished.is_due(row, moment.now, self.offer, self.worker, keys)]
+        changes = [  # not of all rows: a clock may have been set back
+            Change(row, lifecycle.claim(row, self._with_new_nonce(moment), self.worker, policy, self.offer, early))
+            for row, early in ((row, unpublished.early(row, self.worker, keys)) for row in due)
         ]
         expires = before + self._lease_seconds(policy)
         claims = [Claim(table, change.new, expires) for change in self._won(table, changes)]
@@ -272,7 +260,8 @@ class Queue(Maintenance):
         """Return when the next pending row may be claimed here, or None if no row is pending."""
         if self.offer and self._waiting.matching(table, self.offer, 1):
             return self.store.now()
-        return Maintenance.next_due(self, table)  # slots: no super() without arguments
+        due = Maintenance.next_due(self, table)  # slots: no super() without arguments
+        return unpublished.next_due(self.store, table, self.worker, self.unpublished(), due)
 
     @property
     def is_fork(self) -> bool:
@@ -347,7 +336,7 @@ class Queue(Maintenance):
             )
         offers = self._offers_after(outcome for _, outcome in results)
         with self._writing:
-            moment = self._moment()
+            moment, kept_keys = self._moment(), self.unpublished()
             settled = (
                 lifecycle.settle(
                     claim.row,
@@ -360,6 +349,7 @@ class Queue(Maintenance):
                 for claim, outcome in results
             )
             steps = [(claim, replace(row, **columns)) for (claim, _), row in zip(results, settled, strict=True)]
+            steps = [(claim, kept(row, moment.now, kept_keys)) for claim, row in steps]
             try:
                 return self._end(steps)
             except StoreUnavailable:
@@ -407,12 +397,13 @@ class Queue(Maintenance):
             return 0
         self.forget(claims)
         with self._writing:
-            moment = self._moment()
+            moment, kept_keys = self._moment(), self.unpublished()
             for claim in claims:
                 if claim.outcome_unknown:
                     self._drop(claim)
             sure = [claim for claim in claims if not claim.outcome_unknown]
-            rows = self._end([(claim, lifecycle.release(claim.row, self._with_new_nonce(moment))) for claim in sure])
+            released = [(claim, lifecycle.release(claim.row, self._with_new_nonce(moment))) for claim in sure]
+            rows = self._end([(claim, kept(row, moment.now, kept_keys)) for claim, row in released])
         for claim in claims:
             self.admission.record_outcome(claim.table, claim.row, None)
         return sum(row is not None for row in rows)

@@ -1,15 +1,17 @@
-"""Removes the half files that no attempt on this machine will resume."""
+"""Removes the half files that no attempt on this machine will resume, and files in object storage that no record names."""
 
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from pathlib import Path
 
-from youtube_download_coordinator.errors import StoreError
+from youtube_download_coordinator.errors import ConfigError, PlaceError, StoreError
 from youtube_download_coordinator.models import State, VideoTask
 from youtube_download_coordinator.processors.parts import idle_parts, remove_if_idle, remove_parts
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS, Where
+from youtube_download_coordinator.storage.opening import open_place
 from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
 
 _log = logging.getLogger(__name__)
@@ -44,6 +46,19 @@ def sweep_parts(queue: Queue, output_dir: Path) -> None:
     ]
     if removed:
         _log.info("%d half files, which no attempt will resume, were removed from %s", len(removed), output_dir)
+
+
+def sweep_storage(output_dir: Path | str, now: datetime) -> int:
+    """Remove from object storage what no record has named for a day. Return how many files; at most once a day any."""
+    if isinstance(output_dir, Path):
+        return 0
+    from youtube_download_coordinator.processors.place_sweep import sweep_place  # most commands need none
+
+    try:
+        return sweep_place(open_place(output_dir), now)
+    except (PlaceError, ConfigError) as error:
+        _log.warning("what no record names is kept in %s: %s", output_dir, error)
+        return 0
 
 
 def remove_parts_after(attempt: Attempt, output_dir: Path) -> None:

@@ -91,17 +91,20 @@ def _asked_products(task: VideoTask) -> Sequence[str]:
     return request_of(task.lease).products
 
 
-def _disk_check(task: VideoTask, config: Config) -> Callable[[], None]:
+def _disk_check(task: VideoTask, config: Config) -> Callable[[], None] | None:
     # The child process imports it only for a built-in.
     from youtube_download_coordinator.processors.disk_bounds import DiskBounds
+    from youtube_download_coordinator.processors.parts import unpublished_keys
 
-    return DiskBounds(config.output_dir.absolute(), task, min_free_bytes=config.min_free_disk_bytes).check
+    if task.key in unpublished_keys(config.work_dir):
+        return None  # publishing its files makes room
+    return DiskBounds(config.work_dir.absolute(), task, min_free_bytes=config.min_free_disk_bytes).check
 
 
 def _remove_parts(task: VideoTask, config: Config) -> None:
     from youtube_download_coordinator.processors.parts import remove_parts
 
-    remove_parts(config.output_dir.absolute(), task)
+    remove_parts(config.work_dir.absolute(), task)
 
 
 def call_in_process(processor: Processor, task: VideoTask) -> Outcome:
@@ -206,7 +209,8 @@ def _worker_settings(config: Config) -> dict[str, Any]:
         "subtitle_format", "subtitles_required", "min_free_disk_bytes", "max_file_bytes",
     )  # fmt: skip
     return {
-        "output_dir": str(config.output_dir.absolute()),
+        "output_dir": str(config.work_dir.absolute()),
+        "place": config.output_dir if isinstance(config.output_dir, str) else "",
         "network": config.network.to_json(),
         **{name: getattr(config, name) for name in names},
     }

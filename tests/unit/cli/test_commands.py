@@ -119,7 +119,7 @@ def test_the_whole_job_on_a_site_of_ones_own(ydc: Ydc, folder: Path, queue: Queu
     assert {(row.title, row.accent, row.type, row.lease.state) for row in rows} == {
         (title, "demo", "talk", State.DONE) for title in titles
     }
-    assert all(Path(row.result).is_file() and Path(row.result).suffix == ".m4a" for row in rows)
+    assert all((folder / "media" / row.result).is_file() and row.result.endswith(".m4a") for row in rows)
     assert (again.returncode, again.stderr) == (0, "")
     assert "0 new, 1 known already" in again.stdout
     assert "This run: no videos." in again.stdout

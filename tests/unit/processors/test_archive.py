@@ -18,10 +18,10 @@ from youtube_download_coordinator.errors import AttemptError, LaterError, Transi
 from youtube_download_coordinator.models import Done, State
 from youtube_download_coordinator.processors.archive import Archive, Product
 from youtube_download_coordinator.processors.built_in import Settings, audio
-from youtube_download_coordinator.processors.files import READ_MAX_BYTES
 from youtube_download_coordinator.processors.parts import held_alone
 from youtube_download_coordinator.processors.product_list import list_products
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.storage.files import READ_MAX_BYTES
 from youtube_download_coordinator.stores.sql import SqlStore
 
 PRODUCT = Product(kind="audio", name="audio-m4a")
@@ -34,10 +34,10 @@ def put(path: Path, content: bytes = b"sound") -> Path:
 
 
 def test_a_file_that_a_person_deletes_is_fetched_again(site: Site, settings: Settings) -> None:
-    path = Path(audio(task(site), settings).result)
+    path = settings.output_dir / audio(task(site), settings).result
     path.unlink()
     site.log.clear()
-    assert audio(task(site), settings) == Done(result=str(path))
+    assert audio(task(site), settings) == Done(result=str(path.relative_to(settings.output_dir)))
     assert site.log
     assert path.is_file()
 
@@ -52,7 +52,7 @@ def test_a_video_that_two_queues_list_is_processed_in_each_and_fetched_once(site
         site.log.clear()
         (row,) = queue.settle([(claim, audio(claim.row, settings))])
         assert row is not None
-        assert (row.lease.state, Path(row.result).is_file()) == (State.DONE, True)
+        assert (row.lease.state, (settings.output_dir / row.result).is_file()) == (State.DONE, True)
         asked.append(bool(site.log))
         queue.store.close()
     assert asked == [True, False]
@@ -92,8 +92,8 @@ UNREADABLE: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("kind", UNREADABLE)
 def test_what_cannot_be_a_record_or_a_sidecar_is_none(site: Site, settings: Settings, kind: str) -> None:
     """Whoever may write into the folder puts it there, and costs that video its record at most."""
-    path = Path(audio(task(site), settings).result)
-    archive = Archive(settings.output_dir)
+    name = audio(task(site), settings).result
+    path, archive = settings.output_dir / name, Archive(settings.output_dir)
     sidecar = path.with_name(f"{path.name}.json")
     sidecar.unlink()
     UNREADABLE[kind](sidecar)
@@ -107,7 +107,7 @@ def test_what_cannot_be_a_record_or_a_sidecar_is_none(site: Site, settings: Sett
         with pytest.raises(AttemptError):
             audio(task(site), settings)
     else:
-        assert audio(task(site), settings).result == str(path)
+        assert audio(task(site), settings).result == name
         assert site.log
 
 
@@ -242,7 +242,8 @@ def test_two_processes_do_not_make_one_file_at_once(site: Site, settings: Settin
 
 def test_a_sidecar_has_what_joins_a_file_with_its_row(site: Site, settings: Settings) -> None:
     video = replace(task(site), id=7, source_id=2, type="talk", title="=A title", extra={"Gender": "f"})
-    path = Path(audio(video, replace(settings, audio_codec="wav", audio_sample_rate_hz=16000, audio_mono=True)).result)
+    wav = replace(settings, audio_codec="wav", audio_sample_rate_hz=16000, audio_mono=True)
+    path = settings.output_dir / audio(video, wav).result
     found = json.loads(path.with_name(f"{path.name}.json").read_text())
     assert (found["file"], found["kind"], found["bytes"]) == (path.name, "audio", path.stat().st_size)
     assert found["video_task"] == {

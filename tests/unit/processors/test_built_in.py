@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def test_download_makes_a_video_with_sound(site: Site, settings: Settings) -> None:
-    path = download(task(site), settings).result
+    path = str(settings.output_dir / download(task(site), settings).result)
     assert Path(path).parent == settings.output_dir / "Scottish"
     assert "Video:" in streams(path)
     assert "Audio:" in streams(path)
@@ -41,7 +41,7 @@ def test_download_makes_a_video_with_sound(site: Site, settings: Settings) -> No
     ("codec", "extension", "says"), [("m4a", "m4a", "aac"), ("mp3", "mp3", "mp3"), ("vorbis", "ogg", "vorbis")]
 )
 def test_audio_makes_audio_alone(site: Site, settings: Settings, codec: str, extension: str, says: str) -> None:
-    path = audio(task(site), replace(settings, audio_codec=codec)).result
+    path = str(settings.output_dir / audio(task(site), replace(settings, audio_codec=codec)).result)
     assert path.endswith(f".{extension}")
     assert f"Audio: {says}" in streams(path)
     assert "Video:" not in streams(path)
@@ -52,20 +52,23 @@ def test_audio_makes_audio_alone(site: Site, settings: Settings, codec: str, ext
     ("rate", "mono", "channels"), [(16000, True, 1), (16000, False, 2), (None, True, 1), (8000, True, 1)]
 )
 def test_audio_for_a_speech_corpus(site: Site, settings: Settings, rate: int | None, mono: bool, channels: int) -> None:
-    path = audio(task(site), replace(settings, audio_codec="wav", audio_sample_rate_hz=rate, audio_mono=mono)).result
+    path = str(
+        settings.output_dir
+        / audio(task(site), replace(settings, audio_codec="wav", audio_sample_rate_hz=rate, audio_mono=mono)).result
+    )
     with wave.open(path) as sound:
         assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (rate or 44100, channels, 2)
         assert 0.8 < sound.getnframes() / sound.getframerate() < 1.2
 
 
 def test_what_is_in_the_wanted_codec_already_is_resampled_all_the_same(site: Site, settings: Settings) -> None:
-    path = audio(task(site), replace(settings, audio_sample_rate_hz=16000)).result
+    path = str(settings.output_dir / audio(task(site), replace(settings, audio_sample_rate_hz=16000)).result)
     assert path.endswith(".m4a")
     assert "16000 Hz" in streams(path)
 
 
 def test_metadata_writes_what_is_told(site: Site, settings: Settings) -> None:
-    path = metadata(task(site), settings).result
+    path = str(settings.output_dir / metadata(task(site), settings).result)
     assert path.endswith(".info.json")
     info = json.loads(Path(path).read_text())
     assert info["id"] == "clip"
@@ -75,10 +78,12 @@ def test_metadata_writes_what_is_told(site: Site, settings: Settings) -> None:
 
 @pytest.mark.parametrize("processor", [download, audio, metadata])
 def test_a_second_run_finds_the_file_and_asks_nobody(site: Site, settings: Settings, processor: Any) -> None:
-    path = processor(task(site), settings).result
+    path = str(settings.output_dir / processor(task(site), settings).result)
     stamp = os.stat(path).st_mtime_ns
     site.log.clear()
-    assert processor(task(site), settings) == Done(result=path, asked_youtube=False)
+    assert processor(task(site), settings) == Done(
+        result=str(Path(path).relative_to(settings.output_dir)), asked_youtube=False
+    )
     assert os.stat(path).st_mtime_ns == stamp
     assert site.log == []
 
@@ -94,7 +99,7 @@ def test_two_videos_with_one_name_are_two_files(site: Site, settings: Settings) 
 
 
 def test_without_an_accent_there_is_no_folder(site: Site, settings: Settings) -> None:
-    assert Path(metadata(task(site, accent=" "), settings).result).parent == settings.output_dir
+    assert Path(metadata(task(site, accent=" "), settings).result).parent == Path()
 
 
 def test_it_runs_in_a_child_and_tells_its_progress(site: Site, tmp_path: Path) -> None:
@@ -102,7 +107,7 @@ def test_it_runs_in_a_child_and_tells_its_progress(site: Site, tmp_path: Path) -
     config = Config(output_dir=tmp_path, allow_other_sites=True)
     outcome = process_video("audio", task(site), config, on_message=told.append)
     assert isinstance(outcome, Done)
-    assert Path(outcome.result).is_file()
+    assert (tmp_path / outcome.result).is_file()
     assert told
     assert told[0]["total_bytes"] == len(site.files["/clip.mp4"][1])
 
@@ -148,7 +153,7 @@ def test_a_download_that_was_cut_off_goes_on_where_it_stood(site: Site, settings
         download(task(site), settings)
     assert any(name.endswith(".part") for name in files(settings))
     site.log.clear()
-    path = download(task(site), settings).result
+    path = str(settings.output_dir / download(task(site), settings).result)
     assert Path(path).read_bytes() == site.files["/clip.mp4"][1]
     assert any(wanted and not wanted.startswith("bytes=0") for _, wanted in site.log)
     assert files(settings) == with_sidecar(path, settings)
@@ -167,7 +172,7 @@ def test_a_partial_file_that_cannot_be_resumed_is_thrown_away(site: Site, settin
     assert files(settings) == []
     site.faults.clear()
     site.log.clear()
-    path = download(task(site), settings).result
+    path = str(settings.output_dir / download(task(site), settings).result)
     assert Path(path).read_bytes() == site.files["/clip.mp4"][1]
     assert not any(wanted and not wanted.startswith("bytes=0") for _, wanted in site.log)
 
@@ -177,7 +182,7 @@ def test_half_a_conversion_is_not_taken_for_a_file(site: Site, settings: Setting
     work = settings.output_dir / ".parts" / f"{stem}.audio-m4a"
     work.mkdir(parents=True)
     (work / f"{stem}.m4a").write_bytes(b"half")
-    assert "Audio: aac" in streams(audio(task(site), settings).result)
+    assert "Audio: aac" in streams(str(settings.output_dir / audio(task(site), settings).result))
 
 
 def test_other_sites_are_asked_only_when_they_are_allowed(site: Site, settings: Settings) -> None:
@@ -224,7 +229,7 @@ def test_progress_is_told_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None
     "accent", ["..", "../../x", "a/b", "\0", "🏴" * 300, "x" * 300, "CON", " . ", "%(id)s", "\ud800"]
 )
 def test_files_stay_in_the_output_folder(site: Site, settings: Settings, accent: str) -> None:
-    path = Path(metadata(task(site, accent=accent), settings).result).resolve()
+    path = (settings.output_dir / metadata(task(site, accent=accent), settings).result).resolve()
     assert path.is_file()
     assert path.parent.parent == settings.output_dir.resolve()
 
@@ -234,7 +239,7 @@ def test_a_title_of_whoever_uploaded_it_stays_inside(site: Site, settings: Setti
     nasty = "../../" + "🏴‍☠️" * 60 + "\u202eNUL" + "x" * 300
     page = f"<html><head><meta charset='utf-8'><title>{nasty}</title></head><video src='/clip.mp4'></video></html>"
     site.files["/page.html"] = ("text/html; charset=utf-8", page.encode())
-    path = Path(metadata(task(site, "/page.html"), replace(settings, output_template=template)).result)
+    path = settings.output_dir / metadata(task(site, "/page.html"), replace(settings, output_template=template)).result
     assert path.is_relative_to(settings.output_dir)
     assert "🏴" in str(path.relative_to(settings.output_dir))
     assert [each.name for each in settings.output_dir.parent.iterdir()] == [settings.output_dir.name]

@@ -9,8 +9,9 @@ import pytest
 
 from tests.support.rows import new_video
 from youtube_download_coordinator.errors import AttemptError
-from youtube_download_coordinator.processors import disk_bounds, files
+from youtube_download_coordinator.processors import disk_bounds
 from youtube_download_coordinator.processors.disk_bounds import DiskBounds
+from youtube_download_coordinator.storage import files
 
 GB = 10**9
 VIDEO = new_video(1, key="yt:v:aaaaaaaaaaa")

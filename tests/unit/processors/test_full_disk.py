@@ -78,7 +78,7 @@ def test_it_goes_on_when_there_is_room_again(site: Site, settings: Settings, sma
         download(task(site), settings)
     (small_disk / "filler").unlink()
     site.log.clear()
-    assert Path(download(task(site), settings).result).read_bytes() == site.files["/clip.mp4"][1]
+    assert (settings.output_dir / download(task(site), settings).result).read_bytes() == site.files["/clip.mp4"][1]
     assert any(wanted and not wanted.startswith("bytes=0") for _, wanted in site.log)
 
 

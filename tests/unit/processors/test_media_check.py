@@ -79,7 +79,7 @@ def test_a_stream_becomes_a_real_mp4(site: Site, settings: Settings, encode: Enc
     stream = encode((PICTURE, TONE), TRANSPORT_STREAM)
     done = download(task(site, serve_hls(site, stream)), settings)
     assert done.result.endswith(".mp4")
-    assert "mp4" in measure(Path(done.result)).container
+    assert "mp4" in measure(settings.output_dir / done.result).container
     assert done.media_seconds == pytest.approx(9, abs=0.2)
 
 
@@ -107,7 +107,7 @@ def test_a_stream_whose_repair_was_cut_off_is_repaired(
     assert any(name.endswith(".mp4") for name in files(settings))
     site.log.clear()
     done = download(task(site, path), settings)
-    assert "mp4" in measure(Path(done.result)).container
+    assert "mp4" in measure(settings.output_dir / done.result).container
     assert "/segment0.ts" not in {path for path, _ in site.log}
 
 
@@ -162,7 +162,7 @@ def test_a_soundless_file_is_permanent(
         assert fails(site, settings, "/mute.mp4", processor) == (Verdict.PERMANENT, "no-audio")
     assert files(settings) == []
     pictures = replace(settings, network=replace(settings.network, yt_dlp_options={"format": "best"}))
-    assert Path(download(task(site, "/mute.mp4"), pictures).result).is_file()
+    assert (settings.output_dir / download(task(site, "/mute.mp4"), pictures).result).is_file()
 
 
 @pytest.mark.slow
@@ -191,7 +191,7 @@ def test_a_low_bit_rate_is_marked_counted_and_can_be_refused(site: Site, setting
     row = task(site, "/low.mp4")
     done = audio(row, settings)
     assert done.degraded == "low-bit-rate"
-    assert files(settings) == with_sidecar(done.result, settings)
+    assert files(settings) == with_sidecar(settings.output_dir / done.result, settings)
     assert audio(row, settings) == replace(done, asked_youtube=False)
     choosy = replace(settings, accept_degraded=False)
     with pytest.raises(AttemptError) as caught:

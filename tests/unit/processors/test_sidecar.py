@@ -38,7 +38,7 @@ def test_the_schema_in_the_docs_is_up_to_date() -> None:
 
 
 def test_what_an_attempt_writes_fits_the_schema(site: Site, settings: Settings) -> None:
-    path = Path(audio(task(site), replace(settings, audio_codec="mp3")).result)
+    path = settings.output_dir / audio(task(site), replace(settings, audio_codec="mp3")).result
     sidecar = read(path.with_name(f"{path.name}.json"))
     assert sidecar.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (sidecar.version, sidecar.bytes, sidecar.degraded) == (1, path.stat().st_size, None)

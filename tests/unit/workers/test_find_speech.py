@@ -26,6 +26,6 @@ def test_it_gets_the_audio_of_the_same_attempt(site: Site, tmp_path: Path) -> No
     outcome = process_video("audio,examples.find_speech:find_speech", task(site), config)
     assert isinstance(outcome, Done), outcome
     assert outcome.result.endswith(".m4a")
-    found = json.loads(Path(outcome.result).with_suffix(".speech.json").read_text())
+    found = json.loads((tmp_path / outcome.result).with_suffix(".speech.json").read_text())
     assert found == {"file": Path(outcome.result).name, "speech_seconds": 0, "speech": []}  # it is a tone
     assert [path for path, _ in site.log].count("/clip.mp4") <= 2  # the extraction, and the media

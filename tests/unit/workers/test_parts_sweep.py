@@ -111,10 +111,10 @@ def test_a_worker_removes_the_parts_of_a_row_with_its_last_attempt(site: Site, t
         coordinator.queue.add(VIDEO_TASKS, [task(site), new_video(2)])
 
         def submit(video: VideoTask) -> Future[Outcome]:
-            leave_part(config.output_dir, video, "audio-wav")
+            leave_part(config.work_dir, video, "audio-wav")
             future: Future[Outcome] = Future()
             future.set_result(Done() if video.id == 1 else PermanentError(reason="private").failure)
             return future
 
         coordinator.worker(submit, Limits(concurrency=1)).run()
-    assert names(config.output_dir) == set()
+    assert names(config.work_dir) == set()

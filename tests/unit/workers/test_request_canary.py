@@ -23,7 +23,7 @@ def config(tmp_path: Path) -> Config:
 
 def test_a_video_that_is_there_is_extracted_and_not_downloaded(site: Site, config: Config) -> None:
     assert request_canary(f"{site.url}/clip.mp4", config) == Done()
-    assert not config.output_dir.exists()
+    assert not config.work_dir.exists()
     assert site.log
 
 

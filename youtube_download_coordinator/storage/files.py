@@ -76,8 +76,13 @@ def written_whole(path: Path, replaced: os.stat_result | None = None) -> Iterato
 
 def write_text(path: Path, text: str) -> None:
     """Write a file so that others see the old one or the whole new one."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Do as `write_text` does."""
     with written_whole(path) as file:
-        file.write(text.encode())
+        file.write(content)
 
 
 def read_file(path: Path, output_dir: Path) -> bytes:

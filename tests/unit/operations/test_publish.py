@@ -1,0 +1,123 @@
+"""Files on a local disk move to the place, and results become relative; an interrupted command goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.clip_site import Site, task
+from tests.support.rows import make_queue, new_video
+from tests.unit.processors.test_place_archive import FailingPlace, keep, names
+from youtube_download_coordinator.errors import PlaceUnavailable
+from youtube_download_coordinator.models import Done, VideoTask
+from youtube_download_coordinator.operations.publish import Publisher, PublishReport
+from youtube_download_coordinator.processors.built_in import Settings, audio
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.storage.local import LocalPlace
+from youtube_download_coordinator.storage.place import Place
+from youtube_download_coordinator.stores.sql import SqlStore
+
+
+@pytest.fixture
+def place() -> FailingPlace:
+    return FailingPlace()
+
+
+@pytest.fixture
+def queue() -> Iterator[Queue]:
+    with closing(SqlStore("sqlite://")) as store:
+        yield make_queue(store)
+
+
+def finish(queue: Queue, video: VideoTask, result: str, degraded: str = "") -> None:
+    queue.add(VIDEO_TASKS, [video])
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    queue.settle([(claim, Done(result=result, degraded=degraded))])
+
+
+def results(queue: Queue) -> list[str]:
+    return [row.result for row in queue.rows(VIDEO_TASKS)]
+
+
+def publish(queue: Queue, place: Place, folder: Path) -> tuple[PublishReport, list[str]]:
+    problems: list[str] = []
+    return Publisher(queue, place, folder, problems.append).run(), problems
+
+
+def left(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != ".key"]
+
+
+@pytest.mark.parametrize("is_absolute", [True, False])
+def test_a_file_moves_and_its_result_is_relative(
+    site: Site, settings: Settings, queue: Queue, place: FailingPlace, is_absolute: bool
+) -> None:
+    name = audio(task(site), settings).result
+    content = (settings.output_dir / name).read_bytes()
+    finish(queue, task(site), str(settings.output_dir / name) if is_absolute else name, "low-bit-rate")
+    report, problems = publish(queue, place, settings.output_dir)
+    assert (report.published, report.corrected, problems) == (1, int(is_absolute), [])
+    assert results(queue) == [f"{name} (degraded: low-bit-rate)"]
+    assert (place.get(name), names(place)) == (content, {name, f"{name}.json"})
+    assert left(settings.output_dir) == []
+    assert publish(queue, place, settings.output_dir)[0] == PublishReport()
+
+
+@pytest.mark.parametrize("fails", ["m4a", "m4a.json", ".json"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_what_was_interrupted_goes_on(
+    site: Site, settings: Settings, queue: Queue, place: FailingPlace, fails: str, moment: str
+) -> None:
+    name = audio(task(site), settings).result
+    finish(queue, task(site), name)
+    setattr(place, f"fails_{moment}", fails)
+    with pytest.raises(PlaceUnavailable, match="run the command again"):
+        publish(queue, place, settings.output_dir)
+    assert (settings.output_dir / name).is_file()
+    place.fails_before = place.fails_after = "-"
+    assert publish(queue, place, settings.output_dir)[0].published == 1
+    assert names(place) == {name, f"{name}.json"}
+
+
+def test_a_file_that_the_place_has_otherwise_is_left(
+    site: Site, settings: Settings, queue: Queue, place: FailingPlace, tmp_path: Path
+) -> None:
+    name = audio(task(site), settings).result
+    finish(queue, task(site), str(settings.output_dir / name))
+    published = keep(place, tmp_path / "other", b"another's", video=task(site))
+    report, problems = publish(queue, place, settings.output_dir)
+    assert (report.published, report.problems) == (0, 1)
+    assert "the place has another file" in problems[0]
+    assert (results(queue), names(place)) == ([published], {published, f"{published}.json"})
+    assert (settings.output_dir / name).is_file()
+
+
+def test_a_file_that_is_not_that_of_its_sidecar_is_left(
+    site: Site, settings: Settings, queue: Queue, place: FailingPlace
+) -> None:
+    name = audio(task(site), settings).result
+    finish(queue, task(site), name)
+    (settings.output_dir / name).write_bytes(b"damaged")
+    report, (problem,) = publish(queue, place, settings.output_dir)
+    assert (report.published, names(place), results(queue)) == (0, set(), [name])
+    assert problem.endswith(f"{name} is not the file that its sidecar describes, so it is left")
+
+
+def test_absolute_results_in_the_output_folder_become_relative(queue: Queue, tmp_path: Path) -> None:
+    finish(queue, new_video(1), f"{tmp_path}/Irish/x.m4a", "low-bit-rate")
+    finish(queue, new_video(2), "/elsewhere/y.m4a")
+    finish(queue, new_video(3), '{"a":1}')
+    report, problems = publish(queue, LocalPlace(tmp_path), tmp_path)
+    assert (report.corrected, dict(report.elsewhere), problems) == (1, {"host": 1}, [])
+    assert results(queue) == ["Irish/x.m4a (degraded: low-bit-rate)", "/elsewhere/y.m4a", '{"a":1}']
+
+
+def test_a_result_that_no_record_names_is_a_problem(queue: Queue, place: FailingPlace, tmp_path: Path) -> None:
+    finish(queue, new_video(1), f"{tmp_path}/Irish/x.m4a")
+    report, (problem,) = publish(queue, place, tmp_path)
+    assert problem == f"video 1 (video-00001): no record names {tmp_path}/Irish/x.m4a, so it is left"
+    assert report.problems == 1

@@ -1,0 +1,163 @@
+"""Moves files that lie on this machine's disk into object storage, and makes results relative to `output_dir`.
+
+Repeatable: a product that is published already is not put again, and what was interrupted goes on. A file is removed from the
+disk when the record in the place names the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from youtube_download_coordinator.errors import AttemptError, LaterError, PlaceUnavailable, UnfitError, UserError
+from youtube_download_coordinator.models import State, VideoTask
+from youtube_download_coordinator.processors.archive import Archive, Draft, DraftFile, Product, Record
+from youtube_download_coordinator.processors.place_archive import PlaceArchive
+from youtube_download_coordinator.processors.production import describe
+from youtube_download_coordinator.processors.sidecar import SUFFIX, sha256_of
+from youtube_download_coordinator.queue.maintenance import SCAN_PAGE_ROWS, Maintenance, batches
+from youtube_download_coordinator.queue.store import VIDEO_TASKS, Where
+from youtube_download_coordinator.storage.files import read_json
+from youtube_download_coordinator.storage.place import Place
+
+
+@dataclass(slots=True)
+class PublishReport:
+    """What was done."""
+
+    published: int = 0
+    """Products whose files are in the place now and were on this disk before."""
+    corrected: int = 0
+    """Rows."""
+    elsewhere: Counter[str] = field(default_factory=Counter)
+    """Rows whose result is a path of another machine or folder, by the machine."""
+    problems: int = 0
+
+    def __str__(self) -> str:
+        text = f"{self.published} products published, {self.corrected} rows corrected"
+        machines = ", ".join(f"{host}: {count}" for host, count in sorted(self.elsewhere.items()))
+        return text + (f"; left to other machines or folders: {machines}" if machines else "")
+
+
+class Publisher:
+    """Publishes what is in one folder. `report` receives one line for each problem."""
+
+    def __init__(self, queue: Maintenance, place: Place, folder: Path, report: Callable[[str], None]) -> None:
+        self._queue = queue
+        self._place = place
+        self._local = Archive(folder.absolute())
+        self._report = report
+        self._done = PublishReport()
+        self._removable: list[tuple[VideoTask, Record]] = []
+
+    def run(self) -> PublishReport:
+        """Go through the videos that are done. Raises UserError where the place refuses, PlaceUnavailable where it fails."""
+        for rows in batches(self._queue.rows(VIDEO_TASKS, Where(state=State.DONE)), SCAN_PAGE_ROWS):
+            results = {row.id: result for row in rows if (result := self._result(row)) != row.result}
+            self._done.corrected += self._queue.correct_results(results)
+            for row, record in self._removable:  # only now: a row must not name a file that is gone
+                self._local.remove(row, record)
+            self._removable.clear()
+        return self._done
+
+    def _result(self, row: VideoTask) -> str:
+        """Publish the products of a video, and return its result as it is to be."""
+        result = row.result
+        if not self._place.is_local:
+            for product, record in self._local.products(row):
+                published = self._published(row, product, record)
+                if published is not None:
+                    result = self._renamed(result, record, published)
+        elif self._place.address == str(self._local.output_dir):
+            result = self._relative(result)
+        if result == row.result and result.startswith("/"):
+            self._note_left(row)
+        return result
+
+    def _note_left(self, row: VideoTask) -> None:
+        if self._relative(row.result) != row.result:
+            self._problem(row, f"no record names {row.result}, so it is left")
+        else:
+            self._done.elsewhere[row.claimed_by.partition("/")[0] or "?"] += 1
+
+    def _published(self, row: VideoTask, product: Product, record: Record) -> Record | None:
+        """Publish one product, and remove it from the disk. Return its record, or None after a problem."""
+        archive = PlaceArchive(self._place, self._local.output_dir)
+        try:
+            files = [self._draft_file(name, product.kind) for name in record.files]
+            sums = [sha256_of(file.path) for file in files]
+            for file, sha256 in zip(files, sums, strict=True):
+                if file.sidecar and file.sidecar["sha256"] != sha256:
+                    self._problem(row, f"{file.name} is not the file that its sidecar describes, so it is left")
+                    return None
+            published = archive.lookup(row, product) or archive.publish(
+                row, product, _draft(record, files), _attempt_of(row, product, sums)
+            )
+            if [self._sum_of(name) for name in published.files] != sums:
+                self._problem(row, f"the place has another file: {', '.join(record.files) or product.name} is left")
+                return published
+        except LaterError as error:
+            raise PlaceUnavailable(f"{error}; run the command again, and it goes on") from None
+        except UnfitError as error:
+            raise UserError(str(error)) from None
+        except (AttemptError, OSError) as error:
+            self._problem(row, str(error))
+            return None
+        self._removable.append((row, record))
+        self._done.published += 1
+        return published
+
+    def _sum_of(self, name: str) -> str:
+        held = self._place.head(name)
+        return held.sha256 if held else ""
+
+    def _draft_file(self, name: str, kind: str) -> DraftFile:
+        path = self._local.output_dir / name
+        extension = "".join(path.suffixes[-2:] if kind in {"metadata", "subtitles"} else path.suffixes[-1:])
+        return DraftFile(
+            path=path,
+            stem=name.removesuffix(extension),
+            extension=extension.removeprefix("."),
+            sidecar=_sidecar_of(path, self._local.output_dir),
+        )
+
+    def _renamed(self, result: str, record: Record, published: Record) -> str:
+        """Return the result with the published paths in place of the local ones."""
+        before = describe(record)
+        relative = self._relative(result)
+        is_of_product = before and (relative == before or relative.startswith(f"{before} ("))
+        return describe(published) + relative.removeprefix(before) if is_of_product else result
+
+    def _relative(self, result: str) -> str:
+        """Return the result without the folder at its front."""
+        for root in (self._local.output_dir, self._local.output_dir.resolve()):
+            if result.startswith(f"{root}/"):
+                return result.removeprefix(f"{root}/")
+        return result
+
+    def _problem(self, row: VideoTask, problem: str) -> None:
+        self._done.problems += 1
+        self._report(f"video {row.id} ({row.name}): {problem}")
+
+
+def _draft(record: Record, files: Sequence[DraftFile]) -> Draft:
+    return Draft(files=files, result=record.result, degraded=record.degraded, media_seconds=record.media_seconds)
+
+
+def _attempt_of(row: VideoTask, product: Product, sums: Sequence[str]) -> str:
+    """Return a name for the attempt that is the same at the next run of the command."""
+    parts = [socket.gethostname(), row.key, product.name, *sums]
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def _sidecar_of(path: Path, folder: Path) -> Mapping[str, Any] | None:
+    try:
+        content = read_json(path.with_name(path.name + SUFFIX), folder)
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) and "sha256" in content else None

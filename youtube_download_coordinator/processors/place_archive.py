@@ -1,0 +1,356 @@
+"""The files and records of videos in object storage, into which several machines may put them at once.
+
+    Irish/UKwSQSFN4Nw.m4a                             a file
+    Irish/UKwSQSFN4Nw.m4a.json                        its sidecar
+    .archive/audio-m4a/3f/UKwSQSFN4Nw.0d2b3c4f.json   the record, which names both: put last, and only if there is none
+
+A file is made on the local disk (parts.py) and published when it is whole. Until its record is there it waits in the work folder
+with `.unpublished`, from which a later attempt goes on without asking YouTube again.
+
+Nothing that a record names is ever replaced. A file that finds its name taken, or that is too large for a conditional put, gets
+a name of the attempt's own: `Irish/UKwSQSFN4Nw.5f0c9a1e.m4a`. A record is not replaced either: a product that is made again, with
+other settings or because its file was deleted, has the next record, `UKwSQSFN4Nw.0d2b3c4f.2.json`, and the last one is valid.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from youtube_download_coordinator.errors import (
+    LaterError,
+    PermanentError,
+    PlaceError,
+    PlaceRefused,
+    PlaceUnavailable,
+    UnfitError,
+)
+from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.processors.archive import (
+    Archive,
+    Draft,
+    DraftFile,
+    Product,
+    Record,
+    name_of,
+    record_content,
+    record_of,
+    record_path,
+)
+from youtube_download_coordinator.processors.content_types import content_type_of
+from youtube_download_coordinator.processors.parts import UNPUBLISHED_FILE, clear_work, work_folder
+from youtube_download_coordinator.processors.product_list import product_entry
+from youtube_download_coordinator.processors.sidecar import SUFFIX, sha256_of, sidecar_text
+from youtube_download_coordinator.processors.worker_settings import Settings
+from youtube_download_coordinator.reasons import PLACE_REFUSED, UPLOAD
+from youtube_download_coordinator.storage.files import make_folder, read_json, write_text
+from youtube_download_coordinator.storage.opening import open_place
+from youtube_download_coordinator.storage.place import MAX_CONDITIONAL_BYTES, ROW_ID, SHA256, Held, Place, check_path
+
+_log = logging.getLogger(__name__)
+
+ATTEMPT, RECORD = "attempt", "record"
+"""Keys of the metadata: which attempt has put a file, and the path of the record that is to name it (percent-encoded)."""
+FRESH_SECONDS = 6 * 3600.0
+"""What an attempt has put is used for so long. Later it is put anew under other names, because the sweep may remove it."""
+VIEW = "files"
+"""The work folder in which the processors of users find files, and write theirs."""
+_FRACTIONS = 8
+"""Hexadecimal digits of an attempt's name."""
+
+
+def open_archive(settings: Settings) -> Archive | PlaceArchive:
+    """Return where the files of these settings go."""
+    if not settings.place:
+        return Archive(settings.output_dir)
+    return PlaceArchive(open_place(settings.place), settings.output_dir)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pending:
+    """A draft that is being published: the content of `.unpublished`."""
+
+    draft: Draft
+    attempt: str
+    begun: float
+    """When the attempt put its first file, in seconds since 1970."""
+    is_resumed: bool
+
+    @property
+    def is_large(self) -> bool:
+        return any(file.path.stat().st_size > MAX_CONDITIONAL_BYTES for file in self.draft.files)
+
+
+class PlaceArchive:
+    """The files and records of one attempt in a place. Raises AttemptError where the place fails."""
+
+    def __init__(self, place: Place, folder: Path) -> None:
+        """`folder` is where files are made on this machine."""
+        self._place = place
+        self._folder = folder
+        self._view: Path | None = None
+        self._known: dict[str, Record] = {}
+        self._generations: dict[str, int] = {}
+
+    # --- what is there -----------------------------------------------------------------------------------------------
+
+    def lookup(self, task: VideoTask, product: Product) -> Record | None:
+        """Return the record of a product, or None if it has to be made: also when one of its files is gone."""
+        with _attempt_errors():
+            record = self._usable(task, product, self._latest(task, product.name))
+        if record:
+            self._known[product.name] = record
+        return record
+
+    def _usable(self, task: VideoTask, product: Product, content: Mapping[str, Any] | None) -> Record | None:
+        if content is None or content.get("made_with") != dict(product.made_with) or content.get("key") != task.key:
+            return None
+        names = content.get("files")
+        if not isinstance(names, list) or not (names or "result" in content) or not all(map(self._exists, names)):
+            return None
+        return record_of(product.kind, product.name, names, content)
+
+    def _exists(self, name: object) -> bool:
+        try:
+            held = self._place.head(check_path(name)) if isinstance(name, str) else None
+        except ValueError:
+            return False
+        return held is not None and held.size > 0
+
+    def _latest(self, task: VideoTask, product_name: str) -> Mapping[str, Any] | None:
+        """Return the content of the last record; an empty one if that cannot be read, None if there is none."""
+        base, generation = record_path(task, product_name), 0
+        content: Mapping[str, Any] | None = None
+        while (following := read_record(self._place, generation_path(base, generation + 1))) is not None:
+            generation, content = generation + 1, following
+        self._generations[product_name] = generation
+        return content
+
+    # --- the processors of users -------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def opened_for(self, task: VideoTask, *, for_users: bool) -> Iterator[None]:
+        """Keep local copies of files while the `with` block runs, if processors of users need them."""
+        with contextlib.ExitStack() as stack:
+            self._view = stack.enter_context(work_folder(self._folder, task, VIEW)) if for_users else None
+            yield
+
+    @property
+    def root(self) -> Path:
+        """The folder whose files a user's processor gets, and below which it writes its own."""
+        return self._view or self._folder
+
+    def paths(self, record: Record) -> list[Path]:
+        """Return local copies of the files of a record."""
+        with _attempt_errors():
+            return [self._local_copy(name) for name in record.files]
+
+    def _local_copy(self, name: str) -> Path:
+        path = self.root / check_path(name)
+        if not path.is_file():
+            make_folder(path.parent, self.root)
+            self._place.download(name, path)
+        return path
+
+    def list_products(self, task: VideoTask) -> None:
+        """Do nothing: what is published does not change. A sidecar lists the products that were there before its file."""
+
+    # --- publishing --------------------------------------------------------------------------------------------------
+
+    def unpublished(self, product: Product, work: Path) -> Draft | None:
+        """Return what an earlier attempt has made and not published. What was made with other settings is removed."""
+        pending = _read_pending(product, work)
+        if pending is None and (work / UNPUBLISHED_FILE).exists():
+            clear_work(work)
+        return pending.draft if pending else None
+
+    def keep(self, task: VideoTask, product: Product, draft: Draft, work: Path) -> Record:
+        """Publish the files, their sidecars and the record. If another machine was first, its record is returned."""
+        pending = _read_pending(product, work)
+        if pending is None or _now() - pending.begun > FRESH_SECONDS:
+            pending = _begin(product, draft, work)
+        record, names = self._publish(task, product, pending)
+        if self._view and list(record.files) == names:  # otherwise the files are another machine's
+            for name, file in zip(names, pending.draft.files, strict=True):
+                make_folder((self._view / name).parent, self._view)
+                file.path.replace(self._view / name)
+        return record
+
+    def publish(self, task: VideoTask, product: Product, draft: Draft, attempt: str) -> Record:
+        """Publish files that stay where they are. A later call with the same attempt's name goes on with what it finds."""
+        pending = _Pending(draft=draft, attempt=attempt, begun=_now(), is_resumed=True)
+        return self._publish(task, product, pending)[0]
+
+    def _publish(self, task: VideoTask, product: Product, pending: _Pending) -> tuple[Record, list[str]]:
+        """Return the record that is valid then, and the names under which the files were put."""
+        with _attempt_errors():
+            names = self._put_files(task, product, pending)
+            record = self._put_record(task, product, pending, names)
+        self._known[product.name] = record
+        return record, names
+
+    def _put_files(self, task: VideoTask, product: Product, pending: _Pending) -> list[str]:
+        """Put the files and their sidecars, and return the names of the files."""
+        if not pending.is_large and (names := self._put_all(task, product, pending, "")) is not None:
+            return names
+        names = self._put_all(task, product, pending, f".{pending.attempt[:_FRACTIONS]}")
+        if names is None:  # a name nobody else can have had
+            raise LaterError("the names of its files are taken", reason=UPLOAD, not_before=_AT_ONCE)
+        return names
+
+    def _put_all(self, task: VideoTask, product: Product, pending: _Pending, mark: str) -> list[str] | None:
+        """Put the files under names with this mark. Return None, with nothing left, if a name is taken."""
+        files = pending.draft.files
+        names = [name_of(file.stem + mark, file.extension) for file in files]
+        record = quote(record_path(task, product.name))
+        metadata = {ROW_ID: str(task.id), ATTEMPT: pending.attempt, RECORD: record}
+        done: list[str] = []
+        for file, name in zip(files, names, strict=True):
+            sha256 = file.sidecar["sha256"] if file.sidecar else sha256_of(file.path)
+            is_there = self._put(name, file.path, {**metadata, SHA256: sha256}, pending)
+            done += [name] if is_there else []
+            if is_there and file.sidecar is not None:
+                text = self._sidecar(product, file, name, names)
+                is_there = self._put_if_ours(name + SUFFIX, text.encode(), metadata)
+                done += [name + SUFFIX] if is_there else []
+            if not is_there:
+                self._discard(done)
+                return None
+        return names
+
+    def _put(self, name: str, path: Path, metadata: Mapping[str, str], pending: _Pending) -> bool:
+        size = path.stat().st_size
+        if size <= MAX_CONDITIONAL_BYTES:
+            return self._put_if_ours(name, path, metadata)
+        if pending.is_resumed and (held := self._place.head(name)) and held.size == size and _is_ours(held, metadata):
+            return True
+        self._place.put(name, path, content_type=content_type_of(name), metadata=metadata)
+        return True
+
+    def _put_if_ours(self, name: str, source: Path | bytes, metadata: Mapping[str, str]) -> bool:
+        """Put a file unless there is one. Return whether the one that is there was put by this attempt."""
+        if self._place.put_if_absent(name, source, content_type=content_type_of(name), metadata=metadata):
+            return True
+        held = self._place.head(name)
+        return held is not None and _is_ours(held, metadata)
+
+    def _sidecar(self, product: Product, file: DraftFile, name: str, names: Sequence[str]) -> str:
+        """Return the sidecar, with the products that are known now. It is not changed when others are made later."""
+        record = Record(kind=product.kind, name=product.name, files=names)
+        products = [product_entry(known) for known in {**self._known, product.name: record}.values()]
+        return sidecar_text({**(file.sidecar or {}), "file": PurePosixPath(name).name, "products": products})
+
+    def _put_record(self, task: VideoTask, product: Product, pending: _Pending, names: Sequence[str]) -> Record:
+        """Put the record that names the files. If another attempt was first, discard them and return its record."""
+        draft = pending.draft
+        content = record_content(task, product, names, draft.result, draft.degraded, draft.media_seconds)
+        content |= {ATTEMPT: pending.attempt}
+        text = (json.dumps(content) + "\n").encode()
+        base = record_path(task, product.name)
+        if product.name not in self._generations:
+            self._latest(task, product.name)
+        while True:
+            path = generation_path(base, self._generations[product.name] + 1)
+            if self._place.put_if_absent(
+                path, text, content_type=content_type_of(path), metadata={ROW_ID: str(task.id)}
+            ):
+                break
+            other = self._latest(task, product.name)
+            if other and other.get(ATTEMPT) == pending.attempt:
+                break
+            if record := self._usable(task, product, other):
+                _log.info("%s: another machine has published its %s", task.url, product.name)
+                self._discard([*names, *(name + SUFFIX for name in names)])
+                return record
+        return record_of(product.kind, product.name, names, content)
+
+    def _discard(self, names: Sequence[str]) -> None:
+        """Delete files that this attempt has put and that no record names. What is left is swept after a day."""
+        with contextlib.suppress(PlaceError):
+            for name in names:
+                self._place.delete(name)
+
+
+_AT_ONCE = datetime.fromtimestamp(0, UTC)
+"""The queue makes its ordinary short pause."""
+
+
+def _now() -> float:
+    return time.time()  # noqa: TID251  (the age of files, to be compared with a day)
+
+
+@contextlib.contextmanager
+def _attempt_errors() -> Iterator[None]:
+    """Raise AttemptErrors for those of the place."""
+    try:
+        yield
+    except PlaceUnavailable as error:
+        raise LaterError(str(error), reason=UPLOAD, not_before=_AT_ONCE) from error
+    except PlaceRefused as error:
+        raise UnfitError(str(error), reason=error.reason or PLACE_REFUSED) from error
+    except ValueError as error:
+        raise PermanentError(f"a name that the place cannot keep: {error}", reason=PLACE_REFUSED) from error
+
+
+def _is_ours(held: Held, metadata: Mapping[str, str]) -> bool:
+    """Return whether this attempt has put the file, so lately that the sweep leaves it until the record is there."""
+    is_fresh = _now() - held.modified.timestamp() < FRESH_SECONDS
+    return is_fresh and held.metadata.get(ATTEMPT) == metadata[ATTEMPT]
+
+
+def generation_path(base: str, generation: int) -> str:
+    """Return the path of a product's record; `base` is that of the first one."""
+    return base if generation == 1 else f"{base.removesuffix('.json')}.{generation}.json"
+
+
+def read_record(place: Place, path: str) -> Mapping[str, Any] | None:
+    """Return the content of a record; an empty one if it cannot be read, None if there is none."""
+    try:
+        content = json.loads(place.get(path))
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _begin(product: Product, draft: Draft, work: Path) -> _Pending:
+    """Write down what is to be published, under a new attempt's name. Files that are elsewhere move to the work folder."""
+    files = []
+    for number, file in enumerate(draft.files):
+        path = file.path
+        if path.parent != work:
+            path = work / f"{number}.{path.name}"
+            file.path.replace(path)
+        files.append(replace(file, path=path))
+    pending = _Pending(draft=replace(draft, files=files), attempt=secrets.token_hex(16), begun=_now(), is_resumed=False)
+    content = asdict(pending) | {"product": product.name, "made_with": dict(product.made_with)}
+    for file in content["draft"]["files"]:
+        file["path"] = file["path"].name
+    write_text(work / UNPUBLISHED_FILE, json.dumps(content, default=str) + "\n")
+    return pending
+
+
+def _read_pending(product: Product, work: Path) -> _Pending | None:
+    """Return what waits to be published, if it is this product and whole."""
+    try:
+        content = read_json(work / UNPUBLISHED_FILE, work)
+        if (content["product"], content["made_with"]) != (product.name, dict(product.made_with)):
+            return None
+        fields = content["draft"]
+        files = [DraftFile(**{**file, "path": work / file["path"]}) for file in fields["files"]]
+        draft = Draft(**{**fields, "files": files})
+        if not all(file.path.is_file() for file in files):
+            return None
+        return _Pending(draft=draft, attempt=content[ATTEMPT], begun=content["begun"], is_resumed=True)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,134 @@
+"""Removes from object storage what attempts have put there and no record names: they were killed, or another was first.
+
+Once a day one machine lists the place and reads the records of the days since the last sweep, not those of the whole corpus. A
+file is removed only if its metadata says that an attempt has put it, so files of people are never touched.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
+
+from youtube_download_coordinator.processors.archive import FOLDER
+from youtube_download_coordinator.processors.place_archive import RECORD, generation_path, read_record
+from youtube_download_coordinator.processors.sidecar import SUFFIX
+from youtube_download_coordinator.storage.place import Held, Place, check_path
+
+_log = logging.getLogger(__name__)
+
+KEPT = timedelta(days=1)
+"""How long a file is kept that no record names: its attempt may still be publishing it."""
+FIRST_SWEEP = timedelta(days=7)
+"""How far the first sweep of a place looks back."""
+MARK = f"{FOLDER}/.swept"
+"""The file that says up to when the place is swept."""
+_RECORD_NAME = re.compile(r"(?P<base>.*\.[0-9a-f]{8})(?:\.(?P<generation>\d+))?\.json")
+
+
+def sweep_place(place: Place, now: datetime, *, at_once: bool = False) -> int:
+    """Remove what no record has named for a day. Return how many files. Do nothing within a day of the last sweep.
+
+    `at_once`: do it all the same. Raises PlaceError.
+    """
+    swept_until = _read_mark(place)
+    if swept_until and now - KEPT - swept_until < KEPT and not at_once:
+        return 0
+    period = _Period(swept_until or now - KEPT - FIRST_SWEEP, now - KEPT)
+    listing = _Listing(period)
+    for held in place.list():
+        listing.add(held)
+    removed = 0
+    for name in sorted(listing.unnamed(place)):
+        if _is_orphan(place, name):
+            place.delete(name)
+            removed += 1
+    place.delete(MARK)
+    content = json.dumps({"until": period.end.isoformat()}).encode()
+    place.put_if_absent(MARK, content, content_type="application/json", metadata={})
+    if removed:
+        _log.info("%d files that no record names were removed from %s", removed, place.address)
+    return removed
+
+
+@dataclass(frozen=True, slots=True)
+class _Period:
+    begin: datetime
+    end: datetime
+
+    def has(self, held: Held) -> bool:
+        return self.begin <= held.modified < self.end
+
+
+@dataclass(slots=True)
+class _Listing:
+    """What a listing says about files that may have to go."""
+
+    period: _Period
+    files: set[str] = field(default_factory=set)
+    """Put in the period."""
+    records: list[str] = field(default_factory=list)
+    """Put in the period or later: those that may name such a file."""
+    last: dict[str, int] = field(default_factory=dict)
+    """Of products that were made again: the number of the last record."""
+    replaced: list[tuple[str, int]] = field(default_factory=list)
+    """Records put in the period in place of others, with their numbers."""
+
+    def add(self, held: Held) -> None:
+        if not held.path.startswith(f"{FOLDER}/"):
+            self.files |= {held.path} if self.period.has(held) else set()
+        elif match := _RECORD_NAME.fullmatch(held.path):
+            base, generation = f"{match['base']}.json", int(match["generation"] or 1)
+            self.records += [held.path] if held.modified >= self.period.begin else []
+            if generation > 1:
+                self.last[base] = max(generation, self.last.get(base, 1))
+                self.replaced += [(base, generation)] if self.period.has(held) else []
+
+    def unnamed(self, place: Place) -> set[str]:
+        """Return the files of the period that no valid record names, and those of records that were replaced in it."""
+        files = set(self.files)
+        for base, generation in self.replaced:
+            for earlier in range(1, generation):
+                files |= set(_names_in(place, generation_path(base, earlier)))
+        for path in self.records:
+            match = _RECORD_NAME.fullmatch(path)
+            if match and int(match["generation"] or 1) == self.last.get(f"{match['base']}.json", 1):
+                files -= set(_names_in(place, path))
+        return files
+
+
+def _is_orphan(place: Place, name: str) -> bool:
+    """Return whether an attempt has put the file, and the product's valid record, as it is now, does not name it."""
+    held = place.head(name)
+    if held is None or RECORD not in held.metadata:
+        return False
+    base, generation = unquote(held.metadata[RECORD]), 1
+    try:
+        check_path(base)
+    except ValueError:  # a person's own metadata
+        return False
+    while read_record(place, generation_path(base, generation + 1)) is not None:
+        generation += 1
+    return name not in _names_in(place, generation_path(base, generation))
+
+
+def _names_in(place: Place, record: str) -> Iterator[str]:
+    """Yield the files that a record names, each with its sidecar."""
+    content = read_record(place, record) or {}
+    names = content.get("files")
+    for name in names if isinstance(names, list) else ():
+        yield str(name)
+        yield f"{name}{SUFFIX}"
+
+
+def _read_mark(place: Place) -> datetime | None:
+    """Return up to when the place is swept; None if that is not known."""
+    try:
+        until = datetime.fromisoformat(json.loads(place.get(MARK))["until"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return until if until.tzinfo else until.replace(tzinfo=UTC)

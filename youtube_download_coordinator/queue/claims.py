@@ -1,0 +1,32 @@
+"""A row that a worker holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from youtube_download_coordinator.models import Row
+from youtube_download_coordinator.queue.lifecycle import Throttle
+from youtube_download_coordinator.queue.store import Table
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(eq=False, slots=True)
+class Claim(Generic[R]):
+    """A row that this worker holds. `row` follows its renewals; `lost` means that another worker has it now."""
+
+    table: Table[R]
+    row: R
+    expires: float
+    """On this machine's monotonic clock, counted from before the claim was sent: earlier than anyone may take it over."""
+    renew_until: float | None = None
+    """On the monotonic clock: not renewed beyond (an attempt that takes too long loses its claim). None: no bound."""
+    lost: bool = False
+    begun: datetime | None = None
+    """By the store's clock: when its attempt began."""
+    throttle: Throttle | None = None
+    """What admission made of the outcome, kept for when it has to be recorded again."""
+    outcome_unknown: bool = False
+    """An outcome was sent and has no answer, so it may be recorded. Nothing else is written until that is known."""

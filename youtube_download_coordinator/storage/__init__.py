@@ -1,0 +1,1 @@
+"""Where files go: a local folder or object storage, behind one contract (place.py)."""

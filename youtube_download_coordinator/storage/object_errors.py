@@ -1,0 +1,126 @@
+"""Turns obstore's errors into those of the contract.
+
+obstore's messages contain URLs and answers, and so perhaps a signature or a key. Only the HTTP status and the provider's word for
+the error are taken from them, and the errors of the contract have no cause.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from youtube_download_coordinator.errors import PlaceError, PlaceRefused, PlaceUnavailable
+from youtube_download_coordinator.storage.address import bucket_and_prefix
+from youtube_download_coordinator.storage.providers import provider_of
+
+Answer = TypeVar("Answer")
+
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>\s*([A-Za-z]{3,60})\s*</Code>|\"(?:reason|status)\":\s*\"([A-Za-z_]{3,60})\"")
+_NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound"})
+_NO_UPLOAD = frozenset({"NoSuchUpload", "InvalidBlockList"})
+"""The answers to the completion of an upload that has been completed."""
+_BAD_CREDENTIALS = frozenset({
+    "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthenticationFailed", "InvalidAuthenticationInfo", "ExpiredToken",
+    "InvalidToken", "TokenRefreshRequired", "InvalidSecurity", "NoAuthenticationInformation",
+})  # fmt: skip
+_WRONG_CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
+_WRONG_REGION = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
+_FULL = frozenset({"QuotaExceeded", "XMinioStorageFull", "AccountLimitExceeded"})
+_LOGIN = re.compile(
+    r"Error performing (?:token request|[A-Z]+ https?://(?:169\.254\.|metadata\.google|oauth2\.|sts\.|login\.microsoftonline))"
+)
+"""The request that fetches a token failed: the credentials of the machine, if there are no others."""
+_PASSING_STATUSES = frozenset({408, 409, 423, 425, 429})
+
+
+class Absent(Exception):
+    """There is no such file."""
+
+
+class Present(PlaceUnavailable):
+    """There is a file already, or another request for the same path is under way, which may fail yet."""
+
+
+def call(address: str, doing: str, request: Callable[[], Answer]) -> Answer:
+    """Return what a request of obstore returns. `doing` is a key of `Provider.rights`.
+
+    Raises Absent, Present, or an error of the contract.
+    """
+    try:
+        return request()
+    except Exception as error:  # noqa: BLE001  whatever obstore raises
+        found = _translate(error, address, doing)
+    raise found  # outside of the handler, so that obstore's error is not its context
+
+
+def _translate(error: Exception, address: str, doing: str) -> Exception:
+    from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+    text = str(error)
+    code = next((word for words in _CODE.findall(text) for word in words if word), "")
+    if code in _NO_BUCKET:
+        return _refused(address, f"{_bucket(address)} does not exist ({code}): create it, or correct YDC_OUTPUT_DIR")
+    if code in _NO_UPLOAD:
+        return PlaceUnavailable(f"{address}: an upload broke off ({code})")
+    is_absent = isinstance(error, FileNotFoundError) and not error.errno  # a local file that is missing has a number
+    if is_absent and doing != "put":
+        return Absent()
+    if isinstance(error, AlreadyExistsError | PreconditionError):
+        return Present(f"{address} is busy with another request for the same file")
+    if not isinstance(error, BaseError) and not is_absent:
+        return error  # a setting, the local file, or a bug
+    return _of_answer(address, doing, int(status[1]) if (status := _STATUS.search(text)) else 0, code, text)
+
+
+def _of_answer(address: str, doing: str, status: int, code: str, text: str) -> PlaceError:
+    provider = provider_of(address)
+    answer = " ".join(str(part) for part in (status or "", code) if part)
+    if code in _FULL:
+        return PlaceUnavailable(f"{address} is full ({answer})")
+    is_refused = 400 <= status < 500 and status not in _PASSING_STATUSES
+    refusals = (
+        (
+            _LOGIN.search(text) and status < 500,
+            f"no credentials were found: {provider.credentials}",
+        ),
+        (
+            code in _BAD_CREDENTIALS or status == 401,
+            f"the credentials are not accepted ({answer}): {provider.credentials}",
+        ),
+        (code in _WRONG_CLOCK, f"this machine's clock is wrong ({answer})"),
+        (code in _WRONG_REGION or status == 301, f"{_bucket(address)} is in another region ({answer}): set AWS_REGION"),
+        (status == 403, f"the right to {doing} files is missing ({answer}): {provider.rights[doing]}"),
+        (is_refused or status == 501, f"{provider.name} refuses to {doing} files ({answer})"),
+    )
+    if problem := next((words for is_so, words in refusals if is_so), ""):
+        return _refused(address, problem)
+    return PlaceUnavailable(f"{address} does not answer as it should ({answer or _connection(text)})")
+
+
+def _connection(text: str) -> str:
+    """Return in a few words why there was no answer."""
+    wordings = {
+        "dns error": "its name is not known here",
+        "tcp connect": "no connection",
+        "invalid peer certificate": "its certificate is not trusted",
+        "kind: Timeout": "no answer in time",
+        "kind: Connect,": "no connection",
+        "kind: Interrupted": "the connection broke",
+    }
+    return next((words for wording, words in wordings.items() if wording in text), "the connection broke")
+
+
+def _refused(address: str, problem: str) -> PlaceRefused:
+    return PlaceRefused(f"{address}: {problem}")
+
+
+def _bucket(address: str) -> str:
+    kind = "the container" if address.startswith("az:") else "the bucket"
+    return f"{kind} {bucket_and_prefix(address)[0]}"
+
+
+def absent_file(path: str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, "there is no such file", path)

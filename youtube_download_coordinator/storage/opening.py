@@ -1,0 +1,27 @@
+"""Opens the place that the setting `output_dir` names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.storage.address import place_address
+from youtube_download_coordinator.storage.local import LocalPlace
+from youtube_download_coordinator.storage.object_place import ObjectPlace
+from youtube_download_coordinator.storage.place import Place
+
+
+def open_place(output_dir: str | Path) -> Place:
+    """Return the place of an address, without a request. Raises ConfigError.
+
+    Credentials, endpoint and options of object storage come from the environment, by the provider's own names.
+    """
+    try:
+        address = place_address(output_dir)
+    except ValueError as error:
+        raise ConfigError(f"output_dir: {error}") from None
+    if isinstance(address, Path):
+        return LocalPlace(address)
+    place = ObjectPlace(address)
+    place.connect()
+    return place
