@@ -42,6 +42,7 @@ from youtube_download_coordinator.setting_types import (
     output_place,
     processor_list,
     proxy_address,
+    state_home,
     template,
     words_of,
 )
@@ -176,7 +177,7 @@ class Config(BaseSettings):
     """How many attempts this machine starts in an hour, all its workers together; 0: no limit. YouTube is reported to stop a
     guest at about 300 and an account at about 2000. If it is not set: 270, and 1800 with cookies that are used always."""
 
-    state_dir: Path = Field(default_factory=lambda: _state_home() / "youtube-download-coordinator")
+    state_dir: Path = Field(default_factory=lambda: state_home() / "youtube-download-coordinator")
     """A folder that the workers of this machine share, with its rate limit and its cooldown. If it is not set:
     `$XDG_STATE_HOME/youtube-download-coordinator`, or `~/.local/state/youtube-download-coordinator`."""
 
@@ -482,15 +483,6 @@ def _check_pauses(config: Config) -> None:
         raise ConfigError(
             f"cooldown_max_minutes={longest:g} is less than cooldown_minutes={first:g}: raise the former or lower the latter"
         )
-
-
-def _state_home() -> Path:
-    """Return the folder for the state of programs, after the XDG Base Directory Specification."""
-    folder = Path(os.environ.get("XDG_STATE_HOME", ""))
-    try:
-        return folder if folder.is_absolute() else Path.home() / ".local" / "state"
-    except RuntimeError:
-        raise ConfigError("this account has no home folder: set state_dir to a folder that it may write") from None
 
 
 def _one_line(problem: Any) -> str:

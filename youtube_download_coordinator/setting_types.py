@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -130,3 +131,12 @@ def check_has_sheet(spreadsheet_id: str | None, arguments: Mapping[str, object])
             f"{keys[0]} is given, but spreadsheet_id is {spreadsheet_id!r}: give the ID or the address of the sheet, or "
             "database_url if the queue is not a sheet"
         )
+
+
+def state_home() -> Path:
+    """Return the folder for the state of programs, after the XDG Base Directory Specification."""
+    folder = Path(os.environ.get("XDG_STATE_HOME", ""))
+    try:
+        return folder if folder.is_absolute() else Path.home() / ".local" / "state"
+    except RuntimeError:
+        raise ConfigError("this account has no home folder: set state_dir to a folder that it may write") from None
