@@ -162,7 +162,7 @@ def report(fleet: Fleet, videos: int) -> None:
     assert attempts == Counter(range(1, videos + 1))
     assert min(machines.values()) > videos / 4, machines
     # Pending: the worker that took it did not get the server's answer. Prefect starts it never again.
-    lost = [run["state"] for run in fleet.runs() if run["state_name"] not in {"Completed", "Skipped", "Pending"}]
+    lost = [run["state"] for run in fleet.runs() if run["state_type"] not in {"COMPLETED", "PENDING"}]
     assert not lost, lost
 
 
