@@ -6,17 +6,17 @@ python -m examples.own_flow
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 from prefect import flow, task
 
+from youtube_download_coordinator import Config, open_place
 from youtube_download_coordinator.prefect import claim_videos, finish, process_video
 
 
 @task(retries=2)
-def fingerprint(path: Path) -> str:
-    """Compute the file's SHA-256, as an example of your own step."""
-    with path.open("rb") as file:
+def fingerprint(name: str) -> str:
+    """Compute the SHA-256 of a file in the output folder, or in object storage, as an example of your own step."""
+    with open_place(Config().output_dir).open(name) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -27,7 +27,7 @@ def fingerprint_corpus(max_videos: int = 10) -> None:
         for video in videos:
             try:
                 audio = process_video(video, "audio")
-                finish(video, {"file": audio, "sha256": fingerprint(Path(audio))})
+                finish(video, {"file": audio, "sha256": fingerprint(audio)})
             except Exception as error:  # noqa: BLE001  it is recorded, and the flow continues with the next video
                 finish(video, error)
 

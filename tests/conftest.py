@@ -40,13 +40,15 @@ def a_machine_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C reach the processes that tests start, even if a script runs the tests in the background.
+    """Let Ctrl-C and the end of a terminal reach the processes that tests start, even if a script runs them in the background.
 
     And let them connect to this machine, where every site of the tests is.
     """
     os.environ["YDC_ALLOW_PRIVATE_ADDRESSES"] = "true"
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # by nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(optionalhook=True)

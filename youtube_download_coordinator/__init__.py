@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         UserError,
     )
     from youtube_download_coordinator.models import Source, Status, VideoTask
+    from youtube_download_coordinator.storage.opening import open_place
     from youtube_download_coordinator.workers.attempts import AttemptResult
     from youtube_download_coordinator.workers.claim_block import ClaimBlock
     from youtube_download_coordinator.workers.worker import Limits, Summary
@@ -45,6 +46,7 @@ _HOMES = {
     "Coordinator": "coordinator",
     "Limits": "workers.worker",
     "Summary": "workers.worker",
+    "open_place": "storage.opening",
     **dict.fromkeys(("Source", "Status", "VideoTask"), "models"),
 }
 
@@ -76,6 +78,7 @@ __all__ = [
     "UserError",
     "VideoTask",
     "__version__",
+    "open_place",
 ]
 
 

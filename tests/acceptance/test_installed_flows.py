@@ -114,4 +114,4 @@ def test_a_repository_of_ones_own_is_cloned_and_run(
     results = [json.loads(str(row["Result"])) for row in coordinator.client.get_video_tasks()]
     assert len(results) == len(TITLES)
     for result in results:
-        assert result["sha256"] == hashlib.sha256(Path(result["file"]).read_bytes()).hexdigest()
+        assert result["sha256"] == hashlib.sha256((tmp_path / "media" / result["file"]).read_bytes()).hexdigest()

@@ -133,8 +133,8 @@ def test_a_stalled_video_is_taken_over_with_one_try_more(store: Store) -> None:
 def test_a_video_that_stalls_its_workers_every_time_is_a_dead_letter(store: Store) -> None:
     queue = filled(store, 1, SHORT_LEASE)
     for _ in range(3):
-        queue.claim(VIDEO_TASKS, 1)
-    assert queue.claim(VIDEO_TASKS, 1) == []
+        wait_until(lambda: queue.claim(VIDEO_TASKS, 1))
+    wait_until(lambda: queue.claim(VIDEO_TASKS, 1) == [] and list(store.scan(DEAD_LETTERS)))
     assert [row.retry_count for row in store.scan(DEAD_LETTERS)] == [3]
 
 

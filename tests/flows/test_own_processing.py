@@ -46,7 +46,10 @@ def test_a_flow(on_the_site: Coordinator) -> None:
     state = fingerprint_corpus(return_state=True)
     for video in seen.videos(on_the_site):
         result = json.loads(video.result)
-        assert result["sha256"] == hashlib.sha256(Path(result["file"]).read_bytes()).hexdigest()
+        assert (
+            result["sha256"]
+            == hashlib.sha256(Path(on_the_site.config.output_dir, result["file"]).read_bytes()).hexdigest()
+        )
     wait_until(lambda: seen.task_run_names(state) >= set(TITLES))
     assert len(seen.task_runs(state)) == 2 * len(TITLES), "one step of the library and one custom task for each video"
 

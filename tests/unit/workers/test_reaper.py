@@ -189,6 +189,7 @@ def test_a_process_that_closed_its_descriptors_and_works_on_keeps_its_videos(mon
 def test_a_reaper_that_is_lost_is_replaced_and_no_other_file_is_touched(
     lost: str, queue: Queue, tmp_path: Path
 ) -> None:
+    queue.worker = f"host/{tmp_path.name}"  # or it would go on with a reaper that an earlier test's worker has left
     other_reapers, other_lifelines = own_reapers(), set(parent._HELD_OPEN)  # those of tests before this one
     with ClaimReaper(queue, Config(database_url=f"sqlite:///{tmp_path}/coordinator.db")) as report_running:
         report_running([1])
