@@ -12,8 +12,8 @@ import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from youtube_download_coordinator.errors import PlaceError, PlaceRefused, PlaceUnavailable, UnfitError
 from youtube_download_coordinator.storage.files import make_folder, move_into_place, write_bytes, written_whole
@@ -93,7 +93,7 @@ class LocalPlace:
             return file.read()
 
     @contextlib.contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO]:
+    def open(self, path: str) -> Iterator[BufferedIOBase]:
         with _errors(path):
             # A link in the file's place is not followed, and a pipe is not waited for.
             fd = os.open(self._inside(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

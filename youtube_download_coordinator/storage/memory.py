@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from youtube_download_coordinator.storage.files import write_bytes
 from youtube_download_coordinator.storage.place import (
@@ -72,7 +71,7 @@ class MemoryPlace:
             raise FileNotFoundError(2, "there is no such file", path) from None
 
     @contextlib.contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO]:
+    def open(self, path: str) -> Iterator[io.BufferedIOBase]:
         yield io.BytesIO(self.get(path))
 
     def download(self, path: str, destination: Path) -> None:

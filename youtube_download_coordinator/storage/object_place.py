@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from youtube_download_coordinator.errors import PlaceUnavailable
 from youtube_download_coordinator.storage.address import bucket_and_prefix
@@ -147,7 +147,7 @@ class ObjectPlace:
             raise absent_file(path) from None
 
     @contextlib.contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO]:
+    def open(self, path: str) -> Iterator[io.BufferedIOBase]:
         from obstore import open_reader
 
         key = self._key(path)

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 MAX_CONDITIONAL_BYTES = 64_000_000
 """The largest file of `put_if_absent`: one request, whose body is held in memory."""
@@ -93,7 +94,7 @@ class Place(Protocol):
     def get(self, path: str) -> bytes:
         """Return the content of a small file. Raises FileNotFoundError."""
 
-    def open(self, path: str) -> AbstractContextManager[BinaryIO]:
+    def open(self, path: str) -> AbstractContextManager[BufferedIOBase]:
         """Open a file for reading from its beginning to its end, in pieces; it cannot be sought. Raises FileNotFoundError."""
 
     def download(self, path: str, destination: Path) -> None:
