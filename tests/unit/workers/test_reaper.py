@@ -193,7 +193,7 @@ def test_a_reaper_that_is_lost_is_replaced_and_no_other_file_is_touched(
     other_reapers, other_lifelines = own_reapers(), set(parent._HELD_OPEN)  # those of tests before this one
     with ClaimReaper(queue, Config(database_url=f"sqlite:///{tmp_path}/coordinator.db")) as report_running:
         report_running([1])
-        (first,) = set(own_reapers()).difference(other_reapers)
+        first = started_beside(other_reapers)
         other = (tmp_path / "another file").open("wb")
         if lost == "reaper":
             first.kill()
@@ -202,7 +202,7 @@ def test_a_reaper_that_is_lost_is_replaced_and_no_other_file_is_touched(
             (lifeline,) = set(parent._HELD_OPEN) - other_lifelines
             os.dup2(other.fileno(), lifeline)  # a function closed it, and opened a file of its own
         report_running([2])
-        (second,) = set(own_reapers()).difference(other_reapers)
+        second = started_beside(other_reapers)
         assert second != first
     assert own_reapers() == other_reapers
     if lost == "lifeline":
@@ -214,3 +214,10 @@ def test_a_reaper_that_is_lost_is_replaced_and_no_other_file_is_touched(
 def own_reapers() -> list[psutil.Process]:
     children = psutil.Process().children()
     return [child for child in children if any_alive([child]) and "reaper_main.py" in " ".join(child.cmdline())]
+
+
+def started_beside(others: list[psutil.Process]) -> psutil.Process:
+    """Return the only other reaper. It may still lack its command line when its start has returned."""
+    wait_until(lambda: set(own_reapers()).difference(others))
+    (reaper,) = set(own_reapers()).difference(others)
+    return reaper
