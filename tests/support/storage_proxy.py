@@ -23,16 +23,26 @@ from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 FaultKind = Literal[
-    "slow-down", "no-answer", "lost-answer", "broken-request", "broken-answer", "denied", "no-such-upload", "conflict"
+    "slow-down",
+    "no-answer",
+    "lost-answer",
+    "broken-request",
+    "broken-answer",
+    "denied",
+    "no-such-upload",
+    "conflict",
+    "request-timeout",
 ]
 """503 SlowDown; the connection is closed without a word, before or after the request was carried out; reset after half of the
 request's or the answer's body; 403 AccessDenied; 404 NoSuchUpload; 409
-ConditionalRequestConflict, S3's answer while another request for the same key is under way."""
+ConditionalRequestConflict, S3's answer while another request for the same key is under way; 400 RequestTimeout, its answer to a
+request whose body does not come."""
 REFUSALS = {
     "slow-down": (503, "SlowDown"),
     "denied": (403, "AccessDenied"),
     "no-such-upload": (404, "NoSuchUpload"),
     "conflict": (409, "ConditionalRequestConflict"),
+    "request-timeout": (400, "RequestTimeout"),
 }
 ERROR = '<?xml version="1.0"?><Error><Code>{}</Code><Message>The proxy of a test says so.</Message></Error>'
 

@@ -29,6 +29,10 @@ _BAD_CREDENTIALS = frozenset({
 _WRONG_CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 _WRONG_REGION = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 _FULL = frozenset({"QuotaExceeded", "XMinioStorageFull", "AccountLimitExceeded"})
+_BROKEN_REQUEST = frozenset({
+    "RequestTimeout", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch", "InvalidPart", "Md5Mismatch",
+})  # fmt: skip
+"""The answers, with the status 400, to a request of which the storage received less, or other bytes, than were sent."""
 _LOGIN = re.compile(
     r"Error performing (?:token request|[A-Z]+ https?://(?:169\.254\.|metadata\.google|oauth2\.|sts\.|login\.microsoftonline))"
 )
@@ -80,6 +84,8 @@ def _of_answer(address: str, doing: str, status: int, code: str, text: str) -> P
     answer = " ".join(str(part) for part in (status or "", code) if part)
     if code in _FULL:
         return PlaceUnavailable(f"{address} is full ({answer})")
+    if code in _BROKEN_REQUEST:
+        return PlaceUnavailable(f"{address}: an upload broke off ({answer})")
     is_refused = 400 <= status < 500 and status not in _PASSING_STATUSES
     refusals = (
         (

@@ -76,6 +76,16 @@ def test_a_conflict_is_no_file(s3_proxy: StorageProxy) -> None:
     assert add(place, "a")
 
 
+def test_a_body_that_did_not_come_is_sent_again(s3_proxy: StorageProxy, large: Path) -> None:
+    """S3 answers with 400 to a connection on which nothing arrives, which is no fault of the request."""
+    place = ObjectPlace(f"s3://{BUCKET}/slow", patience=timedelta(seconds=20))
+    s3_proxy.fail("request-timeout", "^PUT", times=2)
+    assert add(place, "a")
+    s3_proxy.fail("request-timeout", "^PUT")
+    with pytest.raises(PlaceUnavailable, match=r"an upload broke off \(400 RequestTimeout\)"):
+        place.put("large", large, content_type="audio/mp4", metadata={})
+
+
 def test_one_of_many_puts_first_however_many_answers_are_lost(object_place: ObjectPlace, proxy: StorageProxy) -> None:
     proxy.fail("lost-answer", "^PUT", times=3)
     proxy.fail("no-answer", "^PUT", times=3)
