@@ -37,7 +37,6 @@ from youtube_download_coordinator.queue.lifecycle import is_due, is_stalled, lac
 from youtube_download_coordinator.queue.offers import NO_OFFER, need_of, waits
 from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.reasons import about
-from youtube_download_coordinator.storage.opening import open_place
 from youtube_download_coordinator.text import format_utc
 
 if TYPE_CHECKING:
@@ -120,7 +119,8 @@ def show(
     found_in, row = _find(opened_queue, table, row_id)
     columns = {"Table": found_in} | row.columns()
     if found_in == "videos" and row.lease.state is State.DONE:
-        columns |= {"Place": open_place(queue.config().output_dir).address}
+        output_dir = queue.config().output_dir  # not opened: whoever looks at a row needs no credentials
+        columns |= {"Place": output_dir if isinstance(output_dir, str) else str(output_dir.absolute())}
     if json:
         say_json(columns)
         return 0

@@ -14,8 +14,11 @@ from youtube_download_coordinator.storage.place import Place
 def open_place(output_dir: str | Path) -> Place:
     """Return the place of an address, without a request. Raises ConfigError.
 
-    Credentials, endpoint and options of object storage come from the environment, by the provider's own names.
+    Credentials, endpoint and options of object storage come from the environment, by the provider's own names. A Path is a local
+    folder whatever its name: `Path("./s3:bucket")` has lost the dot that tells it from an address.
     """
+    if isinstance(output_dir, Path):
+        return LocalPlace(output_dir)
     try:
         address = place_address(output_dir)
     except ValueError as error:

@@ -166,6 +166,12 @@ def test_a_row_is_shown_with_what_can_be_done_about_it(ydc: Ydc, row_id: int, wh
     assert what_can_be_done in out
 
 
+def test_the_place_is_shown_without_credentials_for_it(ydc: Ydc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YDC_OUTPUT_DIR", "s3://bucket/corpus/")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "no address")
+    assert "Place\ts3://bucket/corpus\n" in ydc("show", 1)[1]
+
+
 def test_a_row_that_is_not_there_is_said(ydc: Ydc) -> None:
     with pytest.raises(UserError, match="there is no row 77 in videos or dead-letters"):
         ydc("show", 77)

@@ -72,8 +72,13 @@ def test_what_is_no_place_is_refused_in_one_line(text: str | Path, message: str)
     assert str(caught.value).startswith("output_dir: ")
     assert "\n" not in str(caught.value)
     assert "hidden" not in str(caught.value)
-    with pytest.raises(ConfigError, match=message):
-        open_place(text)
+    if isinstance(text, str):
+        with pytest.raises(ConfigError, match=message):
+            open_place(text)
+
+
+def test_a_folder_with_the_name_of_a_scheme_is_opened_as_a_folder() -> None:
+    assert open_place(Config(output_dir="./s3:bucket").output_dir).address == str(Path("s3:bucket").absolute())
 
 
 def test_the_variable_is_read_as_the_argument(monkeypatch: pytest.MonkeyPatch) -> None:
