@@ -25,7 +25,7 @@ def recover_stalled() -> State[Any]:
     """
     coordinator = open_coordinator()
     counts = recover_all(coordinator.queue)
-    counts["unnamed files removed"] = sweep_storage(coordinator.config.output_dir, coordinator.queue.store.now())
+    counts["unnamed files removed"] = sweep_storage(coordinator.config.output_dir)
     if any(counts.values()):
         report_counts("recovered-rows", "Rows that stalled workers left behind.", counts)
     problems = [str(finding) for finding in repeat_proof(coordinator.config, coordinator.queue.store) if not finding.ok]

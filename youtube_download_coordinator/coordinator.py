@@ -355,7 +355,7 @@ class Coordinator:
             if isinstance(
                 self.config.output_dir, str
             ):  # beside the work: a first listing of a large place takes minutes
-                sweep = partial(sweep_storage, self.config.output_dir, self.queue.store.now())
+                sweep = partial(sweep_storage, self.config.output_dir)
                 threading.Thread(target=sweep, name="sweep", daemon=True).start()
 
     def give_back(self) -> int:

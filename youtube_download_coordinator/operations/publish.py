@@ -18,7 +18,7 @@ from youtube_download_coordinator.errors import AttemptError, LaterError, PlaceU
 from youtube_download_coordinator.models import State, VideoTask
 from youtube_download_coordinator.processors.archive import Archive, Draft, DraftFile, Product, Record
 from youtube_download_coordinator.processors.place_archive import PlaceArchive
-from youtube_download_coordinator.processors.production import describe
+from youtube_download_coordinator.processors.production import names_files_of, renamed
 from youtube_download_coordinator.processors.sidecar import SUFFIX, sha256_of
 from youtube_download_coordinator.queue.maintenance import SCAN_PAGE_ROWS, Maintenance, batches
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Where
@@ -59,9 +59,13 @@ class Publisher:
         """Go through the videos that are done. Raises UserError where the place refuses, PlaceUnavailable where it fails."""
         for rows in batches(self._queue.rows(VIDEO_TASKS, Where(state=State.DONE)), SCAN_PAGE_ROWS):
             results = {row.id: result for row in rows if (result := self._result(row)) != row.result}
-            self._done.corrected += self._queue.correct_results(results)
+            corrected = self._queue.correct_results(results)
+            self._done.corrected += len(corrected)
+            missed = results.keys() - corrected  # somebody changes the row: the next run removes its files
             for row, record in self._removable:  # only now: a row must not name a file that is gone
-                self._local.remove(row, record)
+                if row.id not in missed:
+                    self._local.remove(row, record)
+                    self._done.published += 1
             self._removable.clear()
         return self._done
 
@@ -72,7 +76,8 @@ class Publisher:
             for product, record in self._local.products(row):
                 published = self._published(row, product, record)
                 if published is not None:
-                    result = self._renamed(result, record, published)
+                    relative = self._relative(result)
+                    result = renamed(relative, record, published) if names_files_of(relative, record) else result
         elif self._place.address == str(self._local.output_dir):
             result = self._relative(result)
         if result == row.result and result.startswith("/"):
@@ -95,7 +100,7 @@ class Publisher:
                 if file.sidecar and file.sidecar["sha256"] != sha256:
                     self._problem(row, f"{file.name} is not the file that its sidecar describes, so it is left")
                     return None
-            published = archive.lookup(row, product) or archive.publish(
+            published = archive.lookup(row, product, with_any_settings=True) or archive.publish(
                 row, product, _draft(record, files), _attempt_of(row, product, sums)
             )
             if [self._sum_of(name) for name in published.files] != sums:
@@ -109,7 +114,6 @@ class Publisher:
             self._problem(row, str(error))
             return None
         self._removable.append((row, record))
-        self._done.published += 1
         return published
 
     def _sum_of(self, name: str) -> str:
@@ -125,13 +129,6 @@ class Publisher:
             extension=extension.removeprefix("."),
             sidecar=_sidecar_of(path, self._local.output_dir),
         )
-
-    def _renamed(self, result: str, record: Record, published: Record) -> str:
-        """Return the result with the published paths in place of the local ones."""
-        before = describe(record)
-        relative = self._relative(result)
-        is_of_product = before and (relative == before or relative.startswith(f"{before} ("))
-        return describe(published) + relative.removeprefix(before) if is_of_product else result
 
     def _relative(self, result: str) -> str:
         """Return the result without the folder at its front."""

@@ -147,6 +147,10 @@ class Archive:
             )
         return record
 
+    def earlier(self, record: Record) -> list[Record]:
+        """Return the product's other records. A local folder keeps one, and its files stay."""
+        return []
+
     def records(self, task: VideoTask) -> list[Record]:
         """Return the records of all products of the video, whatever they were made with, by name."""
         return [record for _, record in self.products(task)]

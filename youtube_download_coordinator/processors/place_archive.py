@@ -15,6 +15,7 @@ other settings or because its file was deleted, has the next record, `UKwSQSFN4N
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import secrets
@@ -55,11 +56,13 @@ from youtube_download_coordinator.reasons import PLACE_REFUSED, UPLOAD
 from youtube_download_coordinator.storage.files import make_folder, read_json, write_text
 from youtube_download_coordinator.storage.opening import open_place
 from youtube_download_coordinator.storage.place import MAX_CONDITIONAL_BYTES, ROW_ID, SHA256, Held, Place, check_path
+from youtube_download_coordinator.youtube.ssrf_guard import guard_lifted
 
 _log = logging.getLogger(__name__)
 
-ATTEMPT, RECORD = "attempt", "record"
-"""Keys of the metadata: which attempt has put a file, and the path of the record that is to name it (percent-encoded)."""
+ATTEMPT, RECORD, NAME = "attempt", "record", "name_sha256"
+"""Keys of the metadata: which attempt has put a file, the path of the record that is to name it (percent-encoded), and a hash of
+the file's own path: a copy, or a file seen from a prefix above its place, has another path."""
 FRESH_SECONDS = 6 * 3600.0
 """What an attempt has put is used for so long. Later it is put anew under other names, because the sweep may remove it."""
 VIEW = "files"
@@ -72,7 +75,9 @@ def open_archive(settings: Settings) -> Archive | PlaceArchive:
     """Return where the files of these settings go."""
     if not settings.place:
         return Archive(settings.output_dir)
-    return PlaceArchive(open_place(settings.place), settings.output_dir)
+    with guard_lifted():
+        place = open_place(settings.place)
+    return PlaceArchive(place, settings.output_dir)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +105,21 @@ class PlaceArchive:
         self._view: Path | None = None
         self._known: dict[str, Record] = {}
         self._generations: dict[str, int] = {}
+        self._contents: dict[str, list[Mapping[str, Any]]] = {}
+        """All records of a product, by its name."""
 
     # --- what is there -----------------------------------------------------------------------------------------------
 
-    def lookup(self, task: VideoTask, product: Product) -> Record | None:
-        """Return the record of a product, or None if it has to be made: also when one of its files is gone."""
+    def lookup(self, task: VideoTask, product: Product, *, with_any_settings: bool = False) -> Record | None:
+        """Return the record of a product, or None if it has to be made: also when one of its files is gone.
+
+        `with_any_settings`: also a record of files that were made with other settings.
+        """
         with _attempt_errors():
-            record = self._usable(task, product, self._latest(task, product.name))
+            content = self._latest(task, product.name)
+            if with_any_settings and content is not None:
+                content = {**content, "made_with": dict(product.made_with)}
+            record = self._usable(task, product, content)
         if record:
             self._known[product.name] = record
         return record
@@ -128,12 +141,18 @@ class PlaceArchive:
 
     def _latest(self, task: VideoTask, product_name: str) -> Mapping[str, Any] | None:
         """Return the content of the last record; an empty one if that cannot be read, None if there is none."""
-        base, generation = record_path(task, product_name), 0
-        content: Mapping[str, Any] | None = None
-        while (following := read_record(self._place, generation_path(base, generation + 1))) is not None:
-            generation, content = generation + 1, following
-        self._generations[product_name] = generation
-        return content
+        base = record_path(task, product_name)
+        contents: list[Mapping[str, Any]] = []
+        while (content := read_record(self._place, generation_path(base, len(contents) + 1))) is not None:
+            contents.append(content)
+        self._generations[product_name], self._contents[product_name] = len(contents), contents
+        return contents[-1] if contents else None
+
+    def earlier(self, record: Record) -> list[Record]:
+        """Return the product's other records, whose files the sweep removes: a row must name the ones of this record."""
+        lists = [content.get("files") for content in self._contents.get(record.name, ())]
+        others = [[str(name) for name in names] for names in lists if isinstance(names, list)]
+        return [replace(record, files=names) for names in others if names and names != record.files]
 
     # --- the processors of users -------------------------------------------------------------------------------------
 
@@ -202,10 +221,10 @@ class PlaceArchive:
         """Put the files and their sidecars, and return the names of the files."""
         if not pending.is_large and (names := self._put_all(task, product, pending, "")) is not None:
             return names
-        names = self._put_all(task, product, pending, f".{pending.attempt[:_FRACTIONS]}")
-        if names is None:  # a name nobody else can have had
-            raise LaterError("the names of its files are taken", reason=UPLOAD, not_before=_AT_ONCE)
-        return names
+        for mark in (pending.attempt[:_FRACTIONS], secrets.token_hex(_FRACTIONS // 2)):
+            if (names := self._put_all(task, product, pending, f".{mark}")) is not None:
+                return names
+        raise LaterError("the names of its files are taken", reason=UPLOAD, not_before=_AT_ONCE)
 
     def _put_all(self, task: VideoTask, product: Product, pending: _Pending, mark: str) -> list[str] | None:
         """Put the files under names with this mark. Return None, with nothing left, if a name is taken."""
@@ -215,12 +234,13 @@ class PlaceArchive:
         metadata = {ROW_ID: str(task.id), ATTEMPT: pending.attempt, RECORD: record}
         done: list[str] = []
         for file, name in zip(files, names, strict=True):
-            sha256 = file.sidecar["sha256"] if file.sidecar else sha256_of(file.path)
-            is_there = self._put(name, file.path, {**metadata, SHA256: sha256}, pending)
+            own = {**metadata, NAME: name_hash(name), SHA256: _sum_of(file)}
+            is_there = self._put(name, file.path, own, pending)
             done += [name] if is_there else []
             if is_there and file.sidecar is not None:
                 text = self._sidecar(product, file, name, names)
-                is_there = self._put_if_ours(name + SUFFIX, text.encode(), metadata)
+                own = {**metadata, NAME: name_hash(name + SUFFIX)}
+                is_there = self._put_if_ours(name + SUFFIX, text.encode(), own)
                 done += [name + SUFFIX] if is_there else []
             if not is_there:
                 self._discard(done)
@@ -290,9 +310,10 @@ def _now() -> float:
 
 @contextlib.contextmanager
 def _attempt_errors() -> Iterator[None]:
-    """Raise AttemptErrors for those of the place."""
+    """Raise AttemptErrors for those of the place, which may be in the worker's own network, as its credentials' server is."""
     try:
-        yield
+        with guard_lifted():
+            yield
     except PlaceUnavailable as error:
         raise LaterError(str(error), reason=UPLOAD, not_before=_AT_ONCE) from error
     except PlaceRefused as error:
@@ -305,6 +326,11 @@ def _is_ours(held: Held, metadata: Mapping[str, str]) -> bool:
     """Return whether this attempt has put the file, so lately that the sweep leaves it until the record is there."""
     is_fresh = _now() - held.modified.timestamp() < FRESH_SECONDS
     return is_fresh and held.metadata.get(ATTEMPT) == metadata[ATTEMPT]
+
+
+def name_hash(name: str) -> str:
+    """Return a hash of a file's path in the place: metadata has no room for the path itself."""
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def generation_path(base: str, generation: int) -> str:
@@ -334,10 +360,15 @@ def _begin(product: Product, draft: Draft, work: Path) -> _Pending:
         files.append(replace(file, path=path))
     pending = _Pending(draft=replace(draft, files=files), attempt=secrets.token_hex(16), begun=_now(), is_resumed=False)
     content = asdict(pending) | {"product": product.name, "made_with": dict(product.made_with)}
+    content["sha256"] = [_sum_of(file) for file in files]
     for file in content["draft"]["files"]:
         file["path"] = file["path"].name
     write_text(work / UNPUBLISHED_FILE, json.dumps(content, default=str) + "\n")
     return pending
+
+
+def _sum_of(file: DraftFile) -> str:
+    return str(file.sidecar["sha256"]) if file.sidecar else sha256_of(file.path)
 
 
 def _read_pending(product: Product, work: Path) -> _Pending | None:
@@ -349,7 +380,7 @@ def _read_pending(product: Product, work: Path) -> _Pending | None:
         fields = content["draft"]
         files = [DraftFile(**{**file, "path": work / file["path"]}) for file in fields["files"]]
         draft = Draft(**{**fields, "files": files})
-        if not all(file.path.is_file() for file in files):
+        if [sha256_of(file.path) for file in files] != content["sha256"]:  # a power cut leaves half of a file
             return None
         return _Pending(draft=draft, attempt=content[ATTEMPT], begun=content["begun"], is_resumed=True)
     except (FileNotFoundError, ValueError, KeyError, TypeError):

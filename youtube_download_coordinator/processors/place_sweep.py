@@ -1,7 +1,9 @@
 """Removes from object storage what attempts have put there and no record names: they were killed, or another was first.
 
 Once a day one machine lists the place and reads the records of the days since the last sweep, not those of the whole corpus. A
-file is removed only if its metadata says that an attempt has put it, so files of people are never touched.
+file is removed only if its metadata says that an attempt has put it there, so files of people are never touched: neither copies,
+whose metadata names another path, nor the files of a place whose prefix continues that of this one. The age of a file is reckoned
+by the place's own clock: that of a machine or a database may be days ahead.
 """
 
 from __future__ import annotations
@@ -9,13 +11,15 @@ from __future__ import annotations
 import json
 import logging
 import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
+from youtube_download_coordinator.errors import PlaceUnavailable
 from youtube_download_coordinator.processors.archive import FOLDER
-from youtube_download_coordinator.processors.place_archive import RECORD, generation_path, read_record
+from youtube_download_coordinator.processors.place_archive import NAME, RECORD, generation_path, name_hash, read_record
 from youtube_download_coordinator.processors.sidecar import SUFFIX
 from youtube_download_coordinator.storage.place import Held, Place, check_path
 
@@ -33,9 +37,11 @@ _RECORD_NAME = re.compile(r"(?P<base>.*\.[0-9a-f]{8})(?:\.(?P<generation>\d+))?\
 def sweep_place(place: Place, now: datetime, *, at_once: bool = False) -> int:
     """Remove what no record has named for a day. Return how many files. Do nothing within a day of the last sweep.
 
-    `at_once`: do it all the same. Raises PlaceError.
+    `now` is the time by the place's clock: see `place_time`. `at_once`: do it all the same. Raises PlaceError.
     """
     swept_until = _read_mark(place)
+    if swept_until and swept_until > now:  # written by a clock that was ahead
+        swept_until = None
     if swept_until and now - KEPT - swept_until < KEPT and not at_once:
         return 0
     period = _Period(swept_until or now - KEPT - FIRST_SWEEP, now - KEPT)
@@ -53,6 +59,17 @@ def sweep_place(place: Place, now: datetime, *, at_once: bool = False) -> int:
     if removed:
         _log.info("%d files that no record names were removed from %s", removed, place.address)
     return removed
+
+
+def place_time(place: Place) -> datetime:
+    """Return the time by the place's own clock, to which it sets the age of files. Raises PlaceError."""
+    path = f"{MARK}.{uuid.uuid4().hex}"
+    place.put_if_absent(path, b"{}", content_type="application/json", metadata={})
+    held = place.head(path)
+    place.delete(path)
+    if held is None:
+        raise PlaceUnavailable(f"{place.address} does not have a file that was just put there")
+    return held.modified
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +120,13 @@ class _Listing:
 
 def _is_orphan(place: Place, name: str) -> bool:
     """Return whether an attempt has put the file, and the product's valid record, as it is now, does not name it."""
-    held = place.head(name)
+    try:
+        held = place.head(name)
+    except ValueError:  # no attempt puts a file with such a name
+        return False
     if held is None or RECORD not in held.metadata:
+        return False
+    if held.metadata.get(NAME) != name_hash(name):
         return False
     base, generation = unquote(held.metadata[RECORD]), 1
     try:

@@ -223,6 +223,13 @@ class Production:
         with guard_lifted(False):
             return extraction.sanitized_info()
 
+    def current_result(self, result: str) -> str:
+        """Return a result that the row had before. If a product that it names was made again, its files have other names."""
+        for record in self._records.values():
+            for before in self._archive.earlier(record):
+                result = renamed(result, before, record)
+        return result
+
     def _failure(self) -> AttemptError:
         """Return the failure that decides about the row, with the name of its product where there are several."""
         kind, error = min(self._failures.items(), key=lambda item: _PRECEDENCE.index(item[1].verdict))
@@ -285,6 +292,17 @@ def describe(record: Record) -> str:
     if record.kind in BUILT_INS or len(record.files) < 2:
         return describe_files(record.files)
     return json.dumps(record.files, ensure_ascii=False, separators=(",", ":"))
+
+
+def names_files_of(result: str, record: Record) -> bool:
+    """Return whether a row's result is that of a record, with or without remarks in brackets."""
+    description = describe(record)
+    return bool(description) and (result == description or result.startswith(f"{description} ("))
+
+
+def renamed(result: str, before: Record, after: Record) -> str:
+    """Return a row's result with the files of one record in place of those of another, if it names those."""
+    return describe(after) + result.removeprefix(describe(before)) if names_files_of(result, before) else result
 
 
 def describe_files(files: Sequence[str]) -> str:

@@ -230,11 +230,11 @@ class Maintenance:
             lambda row, moment: lifecycle.apply_request(replace(row, requested_status=Status.DONE), moment),
         )
 
-    def correct_results(self, results: Mapping[int, str]) -> int:
-        """Replace the results of videos that are done, by ID. Return how many were changed."""
+    def correct_results(self, results: Mapping[int, str]) -> set[int]:
+        """Replace the results of videos that are done, by ID. Return the IDs of those that were changed."""
         rows = self.store.scan(VIDEO_TASKS, Where(ids=list(results)), limit=len(results)) if results else []
         changes = self._changes(rows, lambda row, moment: lifecycle.correct_result(row, moment, results[row.id]))
-        return len(self._won(VIDEO_TASKS, changes))
+        return {change.new.id for change in self._won(VIDEO_TASKS, changes)}
 
     def requeue_dead_letters(self, ids: Sequence[int] | None = None) -> int:
         """Reset dead letters (all of them, or those with these IDs) to new rows. Return how many."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
 from pathlib import Path
 
 from youtube_download_coordinator.errors import ConfigError, PlaceError, StoreError
@@ -48,14 +47,15 @@ def sweep_parts(queue: Queue, output_dir: Path) -> None:
         _log.info("%d half files, which no attempt will resume, were removed from %s", len(removed), output_dir)
 
 
-def sweep_storage(output_dir: Path | str, now: datetime) -> int:
+def sweep_storage(output_dir: Path | str) -> int:
     """Remove from object storage what no record has named for a day. Return how many files; at most once a day any."""
     if isinstance(output_dir, Path):
         return 0
-    from youtube_download_coordinator.processors.place_sweep import sweep_place  # most commands need none
+    from youtube_download_coordinator.processors.place_sweep import place_time, sweep_place  # most commands need none
 
     try:
-        return sweep_place(open_place(output_dir), now)
+        place = open_place(output_dir)
+        return sweep_place(place, place_time(place))
     except (PlaceError, ConfigError) as error:
         _log.warning("what no record names is kept in %s: %s", output_dir, error)
         return 0

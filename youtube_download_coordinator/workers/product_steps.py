@@ -37,16 +37,19 @@ def run_products(
 ) -> Done:
     """Make the products of these processors, by name, in their order. Raises AttemptError.
 
-    `existing` are built-ins that make nothing now. A row that was asked for further products keeps its result.
+    `existing` are built-ins that make nothing now. A row that was asked for further products keeps its result, with the new names
+    of files that were made again.
     """
     steps = [_step(name, processor, task, settings, emit) for name, processor in processors.items()]
     looked_up = [RECIPES[name](task, settings, emit).product for name in existing]
     request = request_of(task.lease)
-    done = Production(task, settings, steps, existing=looked_up, asked=request.products).run()
+    production = Production(task, settings, steps, existing=looked_up, asked=request.products)
+    done = production.run()
     if not request.result or is_no_subtitles(request.result):
         return done
-    was_degraded = Lease(state=State.DONE, detail=request.result, nonce="").degraded
-    return replace(done, result=request.result, degraded="" if was_degraded else done.degraded)
+    result = production.current_result(request.result)
+    was_degraded = Lease(state=State.DONE, detail=result, nonce="").degraded
+    return replace(done, result=result, degraded="" if was_degraded else done.degraded)
 
 
 def planned_products(names: Sequence[str], asked: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:

@@ -14,8 +14,10 @@ from tests.unit.processors.test_place_archive import FailingPlace, keep, names
 from youtube_download_coordinator.errors import PlaceUnavailable
 from youtube_download_coordinator.models import Done, VideoTask
 from youtube_download_coordinator.operations.publish import Publisher, PublishReport
+from youtube_download_coordinator.processors.archive import Product
 from youtube_download_coordinator.processors.built_in import Settings, audio
 from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.storage.local import LocalPlace
 from youtube_download_coordinator.storage.place import Place
@@ -93,6 +95,31 @@ def test_a_file_that_the_place_has_otherwise_is_left(
     assert (report.published, report.problems) == (0, 1)
     assert "the place has another file" in problems[0]
     assert (results(queue), names(place)) == ([published], {published, f"{published}.json"})
+    assert (settings.output_dir / name).is_file()
+
+
+def test_what_workers_have_made_anew_is_not_replaced(
+    site: Site, settings: Settings, queue: Queue, place: FailingPlace, tmp_path: Path
+) -> None:
+    """With other settings, after `output_dir` was changed."""
+    name = audio(task(site), settings).result
+    product = Product(kind="audio", name="audio-m4a", made_with={"mono": True})
+    published = keep(place, tmp_path / "other", b"newer", product, task(site))
+    finish(queue, task(site), published)
+    report, (problem,) = publish(queue, place, settings.output_dir)
+    assert (report.published, results(queue), names(place)) == (0, [published], {published, f"{published}.json"})
+    assert "the place has another file" in problem
+    assert (settings.output_dir / name).is_file()
+
+
+def test_a_file_stays_whose_row_somebody_changes(
+    site: Site, settings: Settings, queue: Queue, place: FailingPlace
+) -> None:
+    """The row still names it."""
+    name = audio(task(site), settings).result
+    finish(queue, task(site), str(settings.output_dir / name))
+    place.on_put = lambda: queue.retry(VIDEO_TASKS, Selection(ids=[1]))
+    assert publish(queue, place, settings.output_dir)[0].published == 0
     assert (settings.output_dir / name).is_file()
 
 

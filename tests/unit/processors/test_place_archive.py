@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,10 +24,11 @@ from youtube_download_coordinator.processors.archive import Draft, DraftFile, Pr
 from youtube_download_coordinator.processors.built_in import RECIPES, Settings
 from youtube_download_coordinator.processors.parts import UNPUBLISHED_FILE, unpublished_keys, work_folder
 from youtube_download_coordinator.processors.place_archive import FRESH_SECONDS, PlaceArchive
-from youtube_download_coordinator.processors.place_sweep import sweep_place
+from youtube_download_coordinator.processors.place_sweep import place_time, sweep_place
 from youtube_download_coordinator.processors.production import CustomStep, Production, Recipe
+from youtube_download_coordinator.processors.sidecar import sha256_of
 from youtube_download_coordinator.storage.memory import MemoryPlace
-from youtube_download_coordinator.storage.place import MAX_CONDITIONAL_BYTES
+from youtube_download_coordinator.storage.place import MAX_CONDITIONAL_BYTES, Held
 
 PRODUCT = Product(kind="audio", name="audio-m4a")
 VIDEO = new_video(1, id=7)
@@ -35,6 +41,8 @@ class FailingPlace(MemoryPlace):
         super().__init__()
         self.error: type[PlaceUnavailable | PlaceRefused] = PlaceUnavailable
         self.fails_before = self.fails_after = "-"
+        self.on_put: Callable[[], object] = lambda: None
+        """Called before each put."""
 
     def put_if_absent(
         self,
@@ -45,6 +53,7 @@ class FailingPlace(MemoryPlace):
         metadata: Mapping[str, str],
         move: bool = False,
     ) -> bool:
+        self.on_put()
         if path.endswith(self.fails_before):
             raise self.error("away")
         is_new = super().put_if_absent(path, source, content_type=content_type, metadata=metadata)
@@ -73,9 +82,8 @@ def keep(
     with work_folder(folder, video, product.name) as work:
         path = work / "made.m4a"
         path.write_bytes(content)
-        file = DraftFile(
-            path=path, stem="Irish/x", extension="m4a", sidecar={"sha256": "0" * 64, "bytes": len(content)}
-        )
+        sidecar = {"sha256": sha256_of(path), "bytes": len(content)}
+        file = DraftFile(path=path, stem="Irish/x", extension="m4a", sidecar=sidecar)
         draft = archive.unpublished(product, work) or Draft(files=[file])
         (name,) = archive.keep(video, product, draft, work).files
     return name
@@ -132,6 +140,23 @@ def test_an_upload_that_fails_is_repeated_without_a_request(
     assert files_on(settings.output_dir) == []
 
 
+def test_a_waiting_file_that_is_no_longer_whole_is_made_again(
+    site: Site, settings: Settings, place: FailingPlace
+) -> None:
+    """A power cut may leave a part of a file whose name is there."""
+    place.fails_before = "m4a"
+    with pytest.raises(LaterError):
+        audio(site, settings, place)
+    (waiting,) = settings.output_dir.rglob("*.m4a")
+    waiting.write_bytes(waiting.read_bytes()[:1000])
+    place.fails_before = "-"
+    done = audio(site, settings, place)
+    held = place.head(done.result)
+    assert held
+    assert held.sha256 == hashlib.sha256(place.get(done.result)).hexdigest()
+    assert held.size > 1000
+
+
 def test_a_place_that_refuses_makes_the_machine_unfit_and_keeps_the_file(
     site: Site, settings: Settings, place: FailingPlace
 ) -> None:
@@ -165,6 +190,19 @@ def test_a_product_that_is_made_again_gets_names_and_a_record_of_its_own(
     assert (place.get(first.result), first.result != second.result) == (before, True)
     assert [name.rpartition("/")[2].count(".") for name in record_names(place)] == [3, 2]
     assert audio(site, mono, place) == replace(second, asked_youtube=False)
+
+
+def test_a_result_that_the_row_keeps_gets_the_new_names(site: Site, settings: Settings, place: MemoryPlace) -> None:
+    """As when a row is asked for a further product, for which the audio is made again: the sweep removes the first file."""
+    first = audio(site, settings, place)
+    mono = replace(settings, audio_mono=True)
+    steps = [RECIPES["audio"](task(site), mono, None)]
+    for _ in ("made now", "made before"):
+        production = Production(task(site), mono, steps, archive=PlaceArchive(place, mono.output_dir))
+        new = production.run().result
+        assert new != first.result
+        assert production.current_result(f"{first.result} (degraded: x)") == f"{new} (degraded: x)"
+        assert production.current_result("another result") == "another result"
 
 
 def test_a_file_that_a_person_deletes_is_made_again_under_its_name(
@@ -266,6 +304,30 @@ def test_a_users_processor_gets_local_files_and_what_it_writes_beside_them_is_pu
     assert files_on(settings.output_dir) == []
 
 
+# -- the worker's own network
+
+GUARDED = """
+import sys
+from pathlib import Path
+from youtube_download_coordinator.processors.place_archive import open_archive
+from youtube_download_coordinator.processors.worker_settings import Settings
+from youtube_download_coordinator.youtube.network import Network
+
+settings = Settings(output_dir=Path("work"), place="s3://bucket/corpus", network=Network(allow_other_sites=True))
+settings.network.guard_this_process()
+open_archive(settings)
+"""
+
+
+def test_a_machine_gets_its_credentials_beside_the_guard_of_its_network(tmp_path: Path) -> None:
+    """With other sites allowed, yt-dlp may not connect to the address from which the machines of a cloud have them."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    with socket.create_server(("127.0.0.1", 0)) as metadata:
+        address = f"http://127.0.0.1:{metadata.getsockname()[1]}"
+        environment = {**others, "HOME": str(tmp_path), "AWS_METADATA_ENDPOINT": address}
+        subprocess.run([sys.executable, "-c", GUARDED], env=environment, cwd=Path(__file__).parents[3], check=True)
+
+
 # -- the sweep
 
 
@@ -284,6 +346,59 @@ def test_the_sweep_removes_what_no_record_names_for_a_day(tmp_path: Path, place:
     assert sweep_place(place, later(hours=23)) == 0
     assert sweep_place(place, later(hours=25), at_once=True) == 1
     assert names(place) == {named, f"{named}.json", "README.md", "x"}
+
+
+@pytest.mark.parametrize("copied_to", ["selected/x.m4a", "Irish/x (copy).m4a"])
+def test_the_sweep_leaves_copies_whose_metadata_is_that_of_the_file(
+    tmp_path: Path, place: MemoryPlace, copied_to: str
+) -> None:
+    """Every tool copies metadata too."""
+    name = keep(place, tmp_path)
+    copy(place, place, name, copied_to)
+    assert sweep_place(place, later(hours=25)) == 0
+    assert place.head(copied_to)
+
+
+def test_the_sweep_leaves_a_place_whose_prefix_continues_this_one(tmp_path: Path, place: MemoryPlace) -> None:
+    """`s3://bucket/corpus` and `s3://bucket/corpus/irish`."""
+    inner = MemoryPlace()
+    keep(inner, tmp_path)
+    for held in list(inner.list()):
+        copy(inner, place, held.path, f"irish/{held.path}")
+    before = {held.path for held in place.list()}
+    assert sweep_place(place, later(hours=25)) == 0
+    assert {held.path for held in place.list()} >= before
+
+
+def test_the_sweep_leaves_names_that_no_attempt_gives(tmp_path: Path, place: MemoryPlace) -> None:
+    """A file of a person may have any name, for example one with a backslash."""
+
+    class Foreign(MemoryPlace):
+        def list(self, prefix: str = "") -> Iterator[Held]:
+            yield Held(path="notes\\x.txt", size=1, modified=datetime.now(UTC))
+            yield from super().list(prefix)
+
+    assert sweep_place(Foreign(), later(hours=25)) == 0
+
+
+def test_a_mark_of_a_clock_that_was_ahead_does_not_end_the_sweeps(tmp_path: Path, place: FailingPlace) -> None:
+    sweep_place(place, later(days=3650))
+    place.fails_before = ".json"
+    with pytest.raises(LaterError):
+        keep(place, tmp_path)
+    assert sweep_place(place, later(hours=25)) == 1
+
+
+def test_the_time_is_that_of_the_place(place: MemoryPlace) -> None:
+    before = datetime.now(UTC)
+    assert before <= place_time(place) <= datetime.now(UTC)
+    assert list(place.list()) == []
+
+
+def copy(source: MemoryPlace, target: MemoryPlace, name: str, new_name: str) -> None:
+    held = source.head(name)
+    assert held
+    target.put_if_absent(new_name, source.get(name), content_type=held.content_type, metadata=held.metadata)
 
 
 def test_the_sweep_removes_the_files_of_records_that_were_replaced(tmp_path: Path, place: MemoryPlace) -> None:
