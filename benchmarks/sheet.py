@@ -3,7 +3,7 @@
 Why: requests are what Google counts, so a fleet must not need more of them for a video as it grows, nor as its sheet does.
 Counted by the simulated API on simulated time (tests/simulation/fleet.py): no seconds of this machine are in it, and the same is
 counted each time. Attempts take 10 s, 4 at a time, claims come in batches of 10, leases are 600 s; inserting the videos is
-not counted.
+not counted. Where a video is claimed alone, as `process_next_task` does, 4 workers take what is there until nothing is left.
 """
 
 from __future__ import annotations
@@ -30,19 +30,21 @@ VIDEOS_A_MINUTE = 24
 CARRIED_BY = ((8, 1), (16, 1), (32, 1), (64, 1), (64, 4))
 """Workers and accounts."""
 CARRIED_SECONDS, WARMING_SECONDS = 300, 60
-AIM_REQUESTS = 0.5
+ALONE_WORKERS, ALONE_SIZES = 4, (60, 200, 1_000)
+"""Workers that claim one video at a time, and how many there are: near the end of a queue they meet most."""
+AIM_REQUESTS, AIM_ALONE = 0.5, 2.5
 AIM_BYTES_RATIO = 1.2
 
 
 def measure() -> list[Figure]:
     logging.getLogger("youtube_download_coordinator").setLevel(logging.ERROR)  # thousands of waits for the quota
-    return [*_by_workers(), *_by_rows(), *_carried()]
+    return [*_by_workers(), *_alone(), *_by_rows(), *_carried()]
 
 
 @contextmanager
-def _fleet(rows: int, accounts: int) -> Iterator[Fleet]:
+def _fleet(rows: int, accounts: int, **options: int) -> Iterator[Fleet]:
     """Yield a fleet on a spreadsheet that a worker has used before."""
-    fleet = Fleet(rows, accounts=accounts)
+    fleet = Fleet(rows, accounts=accounts, **options)
     try:
         fleet.start(1, max_videos=1)
         fleet.run()
@@ -63,6 +65,26 @@ def _by_workers() -> Iterator[Figure]:
         what = f"a video, {counted(workers, 'worker')}, {ROWS:,} rows, with start and end"
         yield _requests(what, each.requests, Point("workers", "requests", workers))
         yield Figure(what=f"bytes of {what}", value=each.kilobytes, unit="kB", point=Point("workers", "kB", workers))
+
+
+def _alone() -> Iterator[Figure]:
+    """Measure workers that claim one video at a time, without their starts and ends."""
+    for videos in ALONE_SIZES:
+        with _fleet(videos + ALONE_WORKERS + 1, ALONE_WORKERS, batch=1, concurrency=1) as fleet:
+            fleet.start(ALONE_WORKERS)
+            while len(fleet.recorded) < ALONE_WORKERS:
+                fleet.world.step()
+            before, recorded = fleet.requests, len(fleet.recorded)
+            while len(fleet.recorded) < videos:
+                fleet.world.step()
+            requests = (fleet.requests - before) / (len(fleet.recorded) - recorded)
+        yield Figure(
+            what=f"requests of a video claimed alone, {counted(ALONE_WORKERS, 'worker')}, {videos:,} videos until none is left",
+            value=requests,
+            unit="",
+            bar=f"at most {AIM_ALONE:g}",
+            met=requests <= AIM_ALONE,
+        )
 
 
 def _by_rows() -> Iterator[Figure]:

@@ -21,7 +21,8 @@ from youtube_download_coordinator.stores.sheets.batch_requests import find_repla
 from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease, encode_lease
 from youtube_download_coordinator.stores.sheets.projection import Projections
 from youtube_download_coordinator.stores.sheets.row_moves import Mover
-from youtube_download_coordinator.stores.sheets.spreadsheet import GROUPS, Spreadsheet, group_of
+from youtube_download_coordinator.stores.sheets.snapshot import ranges
+from youtube_download_coordinator.stores.sheets.spreadsheet import GROUPS, Spreadsheet, group_of, shown_rows
 
 log = logging.getLogger(__name__)
 
@@ -99,17 +100,20 @@ class CompareAndSwap:
         return [find_replace(lease, encode_lease(change.new), area) for change, leases in pairs for lease in leases]
 
     def _write(self, name: str, changes: Sequence[Change[Any]], possible: Sequence[Sequence[str]]) -> Json:
-        """Write the changes, and pending cells along with them."""
+        """Write the changes, and pending cells along with them. Learn which rows for the next claim are taken by then."""
         batch = self._projections.next_batch(name, {change.seen.id for change in changes})
         requests = self._requests(name, changes, possible)
+        tab, snapshot = self._spreadsheet.tab(name), self._spreadsheet.snapshot(name)
+        kept = [tab.a1("Lease", start, end) for start, end in ranges(snapshot.prefetched_lines())]
         try:
-            answer = self._spreadsheet.write([*requests, *batch.requests], show=batch.lease_cells)
+            answer = self._spreadsheet.write([*requests, *batch.requests], show=[*batch.lease_cells, *kept])
         except StoreError as error:
             self._projections.put_back(batch)
             if not isinstance(error, Refused):
                 raise
         else:
             self._projections.check(batch, answer)
+            snapshot.drop_taken(row[0] for row in shown_rows(answer, tab.sheet_id).values() if row)
             return answer
         self._spreadsheet.forget_layout()  # lines or columns are gone: find them again, and write the pending cells later
         return self._spreadsheet.write(self._requests(name, changes, possible))

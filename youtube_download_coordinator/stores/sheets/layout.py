@@ -65,9 +65,14 @@ class Tab:
         """Return the positions of the columns that people have added, by name."""
         return {name: index for index, name in enumerate(self.header) if name and name not in COLUMNS[self.name]}
 
-    def a1(self, column: str, row: int) -> str:
-        """Return the A1 notation of a cell. The answer to a write shows cells by the titles of their tabs."""
-        return f"{quoted(self.title)}!{letters(self.column(column))}{row + 1}"
+    def a1(self, column: str, row: int, end: int | None = None) -> str:
+        """Return the A1 notation of a cell, or of those of a column from `row` to before `end`.
+
+        The answer to a write shows cells by the titles of their tabs.
+        """
+        letter = letters(self.column(column))
+        last = "" if end is None else f":{letter}{end}"
+        return f"{quoted(self.title)}!{letter}{row + 1}{last}"
 
     @property
     def header_area(self) -> Json:

@@ -20,7 +20,7 @@ from youtube_download_coordinator.queue.store import Where
 from youtube_download_coordinator.stores.sheets.cells import requested_status, whole_number
 from youtube_download_coordinator.stores.sheets.key_lines import KeyCells, KeyLines
 from youtube_download_coordinator.stores.sheets.layout import CONTROL, GUARANTEES, Tab, header_of
-from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease
+from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, decode_lease
 
 ROWS_PER_SECOND = 400
 """A snapshot is stale when it is older than its rows divided by this: of 100,000 rows after four minutes."""
@@ -183,6 +183,21 @@ class TabSnapshot:
             if read_at >= oldest and self._is_unchanged(row)
         }
         return [row for _, row in self._prefetched.values() if act_at(row.lease) <= due]
+
+    def prefetched_lines(self) -> list[int]:
+        """Return the lines of the rows that are kept for the next claim."""
+        return [position for row_id in self._prefetched if (position := self._position.get(row_id)) is not None]
+
+    def drop_taken(self, lease_cells: Iterable[str]) -> None:
+        """Forget the kept rows that another process has changed, by Lease cells as they are now.
+
+        A row that is not among them is kept: a person has sorted the tab, and a swap finds its row on any line.
+        """
+        for text in lease_cells:
+            encoded = decode_lease(text) if text else None
+            kept = self._prefetched.get(encoded.row_id) if encoded else None
+            if encoded and kept and encoded.lease != kept[1].lease:
+                del self._prefetched[encoded.row_id]
 
     def _is_unchanged(self, row: Row) -> bool:
         position = self._position.get(row.id)

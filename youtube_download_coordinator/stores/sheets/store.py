@@ -118,7 +118,9 @@ class SheetsStore:
             return self._read_due(table, where, due, limit, None)
         prefetched = cast("list[R]", self._spreadsheet.snapshot(table.name).prefetched(due))
         if len(prefetched) >= max(1, limit // ENOUGH):
-            return prefetched[:limit]
+            # Any of them: near the end of a queue, other workers have read the same lines.
+            chosen = self._spreadsheet.random.sample(prefetched, min(limit, len(prefetched)))
+            return sorted(chosen, key=_waiting_order)
         rows = self._read_due(table, where, due, max(limit, READ_AHEAD_ROWS), self._spreadsheet.random)
         self._spreadsheet.snapshot(table.name).keep(rows)
         return rows[:limit]
@@ -141,7 +143,7 @@ class SheetsStore:
             self._fail_torn(table, [row for row in torn if row.key != NO_KEY])
             intact = [row for row in rows if row not in torn and row not in unclear]
             if intact:
-                return sorted(intact, key=lambda row: (act_at(row.lease), row.id))
+                return sorted(intact, key=_waiting_order)
         return []
 
     def _is_stale(self, table: Table[Any], where: Where) -> bool:
@@ -439,6 +441,11 @@ class SheetsStore:
 
 def _is_claim(change: Change[Any]) -> bool:
     return change.new.lease.state is State.HELD and change.seen.lease.holder != change.new.lease.holder
+
+
+def _waiting_order(row: Row) -> tuple[datetime, int]:
+    """Return the sort key that puts rows first that waited longest."""
+    return act_at(row.lease), row.id
 
 
 def _has_own_url(table: Table[Any], row: Row) -> bool:
