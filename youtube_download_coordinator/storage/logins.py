@@ -95,6 +95,11 @@ LOGINS = {
 
 
 def has_aws_profile() -> bool:
-    """Return whether the credentials are in the files of the AWS command line, which obstore does not read."""
+    """Return whether the credentials are in the files of the AWS command line, which obstore does not read.
+
+    A key in the environment takes precedence, as in AWS's own programs.
+    """
     login = LOGINS["s3"]
+    if os.environ.get("AWS_ACCESS_KEY_ID"):
+        return False
     return bool(os.environ.get("AWS_PROFILE")) or (login.has_file and not login.has_variables)

@@ -14,7 +14,7 @@ from tests.support.storage_proxy import StorageProxy
 from youtube_download_coordinator import Config
 from youtube_download_coordinator.errors import PreflightError
 from youtube_download_coordinator.operations import doctor, preflight
-from youtube_download_coordinator.operations.check_place import check_rights
+from youtube_download_coordinator.operations.check_place import check_opens, check_rights
 from youtube_download_coordinator.operations.examine import examine
 from youtube_download_coordinator.storage.object_place import ObjectPlace
 
@@ -132,3 +132,9 @@ def test_a_mistake_in_the_variables_is_one_line(
         preflight.require(Config(output_dir=address, min_free_disk_bytes=0), "metadata")
     assert "\n" not in str(caught.value)
     assert "hidden" not in str(caught.value)
+
+
+def test_a_key_takes_precedence_over_a_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"AWS_PROFILE": "nobody", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "x"}.items():
+        monkeypatch.setenv(name, value)
+    assert check_opens("s3://bucket") == "files go to s3://bucket"
