@@ -61,17 +61,19 @@ def call(address: str, doing: str, request: Callable[[], Answer]) -> Answer:
 
 
 def _translate(error: Exception, address: str, doing: str) -> Exception:
-    from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+    from obstore.exceptions import AlreadyExistsError, BaseError, InvalidPathError, PreconditionError
 
     text = str(error)
     code = next((word for words in _CODE.findall(text) for word in words if word), "")
     if code in _NO_BUCKET:
         return _refused(address, f"{_bucket(address)} does not exist ({code}): create it, or correct YDC_OUTPUT_DIR")
-    if code in _NO_UPLOAD:
-        return PlaceUnavailable(f"{address}: an upload broke off ({code})")
     is_absent = isinstance(error, FileNotFoundError) and not error.errno  # a local file that is missing has a number
     if is_absent and doing != "put":
         return Absent()
+    if isinstance(error, InvalidPathError) and doing == "list":
+        return _refused(
+            address, "a file there cannot be listed, for its name has // or a control character: rename or remove it"
+        )
     if isinstance(error, AlreadyExistsError | PreconditionError):
         return Present(f"{address} is busy with another request for the same file")
     if not isinstance(error, BaseError) and not is_absent:
@@ -84,7 +86,7 @@ def _of_answer(address: str, doing: str, status: int, code: str, text: str) -> P
     answer = " ".join(str(part) for part in (status or "", code) if part)
     if code in _FULL:
         return PlaceUnavailable(f"{address} is full ({answer})")
-    if code in _BROKEN_REQUEST:
+    if code in _BROKEN_REQUEST | _NO_UPLOAD:
         return PlaceUnavailable(f"{address}: an upload broke off ({answer})")
     is_refused = 400 <= status < 500 and status not in _PASSING_STATUSES
     refusals = (

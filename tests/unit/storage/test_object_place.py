@@ -86,6 +86,14 @@ def test_a_body_that_did_not_come_is_sent_again(s3_proxy: StorageProxy, large: P
         place.put("large", large, content_type="audio/mp4", metadata={})
 
 
+def test_a_name_that_cannot_be_listed_is_reported_as_such(s3_proxy: StorageProxy, s3_url: str) -> None:
+    """By other programs, which put files beside ours."""
+    request = urllib.request.Request(f"{s3_url}/{BUCKET}/foreign/a//b.txt", method="PUT", data=b"x")
+    urllib.request.urlopen(request).close()
+    with pytest.raises(PlaceRefused, match="its name has // or a control character: rename or remove it"):
+        list(ObjectPlace(f"s3://{BUCKET}/foreign").list())
+
+
 def test_one_of_many_puts_first_however_many_answers_are_lost(object_place: ObjectPlace, proxy: StorageProxy) -> None:
     proxy.fail("lost-answer", "^PUT", times=3)
     proxy.fail("no-answer", "^PUT", times=3)
