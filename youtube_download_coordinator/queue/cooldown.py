@@ -17,11 +17,11 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from youtube_download_coordinator.models import NEVER, Control
-from youtube_download_coordinator.text import format_utc, truncate
+from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, format_utc, truncate
 
 FLEET = "fleet"
 """The name of the line that pauses everybody."""
@@ -282,20 +282,38 @@ def lifted(line: Control | None, reason: str) -> Control | None:
 
 def is_forgotten(line: Control | None, now: datetime) -> bool:
     """Return whether a machine has not used its line for a week. One that a person has to decide about never is."""
-    if line is None or line.until is None or not _is_of_a_machine(line):
+    if line is None or not _is_of_a_machine(line):
         return False
-    if line.name.startswith(OFFERS):
-        return _folded(line) in {"", OFFERED} and line.until + FORGOTTEN_AFTER <= now  # a withdrawal has to last
-    if _folded(line) in _CLEAR:
-        return line.until <= now
-    return is_understood(line) and line.until + FORGOTTEN_AFTER <= now
+    if _is_clear(line):
+        since = _clear_since(line)
+        return since is not None and since + FORGOTTEN_AFTER < now.date()
+    if line.until is None or line.until + FORGOTTEN_AFTER > now:
+        return False
+    # A machine's offer that a person has withdrawn has to stay withdrawn.
+    return _folded(line) in {"", OFFERED} if line.name.startswith(OFFERS) else is_understood(line)
 
 
-def kept_for_a_week(line: Control | None, now: datetime) -> Control | None:
-    """Write into a machine's line that is clear until when it is kept."""
-    if line is None or line.until or not _is_of_a_machine(line) or line.name.startswith(OFFERS):
+def dated_clear(line: Control | None, now: datetime) -> Control | None:
+    """Write into the Reason of a machine's line that is clear since when it is. Until would become that of a cooldown that a
+    person types over it.
+    """
+    if line is None or not _is_of_a_machine(line) or not _is_clear(line) or _clear_since(line):
         return None
-    return replace(line, until=_whole(now + FORGOTTEN_AFTER)) if _folded(line) in _CLEAR else None
+    mark = f"(clear since {now:%Y-%m-%d})"
+    reason = truncate(line.reason, DETAIL_MAX_CHARACTERS - len(mark) - 1)
+    return replace(line, reason=f"{reason} {mark}".strip())
+
+
+def _is_clear(line: Control) -> bool:
+    return _folded(line) in _CLEAR and not line.name.startswith(OFFERS)
+
+
+def _clear_since(line: Control) -> date | None:
+    found = re.search(r"\(clear since (\d{4}-\d\d-\d\d)\)$", line.reason)
+    try:
+        return date.fromisoformat(found[1]) if found else None
+    except ValueError:  # a person typed it
+        return None
 
 
 def _is_of_a_machine(line: Control) -> bool:
@@ -313,11 +331,7 @@ def shown(lines: Sequence[Control]) -> list[Control]:
     """Return the lines that steer a fleet: its own (also if there is none), the version, cooldowns, suspicions, and offers."""
     fleet = [line for line in lines if line.name == FLEET] or [Control(name=FLEET, value=ControlValue.RUNNING)]
     version = [line for line in lines if line.name == MINIMUM_VERSION and line.value.strip()]
-    cooldowns = (
-        replace(line, until=None) if _folded(line) in _CLEAR else line
-        for line in lines
-        if line.name.startswith(COOLDOWN)
-    )
+    cooldowns = (line for line in lines if line.name.startswith(COOLDOWN))
     suspicions = (line for line in lines if is_suspicion(line) and _folded(line) not in _CLEAR)
     offers = (line for line in lines if line.name.startswith(OFFERS))
     groups = (cooldowns, suspicions, offers)

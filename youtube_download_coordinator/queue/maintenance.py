@@ -136,8 +136,8 @@ class Maintenance:
         for line in self.store.controls():
             if cooldown.is_forgotten(line, now):
                 self.store.remove_control(line.name, lambda line: cooldown.is_forgotten(line, now))
-            elif cooldown.kept_for_a_week(line, now):
-                self.store.set_control(line.name, lambda line: cooldown.kept_for_a_week(line, now))
+            elif cooldown.dated_clear(line, now):
+                self.store.set_control(line.name, lambda line: cooldown.dated_clear(line, now))
 
     def _read_offers(self) -> list[Offer]:
         return offers_in(self.store.controls(), self.store.now())

@@ -57,10 +57,22 @@ def test_a_line_that_is_clear_leaves_a_week_after_a_worker_has_seen_it(
     store: ClockedStore, worker: Callable[..., Queue], name: str
 ) -> None:
     put(store, name, "clear", None)
-    for days, is_there in ((1, True), (7.9, True), (8.1, False)):
+    for days, is_there in ((1, True), (7.9, True), (9.1, False)):
         store.ahead = timedelta(days=days)
         worker().recover(VIDEO_TASKS)
         assert (name in names(store)) == is_there
+
+
+@pytest.mark.parametrize("reason", ["", "x" * 2000, "old/1: why (clear since 2026-13-45)"])
+def test_a_line_that_is_clear_gets_no_end(store: ClockedStore, worker: Callable[..., Queue], reason: str) -> None:
+    """It would be that of a cooldown that a person begins by typing over the Value."""
+    store.set_control("cooldown old", lambda _: Control(name="cooldown old", value="clear", reason=reason))
+    worker().recover(VIDEO_TASKS)
+    (line,) = store.controls(fresh=True)
+    assert line.until is None
+    assert line.reason.endswith(f"(clear since {store.now():%Y-%m-%d})")
+    worker().recover(VIDEO_TASKS)
+    assert store.controls(fresh=True) == [line]
 
 
 def test_a_cooldown_without_an_end_stays(store: ClockedStore, worker: Callable[..., Queue]) -> None:
