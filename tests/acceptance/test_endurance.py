@@ -19,6 +19,9 @@ from youtube_download_coordinator.workers.worker import Limits
 
 pytestmark = pytest.mark.slow
 
+SLACK = 10
+"""So much more may be open for a moment: connections that are kept. What forty videos leave behind is more."""
+
 
 class Open(NamedTuple):
     """What this process has open."""
@@ -49,6 +52,6 @@ def test_forty_videos_leave_as_much_open_as_ten(tmp_path: Path, name: str) -> No
         before = Open.now()
         for _ in range(4):
             process(10)
-        wait_until(lambda: Open.now() == before)
+        wait_until(lambda: all(now <= was + SLACK for now, was in zip(Open.now(), before, strict=True)))
         assert coordinator.queue.counts(VIDEO_TASKS) == {State.DONE: 50}
         coordinator.close()

@@ -30,13 +30,13 @@ MEMORY_BYTES = 150_000_000
 
 
 def peak_of_children(run: Callable[[], Any]) -> tuple[Any, int]:
-    """Return what a function returns, and the most memory that a process below this one had meanwhile."""
-    peak, is_over = 0, threading.Event()
+    """Return what a function returns, and the most memory that a process which it starts had meanwhile."""
+    peak, is_over, others = 0, threading.Event(), psutil.Process().children(recursive=True)
 
     def watch() -> None:
         nonlocal peak
         while not is_over.wait(0.02):
-            for process in psutil.Process().children(recursive=True):
+            for process in set(psutil.Process().children(recursive=True)).difference(others):
                 try:
                     peak = max(peak, process.memory_info().rss)
                 except psutil.NoSuchProcess:

@@ -87,4 +87,4 @@ def test_its_command_runs_from_anywhere(installed: Path) -> None:
     assert run(installed, "ydc", "--version").strip() in next(
         path.name for path in installed.glob("lib/python*/site-packages/youtube_download_coordinator-*")
     )
-    assert "sources\t0" in run(installed, "ydc", "status", "--database-url", "sqlite:///queue.db")
+    assert "the queue is empty" in run(installed, "ydc", "status", "--database-url", "sqlite:///queue.db")
