@@ -259,6 +259,27 @@ def test_a_renamed_tab_is_logged_once(desk: SheetDesk, caplog: pytest.LogCapture
     ]
 
 
+def test_a_result_is_recorded_while_a_person_renames_control_again_and_again(
+    desk: SheetDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time between the look at the tabs and the write, which names Control by its title."""
+    queue = desk.queue()
+    queue.add(VIDEO_TASKS, [a_video(1)])
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    names, title, handle = ["one", "two", "three"], CONTROL, desk.simulator.handle
+
+    def renames(method: str, path: str, *more: Any) -> Any:
+        nonlocal title
+        if names and path.endswith(":batchUpdate"):
+            desk.person.rename_tab(title, title := names.pop())
+        return handle(method, path, *more)
+
+    monkeypatch.setattr(desk.simulator, "handle", renames)
+    assert queue.settle([(claim, Done(result="a.m4a"))]) != [None]
+    assert names == []
+    assert " done " in desk.line(video_url(1))["Lease"]
+
+
 def test_a_spreadsheet_of_version_0_1_0_whose_tab_was_renamed_is_recognised(desk: SheetDesk) -> None:
     _, recorded = begin(desk)
     with desk.book.edit() as draft:  # that version made no marks

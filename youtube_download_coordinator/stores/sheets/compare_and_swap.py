@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
@@ -26,6 +27,8 @@ from youtube_download_coordinator.stores.sheets.spreadsheet import GROUPS, Sprea
 
 log = logging.getLogger(__name__)
 
+REFUSED_ROUNDS = 4
+"""How often a change that Google has refused is written again, with the layout as it is by then."""
 RESOLVE_ROUNDS = 6
 """How often the outcome of a swap is looked up before the store counts as unavailable."""
 
@@ -115,7 +118,15 @@ class CompareAndSwap:
             self._projections.check(batch, answer)
             snapshot.drop_taken(row[0] for row in shown_rows(answer, tab.sheet_id).values() if row)
             return answer
-        self._spreadsheet.forget_layout()  # lines or columns are gone: find them again, and write the pending cells later
+        return self._write_again(name, changes, possible)
+
+    def _write_again(self, name: str, changes: Sequence[Change[Any]], possible: Sequence[Sequence[str]]) -> Json:
+        """Write the changes alone, after a tab, lines or columns were renamed, moved or deleted. A person may do so again."""
+        for _ in range(REFUSED_ROUNDS - 1):
+            self._spreadsheet.forget_layout()
+            with suppress(Refused):
+                return self._spreadsheet.write(self._requests(name, changes, possible))
+        self._spreadsheet.forget_layout()
         return self._spreadsheet.write(self._requests(name, changes, possible))
 
     # --- unknown outcomes --------------------------------------------------------------------------------------------
