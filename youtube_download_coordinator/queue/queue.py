@@ -98,16 +98,17 @@ class Queue(Maintenance):
 
     def renew_offer(self) -> None:
         """Write into Control what this machine offers, when the line is some hours old. Otherwise no request is made."""
-        if not self.offer:
+        offer = self.offer
+        if not offer:
             return
         try:
             now = self.store.now()
-            if needs_renewal(self.offer, self.store.controls(), now):
+            if needs_renewal(offer, self.store.controls(), now):
                 self.store.set_control(
-                    self.offer.line_name, lambda line: renewed(line, self.offer, now, self.worker.partition("/")[0])
+                    offer.line_name, lambda line: renewed(line, offer, now, self.worker.partition("/")[0])
                 )
         except StoreError as error:  # the next claim tries again
-            log.warning("Control does not show yet that this machine offers %s: %s", self.offer, error)
+            log.warning("Control does not show yet that this machine offers %s: %s", offer, error)
 
     def _offers_after(self, outcomes: Iterable[Outcome]) -> Offers:
         """Return what machines offer, if it matters after one of these outcomes."""
