@@ -13,10 +13,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import mutagen
+import psutil
 import pytest
 
 from examples.media_site import make_site, serving
-from tests.support.object_storage import BUCKET, s3_environment, s3_server
+from tests.support.object_storage import BUCKET, SECRET, s3_environment, s3_server
 from tests.support.storage_proxy import StorageProxy
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator
@@ -110,9 +111,16 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 def test_each_file_is_in_the_bucket_once_and_none_on_a_disk(scene: Scene, tmp_path: Path) -> None:
     scene.proxy.heal()
     workers = [scene.ydc(machine, "run") for machine in ("one", "two")]
+    wait_until(lambda: any(request.method == "PUT" for request in list(scene.proxy.requests)), 120)
+    commands = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
+    said = ""
     for worker in workers:
         out, err = worker.communicate(timeout=240)
         assert worker.returncode == 0, out + err
+        said += out + err
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert SECRET not in said + str(commands)
+    assert SECRET.encode() not in kept
     rows = scene.rows()
     assert [row.lease.state for row in rows] == [State.DONE] * len(TITLES)
     requests = Counter(request.method for request in scene.proxy.requests if ".swept" not in str(request))
