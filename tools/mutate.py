@@ -104,7 +104,8 @@ def _run_tests(path: Path, source: str, tests: Sequence[str]) -> None:
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     sys.meta_path.insert(0, MutantFinder(path, source))
-    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not slow"]
+    already_imported = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not slow", *already_imported]
     os._exit(int(pytest.main([*options, *tests])))
 
 
