@@ -152,7 +152,7 @@ def test_three_are_killed_and_leases_last_seconds(scene: Scene) -> None:
     fleet.go()
     victims = range(KILLED)
     for victim in victims:
-        wait_until(lambda victim=victim: fleet.count(victim, "begin") > 6)  # type: ignore[misc]
+        wait_until(lambda victim=victim: fleet.count(victim, "begin") > 6, 240)  # type: ignore[misc]
         fleet.kill(victim)
     fleet.join(*range(KILLED, PROCESSES))
     scene.quiet()
