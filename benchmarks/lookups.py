@@ -1,4 +1,4 @@
-"""What looks at a queue in a database cost with 1,000 to 1,000,000 rows: keys, what failed, a recovery, `status` and `export`.
+"""Measure looks at a database's queue of 1,000 to 1,000,000 rows: by key, by status, a recovery, `status` and `export`.
 
 Why: a command that reads every row to show a few is what people notice first as a queue grows. The first three find their rows by
 an index (tests/contract/test_query_plans.py) and must cost the same at any size. `status` and `export` read all rows, so what

@@ -39,7 +39,7 @@ POSTGRESQL = "YDC_TEST_POSTGRESQL_URL"
 
 
 class Sample(NamedTuple):
-    """What a process uses at one moment."""
+    """Memory, descriptors, threads and children of a process at one moment."""
 
     seconds: float
     memory_mb: float

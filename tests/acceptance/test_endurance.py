@@ -24,7 +24,7 @@ SLACK = 10
 
 
 class Open(NamedTuple):
-    """What this process has open."""
+    """Descriptors, threads and children of this process."""
 
     descriptors: int
     threads: int

@@ -82,7 +82,7 @@ PRELOADED = [
 
 @dataclass(slots=True)
 class Evidence:
-    """What was seen."""
+    """Counts of a run, and the violations that it met."""
 
     kills: int = 0
     killed_with_files: int = 0
@@ -114,7 +114,7 @@ class Uploads:
         self._pending: dict[str, list[Path]] = {}
         """Videos that have no record yet, by path, with the machines that work on them."""
         self._made: set[str] = set()
-        """Those of one machine whose files were whole once: nobody may fetch them again."""
+        """Videos whose files one machine has completed: nobody may fetch them again."""
         self._count = 0
         self.evidence = Evidence()
 

@@ -1,4 +1,4 @@
-"""What a query costs must not grow with the rows that it does not return: the database's plans of the queries, and rows counted.
+"""Queries read only the rows that they return: the database's plans, and counts of rows.
 
 SQLite plans without looking at the rows. PostgreSQL looks at their statistics, so its table is large.
 """

@@ -15,7 +15,7 @@ from tests.simulation.world import Client
 from tests.support.rows import make_queue
 from tests.support.seed_columns import SEED_SOURCE_COLUMNS, SEED_VIDEO_COLUMNS
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.models import Done, Lease, Outcome, VideoTask
+from youtube_download_coordinator.models import Done, Failure, Lease, Outcome, Verdict, VideoTask
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets import SheetsStore
@@ -29,6 +29,7 @@ SEED_TABS: Mapping[str, list[list[Any]]] = {
     VIDEOS: [SEED_VIDEO_COLUMNS],
     DEAD: [SEED_VIDEO_COLUMNS],
 }
+BROKEN = Failure(verdict=Verdict.PERMANENT, reason="private", message="Private video")
 
 
 def video_url(number: int) -> str:
@@ -38,6 +39,11 @@ def video_url(number: int) -> str:
 def a_video(number: int, **fields: Any) -> VideoTask:
     """Return the video of that URL, before it is inserted."""
     return VideoTask(url=video_url(number), key=f"yt:v:v{number:010}", lease=Lease(nonce=""), **fields)
+
+
+def add_videos(queue: Queue, *numbers: int, **extra: str) -> None:
+    """Add videos with cells in a person's own columns."""
+    queue.add(VIDEO_TASKS, [a_video(number, extra=extra) for number in numbers])
 
 
 class SheetDesk:

@@ -37,7 +37,8 @@ def place_address(value: str | Path) -> str | Path:
 def _hint(scheme: str, rest: str) -> str:
     known = scheme.lower() if scheme.lower() in SCHEMES else NEIGHBOURS.get(scheme.lower(), "")
     if known:
-        return f"{scheme}:{'//' * rest.startswith('//')} is not a place for files: write {SCHEMES[known]}"
+        in_small_letters = ", in small letters" if scheme != scheme.lower() else ""
+        return f"{scheme}:{'//' * rest.startswith('//')} is not a place for files: write {SCHEMES[known]}{in_small_letters}"
     if scheme.lower() == "file":
         return "file: is not a place for files: write the path of the folder alone"
     return (

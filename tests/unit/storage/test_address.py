@@ -1,4 +1,4 @@
-"""What `output_dir` may be: a folder or object storage, and nothing that only looks like one of them."""
+"""Addresses for `output_dir`: a folder or object storage is accepted, whatever only looks like one of them is refused."""
 
 from __future__ import annotations
 

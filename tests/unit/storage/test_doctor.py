@@ -1,4 +1,4 @@
-"""What `ydc doctor` finds out about object storage: on a scratch file, one line for each thing that does not work."""
+"""`ydc doctor` proves the rights in object storage on a scratch file, with one line for each that is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is particular about a local folder: links, modes, and what a killed process leaves."""
+"""A local folder as a place: links, modes, and left-over files of a killed process."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_a_conflict_is_no_file(s3_proxy: StorageProxy) -> None:
 
 
 def test_a_body_that_did_not_come_is_sent_again(s3_proxy: StorageProxy, large: Path) -> None:
-    """S3 answers with 400 to a connection on which nothing arrives, which is no fault of the request."""
+    """S3 answers 400 when the body of a request does not arrive. The request is correct, so it is repeated."""
     place = ObjectPlace(f"s3://{BUCKET}/slow", patience=timedelta(seconds=20))
     s3_proxy.fail("request-timeout", "^PUT", times=2)
     assert add(place, "a")

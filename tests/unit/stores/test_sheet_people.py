@@ -1,4 +1,4 @@
-"""People at the sheet: everything that they may do, at any time, one test each."""
+"""People at the sheet: everything that they may do to rows and columns, one test each. Status: test_sheet_status.py."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import pytest
 from tests.fake_google.faults import Action
 from tests.support.rows import new_source
 from tests.support.seed_columns import SEED_VIDEO_COLUMNS
-from tests.support.sheet import DEAD, SOURCE_TAB, VIDEOS, SheetDesk, a_video, video_url
-from youtube_download_coordinator.models import Done, Failure, State, Verdict
+from tests.support.sheet import BROKEN, DEAD, SOURCE_TAB, VIDEOS, SheetDesk, add_videos, video_url
+from youtube_download_coordinator.models import Done, State
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
-
-BROKEN = Failure(verdict=Verdict.PERMANENT, reason="private", message="Private video")
 
 
 @pytest.fixture
@@ -20,15 +18,11 @@ def queue(desk: SheetDesk) -> Queue:
     return desk.queue()
 
 
-def add(queue: Queue, *numbers: int, **extra: str) -> None:
-    queue.add(VIDEO_TASKS, [a_video(number, extra=extra) for number in numbers])
-
-
 # --- adding rows ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_bare_url_becomes_a_video(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
+    add_videos(queue, 1)
     desk.person.insert_row(VIDEOS, 1, {"URL": "https://youtu.be/v0000000002", "Accent": "pt-BR"})
     desk.finish(queue)
     line = desk.line("https://youtu.be/v0000000002")
@@ -47,7 +41,7 @@ def test_a_bare_url_becomes_a_source(desk: SheetDesk, queue: Queue) -> None:
 
 
 def test_a_url_between_other_rows_and_below_an_empty_one_is_found(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1, 2, 3)
+    add_videos(queue, 1, 2, 3)
     desk.person.insert_row(VIDEOS, 2, {"URL": video_url(4)})
     desk.person.edit(VIDEOS, 9, "URL", video_url(5))
     desk.finish(queue)
@@ -56,7 +50,7 @@ def test_a_url_between_other_rows_and_below_an_empty_one_is_found(desk: SheetDes
 
 
 def test_a_known_url_becomes_a_duplicate(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
+    add_videos(queue, 1)
     desk.person.insert_row(VIDEOS, 1, {"URL": "https://youtu.be/v0000000001"})
     desk.finish(queue)
     desk.look_again(queue)
@@ -97,7 +91,7 @@ def test_more_rows_than_there_are_slots_are_taken_in(queue: Queue, desk: SheetDe
 
 
 def test_an_id_that_a_person_types_is_kept_unless_a_row_has_it(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1, 2)
+    add_videos(queue, 1, 2)
     desk.person.insert_row(VIDEOS, 1, {"URL": video_url(3), "ID": "2"})
     desk.person.insert_row(VIDEOS, 1, {"URL": video_url(4), "ID": "70"})
     desk.finish(queue)
@@ -110,7 +104,7 @@ def test_an_id_that_a_person_types_is_kept_unless_a_row_has_it(desk: SheetDesk, 
 
 
 def test_a_copied_row_becomes_a_duplicate_and_is_processed_once(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
+    add_videos(queue, 1)
     desk.person.duplicate_row(VIDEOS, 1)
     desk.finish(queue)
     desk.look_again(queue)
@@ -125,7 +119,7 @@ def test_a_row_whose_copy_is_read_beside_it_is_claimed_once(
     desk: SheetDesk, queue: Queue, fault: Action | None
 ) -> None:
     """Claim once, also when the answer is lost: each of the two rows would seem to have the new lease."""
-    add(queue, 1, 2)
+    add_videos(queue, 1, 2)
     desk.look_again(queue)
     desk.person.duplicate_row(VIDEOS, 1)
     if fault:
@@ -144,7 +138,7 @@ def test_a_row_whose_copy_is_read_beside_it_is_claimed_once(
 
 
 def test_a_row_copied_while_it_is_processed_keeps_its_holder(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
+    add_videos(queue, 1)
     (claim,) = queue.claim(VIDEO_TASKS, 1)
     desk.person.duplicate_row(VIDEOS, 1)
     assert queue.settle([(claim, Done(result="ok"))])[0] is not None
@@ -153,7 +147,7 @@ def test_a_row_copied_while_it_is_processed_keeps_its_holder(desk: SheetDesk, qu
 
 
 def test_a_copy_with_another_url_is_a_row_of_its_own(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
+    add_videos(queue, 1)
     desk.person.duplicate_row(VIDEOS, 1)
     desk.person.edit(VIDEOS, 1, "URL", video_url(2))
     desk.finish(queue)
@@ -161,7 +155,7 @@ def test_a_copy_with_another_url_is_a_row_of_its_own(desk: SheetDesk, queue: Que
 
 
 def test_a_copy_in_the_other_tab_is_set_apart(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
+    add_videos(queue, 1)
     desk.finish(queue, BROKEN)
     (dead,) = desk.lines(DEAD)
     desk.person.insert_row(VIDEOS, 1, {name: text for name, text in dead.items() if text})
@@ -174,7 +168,7 @@ def test_a_copy_that_a_move_carried_off_while_its_row_was_held_is_never_processe
     desk: SheetDesk, queue: Queue
 ) -> None:
     """It is not changed along with the row, so it still says held when the row is done."""
-    add(queue, 1)
+    add_videos(queue, 1)
     (claim,) = queue.claim(VIDEO_TASKS, 1)
     desk.person.insert_row(DEAD, 1, {name: text for name, text in desk.line(video_url(1)).items() if text})
     queue.renew()
@@ -190,7 +184,7 @@ def test_a_copy_that_a_move_carried_off_while_its_row_was_held_is_never_processe
 
 
 def test_a_row_that_a_move_carried_off_is_found_by_its_holder(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
+    add_videos(queue, 1)
     (claim,) = queue.claim(VIDEO_TASKS, 1)
     desk.person.insert_row(DEAD, 1, {name: text for name, text in desk.line(video_url(1)).items() if text})
     desk.person.delete_row(VIDEOS, 1)
@@ -201,7 +195,7 @@ def test_a_row_that_a_move_carried_off_is_found_by_its_holder(desk: SheetDesk, q
 
 
 def test_a_deleted_row_is_gone(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1, 2)
+    add_videos(queue, 1, 2)
     desk.person.delete_row(VIDEOS, desk.row_of(video_url(1)))
     desk.finish(queue)
     assert [line["URL"] for line in desk.lines()] == [video_url(2)]
@@ -210,7 +204,7 @@ def test_a_deleted_row_is_gone(desk: SheetDesk, queue: Queue) -> None:
 def test_the_result_of_a_row_deleted_meanwhile_is_dropped(
     desk: SheetDesk, queue: Queue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    add(queue, 1)
+    add_videos(queue, 1)
     (claim,) = queue.claim(VIDEO_TASKS, 1)
     desk.person.delete_row(VIDEOS, 1)
     assert queue.settle([(claim, Done())]) == [None]
@@ -218,196 +212,17 @@ def test_the_result_of_a_row_deleted_meanwhile_is_dropped(
 
 
 def test_an_id_of_a_deleted_row_is_never_used_again(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1, 2)
+    add_videos(queue, 1, 2)
     desk.person.delete_row(VIDEOS, 2)
-    add(desk.queue("another"), 3)
+    add_videos(desk.queue("another"), 3)
     assert desk.line(video_url(3))["ID"] == "3"
-
-
-# --- speaking through Status ----------------------------------------------------------------------------------------------
-
-
-def test_pending_on_a_done_row_runs_it_again(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
-    desk.finish(queue, Done(result="first"))
-    desk.type_status(video_url(1), "Pending")
-    desk.finish(queue, Done(result="second"))
-    assert desk.line(video_url(1))["Result"] == "second"
-
-
-def test_pending_on_an_error_runs_it(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
-    desk.look_again(queue)
-    desk.type_status(video_url(1), "error")
-    desk.look_again(queue)
-    desk.type_status(video_url(1), "pending")
-    desk.finish(queue)
-    assert desk.line(video_url(1))["Status"] == "done"
-
-
-@pytest.mark.parametrize("status", ["done", "error"])
-def test_done_skips_and_error_keeps_away(desk: SheetDesk, queue: Queue, status: str) -> None:
-    add(queue, 1, 2)
-    desk.look_again(queue)
-    desk.type_status(video_url(1), status)
-    claims = queue.claim(VIDEO_TASKS, 5)
-    assert [claim.row.url for claim in claims] == [video_url(2)]
-    desk.look_again(queue)
-    line = desk.line(video_url(1))
-    assert (line["Status"], line["ClaimedBy"]) == (status, "")
-    assert "by hand" in line["Result"] + line["LastError"].replace("-", " ")
-
-
-def test_done_on_an_error_skips(desk: SheetDesk, queue: Queue) -> None:
-    desk.person.insert_row(VIDEOS, 1, {"URL": "nonsense"})
-    desk.look_again(queue)
-    desk.type_status("nonsense", "done")
-    desk.look_again(queue)
-    assert queue.counts(VIDEO_TASKS) == {State.DONE: 1}
-
-
-def test_what_is_typed_while_a_row_is_held_is_ignored(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
-    (claim,) = queue.claim(VIDEO_TASKS, 1)
-    desk.show()
-    desk.type_status(video_url(1), "error")
-    queue.recover(VIDEO_TASKS)
-    assert queue.settle([(claim, Done(result="ok"))])[0] is not None
-    desk.show()
-    assert desk.line(video_url(1))["Status"] == "done"
-
-
-def test_what_is_typed_on_a_row_that_shows_its_holder_is_ignored_by_everybody(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
-    (claim,) = queue.claim(VIDEO_TASKS, 1)
-    desk.show()
-    desk.type_status(video_url(1), "pending")
-    other = desk.queue("other")
-    other.recover(VIDEO_TASKS)
-    assert other.claim(VIDEO_TASKS, 1) == []
-    assert queue.settle([(claim, Done(result="ok"))])[0] is not None
-
-
-def test_pending_in_the_dead_letters_requeues(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
-    desk.finish(queue, BROKEN)
-    desk.type_status(video_url(1), "pending", DEAD)
-    desk.finish(queue)
-    assert desk.line(video_url(1))["Status"] == "done"
-    assert desk.lines(DEAD) == []
-
-
-def test_done_in_the_dead_letters_skips(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
-    desk.finish(queue, BROKEN)
-    desk.type_status(video_url(1), "done", DEAD)
-    desk.look_again(queue)
-    assert desk.lines(DEAD) == []
-    assert desk.line(video_url(1))["Status"] == "done"
-
-
-UNKNOWN_STATUSES = {
-    "hello": "“hello” is not a Status; type pending, done or error",
-    "done!": "“done!” is not a Status; type pending, done or error",
-    "Retry": "“Retry” is not a Status; type pending, done or error",
-    "TRUE": "“TRUE” is not a Status; type pending, done or error",
-    "": "Status was emptied, which changes nothing; type pending, done or error",
-    "In-Progress": "only workers set in-progress; type pending, done or error",
-}
-
-
-@pytest.mark.parametrize(("status", "message"), UNKNOWN_STATUSES.items())
-def test_a_status_that_means_nothing_is_put_right_and_said(
-    desk: SheetDesk, queue: Queue, status: str, message: str
-) -> None:
-    add(queue, 1, 2)
-    desk.finish(queue)
-    desk.type_status(video_url(1), status)
-    for _ in range(3):
-        desk.look_again(queue)
-        first, second = desk.lines()
-        assert (first["Status"], first["LastError"], first["Result"]) == ("done", f"unknown-status: {message}", "ok")
-    assert (second["Status"], second["LastError"]) == ("done", "")
-    desk.type_status(video_url(1), "pending")
-    desk.finish(queue)
-    assert (desk.lines()[0]["Status"], desk.lines()[0]["LastError"]) == ("done", "")
-
-
-@pytest.mark.parametrize("status", ["skip", "", "in-progress", "stop!", 7])
-@pytest.mark.parametrize("is_looked_at", [False, True])
-def test_a_pending_row_with_a_status_that_means_nothing_is_kept_away(
-    desk: SheetDesk, queue: Queue, status: str | int, is_looked_at: bool
-) -> None:
-    """Keep it away whether a claim or a look meets the word first. Whoever typed it did not mean pending."""
-    add(queue, 1, 2)
-    desk.person.edit(VIDEOS, desk.row_of(video_url(1)), "Status", status)
-    if is_looked_at:
-        desk.clock.advance(61)
-        queue.recover(VIDEO_TASKS)
-    assert [claim.row.url for claim in queue.claim(VIDEO_TASKS, 5)] == [video_url(2)]
-    desk.look_again(queue)
-    line = desk.line(video_url(1))
-    assert (line["Status"], line["LastError"][:16]) == ("error", "unknown-status: ")
-    assert line["LastError"].endswith("type pending, done or error")
-    desk.type_status(video_url(1), "pending")
-    desk.finish(queue)
-    assert desk.line(video_url(1))["Status"] == "done"
-
-
-def test_a_status_that_means_nothing_in_a_tab_that_has_become_shorter(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1, 2)
-    desk.person.edit(VIDEOS, desk.row_of(video_url(1)), "Status", "skip")
-    desk.person.delete_row(VIDEOS, desk.book.contents.titled(VIDEOS).rows - 1)  # type: ignore[union-attr]
-    desk.look_again(queue)
-    assert desk.line(video_url(1))["Status"] == "error"
-    assert [claim.row.url for claim in queue.claim(VIDEO_TASKS, 5)] == [video_url(2)]
-
-
-def test_a_failed_row_keeps_its_reason_beside_the_note(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
-    desk.finish(queue, BROKEN)
-    desk.type_status(video_url(1), "again", DEAD)
-    desk.look_again(queue)
-    line = desk.line(video_url(1), DEAD)
-    assert (line["Status"], line["LastError"]) == (
-        "error",
-        "unknown-status: “again” is not a Status; type pending, done or error (private: Private video)",
-    )
-
-
-def test_a_status_typed_while_a_row_is_in_progress_is_ignored_and_said(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
-    (claim,) = queue.claim(VIDEO_TASKS, 1)
-    desk.show()
-    desk.type_status(video_url(1), "done")
-    desk.look_again(queue)
-    line = desk.line(video_url(1))
-    assert (line["Status"], line["LastError"]) == (
-        "in-progress",
-        "unknown-status: what is typed while a row is in progress is ignored; type it again when the attempt has ended",
-    )
-    assert queue.settle([(claim, Done(result="ok"))])[0] is not None
-    desk.show()
-    assert (desk.line(video_url(1))["Status"], desk.line(video_url(1))["LastError"]) == ("done", "")
-
-
-def test_pending_on_a_duplicate_does_not_make_two_of_it(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
-    desk.person.duplicate_row(VIDEOS, 1)
-    desk.finish(queue)
-    desk.look_again(queue)
-    at = next(at for at, line in enumerate(desk.lines(), start=1) if line["Status"] == "error")
-    desk.person.edit(VIDEOS, at, "Status", "pending")
-    desk.look_again(queue)
-    desk.look_again(queue)
-    assert sorted(line["Status"] for line in desk.lines()) == ["done", "error"]
 
 
 # --- columns, sorts, filters ----------------------------------------------------------------------------------------------
 
 
 def test_reordered_columns_are_found_by_their_names(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1, 2)
+    add_videos(queue, 1, 2)
     for column in ("Lease", "URL", "Status"):
         desk.person.move_column(VIDEOS, column, 0)
     desk.finish(queue)
@@ -415,7 +230,7 @@ def test_reordered_columns_are_found_by_their_names(desk: SheetDesk, queue: Queu
 
 
 def test_columns_moved_while_a_row_is_held_lose_no_result(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
+    add_videos(queue, 1)
     (claim,) = queue.claim(VIDEO_TASKS, 1)
     desk.show()
     desk.person.move_column(VIDEOS, "Lease", 0)
@@ -424,7 +239,7 @@ def test_columns_moved_while_a_row_is_held_lose_no_result(desk: SheetDesk, queue
 
 
 def test_own_columns_may_be_added_and_renamed(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
+    add_videos(queue, 1)
     desk.person.insert_column(VIDEOS, 2, "Gender")
     desk.person.edit(VIDEOS, 1, "Gender", "f")
     (claim,) = queue.claim(VIDEO_TASKS, 1)
@@ -438,7 +253,7 @@ def test_own_columns_may_be_added_and_renamed(desk: SheetDesk, queue: Queue) -> 
 
 def test_own_cells_follow_a_row_to_the_dead_letters_and_back(desk: SheetDesk, queue: Queue) -> None:
     desk.person.insert_column(VIDEOS, 0, "Gender")
-    add(queue, 1, Gender="f")
+    add_videos(queue, 1, Gender="f")
     desk.finish(queue, BROKEN)
     assert desk.line(video_url(1), DEAD)["Gender"] == "f"
     assert queue.requeue_dead_letters() == 1
@@ -448,7 +263,7 @@ def test_own_cells_follow_a_row_to_the_dead_letters_and_back(desk: SheetDesk, qu
 def test_an_own_column_named_as_one_of_the_other_tab_is_never_written(desk: SheetDesk, queue: Queue) -> None:
     """`Key` belongs to the coordinator in Sources alone."""
     desk.person.insert_column(VIDEOS, 0, "Key")
-    add(queue, 1, Key="before")
+    add_videos(queue, 1, Key="before")
     (claim,) = queue.claim(VIDEO_TASKS, 1)
     desk.person.edit(VIDEOS, 1, "Key", "typed while the row is held")
     queue.settle([(claim, Done(result="a.m4a"))])
@@ -469,7 +284,7 @@ def test_an_own_column_named_as_one_of_the_other_tab_is_never_written(desk: Shee
 def test_a_sort_by_any_column_between_two_requests_sends_nothing_astray(
     desk: SheetDesk, queue: Queue, column: str, descending: bool
 ) -> None:
-    add(queue, *range(8))
+    add_videos(queue, *range(8))
     for number in range(8):
         desk.person.edit(VIDEOS, number + 1, "Accent", f"own {(number * 5) % 8}")
     own = {line["URL"]: line["Accent"] for line in desk.lines()}
@@ -485,17 +300,17 @@ def test_a_sort_by_any_column_between_two_requests_sends_nothing_astray(
 
 
 def test_filtered_rows_and_hidden_columns_are_worked_on_as_ever(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1, 2, 3)
+    add_videos(queue, 1, 2, 3)
     desk.person.hide_column(VIDEOS, "Lease")
     desk.person.hide_column(VIDEOS, "URL")
     desk.person.filter(VIDEOS, "Status", ["pending", "in-progress", "done"])
-    add(queue, 4)
+    add_videos(queue, 4)
     desk.finish(queue)
     assert {line["Status"] for line in desk.lines()} == {"done"}
 
 
 def test_rows_deleted_from_the_end_of_the_grid_stop_nobody(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, *range(59))
+    add_videos(queue, *range(59))
     claims = queue.claim(VIDEO_TASKS, 20)
     for _ in range(30):
         desk.person.delete_row(VIDEOS, 2)
@@ -505,7 +320,7 @@ def test_rows_deleted_from_the_end_of_the_grid_stop_nobody(desk: SheetDesk, queu
 
 
 def test_a_url_that_was_changed_is_not_processed_and_says_so(desk: SheetDesk, queue: Queue) -> None:
-    add(queue, 1)
+    add_videos(queue, 1)
     desk.person.edit(VIDEOS, 1, "URL", video_url(2))
     assert queue.claim(VIDEO_TASKS, 1) == []
     desk.look_again(queue)
@@ -514,7 +329,7 @@ def test_a_url_that_was_changed_is_not_processed_and_says_so(desk: SheetDesk, qu
 
 def test_sources_are_kept_apart_from_videos(desk: SheetDesk, queue: Queue) -> None:
     queue.add(SOURCES, [new_source(1)])
-    add(queue, 1)
+    add_videos(queue, 1)
     desk.person.sort(SOURCE_TAB, "URL")
     desk.finish(queue)
     assert queue.counts(SOURCES) == {State.PENDING: 1}
