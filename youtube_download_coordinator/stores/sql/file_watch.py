@@ -37,9 +37,13 @@ class FileWatch:
 
     def check_connection(self, info: MutableMapping[Any, Any]) -> None:
         """Raise StoreGone if the connection has another write-ahead log open than the one at the path."""
+        if WAL_FILE not in info:
+            # Until its first transaction the log may still be deleted: by SQLite, with another process's last connection.
+            info[WAL_FILE] = None
+            return
         wal_file = _id_of(self._wal)
-        if info.setdefault(WAL_FILE, wal_file) is None:
-            info[WAL_FILE] = wal_file  # it is made by the first transaction
+        if info[WAL_FILE] is None:
+            info[WAL_FILE] = wal_file
         elif info[WAL_FILE] != wal_file:
             raise self._gone(self._wal)
 
