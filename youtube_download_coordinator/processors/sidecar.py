@@ -22,7 +22,6 @@ from typing import Any
 from youtube_download_coordinator.models import WRITTEN_ONCE, VideoTask, Writer, columns_of
 from youtube_download_coordinator.processors.media_check import Media, stated_kbps
 from youtube_download_coordinator.processors.tracks import is_drc, sound_of, track_of
-from youtube_download_coordinator.storage.files import write_text
 
 SUFFIX = ".json"
 KNOWN = (
@@ -42,22 +41,6 @@ def video_task_columns(task: VideoTask) -> dict[str, object]:
     }
     values = {column.name: getattr(task, attribute) for attribute, column in columns.items()}
     return {name: value for name, value in values.items() if value not in (None, "")} | dict(task.extra)
-
-
-def write_sidecar(
-    made: Path,
-    path: Path,
-    task: VideoTask,
-    kind: str,
-    info: Mapping[str, Any],
-    made_with: Mapping[str, Any],
-    *,
-    media: Media | None = None,
-    degraded: Sequence[str] = (),
-) -> None:
-    """Write the sidecar of the file that is at `made` now and will be moved to `path`. `media` is what it contains."""
-    content = sidecar_content(made, path.name, task, kind, info, made_with, media=media, degraded=degraded)
-    write_text(path.with_name(path.name + SUFFIX), sidecar_text(content))
 
 
 def sidecar_text(content: Mapping[str, Any]) -> str:

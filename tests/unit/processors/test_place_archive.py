@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.clip_site import Site, task
+from tests.support.memory_place import MemoryPlace
 from tests.support.rows import new_video
 from youtube_download_coordinator.errors import LaterError, PlaceRefused, PlaceUnavailable, UnfitError
 from youtube_download_coordinator.models import Done, VideoTask
@@ -27,7 +28,6 @@ from youtube_download_coordinator.processors.place_archive import FRESH_SECONDS,
 from youtube_download_coordinator.processors.place_sweep import place_time, sweep_place
 from youtube_download_coordinator.processors.production import CustomStep, Production, Recipe
 from youtube_download_coordinator.processors.sidecar import sha256_of
-from youtube_download_coordinator.storage.memory import MemoryPlace
 from youtube_download_coordinator.storage.place import MAX_CONDITIONAL_BYTES, Held
 
 PRODUCT = Product(kind="audio", name="audio-m4a")

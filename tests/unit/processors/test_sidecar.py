@@ -16,7 +16,7 @@ from tests.support.rows import new_video
 from tests.unit.processors.test_tracks import DUB, NO_TRACK, ORIGINAL, Format, drc, m4a, video
 from youtube_download_coordinator.processors.built_in import Settings, audio
 from youtube_download_coordinator.processors.media_check import Media
-from youtube_download_coordinator.processors.sidecar import source_facts, write_sidecar
+from youtube_download_coordinator.processors.sidecar import sidecar_content, sidecar_text, source_facts
 from youtube_download_coordinator.processors.sidecar_schema import Sidecar, document
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "sidecar.schema.json"
@@ -57,12 +57,18 @@ def info_of(*formats: Format, chosen: Format) -> dict[str, Any]:
     return {**chosen, **facts, "formats": [*formats, chosen]}
 
 
+def write_sidecar(path: Path, *about: Any, **more: Any) -> None:
+    """Write the sidecar of a file beside it, as an archive does."""
+    content = sidecar_content(path, path.name, *about, **more)
+    path.with_name(f"{path.name}.json").write_text(sidecar_text(content))
+
+
 def test_a_sidecar_has_what_a_corpus_asks_for(tmp_path: Path) -> None:
     path = tmp_path / "x.m4a"
     path.write_bytes(b"sound")
     chosen = drc(m4a("140", ORIGINAL, asr=44100, abr=129.5))
     info = info_of(m4a("140-1", DUB), chosen=chosen)
-    write_sidecar(path, path, new_video(1), "audio", info, {}, media=MEDIA, degraded=["low-bit-rate"])
+    write_sidecar(path, new_video(1), "audio", info, {}, media=MEDIA, degraded=["low-bit-rate"])
     sidecar = read(tmp_path / "x.m4a.json")
     assert sidecar.source is not None
     assert sidecar.source.model_dump(exclude_none=True) == {
@@ -84,7 +90,7 @@ def test_values_of_other_types_are_written_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "x.m4a"
     path.write_bytes(b"sound")
     info = info_of(chosen=m4a("140", NO_TRACK)) | {"age_limit": "18+", "categories": "Music", "timestamp": Path("x")}
-    write_sidecar(path, path, new_video(1), "audio", info, {}, media=MEDIA)
+    write_sidecar(path, new_video(1), "audio", info, {}, media=MEDIA)
     youtube = json.loads((tmp_path / "x.m4a.json").read_text())["youtube"]
     assert (youtube["age_limit"], youtube["categories"], youtube["timestamp"]) == ("18+", "Music", "x")
 
@@ -92,7 +98,7 @@ def test_values_of_other_types_are_written_as_they_are(tmp_path: Path) -> None:
 def test_subtitles_have_no_media(tmp_path: Path) -> None:
     path = tmp_path / "x.en.vtt"
     path.write_text("WEBVTT")
-    write_sidecar(path, path, new_video(1), "subtitles", info_of(chosen=m4a("140", NO_TRACK)), {"language": "en"})
+    write_sidecar(path, new_video(1), "subtitles", info_of(chosen=m4a("140", NO_TRACK)), {"language": "en"})
     sidecar = read(tmp_path / "x.en.vtt.json")
     assert (sidecar.media, sidecar.source, sidecar.made_with["language"]) == (None, None, "en")
 

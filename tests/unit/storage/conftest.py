@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.support import object_storage
+from tests.support.memory_place import MemoryPlace
 from tests.support.object_storage import BUCKET
 from tests.support.storage_proxy import StorageProxy
 from youtube_download_coordinator.storage.local import LocalPlace
-from youtube_download_coordinator.storage.memory import MemoryPlace
 from youtube_download_coordinator.storage.object_place import ObjectPlace
 from youtube_download_coordinator.storage.place import Place
 

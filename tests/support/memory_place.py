@@ -1,4 +1,4 @@
-"""A place in the memory of one process, for tests."""
+"""A place in the memory of one process, for tests that need no disk and no emulator."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class MemoryPlace:
         held = Held(
             path=check_path(path),
             size=len(content),
-            modified=datetime.now(UTC),  # noqa: TID251  (the clock of this place)
+            modified=datetime.now(UTC),
             content_type=content_type,
             metadata=dict(check_metadata(metadata)),
         )
