@@ -1,0 +1,11 @@
+"""What the files of a queue become: typed records, manifests, cards.
+
+from youtube_download_coordinator import corpus
+
+for recording in corpus.read("s3://bucket/prefix"):
+    print(recording.path, recording.seconds, recording.accent)
+"""
+
+from youtube_download_coordinator.corpus.recordings import Recording, Segment, read
+
+__all__ = ["Recording", "Segment", "read"]

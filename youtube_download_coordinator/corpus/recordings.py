@@ -1,0 +1,137 @@
+"""The typed records of a corpus, and the file in a place that contains all of them.
+
+    .corpus/recordings.jsonl.gz    one line of JSON for each recording, in the order of the rows' IDs
+
+`ydc manifest` writes it together with the manifest of a place. Every other format, the card and the changelog are made from these
+records.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
+
+from youtube_download_coordinator.storage.opening import open_place
+from youtube_download_coordinator.storage.place import Place
+
+FOLDER = ".corpus"
+"""The folder in a place with what describes the corpus. Programs that load data sets ignore hidden folders."""
+RECORDINGS = f"{FOLDER}/recordings.jsonl.gz"
+_GZIP_LEVEL = 1
+"""Twice as fast as the default, and a few percent larger."""
+
+
+class Segment(NamedTuple):
+    """A part of a recording with the text that is spoken in it, from captions that a person wrote."""
+
+    start_seconds: float
+    end_seconds: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """A media file of a video that is done, and what is known about it. Text is empty, and a number None, if it is not known."""
+
+    id: int
+    """The row's ID."""
+    key: str
+    """The row's canonical key."""
+    url: str
+    video_id: str
+    path: str
+    """Below `output_dir`."""
+    product: str
+    """What made it: `audio-m4a`, `download`."""
+    bytes: int | None = None
+    sha256: str = ""
+    seconds: float | None = None
+    """Measured; else as YouTube states it."""
+    codec: str = ""
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+    """Audio channels."""
+    title: str = ""
+    accent: str = ""
+    type: str = ""
+    source_id: int | None = None
+    channel: str = ""
+    channel_id: str = ""
+    upload_date: str = ""
+    """YYYYMMDD."""
+    language: str = ""
+    """Of the sound, as YouTube states it."""
+    track: str = ""
+    """`original`, `default`, `unknown`, `dub` or `description` (docs/processors.md)."""
+    license: str = ""
+    """As YouTube states it."""
+    trainable: str = ""
+    """YouTube's answer on training by third parties: `all`, `none`, or companies separated by commas (docs/rights.md)."""
+    degraded: str = ""
+    """Why the file is worse than usual, separated by ", "."""
+    collected_at: str = ""
+    """When the file was made: ISO-8601, UTC."""
+    caption_language: str = ""
+    """Of `segments`."""
+    segments: Sequence[Segment] = ()
+    """Captions that a person wrote."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """The columns that people have added, by name."""
+
+    @property
+    def text(self) -> str:
+        """Return the text of all segments."""
+        return " ".join(segment.text for segment in self.segments)
+
+
+_DEFAULTS = {
+    each.name: () if each.default is MISSING else each.default
+    for each in fields(Recording)
+    if each.default is not MISSING or each.default_factory is not MISSING
+}
+_NAMES = [each.name for each in fields(Recording)]
+
+
+def encode(recording: Recording) -> str:
+    """Return a recording as one line of JSON, without what is not known."""
+    values = ((name, getattr(recording, name)) for name in _NAMES)
+    known = {name: value for name, value in values if value and value != _DEFAULTS.get(name)}
+    return json.dumps(known, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def decode(line: str | bytes) -> Recording:
+    """Return the recording of a line. Fields that a newer version added are ignored. Raises ValueError."""
+    content = json.loads(line)
+    if not isinstance(content, dict) or not {"id", "key", "url", "video_id", "path", "product"} <= content.keys():
+        raise ValueError("this line is not a recording")
+    content["segments"] = tuple(Segment(*segment) for segment in content.get("segments", ()))
+    return Recording(**{name: content[name] for name in _NAMES if name in content})
+
+
+def write(file: Path, recordings: Iterable[Recording]) -> int:
+    """Write a file like RECORDINGS. Return the number of recordings. The same recordings give the same bytes."""
+    count = 0
+    with file.open("wb") as out, gzip.GzipFile("", "wb", _GZIP_LEVEL, out, mtime=0) as packed:
+        text = io.TextIOWrapper(packed, encoding="utf-8", errors="replace", newline="")
+        for count, recording in enumerate(recordings, 1):  # noqa: B007
+            text.write(encode(recording))
+        text.flush()
+        text.detach()
+    return count
+
+
+def read(place: Place | str | Path) -> Iterator[Recording]:
+    """Yield the recordings of a place, in the order of the rows' IDs, as the last `ydc manifest` has written them.
+
+    Memory does not grow with their number. Raises FileNotFoundError if the place has no manifest, ConfigError for an address that
+    is not one of a place, ValueError for a damaged file, and what Place raises.
+    """
+    opened: Place = open_place(place) if isinstance(place, str | Path) else place
+    with opened.open(RECORDINGS) as packed, gzip.GzipFile(fileobj=cast(IO[Any], packed)) as lines:
+        for line in lines:
+            yield decode(line)
