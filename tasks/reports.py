@@ -10,12 +10,13 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from youtube_download_coordinator.models import WORDS, Page
+from youtube_download_coordinator.models import WORDS
 from youtube_download_coordinator.models import State as RowState
 from youtube_download_coordinator.operations.overview import Overview
 from youtube_download_coordinator.prefect.flow_run import tolerate_prefect_errors
 from youtube_download_coordinator.prefect.markdown import TITLE_MAX_CHARACTERS, below, inert, page_in_markdown
 from youtube_download_coordinator.sources.sources_file import Ingested
+from youtube_download_coordinator.status_page import Page
 from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.workers.expansion import Expansion
 from youtube_download_coordinator.workers.worker import Summary

@@ -7,8 +7,6 @@ the working directory, in this order of precedence.
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -16,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
-from youtube_download_coordinator.env_file import TRUST_ENV_FILE, check_env_file
+from youtube_download_coordinator.env_file import check_variables, unknown_in_environment
 from youtube_download_coordinator.errors import BadFilter, ConfigError
 from youtube_download_coordinator.processes.resource_limits import ResourceLimits
 from youtube_download_coordinator.queue.cooldown import Pauses
@@ -59,10 +57,8 @@ BUILT_IN_MEMORY_BYTES = 2_000_000_000
 """About five times what yt-dlp, its JavaScript runtime and ffmpeg take together."""
 SECRETS = frozenset({"proxy", "yt_dlp_options", "service_account", "database_url"})
 """Settings whose values no message contains."""
-VARIABLES_OF_FLOWS = frozenset({"checkout", "prefect_block", "image"})
-"""Variables with our prefix that Config does not read."""
-VARIABLES_OF_TESTS = ("test_", "chaos_", "bench_")
-"""Prefixes of the variables that the project's own tests read."""
+ENVIRONMENT_ONLY = frozenset({"sheets_api_url"})
+"""Settings that are not read from `.env`: it cannot lead the account's token elsewhere."""
 
 
 class Config(BaseSettings):
@@ -320,7 +316,7 @@ class Config(BaseSettings):
                 f"there is no setting {', '.join(unknown)}{did_you_mean(unknown[0], type(self).model_fields)}"
             )
         try:
-            _check_variables(type(self))
+            check_variables(type(self), ENVIRONMENT_ONLY)
             super().__init__(**values)
             if "database_url" not in self.model_fields_set:
                 check_has_sheet(self.spreadsheet_id, values)
@@ -444,37 +440,9 @@ def id_of_spreadsheet(text: str) -> str:
     return text.partition("/spreadsheets/d/")[2].partition("/")[0] if "/spreadsheets/d/" in text else text.strip()
 
 
-def _check_variables(settings: type[Config]) -> None:
-    """Raise ConfigError for a misspelt variable, which would silently leave its setting at the default.
-
-    Every name in `.env` that begins with `YDC_` must be known. Other programs may use the prefix in the environment, so there
-    only a name that resembles a setting is refused. `.env` cannot lead the account's token elsewhere, or vouch for itself.
-    """
-    check_env_file(Path(".env"))
-    for name in DotEnvSettingsSource(settings).env_vars:
-        if name.upper().startswith("YDC_") and _setting(name) in {"sheets_api_url", TRUST_ENV_FILE}:
-            raise ConfigError(f"{name.upper()} is not read from .env: set it in the environment")
-    for names, is_env_file in ((DotEnvSettingsSource(settings).env_vars, True), (os.environ, False)):
-        for name in _unknown(settings, names):
-            hint = did_you_mean(_setting(name), settings.model_fields)
-            if hint or is_env_file:
-                raise ConfigError(f"there is no setting {name.upper()}{' (in .env)' * is_env_file}{hint}")
-
-
 def unknown_variables() -> list[str]:
     """Return the environment variables with the prefix `YDC_` that are not settings, so that nothing reads them."""
-    return sorted(name for name in _unknown(Config, os.environ) if not _setting(name).startswith(VARIABLES_OF_TESTS))
-
-
-def _unknown(settings: type[Config], names: Iterable[str]) -> Iterator[str]:
-    prefixed = (name for name in names if name.upper().startswith("YDC_"))
-    return (
-        name for name in prefixed if _setting(name) not in {*settings.model_fields, *VARIABLES_OF_FLOWS, TRUST_ENV_FILE}
-    )
-
-
-def _setting(variable: str) -> str:
-    return variable[len("YDC_") :].lower()
+    return unknown_in_environment(Config)
 
 
 def _check_pauses(config: Config) -> None:

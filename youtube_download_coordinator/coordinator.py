@@ -25,7 +25,7 @@ from typing import Any
 from youtube_download_coordinator.client import Client
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ProcessorError, SourcesFileError, StoreError, UserError
-from youtube_download_coordinator.models import Outcome, Page, VideoTask
+from youtube_download_coordinator.models import Outcome, VideoTask
 from youtube_download_coordinator.operations.package_index import advise_upgrade
 from youtube_download_coordinator.operations.summary import show_dashboard
 from youtube_download_coordinator.processes.parent import Stopped, stop_all
@@ -35,6 +35,7 @@ from youtube_download_coordinator.queue.admission import Blocked
 from youtube_download_coordinator.queue.canary import Canary
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.sources.sources_file import Ingested, ingest_file
+from youtube_download_coordinator.status_page import Page
 from youtube_download_coordinator.wiring import open_machine_state, open_queue
 from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
 from youtube_download_coordinator.workers.claim_block import ClaimBlock

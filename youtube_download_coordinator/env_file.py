@@ -1,20 +1,32 @@
-"""Whether the file `.env` in the working directory may set settings: not if another user may have written it."""
+"""The variables that set settings: those of the environment, and of the file `.env` in the working directory.
+
+The file is not used if another user may have written it.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from pydantic_settings import BaseSettings, DotEnvSettingsSource
+
 from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.text import did_you_mean
 
 TRUST_ENV_FILE = "trust_env_file"
 """`YDC_TRUST_ENV_FILE=true`, in the environment only, has `.env` read whoever may write to it."""
+PREFIX = "YDC_"
+VARIABLES_OF_FLOWS = frozenset({"checkout", "prefect_block", "image"})
+"""Variables with our prefix that Config does not read."""
+VARIABLES_OF_TESTS = ("test_", "chaos_", "bench_")
+"""Prefixes of the variables that the project's own tests read."""
 
 
 def check_env_file(path: Path) -> None:
     """Raise ConfigError if another user may have written the settings: the file, or the link to it."""
-    if os.environ.get(f"YDC_{TRUST_ENV_FILE}".upper(), "").lower() in {"true", "1"} or not path.exists():
+    if os.environ.get(f"{PREFIX}{TRUST_ENV_FILE}".upper(), "").lower() in {"true", "1"} or not path.exists():
         return
     status = path.stat()
     strangers = {status.st_uid, path.lstat().st_uid} - {0, os.geteuid()}
@@ -28,3 +40,35 @@ def check_env_file(path: Path) -> None:
         f"the file .env in {str(Path.cwd())!r} {problem}, so its settings are not used;"
         " for a mounted file that you trust, set YDC_TRUST_ENV_FILE=true in the environment"
     )
+
+
+def check_variables(settings: type[BaseSettings], environment_only: Collection[str]) -> None:
+    """Raise ConfigError for a misspelt variable, which would silently leave its setting at the default.
+
+    Every name in `.env` that begins with `YDC_` must be known. Other programs may use the prefix in the environment, so there
+    only a name that resembles a setting is refused. `.env` cannot set what is in `environment_only`, or vouch for itself.
+    """
+    check_env_file(Path(".env"))
+    in_file = DotEnvSettingsSource(settings).env_vars
+    for name in in_file:
+        if name.upper().startswith(PREFIX) and _setting(name) in {*environment_only, TRUST_ENV_FILE}:
+            raise ConfigError(f"{name.upper()} is not read from .env: set it in the environment")
+    for names, is_env_file in ((in_file, True), (os.environ, False)):
+        for name in _unknown(settings, names):
+            hint = did_you_mean(_setting(name), settings.model_fields)
+            if hint or is_env_file:
+                raise ConfigError(f"there is no setting {name.upper()}{' (in .env)' * is_env_file}{hint}")
+
+
+def unknown_in_environment(settings: type[BaseSettings]) -> list[str]:
+    """Return the environment variables with our prefix that are not settings, apart from those of the tests."""
+    return sorted(name for name in _unknown(settings, os.environ) if not _setting(name).startswith(VARIABLES_OF_TESTS))
+
+
+def _unknown(settings: type[BaseSettings], names: Iterable[str]) -> Iterator[str]:
+    known = {*settings.model_fields, *VARIABLES_OF_FLOWS, TRUST_ENV_FILE}
+    return (name for name in names if name.upper().startswith(PREFIX) and _setting(name) not in known)
+
+
+def _setting(variable: str) -> str:
+    return variable[len(PREFIX) :].lower()

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from youtube_download_coordinator.models import Cell, Page, Section
     from youtube_download_coordinator.queue import Queue
+    from youtube_download_coordinator.status_page import Cell, Page, Section
 
 NARROW_COLUMNS = 60
 """Below this width, tables have narrower columns and no totals."""

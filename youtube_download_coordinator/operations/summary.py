@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from youtube_download_coordinator.models import WORDS, Cell, Page, Section, State
+from youtube_download_coordinator.models import WORDS, State
 from youtube_download_coordinator.operations.overview import Overview
 from youtube_download_coordinator.queue.cooldown import ControlValue
 from youtube_download_coordinator.reasons import advice, degradation
+from youtube_download_coordinator.status_page import Cell, Page, Section
 from youtube_download_coordinator.text import format_utc
 
 if TYPE_CHECKING:

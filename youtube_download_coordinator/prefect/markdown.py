@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.models import Page
+from youtube_download_coordinator.status_page import Page
 from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.workers.worker import Summary
 

@@ -11,10 +11,11 @@ from tests.fake_google.cells import Formula
 from tests.support.rows import new_source, new_video
 from tests.support.sheet import DEAD, VIDEOS, SheetDesk, sheet_desk
 from youtube_download_coordinator.errors import StoreError
-from youtube_download_coordinator.models import Done, Failure, Page, Status, Verdict
+from youtube_download_coordinator.models import Done, Failure, Status, Verdict
 from youtube_download_coordinator.operations.overview import overview
 from youtube_download_coordinator.operations.summary import page
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.status_page import Page
 from youtube_download_coordinator.stores.sheets.api import Connection
 from youtube_download_coordinator.stores.sheets.setup.dashboard import GRID_ROWS, SHEET_ID, show_dashboard
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import StoreError
-from youtube_download_coordinator.models import STATUS, Cell, Page, Section, State, Status
+from youtube_download_coordinator.models import STATUS, State, Status
+from youtube_download_coordinator.status_page import Cell, Page, Section
 from youtube_download_coordinator.stores.sheets.api import AnswerLost, Connection, Environment, Json, Refused
 from youtube_download_coordinator.stores.sheets.layout import folded, text_cell
 from youtube_download_coordinator.stores.sheets.setup.formatting import COLOURS
