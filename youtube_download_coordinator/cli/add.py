@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
-from youtube_download_coordinator.cli.queue_options import AS_SET, OtherSites, QueueOptions
+from youtube_download_coordinator.cli.queue_options import AS_SET, OtherSites, QueueOptions, check_positive
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.sources.filters import filter_column
@@ -27,6 +27,7 @@ def add(
     accent: str = "",
     type: str = "",
     *,
+    first: int | None = None,
     set: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=False, negative="")] = None,
     allow_other_sites: OtherSites = None,
     queue: QueueOptions = AS_SET,
@@ -34,7 +35,7 @@ def add(
     """Add a source (a channel, a playlist, or a single video), or a file of sources.
 
     ```
-    ydc add "https://www.youtube.com/@handle" --accent pt-BR --type interview
+    ydc add "https://www.youtube.com/@handle" --accent pt-BR --type interview --first 3
     ydc add "https://www.youtube.com/@handle" --set Kinds=videos,shorts --set RefreshHours=6
     ydc add sources.txt
     ```
@@ -48,19 +49,23 @@ def add(
         Copied to each video of the source.
     type
         Copied to each video of the source.
+    first
+        Take at most this many of its videos at first: its column FirstVideos.
     set
         COLUMN=TEXT, may be repeated: a custom column, a filter (Kinds, MinDuration, MaxDuration, TitleMatch, FirstVideos,
         NewerThan), or RefreshHours.
     """
     if _is_file(source):
-        if accent or type or set:
+        if accent or type or first is not None or set:
             raise UserError(
-                f"{source} is a file, so --accent, --type and --set do not apply: write URL|Accent|Type on its lines"
+                f"{source} is a file, so --accent, --type, --first and --set do not apply: write URL|Accent|Type on its lines"
             )
         return import_files(Path(source), allow_other_sites=allow_other_sites, queue=queue)
     if _FILE_NAME.fullmatch(source):
         raise UserError(f"there is no file {source}")
-    columns = dict(map(_column_and_text, set or ()))
+    check_positive(first=first)
+    columns = {} if first is None else {"FirstVideos": str(first)}
+    columns |= dict(map(_column_and_text, set or ()))
     client = queue.named(allow_other_sites=allow_other_sites).client
     row_id, is_new = client.find_or_add_source(source, accent, type, columns)
     say(f"source {row_id}: {source}{'' if is_new else ' (already in the queue)'}")

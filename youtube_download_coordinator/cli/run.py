@@ -17,6 +17,7 @@ from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import StoreError
 
 if TYPE_CHECKING:
+    from youtube_download_coordinator.config import Config
     from youtube_download_coordinator.coordinator import Coordinator
     from youtube_download_coordinator.models import Failure
     from youtube_download_coordinator.workers.attempts import Attempt
@@ -30,6 +31,7 @@ def run(
     *,
     sources: Sources = None,
     processor: Annotated[str | None, Parameter(name=["--processor", "-p"])] = None,
+    first: int | None = None,
     max_videos: int | None = None,
     max_minutes: float | None = None,
     concurrency: int | None = None,
@@ -41,7 +43,7 @@ def run(
     At a terminal, the last lines show its progress. Ctrl-C releases the claims; run it again to continue.
 
     ```
-    ydc run --sources sources.txt
+    ydc run --sources sources.txt --first 3
     ydc run --processor my_module:transcribe --max-minutes 60 --concurrency 8
     ```
 
@@ -52,6 +54,9 @@ def run(
     processor
         download, audio, metadata, subtitles, your own module:function, or several: audio,subtitles,metadata. The setting
         YDC_PROCESSOR unless given.
+    first
+        Take at most this many videos of each source that is listed for the first time: the newest of each tab of a channel, the
+        first of a playlist. A source's own column FirstVideos takes precedence.
     max_videos
         Claim at most this many videos.
     max_minutes
@@ -63,16 +68,22 @@ def run(
     from youtube_download_coordinator.workers.find_processor import check_processor
     from youtube_download_coordinator.workers.worker import Limits
 
-    check_positive(max_videos=max_videos, max_minutes=max_minutes)
+    check_positive(first=first, max_videos=max_videos, max_minutes=max_minutes)
     if processor is not None:
         check_processor(processor)
-    coordinator = queue.named(sources_file_path=sources, allow_other_sites=allow_other_sites, concurrency=concurrency)
+    coordinator = queue.named(
+        sources_file_path=sources,
+        allow_other_sites=allow_other_sites,
+        concurrency=concurrency,
+        first_videos=None if first is None else str(first),
+    )
     if processor is None:
         processor = coordinator.config.processor
         check_processor(processor)
     preflight.require(coordinator.config, processor)
     _print_unknown_settings()
     failed = print_ingested(coordinator.ingest())
+    _print_plan(coordinator.config, processor)
     limits = Limits(
         concurrency=coordinator.config.concurrency,
         max_videos=max_videos,
@@ -86,6 +97,8 @@ def run(
     say("")
     say(f"This run: {summary}.")
     _print_advice(summary, listing_failures)
+    if first:
+        say("To take the others too: ydc retry --table sources --status done --yes, then ydc run")
     print_page(page_of(coordinator.queue))
     return EXIT_FAILED if failed or listing_failures or summary.failed or summary.stopped_by else 0
 
@@ -97,6 +110,13 @@ def _give_back(coordinator: Coordinator) -> str:
     except StoreError as error:
         return f"the claims are released when the queue answers again, or run out: {error}"
     return "all claims were released"
+
+
+def _print_plan(config: Config, processor: str) -> None:
+    """Print what the run does with each video, how fast it may, and how to stop it."""
+    limit = config.rate_limit
+    pace = f"{limit.burst} at once, then one every {limit.interval.total_seconds():.0f} s" if limit else "no rate limit"
+    say(f"plan: {processor} of each video, into {config.output_dir}; {pace}. Ctrl-C stops it, and the next run goes on")
 
 
 def _print_unknown_settings() -> None:

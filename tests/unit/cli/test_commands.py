@@ -125,6 +125,36 @@ def test_the_whole_job_on_a_site_of_ones_own(ydc: Ydc, folder: Path, queue: Queu
     assert "This run: no videos." in again.stdout
 
 
+def test_a_first_run_takes_three_and_the_next_one_the_others(ydc: Ydc, folder: Path, queue: Queue) -> None:
+    titles = [f"Part {number}" for number in range(1, 6)]
+    site = make_site(folder / "site", titles)
+    file = folder / "media.txt"
+    with serving(site, titles) as address:
+        file.write_text(f"{address}/feed.xml|demo|talk\n", encoding="utf-8")
+        arguments = ("run", "--sources", file, "--allow-other-sites", "--processor", "metadata")
+        first = ydc(*arguments, "--first", 3, allow_private_addresses=True)
+        assert (first.returncode, first.stderr) == (0, "")
+        assert len(videos(queue)) == 3
+        advice = first.stdout.split("To take the others too: ydc ")[1].split(", then")[0]
+        assert ydc(*advice.split()).returncode == 0
+        rest = ydc(*arguments, allow_private_addresses=True)
+    assert (rest.returncode, len(videos(queue))) == (0, 5)
+    assert "plan: metadata of each video, into media; 45 at once, then one every 16 s. Ctrl-C stops it" in first.stdout
+
+
+def test_the_example_asks_for_three_videos(ydc: Ydc, queue: Queue) -> None:
+    assert ydc("add", Path("sources.example.txt").absolute()).returncode == 0
+    (source,) = queue.store.scan(SOURCES)
+    assert source.extra == {"Kinds": "videos", "FirstVideos": "3"}
+
+
+def test_a_source_is_added_with_its_first_videos(ydc: Ydc, queue: Queue) -> None:
+    assert ydc("add", CHANNEL.format(1), "--first", 3).returncode == 0
+    (source,) = queue.store.scan(SOURCES)
+    assert source.extra == {"FirstVideos": "3"}
+    assert ydc("add", CHANNEL.format(2), "--first", 0).returncode == 2
+
+
 def test_a_processor_of_ones_own_is_found_in_the_working_directory(ydc: Ydc, queue: Queue) -> None:
     add_videos(queue, 3)
     done = ydc("run", "--processor", "mine:fine", "--max-videos", 2)
