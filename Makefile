@@ -8,6 +8,8 @@ CONSTRAINTS ?= constraints.txt
 PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 # They keep up with YouTube, and are never pinned. constraints.txt is made by these programs.
 UNPINNED := yt-dlp yt-dlp-ejs deno bgutil-ytdlp-pot-provider
+# A person at a terminal sees what pip does; a log does not have it.
+QUIET := $(shell test -t 2 || echo --quiet)
 SOURCES ?= sources.txt
 PROCESSOR ?= audio
 
@@ -18,12 +20,13 @@ help:  ## What can be made
 
 $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@echo "Installing what is needed into $(VENV): a minute or two, once"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet $(PINNED) --editable . --group dev --group docs
+	$(BIN)/python -m pip install $(QUIET) $(PINNED) --editable . --group dev --group docs
 	@touch $@
 
-demo: $(INSTALLED)  ## The whole job on this machine, on a small media site of its own
+demo: $(INSTALLED)  ## The promise on this machine: two workers, a small media site, one of them is killed
 	$(BIN)/python -m examples.demo demo
 
 run: $(INSTALLED)  ## List and process SOURCES (sources.txt) with PROCESSOR (audio), on the embedded queue

@@ -9,8 +9,9 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from xml.sax.saxutils import escape
 import imageio_ffmpeg
 
 CLIP_SECONDS = 3
+
+OnGet = Callable[[str], HTTPStatus | None]
+"""Called with the address of each GET; an error's status is the answer then."""
 
 
 def make_site(folder: Path, titles: Sequence[str]) -> Path:
@@ -40,20 +44,20 @@ def _make_clip(path: Path, title: str, pitch_hertz: int) -> None:
     draft.replace(path)
 
 
-def feed(address: str, titles: Sequence[str]) -> str:
-    """Return an RSS feed with an enclosure for each clip."""
+def feed(address: str, titles: Sequence[str], *, first: int = 1, name: str = "A small media site") -> str:
+    """Return an RSS feed with an enclosure for each clip, of which `first` is the number of the first one."""
     items = "".join(
         f"<item><title>{escape(title)}</title><enclosure url='{address}/clip-{number}.mp4' type='video/mp4' length='1'/></item>"
-        for number, title in enumerate(titles, start=1)
+        for number, title in enumerate(titles, start=first)
     )
-    return f"<rss version='2.0'><channel><title>A small media site</title>{items}</channel></rss>"
+    return f"<rss version='2.0'><channel><title>{escape(name)}</title>{items}</channel></rss>"
 
 
 @contextmanager
-def serving(folder: Path, titles: Sequence[str], on_get: Callable[[str], None] | None = None) -> Iterator[str]:
+def serving(folder: Path, titles: Sequence[str], on_get: OnGet | None = None) -> Iterator[str]:
     """Serve the folder and its feed on 127.0.0.1, on the same port as before if it is free. Yield the address.
 
-    `on_get` is called with the address of each GET.
+    `on_get` is called with the address of each GET. It may return an error to answer with.
     """
     server = _server(folder, on_get)
     address = f"http://127.0.0.1:{server.server_port}"
@@ -68,7 +72,7 @@ def serving(folder: Path, titles: Sequence[str], on_get: Callable[[str], None] |
         thread.join()
 
 
-def _server(folder: Path, on_get: Callable[[str], None] | None) -> ThreadingHTTPServer:
+def _server(folder: Path, on_get: OnGet | None) -> ThreadingHTTPServer:
     """Return a server on the port of the last run if it is free: a source is identified by its address."""
     port_file = folder / "port"
     handler = partial(_Quiet, on_get, directory=str(folder))
@@ -81,14 +85,17 @@ def _server(folder: Path, on_get: Callable[[str], None] | None) -> ThreadingHTTP
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def __init__(self, on_get: Callable[[str], None] | None, *arguments: Any, **named: Any) -> None:
+    def __init__(self, on_get: OnGet | None, *arguments: Any, **named: Any) -> None:
         self._on_get = on_get
         super().__init__(*arguments, **named)
 
     def do_GET(self) -> None:
-        if self._on_get:
-            self._on_get(f"http://{self.headers['Host']}{self.path}")
-        super().do_GET()
+        error = self._on_get(f"http://{self.headers['Host']}{self.path}") if self._on_get else None
+        if error:
+            self.send_error(error)
+        else:
+            with suppress(ConnectionError):  # whoever asked is gone
+                super().do_GET()
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
