@@ -24,6 +24,7 @@ from typing import Any
 
 from youtube_download_coordinator.client import Client
 from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.corpus.index_upkeep import IndexUpkeep
 from youtube_download_coordinator.errors import ProcessorError, SourcesFileError, StoreError, UserError
 from youtube_download_coordinator.models import Outcome, VideoTask
 from youtube_download_coordinator.operations.package_index import advise_upgrade
@@ -92,6 +93,7 @@ class Coordinator:
         self._ingested: tuple[int, int, int] | None = None
         self._asks_again_at = 0.0
         self._wait_log = WaitLog()
+        self._index = IndexUpkeep(self.config.output_dir, self.config.state_dir)
         self.client = Client(self.config, self._get_queue, on_change=self._ask_at_once)
         _coordinators.add(self)
         self.queue  # noqa: B018  so that a wrong setting is an error now
@@ -141,6 +143,7 @@ class Coordinator:
     def _release_and_close(self, queue: Queue) -> None:
         try:
             queue.release_all()
+            self._index.close()
             queue.store.close()
             open_machine_state(self.config).close()
         except StoreError as error:
@@ -325,9 +328,11 @@ class Coordinator:
     ) -> Worker:
         """Return a worker that processes videos with `submit`."""
         self._sweep_parts()
+        self._index.tick()
 
         def report(attempt: Attempt) -> None:
             remove_parts_after(attempt, self.config.work_dir)
+            self._index.tick()
             on_attempt(attempt)
 
         return Worker(

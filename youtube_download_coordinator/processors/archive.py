@@ -12,16 +12,20 @@ import contextlib
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from youtube_download_coordinator.models import VideoTask
+from youtube_download_coordinator.processors.facts_spool import Spool
 from youtube_download_coordinator.processors.output_paths import file_stem, key_digest, video_id
 from youtube_download_coordinator.processors.sidecar import SUFFIX, sidecar_text
 from youtube_download_coordinator.queue.done_fields import media_length
 from youtube_download_coordinator.storage.files import make_folder, move_into_place, read_json, write_text
+from youtube_download_coordinator.text import format_utc
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +92,8 @@ class Archive:
     """The files and records below one output folder."""
 
     output_dir: Path
+    spool: Spool | None = None
+    """Where the facts about what is made are written down for the index of the corpus."""
 
     @property
     def root(self) -> Path:
@@ -122,8 +128,13 @@ class Archive:
                 write_text(path.with_name(path.name + SUFFIX), sidecar_text(file.sidecar))
             if file.path != path:
                 move_into_place(file.path, path)
-        paths = [self.output_dir / file.name for file in draft.files]
-        return self.add(task, product, paths, draft.result, degraded=draft.degraded, media_seconds=draft.media_seconds)
+        now = time.time()  # noqa: TID251  (it is recorded, and decides nothing)
+        content = draft_record(task, product, [file.name for file in draft.files], draft, now)
+        record = self._put(task, product, content)
+        if self.spool:
+            files = [(file.name, self.output_dir / file.name, file.sidecar) for file in draft.files]
+            self.spool.remember(task.key, product.kind, product.name, content, files)
+        return record
 
     def find(self, task: VideoTask, product: Product) -> list[Path]:
         """Return the files if all of them exist, else an empty list: they have to be made."""
@@ -190,12 +201,14 @@ class Archive:
         media_seconds: float | None = None,
     ) -> Record:
         """Record the files, and return the record. This comes last: a record must not be older than its files."""
+        names = [file.relative_to(self.output_dir).as_posix() for file in files]
+        return self._put(task, product, record_content(task, product, names, result, degraded, media_seconds))
+
+    def _put(self, task: VideoTask, product: Product, content: Mapping[str, Any]) -> Record:
         path = self._path(task, product.name)
         make_folder(path.parent, self.output_dir)
-        names = [file.relative_to(self.output_dir).as_posix() for file in files]
-        content = record_content(task, product, names, result, degraded, media_seconds)
         write_text(path, json.dumps(content) + "\n")
-        return record_of(product.kind, product.name, names, content)
+        return record_of(product.kind, product.name, content["files"], content)
 
     def _path(self, task: VideoTask, product_name: str, stem: str = "") -> Path:
         return self.output_dir / record_path(task, product_name, stem)
@@ -265,6 +278,14 @@ def record_content(
     content |= {"kind": product.kind, "result": result}
     content |= {"degraded": list(degraded)} if degraded else {}
     return content | ({"media_seconds": media_seconds} if media_seconds is not None else {})
+
+
+def draft_record(
+    task: VideoTask, product: Product, names: Sequence[str], draft: Draft, made_seconds: float
+) -> dict[str, Any]:
+    """Return the record of a draft whose files have these names, as JSON. `made_seconds`: when, in seconds since 1970."""
+    content = record_content(task, product, names, draft.result, draft.degraded, draft.media_seconds)
+    return content | {"made_at": format_utc(datetime.fromtimestamp(made_seconds, UTC))}
 
 
 def record_of(kind: str, name: str, files: Sequence[str], content: Mapping[str, Any]) -> Record:

@@ -42,12 +42,13 @@ from youtube_download_coordinator.processors.archive import (
     DraftFile,
     Product,
     Record,
+    draft_record,
     name_of,
-    record_content,
     record_of,
     record_path,
 )
 from youtube_download_coordinator.processors.content_types import content_type_of
+from youtube_download_coordinator.processors.facts_spool import Spool
 from youtube_download_coordinator.processors.parts import UNPUBLISHED_FILE, clear_work, work_folder
 from youtube_download_coordinator.processors.product_list import product_entry
 from youtube_download_coordinator.processors.sidecar import SUFFIX, sha256_of, sidecar_text
@@ -73,11 +74,10 @@ _FRACTIONS = 8
 
 def open_archive(settings: Settings) -> Archive | PlaceArchive:
     """Return where the files of these settings go."""
-    if not settings.place:
-        return Archive(settings.output_dir)
     with guard_lifted():
-        place = open_place(settings.place)
-    return PlaceArchive(place, settings.output_dir)
+        place = open_place(settings.place or settings.output_dir)
+    spool = Spool.of(settings.network.state_dir, place.address) if settings.network.state_dir else None
+    return PlaceArchive(place, settings.output_dir, spool) if settings.place else Archive(settings.output_dir, spool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +98,11 @@ class _Pending:
 class PlaceArchive:
     """The files and records of one attempt in a place. Raises AttemptError where the place fails."""
 
-    def __init__(self, place: Place, folder: Path) -> None:
-        """`folder` is where files are made on this machine."""
+    def __init__(self, place: Place, folder: Path, spool: Spool | None = None) -> None:
+        """`folder` is where files are made on this machine, `spool` where the facts about them are written down."""
         self._place = place
         self._folder = folder
+        self._spool = spool
         self._view: Path | None = None
         self._known: dict[str, Record] = {}
         self._generations: dict[str, int] = {}
@@ -271,26 +272,29 @@ class PlaceArchive:
 
     def _put_record(self, task: VideoTask, product: Product, pending: _Pending, names: Sequence[str]) -> Record:
         """Put the record that names the files. If another attempt was first, discard them and return its record."""
-        draft = pending.draft
-        content = record_content(task, product, names, draft.result, draft.degraded, draft.media_seconds)
-        content |= {ATTEMPT: pending.attempt}
+        content = draft_record(task, product, names, pending.draft, pending.begun) | {ATTEMPT: pending.attempt}
         text = (json.dumps(content) + "\n").encode()
         base = record_path(task, product.name)
         if product.name not in self._generations:
             self._latest(task, product.name)
         while True:
-            path = generation_path(base, self._generations[product.name] + 1)
+            generation = self._generations[product.name] + 1
+            path = generation_path(base, generation)
             if self._place.put_if_absent(
                 path, text, content_type=content_type_of(path), metadata={ROW_ID: str(task.id)}
             ):
                 break
             other = self._latest(task, product.name)
             if other and other.get(ATTEMPT) == pending.attempt:
+                generation = self._generations[product.name]
                 break
             if record := self._usable(task, product, other):
                 _log.info("%s: another machine has published its %s", task.url, product.name)
                 self._discard([*names, *(name + SUFFIX for name in names)])
                 return record
+        if self._spool:
+            files = [(name, file.path, file.sidecar) for name, file in zip(names, pending.draft.files, strict=True)]
+            self._spool.remember(task.key, product.kind, product.name, content, files, generation=generation)
         return record_of(product.kind, product.name, names, content)
 
     def _discard(self, names: Sequence[str]) -> None:

@@ -1,0 +1,125 @@
+"""The lines of an index in a scratch database on the local disk: a million of them do not belong into memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from youtube_download_coordinator.processors.facts import CheckedRow, ProductFacts, facts_from
+
+_LINES_AT_ONCE = 10_000
+_KEYS_AT_ONCE = 500
+_SCHEMA = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE facts (key TEXT, line BLOB);
+CREATE TABLE records (name TEXT, product TEXT, generation INTEGER, modified TEXT);
+"""
+
+
+@dataclass(slots=True)
+class RowFacts:
+    """What is known about one row."""
+
+    products: dict[str, ProductFacts] = field(default_factory=dict)
+    """The last ones, by the product's name."""
+    checked: set[int] = field(default_factory=set)
+    """Versions of the row's lease at which the place had nothing else."""
+
+    def add(self, facts: ProductFacts | CheckedRow) -> None:
+        if isinstance(facts, CheckedRow):
+            self.checked.add(facts.checked)
+        elif facts.product not in self.products or facts.order >= self.products[facts.product].order:
+            self.products[facts.product] = facts
+
+
+@dataclass(frozen=True, slots=True)
+class RecordName:
+    """A record in the place, as a listing names it."""
+
+    product: str
+    generation: int
+    modified: str
+    """ISO-8601."""
+
+
+class FactsTable:
+    """Lines by the row's key, and the names of records."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._products: set[str] = set()
+        connection.executescript(_SCHEMA)
+
+    def load(self, lines: Iterable[bytes]) -> None:
+        """Add lines. One that cannot be read is left out."""
+        records = ((content["key"], line) for line in lines if (content := self._read(line)))
+        while batch := list(islice(records, _LINES_AT_ONCE)):
+            self._connection.executemany("INSERT INTO facts VALUES (?, ?)", batch)
+        self._connection.execute("CREATE INDEX IF NOT EXISTS by_key ON facts (key)")
+
+    def _read(self, line: bytes) -> Mapping[str, Any] | None:
+        try:
+            content = json.loads(line)
+        except ValueError:
+            return None
+        if not isinstance(content, dict) or not isinstance(content.get("key"), str):
+            return None
+        if isinstance(product := content.get("product"), str):
+            self._products.add(product)
+        return content
+
+    def of(self, keys: Sequence[str]) -> Mapping[str, RowFacts]:
+        """Return the facts about rows. A row about which nothing is known is missing."""
+        found: dict[str, RowFacts] = defaultdict(RowFacts)
+        for begin in range(0, len(keys), _KEYS_AT_ONCE):
+            some = keys[begin : begin + _KEYS_AT_ONCE]
+            query = f"SELECT key, line FROM facts WHERE key IN ({','.join('?' * len(some))})"  # noqa: S608  (question marks)
+            for key, line in self._connection.execute(query, some):
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    found[key].add(facts_from(json.loads(line)))
+        return found
+
+    def products(self) -> list[str]:
+        """Return the names of all products that were loaded."""
+        return sorted(self._products)
+
+    def load_records(self, records: Iterable[tuple[str, RecordName]]) -> None:
+        """Add the names of records, each with what it is found by."""
+        values = ((name, record.product, record.generation, record.modified) for name, record in records)
+        while batch := list(islice(values, _LINES_AT_ONCE)):
+            self._connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", batch)
+        self._connection.execute("CREATE INDEX IF NOT EXISTS by_name ON records (name)")
+
+    def records(self, names: Sequence[str]) -> list[RecordName]:
+        """Return the last record of each product that has one of these names."""
+        query = "SELECT product, generation, modified FROM records WHERE name = ? ORDER BY generation"
+        found = {row[0]: RecordName(*row) for name in names for row in self._connection.execute(query, (name,))}
+        return list(found.values())
+
+
+@contextlib.contextmanager
+def facts_table(folder: Path) -> Iterator[FactsTable]:
+    """Open an empty table, whose file is in `folder` if that can be written. Nothing is left of it, however the process ends."""
+    file = None
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = tempfile.NamedTemporaryFile(dir=folder, prefix="scratch.", suffix=".db", delete=False)  # noqa: SIM115
+    file = file or tempfile.NamedTemporaryFile(prefix="ydc.", suffix=".db", delete=False)  # noqa: SIM115
+    path = Path(file.name)
+    file.close()
+    try:
+        connection = sqlite3.connect(path)
+        table = FactsTable(connection)
+    finally:
+        path.unlink()  # the open file stays usable
+    with contextlib.closing(connection):
+        yield table

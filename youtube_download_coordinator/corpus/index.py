@@ -1,0 +1,200 @@
+"""The index of a place: the facts about all products that were published, so that nobody reads their sidecars again.
+
+    .corpus/index/20261129T100000-5f0c9a1e8b7d6c5a.jsonl.gz    a segment: lines of processors/facts.py, packed
+
+A segment is never changed. Each machine puts what it has published as segments of its own; small ones are merged now and then.
+The index is a cache: what it lacks is read from the place (place_reader.py).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import logging
+import secrets
+import time
+import zlib
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+from youtube_download_coordinator.corpus.recordings import FOLDER
+from youtube_download_coordinator.errors import PlaceError
+from youtube_download_coordinator.processors.facts import CheckedRow, ProductFacts, facts_from
+from youtube_download_coordinator.processors.facts_spool import Spool, held_file
+from youtube_download_coordinator.storage.place import Held, Place
+
+_log = logging.getLogger(__name__)
+
+INDEX = f"{FOLDER}/index"
+END = ".jsonl.gz"
+SEGMENT_BYTES = 32_000_000
+"""The size at which a segment is full."""
+MERGED_AT_ONCE = 16
+"""So many segments of less than half that size are merged."""
+_GZIP_LEVEL = 1
+_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
+_warned: set[str] = set()
+
+
+class Index:
+    """The index of one place, as one machine sees it."""
+
+    def __init__(self, place: Place, state_dir: Path) -> None:
+        """`state_dir` has what this machine has not put into the place yet."""
+        self._place = place
+        self._spool = Spool.of(state_dir, place.address)
+        self._damaged: set[str] = set()
+
+    @property
+    def folder(self) -> Path:
+        """The folder on this machine that belongs to the index."""
+        return self._spool.folder
+
+    def flush(self) -> bool:
+        """Put what this machine has written down into the place. Return whether all of it is there; a problem is logged once."""
+        try:
+            self._flush()
+        except (PlaceError, OSError) as error:
+            _warn_once(f"{self._place.address}/{INDEX} is not up to date: {error}")
+            return False
+        return True
+
+    def _flush(self) -> None:
+        """Do so. Raises PlaceError; OSError for the local disk."""
+        self._spool.take()
+        for path in self._spool.taken():
+            with held_file(path) as file:
+                if file:
+                    self._put(path.stem, file)
+                    path.unlink()
+
+    def add(self, facts: Iterable[ProductFacts | CheckedRow]) -> None:
+        """Write facts down on this machine. `flush` puts them into the place."""
+        self._spool.add(facts)
+
+    def entries(self) -> Iterator[ProductFacts | CheckedRow]:
+        """Yield what the index contains, in no order; of a product that was made again also what it was before.
+
+        A segment that is damaged is read as far as possible; that is logged once. Raises PlaceError.
+        """
+        for line in self.lines():
+            try:
+                yield facts_from(json.loads(line))
+            except (ValueError, KeyError, TypeError):
+                _warn_once(
+                    f"{self._place.address}/{INDEX} has a line that cannot be read; it is read from the place anew"
+                )
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines of all segments. Raises PlaceError."""
+        read: set[str] = set()
+        while names := [held.path for held in self._segments() if held.path not in read]:
+            read.update(names)
+            vanished = False
+            for name in names:
+                try:
+                    yield from self._lines(name)
+                except FileNotFoundError:  # another process has merged it
+                    vanished = True
+            if not vanished:
+                return
+
+    def drop(self, keys: Collection[str]) -> int:
+        """Remove all facts about rows with these keys. Return the number of lines. Raises PlaceError."""
+        wanted, seen, dropped = frozenset(keys), set[str](), 0
+        self._flush()
+        while names := [held.path for held in self._segments() if held.path not in seen]:
+            for name in names:
+                seen.add(name)
+                dropped += self._drop_from(name, wanted)
+        return dropped
+
+    def _drop_from(self, name: str, keys: frozenset[str]) -> int:
+        count = 0
+        try:
+            count = sum(_key(line) in keys for line in self._lines(name))
+            if count or name in self._damaged:
+                self._put(_new_stem(), (line for line in self._lines(name) if _key(line) not in keys))
+                self._place.delete(name)
+        except FileNotFoundError:  # merged meanwhile: the loop of `drop` comes to the new segment
+            return 0
+        return count
+
+    def merge(self) -> None:
+        """Merge small segments if there are many, and replace damaged ones by what can be read of them. Raises PlaceError.
+
+        Several processes may do so at once: facts may be there twice then, which does no harm.
+        """
+        small = [held.path for held in self._segments() if held.size < SEGMENT_BYTES // 2 or held.path in self._damaged]
+        if len(small) < MERGED_AT_ONCE and self._damaged.isdisjoint(small):
+            return
+        try:
+            made = self._put(_new_stem(), (line for name in small for line in self._lines(name)))
+        except FileNotFoundError:
+            return
+        # Facts that another process dropped meanwhile must not come back.
+        if not set(small) <= {held.path for held in self._segments()}:
+            small = made
+        for name in small:
+            self._place.delete(name)
+
+    def _segments(self) -> list[Held]:
+        """Return the segments in the order of their names."""
+        return sorted((held for held in self._place.list(INDEX) if held.path.endswith(END)), key=lambda held: held.path)
+
+    def _lines(self, name: str) -> Iterator[bytes]:
+        """Yield the lines of a segment as far as it can be read. Raises FileNotFoundError and PlaceError."""
+        try:
+            with self._place.open(name) as packed, gzip.GzipFile(fileobj=cast(IO[Any], packed)) as lines:
+                yield from lines
+        except _DAMAGE as error:
+            self._damaged.add(name)
+            _warn_once(f"{self._place.address}/{name} is damaged ({error}): what it lacks is read from the place anew")
+
+    def _put(self, stem: str, lines: Iterable[bytes]) -> list[str]:
+        """Put lines as segments whose names begin with `stem`, without what a killed process has left of a line."""
+        names = []
+        for number, content in enumerate(_packed(line for line in lines if _key(line))):
+            name = f"{INDEX}/{stem}{f'.{number}' if number else ''}{END}"
+            self._place.put_if_absent(name, content, content_type="application/gzip", metadata={})
+            names.append(name)
+        return names
+
+
+def _packed(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lines packed in pieces of about SEGMENT_BYTES. The same lines give the same pieces."""
+    out = io.BytesIO()
+    packed = gzip.GzipFile("", "wb", _GZIP_LEVEL, out, mtime=0)
+    for line in lines:
+        packed.write(line)
+        if out.tell() >= SEGMENT_BYTES:
+            packed.close()
+            yield out.getvalue()
+            out = io.BytesIO()
+            packed = gzip.GzipFile("", "wb", _GZIP_LEVEL, out, mtime=0)
+    has_lines = packed.tell() > 0
+    packed.close()
+    if has_lines:
+        yield out.getvalue()
+
+
+def _key(line: bytes) -> str:
+    """Return the row's key in a line; an empty text if that is not a whole line."""
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return ""
+    key = content.get("key") if isinstance(content, dict) else None
+    return key if isinstance(key, str) else ""
+
+
+def _new_stem() -> str:
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(8)}"
+
+
+def _warn_once(message: str) -> None:
+    if message not in _warned:
+        _warned.add(message)
+        _log.warning("%s", message)

@@ -1,0 +1,57 @@
+"""Puts what this machine publishes into the index of its place, beside the work: the network may take minutes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from youtube_download_coordinator.corpus.index import Index
+from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.storage.opening import open_place
+
+_log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 600.0
+CLOSING_SECONDS = 10.0
+"""How long the end of a worker waits. What is not in the place then is put there by the next one."""
+
+
+@dataclass(slots=True)
+class IndexUpkeep:
+    """The index of one place, kept up to date by a process that works."""
+
+    output_dir: Path | str
+    state_dir: Path
+    monotonic: Callable[[], float] = time.monotonic
+    _thread: threading.Thread | None = field(default=None, init=False)
+    _due: float | None = field(default=None, init=False)
+
+    def tick(self) -> None:
+        """Put into the index what waits for it, at most every ten minutes. Returns at once."""
+        now = self.monotonic()
+        if self._due is None or now >= self._due:
+            self._due = now + EVERY_SECONDS
+            self._start()
+
+    def close(self) -> None:
+        """Put the rest into the index, unless that takes long."""
+        if self._due is not None:  # otherwise nothing was published
+            self._start()
+        if self._thread:
+            self._thread.join(CLOSING_SECONDS)
+
+    def _start(self) -> None:
+        is_running = self._thread is not None and self._thread.is_alive()
+        if not is_running and (self.state_dir / "index").is_dir():
+            self._thread = threading.Thread(target=self._flush, name="index", daemon=True)
+            self._thread.start()
+
+    def _flush(self) -> None:
+        try:
+            Index(open_place(self.output_dir), self.state_dir).flush()
+        except ConfigError as error:
+            _log.warning("the index of the corpus is not up to date: %s", error)

@@ -1,0 +1,191 @@
+"""The recordings of a queue: its rows that are done, joined with the facts about their files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from youtube_download_coordinator.corpus.facts_table import FactsTable, RowFacts, facts_table
+from youtube_download_coordinator.corpus.index import Index
+from youtube_download_coordinator.corpus.place_reader import PlaceReader
+from youtube_download_coordinator.corpus.recordings import Recording, Segment
+from youtube_download_coordinator.models import SKIPPED, State, Status, VideoTask
+from youtube_download_coordinator.processors.archive import Record
+from youtube_download_coordinator.processors.facts import CheckedRow, FileFacts, ProductFacts
+from youtube_download_coordinator.processors.output_paths import video_id
+from youtube_download_coordinator.processors.production import names_files_of
+from youtube_download_coordinator.queue.maintenance import Maintenance, batches
+from youtube_download_coordinator.queue.selection import Selection
+from youtube_download_coordinator.queue.store import VIDEO_TASKS, Where
+from youtube_download_coordinator.storage.place import Place
+
+_log = logging.getLogger(__name__)
+
+_ROWS_AT_ONCE = 1000
+_MEDIA = ("audio", "download")
+"""The kinds of products that are recordings, the first one in preference."""
+_SKIPPED = "skipped, "
+"""The beginning of the result of a row that a setting has left out."""
+
+
+def recordings(
+    queue: Maintenance, place: Place, state_dir: Path, *, product: str = "", selection: Selection | None = None
+) -> Iterator[Recording]:
+    """Yield the recordings of all rows that are done, in the order of the rows' IDs. Memory does not grow with their number.
+
+    A row has the recording that its product of kind `audio` is, else `download`; with `product`, a kind or the name of a product
+    (`audio-wav`), the files of that, which may be several. A row without such files has none. What the row's columns contain is
+    of now. `selection` limits the rows further.
+
+    What the index of the place lacks is read from the place, and added to the index. `state_dir` is that of Config. Raises
+    PlaceError and StoreError.
+    """
+    index = Index(place, state_dir)
+    index.flush()
+    with facts_table(index.folder) as table:
+        table.load(index.lines())
+        join = _Join(index, table, PlaceReader(place, table), product)
+        for rows in batches(_rows(queue, selection), _ROWS_AT_ONCE):
+            yield from join.recordings(rows)
+    if join.has_read and index.flush():
+        _log.info("the facts about %d rows were read from %s and added to its index", join.has_read, place.address)
+    index.merge()
+
+
+def _rows(queue: Maintenance, selection: Selection | None) -> Iterator[VideoTask]:
+    if selection is None:
+        return queue.rows(VIDEO_TASKS, Where(state=State.DONE))
+    return queue.select(VIDEO_TASKS, replace(selection, status=Status.DONE))
+
+
+@dataclass(slots=True)
+class _Join:
+    """Rows with their facts."""
+
+    index: Index
+    table: FactsTable
+    reader: PlaceReader
+    product: str
+    has_read: int = 0
+    """How many rows were read from the place."""
+
+    def recordings(self, rows: Sequence[VideoTask]) -> Iterator[Recording]:
+        """Yield the recordings of these rows."""
+        known = self.table.of([row.key for row in rows])
+        unknown = [row for row in rows if not _is_known(row, known.get(row.key, _NOTHING))]
+        found = self._read(unknown) if unknown else {}
+        for row in rows:
+            facts = found.get(row.key) or known.get(row.key)
+            if facts:
+                yield from _of_row(row, facts, self.product)
+
+    def _read(self, rows: Sequence[VideoTask]) -> dict[str, RowFacts]:
+        """Read rows from the place, and remember what was there, also that there was nothing else."""
+        found = self.reader.read(rows, self.table.products(), _is_whole)
+        lines: list[ProductFacts | CheckedRow] = []
+        for row, facts in zip(rows, found, strict=True):
+            lines += facts.products.values()
+            if not _is_whole(row, facts):
+                lines.append(CheckedRow(key=row.key, checked=row.lease.version))
+        self.index.add(lines)
+        self.has_read += len(rows)
+        return {row.key: facts for row, facts in zip(rows, found, strict=True)}
+
+
+_NOTHING = RowFacts()
+
+
+def _is_known(row: VideoTask, facts: RowFacts) -> bool:
+    """Return whether the place need not be read for this row."""
+    is_skipped = row.result == SKIPPED or row.result.startswith(_SKIPPED)
+    return is_skipped or row.lease.version in facts.checked or _is_whole(row, facts)
+
+
+def _is_whole(row: VideoTask, facts: RowFacts) -> bool:
+    """Return whether the row's result names the files of a product among the facts."""
+    return any(_names(row.result, product) for product in facts.products.values())
+
+
+def _names(result: str, product: ProductFacts) -> bool:
+    paths = [file.path for file in product.files]
+    return names_files_of(result, Record(kind=product.kind, name=product.product, files=paths))
+
+
+def _of_row(row: VideoTask, facts: RowFacts, product: str) -> Iterator[Recording]:
+    chosen = _chosen(row, facts, product)
+    if chosen is None:
+        return
+    described = chosen if chosen.channel_id or chosen.title else _described(facts) or chosen
+    language, segments = _captions(facts, described.language)
+    for file in chosen.files:
+        yield Recording(
+            id=row.id,
+            key=row.key,
+            url=row.url,
+            video_id=video_id(row),
+            path=file.path,
+            product=chosen.product,
+            bytes=file.bytes,
+            sha256=file.sha256,
+            seconds=_seconds(row, file, chosen),
+            codec=file.codec,
+            sample_rate_hz=file.sample_rate_hz,
+            channels=file.channels,
+            title=row.title or described.title,
+            accent=row.accent,
+            type=row.type,
+            source_id=row.source_id,
+            channel=described.channel,
+            channel_id=described.channel_id,
+            upload_date=described.upload_date,
+            language=described.language,
+            track=described.track,
+            license=described.license,
+            trainable=described.trainable,
+            degraded=", ".join(chosen.degraded),
+            collected_at=chosen.made_at,
+            caption_language=language,
+            segments=segments,
+            columns=row.extra,
+        )
+
+
+def _chosen(row: VideoTask, facts: RowFacts, product: str) -> ProductFacts | None:
+    """Return the product whose files are the recordings; of several the one that the row's result names, else the last made."""
+    kinds = (product,) if product else _MEDIA
+    for kind in kinds:
+        chosen = [each for each in facts.products.values() if each.files and kind in (each.kind, each.product)]
+        if chosen:
+            return max(chosen, key=lambda each: (_names(row.result, each), each.made_at, each.product))
+    return None
+
+
+def _described(facts: RowFacts) -> ProductFacts | None:
+    """Return the product whose sidecar describes the video best: one with sound."""
+    products = [each for each in facts.products.values() if each.channel_id or each.title]
+    return max(products, key=lambda each: (bool(each.track), each.made_at, each.product), default=None)
+
+
+def _seconds(row: VideoTask, file: FileFacts, product: ProductFacts) -> float | None:
+    measured = file.seconds if file.seconds is not None else product.media_seconds
+    stated = product.stated_seconds if product.stated_seconds is not None else row.duration_seconds
+    return measured if measured is not None else stated
+
+
+def _captions(facts: RowFacts, language: str) -> tuple[str, Sequence[Segment]]:
+    """Return the captions that a person wrote in the spoken language, with the language that their file has.
+
+    Captions in another language are translations. If the spoken language is not known, the first ones are taken.
+    """
+    files = [file for each in facts.products.values() for file in each.files if file.captions]
+    spoken = [file for file in files if not language or _base(file.language) == _base(language)]
+    if not spoken:
+        return "", ()
+    file = next((file for file in spoken if file.language == language), spoken[0])
+    return file.language, tuple(Segment(*caption) for caption in file.captions)
+
+
+def _base(language: str) -> str:
+    return language.partition("-")[0].lower()
