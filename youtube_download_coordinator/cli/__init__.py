@@ -31,6 +31,7 @@ from youtube_download_coordinator.cli import (
     run,
     status,
     upgrade,
+    verify,
 )
 from youtube_download_coordinator.cli.application import (
     EXIT_FAILED,
@@ -58,6 +59,7 @@ __all__ = [
     "run",
     "status",
     "upgrade",
+    "verify",
 ]
 
 

@@ -9,6 +9,7 @@ records.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -87,6 +88,11 @@ class Recording:
     def text(self) -> str:
         """Return the text of all segments."""
         return " ".join(segment.text for segment in self.segments)
+
+
+def key_hash(key: str) -> str:
+    """Return the hash of a row's key that stands for its video where nothing may name it."""
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
 _DEFAULTS = {

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from youtube_download_coordinator.errors import AttemptError, UnfitError
-from youtube_download_coordinator.models import Done, Outcome
+from youtube_download_coordinator.models import Done, Failure, Outcome
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
@@ -21,20 +21,23 @@ DEADLINE_SECONDS = 60.0
 
 def request_canary(url: str, config: Config) -> Outcome:
     """Extract the video and return how YouTube answered; UNFIT when the child process was stopped."""
+    payload = {"url": url, "network": config.network.to_json()}
+    answer = run_request(f"{__name__}:extract_in_child", payload, config, f"canary {url}")
+    return answer if isinstance(answer, Failure) else Done()
+
+
+def run_request(target: str, payload: Mapping[str, Any], config: Config, name: str) -> Any:
+    """Run a request in a child process. Return its value, or the Failure it ended with: UNFIT when it was stopped."""
     from youtube_download_coordinator.processes import parent  # the child process does not need it
 
-    payload = {"url": url, "network": config.network.to_json()}
-    target, limits = f"{__name__}:extract_in_child", config.child_limits()
+    limits = config.child_limits()
     try:
-        with parent.run(
-            target, payload, deadline_seconds=DEADLINE_SECONDS, name=f"canary {url}", limits=limits
-        ) as child:
-            child.result()
+        with parent.run(target, payload, deadline_seconds=DEADLINE_SECONDS, name=name, limits=limits) as child:
+            return child.result()
     except AttemptError as error:
         return error.failure
     except parent.Stopped as error:
         return UnfitError(str(error), reason="broken").failure
-    return Done()
 
 
 def extract_in_child(payload: Mapping[str, Any], emit: Emit) -> None:
