@@ -221,6 +221,8 @@ REASONS: dict[str, Reason] = {
         "What was typed into Status is not one of its words, or was typed while the row was in progress. A pending row is kept"
         " away from workers, another one stays as it was; the message quotes what was typed.",
         "Type `pending`, `done` or `error` into its Status."),
+    "purged": Reason("`error`", "The video was taken out of the corpus with `ydc purge`. Its address was typed in again,"
+        " and it is not fetched again."),
     "duplicate": Reason("`error`", "The row is a copy of another, which the message names."),
 }
 # fmt: on
@@ -252,6 +254,8 @@ REQUEST_START = "⟦asked for "
 """The start of what such a row is asked for, in its lease's detail (queue/product_requests.py)."""
 SUSPECTED = "suspected"
 """In front of a failure that is not counted, because an outage is suspected."""
+PURGED = "purged"
+"""The reason of a row of a sheet into which a person has typed the address of a video that was purged (queue/tombstones.py)."""
 UNREADABLE_LEASE = "unreadable-lease"
 UNKNOWN_STATUS = "unknown-status"
 """The reason of a row of a sheet that is set apart because its Lease cell is not one that the coordinator writes."""

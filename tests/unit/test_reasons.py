@@ -62,6 +62,7 @@ def test_nothing_else_is() -> None:
     elsewhere = {
         "by-hand",
         "interrupted",
+        "purged",
         "unreadable-lease",
         "unreadable-row",
         "unknown-status",

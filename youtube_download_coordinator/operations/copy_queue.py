@@ -1,7 +1,8 @@
 """Copy a queue from one store to another: a sheet, a SQLite file, or PostgreSQL, in any direction.
 
-Rows are copied with their IDs, keys, leases and custom columns, dead letters included, and compared at the end. A copy that is
-interrupted may be repeated. The source queue is not changed, except that stalled rows are recovered, as any worker would do.
+Rows are copied with their IDs, keys, leases and custom columns, dead letters included, and compared at the end. The tombstones
+of purged videos are copied before. A copy that is interrupted may be repeated. The source queue is not changed, except that
+stalled rows are recovered, as any worker would do.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def copy_queue(source: Queue, target: Queue, report: Print = log.info) -> CopyRe
     _check_no_claims(source)
     for table in TABLES:
         _check_target(source, target, table)
+    target.store.bury(source.store.tombstones())  # before there is a row that anybody could claim
     left_out: list[Row] = []
     for table in TABLES:
         for batch in batches(_rows(source, table, left_out)):

@@ -64,6 +64,7 @@ from youtube_download_coordinator.queue.product_requests import (
     without_products,
 )
 from youtube_download_coordinator.queue.refresh import next_look
+from youtube_download_coordinator.queue.tombstones import is_purged
 from youtube_download_coordinator.reasons import (
     BLOCKED,
     INTERRUPTED,
@@ -309,8 +310,10 @@ def requeue(row: R, moment: Moment) -> R:
 def retry_now(row: R, moment: Moment, policy: RetryPolicy) -> R | None:
     """Make the row due: end the pause of a pending row, reset a settled one, recover a stalled one.
 
-    None for a row that a worker holds.
+    None for a row that a worker holds, and for one whose video was purged.
     """
+    if is_purged(row):
+        return None
     match row.lease.state:
         case State.HELD:
             return recover(row, moment, policy) if is_stalled(row, moment.now) else None
@@ -324,7 +327,7 @@ def retry_now(row: R, moment: Moment, policy: RetryPolicy) -> R | None:
 
 def correct_result(row: R, moment: Moment, result: str) -> R | None:
     """Replace the result of a row that is done. None for any other row."""
-    if row.lease.state is not State.DONE:
+    if row.lease.state is not State.DONE or is_purged(row):
         return None
     return _next(row, moment, State.DONE, not_before=row.lease.not_before, detail=truncate(result))
 
@@ -335,6 +338,8 @@ def ask_for(row: R, moment: Moment, products: Sequence[str]) -> R | None:
     A row that waits with such a request is asked for these products too.
     """
     request = request_of(row.lease)
+    if is_purged(row):
+        return None
     if row.lease.state is State.DONE:
         request = request_for(products, row.lease.result)
     elif row.lease.state is State.HELD or not request:
@@ -351,6 +356,9 @@ def set_apart(row: R, moment: Moment, problem: str) -> R:
 def apply_request(row: R, moment: Moment) -> R | None:
     """Apply the status that a person typed. None where it is ignored, as on a row that is held."""
     settled = {State.DONE, State.ERROR, State.DEAD}
+    if is_purged(row):  # the next version makes the sheet show the old Status again
+        is_as_shown = row.requested_status is row.status
+        return None if is_as_shown else _next(row, moment, row.lease.state, detail=row.lease.detail)
     match row.requested_status:
         case Status.PENDING if row.lease.state in settled:
             return requeue(row, moment)

@@ -30,6 +30,7 @@ from youtube_download_coordinator.queue.store import (
     Table,
     Where,
 )
+from youtube_download_coordinator.queue.tombstones import PURGED_KEY, is_purged, purged, tombstone
 from youtube_download_coordinator.queue.unpublished import ReadKeys, kept
 from youtube_download_coordinator.queue.waiting import WaitingRows
 
@@ -44,6 +45,7 @@ T = TypeVar("T")
 SCAN_PAGE_ROWS = 100
 INSERT_BATCH_ROWS = 500
 """Rows in one insertion: few enough that nobody waits long behind it."""
+_VIDEO_TABLES = (VIDEO_TASKS, DEAD_LETTERS)
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
@@ -206,6 +208,35 @@ class Maintenance:
         except StoreFull as error:
             log.warning("rows wait for their move to the %s: %s", target.name, error)
         return moved
+
+    # --- purged videos -----------------------------------------------------------------------------------------------
+
+    def buried_keys(self, keys: Collection[str]) -> set[str]:
+        """Return those of the keys of videos that have a tombstone. A hint, as `Store.buried` is."""
+        by_tombstone = {tombstone(key): key for key in keys}
+        return {by_tombstone[known] for known in self.store.buried(by_tombstone)} if by_tombstone else set()
+
+    def erase(self, table: Table[R], rows: Sequence[R]) -> list[Change[R]]:
+        """Erase rows of videos that have a tombstone, whoever holds them. Return the changes that were won."""
+        moment = self._moment()
+        new_keys = [f"{PURGED_KEY}{tombstone(row.key)}" for row in rows if not is_purged(row)]
+        taken = {row.key for name in _VIDEO_TABLES for row in self.store.scan(name, Where(keys=new_keys), limit=10000)}
+        changes = [Change(row, purged(row, moment.now, self._nonce(), taken)) for row in rows]
+        outcomes = self.store.erase(table, changes) if changes else []
+        return [change for change, outcome in zip(changes, outcomes, strict=True) if outcome is Swap.WON]
+
+    def _without_buried(self, table: Table[R], rows: Sequence[R]) -> Sequence[R]:
+        """Return rows without those of purged videos, which are erased.
+
+        An older worker may have inserted one, or somebody has brought back an old version of a row.
+        """
+        if not rows or table.row_type is not VideoTask:
+            return rows
+        buried = self.buried_keys([row.key for row in rows])
+        if erased := [row for row in rows if row.key in buried]:
+            log.warning("%d rows are of videos that were purged: they are erased", len(erased))
+            self.erase(table, erased)
+        return [row for row in rows if row.key not in buried]
 
     # --- people's requests -------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from youtube_download_coordinator.queue.offers import (
 from youtube_download_coordinator.queue.probing import OTHER_SOURCE_ROWS
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS, Change, Swap, Table, Where
 from youtube_download_coordinator.queue.suspicion import source_of
+from youtube_download_coordinator.queue.tombstones import PURGED_ADVICE
 from youtube_download_coordinator.queue.unpublished import kept
 from youtube_download_coordinator.reasons import SUSPECTED
 
@@ -86,13 +87,15 @@ class Queue(Maintenance):
                 return row_id, True
             if known := self.store.scan(table, Where(keys=[row.key]), limit=1):
                 return known[0].id, False
+            if table.row_type is VideoTask and self.buried_keys([row.key]):
+                raise UserError(PURGED_ADVICE)
         raise StoreUnavailable(f"{row.url} is deleted as fast as it is added")
 
     def known_videos(self, keys: Collection[str]) -> set[str]:
-        """Return those of the keys that a video task or a dead letter has. A hint: only an insertion decides."""
+        """Return those of the keys that a video task, a dead letter or a purged video has. A hint: an insertion decides."""
         where = Where(keys=list(keys))
         rows = (row for table in (VIDEO_TASKS, DEAD_LETTERS) for row in self.store.scan(table, where, limit=len(keys)))
-        return {row.key for row in rows} if keys else set()
+        return {row.key for row in rows} | self.buried_keys(keys) if keys else set()
 
     # --- offering ----------------------------------------------------------------------------------------------------
 
@@ -224,7 +227,8 @@ class Queue(Maintenance):
         policy = self._policy(table)
         before = self.monotonic()
         moment, keys = self._moment(), self.unpublished()
-        due = [row for row in rows if unpublished.is_due(row, moment.now, self.offer, self.worker, keys)]
+        intact = self._without_buried(table, rows)
+        due = [row for row in intact if unpublished.is_due(row, moment.now, self.offer, self.worker, keys)]
         changes = [  # not of all rows: a clock may have been set back
             Change(row, lifecycle.claim(row, self._with_new_nonce(moment), self.worker, policy, self.offer, early))
             for row, early in ((row, unpublished.early(row, self.worker, keys)) for row in due)

@@ -148,9 +148,37 @@ class Store(Protocol):
         """Add rows whose key is new. Return their IDs, None for each whose key is known already.
 
         * Of all rows with one key, inserted by any number of machines at once or twice in `rows`, one is kept.
-        * A key is known in `VIDEO_TASKS` and `DEAD_LETTERS` alike.
+        * A key is known in `VIDEO_TASKS` and `DEAD_LETTERS` alike, and if it has a tombstone.
         * IDs rise in the order of insertion and are never used again.
         * Repeatable: after an error the same call may be made again.
+        """
+        ...
+
+    def bury(self, tombstones: Collection[str], *, are_all: bool = False) -> None:
+        """Add tombstones (tombstones.py). From then on `insert` treats the video tasks with these keys as known.
+
+        * They are never removed, and one that exists is left as it is.
+        * `are_all`: they are all that are known, so those that a person has deleted are no longer missed.
+        * Repeatable: after an error the same call may be made again.
+        """
+        ...
+
+    def tombstones(self) -> Collection[str]:
+        """Return every tombstone. Raises StoreError if a person has deleted some; `insert` and `buried` do so too."""
+        ...
+
+    def buried(self, tombstones: Collection[str]) -> set[str]:
+        """Return those of the tombstones that there are: a hint, at most 30 s old.
+
+        Where requests are expensive it needs none of its own, but one after another process has called `bury`.
+        """
+        ...
+
+    def erase(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
+        """Replace rows as `swap` does, by successors that may have another key and another text in every column.
+
+        * After WON nothing that the row contained is left in it, custom columns included.
+        * After an error a row may have the new lease beside old texts. Erasing that row again clears them.
         """
         ...
 

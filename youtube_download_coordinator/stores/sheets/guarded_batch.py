@@ -32,6 +32,7 @@ from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease,
 from youtube_download_coordinator.stores.sheets.snapshot import CHANGE, NUMBER_DIGITS_MAX, LastChange
 from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, GROUPS, Spreadsheet, control_line
 from youtube_download_coordinator.stores.sheets.tab_search import read_layout
+from youtube_download_coordinator.stores.sheets.tombstone_tab import TombstoneTab
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ class GuardedBatches:
 
     def __init__(self, spreadsheet: Spreadsheet) -> None:
         self.spreadsheet = spreadsheet
+        self.tombstones = TombstoneTab(spreadsheet)
         self._index: RowIndex | None = None
         self._own_change = LastChange()
         """The last batch of this process."""

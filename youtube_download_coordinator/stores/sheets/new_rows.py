@@ -25,7 +25,8 @@ from youtube_download_coordinator.models import (
     VideoTask,
 )
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES
-from youtube_download_coordinator.reasons import UNKNOWN_STATUS, UNREADABLE_LEASE
+from youtube_download_coordinator.queue.tombstones import PURGED_ADVICE
+from youtube_download_coordinator.reasons import PURGED, UNKNOWN_STATUS, UNREADABLE_LEASE
 from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.batch_requests import find_replace, settle_drafts
 from youtube_download_coordinator.stores.sheets.cells import (
@@ -205,6 +206,9 @@ class NewRows:
         except BadUrl as error:
             problem = f"bad-url: {truncate(str(error), 200)}; correct URL, and type pending into Status"
             return self.encode(row_id, NO_KEY, State.ERROR, problem, version, tries)
+        is_video = name != SOURCES.name
+        if is_video and self._batches.tombstones.buried_keys([key], index.numbers):
+            return self.encode(row_id, key, State.ERROR, f"{PURGED}: {PURGED_ADVICE}", version)
         known_id = index.keys[group_of(name)].setdefault(key, IndexEntry(row_id, "")).row_id
         if known_id != row_id:
             return self.encode(row_id, key, State.ERROR, f"{DUPLICATE}{known_id}", version)

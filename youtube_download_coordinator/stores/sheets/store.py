@@ -24,6 +24,7 @@ from youtube_download_coordinator.stores.sheets.adoption import Adoption
 from youtube_download_coordinator.stores.sheets.alarm import doubled
 from youtube_download_coordinator.stores.sheets.api import AnswerLost, Connection, Environment, Json, Refused
 from youtube_download_coordinator.stores.sheets.batch_requests import append_lines, find_replace
+from youtube_download_coordinator.stores.sheets.burial import bury, clear
 from youtube_download_coordinator.stores.sheets.cells import read_row, row_cells, status_text, unknown_status
 from youtube_download_coordinator.stores.sheets.compare_and_swap import CompareAndSwap
 from youtube_download_coordinator.stores.sheets.control_tab import Controls
@@ -342,15 +343,20 @@ class SheetsStore:
         """
         group = group_of(table.name)
         known = index.keys[group]
+        buried = self._buried_keys(table, [row.key for row in rows], index)
         for key in [key for key, entry in added.items() if known.get(key) != entry]:
             del added[key]
         new: dict[str, R] = {}
         for row in rows:
-            if row.key not in known and row.key not in index.unadopted_keys[group]:
+            if row.key not in known and row.key not in index.unadopted_keys[group] and row.key not in buried:
                 new.setdefault(row.key, row)
         if not new:
             raise NothingToDo
         return self._appending(table, list(new.values()), index, added)
+
+    def _buried_keys(self, table: Table[Any], keys: Sequence[str], index: RowIndex) -> set[str]:
+        is_video = table.row_type is VideoTask
+        return self._batches.tombstones.buried_keys(keys, index.numbers) if is_video else set()
 
     def _appending(self, table: Table[R], new: list[R], index: RowIndex, added: dict[str, IndexEntry]) -> list[Json]:
         group = group_of(table.name)
@@ -373,6 +379,30 @@ class SheetsStore:
         with self._lock:
             self._spreadsheet.require_guarantees()
             return self._mover.move(table.name, encode_lease(seen), seen.id, to.name)
+
+    # --- purged videos -----------------------------------------------------------------------------------------------
+
+    def bury(self, tombstones: Collection[str], *, are_all: bool = False) -> None:
+        with self._lock:
+            bury(self._batches, tombstones, are_all=are_all)
+
+    def tombstones(self) -> Collection[str]:
+        with self._lock:
+            self._controls.controls(fresh=True)
+            return self._batches.tombstones.known(self._spreadsheet.control.numbers())
+
+    def buried(self, tombstones: Collection[str]) -> set[str]:
+        with self._lock:
+            self._controls.controls(fresh=False)
+            return {*tombstones} & self._batches.tombstones.known(self._spreadsheet.control.numbers())
+
+    def erase(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
+        with self._lock:
+            outcomes = self.swap(table, changes)
+            erased = [change.new for change, swap in zip(changes, outcomes, strict=True) if swap is Swap.WON]
+            self._batches.forget_index()  # it has the old keys
+            clear(self._spreadsheet, table.name, erased)
+            return outcomes
 
     # --- Control -----------------------------------------------------------------------------------------------------
 

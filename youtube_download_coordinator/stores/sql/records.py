@@ -120,10 +120,15 @@ def changing_values(row: Row) -> dict[str, Any]:
 
 def all_values(table: Table[Any], row: Row) -> dict[str, Any]:
     """Return the values that an insertion writes. The database chooses the ID."""
+    place = {} if table.row_type is Source else {"place": table.name}
+    return stored_values(row) | place
+
+
+def stored_values(row: Row) -> dict[str, Any]:
+    """Return the values of all columns of a row but its ID and its place."""
     values = _values(row, WRITTEN_ONCE) | changing_values(row)
     del values["id"]
-    place = {} if table.row_type is Source else {"place": table.name}
-    return values | {"extra": json.dumps(dict(row.extra), ensure_ascii=False)} | place
+    return values | {"extra": json.dumps(dict(row.extra), ensure_ascii=False)}
 
 
 def _values(row: Row, writers: Collection[Writer]) -> dict[str, Any]:

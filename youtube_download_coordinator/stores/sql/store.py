@@ -50,8 +50,15 @@ from youtube_download_coordinator.stores.sql.records import (
     row_of,
     same_lease,
     sql_table,
+    stored_values,
 )
-from youtube_download_coordinator.stores.sql.tables import bring_up_to_date, controls, videos
+from youtube_download_coordinator.stores.sql.tables import bring_up_to_date, controls, tombstones, videos
+from youtube_download_coordinator.stores.sql.tombstone_records import (
+    HAS_TOMBSTONES,
+    KEYS_PER_QUERY,
+    buried_keys,
+    existing,
+)
 from youtube_download_coordinator.stores.sql.unreadable import (
     READ_ERRORS,
     read_control,
@@ -63,13 +70,13 @@ from youtube_download_coordinator.stores.sql.unreadable import (
 R = TypeVar("R", bound=Row)
 T = TypeVar("T")
 _Seen = tuple[str, int, int, str]
+_Values = Callable[[Row], dict[str, Any]]
 
-KEYS_PER_QUERY = 500
-"""SQLite takes 32,766 parameters in a statement at most."""
 TEXTS_AT_ONCE = 1000
 """Texts of custom columns that are fetched at once: each row may have others."""
 CONTROLS_SECONDS = 1.0
 """Lines of control are kept this long: an attempt looks at them several times, and each look would be a transaction."""
+BURIED_SECONDS = 10.0
 CLOCK_AGE_SECONDS = 60.0
 CLOCK_RESOLUTION_SECONDS = 0.001
 """SQLite cuts its time to milliseconds."""
@@ -130,6 +137,8 @@ class SqlStore:
         """Another object after each change that this process has made to a line of control."""
         self._known_controls = _KnownControls({}, 0.0, None)
         self._controls_lock = threading.Lock()
+        self._no_tombstones_until = 0.0
+        """On the monotonic clock: until then `buried` does not ask."""
         self._sent: dict[_Seen, list[Lease]] = {}
         """By the lease that was to be replaced: leases of which it is not known whether they were written."""
         self.is_new = False
@@ -148,13 +157,14 @@ class SqlStore:
     def scan(self, table: Table[R], where: Where = EVERY_ROW, *, limit: int = 100) -> list[R]:
         if where.has_request:
             return []  # nobody types into a database
-        query = query_of(table, where, limit).add_columns(self._database_time.label("database_time"))
+        query = query_of(table, where, limit).add_columns(self._database_time.label("database_time"), HAS_TOMBSTONES)
 
         def read(connection: sa.Connection) -> list[R]:
             sent = self._clock.before_request()
             records = connection.execute(query).mappings().all()
             if records:  # a claim or a takeover may follow, and is decided by the time as it is now
                 self._clock.record(_utc(records[0]["database_time"]), sent)
+                self._no_tombstones_until = 0.0 if records[0][HAS_TOMBSTONES] else self._monotonic() + BURIED_SECONDS
             return [row_of(table, record) for record in records]
 
         return self._read_rows(read, {table.name: (table, ids_of(table, where, limit))})
@@ -206,8 +216,11 @@ class SqlStore:
                 raise StoreError(f"the database cannot be read: {problem}") from problem
 
     def swap(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
+        return self._replace(table, changes, changing_values)
+
+    def _replace(self, table: Table[R], changes: Sequence[Change[R]], values: _Values) -> list[Swap]:
         try:
-            outcomes = self._swap(table, changes)
+            outcomes = self._swap(table, changes, values)
         except StoreUnavailable:
             applied = self._applied(table, changes)
             if not any(applied):
@@ -217,14 +230,14 @@ class SqlStore:
             self._sent.pop(_seen(table, change.seen), None)
         return outcomes
 
-    def _swap(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
+    def _swap(self, table: Table[R], changes: Sequence[Change[R]], values: _Values) -> list[Swap]:
         outcomes = dict.fromkeys(range(len(changes)), Swap.LOST)
         with self._writing() as connection:
             # In the order of the IDs, so that two machines never wait for each other's locks in a circle.
             for index in sorted(outcomes, key=lambda index: changes[index].seen.id):
                 change = changes[index]
                 same = same_lease(table, change.seen, self._sent.get(_seen(table, change.seen), ()))
-                update = sa.update(sql_table(table)).where(*same).values(changing_values(change.new))
+                update = sa.update(sql_table(table)).where(*same).values(values(change.new))
                 if connection.execute(update).rowcount == 1:
                     outcomes[index] = Swap.WON
         return list(outcomes.values())
@@ -263,12 +276,34 @@ class SqlStore:
         with self._writing() as connection:
             queries = (sa.select(sql.c.key).where(sql.c.key.in_(chunk)) for chunk in chunks)
             known = {key for query in queries for key in connection.scalars(query)}
+            known |= buried_keys(connection, keys) if sql is videos else set()
             new = [row for row in rows if row.key not in known and first_of_key[row.key] is row]
             # A key that another machine inserted in the meantime gets no ID.
             statement = self._insert_unless_known(sql, index_elements=["key"]).returning(sql.c.key, sql.c.id)
             records = connection.execute(statement, [all_values(table, row) for row in new]).all() if new else []
             ids = {key: int(row_id) for key, row_id in records}
         return [ids.get(row.key) if first_of_key[row.key] is row else None for row in rows]
+
+    def bury(self, new: Collection[str], *, are_all: bool = False) -> None:
+        if not new:
+            return
+        self._no_tombstones_until = 0.0
+        with self._writing() as connection:
+            statement = self._insert_unless_known(tombstones)
+            connection.execute(statement, [{"tombstone": each} for each in sorted(set(new))])
+
+    def tombstones(self) -> list[str]:
+        with self._reading() as connection:
+            return list(connection.scalars(sa.select(tombstones.c.tombstone)))
+
+    def buried(self, wanted: Collection[str]) -> set[str]:
+        if self._monotonic() < self._no_tombstones_until:
+            return set()  # the scan of a claim has seen that there are none
+        with self._reading() as connection:
+            return existing(connection, wanted)
+
+    def erase(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
+        return self._replace(table, changes, stored_values)
 
     def _insert_unless_known(self, sql: sa.Table, **conflict: Any) -> Any:
         """Return an INSERT that leaves out the rows that are there already."""

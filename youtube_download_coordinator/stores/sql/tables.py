@@ -104,6 +104,12 @@ controls = sa.Table(
     sa.Column("pause_seconds", sa.Integer, nullable=False),
 )
 
+tombstones = sa.Table(
+    "tombstones",
+    metadata,
+    sa.Column("tombstone", sa.Text, primary_key=True, doc="queue/tombstones.py: nothing that names a video"),
+)
+
 
 OBSOLETE_INDEXES = frozenset({"videos_by_id"})
 """Indexes that an older version made."""

@@ -1,0 +1,65 @@
+"""Tombstones: hashes of the keys of videos that were taken out of a corpus and must never come back (`ydc purge`).
+
+A tombstone is the SHA-256 of the row's key in hexadecimal digits: whoever has a video's ID can ask whether it was purged, and
+nobody can read an ID from it without trying all of them. `Store.insert` treats a video that has one as known. The row stays,
+without everything that names the video: its key is `purged:` and the tombstone, which is the second copy of that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from youtube_download_coordinator.models import DUPLICATE, Lease, Row, State, VideoTask
+from youtube_download_coordinator.reasons import PURGED
+from youtube_download_coordinator.text import format_utc
+
+R = TypeVar("R", bound=Row)
+
+PURGED_KEY = "purged:"
+PURGED_URL = "purged"
+"""The URL of a row whose video was purged: a line without one would look damaged."""
+PURGED_RESULT = "purged "
+"""The beginning of its Result, before the day."""
+PURGED_ADVICE = "this video was purged: it was taken out of the corpus, and is never fetched again (ydc purge --help)"
+TOMBSTONE = re.compile("[0-9a-f]{64}")
+
+
+def tombstone(key: str) -> str:
+    """Return the tombstone of the video with this key; of a row that was purged, the one in its key."""
+    if key.startswith(PURGED_KEY):
+        return key.removeprefix(PURGED_KEY)[:64]
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+def is_purged(row: Row) -> bool:
+    """Return whether the row's video was purged: nothing makes the row pending again."""
+    return row.key.startswith(PURGED_KEY)
+
+
+def is_erased(row: Row) -> bool:
+    """Return whether the row shows nothing of a purged video: an erasure may have been cut off."""
+    return is_purged(row) and row.url == PURGED_URL and not (row.title or row.accent or row.type or row.extra)
+
+
+def purged(row: R, now: datetime, nonce: str, taken_keys: Collection[str] = ()) -> R:
+    """Return the row without all that names or describes its video. `taken_keys`: keys of other rows of purged videos.
+
+    A second row of one video, which only a worker of an older version adds, has its ID at the end of its key.
+    """
+    key = row.key if is_purged(row) else f"{PURGED_KEY}{tombstone(row.key)}"
+    key = f"{key}.{row.id}" if key in taken_keys and not is_purged(row) else key
+    state, detail = State.DONE, f"{PURGED_RESULT}{format_utc(now)[:10]}"
+    if row.lease.state is State.DEAD:  # it stays among the dead letters
+        state, detail = State.DEAD, f"{PURGED}: {detail}"
+    is_duplicate = row.lease.state is State.ERROR and row.lease.detail.startswith(DUPLICATE)
+    if is_purged(row) or is_duplicate:
+        state, detail = row.lease.state, row.lease.detail
+    lease = Lease(version=row.lease.version + 1, state=state, detail=detail, nonce=nonce)
+    emptied = replace(row, url=PURGED_URL, key=key, accent="", type="", title="", extra={}, claimed_by="")
+    emptied = replace(emptied, claimed_at=None, requested_status=None, lease=lease)
+    return replace(emptied, duration_seconds=None) if isinstance(emptied, VideoTask) else emptied
