@@ -35,6 +35,15 @@ def truncate(text: str, max_characters: int = DETAIL_MAX_CHARACTERS) -> str:
     return line if len(line) <= max_characters else line[: max_characters - 1] + "…"
 
 
+def literal_markdown(text: str, max_characters: int) -> str:
+    """Return one line of Markdown that shows the text literally, truncated: it becomes neither a link nor HTML."""
+    return _MARKDOWN.sub(r"\\\1", truncate(text, max_characters))
+
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@/])")
+"""Characters with a meaning in Markdown or HTML, and those that turn text into a link."""
+
+
 def sanitize(text: str) -> str:
     """Return the text without characters that a database refuses or a terminal obeys.
 

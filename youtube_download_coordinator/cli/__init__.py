@@ -20,6 +20,7 @@ from cyclopts import CycloptsError, MissingArgumentError, Parameter, UnusedCliTo
 
 from youtube_download_coordinator.cli import (
     add,
+    card,
     copy,
     deploy,
     export,
@@ -47,6 +48,7 @@ from youtube_download_coordinator.errors import CoordinatorError, UserError
 __all__ = [
     "add",
     "app",
+    "card",
     "copy",
     "deploy",
     "export",

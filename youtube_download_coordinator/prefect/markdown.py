@@ -8,7 +8,7 @@ from pathlib import Path
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.status_page import Page
-from youtube_download_coordinator.text import truncate
+from youtube_download_coordinator.text import literal_markdown, truncate
 from youtube_download_coordinator.workers.worker import Summary
 
 TEXT_MAX_CHARACTERS = 120
@@ -17,13 +17,11 @@ LAST_ATTEMPTS = 20
 """Attempts on the page of a run; its table has all of them."""
 JOINER = "\N{WORD JOINER}"
 _LINK_OR_TAG = re.compile(r"<|\](?=[(\[:])|:(?=//)|www(?=\.)|@|(?:mailto|xmpp|tel|javascript|data):", re.IGNORECASE)
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@/])")
-"""Characters with a meaning in Markdown or HTML, and those that turn text into a link."""
 
 
 def plain(text: object) -> str:
     """Return one line of Markdown that shows the text literally."""
-    return _SPECIAL.sub(r"\\\1", truncate(str(text), TEXT_MAX_CHARACTERS))
+    return literal_markdown(str(text), TEXT_MAX_CHARACTERS)
 
 
 def inert(text: str) -> str:

@@ -1,0 +1,174 @@
+"""The card of a corpus: what it consists of, where it comes from, and what is not in it. For people, hubs and programs.
+
+    README.md             a dataset card in Markdown, as Hugging Face shows it
+    croissant.json        the same for programs (croissant.py)
+    .corpus/card/*.svg    its figures
+    .corpus/card.json     the name, the contact and the licence that the last `ydc card` was given
+
+The same corpus and queue give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.corpus.card_page import OWNERS_END, OWNERS_START, Card, figures, page
+from youtube_download_coordinator.corpus.croissant import Distributed, describe
+from youtube_download_coordinator.corpus.front_matter import front_matter
+from youtube_download_coordinator.corpus.left_out import left_out
+from youtube_download_coordinator.corpus.recordings import FOLDER, RECORDINGS, read
+from youtube_download_coordinator.corpus.statistics import Statistics, gather
+from youtube_download_coordinator.errors import UserError
+from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.storage.place import Place
+
+PAGE, CROISSANT, OPTIONS = "README.md", "croissant.json", f"{FOLDER}/card.json"
+MANIFESTS = {
+    "manifest.jsonl": "application/jsonlines",
+    "metadata.jsonl": "application/jsonlines",
+    "recordings.jsonl.gz": "application/gzip",
+    "supervisions.jsonl.gz": "application/gzip",
+    "manifest.csv": "text/csv",
+    "manifest.parquet": "application/vnd.apache.parquet",
+}
+"""The files at the root of a place that `ydc manifest` makes, with the types by which Croissant names them."""
+SETTINGS = (
+    *("processor", "audio_track", "audio_codec", "audio_sample_rate_hz", "audio_mono", "audio_min_kbps"),
+    *("subtitle_languages", "subtitle_kinds", "licenses", "trainable"),
+)
+"""The settings that a card names: those that decide what is collected. None of them contains a secret."""
+NO_MANIFEST = "the place has no recordings yet: ydc manifest writes them"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardOptions:
+    """What only the owner of a corpus knows. It is kept in the place for the next card."""
+
+    name: str = ""
+    contact: str = ""
+    """Who removes recordings on request: an address of a person or a page."""
+    license: str = ""
+    """Of the collection, as Hugging Face names licences (`cc-by-4.0`)."""
+
+    def or_else(self, kept: CardOptions) -> CardOptions:
+        """Return these options, with those of `kept` in place of empty ones."""
+        given = {name: value for name, value in asdict(self).items() if value}
+        return replace(kept, **given)
+
+
+def write_card(
+    queue: Queue, place: Place, config: Config, options: CardOptions, destination: Place | None = None
+) -> Statistics:
+    """Write the card of a place there, or to `destination`, and return its numbers. Memory does not grow with the corpus.
+
+    The part of README.md that the owner has written stays. Raises UserError if the place has no recordings, if README.md is not
+    a card, or if pygal is missing, and what Place and Store raise.
+    """
+    target = destination or place
+    chosen = options.or_else(_kept_options(target))
+    owners_text = _owners_text(target)
+    try:
+        numbers = gather(read(place))
+    except FileNotFoundError:
+        raise UserError(NO_MANIFEST) from None
+    if not numbers.videos:
+        raise UserError(NO_MANIFEST)
+    manifests = _manifests(place, is_relative=destination is None)
+    card = Card(
+        name=chosen.name or "Recordings from YouTube",
+        contact=chosen.contact,
+        license=chosen.license,
+        numbers=numbers,
+        left_out=left_out(queue, numbers.videos),
+        settings=_settings(config),
+        owners_text=owners_text,
+    )
+    _write_figures(target, card)
+    description = page(card).partition("\n\n")[2].partition("\n\n")[0]
+    _put(target, CROISSANT, _croissant(card, description, manifests), "application/ld+json")
+    _put(target, OPTIONS, json.dumps(asdict(chosen), ensure_ascii=False, indent=2).encode() + b"\n", "application/json")
+    text = front_matter(card, [file.path for file in manifests]) + page(card)
+    _put(target, PAGE, text.encode(), "text/markdown")
+    return numbers
+
+
+def _write_figures(target: Place, card: Card) -> None:
+    for path, figure in figures(card).items():
+        _put(target, path, figure, "image/svg+xml")
+
+
+def _croissant(card: Card, description: str, manifests: Sequence[Distributed]) -> bytes:
+    return describe(
+        card.numbers,
+        name=card.name,
+        description=description,
+        license=card.license or "The licence of each recording is in its record.",
+        files=manifests,
+        contact=card.contact,
+    )
+
+
+def _settings(config: Config) -> Mapping[str, str]:
+    values = {name: getattr(config, name, None) for name in SETTINGS}
+    return {name: _in_words(value) for name, value in values.items() if value not in (None, "", ())}
+
+
+def _in_words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else f"{value}"
+
+
+def _kept_options(target: Place) -> CardOptions:
+    with suppress(FileNotFoundError, ValueError, TypeError):
+        kept = json.loads(target.get(OPTIONS))
+        return CardOptions(**{name: str(kept.get(name, "")) for name in CardOptions.__dataclass_fields__})
+    return CardOptions()
+
+
+def _owners_text(target: Place) -> str:
+    """Return what the owner has written into the card. Raises UserError for a README.md that is not a card."""
+    try:
+        text = target.get(PAGE).decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    match = re.search(rf"{re.escape(OWNERS_START)}\n(.*?){re.escape(OWNERS_END)}", text, re.DOTALL)
+    if not match:
+        raise UserError(
+            f"{target.url(PAGE)} is not a card of ydc: move it away, or write the card elsewhere: ydc card FOLDER"
+        )
+    return match[1]
+
+
+def _manifests(place: Place, *, is_relative: bool) -> list[Distributed]:
+    types = {RECORDINGS: "application/jsonlines", **MANIFESTS}
+    found = []
+    for path, content_type in types.items():
+        with suppress(FileNotFoundError):
+            digest, size = _digest(place, path)
+            url = path if is_relative else place.url(path)
+            found.append(Distributed(path, url, content_type, size, digest))
+    return found
+
+
+def _digest(place: Place, path: str) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    with place.open(path) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+    return digest.hexdigest(), size
+
+
+def _put(target: Place, path: str, content: bytes, content_type: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="ydc-card-") as folder:
+        file = Path(folder) / "file"
+        file.write_bytes(content)
+        target.put(path, file, content_type=content_type, metadata={})
