@@ -10,6 +10,7 @@ from youtube_download_coordinator.cli.queue_options import (
     AS_SET,
     NO_FILTERS,
     AsJson,
+    Flag,
     QueueOptions,
     RowFilters,
     check_positive,
@@ -18,9 +19,13 @@ from youtube_download_coordinator.cli.terminal import say, say_json
 from youtube_download_coordinator.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from youtube_download_coordinator.coordinator import Coordinator
     from youtube_download_coordinator.corpus.findings import Finding
+    from youtube_download_coordinator.corpus.verify_files import FilesVerifier
+    from youtube_download_coordinator.corpus.verify_videos import VideoVerifier
+    from youtube_download_coordinator.queue.selection import Selection
 
 OLDER_THAN_DAYS = 30.0
 
@@ -28,6 +33,8 @@ OLDER_THAN_DAYS = 30.0
 @app.command(group=REPAIR)
 def verify(
     *,
+    files: Flag = False,
+    quick: Flag = False,
     per_hour: int | None = None,
     older_than: float = OLDER_THAN_DAYS,
     limit: int | None = None,
@@ -36,54 +43,96 @@ def verify(
     filters: RowFilters = NO_FILTERS,
     queue: QueueOptions = AS_SET,
 ) -> int:
-    """Ask YouTube whether videos that are done are still there.
+    """Check whether videos that are done are still on YouTube, or with `--files`, whether their files are in `output_dir`.
 
-    Prints a line for each video that is gone, private, for members only or back, and for each changed licence or title. No
-    media are fetched. What was asked about longest ago comes first. If it is interrupted, run it again: it goes on.
+    Prints a line for each video that is gone, private, for members only or back, and for each changed licence or title; with
+    `--files`, for each file that is missing, empty or changed. No media are fetched. What was checked longest ago comes first. If
+    it is interrupted, run it again: it goes on.
 
     ```
     ydc verify --limit 100
     ydc verify --accent pt-BR --older-than 7 --json
+    ydc verify --files
     ```
 
     Parameters
     ----------
+    files
+        Ask YouTube nothing: list `output_dir`, then read the files and compare their SHA-256.
+    quick
+        With `--files`: do not read the files, compare only their size.
     per_hour
         Ask about at most this many videos an hour; a quarter of YDC_VIDEOS_PER_HOUR unless given. The machine's rate limit
         counts each of them too.
     older_than
-        Days: leave out videos that were asked about since.
+        Days: leave out videos that were asked about since; with `--files`, files that were read since.
     limit
-        Ask about at most this many videos.
+        Ask about at most this many videos; with `--files`, read those of this many.
     max_minutes
-        Ask about no further video after this time.
+        Ask about no further video, and read no further file, after this time.
     json
         Print one line of JSON for each finding; the summary goes to stderr.
     """
-    from youtube_download_coordinator.corpus.verify_videos import open_verifier
     from youtube_download_coordinator.wiring import hold_machine_lock
 
     check_positive(per_hour=per_hour, limit=limit, max_minutes=max_minutes)
-    if older_than < 0:
-        raise UserError(f"--older-than={older_than:g}: it must be 0, for all videos, or greater")
-    selection = filters.selection()
-    if selection.status is not None:
-        raise UserError("--status has no meaning here: only videos that are done are checked")
+    selection = _checked(filters, files=files, quick=quick, per_hour=per_hour, older_than=older_than)
     coordinator = queue.named(is_data=json)
     ends_at = None if max_minutes is None else time.monotonic() + max_minutes * 60
-    verifier = open_verifier(
-        coordinator.queue,
-        coordinator.config,
-        per_hour=per_hour,
-        is_over=lambda: ends_at is not None and time.monotonic() >= ends_at,
-        on_plan=lambda count: say(f"{count} videos are asked about", problem=json),
-    )
-    with hold_machine_lock(coordinator.config, "verify") as is_alone:
+
+    def is_over() -> bool:
+        return ends_at is not None and time.monotonic() >= ends_at
+
+    with hold_machine_lock(coordinator.config, "verify-files" if files else "verify") as is_alone:
         if not is_alone:
             raise UserError("another ydc verify runs on this machine: wait for it, or end it")
+        if files:
+            checker = _files_verifier(coordinator, is_over)
+            _print(checker.run(selection, reads=not quick, limit=limit, older_than_days=older_than), json=json)
+            say(f"{checker.summary}", problem=json)
+            return EXIT_FAILED if checker.summary.findings else 0
+        verifier = _video_verifier(coordinator, per_hour, is_over, json=json)
         _print(verifier.run(selection, limit=limit, older_than_days=older_than), json=json)
     say(f"{verifier.summary}", problem=json)
     return EXIT_FAILED if verifier.summary.findings or verifier.summary.stopped_by else 0
+
+
+def _checked(filters: RowFilters, *, files: bool, quick: bool, per_hour: int | None, older_than: float) -> Selection:
+    """Return the selected rows. Raises UserError for options that do not go together."""
+    if older_than < 0:
+        raise UserError(f"--older-than={older_than:g}: it must be 0, for all videos, or greater")
+    if files and per_hour is not None:
+        raise UserError("--per-hour has no meaning with --files: YouTube is not asked")
+    if quick and not files:
+        raise UserError("--quick needs --files: ydc verify --files --quick")
+    selection = filters.selection()
+    if selection.status is not None or selection.reason is not None:
+        name = "status" if selection.status is not None else "reason"
+        raise UserError(f"--{name} has no meaning here: only videos that are done are checked")
+    return selection
+
+
+def _files_verifier(coordinator: Coordinator, is_over: Callable[[], bool]) -> FilesVerifier:
+    from youtube_download_coordinator.corpus.verify_files import FilesVerifier
+    from youtube_download_coordinator.storage.opening import open_place
+
+    config = coordinator.config
+    place = open_place(config.output_dir)
+    return FilesVerifier(queue=coordinator.queue, place=place, state_dir=config.state_dir, is_over=is_over)
+
+
+def _video_verifier(
+    coordinator: Coordinator, per_hour: int | None, is_over: Callable[[], bool], *, json: bool
+) -> VideoVerifier:
+    from youtube_download_coordinator.corpus.verify_videos import open_verifier
+
+    return open_verifier(
+        coordinator.queue,
+        coordinator.config,
+        per_hour=per_hour,
+        is_over=is_over,
+        on_plan=lambda count: say(f"{count} videos are asked about", problem=json),
+    )
 
 
 def _print(findings: Iterator[Finding], *, json: bool) -> None:

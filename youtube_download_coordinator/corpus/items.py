@@ -42,13 +42,21 @@ def recordings(
     What the index of the place lacks is read from the place, and added to the index. `state_dir` is that of Config. Raises
     PlaceError and StoreError.
     """
+    for row, facts in rows_with_facts(queue, place, state_dir, selection=selection):
+        yield from _of_row(row, facts, product)
+
+
+def rows_with_facts(
+    queue: Maintenance, place: Place, state_dir: Path, *, selection: Selection | None = None
+) -> Iterator[tuple[VideoTask, RowFacts]]:
+    """Yield the rows that are done with all that is known of their products, as `recordings` does. Facts may be empty."""
     index = Index(place, state_dir)
     index.flush()
     with facts_table(index.folder) as table:
         table.load(index.lines())
-        join = _Join(index, table, PlaceReader(place, table), product)
+        join = _Join(index, table, PlaceReader(place, table))
         for rows in batches(_rows(queue, selection), _ROWS_AT_ONCE):
-            yield from join.recordings(rows)
+            yield from join.facts(rows)
     if join.has_read and index.flush():
         _log.info("the facts about %d rows were read from %s and added to its index", join.has_read, place.address)
     index.merge()
@@ -67,19 +75,16 @@ class _Join:
     index: Index
     table: FactsTable
     reader: PlaceReader
-    product: str
     has_read: int = 0
     """How many rows were read from the place."""
 
-    def recordings(self, rows: Sequence[VideoTask]) -> Iterator[Recording]:
-        """Yield the recordings of these rows."""
+    def facts(self, rows: Sequence[VideoTask]) -> Iterator[tuple[VideoTask, RowFacts]]:
+        """Yield these rows with their facts."""
         known = self.table.of([row.key for row in rows])
         unknown = [row for row in rows if not _is_known(row, known.get(row.key, _NOTHING))]
         found = self._read(unknown) if unknown else {}
         for row in rows:
-            facts = found.get(row.key) or known.get(row.key)
-            if facts:
-                yield from _of_row(row, facts, self.product)
+            yield row, found.get(row.key) or known.get(row.key) or _NOTHING
 
     def _read(self, rows: Sequence[VideoTask]) -> dict[str, RowFacts]:
         """Read rows from the place, and remember what was there, also that there was nothing else."""
