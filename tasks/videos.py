@@ -25,6 +25,7 @@ from youtube_download_coordinator.processes.parent import Stopped
 from youtube_download_coordinator.processors.names import processor_names
 from youtube_download_coordinator.queue.product_requests import request_of
 from youtube_download_coordinator.workers.find_processor import check_processor, gets_url, resolve_processors
+from youtube_download_coordinator.workers.in_process import refuse_filters
 from youtube_download_coordinator.workers.run_processor import call_in_process, process_video
 from youtube_download_coordinator.workers.worker import Submit, UncancellableFuture
 
@@ -63,6 +64,7 @@ def submit_with(processor: str, config: Config) -> Submit:
     submit_to_child = _submit_to_child(processor, config)
     if not isinstance(function, Task):
         return submit_to_child
+    refuse_filters(config)
     submit_to_task = _submit_to_task(function, config)
     # What a row is asked for besides is a built-in's, not the task's.
     return lambda video: submit_to_child(video) if request_of(video.lease) else submit_to_task(video)

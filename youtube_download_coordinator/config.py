@@ -35,6 +35,7 @@ from youtube_download_coordinator.setting_types import (
     canary,
     check_has_sheet,
     language_codes,
+    license_names,
     memory_limit,
     offer_words,
     output_place,
@@ -42,11 +43,13 @@ from youtube_download_coordinator.setting_types import (
     proxy_address,
     state_home,
     template,
+    trainer,
     words_of,
 )
 from youtube_download_coordinator.sources.filters import Filters, validated
 from youtube_download_coordinator.text import did_you_mean
 from youtube_download_coordinator.youtube.options import check_options
+from youtube_download_coordinator.youtube.trainability import API_URL
 
 if TYPE_CHECKING:
     from youtube_download_coordinator.youtube.network import Network
@@ -57,8 +60,8 @@ BUILT_IN_MEMORY_BYTES = 2_000_000_000
 """About five times what yt-dlp, its JavaScript runtime and ffmpeg take together."""
 SECRETS = frozenset({"proxy", "yt_dlp_options", "service_account", "database_url"})
 """Settings whose values no message contains."""
-ENVIRONMENT_ONLY = frozenset({"sheets_api_url"})
-"""Settings that are not read from `.env`: it cannot lead the account's token elsewhere."""
+ENVIRONMENT_ONLY = frozenset({"sheets_api_url", "trainability_url"})
+"""Settings that are not read from `.env`: it cannot lead the account's token elsewhere, or let another host permit anything."""
 
 
 class Config(BaseSettings):
@@ -254,6 +257,23 @@ class Config(BaseSettings):
     subtitles_required: bool = False
     """Move a video without subtitles to the dead letters, with the reason no-subtitles. If it is off, the video is done and its
     result names the missing subtitles."""
+
+    licenses: Annotated[tuple[str, ...], NoDecode, BeforeValidator(words_of), AfterValidator(license_names)] = ()
+    """Process only videos with one of these licences, separated by commas: `creative-commons`, `youtube` (YouTube's standard
+    licence), `unknown`. Another video is done without being fetched, with the result `skipped, licence ...`. If it is not set,
+    every video is processed (docs/rights.md)."""
+
+    trainability: Literal["off", "ask"] = "off"
+    """`ask`: ask YouTube once for each video, before its media are fetched, who may train models with it, and keep the answer.
+    Where it gives none, the video is processed all the same."""
+
+    trainable: Annotated[str, AfterValidator(trainer)] = ""
+    """Process only videos whose owner permits training, to `all` or to this company. Another video is done without being fetched,
+    with the result `skipped, training not permitted`; where YouTube gives no answer, the video waits. It includes
+    `trainability=ask`."""
+
+    trainability_url: Annotated[str, AfterValidator(api_url)] = API_URL
+    """The address that answers it. Tests use another: https, or this machine. It is not read from `.env`."""
 
     refresh_after_hours: Annotated[
         float, Field(ge=0, le=MAX_HOURS), BeforeValidator(lambda text: refresh_hours(str(text)))
@@ -458,7 +478,7 @@ def _one_line(problem: Any) -> str:
     if not problem["loc"]:
         return str(message)
     setting = ".".join(str(part) for part in problem["loc"])
-    value = "" if problem["loc"][0] in {*SECRETS, "sheets_api_url", "output_dir"} else f"={problem['input']!r}"
+    value = "" if problem["loc"][0] in {*SECRETS, *ENVIRONMENT_ONLY, "output_dir"} else f"={problem['input']!r}"
     return f"{setting}{value}: {message[0].lower()}{message[1:]}"
 
 

@@ -47,6 +47,7 @@ from youtube_download_coordinator.workers.in_process import (
     attempt_in_process,
     ends_without_cleanup,
     is_async,
+    refuse_filters,
     runs_event_loop,
     warned_after,
 )
@@ -179,8 +180,9 @@ class Coordinator:
         are raised. The claim is renewed while the processor runs, for `in_process_timeout_minutes` at most; if it is lost
         meanwhile, the outcome is dropped. When there is nothing to do, the call takes a random part of `claim_jitter_seconds`.
 
-        Raises ProcessorError when the processor cannot be called so; SourcesFileError when the sources file cannot be read the
-        first time; StoreUnavailable when the queue does not answer.
+        Raises ProcessorError when the processor cannot be called so; ConfigError if filters on rights are set, which hold for
+        workers alone; SourcesFileError when the sources file cannot be read the first time; StoreUnavailable when the queue does
+        not answer.
         """
         check_callable(processor, getattr(processor, "__name__", repr(processor)))
         if is_async(processor) and runs_event_loop():
@@ -213,6 +215,7 @@ class Coordinator:
             raise
 
     def _process_next(self, processor: Callable[[Any], Any]) -> AttemptResult | None:
+        refuse_filters(self.config)
         result: AttemptResult | None = None
         queue = self.queue
         try:

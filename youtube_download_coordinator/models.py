@@ -31,6 +31,12 @@ IS_SOURCE = "is source "
 """Prefix of the result of a source that is an alias of another source."""
 SKIPPED = "skipped by hand"
 """The result of a row that a person has set to done."""
+SKIPPED_LICENSE, SKIPPED_TRAINING = "skipped, licence ", "skipped, training "
+"""Prefixes of the results of videos that a filter of docs/rights.md has skipped."""
+LICENSE_COLUMN, TRAINABLE_COLUMN = "License", "Trainable"
+"""Columns that people may add, and that workers fill then."""
+LICENSES = (CREATIVE_COMMONS, STANDARD_LICENSE, UNKNOWN_LICENSE) = ("creative-commons", "youtube", "unknown")
+"""What workers write into License. Another text there is a person's."""
 
 NO_KEY = "none"
 """The key of a typed-in row whose URL cannot be used. Any number of rows may have it; each of them is an ERROR."""
@@ -178,6 +184,12 @@ class Lease:
         """Why the files of a row that is DONE are worse than usual, separated by commas; empty if they are not."""
         mark = _DEGRADED.search(self.result)
         return mark["reasons"] if mark else ""
+
+    @property
+    def skipped(self) -> str:
+        """Why a filter has skipped a row that is DONE (`licence youtube`); empty if none has."""
+        is_skipped = self.result.startswith((SKIPPED_LICENSE, SKIPPED_TRAINING))
+        return self.result.removeprefix("skipped, ") if is_skipped else ""
 
     @property
     def throttles(self) -> int:
@@ -411,6 +423,10 @@ class Done:
     """Why the files are worse than usual, as reasons separated by ", "; the row's Result ends with them."""
     media_seconds: float | None = field(default=None, compare=False)
     """The measured length of what was made, for the row's Duration; None leaves the Duration as it is."""
+    license: str = field(default="", compare=False)
+    """`creative-commons`, `youtube` or `unknown`, for a column License; empty leaves the column as it is."""
+    trainable: str = field(default="", compare=False)
+    """Who may train with the video (docs/rights.md), for a column Trainable; empty leaves the column as it is."""
 
 
 Outcome = Done | Failure

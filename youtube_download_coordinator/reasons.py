@@ -172,6 +172,11 @@ REASONS: dict[str, Reason] = {
     "upload": Reason(Verdict.LATER, "The place of the files (`output_dir`) did not answer. The finished file waits on the disk of"
         " the machine, which uploads it again without a request to YouTube. For an hour no other machine takes the video.",
         "Look at the storage and the network to it."),
+    "trainability": Reason(Verdict.LATER, "YDC_TRAINABLE is set, and YouTube's API does not say now who may train with the"
+        " video. The video is neither fetched nor skipped; it is asked for again after a pause of an hour at the most.",
+        "Look at the network of the machine and its proxy, which also lead to youtube.googleapis.com."),
+    "no-trainability": Reason(Verdict.LATER, "YDC_TRAINABLE is set, the video exists, and YouTube's API knows nothing of it. It"
+        " is asked for again once a day.", "To skip it for good, type `done` into its Status, or call `ydc skip ID`."),
     # this machine
     "place-refused": Reason(Verdict.UNFIT, "The place of the files (`output_dir`) refuses this machine: a right, the bucket or"
         " the credentials are missing. Finished files wait on the machine's own disk.",
@@ -250,6 +255,8 @@ TOO_LARGE = "too-large"
 ASKED_FOR = "asked-for"
 """The reason word of a row that a person has asked for one more product, and that was not tried yet."""
 OTHER_PROCESSOR = "other-processor"
+TRAINABILITY, NO_TRAINABILITY = "trainability", "no-trainability"
+"""Reasons of videos that wait for YouTube's answer on training. With the first, YouTube itself was not contacted."""
 REQUEST_START = "⟦asked for "
 """The start of what such a row is asked for, in its lease's detail (queue/product_requests.py)."""
 SUSPECTED = "suspected"

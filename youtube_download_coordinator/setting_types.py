@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr
 
 from youtube_download_coordinator.errors import BadUrl, ConfigError, ProcessorError
+from youtube_download_coordinator.models import LICENSES
 from youtube_download_coordinator.processors.names import processor_names
 from youtube_download_coordinator.processors.output_paths import Template
 from youtube_download_coordinator.queue.offers import parse_offer
 from youtube_download_coordinator.sources.urls import video_target
 from youtube_download_coordinator.storage.address import SCHEMES, place_address
-from youtube_download_coordinator.text import is_loopback
+from youtube_download_coordinator.text import did_you_mean, is_loopback
+from youtube_download_coordinator.youtube.trainability import ALL
 
 YEAR_MINUTES = 366 * 24 * 60
 """The longest time that a setting may have, so that a date plus that time always exists."""
@@ -103,6 +105,23 @@ def language_codes(languages: tuple[str, ...]) -> tuple[str, ...]:
             f"{', '.join(wrong) or 'nothing'} is not a language: write en, pt-BR, original or all, separated by commas"
         )
     return languages
+
+
+def license_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if wrong := [name for name in names if name not in LICENSES]:
+        raise ValueError(f"{', '.join(wrong)} is not one of {', '.join(LICENSES)}{did_you_mean(wrong[0], LICENSES)}")
+    return names
+
+
+def trainer(name: str) -> str:
+    """Return a company's name, or `all`. Raise ValueError for a word that means something else."""
+    name = " ".join(name.split())
+    if (
+        name.casefold() in {"none", "unknown", "ask", "off", "on", "true", "false", "yes", "no", "0", "1"}
+        or "," in name
+    ):
+        raise ValueError("it must be all, or the name of one company, as YouTube writes it")
+    return ALL if name.casefold() == ALL else name
 
 
 def _number(text: object) -> object:

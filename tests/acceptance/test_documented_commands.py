@@ -23,7 +23,7 @@ from examples.media_site import make_site, serving
 from tests.fake_google import SheetsServer, Spreadsheet
 from tests.support.prefect_server import PrefectServer
 from tests.support.rows import make_queue, new_source, new_video
-from youtube_download_coordinator.models import Failure, Verdict
+from youtube_download_coordinator.models import Done, Failure, Verdict
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
 
@@ -161,6 +161,14 @@ def full_of_trouble(sandbox: Sandbox) -> None:
     queue.store.close()
 
 
+def skipped_video(sandbox: Sandbox) -> None:
+    """Make an embedded queue of one video that a filter on licences has skipped."""
+    queue = make_queue(SqlStore(f"sqlite:///{sandbox.folder / 'coordinator.db'}"))
+    queue.add(VIDEO_TASKS, [new_video(1)])
+    queue.settle([(claim, Done(result="skipped, licence youtube")) for claim in queue.claim(VIDEO_TASKS, 1)])
+    queue.store.close()
+
+
 def another_spreadsheet(sandbox: Sandbox) -> None:
     """Create an empty spreadsheet, whose ID replaces the page's placeholder for the target."""
     (account,) = sandbox.sheets.simulator.accounts.by_email.values()
@@ -197,6 +205,7 @@ SCENES = {
         after="ls media/pt-BR/*.wav && ydc doctor",
         stands_in={"--processor audio\n": "--processor audio --max-videos 1\n"},
     ),
+    "docs/rights.md": Scene(prepare=skipped_video, after="ydc list --status pending | grep watch"),
     "docs/write-a-processor.md": Scene(
         before=A_SOURCE,
         after="ydc list --status done | grep sha256",

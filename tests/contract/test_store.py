@@ -358,6 +358,29 @@ def test_degraded_files_are_counted_by_their_reasons(store: Store) -> None:
     assert [tally.degraded for tally in tallies if tally.state is State.PENDING] == [""]
 
 
+def test_skipped_videos_are_counted_by_their_filter_and_on_no_day(store: Store) -> None:
+    store.insert(VIDEO_TASKS, [new_video(number, duration_seconds=60) for number in range(5)])
+    details = [
+        "skipped, licence youtube", "skipped, licence youtube", "skipped, training not permitted", "skipped, 3 s", "x.m4a"
+    ]  # fmt: skip
+    store.swap(
+        VIDEO_TASKS,
+        [
+            replace(change, new=replace(change.new, claimed_at=NOW))
+            for change in (
+                to(row, State.DONE, detail=detail) for row, detail in zip(store.scan(VIDEO_TASKS), details, strict=True)
+            )
+        ],
+    )
+    store.flush()
+    (tallies,) = store.tally([VIDEO_TASKS], NOW.date())
+    assert {(tally.skipped, tally.day, tally.rows) for tally in tallies} == {
+        ("licence youtube", None, 2),
+        ("training not permitted", None, 1),
+        ("", NOW.date(), 2),
+    }
+
+
 def test_a_swap_records_the_measured_length(store: Store) -> None:
     store.insert(VIDEO_TASKS, [new_video(1, duration_seconds=3600), new_video(2, duration_seconds=3600)])
     first, second = store.scan(VIDEO_TASKS)

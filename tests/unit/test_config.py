@@ -92,6 +92,16 @@ def test_settings_do_not_change() -> None:
         ({"database_url": 7}, "database_url: input should be a valid string"),
         ({"max_retires": 5}, "there is no setting max_retires; did you mean max_retries?"),
         ({"spreadsheet": "x"}, "there is no setting spreadsheet"),
+        (
+            {"licenses": "creativecommons"},
+            "is not one of creative-commons, youtube, unknown; did you mean creative-commons?",
+        ),
+        ({"licenses": "creative-commons cc-by"}, "cc-by is not one of creative-commons, youtube, unknown"),
+        ({"trainable": "None"}, "trainable='None': it must be all, or the name of one company"),
+        ({"trainable": "true"}, "trainable='true': it must be all, or the name of one company"),
+        ({"trainable": "Adobe, Example"}, "it must be all, or the name of one company"),
+        ({"trainability": "yes"}, "trainability='yes': input should be 'off' or 'ask'"),
+        ({"trainability_url": "http://user:secret@example.com"}, "trainability_url: it must be an https address"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(settings: dict[str, Any], message: str) -> None:
@@ -156,6 +166,13 @@ def test_every_number_is_bounded(name: str) -> None:
         assert field.annotation is int or "Le" in bounds
 
 
+def test_words_of_rights_are_read_whatever_their_spaces_and_case() -> None:
+    config = Config(licenses="creative-commons, youtube", trainable="  Example   Inc.")
+    assert (config.licenses, config.trainable) == (("creative-commons", "youtube"), "Example Inc.")
+    assert Config(trainable="ALL").trainable == "all"
+    assert (Config(licenses="").licenses, Config(trainable=" ").trainable) == ((), "")
+
+
 def test_a_machine_with_cookies_for_what_needs_them_offers_its_account(tmp_path: Path) -> None:
     cookies = tmp_path / "cookies.txt"
     offering = Config(cookies_file=cookies, cookies_use="when-needed", offers="region:br")
@@ -211,7 +228,9 @@ def test_googles_address_is_https_or_this_machine(url: str, is_valid: bool) -> N
     assert "hush" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["YDC_SHEETS_API_URL", "ydc_sheets_api_url", "YDC_TRUST_ENV_FILE"])
+@pytest.mark.parametrize(
+    "name", ["YDC_SHEETS_API_URL", "ydc_sheets_api_url", "YDC_TRAINABILITY_URL", "YDC_TRUST_ENV_FILE"]
+)
 def test_what_env_may_not_set_is_one_line(name: str) -> None:
     Path(".env").write_text(f"{name}=https://elsewhere.example\n")
     with pytest.raises(ConfigError, match=r"is not read from \.env"):

@@ -72,6 +72,8 @@ def test_nothing_else_is() -> None:
         "queue-full",
         "upload",
         "place-refused",
+        "trainability",
+        "no-trainability",
     }
     assert sorted(set(REASONS) - set(produced()) - elsewhere) == []
 

@@ -115,6 +115,7 @@ def _counts(queue: Queue) -> dict[str, Any]:
             for table, counts in numbers.counts.items()
         },
         "reasons": numbers.reasons,
+        "skipped": numbers.skipped,
         "waiting": numbers.waiting,
         "holders": numbers.holders,
         "oldest": numbers.oldest and numbers.oldest.columns(),

@@ -70,9 +70,10 @@ class Recording:
     track: str = ""
     """`original`, `default`, `unknown`, `dub` or `description` (docs/processors.md)."""
     license: str = ""
-    """As YouTube states it."""
+    """`creative-commons`, `youtube` or `unknown` (docs/rights.md); of a file of an older version, as YouTube states it."""
     trainable: str = ""
-    """YouTube's answer on training by third parties: `all`, `none`, or companies separated by commas (docs/rights.md)."""
+    """YouTube's answer on training by third parties: `all`, `none`, `unknown`, or companies separated by commas; empty if it was
+    not asked."""
     degraded: str = ""
     """Why the file is worse than usual, separated by ", "."""
     collected_at: str = ""

@@ -37,6 +37,8 @@ class Overview:
     """Number of rows by the reason of their last failure (the first word of LastError), the most frequent first."""
     degraded: Mapping[str, int] = field(default_factory=dict)
     """Number of videos that are done with files worse than usual, by reason, the most frequent first."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Number of videos that are done without being fetched, by the filter (docs/rights.md), the most frequent first."""
     waiting: Mapping[str, int]
     """Number of rows by what they wait for a machine to offer (`region:BR`), the most frequent first."""
     accents: Mapping[str, Mapping[State, int]]
@@ -78,6 +80,7 @@ def overview(queue: Queue) -> Overview:
         counts={name: _in_order(_sums(rows, lambda tally: tally.state)) for name, rows in tallies.items()},
         reasons={name: _frequent(rows, lambda tally: tally.reason) for name, rows in tallies.items()},
         degraded=_degraded(tallies["videos"]),
+        skipped=_frequent(tallies["videos"], lambda tally: tally.skipped),
         waiting=_frequent(all_tallies, lambda tally: tally.waits_for),
         accents=_by_state(videos, lambda tally: tally.accent),
         types=_by_state(videos, lambda tally: tally.type),

@@ -37,6 +37,7 @@ def page(overview: Overview) -> Page:
         Section("Why rows failed", ("Reason", "In", "What to do", "Rows"), _cut(_reasons(overview), 3)),
         Section("Who holds what", ("Worker", "Rows"), _cut(list(overview.holders.items()), 1)),
         *_degraded(overview),
+        *_skipped(overview),
         _by_state("Videos by accent", "Accent", overview.accents),
         _by_state("Videos by type", "Type", overview.types),
     ]
@@ -62,6 +63,12 @@ def _degraded(overview: Overview) -> list[Section]:
     """Return the table of what was made with losses; no table if nothing was."""
     lines = [(reason, degradation(reason), number) for reason, number in overview.degraded.items()]
     return [Section("Done but degraded", ("Reason", "What it means", "Videos"), _cut(lines, 2))] if lines else []
+
+
+def _skipped(overview: Overview) -> list[Section]:
+    """Return the table of what the filters on rights have skipped; no table if they have skipped nothing."""
+    lines = list(overview.skipped.items())
+    return [Section("Done but skipped", ("Filter", "Videos"), _cut(lines, 1))] if lines else []
 
 
 def _waiting(overview: Overview) -> Section:

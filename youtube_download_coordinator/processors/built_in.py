@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from youtube_download_coordinator.errors import GoneError, PermanentError, TransientError
 from youtube_download_coordinator.models import Done, VideoTask
@@ -116,7 +117,9 @@ def is_no_subtitles(result: str) -> bool:
 
 def _make_metadata(task: VideoTask, extraction: Extraction, work: Path) -> Made:
     info = extraction.sanitized_info()
-    added = {"video_task": video_task_columns(task), "made_with": {"yt_dlp": yt_dlp_version()}}
+    added: dict[str, Any] = {"video_task": video_task_columns(task), "made_with": {"yt_dlp": yt_dlp_version()}}
+    if extraction.rights:
+        added["rights"] = extraction.rights
     path = work / "info.json"
     path.write_text(json.dumps({**info, **added}, ensure_ascii=True, default=str), encoding="ascii")
     return Made(info=info, files={"info.json": path})

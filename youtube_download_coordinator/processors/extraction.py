@@ -61,6 +61,8 @@ class Extraction:
         self._ydl: Any = None
         self._info: Mapping[str, Any] | None = None
         self._messages: Sequence[str] = ()
+        self.rights: Mapping[str, Any] = {}
+        """What is known about the video's rights, for sidecars (rights.py)."""
 
     def __enter__(self) -> Extraction:
         return self

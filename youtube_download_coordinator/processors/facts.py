@@ -165,7 +165,7 @@ def product_facts(
     `put_at` is when the record was put into the place: a record of an older version does not contain the time.
     """
     sidecar = next((content for content in sidecars if content), {})
-    youtube, source = _part(sidecar, "youtube"), _part(sidecar, "source")
+    youtube, source, rights = (_part(sidecar, name) for name in ("youtube", "source", "rights"))
     degraded = record.get("degraded")
     return ProductFacts(
         key=key,
@@ -180,8 +180,8 @@ def product_facts(
         stated_seconds=media_length(youtube.get("duration")),
         track=_text(source.get("track")),
         language=_text(source.get("language")) or _text(youtube.get("language")),
-        license=_text(sidecar.get("license")) or _text(youtube.get("license")),
-        trainable=trainable_text(sidecar.get("trainable")),
+        license=_text(rights.get("license")) or _text(youtube.get("license")),
+        trainable=_text(rights.get("trainable")),
         title=_text(youtube.get("title")),
         channel=_text(youtube.get("channel")) or _text(youtube.get("uploader")),
         channel_id=_text(youtube.get("channel_id")),
@@ -192,13 +192,6 @@ def product_facts(
 def has_captions(sidecar: Mapping[str, Any] | None) -> bool:
     """Return whether a sidecar is that of subtitles that a person wrote."""
     return _part(sidecar).get("kind") == "subtitles" and _part(sidecar, "made_with").get("automatic") is False
-
-
-def trainable_text(answer: object) -> str:
-    """Return YouTube's answer on training by third parties as text: `all`, `none`, or companies separated by commas."""
-    if isinstance(answer, dict):
-        answer = answer.get("permitted")
-    return ",".join(map(str, answer)) if isinstance(answer, list) else _text(answer).lower()
 
 
 def extension_of(path: str) -> str:

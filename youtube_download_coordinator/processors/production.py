@@ -22,10 +22,12 @@ from youtube_download_coordinator.processors.extraction import Extraction, Video
 from youtube_download_coordinator.processors.media_check import Media
 from youtube_download_coordinator.processors.names import BUILT_INS
 from youtube_download_coordinator.processors.output_paths import Template
-from youtube_download_coordinator.processors.parts import work_folder
+from youtube_download_coordinator.processors.parts import remove_parts, work_folder
 from youtube_download_coordinator.processors.place_archive import PlaceArchive, open_archive
+from youtube_download_coordinator.processors.rights import RightsCheck, Skipped, skipped_result
 from youtube_download_coordinator.processors.sidecar import sidecar_content
 from youtube_download_coordinator.processors.worker_settings import Settings
+from youtube_download_coordinator.queue.product_requests import ProductRequest
 from youtube_download_coordinator.reasons import ASKED_FOR, SUBTITLES_BLOCK
 from youtube_download_coordinator.storage.files import check_free_disk, read_json
 from youtube_download_coordinator.text import truncate
@@ -111,6 +113,9 @@ class Production:
         self._records: dict[str, Record] = {}
         self._failures: dict[str, AttemptError] = {}
         self._ran_custom = False
+        self._rights = RightsCheck(task, settings)
+        self.skipped = ""
+        """The result of a video of which nothing more was made, because a filter forbids it."""
 
     def run(self) -> Done:
         """Make what does not exist yet, in order. A failure does not keep other products from being made.
@@ -129,19 +134,34 @@ class Production:
         recipes = [step for step in pending if isinstance(step, Recipe)]
         options = {name: value for recipe in recipes for name, value in recipe.options.items()}
         with Extraction(self._task.url, self._settings.network, options) as extraction:
-            for step in pending:
-                if not self._make(step, extraction):
-                    break
+            try:
+                for step in pending:
+                    if not self._make(step, extraction):
+                        break
+            except Skipped as skipped:
+                self.skipped = str(skipped)
         if self._records:
             self._archive.list_products(self._task)
         if self._failures:
             raise self._failure()
-        records = [self._records[step.product.kind] for step in self._steps]
+        if self.skipped:
+            remove_parts(self._settings.output_dir, self._task)
+        return self._done(has_asked=extraction.has_asked or self._ran_custom)
+
+    def _done(self, *, has_asked: bool) -> Done:
+        """Return the result. If the video was skipped, it says so after the files that existed before."""
+        records = [record for step in self._steps if (record := self._records.get(step.product.kind))]
         before = [self._records[product.kind] for product in self._existing_products if product.kind in self._records]
-        main = next((record for record in [*before, *records] if record.files), records[0])
+        main = next((record for record in [*before, *records] if record.files), next(iter(records), None))
+        result = (main.result or describe(main)) if main else ""
+        if self.skipped:
+            missing = [step.product.kind for step in self._steps if step.product.kind not in self._records]
+            result = skipped_result(ProductRequest(products=missing, result=result), self.skipped)
         return Done(
-            result=main.result or describe(main),
-            asked_youtube=extraction.has_asked or self._ran_custom,
+            result=result,
+            asked_youtube=has_asked,
+            license=self._rights.rights.license,
+            trainable=self._rights.rights.trainable,
             degraded=", ".join(dict.fromkeys(reason for record in records for reason in record.degraded)),
             media_seconds=next((record.media_seconds for record in records if record.media_seconds is not None), None),
         )
@@ -181,8 +201,9 @@ class Production:
                 draft = self._archive.unpublished(product, work)
                 if draft is None:
                     check_free_disk(output_dir, self._settings.min_free_disk_bytes)
+                    self._rights.check(extraction)
                     made = _make_with_cookies(recipe, extraction, work)
-                    draft = _draft(self._task, self._settings, recipe, made)
+                    draft = _draft(self._task, self._settings, recipe, made, extraction.rights)
                 if draft.files or len(self._steps) > 1:
                     return self._archive.keep(self._task, product, draft, work)
         except OSError as error:
@@ -199,6 +220,8 @@ class Production:
             raise classify(error) from error
 
     def _call_custom(self, step: CustomStep, extraction: Extraction) -> Draft:
+        if self._rights.has_filters:
+            self._rights.check(extraction)
         self._ran_custom = True
         files = {kind: tuple(self._archive.paths(record)) for kind, record in self._records.items() if record.files}
         info = VideoInfo(partial(self._info, extraction))
@@ -258,7 +281,7 @@ def _make_with_cookies(recipe: Recipe, extraction: Extraction, work: Path) -> Ma
     return recipe.make(extraction, work)
 
 
-def _draft(task: VideoTask, settings: Settings, recipe: Recipe, made: Made) -> Draft:
+def _draft(task: VideoTask, settings: Settings, recipe: Recipe, made: Made, rights: Mapping[str, Any]) -> Draft:
     """Return the files with their places, and with what belongs into their sidecars."""
     kind, product = recipe.product.kind, recipe.product
     stem = Template.read(settings.output_template).place(task, kind, made.info).as_posix()
@@ -269,7 +292,7 @@ def _draft(task: VideoTask, settings: Settings, recipe: Recipe, made: Made) -> D
         if kind != "metadata":  # a JSON file that has the row's columns itself
             name = PurePosixPath(file.name).name
             content = sidecar_content(
-                path, name, task, kind, made.info, made_with, media=made.media, degraded=made.degraded
+                path, name, task, kind, made.info, made_with, media=made.media, degraded=made.degraded, rights=rights
             )
             file = replace(file, sidecar=content)
         files.append(file)

@@ -6,6 +6,7 @@
      "source": {"track": "original", "language": "en", "format_note": "English original (default), medium", "drc": false, ...},
      "youtube": {"id": ..., "title": ..., "channel": ..., "upload_date": ..., "format_id": "140", "acodec": "mp4a.40.2", ...},
      "products": [{"kind": "audio", "name": "audio-wav", "files": ["Irish/x.wav"]}],
+     "rights": {"license": "creative-commons", "trainable": "none", "etag": "...", "asked_at": "2026-11-29T12:00:00+00:00"},
      "made_with": {"yt_dlp": "2026.10.26", "audio_codec": "wav", ...}}
 
 sidecar_schema.py has every field. Unknown values are left out.
@@ -58,8 +59,12 @@ def sidecar_content(
     *,
     media: Media | None = None,
     degraded: Sequence[str] = (),
+    rights: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the sidecar of the file that is at `made` now and gets the given name. `media` is what it contains."""
+    """Return the sidecar of the file that is at `made` now and gets the given name. `media` is what it contains.
+
+    `rights` is `Rights.to_json()`.
+    """
     from youtube_download_coordinator.processors.sidecar_schema import Sidecar
 
     content: dict[str, Any] = {
@@ -71,6 +76,7 @@ def sidecar_content(
         "media": media_facts(made, Path(name).suffix, media) if media else None,
         "source": source_facts(info) if media else None,
         "degraded": list(degraded) or None,
+        "rights": rights or None,
         "youtube": {name: info[name] for name in KNOWN if info.get(name) not in (None, "", [])},
         "made_with": {"yt_dlp": yt_dlp_version(), **made_with},
     }

@@ -85,6 +85,19 @@ class YouTubeFacts(_Part):
     fps: float | None = None
 
 
+class RightsFacts(_Part):
+    """What may be done with the video, as it was found out before its media were fetched: docs/rights.md."""
+
+    license: Literal["creative-commons", "youtube", "unknown"] | None = None
+    """`youtube` is YouTube's standard licence. YouTube's own text is in `youtube.license`."""
+    trainable: str | None = None
+    """`all`, `none`, companies separated by commas, or `unknown`. Left out if nobody was asked."""
+    etag: str | None = None
+    """Of YouTube's answer about `trainable`."""
+    asked_at: str | None = None
+    """When YouTube was asked about `trainable`: ISO-8601, UTC."""
+
+
 class ProductEntry(_Part):
     """A product of the same video."""
 
@@ -114,6 +127,7 @@ class Sidecar(_Part):
     source: SourceFacts | None = None
     degraded: list[str] | None = None
     """Why the file is worse than usual: docs/reasons.md#degraded."""
+    rights: RightsFacts | None = None
     youtube: YouTubeFacts
     products: list[ProductEntry] | None = None
     """All products of the video that were recorded."""

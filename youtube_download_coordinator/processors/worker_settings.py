@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from youtube_download_coordinator.youtube.network import Network
+from youtube_download_coordinator.youtube.trainability import API_URL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,10 @@ class Settings:
     subtitles_required: bool = False
     min_free_disk_bytes: int = 0
     max_file_bytes: int | None = None
+    licenses: Sequence[str] = ()
+    trainable: str = ""
+    trainability: str = "off"
+    trainability_url: str = API_URL
     network: Network = field(default_factory=Network)
 
     @classmethod

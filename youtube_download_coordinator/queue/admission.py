@@ -22,7 +22,7 @@ from youtube_download_coordinator.queue.machine_lines import YOUTUBE
 from youtube_download_coordinator.queue.probing import Probing
 from youtube_download_coordinator.queue.store import Table
 from youtube_download_coordinator.queue.suspicion import FailedVideo
-from youtube_download_coordinator.reasons import MEDIA_BLOCK, PLAYER_BLOCKS, SUBTITLES_BLOCK, UPLOAD
+from youtube_download_coordinator.reasons import MEDIA_BLOCK, PLAYER_BLOCKS, SUBTITLES_BLOCK, TRAINABILITY, UPLOAD
 from youtube_download_coordinator.text import format_utc
 
 log = logging.getLogger(__name__)
@@ -390,7 +390,7 @@ def _contacted_youtube(outcome: Outcome | None) -> bool:
         case Done():
             return outcome.asked_youtube
         case Failure():
-            return outcome.verdict is not Verdict.UNFIT and outcome.reason != UPLOAD
+            return outcome.verdict is not Verdict.UNFIT and outcome.reason not in (UPLOAD, TRAINABILITY)
 
 
 def _suspected_reason(line: Control) -> str:

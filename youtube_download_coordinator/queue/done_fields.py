@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Real
 
-from youtube_download_coordinator.models import INTEGER_MAX, Done
+from youtube_download_coordinator.models import INTEGER_MAX, LICENSE_COLUMN, LICENSES, TRAINABLE_COLUMN, Done
+from youtube_download_coordinator.text import sanitize, truncate
 
 DEGRADED_MAX_CHARACTERS = 100
+CELL_MAX_CHARACTERS = 200
 _NOT_IN_A_REASON = re.compile(r"[^\w, -]+")
 
 
@@ -20,6 +23,8 @@ def storable(done: Done) -> Done:
         asked_youtube=done.asked_youtube is not False,
         degraded=degraded_reasons(done.degraded),
         media_seconds=media_length(done.media_seconds),
+        license=_text(done.license),
+        trainable=_text(done.trainable),
     )
 
 
@@ -40,3 +45,19 @@ def degraded_reasons(value: object) -> str:
     words = [word for text in texts if isinstance(text, str) for word in _NOT_IN_A_REASON.sub(" ", text).split(",")]
     reasons = dict.fromkeys(" ".join(word.split()) for word in words)
     return ", ".join(filter(None, reasons))[:DEGRADED_MAX_CHARACTERS].rstrip(", ")
+
+
+def _text(value: object) -> str:
+    return truncate(" ".join(sanitize(value).split()), CELL_MAX_CHARACTERS) if isinstance(value, str) else ""
+
+
+def with_rights(extra: Mapping[str, str], done: Done) -> Mapping[str, str]:
+    """Return a video's custom columns with what is known about its rights. The text of a person in License is kept."""
+    new = {LICENSE_COLUMN: done.license, TRAINABLE_COLUMN: done.trainable}
+    names = {name.strip().casefold(): name for name in extra}
+    for column, text in new.items():
+        name = names.get(column.casefold(), column)
+        is_ours = column != LICENSE_COLUMN or extra.get(name, "").strip() in {"", *LICENSES}
+        if text and is_ours and extra.get(name) != text:
+            extra = {**extra, name: text}
+    return extra

@@ -41,7 +41,7 @@ from youtube_download_coordinator.models import (
     with_degraded,
     with_throttles,
 )
-from youtube_download_coordinator.queue.done_fields import storable
+from youtube_download_coordinator.queue.done_fields import storable, with_rights
 from youtube_download_coordinator.queue.offers import (
     CURED_BY_MACHINES,
     NEEDS_ACCOUNT,
@@ -172,7 +172,9 @@ def settle(
     match outcome:
         case Done():
             done = storable(outcome)
-            return complete(row, moment, with_degraded(done.result, done.degraded), policy, done.media_seconds)
+            settled = complete(row, moment, with_degraded(done.result, done.degraded), policy, done.media_seconds)
+            is_video = isinstance(settled, VideoTask)
+            return replace(settled, extra=with_rights(settled.extra, done)) if is_video else settled
         case Failure():
             return fail(row, moment, outcome, policy, throttle, offers)
         case _:

@@ -14,7 +14,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from youtube_download_coordinator.models import SKIPPED, Lease, State, with_degraded, with_throttles
+from youtube_download_coordinator.models import (
+    SKIPPED,
+    SKIPPED_LICENSE,
+    SKIPPED_TRAINING,
+    Lease,
+    State,
+    with_degraded,
+    with_throttles,
+)
 from youtube_download_coordinator.queue.offers import NO_NEED, THROTTLES_CHARACTERS, need_of, with_need
 from youtube_download_coordinator.reasons import ASKED_FOR, REQUEST_START
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, truncate
@@ -64,7 +72,9 @@ def request_of(lease: Lease) -> ProductRequest:
 def request_for(products: Sequence[str], result: str) -> ProductRequest:
     """Return a request to a row that is done with this result."""
     kept = _WITHOUT.sub("", result)
-    is_kept = kept != SKIPPED and not any(sign in kept for sign in (_END, "…"))
+    is_kept = not kept.startswith((SKIPPED, SKIPPED_LICENSE, SKIPPED_TRAINING)) and not any(
+        sign in kept for sign in (_END, "…")
+    )
     return ProductRequest(products=tuple(products), result=kept if is_kept else "")
 
 

@@ -91,6 +91,8 @@ class Tally(NamedTuple):
     """PENDING: what machines have to offer for which these rows wait (offers.py)."""
     degraded: str = ""
     """DONE: why their files are worse than usual (`Lease.degraded`)."""
+    skipped: str = ""
+    """DONE: which filter has skipped them (`Lease.skipped`)."""
 
 
 TALLIED_REASONS = frozenset({State.PENDING, State.ERROR, State.DEAD})

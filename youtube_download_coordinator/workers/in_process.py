@@ -16,13 +16,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.models import Failure, Outcome, Verdict, VideoTask
 from youtube_download_coordinator.queue.queue import describe
 from youtube_download_coordinator.reasons import INTERRUPTED
 from youtube_download_coordinator.workers.find_processor import Processor
 from youtube_download_coordinator.workers.run_processor import awaited, call_in_process
+
+if TYPE_CHECKING:
+    from youtube_download_coordinator.config import Config
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,15 @@ def attempt_in_process(processor: Processor, task: VideoTask, interruptions: lis
         interruptions.append(error)
         message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return Failure(verdict=Verdict.UNFIT, reason=INTERRUPTED, message=message)
+
+
+def refuse_filters(config: Config) -> None:
+    """Raise ConfigError if filters are set that this process cannot apply: such a function fetches media by itself."""
+    if config.licenses or config.trainable:
+        raise ConfigError(
+            "YDC_LICENSES and YDC_TRAINABLE do not hold for a function that runs in your own program:"
+            " name it for workers (ydc run --processor module:function), or unset them here"
+        )
 
 
 @contextmanager

@@ -16,12 +16,14 @@ from youtube_download_coordinator.errors import LaterError
 from youtube_download_coordinator.models import Done, Lease, State, VideoTask
 from youtube_download_coordinator.processors.archive import Product
 from youtube_download_coordinator.processors.built_in import RECIPES, is_no_subtitles
+from youtube_download_coordinator.processors.extraction import Extraction
 from youtube_download_coordinator.processors.names import BUILT_INS, MEDIA
 from youtube_download_coordinator.processors.output_paths import safe_name
 from youtube_download_coordinator.processors.production import CustomStep, Production, Step
+from youtube_download_coordinator.processors.rights import RightsCheck, Skipped, skipped_result
 from youtube_download_coordinator.processors.worker_settings import Settings
 from youtube_download_coordinator.queue.done_fields import storable
-from youtube_download_coordinator.queue.product_requests import request_of
+from youtube_download_coordinator.queue.product_requests import NO_REQUEST, ProductRequest, request_of
 from youtube_download_coordinator.reasons import OTHER_PROCESSOR
 from youtube_download_coordinator.text import sanitize, truncate
 from youtube_download_coordinator.workers.find_processor import Processor
@@ -48,8 +50,27 @@ def run_products(
     if not request.result or is_no_subtitles(request.result):
         return done
     result = production.current_result(request.result)
+    if production.skipped:
+        result = skipped_result(ProductRequest(products=request.products, result=result), production.skipped)
     was_degraded = Lease(state=State.DONE, detail=result, nonce="").degraded
     return replace(done, result=result, degraded="" if was_degraded else done.degraded)
+
+
+def call_if_permitted(processor: Processor, task: VideoTask, settings: Settings) -> object:
+    """Call a user's processor that makes everything itself, unless the video does not pass the filters. Return its result."""
+    check = RightsCheck(task, settings)
+    with Extraction(task.url, settings.network, {}) as extraction:
+        try:
+            check.check(extraction)
+        except Skipped as skipped:
+            return Done(
+                result=skipped_result(NO_REQUEST, str(skipped)),
+                asked_youtube=extraction.has_asked,
+                license=check.rights.license,
+                trainable=check.rights.trainable,
+            )
+    with guard_lifted():
+        return call(processor, task)
 
 
 def planned_products(names: Sequence[str], asked: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:

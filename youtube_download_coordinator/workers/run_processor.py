@@ -142,7 +142,7 @@ def _result_to_json(value: object) -> dict[str, Any]:
     return {"text": truncate(text), "not_json": not_json} | {name: getattr(done, name) for name in _KEPT}
 
 
-_KEPT = ("asked_youtube", "degraded", "media_seconds")
+_KEPT = ("asked_youtube", "degraded", "media_seconds", "license", "trainable")
 """What is kept of a Done besides its result."""
 
 
@@ -207,6 +207,7 @@ def _worker_settings(config: Config) -> dict[str, Any]:
         "output_template", "audio_codec", "audio_sample_rate_hz", "audio_mono", "audio_track", "audio_min_kbps",
         "accept_degraded", "subtitle_languages", "subtitle_kinds",
         "subtitle_format", "subtitles_required", "min_free_disk_bytes", "max_file_bytes",
+        "licenses", "trainable", "trainability", "trainability_url",
     )  # fmt: skip
     return {
         "output_dir": str(config.work_dir.absolute()),
@@ -236,13 +237,16 @@ def _apply(spec: str, task: VideoTask, settings: Mapping[str, Any], emit: Emit) 
         raise ProcessorError(
             f"the processor {spec} is a Prefect task: only flows run it, process-videos or one of your own"
         )
-    if len(names) == 1 and names[0] not in BUILT_INS and not asked:
+    is_own_alone = len(names) == 1 and names[0] not in BUILT_INS and not asked
+    if is_own_alone and not (settings["licenses"] or settings["trainable"]):
         return call(processors[names[0]], task)
     from youtube_download_coordinator.processors.worker_settings import Settings
-    from youtube_download_coordinator.workers.product_steps import run_products
+    from youtube_download_coordinator.workers.product_steps import call_if_permitted, run_products
 
     worker_settings = Settings.from_json(settings)
     worker_settings.network.guard_this_process()
+    if is_own_alone:
+        return call_if_permitted(processors[names[0]], task, worker_settings)
     return run_products(processors, task, worker_settings, emit, existing)
 
 

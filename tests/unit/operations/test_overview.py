@@ -72,6 +72,17 @@ def test_on_a_sheet_it_costs_the_start_and_one_request_more() -> None:
         assert desk.simulator.stats()["requests"] - before <= 4
 
 
+def test_skipped_videos_are_counted_by_their_filter() -> None:
+    queue = make_queue(FaultyStore())
+    queue.add(VIDEO_TASKS, [new_video(number, duration_seconds=3600) for number in range(3)])
+    results = ["skipped, licence youtube", "skipped, licence youtube", "skipped, training not permitted"]
+    queue.settle([(claim, Done(result=text)) for claim, text in zip(queue.claim(VIDEO_TASKS, 3), results, strict=True)])
+    state = overview(queue)
+    assert (state.days[-1].videos, state.days[-1].seconds) == (0, 0)
+    section = next(section for section in page(state).sections if section.title == "Done but skipped")
+    assert section.rows == [("licence youtube", 2), ("training not permitted", 1)]
+
+
 def test_hours_are_those_that_were_made_and_degraded_files_are_counted() -> None:
     queue = make_queue(FaultyStore())
     queue.add(VIDEO_TASKS, [new_video(number, duration_seconds=3600) for number in range(3)])

@@ -10,12 +10,16 @@ from typing import Any, TypeVar
 from youtube_download_coordinator.models import (
     IN_THE_LEASE,
     INTEGER_MAX,
+    LICENSE_COLUMN,
+    LICENSES,
     STATUS,
+    TRAINABLE_COLUMN,
     WRITTEN_BY_SWAPS,
     ColumnType,
     Row,
     State,
     Status,
+    VideoTask,
     Writer,
     columns_of,
 )
@@ -32,6 +36,8 @@ from youtube_download_coordinator.stores.sheets.lease_codec import (
 from youtube_download_coordinator.text import format_utc, parse_time, truncate
 
 R = TypeVar("R", bound=Row)
+
+FILLED_COLUMNS = frozenset(name.casefold() for name in (LICENSE_COLUMN, TRAINABLE_COLUMN))
 
 
 def read_row(table: Table[R], tab: Tab, cells: Sequence[str]) -> R | None:
@@ -123,7 +129,25 @@ def projection(tab: Tab, position: int, row: Row, *, rebuilt: bool) -> list[Json
     if row.lease.state is not State.DONE or getattr(row, "duration_seconds", None) is None:
         writers -= {Writer.MEASURE}
     names = names_of_columns(type(row), writers)
-    return write_cells(tab, position, {name: values[name] for name in names})
+    filled = _filled_columns(tab, row) if row.lease.state is State.DONE and not rebuilt else {}
+    return write_cells(tab, position, {name: values[name] for name in names} | filled)
+
+
+def is_filled_by_workers(column: str) -> bool:
+    """Return whether workers fill this column, which people may add."""
+    return column.strip().casefold() in FILLED_COLUMNS
+
+
+def _filled_columns(tab: Tab, row: Row) -> dict[str, str]:
+    """Return the texts of the columns that people have added and that workers fill. A person's own text is not written again."""
+    if not isinstance(row, VideoTask):
+        return {}
+    texts = {name: row.custom_column(name) for name in tab.custom_columns if is_filled_by_workers(name)}
+    return {name: text for name, text in texts.items() if text in LICENSES or (text and not _is_license(name))}
+
+
+def _is_license(column: str) -> bool:
+    return column.casefold() == LICENSE_COLUMN.casefold()
 
 
 def blank(tab: Tab, position: int, kind: type[Row]) -> list[Json]:

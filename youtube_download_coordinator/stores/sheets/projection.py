@@ -19,6 +19,7 @@ from youtube_download_coordinator.stores.sheets.alarm import is_taken
 from youtube_download_coordinator.stores.sheets.api import AnswerLost, Json, Refused
 from youtube_download_coordinator.stores.sheets.cells import (
     blank,
+    is_filled_by_workers,
     projection,
     read_row,
     shows,
@@ -103,7 +104,8 @@ class Projections:
             if pending is not None and pending.lease == row.lease and type(pending) is type(row):
                 columns = columns_of(type(row)).stored.items()
                 names = [name for name, column in columns if column.writer in WRITTEN_BY_SWAPS]
-                return replace(row, **{name: getattr(pending, name) for name in names})
+                filled = {name: text for name, text in pending.extra.items() if is_filled_by_workers(name)}
+                return replace(row, extra={**row.extra, **filled}, **{name: getattr(pending, name) for name in names})
         return row
 
     def next_batch(self, name: str, except_ids: Collection[int] = ()) -> ProjectionBatch:

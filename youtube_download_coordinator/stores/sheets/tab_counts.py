@@ -69,12 +69,13 @@ def _kind(lease: Lease, cells: _TallyCells, since: date) -> Tally:
         day=_day(lease, cells.claimed_at, since),
         waits_for=str(need_of(lease)) if waits(lease) else "",
         degraded=lease.degraded,
+        skipped=lease.skipped,
     )
 
 
 def _day(lease: Lease, claimed_at: str, since: date) -> date | None:
     """Return the day when a finished row was claimed, if it is not before `since`."""
-    if lease.state is not State.DONE or lease.detail == SKIPPED or not claimed_at:
+    if lease.state is not State.DONE or lease.detail == SKIPPED or lease.skipped or not claimed_at:
         return None
     time = parse_time(claimed_at)
     day = time.astimezone(UTC).date() if time else None

@@ -13,6 +13,8 @@ from youtube_download_coordinator.models import (
     DEGRADED_START,
     NEEDS_MACHINE_FROM,
     SKIPPED,
+    SKIPPED_LICENSE,
+    SKIPPED_TRAINING,
     Lease,
     State,
 )
@@ -38,7 +40,9 @@ def tallied(
     # From the mark on: `Lease.degraded` reads the reasons.
     mark = sa.and_(c.state == State.DONE, c.detail.like(f"%{DEGRADED_START}%{DEGRADED_END}"))
     degraded = sa.case((mark, sa.func.substr(c.detail, position(c.detail, DEGRADED_START))), else_="")
-    groups: list[Any] = [c.state, reason, holder, c.accent, c.type, _day(table, dialect, since), degraded, waits_until]
+    skipped = sa.case((sa.and_(c.state == State.DONE, _is_skipped(c.detail)), c.detail), else_="")
+    day = _day(table, dialect, since)
+    groups: list[Any] = [c.state, reason, holder, c.accent, c.type, day, degraded, skipped, waits_until]
     detail = sa.func.min(sa.case((waits, c.detail), else_=""))
     total = sa.func.coalesce(sa.func.sum(seconds), 0)
     labels = [group.label(f"group_{index}") for index, group in enumerate(groups)]
@@ -52,7 +56,7 @@ def tallied(
 
 
 def _tally(rows: int, seconds: int, detail: str, state: str, *groups: Any) -> Tally:
-    reason, holder, accent, kind, day, mark, _ = groups
+    reason, holder, accent, kind, day, mark, skipped, _ = groups
     return Tally(
         rows,
         State(state),
@@ -64,7 +68,13 @@ def _tally(rows: int, seconds: int, detail: str, state: str, *groups: Any) -> Ta
         int(seconds),
         str(need_of(Lease(detail=detail, nonce=""))),
         Lease(state=State.DONE, detail=mark, nonce="").degraded,
+        Lease(state=State.DONE, detail=skipped, nonce="").skipped,
     )
+
+
+def _is_skipped(detail: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Return the condition that a result is that of a video which a filter has skipped (`Lease.skipped`)."""
+    return sa.or_(detail.like(f"{SKIPPED_LICENSE}%"), detail.like(f"{SKIPPED_TRAINING}%"))
 
 
 def _day(table: sa.Table, dialect: str, since: date) -> sa.ColumnElement[str]:
@@ -76,5 +86,6 @@ def _day(table: sa.Table, dialect: str, since: date) -> sa.ColumnElement[str]:
         day: sa.ColumnElement[str] = sa.func.to_char(sa.func.timezone("UTC", c.claimed_at), "YYYY-MM-DD")
     else:
         day = sa.func.substr(sa.type_coerce(c.claimed_at, sa.Text), 1, 10)
-    is_known = sa.and_(c.state == State.DONE, c.detail != SKIPPED, day >= since.isoformat())
+    is_processed = sa.and_(c.state == State.DONE, c.detail != SKIPPED, sa.not_(_is_skipped(c.detail)))
+    is_known = sa.and_(is_processed, day >= since.isoformat())
     return sa.case((is_known, day), else_="")

@@ -22,7 +22,7 @@ from youtube_download_coordinator.models import (
     Writer,
     columns_of,
 )
-from youtube_download_coordinator.queue.store import EVERY_ROW, Table, Where
+from youtube_download_coordinator.queue.store import EVERY_ROW, Change, Table, Where
 from youtube_download_coordinator.stores.sql.tables import EPOCH, IN_ANY_STATE, sources, videos
 
 R = TypeVar("R", bound=Row)
@@ -105,7 +105,7 @@ def _conditions(table: Table[Any], where: Where) -> list[sa.ColumnElement[bool]]
 
 
 def changing_values(row: Row) -> dict[str, Any]:
-    """Return the values that a swap writes: the lease, and the columns that are written with it."""
+    """Return the lease, and the columns that are written with it."""
     lease = row.lease
     return _values(row, WRITTEN_BY_SWAPS) | {
         "version": lease.version,
@@ -118,6 +118,12 @@ def changing_values(row: Row) -> dict[str, Any]:
     }
 
 
+def swapped_values(change: Change[Any]) -> dict[str, Any]:
+    """Return the values that a swap writes: also the custom columns, where a worker has filled one."""
+    values = changing_values(change.new)
+    return values if change.new.extra == change.seen.extra else values | {"extra": _extra_text(change.new)}
+
+
 def all_values(table: Table[Any], row: Row) -> dict[str, Any]:
     """Return the values that an insertion writes. The database chooses the ID."""
     place = {} if table.row_type is Source else {"place": table.name}
@@ -128,7 +134,11 @@ def stored_values(row: Row) -> dict[str, Any]:
     """Return the values of all columns of a row but its ID and its place."""
     values = _values(row, WRITTEN_ONCE) | changing_values(row)
     del values["id"]
-    return values | {"extra": json.dumps(dict(row.extra), ensure_ascii=False)}
+    return values | {"extra": _extra_text(row)}
+
+
+def _extra_text(row: Row) -> str:
+    return json.dumps(dict(row.extra), ensure_ascii=False)
 
 
 def _values(row: Row, writers: Collection[Writer]) -> dict[str, Any]:

@@ -41,7 +41,6 @@ from youtube_download_coordinator.stores.sql.fork_lock import ForkLock
 from youtube_download_coordinator.stores.sql.records import (
     LEASE_COLUMNS,
     all_values,
-    changing_values,
     extra_of,
     ids_of,
     lease_of,
@@ -51,6 +50,7 @@ from youtube_download_coordinator.stores.sql.records import (
     same_lease,
     sql_table,
     stored_values,
+    swapped_values,
 )
 from youtube_download_coordinator.stores.sql.tables import bring_up_to_date, controls, tombstones, videos
 from youtube_download_coordinator.stores.sql.tombstone_records import (
@@ -70,7 +70,7 @@ from youtube_download_coordinator.stores.sql.unreadable import (
 R = TypeVar("R", bound=Row)
 T = TypeVar("T")
 _Seen = tuple[str, int, int, str]
-_Values = Callable[[Row], dict[str, Any]]
+_Values = Callable[[Change[Any]], dict[str, Any]]
 
 TEXTS_AT_ONCE = 1000
 """Texts of custom columns that are fetched at once: each row may have others."""
@@ -216,7 +216,7 @@ class SqlStore:
                 raise StoreError(f"the database cannot be read: {problem}") from problem
 
     def swap(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
-        return self._replace(table, changes, changing_values)
+        return self._replace(table, changes, swapped_values)
 
     def _replace(self, table: Table[R], changes: Sequence[Change[R]], values: _Values) -> list[Swap]:
         try:
@@ -237,7 +237,7 @@ class SqlStore:
             for index in sorted(outcomes, key=lambda index: changes[index].seen.id):
                 change = changes[index]
                 same = same_lease(table, change.seen, self._sent.get(_seen(table, change.seen), ()))
-                update = sa.update(sql_table(table)).where(*same).values(values(change.new))
+                update = sa.update(sql_table(table)).where(*same).values(values(change))
                 if connection.execute(update).rowcount == 1:
                     outcomes[index] = Swap.WON
         return list(outcomes.values())
@@ -303,7 +303,7 @@ class SqlStore:
             return existing(connection, wanted)
 
     def erase(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
-        return self._replace(table, changes, stored_values)
+        return self._replace(table, changes, lambda change: stored_values(change.new))
 
     def _insert_unless_known(self, sql: sa.Table, **conflict: Any) -> Any:
         """Return an INSERT that leaves out the rows that are there already."""
