@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 import tempfile
 from collections import defaultdict
@@ -11,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from youtube_download_coordinator.processors.facts import CheckedRow, ProductFacts, facts_from
+from youtube_download_coordinator.errors import StoreError
+from youtube_download_coordinator.processors.facts import NOT_FACTS, CheckedRow, ProductFacts, decode, head_of
 
-_LINES_AT_ONCE = 10_000
+_LINES_AT_ONCE = 1000
 _KEYS_AT_ONCE = 500
 _SCHEMA = """
 PRAGMA journal_mode = OFF;
@@ -36,7 +35,7 @@ class RowFacts:
 
     def add(self, facts: ProductFacts | CheckedRow) -> None:
         if isinstance(facts, CheckedRow):
-            self.checked.add(facts.checked)
+            self.checked.add(facts.version)
         elif facts.product not in self.products or facts.order >= self.products[facts.product].order:
             self.products[facts.product] = facts
 
@@ -61,21 +60,18 @@ class FactsTable:
 
     def load(self, lines: Iterable[bytes]) -> None:
         """Add lines. One that cannot be read is left out."""
-        records = ((content["key"], line) for line in lines if (content := self._read(line)))
+        records = ((key, line) for line in lines if (key := self._key(line)))
         while batch := list(islice(records, _LINES_AT_ONCE)):
             self._connection.executemany("INSERT INTO facts VALUES (?, ?)", batch)
         self._connection.execute("CREATE INDEX IF NOT EXISTS by_key ON facts (key)")
 
-    def _read(self, line: bytes) -> Mapping[str, Any] | None:
-        try:
-            content = json.loads(line)
-        except ValueError:
-            return None
-        if not isinstance(content, dict) or not isinstance(content.get("key"), str):
-            return None
-        if isinstance(product := content.get("product"), str):
-            self._products.add(product)
-        return content
+    def _key(self, line: bytes) -> str:
+        """Return the row's key in a line; an empty text if it cannot be read."""
+        head = head_of(line)
+        if head is None:
+            return ""
+        self._products.add(head.product)
+        return head.key
 
     def of(self, keys: Sequence[str]) -> Mapping[str, RowFacts]:
         """Return the facts about rows. A row about which nothing is known is missing."""
@@ -84,13 +80,13 @@ class FactsTable:
             some = keys[begin : begin + _KEYS_AT_ONCE]
             query = f"SELECT key, line FROM facts WHERE key IN ({','.join('?' * len(some))})"  # noqa: S608  (question marks)
             for key, line in self._connection.execute(query, some):
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    found[key].add(facts_from(json.loads(line)))
+                with contextlib.suppress(*NOT_FACTS):
+                    found[key].add(decode(line))
         return found
 
     def products(self) -> list[str]:
         """Return the names of all products that were loaded."""
-        return sorted(self._products)
+        return sorted(self._products - {""})
 
     def load_records(self, records: Iterable[tuple[str, RecordName]]) -> None:
         """Add the names of records, each with what it is found by."""
@@ -122,4 +118,7 @@ def facts_table(folder: Path) -> Iterator[FactsTable]:
     finally:
         path.unlink()  # the open file stays usable
     with contextlib.closing(connection):
-        yield table
+        try:
+            yield table
+        except sqlite3.Error as error:
+            raise StoreError(f"{path.parent} has no room for a scratch file: {error}") from error

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import logging
 import secrets
 import time
@@ -21,7 +20,7 @@ from typing import IO, Any, cast
 
 from youtube_download_coordinator.corpus.recordings import FOLDER
 from youtube_download_coordinator.errors import PlaceError
-from youtube_download_coordinator.processors.facts import CheckedRow, ProductFacts, facts_from
+from youtube_download_coordinator.processors.facts import NOT_FACTS, CheckedRow, ProductFacts, decode, head_of
 from youtube_download_coordinator.processors.facts_spool import Spool, held_file
 from youtube_download_coordinator.storage.place import Held, Place
 
@@ -81,8 +80,8 @@ class Index:
         """
         for line in self.lines():
             try:
-                yield facts_from(json.loads(line))
-            except (ValueError, KeyError, TypeError):
+                yield decode(line)
+            except NOT_FACTS:
                 _warn_once(
                     f"{self._place.address}/{INDEX} has a line that cannot be read; it is read from the place anew"
                 )
@@ -182,12 +181,8 @@ def _packed(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 def _key(line: bytes) -> str:
     """Return the row's key in a line; an empty text if that is not a whole line."""
-    try:
-        content = json.loads(line)
-    except ValueError:
-        return ""
-    key = content.get("key") if isinstance(content, dict) else None
-    return key if isinstance(key, str) else ""
+    head = head_of(line)
+    return head.key if head else ""
 
 
 def _new_stem() -> str:

@@ -23,7 +23,8 @@ from youtube_download_coordinator.storage.place import Place
 
 _log = logging.getLogger(__name__)
 
-_ROWS_AT_ONCE = 1000
+_ROWS_AT_ONCE = 200
+"""The facts about so many rows are in memory, with captions."""
 _MEDIA = ("audio", "download")
 """The kinds of products that are recordings, the first one in preference."""
 _SKIPPED = "skipped, "
@@ -93,7 +94,7 @@ class _Join:
         for row, facts in zip(rows, found, strict=True):
             lines += facts.products.values()
             if not _is_whole(row, facts):
-                lines.append(CheckedRow(key=row.key, checked=row.lease.version))
+                lines.append(CheckedRow(key=row.key, version=row.lease.version))
         self.index.add(lines)
         self.has_read += len(rows)
         return {row.key: facts for row, facts in zip(rows, found, strict=True)}
@@ -115,6 +116,8 @@ def _is_whole(row: VideoTask, facts: RowFacts) -> bool:
 
 def _names(result: str, product: ProductFacts) -> bool:
     paths = [file.path for file in product.files]
+    if len(paths) == 1 and result == paths[0]:  # nearly always
+        return True
     return names_files_of(result, Record(kind=product.kind, name=product.product, files=paths))
 
 

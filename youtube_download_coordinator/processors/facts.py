@@ -1,6 +1,6 @@
 """The facts about a product that a manifest needs, as one line of JSON: what its record and its sidecars contain.
 
-    {"key":"yt:v:UKwSQSFN4Nw","kind":"audio","product":"audio-m4a","made_at":"2026-11-29T10:00:00Z",
+    {"type":"made","key":"yt:v:UKwSQSFN4Nw","kind":"audio","product":"audio-m4a","made_at":"2026-11-29T10:00:00Z",
      "files":[{"path":"Irish/x.m4a","bytes":4194348,"sha256":"9f86d0...","seconds":131.072,"codec":"mp4a.40.2",...}],
      "language":"en","track":"original","title":"...","channel":"...",...}
 
@@ -10,19 +10,21 @@ left out. Imported in child processes: no pydantic at its top.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
 from pathlib import PurePosixPath
 from typing import Any
+
+import msgspec
 
 from youtube_download_coordinator.processors.captions import Caption
 from youtube_download_coordinator.queue.done_fields import media_length
 from youtube_download_coordinator.text import sanitize
 
+NOT_FACTS = (msgspec.DecodeError, UnicodeDecodeError)
+"""What `decode` raises for a line that has something else."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileFacts:
+
+class FileFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One file of a product. Text is empty, and a number None, if it is not known."""
 
     path: str
@@ -41,8 +43,7 @@ class FileFacts:
     """What subtitles that a person wrote contain."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProductFacts:
+class ProductFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="made"):
     """A product of a video, as it was published."""
 
     key: str
@@ -78,50 +79,42 @@ class ProductFacts:
         return self.generation, self.made_at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedRow:
+class CheckedRow(msgspec.Struct, frozen=True, kw_only=True, tag="checked"):
     """Remembers that the place was read for a row: what the index has of its key is all there is."""
 
     key: str
-    checked: int
-    """The version of the row's lease then."""
+    version: int
+    """Of the row's lease then."""
 
 
-_OPTIONAL = {
-    kind: {each.name: each.default for each in fields(kind) if each.default is not MISSING}
-    for kind in (FileFacts, ProductFacts)
-}
+class LineHead(msgspec.Struct, frozen=True):
+    """What the lines of an index are found by."""
+
+    key: str
+    product: str = ""
 
 
-def encode(facts: ProductFacts | CheckedRow) -> str:
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(ProductFacts | CheckedRow)
+_head_decoder = msgspec.json.Decoder(LineHead)
+
+
+def encode(facts: ProductFacts | CheckedRow) -> bytes:
     """Return facts as one line of JSON."""
-    if isinstance(facts, CheckedRow):
-        content: dict[str, Any] = {"key": facts.key, "checked": facts.checked}
-    else:
-        content = _known(facts) | {"files": [_known(file) for file in facts.files]}
-    return json.dumps(content, ensure_ascii=True, separators=(",", ":")) + "\n"
+    return _encoder.encode(facts) + b"\n"
 
 
-def _known(facts: ProductFacts | FileFacts) -> dict[str, Any]:
-    defaults = _OPTIONAL[type(facts)]
-    values = {each.name: getattr(facts, each.name) for each in fields(facts)}
-    return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
+def decode(line: bytes) -> ProductFacts | CheckedRow:
+    """Return the facts in a line. What a newer version added is ignored. Raises one of NOT_FACTS."""
+    return _decoder.decode(line)
 
 
-def facts_from(content: object) -> ProductFacts | CheckedRow:
-    """Return the facts in the JSON of a line. What a newer version added is ignored. Raises ValueError, KeyError or TypeError."""
-    if not isinstance(content, dict):
-        raise ValueError("it is not an object")  # noqa: TRY004
-    if "checked" in content:
-        return CheckedRow(key=content["key"], checked=content["checked"])
-    known = {name: content[name] for name in _OPTIONAL[ProductFacts] if name in content}
-    files = [
-        FileFacts(path=file["path"], **{name: file[name] for name in _OPTIONAL[FileFacts] if name in file})
-        for file in content.get("files", ())
-    ]
-    return ProductFacts(
-        key=content["key"], kind=content["kind"], product=content["product"], **known | {"files": files}
-    )
+def head_of(line: bytes) -> LineHead | None:
+    """Return the key and the product in a line; None if it is not whole."""
+    try:
+        return _head_decoder.decode(line)
+    except NOT_FACTS:
+        return None
 
 
 def file_facts(
@@ -136,7 +129,7 @@ def file_facts(
     media, made_with = (_part(sidecar, name) for name in ("media", "made_with"))
     automatic = made_with.get("automatic")
     return FileFacts(
-        path=path,
+        path=sanitize(path),
         bytes=_number(_part(sidecar).get("bytes")) or size,
         sha256=_text(_part(sidecar).get("sha256")) or sha256,
         seconds=media_length(media.get("duration_seconds")),
@@ -168,14 +161,14 @@ def product_facts(
     youtube, source, rights = (_part(sidecar, name) for name in ("youtube", "source", "rights"))
     degraded = record.get("degraded")
     return ProductFacts(
-        key=key,
-        kind=kind,
-        product=product,
+        key=sanitize(key),
+        kind=sanitize(kind),
+        product=sanitize(product),
         generation=generation,
         made_at=_text(record.get("made_at")) or put_at,
         files=files,
         result=_text(record.get("result")),
-        degraded=[str(reason) for reason in degraded] if isinstance(degraded, list) else [],
+        degraded=[sanitize(str(reason)) for reason in degraded] if isinstance(degraded, list) else [],
         media_seconds=media_length(record.get("media_seconds")),
         stated_seconds=media_length(youtube.get("duration")),
         track=_text(source.get("track")),

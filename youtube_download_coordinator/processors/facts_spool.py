@@ -55,7 +55,7 @@ class Spool:
 
     def add(self, facts: Iterable[ProductFacts | CheckedRow]) -> bool:
         """Write down facts. Return whether they were; a disk that is full or cannot be written is logged once."""
-        text = "".join(map(encode, facts)).encode()
+        text = b"".join(map(encode, facts))
         try:
             with self._locked() as fd:
                 _append(fd, text)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -148,8 +150,44 @@ def _values(row: Row, writers: Collection[Writer]) -> dict[str, Any]:
 
 def row_of(table: Table[R], record: Mapping[Any, Any]) -> R:
     """Return the row in a record. Raises ValueError or TypeError if a value is not one that its column may have."""
-    values = {name: _checked(name, record[name], column.type) for name, column in _stored(table).items()}
-    return table.row_type(lease=lease_of(record), extra=extra_of(record["extra"]), **values)
+    reader = _reader(table)
+    values = reader.values(record)
+    if not reader.has_seen(values):
+        for name, column in _stored(table).items():
+            _checked(name, record[name], column.type)
+        lease_of(record)
+        reader.seen_types.add(tuple(map(type, values)))
+    stored = dict(zip(reader.names, values, strict=False))
+    return table.row_type(lease=_lease(*values[len(stored) : -1]), extra=extra_of(values[-1]), **stored)
+
+
+class _Reader:
+    """Takes the values out of records. Checking the type of each one takes most of the time of a large scan.
+
+    So a record is compared with those that were read before: if its values have the same types, and numbers are not too large, it
+    can be read.
+    """
+
+    def __init__(self, columns: Mapping[str, Column]) -> None:
+        self.names = tuple(columns)
+        self.values: Callable[[Mapping[Any, Any]], tuple[Any, ...]] = itemgetter(*[*columns, *LEASE_COLUMNS, "extra"])
+        self.seen_types: set[tuple[type, ...]] = set()
+        limits = [INTEGER_MAX if column.type is ColumnType.INTEGER else None for column in columns.values()]
+        limits += [LEASE_NUMBER_MAX if kind is ColumnType.INTEGER else None for kind in _LEASE_TYPES.values()]
+        self._limits = [(place, limit) for place, limit in enumerate(limits) if limit is not None]
+
+    def has_seen(self, values: tuple[Any, ...]) -> bool:
+        """Return whether a record with such values was read before."""
+        for place, limit in self._limits:
+            value = values[place]
+            if value is not None and (not isinstance(value, int) or not 0 <= value <= limit):
+                return False
+        return tuple(map(type, values)) in self.seen_types
+
+
+@cache
+def _reader(table: Table[Any]) -> _Reader:
+    return _Reader(_stored(table))
 
 
 def extra_of(text: str) -> Mapping[str, str]:
@@ -185,16 +223,20 @@ def _checked(name: str, value: Any, kind: ColumnType | None, *, optional: bool =
 
 def lease_of(record: Mapping[Any, Any]) -> Lease:
     """Return the lease in a record. Raises ValueError."""
-    values = {name: _checked(name, record[name], kind, optional=False) for name, kind in _LEASE_TYPES.items()}
-    state = State(values["state"])
-    act_at = None if values["act_at"] == EPOCH else values["act_at"]
+    return _lease(*(_checked(name, record[name], kind, optional=False) for name, kind in _LEASE_TYPES.items()))
+
+
+def _lease(version: int, state_text: str, tries: int, act_at: datetime, holder: str, detail: str, nonce: str) -> Lease:
+    """Return the lease with these values of LEASE_COLUMNS. Raises ValueError."""
+    state = State(state_text)
+    time = None if act_at == EPOCH else act_at
     return Lease(
-        version=values["version"],
+        version=version,
         state=state,
-        tries=values["tries"],
-        not_before=act_at if state is not State.HELD else None,
-        holder=values["holder"],
-        until=act_at if state is State.HELD else None,
-        detail=values["detail"],
-        nonce=values["nonce"],
+        tries=tries,
+        not_before=time if state is not State.HELD else None,
+        holder=holder,
+        until=time if state is State.HELD else None,
+        detail=detail,
+        nonce=nonce,
     )
