@@ -14,7 +14,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -51,7 +51,7 @@ from youtube_download_coordinator.workers.in_process import (
     runs_event_loop,
     warned_after,
 )
-from youtube_download_coordinator.workers.parts_sweep import remove_parts_after, sweep_parts, sweep_storage
+from youtube_download_coordinator.workers.parts_sweep import clean_up_after, sweep_parts, sweep_storage
 from youtube_download_coordinator.workers.reaper import ClaimReaper, dismiss
 from youtube_download_coordinator.workers.request_canary import request_canary
 from youtube_download_coordinator.workers.run_processor import process_video
@@ -94,7 +94,7 @@ class Coordinator:
         self._ingested: tuple[int, int, int] | None = None
         self._asks_again_at = 0.0
         self._wait_log = WaitLog()
-        self._index = IndexUpkeep(self.config.output_dir, self.config.state_dir)
+        self._index = IndexUpkeep(self.config.output_dir, self.config.state_dir, buried_keys=self._buried_keys)
         self.client = Client(self.config, self._get_queue, on_change=self._ask_at_once)
         _coordinators.add(self)
         self.queue  # noqa: B018  so that a wrong setting is an error now
@@ -110,6 +110,9 @@ class Coordinator:
             if self._queue is None:
                 self._queue = self._open()
             return self._queue
+
+    def _buried_keys(self, keys: Collection[str]) -> set[str]:
+        return self.queue.buried_keys(keys)
 
     def _get_queue(self) -> Queue:
         return self.queue
@@ -334,7 +337,7 @@ class Coordinator:
         self._index.tick()
 
         def report(attempt: Attempt) -> None:
-            remove_parts_after(attempt, self.config.work_dir)
+            clean_up_after(self.queue, attempt, self.config)
             self._index.tick()
             on_attempt(attempt)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,7 +23,7 @@ from youtube_download_coordinator.cli.queue_options import (
     report_no_match,
     tables_to_search,
 )
-from youtube_download_coordinator.cli.terminal import say
+from youtube_download_coordinator.cli.terminal import confirm, say
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.models import Status
 from youtube_download_coordinator.queue.selection import ChangeResult, Selection
@@ -152,7 +151,7 @@ def _change(
     row_ids = [row.id for name in tables for row in queue.select(TABLES[name], selection)]
     missing = sorted(set(selection.ids or ()) - set(row_ids))
     if selection.ids is None and row_ids and not is_confirmed:
-        _confirm(f"{len(row_ids)} rows will be {participle}.")
+        confirm(f"{len(row_ids)} rows will be {participle}.")
     changes: dict[str, Change] = {
         "retry": queue.retry,
         "ask for": partial(queue.ask_for, products=products),
@@ -166,15 +165,6 @@ def _change(
         report_no_match(queue, tables, selection)
     unchanged = missing or results[ChangeResult.HELD] or results[ChangeResult.MISSED]
     return EXIT_FAILED if selection.ids is not None and unchanged else 0
-
-
-def _confirm(question: str) -> None:
-    """Ask at the terminal. Raises UserError when the answer is no, and when there is no terminal to ask at."""
-    if not sys.stdin.isatty():
-        raise UserError(f"{question} There is no terminal to ask for confirmation: add --yes")
-    print(f"{question} Continue? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise UserError("nothing was changed")
 
 
 def _print_results(results: Counter[ChangeResult], participle: str, unchanged: str) -> None:

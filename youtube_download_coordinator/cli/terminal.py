@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.text import format_utc
 
 if TYPE_CHECKING:
@@ -43,6 +44,15 @@ def _printable_character(character: str) -> str:
 def say(text: str, *, problem: bool = False) -> None:
     """Print a line, on stderr when it reports a problem."""
     print(printable(text), file=sys.stderr if problem else sys.stdout, flush=True)
+
+
+def confirm(question: str) -> None:
+    """Ask at the terminal. Raises UserError when the answer is no, and when there is no terminal to ask at."""
+    if not sys.stdin.isatty():
+        raise UserError(f"{question} There is no terminal to ask for confirmation: add --yes")
+    print(f"{question} Continue? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise UserError("nothing was changed")
 
 
 def say_json(values: object) -> None:

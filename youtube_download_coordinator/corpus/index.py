@@ -14,14 +14,15 @@ import logging
 import secrets
 import time
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
 from youtube_download_coordinator.corpus.recordings import FOLDER
-from youtube_download_coordinator.errors import PlaceError
+from youtube_download_coordinator.errors import PlaceError, StoreError
 from youtube_download_coordinator.processors.facts import NOT_FACTS, CheckedRow, ProductFacts, decode, head_of
 from youtube_download_coordinator.processors.facts_spool import Spool, held_file
+from youtube_download_coordinator.queue.maintenance import batches
 from youtube_download_coordinator.storage.place import Held, Place
 
 _log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ SEGMENT_BYTES = 32_000_000
 MERGED_AT_ONCE = 16
 """So many segments of less than half that size are merged."""
 _GZIP_LEVEL = 1
+BuriedKeys = Callable[[Collection[str]], Collection[str]]
 _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 _warned: set[str] = set()
 
@@ -40,8 +42,12 @@ _warned: set[str] = set()
 class Index:
     """The index of one place, as one machine sees it."""
 
-    def __init__(self, place: Place, state_dir: Path) -> None:
-        """`state_dir` has what this machine has not put into the place yet."""
+    def __init__(self, place: Place, state_dir: Path, buried_keys: BuriedKeys = lambda keys: set()) -> None:
+        """`state_dir` has what this machine has not put into the place yet.
+
+        `buried_keys` returns those of keys whose videos were purged: facts about them are not put into the place.
+        """
+        self._buried_keys = buried_keys
         self._place = place
         self._spool = Spool.of(state_dir, place.address)
         self._damaged: set[str] = set()
@@ -55,7 +61,7 @@ class Index:
         """Put what this machine has written down into the place. Return whether all of it is there; a problem is logged once."""
         try:
             self._flush()
-        except (PlaceError, OSError) as error:
+        except (PlaceError, StoreError, OSError) as error:
             _warn_once(f"{self._place.address}/{INDEX} is not up to date: {error}")
             return False
         return True
@@ -66,8 +72,13 @@ class Index:
         for path in self._spool.taken():
             with held_file(path) as file:
                 if file:
-                    self._put(path.stem, file)
+                    self._put(path.stem, self._without_buried(file))
                     path.unlink()
+
+    def _without_buried(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        for batch in batches(lines):
+            buried = self._buried_keys({key for line in batch if (key := _key(line))})
+            yield from (line for line in batch if _key(line) not in buried)
 
     def add(self, facts: Iterable[ProductFacts | CheckedRow]) -> None:
         """Write facts down on this machine. `flush` puts them into the place."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from youtube_download_coordinator.corpus.index import Index
-from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.corpus.index import BuriedKeys, Index
+from youtube_download_coordinator.errors import CoordinatorError
 from youtube_download_coordinator.storage.opening import open_place
 
 _log = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ class IndexUpkeep:
     output_dir: Path | str
     state_dir: Path
     monotonic: Callable[[], float] = time.monotonic
+    buried_keys: BuriedKeys = lambda keys: set()
+    """Returns those of keys whose videos were purged."""
     _thread: threading.Thread | None = field(default=None, init=False)
     _due: float | None = field(default=None, init=False)
 
@@ -52,6 +54,6 @@ class IndexUpkeep:
 
     def _flush(self) -> None:
         try:
-            Index(open_place(self.output_dir), self.state_dir).flush()
-        except ConfigError as error:
+            Index(open_place(self.output_dir), self.state_dir, self.buried_keys).flush()
+        except CoordinatorError as error:
             _log.warning("the index of the corpus is not up to date: %s", error)

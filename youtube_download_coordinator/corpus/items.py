@@ -19,6 +19,7 @@ from youtube_download_coordinator.processors.production import names_files_of
 from youtube_download_coordinator.queue.maintenance import Maintenance, batches
 from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Where
+from youtube_download_coordinator.queue.tombstones import is_purged
 from youtube_download_coordinator.storage.place import Place
 
 _log = logging.getLogger(__name__)
@@ -51,12 +52,13 @@ def rows_with_facts(
     queue: Maintenance, place: Place, state_dir: Path, *, selection: Selection | None = None
 ) -> Iterator[tuple[VideoTask, RowFacts]]:
     """Yield the rows that are done with all that is known of their products, as `recordings` does. Facts may be empty."""
-    index = Index(place, state_dir)
+    index = Index(place, state_dir, queue.buried_keys)
     index.flush()
     with facts_table(index.folder) as table:
         table.load(index.lines())
         join = _Join(index, table, PlaceReader(place, table))
-        for rows in batches(_rows(queue, selection), _ROWS_AT_ONCE):
+        kept = (row for row in _rows(queue, selection) if not is_purged(row))
+        for rows in batches(kept, _ROWS_AT_ONCE):
             yield from join.facts(rows)
     if join.has_read and index.flush():
         _log.info("the facts about %d rows were read from %s and added to its index", join.has_read, place.address)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError, PlaceError, StoreError
 from youtube_download_coordinator.models import State, VideoTask
 from youtube_download_coordinator.processors.parts import idle_parts, remove_if_idle, remove_parts
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS, Where
+from youtube_download_coordinator.queue.tombstones import tombstone
 from youtube_download_coordinator.storage.opening import open_place
 from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
 
@@ -22,7 +24,7 @@ _RESUMED = frozenset({State.PENDING, State.HELD})
 
 
 def sweep_parts(queue: Queue, output_dir: Path) -> None:
-    """Remove the parts of rows that are done, dead or another machine's, and of rows that nobody has processed for a week.
+    """Remove the parts of rows that are done, dead, another machine's or purged, and of rows not processed for a week.
 
     Where the queue does not answer, they are kept until the next sweep.
     """
@@ -34,11 +36,12 @@ def sweep_parts(queue: Queue, output_dir: Path) -> None:
             for table in (VIDEO_TASKS, DEAD_LETTERS)
             for row in (queue.store.scan(table, Where(keys=keys), limit=len(keys)) if keys else ())
         ]
+        purged_keys = queue.buried_keys(keys)
     except StoreError as error:
         _log.warning("half files are kept: %s", error)
         return
     host = queue.worker.partition("/")[0]
-    unneeded = {row.key for row in rows if not _is_resumed(row, host)}
+    unneeded = {row.key for row in rows if not _is_resumed(row, host)} | purged_keys
     oldest = queue.store.now().timestamp() - KEPT_SECONDS if parts else 0.0
     removed = [
         part for part in parts if (part.key in unneeded or part.changed_at < oldest) and remove_if_idle(part.folder)
@@ -61,10 +64,20 @@ def sweep_storage(output_dir: Path | str) -> int:
         return 0
 
 
-def remove_parts_after(attempt: Attempt, output_dir: Path) -> None:
-    """Remove the parts of a row after its last attempt here."""
+def clean_up_after(queue: Queue, attempt: Attempt, config: Config) -> None:
+    """Remove the parts of a row after its last attempt here, and what was published of a video that was purged meanwhile."""
     if attempt.result in _LAST:
-        remove_parts(output_dir, attempt.task)
+        remove_parts(config.work_dir, attempt.task)
+    if attempt.result is not AttemptResult.LOST:
+        return
+    from youtube_download_coordinator.processors import removal  # most attempts need none
+
+    try:  # a purge waits for claims that it takes away; this process may have been frozen for longer
+        if queue.buried_keys([attempt.task.key]):
+            place = open_place(config.output_dir)
+            removal.remove(place, removal.find_remains(place, removal.Buried([tombstone(attempt.task.key)])))
+    except (PlaceError, ConfigError, StoreError) as error:
+        _log.error("video %d was purged meanwhile: run the purge again: %s", attempt.task.id, error)
 
 
 def _is_resumed(row: VideoTask, host: str) -> bool:
