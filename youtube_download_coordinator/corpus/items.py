@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from youtube_download_coordinator.corpus.facts_table import FactsTable, RowFacts, facts_table
+from youtube_download_coordinator.corpus.findings import unavailable
 from youtube_download_coordinator.corpus.index import Index
 from youtube_download_coordinator.corpus.place_reader import PlaceReader
-from youtube_download_coordinator.corpus.recordings import Recording, Segment
+from youtube_download_coordinator.corpus.recordings import Recording, Segment, key_hash
 from youtube_download_coordinator.models import SKIPPED, State, Status, VideoTask
 from youtube_download_coordinator.processors.archive import Record
 from youtube_download_coordinator.processors.facts import CheckedRow, FileFacts, ProductFacts
@@ -44,8 +45,10 @@ def recordings(
     What the index of the place lacks is read from the place, and added to the index. `state_dir` is that of Config. Raises
     PlaceError and StoreError.
     """
+    why = unavailable(place)
     for row, facts in rows_with_facts(queue, place, state_dir, selection=selection):
-        yield from _of_row(row, facts, product)
+        availability = why.get(key_hash(row.key), "") if why else ""
+        yield from _of_row(row, facts, product, availability)
 
 
 def rows_with_facts(
@@ -123,7 +126,7 @@ def _names(result: str, product: ProductFacts) -> bool:
     return names_files_of(result, Record(kind=product.kind, name=product.product, files=paths))
 
 
-def _of_row(row: VideoTask, facts: RowFacts, product: str) -> Iterator[Recording]:
+def _of_row(row: VideoTask, facts: RowFacts, product: str, availability: str) -> Iterator[Recording]:
     chosen = _chosen(row, facts, product)
     if chosen is None:
         return
@@ -155,6 +158,7 @@ def _of_row(row: VideoTask, facts: RowFacts, product: str) -> Iterator[Recording
             license=described.license,
             trainable=described.trainable,
             degraded=", ".join(chosen.degraded),
+            availability=availability,
             collected_at=chosen.made_at,
             caption_language=language,
             segments=segments,

@@ -80,6 +80,8 @@ class Recording:
     not asked."""
     degraded: str = ""
     """Why the file is worse than usual, separated by ", "."""
+    availability: str = ""
+    """Why YouTube no longer shows the video, as `ydc verify` has found: `gone`, `private`, `needs-account`. Empty if it does."""
     collected_at: str = ""
     """When the file was made: ISO-8601, UTC."""
     caption_language: str = ""

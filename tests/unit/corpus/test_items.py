@@ -14,6 +14,7 @@ import pytest
 from tests.support.corpus_rows import CountingPlace, Machine, sidecar, subtitles, video
 from tests.support.memory_place import MemoryPlace
 from tests.support.rows import make_queue
+from youtube_download_coordinator.corpus.findings import Finding, FindingKind, keep_findings
 from youtube_download_coordinator.corpus.index import INDEX, Index
 from youtube_download_coordinator.corpus.items import recordings
 from youtube_download_coordinator.corpus.recordings import Recording, Segment
@@ -154,16 +155,16 @@ def requests_of_a_run(machine: Machine) -> dict[str, int]:
 @pytest.mark.parametrize("rows", [1, 30])
 def test_what_was_written_down_costs_no_request_for_a_row(tmp_path: Path, rows: int) -> None:
     machine = counted(tmp_path, rows, has_spool=True)
-    assert requests_of_a_run(machine) == {"put": 1, "list": 2, "get": 1}
-    assert requests_of_a_run(machine) == {"list": 2, "get": 1}
+    assert requests_of_a_run(machine) == {"put": 1, "list": 3, "get": 1}
+    assert requests_of_a_run(machine) == {"list": 3, "get": 1}
 
 
 @pytest.mark.parametrize("rows", [1, 30])
 def test_what_is_not_known_is_read_once(tmp_path: Path, rows: int) -> None:
     machine = counted(tmp_path, rows, has_spool=False)
     first = requests_of_a_run(machine)
-    assert (first["list"], first["put"], first["get"]) == (3, 1, 2 * rows)
-    assert requests_of_a_run(machine) == {"list": 2, "get": 1}
+    assert (first["list"], first["put"], first["get"]) == (4, 1, 2 * rows)
+    assert requests_of_a_run(machine) == {"list": 3, "get": 1}
 
 
 @pytest.mark.parametrize("rows", [1, 30])
@@ -172,8 +173,8 @@ def test_rows_without_a_record_are_remembered(tmp_path: Path, rows: int) -> None
     for number in range(rows):
         machine.queue.add(VIDEO_TASKS, [video(number)])
         machine.settle(lambda row: "42 words")
-    assert requests_of_a_run(machine) == {"list": 3, "put": 1}
-    assert requests_of_a_run(machine) == {"list": 2, "get": 1}
+    assert requests_of_a_run(machine) == {"list": 4, "put": 1}
+    assert requests_of_a_run(machine) == {"list": 3, "get": 1}
 
 
 def test_a_few_new_rows_are_read_without_a_listing_of_all_records(tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ def test_a_few_new_rows_are_read_without_a_listing_of_all_records(tmp_path: Path
     read(machine)
     other = Machine(tmp_path / "other", machine.place, machine.queue, has_spool=False)
     other.done(video(100))
-    assert requests_of_a_run(machine) == {"list": 2, "get": 3, "head": 2, "put": 1}
+    assert requests_of_a_run(machine) == {"list": 3, "get": 3, "head": 2, "put": 1}
 
 
 # -- machines and disks
@@ -250,3 +251,12 @@ def test_a_row_whose_file_is_gone_has_no_recording(machine: Machine) -> None:
     machine.place.delete(row.result)
     machine.place.delete(f"{row.result}.json")
     assert read(machine) == []
+
+
+def test_a_video_that_is_gone_is_marked(machine: Machine) -> None:
+    rows = [machine.done(video(number)) for number in (1, 2)]
+    at = "2026-11-29T12:00:00.000Z"
+    finding = Finding(kind=FindingKind.GONE, id=rows[1].id, key=rows[1].key, name="Title 2", at=at)
+    keep_findings(machine.place, [finding], machine.queue.store.now())
+
+    assert [recording.availability for recording in read(machine)] == ["", "gone"]
