@@ -29,6 +29,7 @@ ALL = (
     "flow",
     "faults",
     "year",
+    "manifest",
 )
 """A module of this package each, with `measure()`; its place on the page is in tools/docs/proof_page.py."""
 

@@ -29,6 +29,7 @@ TITLES = {
     "flow": "Prefect",
     "faults": "Bad videos, blocked machines and outages",
     "year": "A year of bad days",
+    "manifest": "A corpus of a million videos",
 }
 AXES = {
     "lookups": ("What finds its rows by an index", "rows in the table", "milliseconds", True),

@@ -28,7 +28,9 @@ def publish(folder: Path = Path("media"), /, *, queue: QueueOptions = AS_SET) ->
     folder
         The folder that was `output_dir` before.
     """
+    from youtube_download_coordinator.corpus.index import Index
     from youtube_download_coordinator.operations.publish import Publisher
+    from youtube_download_coordinator.processors.facts_spool import Spool
     from youtube_download_coordinator.storage.opening import open_place
     from youtube_download_coordinator.wiring import open_queue
 
@@ -41,6 +43,8 @@ def publish(folder: Path = Path("media"), /, *, queue: QueueOptions = AS_SET) ->
             f"output_dir is the folder {place.address}: move the files there with a program of your own, then run"
             f" ydc publish {place.address}"
         )
-    report = Publisher(open_queue(config), place, folder, lambda line: say(line, problem=True)).run()
+    spool = Spool.of(config.state_dir, place.address)
+    report = Publisher(open_queue(config), place, folder, lambda line: say(line, problem=True), spool=spool).run()
+    Index(place, config.state_dir).flush()
     say(f"{report}")
     return EXIT_FAILED if report.problems else 0

@@ -42,7 +42,12 @@ class IndexUpkeep:
     def close(self) -> None:
         """Put the rest into the index, unless that takes long."""
         if self._due is not None:  # otherwise nothing was published
+            self.join()
             self._start()
+        self.join()
+
+    def join(self) -> None:
+        """Wait for what runs beside, unless that takes long."""
         if self._thread:
             self._thread.join(CLOSING_SECONDS)
 

@@ -29,8 +29,6 @@ _ROWS_AT_ONCE = 200
 """The facts about so many rows are in memory, with captions."""
 _MEDIA = ("audio", "download")
 """The kinds of products that are recordings, the first one in preference."""
-_SKIPPED = "skipped, "
-"""The beginning of the result of a row that a setting has left out."""
 
 
 def recordings(
@@ -110,8 +108,8 @@ _NOTHING = RowFacts()
 
 def _is_known(row: VideoTask, facts: RowFacts) -> bool:
     """Return whether the place need not be read for this row."""
-    is_skipped = row.result == SKIPPED or row.result.startswith(_SKIPPED)
-    return is_skipped or row.lease.version in facts.checked or _is_whole(row, facts)
+    is_skipped = row.result == SKIPPED or bool(row.lease.skipped)
+    return _is_whole(row, facts) or row.lease.version in facts.checked or is_skipped
 
 
 def _is_whole(row: VideoTask, facts: RowFacts) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 from youtube_download_coordinator.errors import AttemptError, LaterError, PlaceUnavailable, UnfitError, UserError
 from youtube_download_coordinator.models import State, VideoTask
 from youtube_download_coordinator.processors.archive import Archive, Draft, DraftFile, Product, Record
+from youtube_download_coordinator.processors.facts_spool import Spool
 from youtube_download_coordinator.processors.place_archive import PlaceArchive
 from youtube_download_coordinator.processors.production import names_files_of, renamed
 from youtube_download_coordinator.processors.sidecar import SUFFIX, sha256_of
@@ -47,8 +48,18 @@ class PublishReport:
 class Publisher:
     """Publishes what is in one folder. `report` receives one line for each problem."""
 
-    def __init__(self, queue: Maintenance, place: Place, folder: Path, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        queue: Maintenance,
+        place: Place,
+        folder: Path,
+        report: Callable[[str], None],
+        *,
+        spool: Spool | None = None,
+    ) -> None:
+        """`spool`: where the facts about what is published are written down for the index of the corpus."""
         self._queue = queue
+        self._spool = spool
         self._place = place
         self._local = Archive(folder.absolute())
         self._report = report
@@ -92,7 +103,7 @@ class Publisher:
 
     def _published(self, row: VideoTask, product: Product, record: Record) -> Record | None:
         """Publish one product, and remove it from the disk. Return its record, or None after a problem."""
-        archive = PlaceArchive(self._place, self._local.output_dir)
+        archive = PlaceArchive(self._place, self._local.output_dir, self._spool)
         try:
             files = [self._draft_file(name, product.kind) for name in record.files]
             sums = [sha256_of(file.path) for file in files]
