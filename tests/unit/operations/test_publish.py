@@ -11,11 +11,14 @@ import pytest
 from tests.support.clip_site import Site, task
 from tests.support.rows import make_queue, new_video
 from tests.unit.processors.test_place_archive import FailingPlace, keep, names
+from youtube_download_coordinator.corpus.index import Index
 from youtube_download_coordinator.errors import PlaceUnavailable
 from youtube_download_coordinator.models import Done, VideoTask
 from youtube_download_coordinator.operations.publish import Publisher, PublishReport
 from youtube_download_coordinator.processors.archive import Product
 from youtube_download_coordinator.processors.built_in import Settings, audio
+from youtube_download_coordinator.processors.facts import ProductFacts
+from youtube_download_coordinator.processors.facts_spool import Spool
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
@@ -148,3 +151,18 @@ def test_a_result_that_no_record_names_is_a_problem(queue: Queue, place: Failing
     report, (problem,) = publish(queue, place, tmp_path)
     assert problem == f"video 1 (video-00001): no record names {tmp_path}/Irish/x.m4a, so it is left"
     assert report.problems == 1
+
+
+def test_what_was_moved_is_in_the_index(
+    site: Site, settings: Settings, queue: Queue, place: FailingPlace, tmp_path: Path
+) -> None:
+    name = audio(task(site), settings).result
+    finish(queue, task(site), name)
+    spool = Spool.of(tmp_path / "state", place.address)
+    assert Publisher(queue, place, settings.output_dir, print, spool=spool).run().published == 1
+    index = Index(place, tmp_path / "state")
+    assert index.flush()
+    (facts,) = index.entries()
+    assert isinstance(facts, ProductFacts)
+    (file,) = facts.files
+    assert (file.path, file.bytes, file.codec) == (name, len(place.get(name)), "mp4a.40.2")
