@@ -197,4 +197,7 @@ def test_a_source_that_is_a_video_can_be_erased(queue: Queue) -> None:
     assert isinstance(change.new, Source)
     assert is_erased(change.new)
     assert queue.store.scan(SOURCES) == [change.new]
+    queue.recover(SOURCES)
     assert queue.claim(SOURCES, 1) == []
+    queue.store.bury([tombstone(source.key)])
+    assert queue.retry(SOURCES, Selection(ids=[source.id])) == {ChangeResult.ALREADY: 1}

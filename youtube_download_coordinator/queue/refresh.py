@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from youtube_download_coordinator.models import IS_SOURCE, NEVER, SKIPPED, Source, is_mix
+from youtube_download_coordinator.queue.tombstones import PURGED_KEY
 
 REFRESH_HOURS = "RefreshHours"
 """The column of Sources that sets, for one source, what `refresh_after_hours` sets for all."""
@@ -48,11 +49,12 @@ def next_look(source: Source, now: datetime, default: timedelta | None) -> datet
 
 
 def _does_not_grow(source: Source) -> bool:
-    """Return whether a source is a single video, a mix, another's alias, or was marked as done by a person.
+    """Return whether a source is a single video, a mix, another's alias, purged, or was marked as done by a person.
 
     YouTube makes a mix up anew for everybody who opens it: it would grow without end, and into something else.
     """
     lease = source.lease
     was_never_listed = lease.not_before is None and source.checked_at is None
     was_not_expanded = lease.detail == SKIPPED or lease.detail.startswith(IS_SOURCE)
-    return source.key.startswith("yt:v:") or is_mix(source.key) or was_not_expanded or was_never_listed
+    is_single = source.key.startswith(("yt:v:", PURGED_KEY))
+    return is_single or is_mix(source.key) or was_not_expanded or was_never_listed

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from youtube_download_coordinator.models import DUPLICATE, Lease, Row, State, VideoTask
+from youtube_download_coordinator.models import DUPLICATE, NEVER, Lease, Row, Source, State, VideoTask
 from youtube_download_coordinator.reasons import PURGED
 from youtube_download_coordinator.text import format_utc
 
@@ -59,7 +59,8 @@ def purged(row: R, now: datetime, nonce: str, taken_keys: Collection[str] = ()) 
     is_duplicate = row.lease.state is State.ERROR and row.lease.detail.startswith(DUPLICATE)
     if is_purged(row) or is_duplicate:
         state, detail = row.lease.state, row.lease.detail
-    lease = Lease(version=row.lease.version + 1, state=state, detail=detail, nonce=nonce)
+    not_before = NEVER if isinstance(row, Source) and state is State.DONE else None  # it is not listed again
+    lease = Lease(version=row.lease.version + 1, state=state, detail=detail, nonce=nonce, not_before=not_before)
     emptied = replace(row, url=PURGED_URL, key=key, accent="", type="", title="", extra={}, claimed_by="")
     emptied = replace(emptied, claimed_at=None, requested_status=None, lease=lease)
     return replace(emptied, duration_seconds=None) if isinstance(emptied, VideoTask) else emptied
