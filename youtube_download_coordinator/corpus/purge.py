@@ -23,11 +23,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from youtube_download_coordinator.corpus.hub import commits_with
 from youtube_download_coordinator.corpus.index import Index
 from youtube_download_coordinator.corpus.items import recordings
 from youtube_download_coordinator.corpus.purge_selection import PurgeSelection
 from youtube_download_coordinator.corpus.recordings import FOLDER
-from youtube_download_coordinator.errors import PlaceError, StoreUnavailable
+from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.models import State
 from youtube_download_coordinator.processors.removal import Buried, Remains, find_remains, remove, remove_half_files
 from youtube_download_coordinator.queue.maintenance import Maintenance, batches
@@ -40,8 +41,6 @@ _log = logging.getLogger(__name__)
 
 COPIES = f"{FOLDER}/tombstones"
 """The folder in the place with copies of the tombstones, of which the queue has the ones that count."""
-HUB = f"{FOLDER}/hub.json"
-"""What was published to a hub (corpus/hub.py)."""
 TABLES: tuple[Table[Any], ...] = (VIDEO_TASKS, DEAD_LETTERS, SOURCES)
 _KEYS_AT_ONCE = 250
 _ROWS_AT_ONCE = 10_000
@@ -76,8 +75,8 @@ class PurgeReport:
     """Files that were published again."""
     kept_files: int = 0
     """Files of other videos that have an ID in their names."""
-    hub: Any = None
-    """What was published to a hub, with the commits to revert."""
+    hub: Sequence[Mapping[str, str]] = ()
+    """The commits that published the videos to a hub, which have to be reverted."""
 
     def as_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -225,14 +224,8 @@ class Purge:
             records=len(remains.records),
             bytes=remains.bytes,
             kept_files=len(remains.others),
-            hub=self._hub(),
+            hub=[commit._asdict() for commit in commits_with(self.place, tombstones)],
         )
-
-    def _hub(self) -> Any:
-        try:
-            return json.loads(self.place.get(HUB))
-        except (FileNotFoundError, ValueError, PlaceError):
-            return None
 
 
 def _is_purged(key: str) -> bool:

@@ -17,6 +17,7 @@ from tests.support.memory_place import MemoryPlace
 from tests.support.object_storage import BUCKET
 from tests.support.rows import make_queue, new_source
 from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.corpus.hub import Batch, keep
 from youtube_download_coordinator.corpus.index import Index
 from youtube_download_coordinator.corpus.items import recordings
 from youtube_download_coordinator.corpus.purge import COPIES, Purge, PurgeReport
@@ -205,6 +206,23 @@ def test_the_same_source_listed_again_adds_none_of_them(machine: Machine) -> Non
     assert expansion.new == 1
     (claim,) = machine.queue.claim(VIDEO_TASKS, 10)
     assert claim.row.key == video(9).key
+
+
+def test_the_report_has_the_commits_that_published_the_videos(machine: Machine) -> None:
+    fill(machine)
+    for number, commit in ((GONE[0], "c0ffee"), (KEPT[0], "decade")):
+        batch = Batch(
+            id=f"b{number}",
+            repo="lab/corpus",
+            revision="main",
+            began_at="2026-11-29T12:00:00Z",
+            hashes=(tombstone(video(number).key),),
+        )
+        keep(machine.place, batch, commit)
+
+    report = run(machine, PurgeSelection(channels=[f"yt:c:{CHANNEL}"]))
+
+    assert [(commit["repo"], commit["commit"]) for commit in report.hub] == [("lab/corpus", "c0ffee")]
 
 
 def test_a_dry_run_changes_nothing_and_says_what_would_go(machine: Machine) -> None:

@@ -1,0 +1,178 @@
+"""Uploads a corpus to a dataset repository on Hugging Face: media in batches, then the manifest and the card.
+
+A run may be killed at any moment: the next one asks the hub which files are there, and goes on.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from youtube_download_coordinator.corpus.card import CROISSANT, MANIFESTS, NO_MANIFEST, PAGE
+from youtube_download_coordinator.corpus.hub import Batch, batches, keep
+from youtube_download_coordinator.corpus.hub_client import HubClient, utc_now
+from youtube_download_coordinator.corpus.hub_lock import HubLock
+from youtube_download_coordinator.corpus.recordings import FOLDER, RECORDINGS, Recording, read
+from youtube_download_coordinator.errors import UserError
+from youtube_download_coordinator.queue.tombstones import tombstone
+from youtube_download_coordinator.storage.place import Place
+
+BATCH_FILES, BATCH_BYTES = 500, 2_000_000_000
+"""A batch ends with the file that exceeds one of them. So much disk space is needed, where the place is not a local folder."""
+ASKED_AT_ONCE = 500
+"""Files about which the hub is asked in one request."""
+
+
+@dataclass(slots=True)
+class HubReport:
+    """What a run has published."""
+
+    files: int = 0
+    bytes: int = 0
+    commits: int = 0
+    present: int = 0
+    """Files that were there already."""
+    problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.files:,} files published in {self.commits:,} commits ({self.bytes / 1e6:,.1f} MB);"
+            f" {self.present:,} were there already"
+        )
+
+
+class HubPublisher:
+    """Publishes the recordings of a place, and what describes them."""
+
+    def __init__(
+        self, place: Place, hub: HubClient, work_dir: Path, say: Callable[[str], None], *, is_public: bool = False
+    ) -> None:
+        self._place = place
+        self._hub = hub
+        self._work_dir = work_dir
+        self._say = say
+        self._is_public = is_public
+        self._report = HubReport()
+
+    def preview(self) -> HubReport:
+        """Return what `run` would upload, without its small files. Nothing is changed."""
+        is_private = self._hub.is_private()
+        self._check_visibility(is_private)
+        for recording in self._missing(is_there=is_private is not None):
+            self._report.files += 1
+            self._report.bytes += recording.bytes or 0
+        return self._report
+
+    def run(self, lock: HubLock) -> HubReport:
+        """Publish what the hub does not have yet. Raises UserError, PlaceUnavailable."""
+        self._check_visibility(self._hub.is_private())
+        self._hub.create()
+        self._hub.load_commit_times()
+        self._settle_batches()
+        self._work_dir.mkdir(parents=True, exist_ok=True)
+        missing = self._missing(is_there=True)
+        while True:
+            with tempfile.TemporaryDirectory(prefix="hub-", dir=self._work_dir) as folder:
+                lock.renew(Path(folder))
+                files, keys = self._fetch(missing, Path(folder))
+                if not files:
+                    break
+                self._publish("Add recordings", files, keys)
+        with tempfile.TemporaryDirectory(prefix="hub-", dir=self._work_dir) as folder:
+            lock.renew(Path(folder))
+            self._publish("Describe the recordings", self._descriptions(Path(folder)), ())
+        if self._is_public:
+            self._hub.make_public()
+        return self._report
+
+    def _check_visibility(self, is_private: bool | None) -> None:
+        if is_private is False and not self._is_public:
+            raise UserError(f"{self._hub.repo} is public: publish into it with --public, or name another repository")
+
+    def _settle_batches(self) -> None:
+        """Find out which batches of killed processes were committed, and forget the others."""
+        for batch in batches(self._place):
+            if not batch.commit and (batch.repo, batch.revision) == (self._hub.repo, self._hub.revision):
+                commit = self._hub.commit_of(batch.id)
+                if commit:
+                    keep(self._place, batch, commit)
+                else:
+                    self._place.delete(batch.path)
+
+    def _missing(self, *, is_there: bool) -> Iterator[Recording]:
+        """Yield the recordings whose files the hub does not have, or has with other content."""
+        recordings = self._recordings()
+        while some := list(islice(recordings, ASKED_AT_ONCE)):
+            there = self._hub.files([recording.path for recording in some]) if is_there else {}
+            for recording in some:
+                if there.get(recording.path) and there[recording.path] == recording.sha256:
+                    self._report.present += 1
+                else:
+                    yield recording
+
+    def _recordings(self) -> Iterator[Recording]:
+        try:
+            yield from read(self._place)
+        except FileNotFoundError:
+            raise UserError(NO_MANIFEST) from None
+
+    def _fetch(self, missing: Iterator[Recording], folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+        """Return the files of the next batch by their paths in the repository, and the hashes of their videos' keys."""
+        files: dict[str, Path] = {}
+        hashes, size = [], 0
+        while len(files) < BATCH_FILES and size < BATCH_BYTES and (recording := next(missing, None)):
+            try:
+                files[recording.path] = self._local_file(recording.path, folder / f"{len(files)}")
+            except FileNotFoundError:
+                self._report.problems.append(f"{recording.path} is not in the place: ydc verify --files")
+                continue
+            hashes.append(tombstone(recording.key))
+            size += files[recording.path].stat().st_size
+        return files, tuple(dict.fromkeys(hashes))
+
+    def _local_file(self, path: str, copy: Path) -> Path:
+        if self._place.is_local:
+            file = Path(self._place.url(path))
+            if not file.is_file():
+                raise FileNotFoundError(path)
+            return file
+        self._place.download(path, copy)
+        return copy
+
+    def _descriptions(self, folder: Path) -> dict[str, Path]:
+        figures = sorted(held.path for held in self._place.list(f"{FOLDER}/card"))
+        files = {}
+        for number, path in enumerate((RECORDINGS, *MANIFESTS, CROISSANT, *figures, PAGE)):
+            if self._place.head(path):
+                files[path] = self._local_file(path, folder / f"{number}")
+        if PAGE not in files:
+            self._report.problems.append("the place has no card: ydc card writes it")
+        return files
+
+    def _publish(self, title: str, files: dict[str, Path], hashes: tuple[str, ...]) -> None:
+        from huggingface_hub import CommitOperationAdd
+
+        batch = Batch(
+            id=secrets.token_hex(6),
+            repo=self._hub.repo,
+            revision=self._hub.revision,
+            began_at=utc_now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            hashes=hashes,
+        )
+        keep(self._place, batch)
+        operations = [CommitOperationAdd(path, str(file)) for path, file in files.items()]
+        commit = self._hub.commit(batch.id, title, operations)
+        if not commit:
+            self._place.delete(batch.path)
+            self._report.present += len(files)
+            return
+        keep(self._place, batch, commit)
+        size = sum(file.stat().st_size for file in files.values())
+        self._report.files += len(files)
+        self._report.bytes += size
+        self._report.commits += 1
+        self._say(f"{title}: {len(files):,} files, {size / 1e6:,.1f} MB, commit {commit[:12]}")
