@@ -156,7 +156,7 @@ def test_what_was_left_out_is_counted_by_reason(tmp_path: Path, queue: Queue) ->
     claims = queue.claim(VIDEO_TASKS, 4)
     outcomes = (
         Done(result="a.m4a"),
-        Done(result="skipped, licence standard"),
+        Done(result="skipped, licence youtube"),
         Failure(verdict=Verdict.PERMANENT, reason="private"),
         Failure(verdict=Verdict.PERMANENT, reason="private"),
     )
@@ -167,7 +167,7 @@ def test_what_was_left_out_is_counted_by_reason(tmp_path: Path, queue: Queue) ->
 
     lines = [line for line in page_of(place).splitlines() if line.startswith("| ")]
     assert any(line.startswith("| 2 | failed | private |") for line in lines)
-    assert any(line.startswith("| 1 | skipped | skipped, licence standard |") for line in lines)
+    assert any(line.startswith("| 1 | skipped | licence youtube |") for line in lines)
     assert any(line.startswith("| 1 | not yet |") for line in lines)
     assert any(line.startswith("| 1 | low\\-bit\\-rate |") for line in lines)
     assert "4 videos that were listed are not in the corpus." in page_of(place)
