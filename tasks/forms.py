@@ -40,6 +40,8 @@ Processor = Annotated[
 ]
 MaxVideos = Annotated[Annotated[int, Field(ge=1)] | None, _titled("Videos at most")]
 MaxMinutes = Annotated[Annotated[float, Field(gt=0)] | None, _titled("Minutes at most")]
+PerHour = Annotated[Annotated[int, Field(ge=1)] | None, _titled("Videos an hour at most")]
+OlderThanDays = Annotated[float, Field(ge=0), _titled("Days since the last check")]
 Concurrency = Annotated[Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)] | None, _titled("Videos at a time")]
 OnePerMachine = Annotated[bool, _titled("One per machine")]
 SourceUrl = Annotated[

@@ -12,7 +12,7 @@ from youtube_download_coordinator import Coordinator
 from youtube_download_coordinator.prefect.spreading import Spreading
 from youtube_download_coordinator.wiring import hold_machine_lock
 
-DOES = {"process": "processes", "coordinate": "coordinates", "expand": "lists"}
+DOES = {"process": "processes", "coordinate": "coordinates", "expand": "lists", "verify": "verifies"}
 
 
 def alone_on_machine(

@@ -10,6 +10,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from youtube_download_coordinator.corpus.findings import Finding
 from youtube_download_coordinator.models import WORDS
 from youtube_download_coordinator.models import State as RowState
 from youtube_download_coordinator.operations.overview import Overview
@@ -62,6 +63,23 @@ def report_videos(summary: Summary, output_dir: Path | str) -> None:
         for attempt in summary.attempts
     ]
     _report("processed-videos", f"Videos: {summary}.", rows)
+
+
+def report_findings(description: str, findings: Sequence[Finding]) -> None:
+    """Report what was found about videos that are done."""
+    rows = [
+        {
+            "finding": finding.kind.value,
+            "ID": finding.id,
+            "video": truncate(finding.name, TITLE_MAX_CHARACTERS),
+            "since": finding.since,
+            "reason": finding.reason,
+            "before": truncate(finding.before, TITLE_MAX_CHARACTERS),
+            "after": truncate(finding.after, TITLE_MAX_CHARACTERS),
+        }
+        for finding in findings[-ROWS_MAX:]
+    ]
+    _report("verified-videos", description, rows or [{"finding": "none"}])
 
 
 def report_overview(overview: Overview, page: Page, sheet_url: str | None) -> None:

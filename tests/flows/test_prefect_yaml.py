@@ -20,7 +20,9 @@ from flows.deploy import JOB_DEFAULTS
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {"definitions"}
 """Keys at the top that are for YAML's anchors alone."""
-SCHEDULED = {"ingest-sources", "expand-sources", "keep-processing", "recover-stalled", "report"}
+SCHEDULED = {"ingest-sources", "expand-sources", "keep-processing", "recover-stalled", "report", "verify-corpus"}
+SWITCHED_OFF = {"verify-corpus"}
+"""Schedules that an operator has to switch on."""
 LONG = {"expand-sources", "keep-processing"}
 """Scheduled runs that may take longer than the time to the next one."""
 SECOND_DEPLOYMENTS = {"keep-processing": "process-videos"}
@@ -79,12 +81,12 @@ def test_schedules_have_slugs_and_zones_and_begin_apart(deployments: dict[str, d
     scheduled = {name: each["schedules"] for name, each in deployments.items() if "schedules" in each}
     assert set(scheduled) == SCHEDULED
     minutes = []
-    for (schedule,) in scheduled.values():
+    for name, (schedule,) in scheduled.items():
         assert schedule["slug"]
-        assert (schedule["timezone"], schedule["active"]) == ("UTC", True)
+        assert (schedule["timezone"], schedule["active"]) == ("UTC", name not in SWITCHED_OFF)
         CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
         minutes.append(re.split("[-/ ]", schedule["cron"])[0])
-    assert minutes == ["*", "1", "*", "3", "4"]
+    assert minutes == ["*", "1", "*", "3", "4", "5"]
 
 
 def test_parameters_in_the_file_are_taken_by_their_flows(deployments: dict[str, dict[str, Any]]) -> None:

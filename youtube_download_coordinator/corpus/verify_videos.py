@@ -139,6 +139,7 @@ class VideoVerifier:
     """Failures that may be an outage's, since a video was answered."""
     _paid_until: Control | None = None
     _answered_at: datetime | None = None
+    _answered_row: VideoTask | None = None
     _asks_as_attempts_do: bool = False
     _is_ended: bool = False
 
@@ -251,7 +252,7 @@ class VideoVerifier:
         self, row: VideoTask, answer: VideoAnswer, known: _Known, doubt: _Doubt | None
     ) -> Iterator[Finding]:
         now = self._now()
-        self._answered_at, self._streak = now, []
+        self._answered_at, self._answered_row, self._streak = now, row, []
         if self.queue.admission.canary:
             self.queue.admission.canary.remember(row, now)
         is_changed = known.license is not None and known.license != answer.license
@@ -319,9 +320,13 @@ class VideoVerifier:
             self._doubts = []
 
     def _is_answering(self, reason: str) -> bool:
-        """Ask the canary whether YouTube answers now."""
+        """Ask the canary whether YouTube answers now; where there is none, the video that was answered last."""
         canary = self.queue.admission.canary
-        if canary is None or canary.ask(suspected=reason) is not CanaryAnswer.ANSWERED:
+        answer = canary.ask(suspected=reason) if canary else CanaryAnswer.UNKNOWN
+        if answer is CanaryAnswer.UNKNOWN and self._answered_row is not None:
+            is_there = isinstance(self._ask(self._answered_row), VideoAnswer)
+            answer = CanaryAnswer.ANSWERED if is_there else CanaryAnswer.FAILED
+        if answer is not CanaryAnswer.ANSWERED:
             return False
         self._answered_at = self._now()
         return True

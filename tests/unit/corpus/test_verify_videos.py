@@ -156,6 +156,17 @@ def test_without_any_other_answer_the_canary_decides(corpus: Corpus) -> None:
     assert corpus.verify() == [("gone", "a")]
 
 
+def test_without_a_canary_the_video_that_was_answered_last_is_asked_for_again(corpus: Corpus) -> None:
+    names = [f"v{number:02}" for number in range(10)]
+    corpus.add(*names)
+    corpus.youtube.answers = dict.fromkeys(names[1:], GONE)
+    verifier = corpus.verifier()
+    verifier.queue.admission.canary = None
+    assert sorted(map(name_of, verifier.run(Selection()))) == names[1:]
+    assert 1 <= corpus.youtube.asked.count(names[0]) <= 2
+    assert len(corpus.youtube.asked) <= 1 + 1 + 2 * 9
+
+
 def test_an_outage_marks_nothing(corpus: Corpus) -> None:
     names = [f"v{number:02}" for number in range(60)]
     corpus.add(*names)
