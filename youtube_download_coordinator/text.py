@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import cache
 
 DETAIL_MAX_CHARACTERS = 300
 """The length to which results and failures are truncated: a traceback does not belong in a cell of a sheet."""
@@ -54,6 +56,30 @@ def sanitize(text: str) -> str:
 
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+_FORMULA_SIGNS = frozenset("=+-@")
+"""Text that begins with one of these is a formula to a spreadsheet program; a formula may open URLs and start programs."""
+
+
+def no_formula(text: str) -> str:
+    """Return the text so that a spreadsheet program shows it and does not run it."""
+    if text[:1].isalnum() and text.isprintable():  # nearly all text
+        return text
+    return "".join(f"'{line}" if _is_formula(line) else line for line in text.splitlines(keepends=True))
+
+
+def _is_formula(line: str) -> bool:
+    """Return whether a program might take a line for a formula: some skip blanks, or know full-width signs."""
+    visible = line.lstrip(_skipped())
+    return line.startswith(("\t", "\r")) or bool(_FORMULA_SIGNS & set(unicodedata.normalize("NFKC", visible[:1])))
+
+
+@cache
+def _skipped() -> str:
+    """Return blanks, and characters that nobody sees."""
+    characters = map(chr, range(0x10000))
+    return "".join(char for char in characters if char.isspace() or unicodedata.category(char) in {"Cc", "Cf"})
 
 
 def format_utc(time: datetime | None) -> str:

@@ -184,6 +184,11 @@ SlackWebhook(url="https://slack.example.org/hook").save("ops")
 """
 SCENES = {
     "docs/command-line.md": Scene(prepare=full_of_trouble),
+    "docs/corpus.md": Scene(
+        before=A_SOURCE,
+        after="test $(wc -l < media/manifest.csv) = 4 && test -s media/recordings.jsonl.gz",
+        stands_in={"audio,subtitles": "audio", "interview": "''"},
+    ),
     "docs/deploy.md": Scene(
         stands_in={"/etc/youtube-coordinator": ".", "/var/lib/youtube-coordinator": "."},
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -27,18 +26,10 @@ from youtube_download_coordinator.cli.queue_options import (
 from youtube_download_coordinator.cli.terminal import cell, json_text, printable, say
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.models import Row
+from youtube_download_coordinator.text import no_formula
 
 Format = Literal["csv", "jsonl"]
 WORKBOOKS = frozenset({".xlsx", ".xls", ".ods"})
-FORMULA_SIGNS = frozenset("=+-@")
-"""Text that begins with one of these is a formula to a spreadsheet program; a formula may open URLs and start programs."""
-
-_SKIPPED = "".join(
-    character
-    for character in map(chr, range(0x10000))
-    if character.isspace() or unicodedata.category(character) in {"Cc", "Cf"}
-)
-"""Blanks, and characters that nobody sees."""
 
 
 @app.command(group=LOOK)
@@ -122,14 +113,3 @@ def _cells(columns: Mapping[str, Any], *, raw: bool) -> dict[str, str]:
     return {
         name: cell(value) if raw or not isinstance(value, str) else no_formula(value) for name, value in columns.items()
     }
-
-
-def no_formula(text: str) -> str:
-    """Return the text so that a spreadsheet program shows it and does not run it."""
-    return "".join(f"'{line}" if _is_formula(line) else line for line in text.splitlines(keepends=True))
-
-
-def _is_formula(line: str) -> bool:
-    """Return whether a program might take a line for a formula: some skip blanks, or know full-width signs."""
-    visible = line.lstrip(_SKIPPED)
-    return line.startswith(("\t", "\r")) or bool(FORMULA_SIGNS & set(unicodedata.normalize("NFKC", visible[:1])))

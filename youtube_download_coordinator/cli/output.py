@@ -25,6 +25,17 @@ _DESCRIPTOR = re.compile(r"/dev/(?P<stream>stdout|stderr)|(?:/dev|/proc/self)/fd
 
 @contextlib.contextmanager
 def output(name: str) -> Iterator[TextIO]:
+    """Yield the file that `binary_output` opens, for text in UTF-8, and the standard output in the encoding that it has."""
+    if is_stdout(name):
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    with binary_output(name) as file, TextIOWrapper(file, encoding="utf-8", newline="") as out:
+        yield out
+
+
+@contextlib.contextmanager
+def binary_output(name: str) -> Iterator[IO[bytes]]:
     """Yield the open file. Raises UserError when it cannot be written.
 
     * `-` and the names of descriptors, such as `/dev/stdout`: the open descriptor, at its position.
@@ -32,8 +43,8 @@ def output(name: str) -> Iterator[TextIO]:
     * A regular file, also at the end of symbolic links: replaced once the new one is complete. Its mode is kept.
     """
     if is_stdout(name):
-        yield sys.stdout
-        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
         return
     try:
         with _opened(Path(name)) as out:
@@ -48,7 +59,7 @@ def is_stdout(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
+def _opened(path: Path) -> Iterator[IO[bytes]]:
     status, descriptor = _status(path), _descriptor(path)
     binary: contextlib.AbstractContextManager[IO[bytes]]
     if descriptor is not None:
@@ -57,8 +68,8 @@ def _opened(path: Path) -> Iterator[TextIO]:
         binary = written_whole(path.resolve(), status)
     else:
         binary = open(os.open(path, os.O_WRONLY | os.O_NOCTTY), "wb")  # noqa: SIM115 - closed below
-    with binary as file, TextIOWrapper(file, encoding="utf-8", newline="") as out:
-        yield out
+    with binary as file:
+        yield file
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -26,7 +26,7 @@ from youtube_download_coordinator.storage.place import Place
 FOLDER = ".corpus"
 """The folder in a place with what describes the corpus. Programs that load data sets ignore hidden folders."""
 RECORDINGS = f"{FOLDER}/recordings.jsonl.gz"
-_GZIP_LEVEL = 1
+GZIP_LEVEL = 1
 """Twice as fast as the default, and a few percent larger."""
 _BUFFER_BYTES = 2**17
 
@@ -136,7 +136,7 @@ def decode(line: str | bytes) -> Recording:
 def write(file: Path, recordings: Iterable[Recording]) -> int:
     """Write a file like RECORDINGS. Return the number of recordings. The same recordings give the same bytes."""
     count = 0
-    with file.open("wb") as out, gzip.GzipFile("", "wb", _GZIP_LEVEL, out, mtime=0) as packed:
+    with file.open("wb") as out, gzip.GzipFile("", "wb", GZIP_LEVEL, out, mtime=0) as packed:
         buffered = io.BufferedWriter(cast(io.RawIOBase, packed), _BUFFER_BYTES)
         for count, recording in enumerate(recordings, 1):  # noqa: B007
             buffered.write(_encoded(recording))

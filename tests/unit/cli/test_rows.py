@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from tests.support.rows import POLICY, make_queue, new_source, new_video
 from youtube_download_coordinator.cli import app
-from youtube_download_coordinator.cli.export import no_formula
 from youtube_download_coordinator.cli.terminal import printable
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.models import Control, Done, Failure, State, Verdict, VideoTask
@@ -25,6 +24,7 @@ from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.product_requests import ProductRequest, request_of
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Where
 from youtube_download_coordinator.stores.sql import SqlStore
+from youtube_download_coordinator.text import no_formula
 
 PRIVATE = Failure(verdict=Verdict.PERMANENT, reason="private", message="This video is private")
 BUSY = Failure(verdict=Verdict.RETRY, reason="http-503", message="Service Unavailable")

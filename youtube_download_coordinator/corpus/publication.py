@@ -1,0 +1,195 @@
+"""Publishes manifests in the place itself, so that a folder or a bucket is a data set, and publishes them again.
+
+    .corpus/recordings.jsonl.gz    all recordings (recordings.py)
+    .corpus/published.json         which manifests there are, with their options
+    manifest.jsonl, ...            the manifests
+
+Whoever publishes writes all of them, of the same recordings. Two machines that do so at the same time write the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from youtube_download_coordinator.corpus.formats import FORMATS
+from youtube_download_coordinator.corpus.items import recordings
+from youtube_download_coordinator.corpus.manifest import (
+    Manifest,
+    ManifestCounts,
+    ManifestOptions,
+    check_folder,
+    naming,
+    writing,
+)
+from youtube_download_coordinator.corpus.recordings import FOLDER, RECORDINGS, Recording
+from youtube_download_coordinator.corpus.recordings import write as write_recordings
+from youtube_download_coordinator.models import State
+from youtube_download_coordinator.private_files import make_private_folder
+from youtube_download_coordinator.queue.maintenance import Maintenance
+from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.storage.place import Place
+
+PUBLISHED = f"{FOLDER}/published.json"
+_SCRATCH = "manifest-"
+_SCRATCH_MAX_SECONDS = 86400
+"""After this time a folder of a process that was killed is removed."""
+
+
+@dataclass(slots=True)
+class Published:
+    """What the place has of manifests."""
+
+    formats: dict[str, ManifestOptions] = field(default_factory=dict)
+    files: set[str] = field(default_factory=set)
+    """Those of these formats, and of what is being replaced."""
+
+    def encode(self) -> str:
+        formats = {name: options.as_json() for name, options in self.formats.items()}
+        return json.dumps({"version": 1, "formats": formats, "files": sorted(self.files)}, indent=1) + "\n"
+
+
+def published(place: Place) -> Published:
+    """Return which manifests the place has. A damaged list is none. Raises PlaceError."""
+    try:
+        content = json.loads(place.get(PUBLISHED))
+        formats = {name: ManifestOptions.from_json(options) for name, options in sorted(content["formats"].items())}
+        return Published(formats, {name for name in content["files"] if isinstance(name, str)})
+    except FileNotFoundError:
+        return Published()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Published()
+
+
+def write_manifest(
+    queue: Maintenance,
+    place: Place,
+    state_dir: Path,
+    options: ManifestOptions,
+    name_file: Callable[[str], str],
+    files: Sequence[IO[bytes]],
+) -> ManifestCounts:
+    """Write one manifest to open files. Raises PlaceError, StoreError and UserError."""
+    manifest = Manifest(options, _columns(queue), name_file, files)
+    with writing([manifest]):
+        _fill(queue, recordings(queue, place, state_dir, product=options.product), [manifest])
+    return manifest.counts
+
+
+def publish(
+    queue: Maintenance, place: Place, state_dir: Path, options: ManifestOptions | None = None
+) -> dict[str, ManifestCounts]:
+    """Publish the manifest with these options, and again those that the place has. Return what each contains, by its file.
+
+    Without options and without any manifest it publishes one for NeMo. `state_dir` is that of Config. Raises PlaceError,
+    StoreError and UserError.
+    """
+    present = published(place)
+    if options or not present.formats:
+        options = options or ManifestOptions()
+        present.formats = dict(sorted((present.formats | {options.format: options}).items()))
+    for each in present.formats.values():
+        each.check(place)
+    wanted = {name for each in present.formats.values() for name in each.names()}
+    obsolete, present.files = present.files - wanted, present.files | wanted
+    with scratch_folder(state_dir) as folder:
+        counts = _write_all(queue, place, state_dir, list(present.formats.values()), folder)
+        # First, so that whoever publishes next knows of the files even if this process is killed.
+        _put_list(place, folder, present)
+        _put_all(place, folder, present)
+        for name in obsolete:
+            place.delete(name)
+        present.files = wanted
+        _put_list(place, folder, present)
+    return counts
+
+
+def publish_again(queue: Maintenance, place: Place, state_dir: Path) -> dict[str, ManifestCounts]:
+    """Publish the manifests that the place has, if it has any, of the rows and files of now. Raises as `publish` does."""
+    return publish(queue, place, state_dir) if published(place).formats else {}
+
+
+def _write_all(
+    queue: Maintenance, place: Place, state_dir: Path, formats: Sequence[ManifestOptions], folder: Path
+) -> dict[str, ManifestCounts]:
+    """Write the files of all manifests, and RECORDINGS, into a local folder, in one pass for each product."""
+    counts: dict[str, ManifestCounts] = {}
+    root = Path(place.address) if place.is_local else None
+    for product in sorted({"", *(options.product for options in formats)}):
+        with ExitStack() as stack:
+            manifests = {}
+            for options in (each for each in formats if each.product == product):
+                name_file = naming(options.paths, place, root)
+                check_folder(options, name_file)
+                files = [stack.enter_context((folder / name).open("wb")) for name in options.names()]
+                manifests[options.names()[0]] = Manifest(options, _columns(queue), name_file, files)
+            with writing(list(manifests.values())):
+                found = _filled(queue, recordings(queue, place, state_dir, product=product), list(manifests.values()))
+                if product:
+                    for _ in found:
+                        pass
+                else:
+                    write_recordings(_recordings_in(folder), found)
+            counts |= {name: manifest.counts for name, manifest in manifests.items()}
+    return {options.names()[0]: counts[options.names()[0]] for options in formats}
+
+
+def _put_all(place: Place, folder: Path, present: Published) -> None:
+    for options in present.formats.values():
+        for name in options.names():
+            content_type = FORMATS[options.format].content_type
+            place.put(name, folder / name, content_type=content_type, metadata={}, move=True)
+    place.put(RECORDINGS, _recordings_in(folder), content_type="application/gzip", metadata={}, move=True)
+
+
+def _recordings_in(folder: Path) -> Path:
+    """Return the local path of what becomes RECORDINGS. lhotse has a file of the same name."""
+    return folder / f"all-{Path(RECORDINGS).name}"
+
+
+def _put_list(place: Place, folder: Path, present: Published) -> None:
+    path = folder / Path(PUBLISHED).name
+    path.write_text(present.encode(), encoding="utf-8")
+    place.put(PUBLISHED, path, content_type="application/json", metadata={}, move=True)
+
+
+def _columns(queue: Maintenance) -> list[str]:
+    """Return the columns that people have added, in an order that does not depend on the store."""
+    return sorted(queue.store.used_columns(VIDEO_TASKS))
+
+
+def _fill(queue: Maintenance, found: Iterator[Recording], manifests: Sequence[Manifest]) -> None:
+    for _ in _filled(queue, found, manifests):
+        pass
+
+
+def _filled(queue: Maintenance, found: Iterator[Recording], manifests: Sequence[Manifest]) -> Iterator[Recording]:
+    """Yield the recordings after they were written to the manifests, which count the rows that are done and have no file."""
+    done, rows, last_id = queue.counts(VIDEO_TASKS).get(State.DONE, 0), 0, 0
+    for recording in found:
+        rows += recording.id != last_id
+        last_id = recording.id
+        for manifest in manifests:
+            manifest.add(recording)
+        yield recording
+    for manifest in manifests:
+        manifest.counts.left_out["without a file"] += max(0, done - rows)
+
+
+@contextmanager
+def scratch_folder(state_dir: Path) -> Iterator[Path]:
+    """Yield an empty folder, and remove it at the end, with those that processes left behind which were killed."""
+    make_private_folder(state_dir)
+    for left in state_dir.glob(f"{_SCRATCH}*"):
+        with suppress(OSError):
+            if left.is_dir() and time.time() - left.stat().st_mtime > _SCRATCH_MAX_SECONDS:  # noqa: TID251 - of files
+                shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=state_dir) as folder:
+        yield Path(folder)
