@@ -93,6 +93,16 @@ class Accounts:
         with self._lock:
             self._tokens.clear()
 
+    def delete(self, account: Account) -> None:
+        """Delete an account: its tokens are a 401 and it gets no other, until it is restored."""
+        with self._lock:
+            del self.by_email[account.email]
+
+    def restore(self, account: Account) -> None:
+        """Undo `delete`; tokens that have not expired are valid again."""
+        with self._lock:
+            self.by_email[account.email] = account
+
     def authenticate(self, authorization: str, now: float) -> Account:
         """Find the account of an `Authorization` header, or raise 401."""
         scheme, _space, token = authorization.partition(" ")
