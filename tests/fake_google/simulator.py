@@ -70,6 +70,8 @@ class Simulator:
         self.accounts = Accounts()
         self.quota = Quota()
         self.faults = Faults(seed)
+        self.token_faults = Faults(seed)
+        """Of the endpoint for access tokens, which the other rules do not concern."""
         self.weaknesses = Weaknesses()
         self.spreadsheets: dict[str, Spreadsheet] = {}
         self.enabled = True
@@ -114,8 +116,7 @@ class Simulator:
         """
         request = _Request(method, path, query, {name.lower(): text for name, text in headers.items()}, body)
         if path == "/token":
-            status, content = self.accounts.grant(body, self.clock.now())
-            return self._finish(request, status, json.dumps(content).encode())
+            return self._finish(request, *self._grant(request))
         self.faults.count_request()
         try:
             status, payload = self._answer(request)
@@ -123,6 +124,17 @@ class Simulator:
             self._finish(request, 0, b"")
             raise
         return self._finish(request, status, payload)
+
+    def _grant(self, request: _Request) -> tuple[int, bytes]:
+        """Answer a request for an access token. Raises NoAnswer."""
+        fault = self.token_faults.choose(request.http_method, request.path, request.body)
+        try:
+            status, content = self.token_faults.apply(
+                fault, lambda: self.accounts.grant(request.body, self.clock.now())
+            )
+        except ApiError as error:
+            return error.code, _encoded(error.body())
+        return status, _encoded(content)
 
     def _answer(self, request: _Request) -> tuple[int, bytes]:
         try:

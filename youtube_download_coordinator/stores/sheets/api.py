@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import gspread
 import requests
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
 from gspread.exceptions import APIError
 
 from youtube_download_coordinator.config import Config, id_of_spreadsheet
@@ -392,7 +392,8 @@ def _lost(error: Exception, *, is_read: bool) -> StoreUnavailable:
 
 def _sign_in_problem(error: GoogleAuthError, *, is_new: bool) -> Exception:
     text = " ".join(str(error.args[0] if error.args else error).split())[:200]
-    if getattr(error, "retryable", True) and "invalid_grant" not in text:
+    is_on_the_way = isinstance(error, TransportError) or getattr(error, "retryable", True)
+    if is_on_the_way and "invalid_grant" not in text:
         return StoreUnavailable(f"signing in: {text}")
     problem = f"Google does not accept the credentials (or this machine's clock is wrong): {text}"
     return ConfigError(problem) if is_new else SignInLost(problem)

@@ -68,12 +68,16 @@ class TabSnapshot:
     """Rows for the next claim, and when they were read."""
 
     def load(self, columns: Sequence[Sequence[Sequence[str]]]) -> None:
-        """Replace the snapshot by the columns of KEY_COLUMNS, as values.batchGet gives them."""
+        """Replace the snapshot by the columns of KEY_COLUMNS, as values.batchGet gives them.
+
+        A signal may interrupt it: no line is known until all are.
+        """
+        self.forget_lines()
+        self._due = []
         self.key_cells = KeyLines()  # the old one is not kept beside the new one
         texts = ((row[0] if row else "" for row in rows) for rows in columns)
         lines = (KeyCells(*cells) for cells in zip_longest(*texts, fillvalue=""))
         self.key_cells = KeyLines(chain([KeyCells()], lines))
-        self.loaded_at = self.monotonic()
         self.loads += 1
         self._is_invalidated = False
         self._prefetched.clear()
@@ -84,6 +88,7 @@ class TabSnapshot:
             for position, _, lease in leases
             if lease.state is State.PENDING
         )
+        self.loaded_at = self.monotonic()
 
     def forget_lines(self) -> None:
         """Write nothing by line until the tab is loaded again: lines have moved."""
