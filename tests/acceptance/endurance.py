@@ -3,6 +3,9 @@
 A process works on a queue that is filled up again and again: a SQLite file, a spreadsheet of the simulated Google, and PostgreSQL
 where YDC_TEST_POSTGRESQL_URL names a server. Its memory, descriptors, threads and child processes are sampled every 10 s. The
 slopes at the end are those of straight lines through the samples after the first minute.
+
+Google's access tokens expire after five minutes, and most requests for another are answered with 503. With `--clock-jumps` the
+wall clock of the process is wrong by something else each minute.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from tests.support.jumping_clock import JumpingClock
 from tests.support.rows import new_video
 from tests.support.sheets_setting import google
 from tests.support.terminal import command
@@ -36,6 +40,8 @@ WARM_UP_SECONDS = 60.0
 STOCK_VIDEOS, FEWEST_VIDEOS = 400, 200
 """So many pending videos are added when fewer than these are left."""
 POSTGRESQL = "YDC_TEST_POSTGRESQL_URL"
+TOKEN_SECONDS, TOKEN_REFUSALS = 300, 0.8
+"""How long an access token is good for, and the share of the requests for one that are answered with 503."""
 
 
 class Sample(NamedTuple):
@@ -64,6 +70,8 @@ def on_sqlite(folder: Path) -> Iterator[Mapping[str, Any]]:
 @contextmanager
 def on_sheet(folder: Path) -> Iterator[Mapping[str, Any]]:
     with google(folder) as setting:
+        setting.simulator.accounts.lifetime_seconds = TOKEN_SECONDS
+        setting.simulator.token_faults.add("status", times=None, probability=TOKEN_REFUSALS)
         yield setting.settings(sheets_patience_seconds=60)
 
 
@@ -75,7 +83,9 @@ def on_postgresql(folder: Path) -> Iterator[Mapping[str, Any]]:
 PLACES: Mapping[str, Callable[[Path], Any]] = {"sqlite": on_sqlite, "sheet": on_sheet, "postgresql": on_postgresql}
 
 
-def watch(settings: Mapping[str, Any], folder: Path, seconds: float) -> tuple[list[Sample], int]:
+def watch(
+    settings: Mapping[str, Any], folder: Path, seconds: float, clock: JumpingClock | None = None
+) -> tuple[list[Sample], int]:
     """Let `ydc run` work for so long. Return the samples, and how many videos were done."""
     everything = {**settings, "state_dir": folder / "state", "output_dir": folder, "concurrency": 4}
     variables = {f"YDC_{name.upper()}": str(value) for name, value in everything.items()}
@@ -87,7 +97,8 @@ def watch(settings: Mapping[str, Any], folder: Path, seconds: float) -> tuple[li
             queue.add(VIDEO_TASKS, [new_video(next(numbers)) for _ in range(STOCK_VIDEOS)])
 
     fill()
-    environment = os.environ | {"PYTHONPATH": str(Path.cwd())} | variables
+    jumping = clock.environment if clock else {}
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())} | variables | jumping
     samples, began, next_sample = [], time.monotonic(), SAMPLE_SECONDS
     with (folder / "said.txt").open("wb") as said:
         run = command("run", "--processor", PROCESSOR)
@@ -95,6 +106,8 @@ def watch(settings: Mapping[str, Any], folder: Path, seconds: float) -> tuple[li
     while time.monotonic() - began < seconds and process.poll() is None:
         time.sleep(1)
         fill()
+        if clock:
+            clock.set_by(time.monotonic() - began)
         if time.monotonic() - began >= next_sample:
             next_sample += SAMPLE_SECONDS
             with suppress(psutil.NoSuchProcess):
@@ -123,6 +136,9 @@ def main() -> int:
     """Run on each store, one after the other. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60, help="on each store (default: %(default)s)")
+    parser.add_argument(
+        "--clock-jumps", action="store_true", help="let the wall clock be wrong by something else each minute"
+    )
     parser.add_argument("stores", nargs="*", metavar="STORE", help=f"of {', '.join(PLACES)}; all unless given")
     options = parser.parse_args()
     for name in options.stores or PLACES:
@@ -130,7 +146,8 @@ def main() -> int:
             print(f"postgresql: left out, {POSTGRESQL} is not set")
             continue
         with tempfile.TemporaryDirectory() as folder, PLACES[name](Path(folder)) as settings:
-            for line in lines(name, *watch(settings, Path(folder), options.minutes * 60)):
+            clock = JumpingClock(Path(folder)) if options.clock_jumps else None
+            for line in lines(name, *watch(settings, Path(folder), options.minutes * 60, clock)):
                 print(line, flush=True)
     return 0
 

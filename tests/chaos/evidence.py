@@ -49,7 +49,7 @@ class Attempt:
 
 STOPS = frozenset(("kill", "freeze", "server", "flows"))
 """A worker, or all there is to it."""
-HINDERS = frozenset(("network", "crash", "disconnect", "lock", "full"))
+HINDERS = frozenset(("network", "tokens", "crash", "disconnect", "lock", "full"))
 """Keep a worker that runs from its queue."""
 
 

@@ -67,7 +67,7 @@ class OnSheet:
             "credentials_file": str(key_file),
             "sheets_api_url": self._sheets.address,
         }
-        self.hindrances: Mapping[str, Hindrance] = {"network": self._network}
+        self.hindrances: Mapping[str, Hindrance] = {"network": self._network, "tokens": self._tokens}
 
     @contextmanager
     def _network(self, random: Random) -> Iterator[float]:
@@ -78,6 +78,17 @@ class OnSheet:
             yield DROP_SECONDS
         finally:
             faults.clear()
+
+    @contextmanager
+    def _tokens(self, _: Random) -> Iterator[float]:
+        """Let every access token expire, and answer requests for another with 503."""
+        simulator = self._sheets.simulator
+        simulator.accounts.revoke_all()
+        simulator.token_faults.add("status", times=None)
+        try:
+            yield DROP_SECONDS
+        finally:
+            simulator.token_faults.clear()
 
     def lines(self) -> Lines:
         """Return the videos of both tabs."""
