@@ -210,7 +210,7 @@ SCENES = {
         after="ls media/pt-BR/*.wav && ydc doctor",
         stands_in={"--processor audio\n": "--processor audio --max-videos 1\n"},
     ),
-    "docs/rights.md": Scene(prepare=skipped_video, after="ydc list --status pending | grep watch"),
+    "docs/rights.md": Scene(prepare=skipped_video, after="ydc list --status pending | grep video-00001"),
     "docs/write-a-processor.md": Scene(
         before=A_SOURCE,
         after="ydc list --status done | grep sha256",
