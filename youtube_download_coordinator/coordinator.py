@@ -147,9 +147,9 @@ class Coordinator:
     def _release_and_close(self, queue: Queue) -> None:
         try:
             queue.release_all()
-            self._index.close()
             queue.store.close()
             open_machine_state(self.config).close()
+            self._index.close()
         except StoreError as error:
             log.warning("the queue does not show the last changes yet: %s", error)
         finally:

@@ -8,6 +8,7 @@ The index is a cache: what it lacks is read from the place (place_reader.py).
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import logging
@@ -59,8 +60,11 @@ class Index:
 
     def flush(self) -> bool:
         """Put what this machine has written down into the place. Return whether all of it is there; a problem is logged once."""
+        return self._succeeds(self._flush)
+
+    def _succeeds(self, action: Callable[[], None]) -> bool:
         try:
-            self._flush()
+            action()
         except (PlaceError, StoreError, OSError) as error:
             _warn_once(f"{self._place.address}/{INDEX} is not up to date: {error}")
             return False
@@ -98,7 +102,9 @@ class Index:
                 )
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines of all segments. Raises PlaceError."""
+        """Yield the lines of all segments, and those that wait on this machine. Raises PlaceError."""
+        with contextlib.suppress(OSError):
+            yield from self._spool.lines()
         read: set[str] = set()
         while names := [held.path for held in self._segments() if held.path not in read]:
             read.update(names)
@@ -133,10 +139,13 @@ class Index:
         return count
 
     def merge(self) -> None:
-        """Merge small segments if there are many, and replace damaged ones by what can be read of them. Raises PlaceError.
+        """Merge small segments if there are many, and replace damaged ones by what can be read of them.
 
-        Several processes may do so at once: facts may be there twice then, which does no harm.
+        Several processes may do so at once: facts may be there twice then, which does no harm. A problem is logged once.
         """
+        self._succeeds(self._merge)
+
+    def _merge(self) -> None:
         small = [held.path for held in self._segments() if held.size < SEGMENT_BYTES // 2 or held.path in self._damaged]
         if len(small) < MERGED_AT_ONCE and self._damaged.isdisjoint(small):
             return

@@ -16,7 +16,7 @@ from youtube_download_coordinator.storage.opening import open_place
 _log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 600.0
-CLOSING_SECONDS = 10.0
+CLOSING_SECONDS = 5.0
 """How long the end of a worker waits. What is not in the place then is put there by the next one."""
 
 
@@ -41,10 +41,12 @@ class IndexUpkeep:
 
     def close(self) -> None:
         """Put the rest into the index, unless that takes long."""
-        if self._due is not None:  # otherwise nothing was published
-            self.join()
-            self._start()
+        if self._due is None:  # nothing was published
+            return
         self.join()
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
+            self.join()
 
     def join(self) -> None:
         """Wait for what runs beside, unless that takes long."""

@@ -98,10 +98,11 @@ class Spool:
         """Return the files that were set apart and are not in the place yet, the oldest first."""
         return sorted(path for path in self.folder.glob("*.jsonl") if path.name != SPOOL)
 
-    @property
-    def is_empty(self) -> bool:
-        """Return whether nothing waits to be put into the place."""
-        return not self._path.exists() and not self.taken()
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines that are not in the place yet. Raises OSError."""
+        for path in (*self.taken(), self._path):
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                yield from file
 
     @property
     def _path(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,17 @@ import pytest
 from tests.support.corpus_rows import CountingPlace, Machine, sidecar, subtitles, video
 from tests.support.memory_place import MemoryPlace
 from tests.support.rows import make_queue
+from youtube_download_coordinator.corpus import place_reader
 from youtube_download_coordinator.corpus.findings import Finding, FindingKind, keep_findings
 from youtube_download_coordinator.corpus.index import INDEX, Index
 from youtube_download_coordinator.corpus.items import recordings
 from youtube_download_coordinator.corpus.recordings import Recording, Segment
-from youtube_download_coordinator.errors import PermanentError
+from youtube_download_coordinator.errors import PermanentError, PlaceRefused, PlaceUnavailable
 from youtube_download_coordinator.processors.archive import Product
 from youtube_download_coordinator.processors.facts_spool import SPOOL, Spool
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.storage.local import LocalPlace
-from youtube_download_coordinator.storage.place import Place
+from youtube_download_coordinator.storage.place import Held, Place
 from youtube_download_coordinator.stores.sql import SqlStore
 
 
@@ -260,3 +262,53 @@ def test_a_video_that_is_gone_is_marked(machine: Machine) -> None:
     keep_findings(machine.place, [finding], machine.queue.store.now())
 
     assert [recording.availability for recording in read(machine)] == ["", "gone"]
+
+
+class ReadOnlyPlace(CountingPlace):
+    """A place in which this machine may only read."""
+
+    is_closed = False
+
+    def _put(self, *arguments: Any, **more: Any) -> bool:
+        if self.is_closed:
+            raise PlaceRefused("the role may not put files")
+        return super()._put(*arguments, **more)
+
+
+def test_who_may_only_read_a_place_reads_a_row_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    place = ReadOnlyPlace()
+    machine = Machine(tmp_path, place, has_spool=False)
+    for number in range(3):
+        machine.done(video(number))
+    place.is_closed = True
+    with caplog.at_level(logging.WARNING):
+        first = read(machine)
+        assert requests_of_a_run(machine) == {"list": 3}
+        assert read(machine) == first
+    assert len(first) == 3
+    assert ["may not put" in message for message in caplog.messages] == [True]
+
+
+@pytest.mark.parametrize("error", [PlaceUnavailable, PlaceRefused])
+def test_a_place_that_cannot_be_read_is_one_error(
+    tmp_path: Path, error: type[PlaceUnavailable | PlaceRefused], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = counted(tmp_path, 1, has_spool=True)
+
+    def fails(place: CountingPlace, prefix: str = "") -> Iterator[Held]:
+        raise error("the bucket is away")
+
+    monkeypatch.setattr(CountingPlace, "list", fails)
+    with pytest.raises(error, match="the bucket is away"):
+        read(machine)
+
+
+def test_many_rows_that_are_not_known_are_found_by_one_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place_reader, "PROBED_AT_MOST", 2)
+    machine = counted(tmp_path, 1, has_spool=True)
+    read(machine)
+    other = Machine(tmp_path / "other", machine.place, machine.queue, has_spool=False)
+    for number in range(100, 110):
+        other.done(video(number))
+    requests = requests_of_a_run(machine)
+    assert (requests["list"], requests["get"], "head" in requests) == (4, 21, False)
