@@ -14,7 +14,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -94,7 +94,7 @@ class Coordinator:
         self._ingested: tuple[int, int, int] | None = None
         self._asks_again_at = 0.0
         self._wait_log = WaitLog()
-        self._index = IndexUpkeep(self.config.output_dir, self.config.state_dir, buried_keys=self._buried_keys)
+        self._index = IndexUpkeep(self.config.output_dir, self.config.state_dir)
         self.client = Client(self.config, self._get_queue, on_change=self._ask_at_once)
         _coordinators.add(self)
         self.queue  # noqa: B018  so that a wrong setting is an error now
@@ -111,9 +111,6 @@ class Coordinator:
                 self._queue = self._open()
             return self._queue
 
-    def _buried_keys(self, keys: Collection[str]) -> set[str]:
-        return self.queue.buried_keys(keys)
-
     def _get_queue(self) -> Queue:
         return self.queue
 
@@ -129,6 +126,7 @@ class Coordinator:
             machine_state=queue.admission.machine_state,
         )
         queue.admission.find_upgrade = advise_upgrade
+        self._index.buried_keys = queue.buried_keys
         weakref.finalize(self, dismiss, queue.worker)
         return queue
 
@@ -147,9 +145,10 @@ class Coordinator:
     def _release_and_close(self, queue: Queue) -> None:
         try:
             queue.release_all()
+            queue.store.flush()
+            self._index.close()
             queue.store.close()
             open_machine_state(self.config).close()
-            self._index.close()
         except StoreError as error:
             log.warning("the queue does not show the last changes yet: %s", error)
         finally:
