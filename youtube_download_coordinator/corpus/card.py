@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from youtube_download_coordinator.config import Config
@@ -25,6 +25,7 @@ from youtube_download_coordinator.corpus.card_page import OWNERS_END, OWNERS_STA
 from youtube_download_coordinator.corpus.croissant import Distributed, describe
 from youtube_download_coordinator.corpus.front_matter import front_matter
 from youtube_download_coordinator.corpus.left_out import left_out
+from youtube_download_coordinator.corpus.publication import published
 from youtube_download_coordinator.corpus.recordings import FOLDER, RECORDINGS, read
 from youtube_download_coordinator.corpus.statistics import Statistics, gather
 from youtube_download_coordinator.errors import UserError
@@ -32,15 +33,13 @@ from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.storage.place import Place
 
 PAGE, CROISSANT, OPTIONS = "README.md", "croissant.json", f"{FOLDER}/card.json"
-MANIFESTS = {
-    "manifest.jsonl": "application/jsonlines",
-    "metadata.jsonl": "application/jsonlines",
-    "recordings.jsonl.gz": "application/gzip",
-    "supervisions.jsonl.gz": "application/gzip",
-    "manifest.csv": "text/csv",
-    "manifest.parquet": "application/vnd.apache.parquet",
+_TYPES = {
+    ".jsonl": "application/jsonlines",
+    ".gz": "application/gzip",
+    ".csv": "text/csv",
+    ".parquet": "application/vnd.apache.parquet",
 }
-"""The files at the root of a place that `ydc manifest` makes, with the types by which Croissant names them."""
+"""The types by which Croissant names manifests, by their extension."""
 SETTINGS = (
     *("processor", "audio_track", "audio_codec", "audio_sample_rate_hz", "audio_mono", "audio_min_kbps"),
     *("subtitle_languages", "subtitle_kinds", "licenses", "trainable"),
@@ -148,9 +147,9 @@ def _owners_text(target: Place) -> str:
 
 
 def _manifests(place: Place, *, is_relative: bool) -> list[Distributed]:
-    types = {RECORDINGS: "application/jsonlines", **MANIFESTS}
+    types = {path: _TYPES.get(PurePosixPath(path).suffix, "") for path in sorted(published(place).files)}
     found = []
-    for path, content_type in types.items():
+    for path, content_type in {RECORDINGS: _TYPES[".jsonl"], **types}.items():
         with suppress(FileNotFoundError):
             digest, size = _digest(place, path)
             url = path if is_relative else place.url(path)

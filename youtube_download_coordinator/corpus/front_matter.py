@@ -15,6 +15,10 @@ from youtube_download_coordinator.corpus.statistics import ACCENT, LANGUAGE, SUF
 
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M", 10_000_000: "1M<n<10M"}
 _LARGEST = "10M<n<100M"
+_MANIFEST = re.compile(r"(?P<name>metadata|manifest)(?:\.(?P<split>train|dev|test))?\.(?P<kind>jsonl|csv|parquet)")
+_PREFERRED = ("metadata.jsonl", "manifest.jsonl", "manifest.parquet", "manifest.csv")
+_SPLITS = {None: "train", "dev": "validation"}
+"""As Hugging Face names the splits of `ydc manifest`."""
 _LICENSE_OF_EACH = {
     "license": "other",
     "license_name": "licence-of-each-recording",
@@ -48,8 +52,19 @@ def _languages(languages: Shares) -> set[str]:
 
 
 def _configs(manifests: Sequence[str], suffixes: Shares) -> list[dict[str, Any]]:
-    """Return how a program loads the data set: as audio if it is an AudioFolder, else the records."""
+    """Return how a program loads the data set: as audio if it is an AudioFolder, else the lines of a manifest."""
+    matches = [match for path in manifests if (match := _MANIFEST.fullmatch(path))]
+    kinds = {f"{match['name']}.{match['kind']}" for match in matches}
+    kind = next((name for name in _PREFERRED if name in kinds), "")
     media = [f"**/*{share.value}" for share in suffixes.first if re.fullmatch(r"\.[a-z0-9]{2,5}", share.value)]
-    records = [path for path in manifests if path in ("manifest.jsonl", "manifest.csv", "manifest.parquet")]
-    files = ["metadata.jsonl", *media] if "metadata.jsonl" in manifests else (records or [RECORDINGS])[:1]
-    return [{"config_name": "default", "data_files": [{"split": "train", "path": files}]}]
+    data_files = [
+        {
+            "split": _SPLITS.get(match["split"], match["split"]),
+            "path": [match[0], *(media if match["name"] == "metadata" else [])],
+        }
+        for match in matches
+        if kind == f"{match['name']}.{match['kind']}"
+    ]
+    order = {"train": 0, "validation": 1, "test": 2}
+    data_files.sort(key=lambda file: order[str(file["split"])])
+    return [{"config_name": "default", "data_files": data_files or [{"split": "train", "path": [RECORDINGS]}]}]

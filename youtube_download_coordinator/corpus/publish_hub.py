@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from youtube_download_coordinator.corpus.card import CROISSANT, MANIFESTS, NO_MANIFEST, PAGE
+from youtube_download_coordinator.corpus.card import CROISSANT, NO_MANIFEST, PAGE
 from youtube_download_coordinator.corpus.hub import Batch, batches, keep
 from youtube_download_coordinator.corpus.hub_client import HubClient, utc_now
 from youtube_download_coordinator.corpus.hub_lock import HubLock
+from youtube_download_coordinator.corpus.publication import published
 from youtube_download_coordinator.corpus.recordings import FOLDER, RECORDINGS, Recording, read
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.queue.tombstones import tombstone
@@ -146,7 +147,7 @@ class HubPublisher:
     def _descriptions(self, folder: Path) -> dict[str, Path]:
         figures = sorted(held.path for held in self._place.list(f"{FOLDER}/card"))
         files = {}
-        for number, path in enumerate((RECORDINGS, *MANIFESTS, CROISSANT, *figures, PAGE)):
+        for number, path in enumerate((RECORDINGS, *sorted(published(self._place).files), CROISSANT, *figures, PAGE)):
             if self._place.head(path):
                 files[path] = self._local_file(path, folder / f"{number}")
         if PAGE not in files:

@@ -15,6 +15,7 @@ from tests.support.recordings import NASTY, publish, recording
 from tests.support.rows import make_queue, new_video
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.corpus.card import CROISSANT, PAGE, CardOptions, write_card
+from youtube_download_coordinator.corpus.publication import PUBLISHED, Published
 from youtube_download_coordinator.corpus.recordings import Recording, Segment
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.models import Done, Failure, Verdict
@@ -173,18 +174,40 @@ def test_what_was_left_out_is_counted_by_reason(tmp_path: Path, queue: Queue) ->
     assert "4 videos that were listed are not in the corpus." in page_of(place)
 
 
-def test_hugging_face_finds_the_files_of_an_audiofolder(tmp_path: Path, queue: Queue) -> None:
-    text = (Segment(0.0, 1.0, "hello"),)
-    place = with_recordings(tmp_path, recording(1, segments=text))
-    (tmp_path / "metadata.jsonl").write_text("{}\n")
-    place.put("metadata.jsonl", tmp_path / "metadata.jsonl", content_type="application/jsonlines", metadata={})
+@pytest.mark.parametrize(
+    ("manifests", "data_files"),
+    [
+        ({"metadata.jsonl", "manifest.csv"}, [{"split": "train", "path": ["metadata.jsonl", "**/*.m4a"]}]),
+        (
+            {"manifest.test.jsonl", "manifest.train.jsonl", "manifest.dev.jsonl"},
+            [
+                {"split": "train", "path": ["manifest.train.jsonl"]},
+                {"split": "validation", "path": ["manifest.dev.jsonl"]},
+                {"split": "test", "path": ["manifest.test.jsonl"]},
+            ],
+        ),
+        (set(), [{"split": "train", "path": [".corpus/recordings.jsonl.gz"]}]),
+    ],
+)
+def test_hugging_face_finds_the_manifest(
+    tmp_path: Path, queue: Queue, manifests: set[str], data_files: list[object]
+) -> None:
+    place = with_recordings(tmp_path, recording(1, segments=(Segment(0.0, 1.0, "hello"),)))
+    for path in manifests:
+        put(place, tmp_path, path, "{}\n")
+    put(place, tmp_path, PUBLISHED, Published(files=manifests).encode())
 
     write_card(queue, place, Config(), CardOptions(license="cc-by-4.0"))
 
     matter = front_matter_of(place)
-    assert matter["configs"] == [
-        {"config_name": "default", "data_files": [{"split": "train", "path": ["metadata.jsonl", "**/*.m4a"]}]}
-    ]
+    assert matter["configs"] == [{"config_name": "default", "data_files": data_files}]
     assert matter["license"] == "cc-by-4.0"
     assert matter["task_categories"] == ["automatic-speech-recognition", "audio-classification"]
     assert matter["size_categories"] == ["n<1K"]
+    described = json.loads(place.get(CROISSANT))["distribution"]
+    assert {file["name"] for file in described} == {".corpus/recordings.jsonl.gz", *manifests}
+
+
+def put(place: MemoryPlace, folder: Path, path: str, text: str) -> None:
+    (folder / "text").write_text(text)
+    place.put(path, folder / "text", content_type="", metadata={})

@@ -17,6 +17,7 @@ from tests.support.recordings import publish, recording
 from youtube_download_coordinator.corpus.hub import batches, commits_with, keep
 from youtube_download_coordinator.corpus.hub_client import COMMITS_PER_HOUR, HubClient
 from youtube_download_coordinator.corpus.hub_lock import LOCK, held_lock
+from youtube_download_coordinator.corpus.publication import PUBLISHED, Published
 from youtube_download_coordinator.corpus.publish_hub import HubPublisher, HubReport
 from youtube_download_coordinator.corpus.recordings import RECORDINGS, Recording
 from youtube_download_coordinator.errors import PlaceUnavailable, UserError
@@ -59,6 +60,8 @@ def corpus(folder: Path, *numbers: int, place: MemoryPlace | None = None) -> Mem
     publish(place, folder, [each for each, _ in made])
     for each, content in made:
         put(place, folder, each.path, content)
+    put(place, folder, "manifest.jsonl", b"{}\n")
+    put(place, folder, PUBLISHED, Published(files={"manifest.jsonl"}).encode().encode())
     put(place, folder, "README.md", b"---\npretty_name: A\n---\n\n# A\n")
     return place
 
@@ -103,9 +106,9 @@ def test_media_manifest_and_card_are_published(hub: Hub, tmp_path: Path) -> None
     report = run(hub, place, tmp_path)
 
     files = hub.files(REPO)
-    assert set(files) == {RECORDINGS, "README.md", *(media(number)[0].path for number in (1, 2, 3))}
+    assert set(files) == {RECORDINGS, "manifest.jsonl", "README.md", *(media(number)[0].path for number in (1, 2, 3))}
     assert files[media(2)[0].path] == b"sound 2"
-    assert (report.files, report.commits, report.present) == (5, 2, 0)
+    assert (report.files, report.commits, report.present) == (6, 2, 0)
     assert hub.repos[REPO].private
     assert place.head(LOCK) is None
     assert not list((tmp_path / "work").iterdir())
