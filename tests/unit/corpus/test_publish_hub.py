@@ -254,6 +254,16 @@ def test_a_wrong_token_is_one_line_without_it(hub: Hub, tmp_path: Path) -> None:
     assert "hf_wrong" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["a/b/c", "https://huggingface.co/datasets/a/b", "..", "a/ b"])
+def test_what_is_no_name_of_a_repository_is_one_line(hub: Hub, tmp_path: Path, name: str) -> None:
+    clock = Clock()
+    client = HubClient(HfApi(endpoint=hub.url, token=TOKEN), name, "main", pause=clock.pause, now=lambda: clock.now)
+
+    with pytest.raises(UserError, match="OWNER/NAME"):
+        HubPublisher(corpus(tmp_path, 1), client, tmp_path / "work", lambda line: None).preview()
+    assert hub.requests == clock.pauses == []
+
+
 def test_a_file_that_the_place_lost_is_reported(hub: Hub, tmp_path: Path) -> None:
     place = corpus(tmp_path, 1, 2)
     place.delete(media(1)[0].path)
