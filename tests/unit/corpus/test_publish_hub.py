@@ -261,7 +261,8 @@ def test_what_is_no_name_of_a_repository_is_one_line(hub: Hub, tmp_path: Path, n
 
     with pytest.raises(UserError, match="OWNER/NAME"):
         HubPublisher(corpus(tmp_path, 1), client, tmp_path / "work", lambda line: None).preview()
-    assert hub.requests == clock.pauses == []
+    assert not hub.requests
+    assert not clock.pauses
 
 
 def test_a_file_that_the_place_lost_is_reported(hub: Hub, tmp_path: Path) -> None:
