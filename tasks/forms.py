@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, WithJsonSchema
 from pydantic.fields import FieldInfo
 
+from youtube_download_coordinator.corpus.formats import FormatName
 from youtube_download_coordinator.processors.names import BUILT_INS
 
 MAX_CONCURRENCY = 256
@@ -54,3 +55,4 @@ FirstVideos = Annotated[Annotated[int, Field(ge=1)] | None, _titled("First video
 Kinds = Annotated[list[Literal["videos", "shorts", "streams", "members"]] | None, _titled("Kinds")]
 MinDuration = Annotated[str, Field(max_length=LABEL_MAX_CHARACTERS), _titled("Shortest duration")]
 RowIds = Annotated[Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] | None, _titled("IDs of rows")]
+ManifestFormatName = Annotated[FormatName | None, _titled("Format")]

@@ -12,7 +12,13 @@ from youtube_download_coordinator import Coordinator
 from youtube_download_coordinator.prefect.spreading import Spreading
 from youtube_download_coordinator.wiring import hold_machine_lock
 
-DOES = {"process": "processes", "coordinate": "coordinates", "expand": "lists", "verify": "verifies"}
+DOES = {
+    "process": "processes",
+    "coordinate": "coordinates",
+    "expand": "lists",
+    "verify": "verifies",
+    "manifest": "publishes",
+}
 
 
 def alone_on_machine(

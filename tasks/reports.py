@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from youtube_download_coordinator.corpus.findings import Finding
+from youtube_download_coordinator.corpus.manifest import ManifestCounts
 from youtube_download_coordinator.models import WORDS
 from youtube_download_coordinator.models import State as RowState
 from youtube_download_coordinator.operations.overview import Overview
@@ -102,6 +103,21 @@ def report_overview(overview: Overview, page: Page, sheet_url: str | None) -> No
 def report_counts(key: str, description: str, counts: Mapping[str, int]) -> None:
     """Report a single row of numbers."""
     _report(key, description, [dict(counts)])
+
+
+def report_manifests(where: str, manifests: Mapping[str, ManifestCounts]) -> None:
+    """Report what each manifest that was published contains."""
+    rows = [
+        {
+            "file": name,
+            "recordings": counts.recordings,
+            "segments": counts.segments,
+            "hours": round(counts.seconds / 3600, 1),
+            "left out": describe_counts(counts.left_out),
+        }
+        for name, counts in manifests.items()
+    ]
+    _report("published-manifests", f"Manifests in {where}.", rows)
 
 
 def report_steps(description: str, steps: Sequence[tuple[str, str]]) -> None:

@@ -20,7 +20,15 @@ from flows.deploy import JOB_DEFAULTS
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {"definitions"}
 """Keys at the top that are for YAML's anchors alone."""
-SCHEDULED = {"ingest-sources", "expand-sources", "keep-processing", "recover-stalled", "report", "verify-corpus"}
+SCHEDULED = {
+    "ingest-sources",
+    "expand-sources",
+    "keep-processing",
+    "recover-stalled",
+    "report",
+    "verify-corpus",
+    "publish-manifest",
+}
 SWITCHED_OFF = {"verify-corpus"}
 """Schedules that an operator has to switch on."""
 LONG = {"expand-sources", "keep-processing"}
@@ -86,7 +94,7 @@ def test_schedules_have_slugs_and_zones_and_begin_apart(deployments: dict[str, d
         assert (schedule["timezone"], schedule["active"]) == ("UTC", name not in SWITCHED_OFF)
         CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
         minutes.append(re.split("[-/ ]", schedule["cron"])[0])
-    assert minutes == ["*", "1", "*", "3", "4", "5"]
+    assert minutes == ["*", "1", "*", "3", "4", "5", "6"]
 
 
 def test_parameters_in_the_file_are_taken_by_their_flows(deployments: dict[str, dict[str, Any]]) -> None:

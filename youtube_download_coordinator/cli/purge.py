@@ -97,6 +97,7 @@ def purge(
 
 def _open(config: Config) -> Purge:
     from youtube_download_coordinator.corpus.index import Index
+    from youtube_download_coordinator.corpus.publication import publish_again
     from youtube_download_coordinator.corpus.purge import Purge
     from youtube_download_coordinator.storage.opening import open_place
     from youtube_download_coordinator.wiring import open_queue
@@ -108,6 +109,7 @@ def _open(config: Config) -> Purge:
         index=Index(place, config.state_dir, queue.buried_keys),
         state_dir=config.state_dir,
         work_dir=config.work_dir,
+        publish_again=lambda: len(publish_again(queue, place, config.state_dir)),
         say=say,
     )
 

@@ -1,0 +1,40 @@
+"""Publish the manifests of the corpus again, so that they have the videos of the day."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from tasks.context import fail_with_message
+from tasks.forms import ManifestFormatName
+from tasks.machine import alone_on_machine
+from tasks.reports import finished, report_manifests, skipped
+from youtube_download_coordinator import Coordinator
+from youtube_download_coordinator.corpus.manifest import ManifestOptions
+from youtube_download_coordinator.corpus.publication import publish, published
+from youtube_download_coordinator.prefect.flow_run import host, open_coordinator
+from youtube_download_coordinator.storage.opening import open_place
+
+
+@flow(name="publish-manifest", flow_run_name=f"publish the manifest on {host()}", persist_result=False)
+@fail_with_message
+def publish_manifest(format: ManifestFormatName = None) -> State[Any]:
+    """Write the manifests that were published in output_dir again, with the files of now: docs/corpus.md.
+
+    Args:
+        format: Publish a manifest of this format too, of all videos. None: only what was published before, with its options.
+    """
+    coordinator = open_coordinator()
+    options = ManifestOptions(format=format) if format else None
+    return alone_on_machine(coordinator, "manifest", lambda _: _publish(coordinator, options), spreads=False)
+
+
+def _publish(coordinator: Coordinator, options: ManifestOptions | None) -> State[Any]:
+    place = open_place(coordinator.config.output_dir)
+    if options is None and not published(place).formats:
+        return skipped(f"{place.address} has no manifest yet: run ydc manifest, or give a format")
+    counts = publish(coordinator.queue, place, coordinator.config.state_dir, options)
+    report_manifests(place.address, counts)
+    return finished("; ".join(each.describe(name) for name, each in counts.items()), failed=False, data=counts)
