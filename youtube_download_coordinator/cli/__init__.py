@@ -21,6 +21,7 @@ from cyclopts import CycloptsError, MissingArgumentError, Parameter, UnusedCliTo
 from youtube_download_coordinator.cli import (
     add,
     card,
+    changes,
     copy,
     deploy,
     export,
@@ -52,6 +53,7 @@ __all__ = [
     "add",
     "app",
     "card",
+    "changes",
     "copy",
     "deploy",
     "export",

@@ -35,7 +35,7 @@ def manifest(
     absolute: Flag = False,
     urls: Flag = False,
     min_duration: float = 0,
-    exclude: Literal["degraded"] | None = None,
+    exclude: list[Literal["degraded", "gone"]] | None = None,
     product: str = "",
     accent: str | None = None,
     type: str | None = None,
@@ -75,7 +75,7 @@ def manifest(
     min_duration
         Leave out what is shorter, in seconds.
     exclude
-        Leave out files that are marked as degraded.
+        Leave out files that are marked as degraded; `gone`: videos that `ydc verify` did not find on YouTube. May be repeated.
     product
         Take the files of this product, such as `audio-wav` or `download`.
     accent
@@ -98,7 +98,8 @@ def manifest(
         "segments": segments is not None,
         "split": split is not None,
         "min_seconds": min_duration,
-        "without_degraded": exclude is not None,
+        "without_degraded": "degraded" in (exclude or ()),
+        "without_gone": "gone" in (exclude or ()),
         "product": product,
         **{name: value for name, value in conditions.items() if value is not None},
     }

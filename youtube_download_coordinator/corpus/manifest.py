@@ -34,6 +34,8 @@ class ManifestOptions:
     """A file for each split, by channel."""
     min_seconds: float = 0
     without_degraded: bool = False
+    without_gone: bool = False
+    """Leave out what YouTube no longer shows, as `ydc verify` has found."""
     product: str = ""
     """The product whose files are taken: `audio-wav`, or a kind of it, `download`. If empty, `audio`, else `download`."""
     accent: str | None = None
@@ -76,8 +78,8 @@ class ManifestOptions:
         chosen = FORMATS[self.format]
         if not self._is_selected(recording):
             return "filtered"
-        if self.without_degraded and recording.degraded:
-            return "degraded"
+        if exclusion := self._exclusion(recording):
+            return exclusion
         if recording.seconds is None and (chosen.needs_length or self.min_seconds):
             return "of unknown length"
         if (recording.seconds or 0) < self.min_seconds:
@@ -85,6 +87,11 @@ class ManifestOptions:
         if chosen.needs_sample_rate and not recording.sample_rate_hz:
             return "of unknown sample rate"
         return "without captions" if self.segments and not recording.segments else ""
+
+    def _exclusion(self, recording: Recording) -> str:
+        if self.without_degraded and recording.degraded:
+            return "degraded"
+        return "gone from YouTube" if self.without_gone and recording.availability else ""
 
     def _is_selected(self, recording: Recording) -> bool:
         return (

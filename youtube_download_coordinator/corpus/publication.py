@@ -2,6 +2,7 @@
 
     .corpus/recordings.jsonl.gz    all recordings (recordings.py)
     .corpus/published.json         which manifests there are, with their options
+    .corpus/changes/               what each publication has changed (changes.py)
     manifest.jsonl, ...            the manifests
 
 Whoever publishes writes all of them, of the same recordings. Two machines that do so at the same time write the same bytes.
@@ -16,9 +17,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
+from youtube_download_coordinator.corpus.changes import record_changes
 from youtube_download_coordinator.corpus.formats import FORMATS
 from youtube_download_coordinator.corpus.items import recordings
 from youtube_download_coordinator.corpus.manifest import (
@@ -103,7 +106,7 @@ def publish(
         counts = _write_all(queue, place, state_dir, list(present.formats.values()), folder)
         # First, so that whoever publishes next knows of the files even if this process is killed.
         _put_list(place, folder, present)
-        _put_all(place, folder, present)
+        _put_all(place, folder, present, queue.store.now())
         for name in obsolete:
             place.delete(name)
         present.files = wanted
@@ -141,11 +144,12 @@ def _write_all(
     return {options.names()[0]: counts[options.names()[0]] for options in formats}
 
 
-def _put_all(place: Place, folder: Path, present: Published) -> None:
+def _put_all(place: Place, folder: Path, present: Published, now: datetime) -> None:
     for options in present.formats.values():
         for name in options.names():
             content_type = FORMATS[options.format].content_type
             place.put(name, folder / name, content_type=content_type, metadata={}, move=True)
+    record_changes(place, _recordings_in(folder), now)
     place.put(RECORDINGS, _recordings_in(folder), content_type="application/gzip", metadata={}, move=True)
 
 

@@ -58,3 +58,17 @@ def test_mistakes(ydc: Ydc, options: list[str], message: str) -> None:
     done = ydc("verify", *options)
     assert done.returncode == 2
     assert done.stderr.startswith(f"ydc: {message}"), done.stderr
+
+
+def test_changes_between_two_manifests(ydc: Ydc, machine: Machine) -> None:
+    assert "nothing was published in" in ydc("changes").stderr
+    for number in (3, 4):
+        assert ydc("manifest", state_dir=machine.state_dir).returncode == 0
+        machine.done(video(number))
+    first, second = ydc("changes").stdout.splitlines()
+    assert first.endswith("2 recordings, first published")
+    assert second.endswith("3 recordings: +1 (0.02 hours), -0 (0.00 hours), 0 changed")
+    assert json.loads(ydc("changes", "--last", "1", "--json").stdout)["added"] == 1
+    assert ydc("changes", "--last", "0").returncode == 2
+    excluded = ydc("manifest", "x.jsonl", "--exclude", "gone", "--exclude", "degraded", state_dir=machine.state_dir)
+    assert (excluded.returncode, excluded.stderr) == (0, "")

@@ -13,6 +13,8 @@ import pytest
 from tests.support.corpus_rows import Machine, subtitles, video
 from tests.support.memory_place import MemoryPlace
 from youtube_download_coordinator import corpus
+from youtube_download_coordinator.corpus.changes import read_changes
+from youtube_download_coordinator.corpus.findings import Finding, FindingKind, keep_findings
 from youtube_download_coordinator.corpus.formats import FORMATS
 from youtube_download_coordinator.corpus.manifest import ManifestOptions
 from youtube_download_coordinator.corpus.publication import PUBLISHED, publish, publish_again, scratch_folder
@@ -186,3 +188,21 @@ def test_what_a_killed_process_left_behind_is_removed(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (changed, changed))
     with scratch_folder(tmp_path) as folder:
         assert {path.name for path in tmp_path.iterdir()} == {"manifest-new", folder.name}
+
+
+def test_each_publication_that_changes_something_has_a_changelog(machine: Machine) -> None:
+    publish_on(machine)
+    publish_on(machine)
+    machine.done(video(4))
+    publish_on(machine)
+    changes = read_changes(machine.place)
+    assert [(each.recordings, each.added, each.is_first) for each in changes] == [(3, 0, True), (4, 1, False)]
+
+
+def test_what_is_gone_from_youtube_can_be_left_out(machine: Machine) -> None:
+    gone = next(machine.queue.rows(VIDEO_TASKS))
+    finding = Finding(kind=FindingKind.PRIVATE, id=gone.id, key=gone.key, name=gone.name, at="2026-11-29T12:00:00.000Z")
+    keep_findings(machine.place, [finding], machine.queue.store.now())
+    assert publish_on(machine, without_gone=True) == {
+        "manifest.jsonl": "2 recordings, 122.5 seconds in manifest.jsonl; left out: 1 gone from YouTube"
+    }
