@@ -67,6 +67,19 @@ def test_a_result_without_an_answer_may_stand_and_is_not_undone(
     assert " done " in desk.line(URL)["Lease"]
 
 
+def test_a_result_that_google_never_answers_is_not_taken_for_lost(desk: SheetDesk) -> None:
+    """Reads work, writes do not: the row is as it was, and the result is to be recorded later."""
+    worker = desk.queue("a")
+    worker.add(VIDEO_TASKS, [a_video(1)])
+    (claim,) = worker.claim(VIDEO_TASKS, 1)
+    outage = desk.simulator.faults.add("reset", body="findReplace", times=None)
+    with pytest.raises(StoreUnavailable, match="does not answer whether"):
+        worker.settle([(claim, Done(result="a.m4a"))])
+    outage.times = 0
+    assert worker.settle([(claim, Done(result="a.m4a"))])[0] is not None
+    assert " done " in desk.line(URL)["Lease"]
+
+
 def test_what_was_sent_without_an_answer_is_known_as_ones_own(desk: SheetDesk) -> None:
     worker = desk.queue("a")
     worker.add(VIDEO_TASKS, [a_video(1)])
