@@ -30,6 +30,7 @@ ALL = (
     "faults",
     "year",
     "manifest",
+    "purge",
 )
 """A module of this package each, with `measure()`; its place on the page is in tools/docs/proof_page.py."""
 

@@ -16,6 +16,7 @@ from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.selection import ChangeResult, Selection
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Change, Store, Swap, Where
 from youtube_download_coordinator.queue.tombstones import is_erased, is_purged, purged, tombstone
+from youtube_download_coordinator.stores.sql import SqlStore
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 
@@ -180,14 +181,16 @@ def test_a_row_that_was_brought_back_is_erased_when_it_would_be_claimed(queue: Q
     assert rows[90].lease.state is State.DONE
 
 
-def test_a_copy_has_the_tombstones_and_the_purged_rows(queue: Queue, make_empty_store: Callable[[], Store]) -> None:
-    queue.add(VIDEO_TASKS, [described(1), described(2)])
-    purge(queue, described(1).key, "url:never-seen")
-    copy = make_queue(make_empty_store())
-    copy_queue(queue, copy)
-    assert sorted(copy.store.tombstones()) == sorted(map(tombstone, [described(1).key, "url:never-seen"]))
-    assert copy.add(VIDEO_TASKS, [new_video(1), new_video(9, key="url:never-seen")]) == [None, None]
-    assert [is_purged(row) for row in copy.store.scan(VIDEO_TASKS)] == [True, False]
+def test_a_copy_has_the_tombstones_and_the_purged_rows(queue: Queue) -> None:
+    """From a database to this store, and from there to another database."""
+    first, last = (make_queue(SqlStore("sqlite://")) for _ in range(2))
+    first.add(VIDEO_TASKS, [described(1), described(2)])
+    purge(first, described(1).key, "url:never-seen")
+    for source, target in ((first, queue), (queue, last)):
+        copy_queue(source, target)
+        assert sorted(target.store.tombstones()) == sorted(map(tombstone, [described(1).key, "url:never-seen"]))
+        assert target.add(VIDEO_TASKS, [new_video(1), new_video(9, key="url:never-seen")]) == [None, None]
+        assert [is_purged(row) for row in target.store.scan(VIDEO_TASKS)] == [True, False]
 
 
 def test_a_source_that_is_a_video_can_be_erased(queue: Queue) -> None:

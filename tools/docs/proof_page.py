@@ -30,6 +30,7 @@ TITLES = {
     "faults": "Bad videos, blocked machines and outages",
     "year": "A year of bad days",
     "manifest": "A corpus of a million videos",
+    "purge": "Taking a channel out of a corpus",
 }
 AXES = {
     "lookups": ("What finds its rows by an index", "rows in the table", "milliseconds", True),

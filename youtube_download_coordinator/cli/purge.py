@@ -37,7 +37,7 @@ def purge(
     allow_other_sites: OtherSites = None,
     queue: QueueOptions = AS_SET,
 ) -> int:
-    """Take videos out of the corpus for good: rows, files, sidecars, records, and the facts in the index.
+    """Take videos out of the corpus for good: rows, files, sidecars, records, index and manifests.
 
     They are never fetched again: not when their source is listed again, added or typed in, nor by `ydc retry`. If it is
     interrupted, run it again. docs/purge.md tells what it removes, and what remains.
@@ -97,7 +97,6 @@ def purge(
 
 def _open(config: Config) -> Purge:
     from youtube_download_coordinator.corpus.index import Index
-    from youtube_download_coordinator.corpus.publication import publish_again
     from youtube_download_coordinator.corpus.purge import Purge
     from youtube_download_coordinator.storage.opening import open_place
     from youtube_download_coordinator.wiring import open_queue
@@ -109,7 +108,6 @@ def _open(config: Config) -> Purge:
         index=Index(place, config.state_dir, queue.buried_keys),
         state_dir=config.state_dir,
         work_dir=config.work_dir,
-        publish_again=lambda: len(publish_again(queue, place, config.state_dir)),
         say=say,
     )
 

@@ -26,6 +26,7 @@ from typing import Any
 from youtube_download_coordinator.corpus.hub import commits_with
 from youtube_download_coordinator.corpus.index import Index
 from youtube_download_coordinator.corpus.items import recordings
+from youtube_download_coordinator.corpus.publication import publish_again
 from youtube_download_coordinator.corpus.purge_selection import PurgeSelection
 from youtube_download_coordinator.corpus.recordings import FOLDER
 from youtube_download_coordinator.errors import StoreUnavailable
@@ -72,7 +73,7 @@ class PurgeReport:
     """Folders on this machine in which files were being made."""
     index_lines: int = 0
     manifests: int = 0
-    """Files that were published again."""
+    """How many were published again."""
     kept_files: int = 0
     """Files of other videos that have an ID in their names."""
     hub: Sequence[Mapping[str, str]] = ()
@@ -100,8 +101,6 @@ class Purge:
     state_dir: Path
     work_dir: Path
     """Where this machine makes files."""
-    publish_again: Callable[[], int] = lambda: 0
-    """Publishes the manifests again, and returns the number of their files."""
     say: Callable[[str], None] = _log.info
     sleep: Callable[[float], None] = time.sleep
 
@@ -142,7 +141,7 @@ class Purge:
         report.half_files, in_use = remove_half_files(self.work_dir, buried)
         if in_use:
             self.say(f"{in_use} half files are in use now; a worker of this machine removes them when it ends")
-        report.manifests = self.publish_again()
+        report.manifests = len(publish_again(self.queue, self.place, self.state_dir))
         report.index_lines = self._drop_index(buried)
         return report
 

@@ -20,6 +20,8 @@ from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.corpus.hub import Batch, keep
 from youtube_download_coordinator.corpus.index import Index
 from youtube_download_coordinator.corpus.items import recordings
+from youtube_download_coordinator.corpus.manifest import ManifestOptions
+from youtube_download_coordinator.corpus.publication import publish
 from youtube_download_coordinator.corpus.purge import COPIES, Purge, PurgeReport
 from youtube_download_coordinator.corpus.purge_selection import PurgeSelection, channel_key, read_list, video_key
 from youtube_download_coordinator.errors import PlaceUnavailable, UserError
@@ -130,8 +132,11 @@ def check_gone(machine: Machine) -> None:
 
 def test_a_channel_is_taken_out(machine: Machine) -> None:
     fill(machine)
+    publish(machine.queue, machine.place, machine.state_dir, ManifestOptions(format="csv"))
+    publish(machine.queue, machine.place, machine.state_dir, ManifestOptions(segments=True))
     report = run(machine, PurgeSelection(channels=[f"yt:c:{CHANNEL}"]))
     check_gone(machine)
+    assert report.manifests == 2
     assert (report.rows, report.records, report.files) == (3, 6, 12)
     assert report.index_lines >= 6
     assert sorted(report.tombstones) == sorted(tombstone(video(number).key) for number in GONE)

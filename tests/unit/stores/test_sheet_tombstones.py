@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from tests.fake_google.faults import Action
 from tests.support.sheet import VIDEOS, SheetDesk, a_video, add_videos, video_url
+from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Where
-from youtube_download_coordinator.queue.tombstones import tombstone
+from youtube_download_coordinator.queue.tombstones import PURGED_KEY, is_erased, is_purged, tombstone
+from youtube_download_coordinator.stores.sheets.api import Json
 from youtube_download_coordinator.stores.sheets.layout import LayoutProblem
 
 TAB = "Purged"
@@ -24,7 +29,8 @@ def queue(desk: SheetDesk) -> Queue:
 def purge(queue: Queue, *numbers: int) -> list[VideoTask]:
     keys = [a_video(number).key for number in numbers]
     queue.store.bury([tombstone(key) for key in keys])
-    rows = queue.store.scan(VIDEO_TASKS, Where(keys=keys), limit=100)
+    all_keys = [*keys, *(f"{PURGED_KEY}{tombstone(key)}" for key in keys)]
+    rows = [row for row in queue.store.scan(VIDEO_TASKS, Where(keys=all_keys), limit=100) if not is_erased(row)]
     return [change.new for change in queue.erase(VIDEO_TASKS, rows)]
 
 
@@ -167,6 +173,48 @@ def test_a_deleted_line_of_a_purged_video_is_not_missed(desk: SheetDesk, queue: 
     purge(queue, 1)
     desk.person.delete_row(VIDEOS, 1)
     assert queue.add(VIDEO_TASKS, [a_video(1)]) == [None]
+
+
+@pytest.mark.parametrize("fault", ["reset", "apply_then_reset"])
+def test_an_answer_that_is_lost_leaves_nothing_that_the_next_purge_does_not_clear(
+    desk: SheetDesk, queue: Queue, fault: Action
+) -> None:
+    queue.add(VIDEO_TASKS, [a_video(1, title="A title", extra={"Gender": "f"}), a_video(2, title="Kept")])
+    for body in ("addSheet", "findReplace", "updateCells"):
+        desk.simulator.faults.add(fault, body=body)
+    with suppress(StoreUnavailable):
+        purge(queue, 1)
+    left = queue.store.scan(VIDEO_TASKS)
+    queue.erase(VIDEO_TASKS, [row for row in left if is_purged(row) and not is_erased(row)])
+    purge(queue, 1)
+    desk.show()
+    assert [(line["URL"], line["Title"]) for line in desk.lines() if line["URL"]] == [
+        ("purged", ""),
+        (video_url(2), "Kept"),
+    ]
+    assert desk.book.rows(TAB)[1:] == [[tombstone(a_video(1).key)]]
+
+
+def test_a_sort_at_the_same_moment_is_an_error_that_names_the_rows(desk: SheetDesk, queue: Queue) -> None:
+    queue.add(VIDEO_TASKS, [a_video(number, title=f"Title {number}") for number in (1, 2, 3)])
+    desk.show()
+    spreadsheet = queue.store._spreadsheet  # type: ignore[attr-defined]
+    write = spreadsheet.write
+
+    def sort_before(requests: list[Json], **more: Any) -> Json:
+        if "updateCells" in requests[0]:
+            desk.person.sort(VIDEOS, "ID", descending=True)
+        answer: Json = write(requests, **more)
+        return answer
+
+    with (
+        mock.patch.object(spreadsheet, "write", sort_before),
+        pytest.raises(StoreError, match=r"texts of the rows 3 .*"),
+    ):
+        purge(queue, 1)
+    purge(queue, 1)
+    assert "Title 1" not in str(desk.book.rows(VIDEOS))
+    assert "Title 2" in str(desk.book.rows(VIDEOS))
 
 
 # --- costs -----------------------------------------------------------------------------------------------------------
