@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks.context import fail_with_message
-from tasks.forms import Accent, FirstVideos, Kinds, MinDuration, SourceUrl, Type
+from tasks.forms import Accent, FirstVideos, Kinds, MinDuration, Priority, SourceUrl, Type
 from tasks.reports import finished, report_expansions, skipped
 from tasks.sources import expand_on_demand
 from youtube_download_coordinator.prefect.flow_run import host, open_coordinator
@@ -23,6 +23,7 @@ def expand_source(
     first_videos: FirstVideos = None,
     kinds: Kinds = None,
     min_duration: MinDuration = "",
+    priority: Priority = None,
 ) -> State[Any]:
     """Add a source unless it exists, and list it now, even if it is done or not due. Each new video gets a row.
 
@@ -33,9 +34,15 @@ def expand_source(
         first_videos: At most this many, the newest first. All unless given.
         kinds: Which videos become rows: all but those for members unless given.
         min_duration: Leave out shorter videos: seconds (90), or 1:30 or 1:00:00.
+        priority: Videos of a source with a larger number are processed first. 0 unless given.
     """
     coordinator = open_coordinator()
-    filters = {"FirstVideos": str(first_videos or ""), "Kinds": ",".join(kinds or ()), "MinDuration": min_duration}
+    filters = {
+        "FirstVideos": str(first_videos or ""),
+        "Kinds": ",".join(kinds or ()),
+        "MinDuration": min_duration,
+        "Priority": "" if priority is None else str(priority),
+    }
     columns = {name: text for name, text in filters.items() if text}
     expansion = expand_on_demand(coordinator, url, accent, type, columns)
     if expansion is None:

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from youtube_download_coordinator.corpus.formats import FormatName
 from youtube_download_coordinator.processors.names import BUILT_INS
+from youtube_download_coordinator.queue.priority import PRIORITY_MAX
 
 MAX_CONCURRENCY = 256
 URL_MAX_CHARACTERS = 2000
@@ -52,6 +53,10 @@ Accent = Annotated[str, Field(max_length=LABEL_MAX_CHARACTERS), _titled("Accent"
 Type = Annotated[str, Field(max_length=LABEL_MAX_CHARACTERS), _titled("Type")]
 SourcesFile = Annotated[Path | None, _titled("Sources file")]
 FirstVideos = Annotated[Annotated[int, Field(ge=1)] | None, _titled("First videos")]
+Priority = Annotated[
+    Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)] | None,
+    _titled("Priority"),
+]
 Kinds = Annotated[list[Literal["videos", "shorts", "streams", "members"]] | None, _titled("Kinds")]
 MinDuration = Annotated[str, Field(max_length=LABEL_MAX_CHARACTERS), _titled("Shortest duration")]
 RowIds = Annotated[Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] | None, _titled("IDs of rows")]

@@ -68,7 +68,7 @@ class Client:
     ) -> int:
         """Add a source unless it is known. Return its ID.
 
-        `columns` are custom columns by name: filters, RefreshHours (added to a sheet that lacks the column), or others there.
+        `columns` are custom columns by name: filters, RefreshHours and Priority, which a sheet gets, or others that it has.
         Raises BadUrl; BadFilter; UserError for a column that cannot be set, or a known source with other values in them.
         """
         source = self._source(url, accent, source_type, columns or {})

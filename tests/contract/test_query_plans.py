@@ -35,6 +35,10 @@ BY_STATE = (
     r"\((place=\? AND )?state=\?( AND (act_at|id)[<>]\?){0,2}\)",
     r"Index Cond: \(\(place = '\w+'::text\) AND \(state = '\w+'",
 )
+BY_PRIORITY = (
+    r"by_priority \((place=\? AND )?priority=\? AND act_at<\?\)",
+    r"using videos_by_priority .*Index Cond: \(\(place = '\w+'::text\) AND \(priority = ",
+)
 BY_PLACE = (
     r"videos_in_any_state \(place=\?( AND id>\?)?\)",
     r"Index Cond: \(\(?place = '\w+'::text\)",
@@ -81,7 +85,7 @@ def plans(store: SqlStore, call: Callable[[], object]) -> list[str]:
     sent: list[tuple[str, Any]] = []
 
     def record(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
-        if statement.startswith("SELECT") and ("FROM videos" in statement or "FROM sources" in statement):
+        if statement.startswith(("SELECT", "WITH")) and ("FROM videos" in statement or "FROM sources" in statement):
             sent.append((statement, parameters))
 
     sa.event.listen(store._engine, "before_cursor_execute", record)
@@ -116,7 +120,9 @@ QUERIES: dict[str, tuple[Callable[[Queue], object], tuple[str, ...]]] = {
     "recovery of videos": (lambda queue: queue.recover(VIDEO_TASKS), BY_STATE),
     "recovery of sources": (lambda queue: queue.recover(SOURCES), BY_STATE),
     "the next that is due": (lambda queue: queue.next_due(VIDEO_TASKS), BY_STATE),
-    "a claim": (lambda queue: queue.claim(VIDEO_TASKS, 5), BY_STATE),
+    "a claim": (lambda queue: queue.claim(VIDEO_TASKS, 5), BY_PRIORITY),
+    "a claim of more than there are": (lambda queue: queue.claim(VIDEO_TASKS, 500), BY_PRIORITY),
+    "a claim of sources": (lambda queue: queue.claim(SOURCES, 1), BY_PRIORITY),
 }
 """Calls that read, and the conditions that their queries find rows by."""
 
@@ -130,6 +136,7 @@ def test_a_query_finds_its_rows_by_an_index(store: SqlStore, query: str) -> None
     found = plans(store, lambda: call(queue))
     assert found
     for plan in found:
+        assert not re.search(r"SCAN (videos|sources)(?! USING)|Seq Scan on (videos|sources)", plan), plan
         assert any(re.search(condition, plan) for condition in conditions), plan
         if conditions in (BY_STATE, BY_PLACE):  # rows that are named are few, and may be sorted
             assert "TEMP B-TREE" not in plan, plan

@@ -45,6 +45,7 @@ def test_the_form_of_expand_source() -> None:
         "first_videos": "First videos",
         "kinds": "Kinds",
         "min_duration": "Shortest duration",
+        "priority": "Priority",
     }
     assert HANDLE in form["url"]["description"]
     assert "default" not in form["url"], "it must be given"
@@ -69,6 +70,7 @@ def test_the_form_of_process_videos() -> None:
         (expand_source, {"url": ""}, "url"),
         (expand_source, {"url": f"{HANDLE} {HANDLE}"}, "url"),
         (expand_source, {"url": HANDLE, "accent": "x" * 201}, "accent"),
+        (expand_source, {"url": HANDLE, "priority": 1001}, "priority"),
         (process_videos, {"processor": ""}, "processor"),
         (process_videos, {"processor": "my module:function"}, "processor"),
         (process_videos, {"processor": "audio subtitles"}, "processor"),

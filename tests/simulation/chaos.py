@@ -31,8 +31,8 @@ from youtube_download_coordinator.stores.sql import SqlStore
 
 SEED_COLUMNS = ["ID", "SourceID", "URL", "Status", "ClaimedBy", "ClaimedAt", "Accent", "Type", "Duration", "RetryCount"]
 TABS: dict[str, list[list[Any]]] = {
-    "Sources": [["ID", "URL", "Status", "Notes"]],
-    "Video Tasks": [[*SEED_COLUMNS, "Notes"]],
+    "Sources": [["ID", "URL", "Status", "Notes", "Priority"]],
+    "Video Tasks": [[*SEED_COLUMNS, "Notes", "Priority"]],
     "Dead-Letter Queue": [SEED_COLUMNS],
 }
 QUIET_SECONDS = 3600

@@ -332,7 +332,7 @@ def some_videos(chaos: Chaos, random: Random) -> list[VideoTask]:
     numbers = random.sample(range(chaos.chances.videos), max(chaos.chances.videos // 2, 1))
     urls = {number: video_url(number) for number in numbers}
     return [
-        VideoTask(url=url, key=video_target(url).key, title=f"=1+{n}", extra={"Notes": f"n{n}"}, lease=Lease(nonce=""))
+        VideoTask(url=url, key=video_target(url).key, title=f"=1+{n}", extra=_extra("n", n), lease=Lease(nonce=""))
         for n, url in urls.items()
     ]
 
@@ -342,9 +342,14 @@ def some_sources(chaos: Chaos, random: Random) -> list[Source]:
     numbers = random.sample(range(chaos.chances.sources), max(chaos.chances.sources // 2, 1))
     urls = {number: source_url(number) for number in numbers}
     return [
-        Source(url=url, key=source_target(url).key, extra={"Notes": f"s{n}"}, lease=Lease(nonce=""))
+        Source(url=url, key=source_target(url).key, extra=_extra("s", n), lease=Lease(nonce=""))
         for n, url in urls.items()
     ]
+
+
+def _extra(prefix: str, number: int) -> dict[str, str]:
+    """Return a row's custom columns: a text that nobody may change, and one of three priorities."""
+    return {"Notes": f"{prefix}{number}", "Priority": str(number % 3)}
 
 
 def config_for(spreadsheet_id: str) -> Config:

@@ -12,6 +12,7 @@ from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
 from youtube_download_coordinator.cli.queue_options import AS_SET, OtherSites, QueueOptions, check_positive
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import UserError
+from youtube_download_coordinator.queue.priority import PRIORITY
 from youtube_download_coordinator.sources.filters import filter_column
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def add(
     type: str = "",
     *,
     first: int | None = None,
+    priority: int | None = None,
     set: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=False, negative="")] = None,
     allow_other_sites: OtherSites = None,
     queue: QueueOptions = AS_SET,
@@ -51,20 +53,24 @@ def add(
         Copied to each video of the source.
     first
         Take at most this many of its videos at first: its column FirstVideos.
+    priority
+        Videos of a source with a larger number are processed first: -1000 to 1000, and 0 unless given.
     set
         COLUMN=TEXT, may be repeated: a custom column, a filter (Kinds, MinDuration, MaxDuration, TitleMatch, FirstVideos,
-        NewerThan), or RefreshHours.
+        NewerThan), RefreshHours or Priority.
     """
     if _is_file(source):
-        if accent or type or first is not None or set:
+        if accent or type or set or first is not None or priority is not None:
             raise UserError(
-                f"{source} is a file, so --accent, --type, --first and --set do not apply: write URL|Accent|Type on its lines"
+                f"{source} is a file, so --accent, --type, --first, --priority and --set do not apply:"
+                " write URL|Accent|Type on its lines"
             )
         return import_files(Path(source), allow_other_sites=allow_other_sites, queue=queue)
     if _FILE_NAME.fullmatch(source):
         raise UserError(f"there is no file {source}")
     check_positive(first=first)
     columns = {} if first is None else {"FirstVideos": str(first)}
+    columns |= {} if priority is None else {PRIORITY: str(priority)}
     columns |= dict(map(_column_and_text, set or ()))
     client = queue.named(allow_other_sites=allow_other_sites).client
     row_id, is_new = client.find_or_add_source(source, accent, type, columns)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from youtube_download_coordinator.models import Row
 from youtube_download_coordinator.queue.lifecycle import Throttle
@@ -30,3 +31,8 @@ class Claim(Generic[R]):
     """What admission made of the outcome, kept for when it has to be recorded again."""
     outcome_unknown: bool = False
     """An outcome was sent and has no answer, so it may be recorded. Nothing else is written until that is known."""
+
+
+def by_table(claims: Sequence[Claim[Any]]) -> list[tuple[Table[Any], list[Claim[Any]]]]:
+    tables = {claim.table.name: claim.table for claim in claims}
+    return [(table, [claim for claim in claims if claim.table.name == name]) for name, table in tables.items()]

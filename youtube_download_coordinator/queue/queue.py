@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable, UserError
 from youtube_download_coordinator.models import Failure, Lease, Outcome, Row, Source, State, Verdict, VideoTask
-from youtube_download_coordinator.queue import lifecycle, unpublished
+from youtube_download_coordinator.queue import lifecycle, priority, unpublished
 from youtube_download_coordinator.queue.admission import Admission
-from youtube_download_coordinator.queue.claims import Claim
+from youtube_download_coordinator.queue.claims import Claim, by_table
 from youtube_download_coordinator.queue.lifecycle import NO_THROTTLE, RetryPolicy
 from youtube_download_coordinator.queue.maintenance import SCAN_PAGE_ROWS, Maintenance, batches
 from youtube_download_coordinator.queue.offers import (
@@ -180,9 +180,12 @@ class Queue(Maintenance):
         most = max(count * CLAIM_SPREAD, CLAIM_SCAN_ROWS)
         limit = SCAN_PAGE_ROWS if is_probe else min(count * spread, most)
         limit = max(limit, OTHER_SOURCE_ROWS) if avoided else limit
-        scanned = self._scan_due(table, count, limit, is_probe=is_probe)
+        # What a probe shows, or a row of another source, has nothing to do with its priority.
+        by_priority = not is_probe and not avoided
+        scanned = self._scan_due(table, count, limit, is_probe=is_probe, by_priority=by_priority)
         if any(row.id in except_ids for row in scanned):  # it is due again already: look beyond all of them
-            scanned = self._scan_due(table, count, limit + len(except_ids), is_probe=is_probe)
+            limit += len(except_ids)
+            scanned = self._scan_due(table, count, limit, is_probe=is_probe, by_priority=by_priority)
         self._leave_to_others(table, [row for row in scanned if lifecycle.lacks_machine(row, now, self.offer)])
         rows = [
             row
@@ -195,10 +198,10 @@ class Queue(Maintenance):
         if avoided:
             rows.sort(key=lambda row: isinstance(row, VideoTask) and source_of(row) in avoided)
         elif not is_probe and len(others) > count:
-            rows = self.random.sample(others, count)
-        return rows_here + sorted(rows[:count], key=lambda row: row.id)
+            rows = priority.choose(others, count, self.random)
+        return rows_here + sorted(rows[:count], key=priority.claim_order)
 
-    def _scan_due(self, table: Table[R], count: int, limit: int, *, is_probe: bool) -> list[R]:
+    def _scan_due(self, table: Table[R], count: int, limit: int, *, is_probe: bool, by_priority: bool) -> list[R]:
         """Return rows that may be due, first those that few machines may claim.
 
         They show less about a machine than others do, so one is a probe only where nothing else is due.
@@ -206,7 +209,7 @@ class Queue(Maintenance):
         now = self.store.now()
         rows = self._waiting.matching(table, self.offer, limit) if self.offer and not is_probe else []
         if len(rows) < count:
-            rows += self.store.scan(table, Where(state=State.PENDING, due=now), limit=limit)
+            rows += priority.scan(self.store, table, now, count, limit, by_priority=by_priority)
         if self.offer and is_probe and not any(lifecycle.is_due(row, now, self.offer) for row in rows):
             rows += self._waiting.matching(table, self.offer, limit)
         return rows
@@ -280,7 +283,7 @@ class Queue(Maintenance):
         with self._writing:
             before = self.monotonic()
             renewable = [claim for claim in self._held if claim.renew_until is None or before < claim.renew_until]
-            lost = [claim for table, claims in _by_table(renewable) for claim in self._renew(table, claims, before)]
+            lost = [claim for table, claims in by_table(renewable) for claim in self._renew(table, claims, before)]
             for claim in lost:
                 log.warning("%s was lost: another worker holds it now", describe(claim.row))
                 self._drop(claim)
@@ -463,7 +466,7 @@ class Queue(Maintenance):
     def _end(self, steps: Sequence[tuple[Claim[R], R]]) -> list[R | None]:
         """Swap each claimed row for its successor and drop the claim. Return the successor, None where the claim was lost."""
         new, won = {id(claim): row for claim, row in steps}, set[int]()
-        for table, claims in _by_table([claim for claim, _ in steps if not claim.lost]):
+        for table, claims in by_table([claim for claim, _ in steps if not claim.lost]):
             outcomes = self.store.swap(table, [Change(claim.row, new[id(claim)]) for claim in claims])
             won |= {id(claim) for claim, outcome in zip(claims, outcomes, strict=True) if outcome is Swap.WON}
         for claim, _ in steps:
@@ -492,8 +495,3 @@ def _is_refusal(outcome: Outcome) -> bool:
 def describe(row: Row) -> str:
     """Return a row as log lines name it: its kind, its ID and its title or URL."""
     return f"{'video' if isinstance(row, VideoTask) else 'source'} {row.id} ({row.name})"
-
-
-def _by_table(claims: Sequence[Claim[Any]]) -> list[tuple[Table[Any], list[Claim[Any]]]]:
-    tables = {claim.table.name: claim.table for claim in claims}
-    return [(table, [claim for claim in claims if claim.table.name == name]) for name, table in tables.items()]

@@ -40,6 +40,8 @@ class Where:
     """Rows that may be changed at this time: PENDING and DONE with no later `not_before`, HELD with `until` in the past."""
     due_from: datetime | None = None
     """With `due`: rows that might not be changed before this time."""
+    by_priority: bool = False
+    """With `due` and PENDING: rows with a larger priority come first (priority.py)."""
     holder: str = ""
     """Rows held by exactly this worker."""
     ids: Sequence[int] | None = None
@@ -117,6 +119,7 @@ class Store(Protocol):
         * A hint, possibly stale, never a decision: only a swap decides.
         * At most `limit` rows; its cost does not grow with the rows that do not match.
         * With `due`, rows due longest come first (those with no `not_before` by ID before all others); else in order of ID.
+        * With `by_priority`, that order holds among rows with one priority. Each priority that pending rows have may cost a look.
         """
         ...
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from youtube_download_coordinator.errors import BadFilter
 from youtube_download_coordinator.models import Source
+from youtube_download_coordinator.queue.priority import PRIORITY, parse_priority
 from youtube_download_coordinator.queue.refresh import REFRESH_HOURS, refresh_hours
 from youtube_download_coordinator.sources.title_pattern import TitlePattern
 from youtube_download_coordinator.text import truncate
@@ -56,9 +57,10 @@ class Filters:
 
     @classmethod
     def of(cls, source: Source, defaults: Mapping[str, str]) -> Filters:
-        """Return the filters of a source. Raises BadFilter, also for an invalid RefreshHours."""
-        if hours := source.custom_column(REFRESH_HOURS):
-            read_column(REFRESH_HOURS, hours)
+        """Return the filters of a source. Raises BadFilter, also for an invalid RefreshHours or Priority."""
+        for column in (REFRESH_HOURS, PRIORITY):
+            if text := source.custom_column(column):
+                read_column(column, text)
         return cls.read(column_texts(source, defaults))
 
     @classmethod
@@ -227,6 +229,7 @@ COLUMNS: Mapping[str, Callable[[str], Any]] = {
     "FirstVideos": _first,
     "NewerThan": _age,
     REFRESH_HOURS: refresh_hours,
+    PRIORITY: parse_priority,
 }
 """Every optional column of Sources that a person may add, and its parser."""
 

@@ -76,7 +76,7 @@ def labels(accent: str, type_: str) -> tuple[str, str]:
 
 
 def with_columns(source: Source, texts: Mapping[str, str], store: Store) -> Source:
-    """Return the source with texts in custom columns. Columns of filters and RefreshHours are added to a sheet.
+    """Return the source with texts in custom columns. Columns of filters, RefreshHours and Priority are added to a sheet.
 
     Raises BadFilter; UserError for any other column that does not exist, and for a misspelt filter.
     """

@@ -24,6 +24,7 @@ from youtube_download_coordinator.models import IS_SOURCE, Done, Failure, Outcom
 from youtube_download_coordinator.processes import parent
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.admission import Blocked
+from youtube_download_coordinator.queue.priority import PRIORITY, is_priority
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.reasons import is_machine_wide
 from youtube_download_coordinator.sources.filters import Filters, column_texts, filter_column
@@ -264,8 +265,16 @@ class _Expander:
         """Read the source's filters, and look for new videos only if it was listed with them. Raises BadFilter."""
         source = self.claim.row
         self._filters = Filters.of(source, self.config.filters)
-        if self.queue.store.custom_columns(VIDEO_TASKS) is None:  # nobody has put a column for filters there
-            self._extra = {name: text for name, text in source.extra.items() if not filter_column(name)}
+        existing = self.queue.store.custom_columns(VIDEO_TASKS)
+        if existing is None:  # nobody has put a column for filters there
+            kept = (name for name in source.extra if is_priority(name) or not filter_column(name))
+            self._extra = {name: source.extra[name] for name in kept}
+        elif text := source.custom_column(PRIORITY):
+            spelled = next((name for name in existing if is_priority(name)), "")
+            if not spelled:  # it would have no effect, and nobody would know
+                spelled = PRIORITY
+                self.queue.store.add_columns(VIDEO_TASKS, [spelled])
+            self._extra = {**source.extra, spelled: text}
         if is_listed_with(source, self._filters):
             self._rescan = Rescan(known=self.queue.known_videos, is_capped=self._filters.first_videos is not None)
 

@@ -13,7 +13,7 @@ from unittest import mock
 from tests.simulation import threads
 from youtube_download_coordinator.models import Row, Status
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.queue.queue import _by_table
+from youtube_download_coordinator.queue.claims import by_table
 from youtube_download_coordinator.queue.store import Change
 from youtube_download_coordinator.stores.clock import Sent, StoreClock
 from youtube_download_coordinator.stores.sheets import api, cells, projection, snapshot
@@ -133,7 +133,7 @@ def renewal_beside_a_result() -> Iterator[None]:
     def renew(self: Queue) -> list[Claim[Any]]:
         before = self.monotonic()
         renewable = [claim for claim in self._held if claim.renew_until is None or before < claim.renew_until]
-        lost = [claim for table, claims in _by_table(renewable) for claim in self._renew(table, claims, before)]
+        lost = [claim for table, claims in by_table(renewable) for claim in self._renew(table, claims, before)]
         for claim in lost:
             self._drop(claim)
         return lost

@@ -183,7 +183,7 @@ def test_settings_are_checked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         Config(min_duration="2m", max_duration="1m")
 
 
-@given(said=st.dictionaries(st.sampled_from(sorted(set(COLUMNS) - {"RefreshHours"})), st.text(max_size=12)))
+@given(said=st.dictionaries(st.sampled_from(sorted(set(COLUMNS) - {"RefreshHours", "Priority"})), st.text(max_size=12)))
 def test_any_text_is_read_or_refused_in_one_line(said: dict[str, str]) -> None:
     text = "Kinds="
     with contextlib.suppress(BadFilter):

@@ -47,6 +47,24 @@ def test_an_index_that_an_older_version_made_is_replaced(tmp_path: Path) -> None
     assert "videos_by_id" not in names
 
 
+def test_rows_that_an_older_version_inserted_get_their_priority(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/queue.db"
+    with closing(SqlStore(url)) as store:
+        extras = [{}, {"Gender": "f"}, {"priority": "3"}, {"Priority": "high"}, {"Priority": " 9", "Gender": "f"}]
+        store.insert(VIDEO_TASKS, [new_video(number, extra=extra) for number, extra in enumerate(extras)])
+        store.insert(SOURCES, [new_source(1), new_source(2, extra={"Priority": "-1"}), new_source(3)])
+    with closing(sqlite3.connect(tmp_path / "queue.db")) as database:
+        for table in ("videos", "sources"):
+            database.execute(f"DROP INDEX {table}_by_priority")
+            database.execute(f"ALTER TABLE {table} DROP COLUMN priority")
+        database.execute("UPDATE videos SET extra = '\"Priority' WHERE id = 2")  # damaged by something else
+        database.commit()
+    queue = make_queue(SqlStore(url))
+    assert [claim.row.id for claim in queue.claim(VIDEO_TASKS, 5)] == [5, 3, 1, 4]
+    assert [claim.row.id for claim in queue.claim(SOURCES, 3)] == [1, 3, 2]
+    queue.store.close()
+
+
 def test_settings_that_lead_to_no_queue_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"the folder '.*/nowhere' does not exist"):
         Coordinator(Config(database_url=f"sqlite:///{tmp_path}/nowhere/queue.db"))

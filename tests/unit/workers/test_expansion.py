@@ -13,7 +13,8 @@ import pytest
 
 from examples.media_site import serving
 from tests.support.faulty_store import ClockedStore, FaultyStore
-from tests.support.rows import Clock, make_queue, new_source
+from tests.support.rows import Clock, make_queue, new_source, new_video
+from tests.support.sheet import SOURCE_TAB, VIDEOS, sheet_desk
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import (
     AttemptError,
@@ -103,6 +104,38 @@ def test_filters_are_no_columns_of_the_videos(queue: Queue) -> None:
     expand(queue, lists(video(1)))
     (row,) = queue.rows(VIDEO_TASKS)
     assert row.extra == {"Gender": "f"}
+
+
+def test_the_priority_of_a_source_is_that_of_its_videos(queue: Queue) -> None:
+    add(queue, "a")
+    add(queue, "b", extra={"priority": "7", "Kinds": "videos"})
+    assert expand(queue, lists(video(1))).source.url == "https://example.org/b"
+    expand(queue, lists(video(2)))
+    assert [row.extra for row in queue.rows(VIDEO_TASKS)] == [{"priority": "7"}, {}]
+    queue.add(VIDEO_TASKS, [new_video(number) for number in range(9)])
+    assert [claim.row.url for claim in queue.claim(VIDEO_TASKS, 1)] == [video(1).url]
+
+
+@pytest.mark.parametrize("spelled", ["", "priority"])
+def test_a_sheet_gets_the_column_that_gives_a_priority_its_effect(spelled: str) -> None:
+    with sheet_desk() as desk:
+        queue = desk.queue()
+        desk.person.insert_column(SOURCE_TAB, 3, "Priority")
+        if spelled:
+            desk.person.insert_column(VIDEOS, 3, spelled)
+        queue.store.flush()
+        add(queue, extra={"Priority": "7"})
+        add(queue, "plain")
+        expand(queue, lists(video(1)))
+        expand(queue, lists(video(2)))
+        assert [line[spelled or "Priority"] for line in desk.lines(VIDEOS) if line["URL"]] == ["7", ""]
+
+
+def test_a_priority_that_is_no_number_is_shown_at_the_source(queue: Queue) -> None:
+    add(queue, extra={"Priority": "high"})
+    expand(queue, lists(video(1)))
+    problem = "bad-filter: Priority: 'high' is not a whole number from -1000 to 1000"
+    assert (source_of(queue).status, source_of(queue).last_error) == (Status.ERROR, problem)
 
 
 def test_what_was_learned_about_the_source_is_recorded(queue: Queue) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError, StoreError
 from youtube_download_coordinator.models import SHEET_COLUMNS
+from youtube_download_coordinator.queue.priority import is_priority
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.api import Connection, Json, Refused
 from youtube_download_coordinator.stores.sheets.batch_requests import append_lines, find_replace
@@ -64,6 +65,11 @@ class Tab:
     def custom_columns(self) -> dict[str, int]:
         """Return the positions of the columns that people have added, by name."""
         return {name: index for index, name in enumerate(self.header) if name and name not in COLUMNS[self.name]}
+
+    @property
+    def priority_column(self) -> str | None:
+        """Return the name of the column that people have added for priorities, if they have."""
+        return next((name for name in self.custom_columns if is_priority(name)), None)
 
     def a1(self, column: str, row: int, end: int | None = None) -> str:
         """Return the A1 notation of a cell, or of those of a column from `row` to before `end`.

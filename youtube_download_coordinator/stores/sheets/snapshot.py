@@ -11,11 +11,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from heapq import merge
 from itertools import chain, zip_longest
 from random import Random
 from typing import NamedTuple
 
 from youtube_download_coordinator.models import START_OF_TIME, Lease, Row, State, Status
+from youtube_download_coordinator.queue.priority import priority_in, priority_of
 from youtube_download_coordinator.queue.store import Where
 from youtube_download_coordinator.stores.sheets.cells import requested_status, whole_number
 from youtube_download_coordinator.stores.sheets.key_lines import KeyCells, KeyLines
@@ -48,6 +50,12 @@ CHANGE = "change"
 _CHANGE = re.compile(rf"{CHANGE} (\d+)\.(\w+)")
 
 
+DueLines = list[tuple[datetime, int]]
+"""When rows may be claimed and their lines, in that order."""
+Window = tuple[tuple[datetime, int], tuple[datetime, int]]
+NO_CELLS: Sequence[Sequence[str]] = ()
+
+
 @dataclass(slots=True)
 class TabSnapshot:
     """The key cells of a tab when it was last read, line by line. `key_cells[0]` belongs to the header."""
@@ -60,20 +68,22 @@ class TabSnapshot:
     """How long loading took."""
     loads: int = 0
     """How often it was loaded. A row may have been on another line before."""
-    _due: list[tuple[datetime, int]] = field(default_factory=list)
-    """When rows may be claimed and their lines, in that order."""
+    _due: dict[int, DueLines] = field(default_factory=dict)
+    """The lines of rows that may be claimed, by priority."""
+    _priority: dict[int, int] = field(default_factory=dict)
+    """By line, where it is not 0."""
     _position: dict[int, int] = field(default_factory=dict)
     _is_invalidated: bool = False
     _prefetched: dict[int, tuple[float, Row]] = field(default_factory=dict)
     """Rows for the next claim, and when they were read."""
 
-    def load(self, columns: Sequence[Sequence[Sequence[str]]]) -> None:
-        """Replace the snapshot by the columns of KEY_COLUMNS, as values.batchGet gives them.
+    def load(self, columns: Sequence[Sequence[Sequence[str]]], priorities: Sequence[Sequence[str]] = NO_CELLS) -> None:
+        """Replace the snapshot by the columns of KEY_COLUMNS, and that of priorities, as values.batchGet gives them.
 
         A signal may interrupt it: no line is known until all are.
         """
         self.forget_lines()
-        self._due = []
+        self._due = {}
         self.key_cells = KeyLines()  # the old one is not kept beside the new one
         texts = ((row[0] if row else "" for row in rows) for rows in columns)
         lines = (KeyCells(*cells) for cells in zip_longest(*texts, fillvalue=""))
@@ -83,11 +93,16 @@ class TabSnapshot:
         self._prefetched.clear()
         leases = [(position, each.row_id, each.lease) for position, each in self.leases() if each.lease is not None]
         self._position = {row_id: position for position, row_id, _ in reversed(leases)}
-        self._due = sorted(
-            (lease.not_before or START_OF_TIME, position)
-            for position, _, lease in leases
-            if lease.state is State.PENDING
-        )
+        numbers = ((line, priority_in(row[0].strip())) for line, row in enumerate(priorities, start=1) if row)
+        self._priority = {line: number for line, number in numbers if number}
+        due: dict[int, DueLines] = {}
+        for position, _, lease in leases:
+            if lease.state is State.PENDING:
+                entry = (lease.not_before or START_OF_TIME, position)
+                due.setdefault(self._priority.get(position, 0), []).append(entry)
+        for entries in due.values():
+            entries.sort()
+        self._due = due
         self.loaded_at = self.monotonic()
 
     def forget_lines(self) -> None:
@@ -139,36 +154,51 @@ class TabSnapshot:
     def position_of(self, row_id: int) -> int | None:
         return self._position.get(row_id)
 
-    def update_line(self, position: int, cells: KeyCells) -> None:
-        """Record one line as it was read or written."""
+    def update_line(self, position: int, cells: KeyCells, priority: int | None = None) -> None:
+        """Record one line as it was read or written; None: with the priority that is known of it."""
         self.key_cells.update(position, cells)
+        if priority is not None:
+            self._priority.pop(position, None)
+            self._priority |= {position: priority} if priority else {}
         if (encoded := self.key_cells.leases[position]) is None or encoded.lease is None:
             return
         self._position[encoded.row_id] = position
         if encoded.lease.state is State.PENDING:
             entry = (encoded.lease.not_before or START_OF_TIME, position)
-            index = bisect.bisect_left(self._due, entry)
-            if self._due[index : index + 1] != [entry]:
-                self._due.insert(index, entry)
+            lines = self._due.setdefault(self._priority.get(position, 0), [])
+            index = bisect.bisect_left(lines, entry)
+            if lines[index : index + 1] != [entry]:
+                lines.insert(index, entry)
 
     def invalidate(self, row_id: int) -> None:
         """Do not offer a row again that another process has changed, and reload for whoever needs more than a hint."""
         self._prefetched.pop(row_id, None)
         self._is_invalidated = True
 
-    def take_due(
-        self, due: datetime, limit: int, random: Random | None, due_from: datetime = START_OF_TIME
-    ) -> list[int]:
-        """Return lines that may have a due row, those that waited longest first. They are not returned again.
+    def take_due(self, where: Where, due: datetime, limit: int, random: Random | None) -> list[int]:
+        """Return lines that may have a row that is due, those that waited longest first. They are not returned again.
 
-        With `random` the lines start at a random place, so that workers rarely meet.
+        With `random` the lines start at a random place, so that workers rarely meet: with `by_priority` at one of each priority.
         """
-        first = bisect.bisect_left(self._due, (due_from, 0))
-        end = bisect.bisect_right(self._due, (due, len(self.key_cells) + 1))
-        start = first + (random.randrange(end - first - limit + 1) if random and end - first > limit else 0)
-        entries = self._due[start : min(start + limit, end)]
-        del self._due[start : start + len(entries)]
+        window = (where.due_from or START_OF_TIME, 0), (due, len(self.key_cells) + 1)
+        entries: DueLines = []
+        for lines in self._due_lines(window, by_priority=where.by_priority):
+            if len(entries) < limit:
+                entries += _some(lines, limit - len(entries), random)
+        for entry in entries:
+            self._drop_due(entry)
         return [position for not_before, position in entries if self._is_pending(position, not_before)]
+
+    def _due_lines(self, window: Window, *, by_priority: bool) -> list[DueLines]:
+        """Return the lines in a window of times: those of each priority in turn, or all of them."""
+        spans = [_within(self._due[priority], window) for priority in sorted(self._due, reverse=True)]
+        return spans if by_priority or len(spans) < 2 else [list(merge(*spans))]
+
+    def _drop_due(self, entry: tuple[datetime, int]) -> None:
+        for lines in self._due.values():
+            index = bisect.bisect_left(lines, entry)
+            if lines[index : index + 1] == [entry]:
+                del lines[index]
 
     def _is_pending(self, position: int, not_before: datetime) -> bool:
         encoded = self.key_cells.leases[position] if position < len(self.key_cells) else None
@@ -178,6 +208,10 @@ class TabSnapshot:
     def keep(self, rows: Iterable[Row]) -> None:
         """Keep rows for the next claim."""
         self._prefetched |= {row.id: (self.monotonic(), row) for row in rows}
+
+    @property
+    def age_seconds(self) -> float:
+        return self.monotonic() - self.loaded_at if self.loaded_at is not None else 0.0
 
     def prefetched(self, due: datetime) -> list[Row]:
         """Return the rows that were kept a moment ago and are, as far as is known, still due."""
@@ -319,9 +353,29 @@ def matches(where: Where, row_id: int, key: str, lease: Lease, request: Status |
     )
 
 
+def _within(lines: DueLines, window: Window) -> DueLines:
+    return lines[bisect.bisect_left(lines, window[0]) : bisect.bisect_right(lines, window[1])]
+
+
+def _some(lines: DueLines, limit: int, random: Random | None) -> DueLines:
+    """Return up to `limit` of the lines, with `random` from a random place on."""
+    start = random.randrange(len(lines) - limit + 1) if random and len(lines) > limit else 0
+    return lines[start : start + limit]
+
+
 def act_at(lease: Lease) -> datetime:
     """Return when somebody may act on a row."""
     return lease.not_before or lease.until or START_OF_TIME
+
+
+def waiting_order(row: Row) -> tuple[datetime, int]:
+    """Return the sort key that puts rows first that waited longest."""
+    return act_at(row.lease), row.id
+
+
+def priority_order(row: Row) -> tuple[int, datetime, int]:
+    """Return the sort key that puts rows first that have the largest priority, and of equal ones those that waited longest."""
+    return -priority_of(row), *waiting_order(row)
 
 
 def ranges(positions: Iterable[int]) -> list[tuple[int, int]]:

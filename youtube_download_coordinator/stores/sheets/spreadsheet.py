@@ -208,13 +208,13 @@ class Spreadsheet:
         began = self.environment.monotonic()
         tabs = self._read_columns({name: (*KEY_COLUMNS, *more.get(name, ())) for name in names})
         for name, columns in tabs.items():
-            self.snapshots[name].load(columns[: len(KEY_COLUMNS)])
+            self.snapshots[name].load(columns[: len(KEY_COLUMNS)], columns[-1])
         for name in tabs:
             self.snapshots[name].load_seconds = self.environment.monotonic() - began
         for name in tabs:
             if self.snapshots[name].has_strange_lines:
                 self.require_column_names(name)
-        return {name: columns[len(KEY_COLUMNS) :] for name, columns in tabs.items()}
+        return {name: columns[len(KEY_COLUMNS) : -1] for name, columns in tabs.items()}
 
     def require_column_names(self, name: str) -> None:
         """Raise LayoutProblem if a person has exchanged names of columns. They are compared once for each layout."""
@@ -231,11 +231,19 @@ class Spreadsheet:
         self._compared_names.add(name)
 
     def _read_columns(self, wanted: Mapping[str, Sequence[str]]) -> Columns:
-        """Read columns of several tabs with one request. Find them again by name if somebody has moved them."""
+        """Read columns of several tabs, and last that of priorities, with one request.
+
+        Find them again by name if somebody has moved them. A tab without priorities has none of their cells.
+        """
         names = list(wanted)
         for _ in range(RELOAD_ROUNDS):
             headers = [self.tab(name).header_area for name in names]
-            columns = [self.tab(name).area(column) for name in names for column in wanted[name]]
+            priorities = {name: column for name in names if (column := self.tab(name).priority_column)}
+            columns = [
+                self.tab(name).area(column)
+                for name in names
+                for column in [*wanted[name], *([priorities[name]] if name in priorities else [])]
+            ]
             requested_at = self.environment.monotonic()
             try:
                 *values, control = self.connection.values([*headers, *columns, self._control_area])
@@ -246,7 +254,10 @@ class Spreadsheet:
             if self._headers_match([*names, CONTROL], [*values[: len(names)], control]):
                 self.control.load(control.rows, requested_at)
                 rest = (column.rows for column in values[len(names) :])
-                return {name: [next(rest) for _ in wanted[name]] for name in names}
+                return {
+                    name: [*(next(rest) for _ in wanted[name]), next(rest) if name in priorities else []]
+                    for name in names
+                }
         raise StoreUnavailable("the columns of the spreadsheet change all the time")
 
     def read_lines(self, name: str, positions: Sequence[int]) -> dict[int, list[str]]:

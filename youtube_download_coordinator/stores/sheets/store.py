@@ -17,7 +17,8 @@ from typing import Any, TypeVar, cast
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import BadUrl, StoreError, StoreUnavailable
-from youtube_download_coordinator.models import NO_KEY, START_OF_TIME, Control, Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.models import NO_KEY, Control, Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.queue.priority import choose, priority_in
 from youtube_download_coordinator.queue.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where
 from youtube_download_coordinator.sources.urls import source_target, video_target
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
@@ -37,8 +38,9 @@ from youtube_download_coordinator.stores.sheets.row_moves import Mover
 from youtube_download_coordinator.stores.sheets.row_restore import restore
 from youtube_download_coordinator.stores.sheets.snapshot import (
     KEY_COLUMNS,
-    act_at,
     matches,
+    priority_order,
+    waiting_order,
 )
 from youtube_download_coordinator.stores.sheets.spreadsheet import (
     DATA_TABS,
@@ -57,6 +59,8 @@ SCAN_ROUNDS = 4
 """How many places of a tab a claim reads before it finds nothing due, and how often a page is read again after a sort."""
 ENOUGH = 4
 """Prefetched rows are returned alone if they are at least this part of the limit: a quarter."""
+PRIORITY_SECONDS = 300.0
+"""How old a snapshot may be by which rows are claimed in the order of a column that people may edit."""
 WAITING_SECONDS = 600.0
 """How old a snapshot may be in which rows that wait for a machine are looked for."""
 READ_AHEAD_ROWS = 20
@@ -118,23 +122,26 @@ class SheetsStore:
         if due > self._connection.now():
             return self._read_due(table, where, due, limit, None)
         prefetched = cast("list[R]", self._spreadsheet.snapshot(table.name).prefetched(due))
+        order = priority_order if where.by_priority else waiting_order
         if len(prefetched) >= max(1, limit // ENOUGH):
             # Any of them: near the end of a queue, other workers have read the same lines.
-            chosen = self._spreadsheet.random.sample(prefetched, min(limit, len(prefetched)))
-            return sorted(chosen, key=_waiting_order)
+            random, count = self._spreadsheet.random, min(limit, len(prefetched))
+            chosen = choose(prefetched, count, random) if where.by_priority else random.sample(prefetched, count)
+            return sorted(chosen, key=order)
         rows = self._read_due(table, where, due, max(limit, READ_AHEAD_ROWS), self._spreadsheet.random)
         self._spreadsheet.snapshot(table.name).keep(rows)
         return rows[:limit]
 
     def _read_due(self, table: Table[R], where: Where, due: datetime, limit: int, random: Random | None) -> list[R]:
-        first = where.due_from or START_OF_TIME
+        if self._may_lack_priorities(table, where):
+            self._reload(table.name, if_older_than_seconds=0)
         for _ in range(SCAN_ROUNDS):
-            positions = self._spreadsheet.snapshot(table.name).take_due(due, limit, random, first)
+            positions = self._spreadsheet.snapshot(table.name).take_due(where, due, limit, random)
             if not positions and self._is_stale(table, where):
                 self._reload(table.name, if_older_than_seconds=0)
-                positions = self._spreadsheet.snapshot(table.name).take_due(due, limit, random, first)
+                positions = self._spreadsheet.snapshot(table.name).take_due(where, due, limit, random)
             while not positions and self._adopt_next(table.name):
-                positions = self._spreadsheet.snapshot(table.name).take_due(due, limit, random, first)
+                positions = self._spreadsheet.snapshot(table.name).take_due(where, due, limit, random)
             if not positions:
                 return []
             rows = self._read_rows(table, where, positions)
@@ -144,8 +151,14 @@ class SheetsStore:
             self._fail_torn(table, [row for row in torn if row.key != NO_KEY])
             intact = [row for row in rows if row not in torn and row not in unclear]
             if intact:
-                return sorted(intact, key=_waiting_order)
+                return sorted(intact, key=priority_order if where.by_priority else waiting_order)
         return []
+
+    def _may_lack_priorities(self, table: Table[Any], where: Where) -> bool:
+        """Return whether rows with a larger priority may have come since a tab with that column was loaded."""
+        snapshot = self._spreadsheet.snapshot(table.name)
+        has_priorities = where.by_priority and self._spreadsheet.tab(table.name).priority_column is not None
+        return has_priorities and snapshot.age_seconds >= max(PRIORITY_SECONDS, snapshot.stale_after_seconds)
 
     def _is_stale(self, table: Table[Any], where: Where) -> bool:
         """Return whether it is time to load a tab again that has no row that is due.
@@ -260,7 +273,8 @@ class SheetsStore:
         rows = []
         for position, cells in lines.items():
             values = dict(zip(tab.header, [*cells, *[""] * len(tab.header)], strict=False))
-            snapshot.update_line(position, KeyCells(*(values[name] for name in KEY_COLUMNS)))
+            priority = priority_in(values[tab.priority_column].strip()) if tab.priority_column else 0
+            snapshot.update_line(position, KeyCells(*(values[name] for name in KEY_COLUMNS)), priority)
             row = read_row(table, tab, cells)
             if row is not None and matches(where, row.id, row.key, row.lease, row.requested_status):
                 rows.append(self._projections.with_pending_cells(row))
@@ -471,11 +485,6 @@ class SheetsStore:
 
 def _is_claim(change: Change[Any]) -> bool:
     return change.new.lease.state is State.HELD and change.seen.lease.holder != change.new.lease.holder
-
-
-def _waiting_order(row: Row) -> tuple[datetime, int]:
-    """Return the sort key that puts rows first that waited longest."""
-    return act_at(row.lease), row.id
 
 
 def _has_own_url(table: Table[Any], row: Row) -> bool:

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,11 @@ def translated() -> Iterator[None]:
 
 def _cause(error: SQLAlchemyError) -> str:
     return " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
+
+
+def utc_of(database_time: Any) -> datetime:
+    """Return a time as the database gives it: SQLite as text, PostgreSQL in the session's time zone."""
+    value = datetime.fromisoformat(database_time) if isinstance(database_time, str) else database_time
+    if not isinstance(value, datetime):
+        raise StoreError(f"the database's clock answered {value!r}")
+    return value.astimezone(UTC)

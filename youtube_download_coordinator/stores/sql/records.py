@@ -24,8 +24,10 @@ from youtube_download_coordinator.models import (
     Writer,
     columns_of,
 )
-from youtube_download_coordinator.queue.store import EVERY_ROW, Change, Table, Where
+from youtube_download_coordinator.queue.priority import priority_of
+from youtube_download_coordinator.queue.store import EVERY_ROW, Change, Table, Where, clash
 from youtube_download_coordinator.stores.sql.tables import EPOCH, IN_ANY_STATE, sources, videos
+from youtube_download_coordinator.stores.sql.tombstone_records import KEYS_PER_QUERY
 
 R = TypeVar("R", bound=Row)
 
@@ -62,6 +64,7 @@ def query_of(table: Table[Any], where: Where, limit: int) -> sa.Select[Any]:
     """Return the query for the rows that match."""
     c = sql_table(table).c
     order = [_id(c, where)] if where.due is None else [c.act_at, c.id]
+    order = [c.priority.desc(), *order] if where.by_priority else order
     return sa.select(sql_table(table)).where(*_conditions(table, where)).order_by(*order).limit(limit)
 
 
@@ -123,7 +126,7 @@ def changing_values(row: Row) -> dict[str, Any]:
 def swapped_values(change: Change[Any]) -> dict[str, Any]:
     """Return the values that a swap writes: also the custom columns, where a worker has filled one."""
     values = changing_values(change.new)
-    return values if change.new.extra == change.seen.extra else values | {"extra": _extra_text(change.new)}
+    return values if change.new.extra == change.seen.extra else values | _custom_values(change.new)
 
 
 def all_values(table: Table[Any], row: Row) -> dict[str, Any]:
@@ -136,11 +139,11 @@ def stored_values(row: Row) -> dict[str, Any]:
     """Return the values of all columns of a row but its ID and its place."""
     values = _values(row, WRITTEN_ONCE) | changing_values(row)
     del values["id"]
-    return values | {"extra": _extra_text(row)}
+    return values | _custom_values(row)
 
 
-def _extra_text(row: Row) -> str:
-    return json.dumps(dict(row.extra), ensure_ascii=False)
+def _custom_values(row: Row) -> dict[str, Any]:
+    return {"extra": json.dumps(dict(row.extra), ensure_ascii=False), "priority": priority_of(row)}
 
 
 def _values(row: Row, writers: Collection[Writer]) -> dict[str, Any]:
@@ -240,3 +243,15 @@ def _lease(version: int, state_text: str, tries: int, act_at: datetime, holder: 
         detail=detail,
         nonce=nonce,
     )
+
+
+def check_restored(connection: sa.Connection, sql: sa.Table, rows: Sequence[Row]) -> None:
+    """Raise StoreError if a row that was restored is not there: another has its ID or its key."""
+    keys: dict[int, str] = {}
+    for first in range(0, len(rows), KEYS_PER_QUERY):
+        ids = [row.id for row in rows[first : first + KEYS_PER_QUERY]]
+        records = connection.execute(sa.select(sql.c.id, sql.c.key).where(sql.c.id.in_(ids)))
+        keys |= {row_id: key for row_id, key in records}  # noqa: C416  # mypy has no type for a dict of records
+    for row in rows:
+        if keys.get(row.id) != row.key:
+            raise clash(row)

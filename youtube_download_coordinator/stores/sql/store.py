@@ -12,7 +12,8 @@ import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import UTC, date, datetime
+from datetime import date, datetime
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -21,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Control, Lease, Row, State, VideoTask
-from youtube_download_coordinator.queue.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where, clash
+from youtube_download_coordinator.queue.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where
 from youtube_download_coordinator.stores.clock import (
     StoreClock,
     monotonic_seconds,
@@ -34,13 +35,16 @@ from youtube_download_coordinator.stores.sql.engine import (
     name_of,
     open_engine,
     translated,
+    utc_of,
     watch_of,
     without_password,
 )
 from youtube_download_coordinator.stores.sql.fork_lock import ForkLock
+from youtube_download_coordinator.stores.sql.priorities import read_by_priority
 from youtube_download_coordinator.stores.sql.records import (
     LEASE_COLUMNS,
     all_values,
+    check_restored,
     extra_of,
     ids_of,
     lease_of,
@@ -157,17 +161,22 @@ class SqlStore:
     def scan(self, table: Table[R], where: Where = EVERY_ROW, *, limit: int = 100) -> list[R]:
         if where.has_request:
             return []  # nobody types into a database
-        query = query_of(table, where, limit).add_columns(self._database_time.label("database_time"), HAS_TOMBSTONES)
 
         def read(connection: sa.Connection) -> list[R]:
-            sent = self._clock.before_request()
-            records = connection.execute(query).mappings().all()
-            if records:  # a claim or a takeover may follow, and is decided by the time as it is now
-                self._clock.record(_utc(records[0]["database_time"]), sent)
-                self._no_tombstones_until = 0.0 if records[0][HAS_TOMBSTONES] else self._monotonic() + BURIED_SECONDS
-            return [row_of(table, record) for record in records]
+            if where.by_priority:
+                return read_by_priority(connection, table, where, limit, partial(self._read, connection, table))
+            return self._read(connection, table, query_of(table, where, limit))
 
         return self._read_rows(read, {table.name: (table, ids_of(table, where, limit))})
+
+    def _read(self, connection: sa.Connection, table: Table[R], query: sa.Select[Any]) -> list[R]:
+        sent = self._clock.before_request()
+        timed = query.add_columns(self._database_time.label("database_time"), HAS_TOMBSTONES)
+        records = connection.execute(timed).mappings().all()
+        if records:  # a claim or a takeover may follow, and is decided by the time as it is now
+            self._clock.record(utc_of(records[0]["database_time"]), sent)
+            self._no_tombstones_until = 0.0 if records[0][HAS_TOMBSTONES] else self._monotonic() + BURIED_SECONDS
+        return [row_of(table, record) for record in records]
 
     def count(self, table: Table[R]) -> Mapping[State, int]:
         sql = sql_table(table)
@@ -318,19 +327,9 @@ class SqlStore:
             connection.execute(
                 self._insert_unless_known(sql), [all_values(table, row) | {"id": row.id} for row in rows]
             )
-            self._check_restored(connection, sql, rows)
+            check_restored(connection, sql, rows)
             if not self._is_sqlite:  # its AUTOINCREMENT counts them
                 connection.execute(_RAISE_NEXT_ID, {"table": sql.name, "last": max(row.id for row in rows)})
-
-    def _check_restored(self, connection: sa.Connection, sql: sa.Table, rows: Sequence[Row]) -> None:
-        keys: dict[int, str] = {}
-        for first in range(0, len(rows), KEYS_PER_QUERY):
-            ids = [row.id for row in rows[first : first + KEYS_PER_QUERY]]
-            records = connection.execute(sa.select(sql.c.id, sql.c.key).where(sql.c.id.in_(ids)))
-            keys |= {row_id: key for row_id, key in records}  # noqa: C416  # mypy has no type for a dict of records
-        for row in rows:
-            if keys.get(row.id) != row.key:
-                raise clash(row)
 
     def move(self, table: Table[VideoTask], seen: VideoTask, to: Table[VideoTask]) -> bool:
         update = sa.update(videos).where(*same_lease(table, seen)).values(place=to.name)
@@ -424,7 +423,7 @@ class SqlStore:
     def _ask_time(self) -> None:
         with self._reading() as connection:
             sent = self._clock.before_request()
-            self._clock.record(_utc(connection.scalar(sa.select(self._database_time))), sent)
+            self._clock.record(utc_of(connection.scalar(sa.select(self._database_time))), sent)
 
     @property
     def _database_time(self) -> sa.ColumnElement[Any]:
@@ -494,11 +493,3 @@ os.register_at_fork(after_in_child=_after_fork)
 def _seen(table: Table[Any], row: Row) -> _Seen:
     """Return what names a row's lease as it was seen."""
     return table.name, row.id, row.lease.version, row.lease.nonce
-
-
-def _utc(database_time: Any) -> datetime:
-    """Return a time as the database gives it: SQLite as text, PostgreSQL in the session's time zone."""
-    value = datetime.fromisoformat(database_time) if isinstance(database_time, str) else database_time
-    if not isinstance(value, datetime):
-        raise StoreError(f"the database's clock answered {value!r}")
-    return value.astimezone(UTC)

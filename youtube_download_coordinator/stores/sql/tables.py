@@ -6,6 +6,7 @@ as one text.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -13,7 +14,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from youtube_download_coordinator.models import START_OF_TIME, ColumnType, Row, Source, VideoTask, Writer, columns_of
+from youtube_download_coordinator.models import (
+    START_OF_TIME,
+    ColumnType,
+    Row,
+    Source,
+    State,
+    VideoTask,
+    Writer,
+    columns_of,
+)
+from youtube_download_coordinator.queue.priority import PRIORITY, is_priority, priority_in
 
 EPOCH = START_OF_TIME
 """`act_at` of a row that need not wait. An index orders it first, which not every database does with NULL."""
@@ -41,6 +52,14 @@ IN_ANY_STATE: sa.ColumnElement[bool] = sa.func.length(sa.column("key")) >= sa.li
 PostgreSQL would use it for the rows in one state too, when its statistics say that there are none, and read all others.
 """
 
+IS_PENDING: sa.ColumnElement[bool] = sa.column("state", sa.Text).concat(sa.literal_column("''")) == sa.literal_column(
+    f"'{State.PENDING.value}'"
+)
+"""True for every pending row. Only a query that says so uses the index of pending rows by priority, and it uses no other index.
+
+The index has no other rows, so that those that are held or done cost it nothing.
+"""
+
 _TYPES: dict[ColumnType | None, type[sa.types.TypeEngine[Any]]] = {
     ColumnType.INTEGER: sa.Integer,
     ColumnType.ID: sa.BigInteger,
@@ -63,6 +82,8 @@ def _row_columns(kind: type[Row]) -> Iterator[sa.Column[Any]]:
         else:
             yield sa.Column(attribute, _TYPES[column.type])
     yield sa.Column("extra", sa.Text, nullable=False)
+    # The number in the custom column Priority. It never changes.
+    yield sa.Column("priority", sa.Integer, nullable=False, server_default="0")
     yield sa.Column("version", sa.Integer, nullable=False)
     yield sa.Column("state", sa.Text, nullable=False)
     yield sa.Column("tries", sa.Integer, nullable=False)
@@ -73,12 +94,19 @@ def _row_columns(kind: type[Row]) -> Iterator[sa.Column[Any]]:
     yield sa.Column("nonce", sa.Text, nullable=False)
 
 
+def _by_priority(name: str, *first: str) -> sa.Index:
+    """Return an index of pending rows by priority."""
+    columns = (*first, "priority", "act_at", "id")
+    return sa.Index(name, *columns, sqlite_where=IS_PENDING, postgresql_where=IS_PENDING)
+
+
 sources = sa.Table(
     "sources",
     metadata,
     *_row_columns(Source),
     sa.Index("sources_due", "state", "act_at", "id"),
     sa.Index("sources_by_state", "state", "id"),
+    _by_priority("sources_by_priority"),
     sqlite_autoincrement=True,
 )
 
@@ -90,6 +118,7 @@ videos = sa.Table(
     sa.Index("videos_due", "place", "state", "act_at", "id"),
     # A page of rows in order of their ID is read where it begins, not sorted out of all.
     sa.Index("videos_by_state", "place", "state", "id"),
+    _by_priority("videos_by_priority", "place"),
     sa.Index("videos_in_any_state", "place", "id", sqlite_where=IN_ANY_STATE, postgresql_where=IN_ANY_STATE),
     sqlite_autoincrement=True,
 )
@@ -115,6 +144,26 @@ OBSOLETE_INDEXES = frozenset({"videos_by_id"})
 """Indexes that an older version made."""
 
 
+def _fill_priorities(connection: sa.Connection, table: sa.Table) -> None:
+    """Set the priority of rows that an older version inserted with a custom column of that name."""
+    c = table.c
+    named = sa.select(c.id, c.extra).where(sa.func.lower(c.extra).like(f"%{PRIORITY.lower()}%"))
+    numbers = ((row_id, _priority_in(extra)) for row_id, extra in connection.execute(named).all())
+    update = sa.update(table).where(c.id == sa.bindparam("row_id")).values(priority=sa.bindparam("number"))
+    if changes := [{"row_id": row_id, "number": number} for row_id, number in numbers if number]:
+        connection.execute(update, changes)
+
+
+def _priority_in(extra: str) -> int:
+    """Return the priority in a record's custom columns; 0 where they cannot be read, which is found when the row is."""
+    try:
+        columns = json.loads(extra)
+    except ValueError:
+        return 0
+    texts = columns.items() if isinstance(columns, dict) else ()
+    return next((priority_in(str(text).strip()) for name, text in texts if is_priority(name)), 0)
+
+
 def bring_up_to_date(connection: sa.Connection) -> bool:
     """Create the tables. Add the columns and indexes that tables of an older version lack, which create_all does not.
 
@@ -128,6 +177,8 @@ def bring_up_to_date(connection: sa.Connection) -> bool:
             if column.name not in existing:
                 definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
                 connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
+                if column.name == "priority":
+                    _fill_priorities(connection, table)
         for index in table.indexes:
             index.create(connection, checkfirst=True)
         for obsolete in OBSOLETE_INDEXES & {index["name"] for index in sa.inspect(connection).get_indexes(table.name)}:

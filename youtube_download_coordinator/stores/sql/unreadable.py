@@ -109,7 +109,7 @@ def _defaults(table: Table[Any], row_id: int) -> dict[str, Any]:
     return (
         texts
         | lease
-        | {"id": row_id, "key": f"unreadable:{row_id}", "extra": "{}"}
+        | {"id": row_id, "key": f"unreadable:{row_id}", "extra": "{}", "priority": 0}
         | ({"place": table.name} if "place" in texts else {})
     )
 
