@@ -53,7 +53,6 @@ TESTS: dict[str, Tests] = {
         [
             "tests/contract/test_store.py",
             *(f"tests/unit/stores/test_sheet_{each}.py" for each in ("people", "left_behind")),
-            "tests/unit/stores/test_guarantees.py",
             "tests/contract/test_queue.py",
         ],
         ON_A_SHEET,
