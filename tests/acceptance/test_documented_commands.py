@@ -13,14 +13,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from examples.media_site import make_site, serving
+from tests.acceptance.conftest import Replay
 from tests.fake_google import SheetsServer, Spreadsheet
+from tests.support.object_storage import BUCKET, s3_environment, s3_server
 from tests.support.prefect_server import PrefectServer
 from tests.support.rows import make_queue, new_source, new_video
 from youtube_download_coordinator.models import Done, Failure, Verdict
@@ -219,7 +221,7 @@ SCENES = {
 }
 """Of the pages that need more than a clean folder."""
 NEED_PREFECT = {"docs/deploy.md", "docs/prefect.md", "docs/stopping.md", "docs/write-a-processor.md"}
-TESTED_ABOVE = {"README.md", "docs/tutorial.md", "docs/from-the-first-implementation.md"}
+TESTED_ABOVE = {"README.md", "docs/tutorial.md", "docs/from-the-first-implementation.md", "docs/first-hour.md"}
 
 
 def check(page: str, sandbox: Sandbox, scene: Scene | None = None, server: PrefectServer | None = None) -> str:
@@ -260,6 +262,22 @@ def test_the_loop_of_the_first_implementation(sandbox: Sandbox) -> None:
     check("docs/from-the-first-implementation.md", sandbox)
     done = [row for row in sandbox.book.rows("Video Tasks")[1:] if row and row[3] == "done"]
     assert len(done) == 3
+
+
+def test_the_first_hour_ends_with_a_corpus_in_a_bucket(sandbox: Sandbox, replay: Replay) -> None:
+    """The channel is a video of the recordings whose captions a person wrote."""
+    scene = {
+        "s3://my-corpus": f"s3://{BUCKET}",
+        "https://www.youtube.com/@handle": "https://www.youtube.com/watch?v=M4gD1WSo5mA",
+        "LICENSES=creative-commons": "LICENSES=unknown",
+    }
+    with s3_server() as address:
+        added = {name: text for name, text in replay.environment.items() if os.environ.get(name) != text}
+        more = {**added, **s3_environment(address), "PYTHONPATH": f"{added['PYTHONPATH']}:{ROOT}"}
+        done = replace(sandbox, stands_in=scene).run(to_run("docs/first-hour.md"), more)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert "en/" in done.stdout
+    assert "ytkit" in done.stdout, "the text of the captions"
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in TESTED_ABOVE | NEED_PREFECT and to_run(page)])
