@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from youtube_download_coordinator.corpus.recordings import RECORDINGS, Recording, write
 from youtube_download_coordinator.storage.place import Place
@@ -41,7 +42,8 @@ def recording(number: int, **fields: Any) -> Recording:
         upload_date="20250102",
         collected_at="2026-11-01T08:00:00Z",
     )
-    return replace(base, **fields)
+    changed: Recording = msgspec.structs.replace(base, **fields)
+    return changed
 
 
 def publish(place: Place, folder: Path, recordings: Iterable[Recording]) -> None:

@@ -225,7 +225,7 @@ def _by_identity(*rows: Sequence[Recording]) -> list[dict[tuple[str, ...], Recor
 
 def _changed_fields(before: Recording, after: Recording) -> dict[str, list[Any] | None]:
     """Return the fields that differ, with both values where those may be shown."""
-    names = [each.name for each in fields(Recording) if each.name not in _IDENTITY]
+    names = [name for name in Recording.__struct_fields__ if name not in _IDENTITY]
     values = ((name, getattr(before, name), getattr(after, name)) for name in names)
     return {name: [old, new] if name in SHOWN else None for name, old, new in values if old != new}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -40,6 +41,8 @@ def _chart(title: str, bar_count: int) -> Any:
         from pygal.style import Style
     except ImportError:
         raise ConfigError(INSTALL_HINT) from None
+    # pygal adds a finder of its maps, of which Python 3.11 warns at each import that fails, and which 3.12 ignores.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
     etree.to_etree()  # the same bytes where lxml is installed
     style = Style(
         background="#ffffff",

@@ -186,7 +186,7 @@ def _seconds(row: VideoTask, file: FileFacts, product: ProductFacts) -> float | 
     return measured if measured is not None else stated
 
 
-def _captions(facts: RowFacts, language: str) -> tuple[str, Sequence[Segment]]:
+def _captions(facts: RowFacts, language: str) -> tuple[str, tuple[Segment, ...]]:
     """Return the captions that a person wrote in the spoken language, with the language that their file has.
 
     Captions in another language are translations. If the spoken language is not known, the first ones are taken.

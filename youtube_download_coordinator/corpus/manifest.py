@@ -107,7 +107,7 @@ def _same(wanted: str | None, text: str) -> bool:
 
 
 def _contains(recording: Recording, folded: str) -> bool:
-    texts = (getattr(recording, each.name) for each in fields(recording))
+    texts = (getattr(recording, name) for name in Recording.__struct_fields__)
     return any(folded in str(text).casefold() for text in [*texts, *recording.columns.values()] if text)
 
 

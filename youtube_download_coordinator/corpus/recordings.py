@@ -12,9 +12,7 @@ import gzip
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from operator import attrgetter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
@@ -39,9 +37,11 @@ class Segment(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
-    """A media file of a video that is done, and what is known about it. Text is empty, and a number None, if it is not known."""
+class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A media file of a video that is done, and what is known about it. Text is empty, and a number None, if it is not known.
+
+    Change a field with `msgspec.structs.replace`.
+    """
 
     id: int
     """The row's ID."""
@@ -86,9 +86,9 @@ class Recording:
     """When the file was made: ISO-8601, UTC."""
     caption_language: str = ""
     """Of `segments`."""
-    segments: Sequence[Segment] = ()
+    segments: tuple[Segment, ...] = ()
     """Captions that a person wrote."""
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The columns that people have added, by name."""
 
     @property
@@ -102,9 +102,8 @@ def key_hash(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
-_NAMES = [each.name for each in fields(Recording)]
-_values = attrgetter(*_NAMES)
 _encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Recording)
 
 
 def encode(recording: Recording) -> str:
@@ -113,10 +112,10 @@ def encode(recording: Recording) -> str:
 
 
 def _encoded(recording: Recording) -> bytes:
-    known = {name: value for name, value in zip(_NAMES, _values(recording), strict=True) if value}
     try:
-        return _encoder.encode(known) + b"\n"
+        return _encoder.encode(recording) + b"\n"
     except UnicodeEncodeError:  # half a character in a file's name; the file gets a question mark
+        known = {name: value for name, value in msgspec.structs.asdict(recording).items() if value}
         text = json.dumps(known, ensure_ascii=False, separators=(",", ":"))
         return f"{text}\n".encode("utf-8", "replace")
 
@@ -124,13 +123,9 @@ def _encoded(recording: Recording) -> bytes:
 def decode(line: str | bytes) -> Recording:
     """Return the recording of a line. Fields that a newer version added are ignored. Raises ValueError."""
     try:
-        content = msgspec.json.decode(line)
+        return _decoder.decode(line)
     except msgspec.DecodeError as error:
-        raise ValueError(f"this line is not JSON: {error}") from None
-    if not isinstance(content, dict) or not {"id", "key", "url", "video_id", "path", "product"} <= content.keys():
-        raise ValueError("this line is not a recording")
-    content["segments"] = tuple(Segment(*segment) for segment in content.get("segments", ()))
-    return Recording(**{name: content[name] for name in _NAMES if name in content})
+        raise ValueError(f"this line is not a recording: {error}") from None
 
 
 def write(file: Path, recordings: Iterable[Recording]) -> int:

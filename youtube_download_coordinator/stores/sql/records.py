@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -195,6 +195,12 @@ def _reader(table: Table[Any]) -> _Reader:
 
 def extra_of(text: str) -> Mapping[str, str]:
     """Return the custom columns in a record. Raises ValueError or TypeError."""
+    return dict(_parsed_extra(text))
+
+
+@lru_cache(maxsize=1024)
+def _parsed_extra(text: str) -> Mapping[str, str]:
+    """Parse custom columns. The videos of a source mostly have the same ones."""
     extra = json.loads(text)
     if not isinstance(extra, dict) or not all(isinstance(cell, str) for cell in extra.values()):
         raise ValueError("extra is not an object of texts")
