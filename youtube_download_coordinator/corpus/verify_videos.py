@@ -37,6 +37,7 @@ from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Where
 from youtube_download_coordinator.queue.suspicion import OutageLimits, is_evidence
+from youtube_download_coordinator.queue.tombstones import is_purged
 from youtube_download_coordinator.storage.opening import open_place
 from youtube_download_coordinator.storage.place import Place
 from youtube_download_coordinator.text import format_utc, truncate
@@ -162,13 +163,13 @@ class VideoVerifier:
 
     def _candidates(self, selection: Selection) -> Iterator[tuple[int, str]]:
         for row in self.queue.select(VIDEO_TASKS, replace(selection, status=Status.DONE)):
-            if not row.result.startswith((SKIPPED, "skipped, ")):
+            if not is_purged(row) and not row.result.startswith((SKIPPED, "skipped, ")):
                 yield row.id, key_hash(row.key)[:HASH_CHARACTERS]
 
     def _ask_all(self, limit: int) -> Iterator[Finding]:
         while not self._is_ended and (ids := self._log.take(min(BATCH, limit - self.summary.asked))):
             rows = {row.id: row for row in self.queue.rows(VIDEO_TASKS, Where(ids=ids, state=State.DONE))}
-            for row in (rows[row_id] for row_id in ids if row_id in rows):
+            for row in (rows[row_id] for row_id in ids if row_id in rows and not is_purged(rows[row_id])):
                 if (result := self._ask(row)) is None:
                     return
                 self.summary.asked += 1

@@ -19,7 +19,8 @@ from youtube_download_coordinator.queue.canary import Canary
 from youtube_download_coordinator.queue.cooldown import FLEET
 from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.selection import Selection
-from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.queue.store import VIDEO_TASKS, Where
+from youtube_download_coordinator.queue.tombstones import tombstone
 from youtube_download_coordinator.stores.sql import SqlStore
 from youtube_download_coordinator.workers.ask_video import VideoAnswer
 
@@ -83,6 +84,10 @@ class Corpus:
             content = {"youtube": {"title": f"title {name}", **sidecar}}
             self.place.put_if_absent(f"{path}.json", json.dumps(content).encode(), content_type="", metadata={})
 
+    def purge(self, name: str) -> None:
+        self.store.bury([tombstone(f"yt:v:{name}")])
+        self.queue.erase(VIDEO_TASKS, self.store.scan(VIDEO_TASKS, Where(keys=[f"yt:v:{name}"])))
+
     def verifier(self, **more: Any) -> VideoVerifier:
         return VideoVerifier(
             queue=self._queue(),
@@ -115,6 +120,15 @@ def test_videos_that_are_there_are_no_findings(corpus: Corpus) -> None:
     assert list(verifier.run(Selection())) == []
     assert (verifier.summary.due, verifier.summary.asked, verifier.summary.answered) == (2, 2, 2)
     assert sorted(corpus.youtube.asked) == ["a", "b"]
+
+
+def test_a_purged_video_is_not_asked_for(corpus: Corpus) -> None:
+    corpus.add("a", "b", "c")
+    verifier = corpus.verifier(on_plan=lambda count: corpus.purge("c"))  # meanwhile
+    corpus.purge("a")
+    assert list(verifier.run(Selection())) == []
+    assert corpus.youtube.asked == ["b"]
+    assert (verifier.summary.due, verifier.summary.asked) == (2, 1)
 
 
 @pytest.mark.parametrize(
