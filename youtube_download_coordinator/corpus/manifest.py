@@ -107,8 +107,10 @@ def _same(wanted: str | None, text: str) -> bool:
 
 
 def _contains(recording: Recording, folded: str) -> bool:
-    texts = (getattr(recording, name) for name in Recording.__struct_fields__)
-    return any(folded in str(text).casefold() for text in [*texts, *recording.columns.values()] if text)
+    values = (getattr(recording, name) for name in Recording.__struct_fields__ if name not in {"segments", "columns"})
+    return any(
+        folded in str(value).casefold() for value in (*values, recording.text, *recording.columns.values()) if value
+    )
 
 
 def split_name(name: str, split: str) -> str:

@@ -42,6 +42,8 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
         ({"source_id": 7}, [2]),
         ({"text": "s2"}, [2]),  # in a column of one's own
         ({"text": "GOOD MORNING"}, [1, 2]),  # in the captions
+        ({"text": "start_seconds"}, []),  # no text: the name of a field of captions
+        ({"text": "speaker"}, []),  # the name of a column of one's own
     ],
 )
 def test_conditions_do_not_distinguish_case(conditions: dict[str, Any], ids: list[int], tmp_path: Path) -> None:
