@@ -175,7 +175,8 @@ class Index:
     def _put(self, stem: str, lines: Iterable[bytes]) -> list[str]:
         """Put lines as segments whose names begin with `stem`, without what a killed process has left of a line."""
         names = []
-        for number, content in enumerate(_packed(line for line in lines if _key(line))):
+        whole = (line.removesuffix(b"\n") + b"\n" for line in lines if _key(line))  # the last one may lack its end
+        for number, content in enumerate(_packed(whole)):
             name = f"{INDEX}/{stem}{f'.{number}' if number else ''}{END}"
             self._place.put_if_absent(name, content, content_type="application/gzip", metadata={})
             names.append(name)

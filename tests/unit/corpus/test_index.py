@@ -172,6 +172,18 @@ def test_many_small_segments_are_merged(index: Index, place: ServedPlace) -> Non
     assert keys(index) == sorted(expected)
 
 
+def test_a_last_line_without_its_end_is_merged_with_the_others(index: Index, place: ServedPlace) -> None:
+    expected = fill(index, range(1))
+    index.add([facts(1)])
+    spool = index.folder / SPOOL
+    os.truncate(spool, spool.stat().st_size - 1)  # its process was killed before the last byte
+    assert index.flush()
+    expected += ["yt:v:1", *fill(index, range(100, 100 + MERGED_AT_ONCE))]
+    index.merge()
+    assert len(segments(place)) == 1
+    assert keys(index) == sorted(expected)
+
+
 def test_two_that_merge_at_once_lose_nothing(index: Index, place: ServedPlace, tmp_path: Path) -> None:
     expected = fill(index, range(MERGED_AT_ONCE))
     other = Index(place, tmp_path)
