@@ -191,7 +191,8 @@ def _captions(facts: RowFacts, language: str) -> tuple[str, tuple[Segment, ...]]
 
     Captions in another language are translations. If the spoken language is not known, the first ones are taken.
     """
-    files = [file for each in facts.products.values() for file in each.files if file.captions]
+    products = sorted(facts.products.values(), key=lambda each: each.product)  # the order of lines in the index varies
+    files = [file for each in products for file in each.files if file.captions]
     spoken = [file for file in files if not language or _base(file.language) == _base(language)]
     if not spoken:
         return "", ()

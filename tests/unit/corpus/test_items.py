@@ -104,6 +104,18 @@ def test_other_captions_are_not(machine: Machine, given: dict[str, Any]) -> None
     assert (recording.text, recording.caption_language) == ("", "")
 
 
+def test_captions_do_not_depend_on_the_order_of_lines_in_the_index(machine: Machine) -> None:
+    row = machine.done(video(1))
+    for name, language in (("subtitles-b", "en-GB"), ("subtitles-a", "en-US")):
+        machine.keep(row, **{**subtitles(language), "product": Product(kind="subtitles", name=name)})
+    before = read(machine)
+    index = Index(machine.place, machine.state_dir)
+    entries = list(index.entries())
+    index.drop([row.key])
+    index.add(reversed(entries))
+    assert read(machine) == before
+
+
 def test_only_rows_that_are_done_have_recordings(machine: Machine) -> None:
     machine.done(video(1))
     machine.queue.add(VIDEO_TASKS, [video(2), video(3)])
