@@ -25,6 +25,7 @@ from youtube_download_coordinator.corpus.card_page import OWNERS_END, OWNERS_STA
 from youtube_download_coordinator.corpus.croissant import Distributed, describe
 from youtube_download_coordinator.corpus.front_matter import front_matter
 from youtube_download_coordinator.corpus.left_out import left_out
+from youtube_download_coordinator.corpus.literal import one_line
 from youtube_download_coordinator.corpus.publication import published
 from youtube_download_coordinator.corpus.recordings import FOLDER, RECORDINGS, read
 from youtube_download_coordinator.corpus.statistics import Statistics, gather
@@ -59,8 +60,8 @@ class CardOptions:
     """Of the collection, as Hugging Face names licences (`cc-by-4.0`)."""
 
     def or_else(self, kept: CardOptions) -> CardOptions:
-        """Return these options, with those of `kept` in place of empty ones."""
-        given = {name: value for name, value in asdict(self).items() if value}
+        """Return these options as single lines, with those of `kept` in place of empty ones."""
+        given = {name: line for name, value in asdict(self).items() if (line := one_line(value))}
         return replace(kept, **given)
 
 

@@ -100,6 +100,14 @@ def test_names_are_shown_literally(tmp_path: Path, queue: Queue, name: str) -> N
             assert not [tag for tag in ElementTree.fromstring(content).iter() if "script" in tag.tag]
 
 
+def test_options_become_single_lines_of_whole_characters(tmp_path: Path, queue: Queue) -> None:
+    place = with_recordings(tmp_path, recording(1))
+    write_card(queue, place, Config(), CardOptions(name="Irish\udcff", contact="a\nb", license="cc-by-4.0\n"))
+    assert "# Irish\n" in page_of(place)
+    assert front_matter_of(place)["license"] == "cc-by-4.0"
+    assert json.loads(place.get(CROISSANT))["creator"]["name"] == "a b"
+
+
 def test_figures_can_be_read_aloud(tmp_path: Path, queue: Queue) -> None:
     place = with_recordings(tmp_path, recording(1, seconds=5400))
 
