@@ -113,12 +113,11 @@ def facts_table(folder: Path) -> Iterator[FactsTable]:
     path = Path(file.name)
     file.close()
     try:
-        connection = sqlite3.connect(path)
-        table = FactsTable(connection)
-    finally:
-        path.unlink()  # the open file stays usable
-    with contextlib.closing(connection):
-        try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            try:
+                table = FactsTable(connection)
+            finally:
+                path.unlink()  # the open file stays usable
             yield table
-        except sqlite3.Error as error:
-            raise StoreError(f"{path.parent} has no room for a scratch file: {error}") from error
+    except sqlite3.Error as error:
+        raise StoreError(f"{path.parent} has no room for a scratch file: {error}") from error

@@ -14,6 +14,7 @@ from posixpath import splitext
 from typing import NamedTuple
 
 from youtube_download_coordinator.corpus.recordings import Recording
+from youtube_download_coordinator.errors import StoreError
 
 SHOWN = 25
 """Values of one property that are counted by name. The others are summed up."""
@@ -89,12 +90,19 @@ class Statistics:
 
 
 def gather(recordings: Iterable[Recording]) -> Statistics:
-    """Count recordings that are in the order of their rows' IDs."""
+    """Count recordings that are in the order of their rows' IDs. Raises StoreError if there is no room for a scratch file."""
     numbers = Statistics()
-    with _Sums() as sums:
-        for _, files in groupby(recordings, key=lambda recording: recording.id):
-            _add_video(numbers, sums, list(files))
-        numbers.shares = {name: sums.shares(name) for name in PROPERTIES}
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="ydc-card-") as folder,
+            closing(sqlite3.connect(Path(folder, "sums.db"), isolation_level=None)) as db,
+        ):
+            sums = _Sums(db)
+            for _, files in groupby(recordings, key=lambda recording: recording.id):
+                _add_video(numbers, sums, list(files))
+            numbers.shares = {name: sums.shares(name) for name in PROPERTIES}
+    except sqlite3.Error as error:
+        raise StoreError(f"{tempfile.gettempdir()} has no room for a scratch file: {error}") from error
     return numbers
 
 
@@ -144,25 +152,17 @@ def _values(video: Recording, files: list[Recording]) -> _Values:
 class _Sums:
     """Sums by property and value, in a scratch file as soon as there are many."""
 
-    def __init__(self) -> None:
+    def __init__(self, db: sqlite3.Connection) -> None:
         self._videos: dict[_Values, list[int]] = defaultdict(lambda: [0, 0])
         self._channels: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         self._labels: dict[str, str] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="ydc-card-")
-
-    def __enter__(self) -> _Sums:
-        self._db = sqlite3.connect(Path(self._folder.name) / "sums.db", isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=OFF")
-        self._db.execute("PRAGMA synchronous=OFF")
-        self._db.execute(
+        self._db = db
+        db.execute("PRAGMA journal_mode=OFF")
+        db.execute("PRAGMA synchronous=OFF")
+        db.execute(
             "CREATE TABLE sums (name, value, label, videos INTEGER, milliseconds INTEGER, PRIMARY KEY (name, value))"
             " WITHOUT ROWID"
         )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with closing(self._db):
-            self._folder.cleanup()
 
     def add(self, values: _Values, channel: str, label: str, milliseconds: int) -> None:
         for sums in (self._videos[values], self._channels[channel]):
