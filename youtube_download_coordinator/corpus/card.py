@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -27,7 +27,7 @@ from youtube_download_coordinator.corpus.front_matter import front_matter
 from youtube_download_coordinator.corpus.left_out import left_out
 from youtube_download_coordinator.corpus.literal import one_line
 from youtube_download_coordinator.corpus.publication import published
-from youtube_download_coordinator.corpus.recordings import FOLDER, RECORDINGS, read
+from youtube_download_coordinator.corpus.recordings import FOLDER, RECORDINGS, Recording, read
 from youtube_download_coordinator.corpus.statistics import Statistics, gather
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.queue import Queue
@@ -76,10 +76,7 @@ def write_card(
     target = destination or place
     chosen = options.or_else(_kept_options(target))
     owners_text = _owners_text(target)
-    try:
-        numbers = gather(read(place))
-    except FileNotFoundError:
-        raise UserError(NO_MANIFEST) from None
+    numbers = gather(known_recordings(place))
     if not numbers.videos:
         raise UserError(NO_MANIFEST)
     manifests = _manifests(place, is_relative=destination is None)
@@ -99,6 +96,16 @@ def write_card(
     text = front_matter(card, [file.path for file in manifests]) + page(card)
     _put(target, PAGE, text.encode(), "text/markdown")
     return numbers
+
+
+def known_recordings(place: Place) -> Iterator[Recording]:
+    """Yield the recordings of a place. Raises UserError, which says what to do, if it has none or their file is damaged."""
+    try:
+        yield from read(place)
+    except FileNotFoundError:
+        raise UserError(NO_MANIFEST) from None
+    except ValueError as error:
+        raise UserError(f"{error}; ydc manifest writes it again") from None
 
 
 def _write_figures(target: Place, card: Card) -> None:

@@ -16,7 +16,6 @@ import json
 import logging
 import secrets
 import tempfile
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -25,7 +24,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, cast
 
-from youtube_download_coordinator.corpus.recordings import FOLDER, RECORDINGS, Recording, decode, key_hash
+from youtube_download_coordinator.corpus.recordings import (
+    FOLDER,
+    GZIP_DAMAGE,
+    RECORDINGS,
+    Recording,
+    decode,
+    key_hash,
+)
 from youtube_download_coordinator.storage.place import Place
 from youtube_download_coordinator.text import format_utc
 
@@ -103,7 +109,7 @@ def _compare(place: Place, recordings: Path, body: Path, at: str) -> Changes:
         return _summarize(_placed_lines(place), _Counted(_local_lines(recordings)), body, at)
     except FileNotFoundError:
         pass
-    except (ValueError, EOFError, TypeError, zlib.error, gzip.BadGzipFile) as error:
+    except (*GZIP_DAMAGE, ValueError, TypeError) as error:
         _log.warning("the earlier recordings of %s are damaged, so no change is known: %s", place.address, error)
     body.write_bytes(b"")
     return Changes(at=at, recordings=sum(1 for _ in _local_lines(recordings)), is_first=True)

@@ -14,12 +14,11 @@ import io
 import logging
 import secrets
 import time
-import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-from youtube_download_coordinator.corpus.recordings import FOLDER
+from youtube_download_coordinator.corpus.recordings import FOLDER, GZIP_DAMAGE
 from youtube_download_coordinator.errors import PlaceError, StoreError
 from youtube_download_coordinator.processors.facts import NOT_FACTS, CheckedRow, ProductFacts, decode, head_of
 from youtube_download_coordinator.processors.facts_spool import Spool, held_file
@@ -36,7 +35,6 @@ MERGED_AT_ONCE = 16
 """So many segments of less than half that size are merged."""
 _GZIP_LEVEL = 1
 BuriedKeys = Callable[[Collection[str]], Collection[str]]
-_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 _warned: set[str] = set()
 
 
@@ -168,7 +166,7 @@ class Index:
         try:
             with self._place.open(name) as packed, gzip.GzipFile(fileobj=cast(IO[Any], packed)) as lines:
                 yield from lines
-        except _DAMAGE as error:
+        except GZIP_DAMAGE as error:
             self._damaged.add(name)
             _warn_once(f"{self._place.address}/{name} is damaged ({error}): what it lacks is read from the place anew")
 

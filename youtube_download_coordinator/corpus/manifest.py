@@ -7,9 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, Self
+
+import msgspec
 
 from youtube_download_coordinator.corpus.formats import FORMATS, EntryWriter, FormatName
 from youtube_download_coordinator.corpus.formats.entry import Entry
@@ -69,9 +71,10 @@ class ManifestOptions:
     @classmethod
     def from_json(cls, content: Any) -> Self:
         """Return the options of `as_json`. What a newer version added is ignored. Raises ValueError."""
-        if not isinstance(content, dict) or content.get("format", "nemo") not in FORMATS:
-            raise ValueError("these are not the options of a manifest")
-        return cls(**{each.name: content[each.name] for each in fields(cls) if each.name in content})
+        try:
+            return msgspec.convert(content, cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"these are not the options of a manifest: {error}") from None
 
     def reason_to_leave_out(self, recording: Recording) -> str:
         """Return why a recording is not in the manifest, after a number and a space; empty if it is in there."""

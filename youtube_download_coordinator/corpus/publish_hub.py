@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from youtube_download_coordinator.corpus.card import CROISSANT, NO_MANIFEST, PAGE
+from youtube_download_coordinator.corpus.card import CROISSANT, PAGE, known_recordings
 from youtube_download_coordinator.corpus.hub import Batch, batches, keep
 from youtube_download_coordinator.corpus.hub_client import HubClient, utc_now
 from youtube_download_coordinator.corpus.hub_lock import HubLock
 from youtube_download_coordinator.corpus.publication import published
-from youtube_download_coordinator.corpus.recordings import FOLDER, RECORDINGS, Recording, read
+from youtube_download_coordinator.corpus.recordings import FOLDER, RECORDINGS, Recording
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.queue.tombstones import tombstone
 from youtube_download_coordinator.storage.place import Place
@@ -106,7 +106,7 @@ class HubPublisher:
 
     def _missing(self, *, is_there: bool) -> Iterator[Recording]:
         """Yield the recordings whose files the hub does not have, or has with other content."""
-        recordings = self._recordings()
+        recordings = known_recordings(self._place)
         while some := list(islice(recordings, ASKED_AT_ONCE)):
             there = self._hub.files([recording.path for recording in some]) if is_there else {}
             for recording in some:
@@ -114,12 +114,6 @@ class HubPublisher:
                     self._report.present += 1
                 else:
                     yield recording
-
-    def _recordings(self) -> Iterator[Recording]:
-        try:
-            yield from read(self._place)
-        except FileNotFoundError:
-            raise UserError(NO_MANIFEST) from None
 
     def _fetch(self, missing: Iterator[Recording], folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
         """Return the files of the next batch by their paths in the repository, and the hashes of their videos' keys."""

@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
@@ -26,6 +27,8 @@ FOLDER = ".corpus"
 RECORDINGS = f"{FOLDER}/recordings.jsonl.gz"
 GZIP_LEVEL = 1
 """Twice as fast as the default, and a few percent larger."""
+GZIP_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
+"""What reading a damaged file raises."""
 _BUFFER_BYTES = 2**17
 
 
@@ -147,6 +150,9 @@ def read(place: Place | str | Path) -> Iterator[Recording]:
     is not one of a place, ValueError for a damaged file, and what Place raises.
     """
     opened: Place = open_place(place) if isinstance(place, str | Path) else place
-    with opened.open(RECORDINGS) as packed, gzip.GzipFile(fileobj=cast(IO[Any], packed)) as lines:
-        for line in lines:
-            yield decode(line)
+    try:
+        with opened.open(RECORDINGS) as packed, gzip.GzipFile(fileobj=cast(IO[Any], packed)) as lines:
+            for line in lines:
+                yield decode(line)
+    except (*GZIP_DAMAGE, ValueError) as error:
+        raise ValueError(f"{opened.url(RECORDINGS)} is damaged: {error}") from None

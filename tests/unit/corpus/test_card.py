@@ -16,7 +16,7 @@ from tests.support.rows import make_queue, new_video
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.corpus.card import CROISSANT, PAGE, CardOptions, write_card
 from youtube_download_coordinator.corpus.publication import PUBLISHED, Published
-from youtube_download_coordinator.corpus.recordings import Recording, Segment
+from youtube_download_coordinator.corpus.recordings import RECORDINGS, Recording, Segment
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.models import Done, Failure, Verdict
 from youtube_download_coordinator.queue import Queue
@@ -146,6 +146,14 @@ def test_another_readme_is_not_replaced(tmp_path: Path, queue: Queue) -> None:
 def test_without_a_manifest_it_says_what_to_do(queue: Queue) -> None:
     with pytest.raises(UserError, match="ydc manifest"):
         write_card(queue, MemoryPlace(), Config(), NO_OPTIONS)
+
+
+def test_damaged_recordings_are_one_clear_error(tmp_path: Path, queue: Queue) -> None:
+    place = with_recordings(tmp_path, recording(1))
+    (tmp_path / "half").write_bytes(place.get(RECORDINGS)[:-9])
+    place.put(RECORDINGS, tmp_path / "half", content_type="", metadata={})
+    with pytest.raises(UserError, match=r"recordings\.jsonl\.gz is damaged: .*; ydc manifest writes it again"):
+        write_card(queue, place, Config(), NO_OPTIONS)
 
 
 def test_a_card_elsewhere_leaves_the_place_alone(tmp_path: Path, queue: Queue) -> None:

@@ -146,7 +146,16 @@ def test_other_products_can_be_published_beside(machine: Machine) -> None:
     assert len(list(corpus.read(machine.place))) == 3
 
 
-@pytest.mark.parametrize("damaged", [b"", b"[]", b"\xff", b'{"formats": {"nemo": 7}, "files": []}'])
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"[]",
+        b"\xff",
+        b'{"formats": {"nemo": 7}, "files": []}',
+        b'{"formats": {"nemo": {"min_seconds": "x"}}, "files": []}',
+    ],
+)
 def test_a_damaged_list_is_none(machine: Machine, damaged: bytes, tmp_path: Path) -> None:
     (tmp_path / "list").write_bytes(damaged)
     machine.place.put(PUBLISHED, tmp_path / "list", content_type="application/json", metadata={})
