@@ -14,7 +14,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,6 +38,7 @@ from youtube_download_coordinator.models import State
 from youtube_download_coordinator.private_files import make_private_folder
 from youtube_download_coordinator.queue.maintenance import Maintenance
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.queue.tombstones import tombstone
 from youtube_download_coordinator.storage.place import Place
 
 PUBLISHED = f"{FOLDER}/published.json"
@@ -91,8 +92,8 @@ def publish(
 ) -> dict[str, ManifestCounts]:
     """Publish the manifest with these options, and again those that the place has. Return what each contains, by its file.
 
-    Without options and without any manifest it publishes one for NeMo. `state_dir` is that of Config. Raises PlaceError,
-    StoreError and UserError.
+    Without options and without any manifest it publishes one for NeMo. If videos are purged meanwhile, it begins again without
+    them: the purge may have published before. `state_dir` is that of Config. Raises PlaceError, StoreError and UserError.
     """
     present = published(place)
     if options or not present.formats:
@@ -103,10 +104,12 @@ def publish(
     wanted = {name for each in present.formats.values() for name in each.names()}
     obsolete, present.files = present.files - wanted, present.files | wanted
     with scratch_folder(state_dir) as folder:
-        counts = _write_all(queue, place, state_dir, list(present.formats.values()), folder)
-        # First, so that whoever publishes next knows of the files even if this process is killed.
-        _put_list(place, folder, present)
-        _put_all(place, folder, present, queue.store.now())
+        buried: Collection[str] | None = None
+        while buried != (buried := frozenset(queue.store.tombstones())):
+            counts = _write_all(queue, place, state_dir, list(present.formats.values()), folder, buried)
+            # First, so that whoever publishes next knows of the files even if this process is killed.
+            _put_list(place, folder, present)
+            _put_all(place, folder, present, queue.store.now())
         for name in obsolete:
             place.delete(name)
         present.files = wanted
@@ -120,9 +123,17 @@ def publish_again(queue: Maintenance, place: Place, state_dir: Path) -> dict[str
 
 
 def _write_all(
-    queue: Maintenance, place: Place, state_dir: Path, formats: Sequence[ManifestOptions], folder: Path
+    queue: Maintenance,
+    place: Place,
+    state_dir: Path,
+    formats: Sequence[ManifestOptions],
+    folder: Path,
+    buried: Collection[str],
 ) -> dict[str, ManifestCounts]:
-    """Write the files of all manifests, and RECORDINGS, into a local folder, in one pass for each product."""
+    """Write the files of all manifests, and RECORDINGS, into a local folder, in one pass for each product.
+
+    `buried`: tombstones of videos to leave out, whose rows may not be erased yet.
+    """
     counts: dict[str, ManifestCounts] = {}
     root = Path(place.address) if place.is_local else None
     for product in sorted({"", *(options.product for options in formats)}):
@@ -134,7 +145,9 @@ def _write_all(
                 files = [stack.enter_context((folder / name).open("wb")) for name in options.names()]
                 manifests[options.names()[0]] = Manifest(options, _columns(queue), name_file, files)
             with writing(list(manifests.values())):
-                found = _filled(queue, recordings(queue, place, state_dir, product=product), list(manifests.values()))
+                made = recordings(queue, place, state_dir, product=product)
+                kept = (each for each in made if tombstone(each.key) not in buried) if buried else made
+                found = _filled(queue, kept, list(manifests.values()))
                 if product:
                     for _ in found:
                         pass

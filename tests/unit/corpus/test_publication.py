@@ -16,11 +16,14 @@ from youtube_download_coordinator import corpus
 from youtube_download_coordinator.corpus.changes import read_changes
 from youtube_download_coordinator.corpus.findings import Finding, FindingKind, keep_findings
 from youtube_download_coordinator.corpus.formats import FORMATS
+from youtube_download_coordinator.corpus.index import Index
 from youtube_download_coordinator.corpus.manifest import ManifestOptions
 from youtube_download_coordinator.corpus.publication import PUBLISHED, publish, publish_again, scratch_folder
+from youtube_download_coordinator.corpus.purge import Purge
 from youtube_download_coordinator.corpus.recordings import RECORDINGS
 from youtube_download_coordinator.errors import PlaceUnavailable, UserError
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.queue.tombstones import tombstone
 from youtube_download_coordinator.storage.local import LocalPlace
 from youtube_download_coordinator.storage.place import Place
 
@@ -182,6 +185,33 @@ def test_after_an_outage_in_the_middle_the_next_run_publishes_everything(
     publish_on(machine)
     assert top(machine.place) == {"manifest.train.jsonl", "manifest.dev.jsonl", "manifest.test.jsonl"}
     assert list(machine.state_dir.glob("manifest-*")) == []
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_what_is_purged_meanwhile_is_not_published(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_whole: bool
+) -> None:
+    publish_on(machine)
+    (_, row, _) = machine.queue.rows(VIDEO_TASKS)
+    index = Index(machine.place, tmp_path / "other", machine.queue.buried_keys)
+    purge = Purge(
+        queue=machine.queue, place=machine.place, index=index, state_dir=tmp_path / "other", work_dir=tmp_path / "other"
+    )
+    put = type(machine.place).put
+    keys = iter([row.key])
+
+    def puts(place: Any, path: str, *arguments: Any, **named: Any) -> None:
+        if path == "manifest.jsonl" and (key := next(keys, None)):
+            if is_whole:
+                purge.run(frozenset({key}), {})
+            else:
+                machine.queue.store.bury([tombstone(key)])  # the row is erased later
+        put(place, path, *arguments, **named)
+
+    monkeypatch.setattr(type(machine.place), "put", puts)
+    assert publish_on(machine)["manifest.jsonl"].startswith("2 recordings")
+    assert row.result not in machine.place.get("manifest.jsonl").decode()
+    assert row.key not in {recording.key for recording in corpus.read(machine.place)}
 
 
 def test_a_mistake_changes_nothing(machine: Machine) -> None:
