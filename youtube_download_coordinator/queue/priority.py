@@ -83,7 +83,7 @@ def scan(store: Store, table: Table[R], now: datetime, count: int, limit: int, *
 def choose(rows: Sequence[R], count: int, random: Random) -> list[R]:
     """Return `count` of the rows, those with the largest priority first; of equal ones any, so that workers rarely collide."""
     if len(rows) <= count:
-        return list(rows)
+        return random.sample(rows, len(rows))  # in any order too: workers that have read the same rows begin elsewhere
     lowest = sorted((priority_of(row) for row in rows), reverse=True)[count - 1] if count else 0
     above = [row for row in rows if priority_of(row) > lowest]
     equal = [row for row in rows if priority_of(row) == lowest]
