@@ -133,6 +133,15 @@ def test_a_purged_video_is_not_added_again(queue: Queue) -> None:
     assert len(queue.store.scan(VIDEO_TASKS)) == 2
 
 
+def test_a_source_that_is_a_purged_video_is_not_added_again(queue: Queue) -> None:
+    queue.store.bury([tombstone(new_video(2).key)])
+    buried = new_source(2, url=new_video(2).url, key=new_video(2).key)
+    assert queue.add(SOURCES, [new_source(1), buried, new_source(3)])[1] is None
+    with pytest.raises(UserError, match="was purged"):
+        queue.find_or_add(SOURCES, buried)
+    assert [row.key for row in queue.store.scan(SOURCES)] == [new_source(1).key, new_source(3).key]
+
+
 def test_neither_retry_nor_skip_nor_a_claim_changes_a_purged_row(queue: Queue) -> None:
     queue.add(VIDEO_TASKS, [new_video(1)])
     (row,) = purge(queue, new_video(1).key)

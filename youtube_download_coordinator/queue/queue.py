@@ -75,9 +75,17 @@ class Queue(Maintenance):
     # --- adding ------------------------------------------------------------------------------------------------------
 
     def add(self, table: Table[R], rows: Iterable[R]) -> list[int | None]:
-        """Insert rows, each with its first lease. Return their IDs, None for each whose key is known already."""
+        """Insert rows, each with its first lease. Return their IDs, None for each whose key is known already, or purged."""
         drafts = (replace(row, lease=Lease(nonce=self._nonce())) for row in rows)
-        return [row_id for batch in batches(drafts) for row_id in self.store.insert(table, batch)]
+        return [row_id for batch in batches(drafts) for row_id in self._insert(table, batch)]
+
+    def _insert(self, table: Table[R], rows: Sequence[R]) -> list[int | None]:
+        """Insert rows; no source that is a purged video itself: nothing would be fetched, but its row names the video."""
+        buried = self.buried_keys([row.key for row in rows]) if table.row_type is Source else set()
+        if not buried:
+            return self.store.insert(table, rows)
+        ids = iter(self.store.insert(table, [row for row in rows if row.key not in buried]))
+        return [None if row.key in buried else next(ids) for row in rows]
 
     def find_or_add(self, table: Table[R], row: R) -> tuple[int, bool]:
         """Insert the row unless its key exists. Return the row's ID and whether it was inserted."""
@@ -87,7 +95,7 @@ class Queue(Maintenance):
                 return row_id, True
             if known := self.store.scan(table, Where(keys=[row.key]), limit=1):
                 return known[0].id, False
-            if table.row_type is VideoTask and self.buried_keys([row.key]):
+            if self.buried_keys([row.key]):
                 raise UserError(PURGED_ADVICE)
         raise StoreUnavailable(f"{row.url} is deleted as fast as it is added")
 
