@@ -65,7 +65,8 @@ def purge(
     requested_by
         Who asked for it, for the report.
     restore
-        Bring back tombstones that somebody has deleted from the sheet, and do nothing else.
+        Bring back tombstones that somebody has deleted from the sheet, and erase rows that have come back with an earlier version
+        of it. Do nothing else.
     """
     config = queue.config(allow_other_sites=allow_other_sites)
     job = _open(config)

@@ -146,11 +146,18 @@ class Purge:
         return report
 
     def restore(self) -> int:
-        """Bring back tombstones that a person has deleted, from the place and from the rows. Return how many there are."""
+        """Bring back tombstones that a person has deleted, from the place and from the rows. Return how many there are.
+
+        Rows of these videos are erased again: an earlier version of the sheet, or a backup, has brought them back.
+        """
         known = set(self._copies())
         for table in (VIDEO_TASKS, DEAD_LETTERS):
             known |= {row.key.removeprefix(PURGED_KEY)[:64] for row in self.queue.rows(table) if _is_purged(row.key)}
         self.queue.store.bury(known, are_all=True)
+        rows = (row for table in TABLES for row in self.queue.rows(table) if not is_erased(row))
+        count, _ = self._erase_rows(frozenset(row.key for row in rows if tombstone(row.key) in known))
+        if count:
+            self.say(f"{count:,} rows of purged videos had come back: they are erased")
         return len(known)
 
     # --- the queue ---------------------------------------------------------------------------------------------------

@@ -413,6 +413,21 @@ def test_tombstones_come_back_from_the_place_and_from_the_rows(machine: Machine,
     assert purge_of(machine).restore() == 1
 
 
+def test_rows_that_a_backup_has_brought_back_are_erased_again(machine: Machine) -> None:
+    fill(machine)
+    run(machine, PurgeSelection(keys=[video(0).key]))
+    fresh = replace(machine, queue=make_queue(type(machine.queue.store)("sqlite://")))  # type: ignore[call-arg]
+    fresh.queue.add(SOURCES, [new_source(1, url=video(0).url, key=video(0).key), new_source(2)])
+    fresh.queue.add(VIDEO_TASKS, [video(0), video(1)])
+    said: list[str] = []
+    assert purge_of(fresh, say=said.append).restore() == 1
+    assert said == ["2 rows of purged videos had come back: they are erased"]
+    assert [is_erased(row) for row in fresh.queue.rows(VIDEO_TASKS)] == [True, False]
+    assert [is_erased(row) for row in fresh.queue.rows(SOURCES)] == [True, False]
+    purge_of(fresh, say=said.append).restore()
+    assert len(said) == 1, "they are erased already"
+
+
 # --- what a person types ---------------------------------------------------------------------------------------------
 
 
