@@ -28,6 +28,7 @@ WAIT_MAX_SECONDS = 60.0
 FAILURES_UNTIL_PAUSE = 3
 """After so many failed requests in a row a machine pauses, longer each time."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0
+PAUSES = "this machine pauses after failed requests"
 _BUSY_SECONDS = 10.0
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS answers (video_id TEXT PRIMARY KEY, permitted TEXT NOT NULL, etag TEXT NOT NULL,"
@@ -65,7 +66,10 @@ class TrainabilityState:
     def pause_seconds(self) -> float:
         """Return how long this machine sends no request; 0: it may send one."""
         paused_until = self._read("SELECT paused_until FROM pace", ())
-        left = float(paused_until[0]) - self._clock() if paused_until else 0.0
+        return self._left(float(paused_until[0])) if paused_until else 0.0
+
+    def _left(self, paused_until: float) -> float:
+        left = paused_until - self._clock()
         return left if 0 < left <= LONGEST_PAUSE_SECONDS else 0.0  # a longer one: the clock was set back
 
     def _known(self, video_id: str) -> Trainability | None:
@@ -81,7 +85,7 @@ class TrainabilityState:
     def _wait_for_turn(self) -> str:
         """Wait until the next request may be sent. Return why none is sent; an empty text if it may be."""
         if self.pause_seconds():
-            return "this machine pauses after failed requests"
+            return PAUSES
         begun = turn = self._clock()
         with self._changed() as database:
             if database:
@@ -93,6 +97,7 @@ class TrainabilityState:
                 database.execute("UPDATE pace SET next_at = ?", (turn + INTERVAL_SECONDS,))
         if turn > begun:
             self._sleep(turn - begun)
+            return PAUSES if self.pause_seconds() else ""  # the pause may have begun meanwhile
         return ""
 
     def _note(self, video_id: str, answer: Trainability) -> None:
@@ -101,10 +106,10 @@ class TrainabilityState:
             if not database:
                 return
             if answer.is_known or answer.is_about_video:
-                database.execute("UPDATE pace SET failures = 0, paused_until = 0")
+                database.execute("UPDATE pace SET failures = 0")  # a pause has ended, or began after this request
             else:
-                (failures,) = database.execute("SELECT failures + 1 FROM pace").fetchone()
-                pause = max(answer.pause_seconds, _pause_after(failures))
+                failures, until = database.execute("SELECT failures + 1, paused_until FROM pace").fetchone()
+                pause = max(answer.pause_seconds, _pause_after(failures), self._left(until))
                 database.execute(
                     "UPDATE pace SET failures = ?, paused_until = ?", (failures, time_now + pause if pause else 0)
                 )

@@ -238,6 +238,39 @@ def test_nobody_is_asked_during_a_pause(machine: Machine) -> None:
     assert machine.state.pause_seconds() == 0  # the first failure in a row again
 
 
+def test_who_waits_for_a_turn_when_a_pause_begins_does_not_ask(machine: Machine) -> None:
+    machine.ask("v1")
+    refused = Trainability(problem="HTTP 429", pause_seconds=100)
+
+    def sleep(seconds: float) -> None:
+        TrainabilityState(machine.folder, lambda: machine.time.now, lambda _: None).answer("v2", lambda: refused)
+        machine.time.sleep(seconds)
+
+    machine.time.now += 2
+    first = TrainabilityState(machine.folder, lambda: machine.time.now, sleep)
+    machine.ask("v3")
+    assert first.answer("v4", lambda: machine.answer).problem == "this machine pauses after failed requests"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Trainability(permitted=("all",)),
+        Trainability(problem="HTTP 404", is_about_video=True),
+        Trainability(problem="HTTP 500"),
+    ],
+)
+def test_an_answer_to_an_earlier_request_ends_no_pause(machine: Machine, answer: Trainability) -> None:
+    def request() -> Trainability:
+        machine.time.now += 5
+        machine.answer = Trainability(problem="HTTP 429", pause_seconds=100)
+        machine.ask("v2")  # sent later, answered first
+        return answer
+
+    machine.state.answer("v1", request)
+    assert machine.state.pause_seconds() == 100
+
+
 def test_an_unknown_answer_is_not_kept(machine: Machine) -> None:
     machine.answer = Trainability(problem="HTTP 404", is_about_video=True)
     machine.ask()
