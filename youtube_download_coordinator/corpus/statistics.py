@@ -53,7 +53,7 @@ class Shares(NamedTuple):
     """The videos of a corpus by one property."""
 
     different: int
-    """The number of different values."""
+    """The number of different values that are known."""
     first: list[Share]
     """The SHOWN values with the most playing time."""
     others: Share
@@ -175,8 +175,9 @@ class _Sums:
 
     def shares(self, name: str) -> Shares:
         self._flush()
-        (different, videos, milliseconds) = self._db.execute(
-            "SELECT count(*), coalesce(sum(videos), 0), coalesce(sum(milliseconds), 0) FROM sums WHERE name = ?",
+        (all_values, different, videos, milliseconds) = self._db.execute(
+            "SELECT count(*), count(nullif(value, '')), coalesce(sum(videos), 0), coalesce(sum(milliseconds), 0)"
+            " FROM sums WHERE name = ?",
             (name,),
         ).fetchone()
         rows = self._db.execute(
@@ -186,7 +187,7 @@ class _Sums:
         )
         first = [Share(value, label or value, *numbers) for value, label, *numbers in rows]
         rest = (videos - sum(share.videos for share in first), milliseconds - sum(s.milliseconds for s in first))
-        return Shares(different, first, Share("", f"{different - len(first):,} others", *rest))
+        return Shares(different, first, Share("", f"{all_values - len(first):,} others", *rest))
 
     def _flush(self) -> None:
         sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])

@@ -88,3 +88,8 @@ def test_many_channels_are_counted_in_a_scratch_file() -> None:
     channels = numbers.shares[CHANNEL]
     assert (channels.different, channels.first[0].videos) == (count, 2)
     assert sum(share.videos for share in channels.first) + channels.others.videos == count + 10
+
+
+def test_what_is_not_known_is_no_channel() -> None:
+    shares = gather([recording(1, channel_id="", channel=""), recording(2)]).shares[CHANNEL]
+    assert (shares.different, len(shares.first)) == (1, 2)
