@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks.figures import Figure, alone
 from tests.support.corpus_rows import CountingPlace, sidecar, video
 from tests.support.rows import make_queue
+from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.corpus.index import Index
 from youtube_download_coordinator.corpus.purge import Purge
 from youtube_download_coordinator.corpus.purge_selection import PurgeSelection
@@ -93,7 +94,8 @@ def _filled(folder: Path, place: Place, queue: Queue, files: int, write: Write) 
         queue.store.restore(VIDEO_TASKS, rows)
         index.add(_publish(row, write) for row in rows)
     assert index.flush()
-    return Purge(queue=queue, place=place, index=index, state_dir=folder / "state", work_dir=folder / "work")
+    config = Config(output_dir=folder / "work", state_dir=folder / "state")
+    return Purge(queue=queue, place=place, index=index, config=config)
 
 
 def _publish(row: VideoTask, write: Write) -> Any:

@@ -1,4 +1,4 @@
-"""Publish the manifests of the corpus again, so that they have the videos of the day."""
+"""Publish the manifests and the card of the corpus again, so that they have the videos of the day."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
 
 from tasks.context import fail_with_message
 from tasks.forms import ManifestFormatName
 from tasks.machine import alone_on_machine
 from tasks.reports import finished, report_manifests, skipped
 from youtube_download_coordinator import Coordinator
+from youtube_download_coordinator.corpus.card import PAGE, write_card_again
 from youtube_download_coordinator.corpus.manifest import ManifestOptions
 from youtube_download_coordinator.corpus.publication import publish, published
 from youtube_download_coordinator.prefect.flow_run import host, open_coordinator
@@ -21,7 +23,7 @@ from youtube_download_coordinator.storage.opening import open_place
 @flow(name="publish-manifest", flow_run_name=f"publish the manifest on {host()}", persist_result=False)
 @fail_with_message
 def publish_manifest(format: ManifestFormatName = None) -> State[Any]:
-    """Write the manifests that were published in output_dir again, with the files of now: docs/corpus.md.
+    """Write the manifests that were published in output_dir again, and the card, with the files of now: docs/corpus.md.
 
     Args:
         format: Publish a manifest of this format too, of all videos. None: only what was published before, with its options.
@@ -37,4 +39,7 @@ def _publish(coordinator: Coordinator, options: ManifestOptions | None) -> State
         return skipped(f"{place.address} has no manifest yet: run ydc manifest, or give a format")
     counts = publish(coordinator.queue, place, coordinator.config.state_dir, options)
     report_manifests(place.address, counts)
-    return finished("; ".join(each.describe(name) for name, each in counts.items()), failed=False, data=counts)
+    written = [each.describe(name) for name, each in counts.items()]
+    if write_card_again(coordinator.queue, place, coordinator.config, get_run_logger().warning):
+        written.append(f"the card in {PAGE}")
+    return finished("; ".join(written), failed=False, data=counts)

@@ -37,7 +37,7 @@ def purge(
     allow_other_sites: OtherSites = None,
     queue: QueueOptions = AS_SET,
 ) -> int:
-    """Take videos out of the corpus for good: rows, files, sidecars, records, index and manifests.
+    """Take videos out of the corpus for good: rows, files, sidecars, records, index, manifests and card.
 
     They are never fetched again: not when their source is listed again, added or typed in, nor by `ydc retry`. If it is
     interrupted, run it again. docs/purge.md tells what it removes, and what remains.
@@ -107,8 +107,7 @@ def _open(config: Config) -> Purge:
         queue=queue,
         place=place,
         index=Index(place, config.state_dir, queue.buried_keys),
-        state_dir=config.state_dir,
-        work_dir=config.work_dir,
+        config=config,
         say=say,
     )
 

@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -29,8 +29,8 @@ from youtube_download_coordinator.corpus.literal import one_line
 from youtube_download_coordinator.corpus.publication import published
 from youtube_download_coordinator.corpus.recordings import FOLDER, RECORDINGS, Recording, read
 from youtube_download_coordinator.corpus.statistics import Statistics, gather
-from youtube_download_coordinator.errors import UserError
-from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.errors import PlaceRefused, UserError
+from youtube_download_coordinator.queue.maintenance import Maintenance
 from youtube_download_coordinator.storage.place import Place
 
 PAGE, CROISSANT, OPTIONS = "README.md", "croissant.json", f"{FOLDER}/card.json"
@@ -66,18 +66,24 @@ class CardOptions:
 
 
 def write_card(
-    queue: Queue, place: Place, config: Config, options: CardOptions, destination: Place | None = None
+    queue: Maintenance,
+    place: Place,
+    config: Config,
+    options: CardOptions,
+    destination: Place | None = None,
+    *,
+    may_be_empty: bool = False,
 ) -> Statistics:
     """Write the card of a place there, or to `destination`, and return its numbers. Memory does not grow with the corpus.
 
     The part of README.md that the owner has written stays. Raises UserError if the place has no recordings, if README.md is not
-    a card, or if pygal is missing, and what Place and Store raise.
+    a card, or if pygal is missing, and what Place and Store raise. With `may_be_empty`, a manifest without recordings will do.
     """
     target = destination or place
     chosen = options.or_else(_kept_options(target))
     owners_text = _owners_text(target)
     numbers = gather(known_recordings(place))
-    if not numbers.videos:
+    if not (numbers.videos or may_be_empty):
         raise UserError(NO_MANIFEST)
     manifests = _manifests(place, is_relative=destination is None)
     card = Card(
@@ -89,13 +95,34 @@ def write_card(
         settings=_settings(config),
         owners_text=owners_text,
     )
-    _write_figures(target, card)
+    drawn = figures(card)
+    # First, so that whoever writes it again knows of the card even if this process is killed.
+    _put(target, OPTIONS, json.dumps(asdict(chosen), ensure_ascii=False, indent=2).encode() + b"\n", "application/json")
+    for path, figure in drawn.items():
+        _put(target, path, figure, "image/svg+xml")
     description = page(card).partition("\n\n")[2].partition("\n\n")[0]
     _put(target, CROISSANT, _croissant(card, description, manifests), "application/ld+json")
-    _put(target, OPTIONS, json.dumps(asdict(chosen), ensure_ascii=False, indent=2).encode() + b"\n", "application/json")
     text = front_matter(card, [file.path for file in manifests]) + page(card)
     _put(target, PAGE, text.encode(), "text/markdown")
     return numbers
+
+
+def write_card_again(queue: Maintenance, place: Place, config: Config, warn: Callable[[str], None]) -> bool:
+    """Write the card that the place has again, if it has one, with what it was given. Return whether it was written.
+
+    What a person has to mend first is one line for `warn`: a machine without pygal, a README.md that is not a card. A corpus
+    whose last recording was taken out has a card that says so. Raises PlaceError and StoreError.
+    """
+    if place.head(OPTIONS) is None:
+        return False
+    try:
+        write_card(queue, place, config, CardOptions(), may_be_empty=True)
+    except PlaceRefused:
+        raise
+    except UserError as error:
+        warn(f"the card is as it was, until ydc card writes it: {error}")
+        return False
+    return True
 
 
 def known_recordings(place: Place) -> Iterator[Recording]:
@@ -106,11 +133,6 @@ def known_recordings(place: Place) -> Iterator[Recording]:
         raise UserError(NO_MANIFEST) from None
     except ValueError as error:
         raise UserError(f"{error}; ydc manifest writes it again") from None
-
-
-def _write_figures(target: Place, card: Card) -> None:
-    for path, figure in figures(card).items():
-        _put(target, path, figure, "image/svg+xml")
 
 
 def _croissant(card: Card, description: str, manifests: Sequence[Distributed]) -> bytes:

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from youtube_download_coordinator.models import State
-from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.maintenance import Maintenance
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS
 from youtube_download_coordinator.reasons import about
 
@@ -34,7 +34,7 @@ class LeftOut(NamedTuple):
     videos: int
 
 
-def left_out(queue: Queue, recorded_videos: int) -> list[LeftOut]:
+def left_out(queue: Maintenance, recorded_videos: int) -> list[LeftOut]:
     """Return the groups, the largest first. `recorded_videos` are in the corpus. Raises StoreUnavailable."""
     groups: Counter[tuple[str, str]] = Counter()
     for tally in chain.from_iterable(queue.store.tally([VIDEO_TASKS, DEAD_LETTERS], date.max)):

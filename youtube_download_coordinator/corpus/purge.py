@@ -5,7 +5,7 @@ The order of the steps makes it safe to kill a purge and to run it again:
 1. the tombstones, in the place (`.corpus/tombstones/`) and in the queue: from then on no machine fetches the videos;
 2. the rows, whoever holds them: what a worker makes of one is refused, and it is waited for until its claim has ended;
 3. files and sidecars, then the records that name them, found by the tombstones;
-4. the manifests, which are published again;
+4. the manifests, which are published again, and the card, which counts what they have;
 5. the index, which knows the channel of each video: until then the same selection finds what is left.
 """
 
@@ -20,9 +20,10 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.corpus.card import write_card_again
 from youtube_download_coordinator.corpus.hub import commits_with
 from youtube_download_coordinator.corpus.index import Index
 from youtube_download_coordinator.corpus.items import recordings
@@ -74,6 +75,8 @@ class PurgeReport:
     index_lines: int = 0
     manifests: int = 0
     """How many were published again."""
+    card: bool = False
+    """Whether the card was written again."""
     kept_files: int = 0
     """Files of other videos that have an ID in their names."""
     hub: Sequence[Mapping[str, str]] = ()
@@ -98,16 +101,14 @@ class Purge:
     queue: Maintenance
     place: Place
     index: Index
-    state_dir: Path
-    work_dir: Path
-    """Where this machine makes files."""
+    config: Config
     say: Callable[[str], None] = _log.info
     sleep: Callable[[float], None] = time.sleep
 
     def select(self, selection: PurgeSelection) -> frozenset[str]:
         """Return the keys of the selected videos. Raises UserError, StoreError and PlaceError."""
         if selection.channels:  # what the index lacks is read from the place
-            for _ in recordings(self.queue, self.place, self.state_dir):
+            for _ in recordings(self.queue, self.place, self.config.state_dir):
                 pass
         return frozenset(selection.find_keys(self.queue, self.index))
 
@@ -138,10 +139,11 @@ class Purge:
             remove(self.place, remains, lambda gone: self.say(f"{gone:,} of {total:,} files and records removed"))
         report = self._report(tombstones, remains, asked)
         report.rows = count
-        report.half_files, in_use = remove_half_files(self.work_dir, buried)
+        report.half_files, in_use = remove_half_files(self.config.work_dir, buried)
         if in_use:
             self.say(f"{in_use} half files are in use now; a worker of this machine removes them when it ends")
-        report.manifests = len(publish_again(self.queue, self.place, self.state_dir))
+        report.manifests = len(publish_again(self.queue, self.place, self.config.state_dir))
+        report.card = write_card_again(self.queue, self.place, self.config, self.say)
         report.index_lines = self._drop_index(buried)
         return report
 

@@ -13,6 +13,7 @@ import pytest
 from tests.support.corpus_rows import Machine, subtitles, video
 from tests.support.memory_place import MemoryPlace
 from youtube_download_coordinator import corpus
+from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.corpus.changes import read_changes
 from youtube_download_coordinator.corpus.findings import Finding, FindingKind, keep_findings
 from youtube_download_coordinator.corpus.formats import FORMATS
@@ -194,9 +195,8 @@ def test_what_is_purged_meanwhile_is_not_published(
     publish_on(machine)
     (_, row, _) = machine.queue.rows(VIDEO_TASKS)
     index = Index(machine.place, tmp_path / "other", machine.queue.buried_keys)
-    purge = Purge(
-        queue=machine.queue, place=machine.place, index=index, state_dir=tmp_path / "other", work_dir=tmp_path / "other"
-    )
+    config = Config(output_dir=tmp_path / "other", state_dir=tmp_path / "other")
+    purge = Purge(queue=machine.queue, place=machine.place, index=index, config=config)
     put = type(machine.place).put
     keys = iter([row.key])
 

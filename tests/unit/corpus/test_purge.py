@@ -90,8 +90,7 @@ def purge_of(machine: Machine, **more: Any) -> Purge:
         queue=machine.queue,
         place=machine.place,
         index=Index(machine.place, machine.state_dir, machine.queue.buried_keys),
-        state_dir=machine.state_dir,
-        work_dir=machine.folder,
+        config=Config(output_dir=machine.folder, state_dir=machine.state_dir),
         **more,
     )
 
@@ -103,7 +102,11 @@ def run(machine: Machine, selection: PurgeSelection, **more: Any) -> PurgeReport
 
 def mentions(place: Place, number: int) -> list[str]:
     """Return the paths of the files whose name or content has the ID of a video."""
-    wanted = video(number).key.removeprefix("yt:v:")
+    return naming(place, video(number).key.removeprefix("yt:v:"))
+
+
+def naming(place: Place, wanted: str) -> list[str]:
+    """Return the paths of the files whose name or content has a text."""
     found = []
     for held in place.list():
         content = place.get(held.path)
@@ -258,21 +261,23 @@ class FragilePlace(MemoryPlace):
     """A place whose process is killed at one of its requests that change something, before or after it."""
 
     left = 10**9
+    fatal = ""
+    """The path at which it is killed, whatever is left."""
     is_after = False
 
-    def _strike(self, work: Callable[[], Any]) -> Any:
+    def _strike(self, path: str, work: Callable[[], Any]) -> Any:
         self.left -= 1
-        if self.left < 0:
+        if self.left < 0 or path == self.fatal:
             if self.is_after:
                 work()
             raise Killed
         return work()
 
-    def _put(self, *arguments: Any, **more: Any) -> bool:
-        return bool(self._strike(lambda: super(FragilePlace, self)._put(*arguments, **more)))
+    def _put(self, path: str, *arguments: Any, **more: Any) -> bool:
+        return bool(self._strike(path, lambda: super(FragilePlace, self)._put(path, *arguments, **more)))
 
     def delete(self, path: str) -> None:
-        self._strike(lambda: super(FragilePlace, self).delete(path))
+        self._strike(path, lambda: super(FragilePlace, self).delete(path))
 
 
 @pytest.mark.slow
