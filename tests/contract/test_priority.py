@@ -90,7 +90,7 @@ def test_workers_choose_among_equal_ones_at_random(store: Store) -> None:
     assert claimed != list(range(1, 9))
 
 
-@pytest.mark.parametrize("text", ["high", "1001", "2.5", "--3", "²", "1e3"])
+@pytest.mark.parametrize("text", ["high", "1001", "2.5", "--3", "²", "1e3", "1,000"])
 def test_what_is_no_number_counts_as_zero_and_is_logged(
     store: Store, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:

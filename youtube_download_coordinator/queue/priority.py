@@ -26,7 +26,8 @@ R = TypeVar("R", bound=Row)
 PRIORITY = "Priority"
 PRIORITY_MAX = 1000
 """The numbers are few, because a store looks for due rows of one after the other."""
-_NUMBER = re.compile(r"([+-]?\d{1,4})(?:[.,]0+)?")
+_NUMBER = re.compile(r"([+-]?\d{1,4})(?:[.,]0{1,2})?")
+"""Three zeros after a separator may be a thousand: `1,000` is neither 1 nor 1000 for sure."""
 
 
 def parse_priority(text: str) -> int:
