@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import logging
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -48,7 +49,7 @@ def _cues(content: bytes, extension: str) -> Iterator[tuple[float, float, list[s
         found = _read_srv(text)
     for begin, end, words in found:
         lines = [" ".join(sanitize(line).split()) for line in html.unescape(_TAG.sub("", words)).splitlines()]
-        if end > begin >= 0 and (lines := [line for line in lines if line]):
+        if math.inf > end > begin >= 0 and (lines := [line for line in lines if line]):
             yield round(begin, 3), round(end, 3), lines
 
 

@@ -125,6 +125,13 @@ def test_a_file_that_cannot_be_read_has_no_captions(
     assert "Irish/x" in caplog.text
 
 
+@pytest.mark.parametrize("number", ["1e400", "NaN"])
+def test_a_caption_without_an_end_is_left_out(number: str) -> None:
+    """JSON has no such numbers: one of them would make a whole file of recordings unreadable."""
+    text = f'{{"events": [{{"tStartMs": 1, "dDurationMs": {number}, "segs": [{{"utf8": "x"}}]}}]}}'
+    assert captions_in(text.encode(), "json3", "x") == []
+
+
 def test_a_page_in_place_of_captions_has_none() -> None:
     assert captions_in(b"<html><body>Sorry</body></html>", "vtt", "x") == []
     assert captions_in(b"\xff\xfe\x00", "srt", "x") == []
