@@ -20,6 +20,8 @@ from youtube_download_coordinator.processors.captions import Caption
 from youtube_download_coordinator.queue.done_fields import media_length
 from youtube_download_coordinator.text import sanitize
 
+_NUMBERS_END = 2**63
+"""Tables and JSON of other programs have no larger integers."""
 NOT_FACTS = (msgspec.DecodeError, UnicodeDecodeError)
 """What `decode` raises for a line that has something else."""
 
@@ -202,4 +204,5 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> int | None:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if is_number and 0 <= value < _NUMBERS_END else None

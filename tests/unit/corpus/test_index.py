@@ -16,7 +16,14 @@ from youtube_download_coordinator.corpus import index as index_module
 from youtube_download_coordinator.corpus.index import INDEX, MERGED_AT_ONCE, Index
 from youtube_download_coordinator.corpus.index_upkeep import EVERY_SECONDS, IndexUpkeep
 from youtube_download_coordinator.errors import PlaceRefused, PlaceUnavailable
-from youtube_download_coordinator.processors.facts import CheckedRow, FileFacts, ProductFacts, decode, encode
+from youtube_download_coordinator.processors.facts import (
+    CheckedRow,
+    FileFacts,
+    ProductFacts,
+    decode,
+    encode,
+    file_facts,
+)
 from youtube_download_coordinator.processors.facts_spool import SPOOL, Spool
 from youtube_download_coordinator.storage.local import LocalPlace
 from youtube_download_coordinator.storage.place import Held, Place
@@ -82,6 +89,13 @@ def test_facts_are_read_as_they_were_written() -> None:
     entry = decode(encode(facts(1)))
     assert isinstance(entry, ProductFacts)
     assert [tuple(caption) for caption in entry.files[0].captions] == list(captions)
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), -1, 2**64, True, "5"])
+def test_a_sidecar_with_a_wrong_number_has_none(number: object) -> None:
+    made = file_facts("x.m4a", {"bytes": number, "media": {"sample_rate_hz": number, "duration_seconds": number}})
+    assert (made.bytes, made.sample_rate_hz, made.seconds) == (None, None, None)
+    assert file_facts("x.m4a", {"bytes": 5 * 2**31}).bytes == 5 * 2**31
 
 
 def test_what_a_newer_version_added_is_ignored() -> None:
