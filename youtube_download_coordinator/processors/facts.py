@@ -204,5 +204,6 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> int | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return int(value) if is_number and 0 <= value < _NUMBERS_END else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return int(value) if 0 <= value < _NUMBERS_END else None
