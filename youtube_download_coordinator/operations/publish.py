@@ -20,9 +20,11 @@ from youtube_download_coordinator.processors.archive import Archive, Draft, Draf
 from youtube_download_coordinator.processors.facts_spool import Spool
 from youtube_download_coordinator.processors.place_archive import PlaceArchive
 from youtube_download_coordinator.processors.production import names_files_of, renamed
+from youtube_download_coordinator.processors.removal import remove_videos
 from youtube_download_coordinator.processors.sidecar import SUFFIX, sha256_of
 from youtube_download_coordinator.queue.maintenance import SCAN_PAGE_ROWS, Maintenance, batches
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Where
+from youtube_download_coordinator.queue.tombstones import is_purged
 from youtube_download_coordinator.storage.files import read_json
 from youtube_download_coordinator.storage.place import Place
 
@@ -72,13 +74,23 @@ class Publisher:
             results = {row.id: result for row in rows if (result := self._result(row)) != row.result}
             corrected = self._queue.correct_results(results)
             self._done.corrected += len(corrected)
-            missed = results.keys() - corrected  # somebody changes the row: the next run removes its files
+            purged = self._remove_purged()
+            missed = results.keys() - corrected - purged  # somebody changes the row: the next run removes its files
             for row, record in self._removable:  # only now: a row must not name a file that is gone
                 if row.id not in missed:
                     self._local.remove(row, record)
-                    self._done.published += 1
+                    self._done.published += row.id not in purged
             self._removable.clear()
         return self._done
+
+    def _remove_purged(self) -> set[int]:
+        """Remove from the place what was put of videos that were purged since their rows were read. Return their IDs."""
+        keys = {row.id: row.key for row, _ in self._removable}
+        rows = self._queue.store.scan(VIDEO_TASKS, Where(ids=list(keys)), limit=len(keys)) if keys else []
+        purged = {row.id for row in rows if is_purged(row)}
+        if purged:
+            remove_videos(self._place, [keys[row_id] for row_id in purged])
+        return purged
 
     def _result(self, row: VideoTask) -> str:
         """Publish the products of a video, and return its result as it is to be."""

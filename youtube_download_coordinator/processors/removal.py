@@ -158,6 +158,11 @@ def remove(place: Place, remains: Remains, progress: Callable[[int], None] = lam
         _remove_empty_folders(Path(place.address), remains.files)
 
 
+def remove_videos(place: Place, keys: Iterable[str]) -> None:
+    """Remove what a place has of the videos with these keys. Raises PlaceError."""
+    remove(place, find_remains(place, Buried([tombstone(key) for key in keys])))
+
+
 def _remove_empty_folders(root: Path, paths: Iterable[str]) -> None:
     """Remove folders that have become empty: a template may name them after the video."""
     folders = {parent for path in paths for parent in PurePosixPath(path).parents if parent.parts}

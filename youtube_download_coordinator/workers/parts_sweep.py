@@ -11,7 +11,6 @@ from youtube_download_coordinator.models import State, VideoTask
 from youtube_download_coordinator.processors.parts import idle_parts, remove_if_idle, remove_parts
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS, Where
-from youtube_download_coordinator.queue.tombstones import tombstone
 from youtube_download_coordinator.storage.opening import open_place
 from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
 
@@ -74,8 +73,7 @@ def clean_up_after(queue: Queue, attempt: Attempt, config: Config) -> None:
 
     try:  # a purge waits for claims that it takes away; this process may have been frozen for longer
         if queue.buried_keys([attempt.task.key]):
-            place = open_place(config.output_dir)
-            removal.remove(place, removal.find_remains(place, removal.Buried([tombstone(attempt.task.key)])))
+            removal.remove_videos(open_place(config.output_dir), [attempt.task.key])
     except (PlaceError, ConfigError, StoreError) as error:
         _log.error("video %d was purged meanwhile: run the purge again: %s", attempt.task.id, error)
 

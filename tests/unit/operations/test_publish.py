@@ -21,7 +21,8 @@ from youtube_download_coordinator.processors.facts import ProductFacts
 from youtube_download_coordinator.processors.facts_spool import Spool
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.selection import Selection
-from youtube_download_coordinator.queue.store import VIDEO_TASKS
+from youtube_download_coordinator.queue.store import VIDEO_TASKS, Where
+from youtube_download_coordinator.queue.tombstones import tombstone
 from youtube_download_coordinator.storage.local import LocalPlace
 from youtube_download_coordinator.storage.place import Place
 from youtube_download_coordinator.stores.sql import SqlStore
@@ -124,6 +125,21 @@ def test_a_file_stays_whose_row_somebody_changes(
     place.on_put = lambda: queue.retry(VIDEO_TASKS, Selection(ids=[1]))
     assert publish(queue, place, settings.output_dir)[0].published == 0
     assert (settings.output_dir / name).is_file()
+
+
+def test_nothing_stays_of_a_video_that_is_purged_meanwhile(
+    site: Site, settings: Settings, queue: Queue, place: FailingPlace
+) -> None:
+    finish(queue, task(site), audio(task(site), settings).result)
+
+    def purge() -> None:
+        queue.store.bury([tombstone(task(site).key)])
+        queue.erase(VIDEO_TASKS, queue.store.scan(VIDEO_TASKS, Where(keys=[task(site).key])))
+
+    place.on_put = purge
+    report, problems = publish(queue, place, settings.output_dir)
+    assert (report.published, problems, list(place.list())) == (0, [], [])
+    assert left(settings.output_dir) == []
 
 
 def test_a_file_that_is_not_that_of_its_sidecar_is_left(
