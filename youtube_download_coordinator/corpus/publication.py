@@ -42,6 +42,10 @@ from youtube_download_coordinator.queue.tombstones import tombstone
 from youtube_download_coordinator.storage.place import Place
 
 PUBLISHED = f"{FOLDER}/published.json"
+_NAMES = frozenset(
+    name for each in FORMATS for split in (False, True) for name in ManifestOptions(format=each, split=split).names()
+)
+"""Of all files that are manifests. No other is ever deleted."""
 _SCRATCH = "manifest-"
 _SCRATCH_MAX_SECONDS = 86400
 """After this time a folder of a process that was killed is removed."""
@@ -65,7 +69,7 @@ def published(place: Place) -> Published:
     try:
         content = json.loads(place.get(PUBLISHED))
         formats = {name: ManifestOptions.from_json(options) for name, options in sorted(content["formats"].items())}
-        return Published(formats, {name for name in content["files"] if isinstance(name, str)})
+        return Published(formats, set(_NAMES.intersection(content["files"])))
     except FileNotFoundError:
         return Published()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -166,6 +166,15 @@ def test_a_damaged_list_is_none(machine: Machine, damaged: bytes, tmp_path: Path
     assert list(publish_on(machine)) == ["manifest.jsonl"]
 
 
+def test_a_wrong_list_deletes_no_recording(machine: Machine, tmp_path: Path) -> None:
+    (row, *_) = machine.queue.rows(VIDEO_TASKS)
+    content = {"formats": {"nemo": {}}, "files": ["manifest.jsonl", "manifest.csv", row.result]}
+    (tmp_path / "list").write_text(json.dumps(content))
+    machine.place.put(PUBLISHED, tmp_path / "list", content_type="application/json", metadata={})
+    publish_on(machine)
+    assert machine.place.head(row.result)
+
+
 def test_after_an_outage_in_the_middle_the_next_run_publishes_everything(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
