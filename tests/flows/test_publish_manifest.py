@@ -12,6 +12,7 @@ import pytest
 from flows.publish_manifest import publish_manifest
 from tests.flows import seen
 from tests.support.corpus_rows import Machine, video
+from tests.support.waiting import wait_until
 from youtube_download_coordinator import Coordinator
 from youtube_download_coordinator.corpus.card import PAGE, CardOptions, write_card
 from youtube_download_coordinator.storage.local import LocalPlace
@@ -59,6 +60,7 @@ def test_without_pygal_the_manifest_is_published_and_one_line_says_what_is_missi
 
     assert (again.type.name, again.message) == ("COMPLETED", "2 recordings, 122.5 seconds in manifest.jsonl")
     assert machine.place.get(PAGE) == before
+    wait_until(lambda: any("Finished in state" in log.message for log in seen.logs(again)))
     (line,) = [log.message for log in seen.logs(again) if log.level == logging.WARNING]
     assert line.startswith("the card is as it was, until ydc card writes it: ")
     assert line.endswith("pip install pygal")

@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -31,6 +31,7 @@ from youtube_download_coordinator.corpus.recordings import FOLDER, RECORDINGS, R
 from youtube_download_coordinator.corpus.statistics import Statistics, gather
 from youtube_download_coordinator.errors import PlaceRefused, UserError
 from youtube_download_coordinator.queue.maintenance import Maintenance
+from youtube_download_coordinator.queue.tombstones import tombstone
 from youtube_download_coordinator.storage.place import Place
 
 PAGE, CROISSANT, OPTIONS = "README.md", "croissant.json", f"{FOLDER}/card.json"
@@ -72,18 +73,19 @@ def write_card(
     options: CardOptions,
     destination: Place | None = None,
     *,
-    may_be_empty: bool = False,
+    buried: Collection[str] | None = None,
 ) -> Statistics:
     """Write the card of a place there, or to `destination`, and return its numbers. Memory does not grow with the corpus.
 
     The part of README.md that the owner has written stays. Raises UserError if the place has no recordings, if README.md is not
-    a card, or if pygal is missing, and what Place and Store raise. With `may_be_empty`, a manifest without recordings will do.
+    a card, or if pygal is missing, and what Place and Store raise. `buried`: tombstones of videos to leave out; then the card may
+    be one of no recordings.
     """
     target = destination or place
     chosen = options.or_else(_kept_options(target))
     owners_text = _owners_text(target)
-    numbers = gather(known_recordings(place))
-    if not (numbers.videos or may_be_empty):
+    numbers = gather(each for each in known_recordings(place) if not buried or tombstone(each.key) not in buried)
+    if not numbers.videos and buried is None:
         raise UserError(NO_MANIFEST)
     manifests = _manifests(place, is_relative=destination is None)
     card = Card(
@@ -111,12 +113,15 @@ def write_card_again(queue: Maintenance, place: Place, config: Config, warn: Cal
     """Write the card that the place has again, if it has one, with what it was given. Return whether it was written.
 
     What a person has to mend first is one line for `warn`: a machine without pygal, a README.md that is not a card. A corpus
-    whose last recording was taken out has a card that says so. Raises PlaceError and StoreError.
+    whose last recording was taken out has a card that says so. If videos are purged meanwhile, it is written without them: the
+    purge may have written it before. Raises PlaceError and StoreError.
     """
     if place.head(OPTIONS) is None:
         return False
+    buried: Collection[str] | None = None
     try:
-        write_card(queue, place, config, CardOptions(), may_be_empty=True)
+        while buried != (buried := frozenset(queue.store.tombstones())):
+            write_card(queue, place, config, CardOptions(), buried=buried)
     except PlaceRefused:
         raise
     except UserError as error:

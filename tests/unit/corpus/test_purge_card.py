@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests.unit.corpus.test_purge import (
     run,
 )
 from youtube_download_coordinator.config import Config
-from youtube_download_coordinator.corpus.card import CROISSANT, OPTIONS, PAGE, CardOptions, write_card
+from youtube_download_coordinator.corpus.card import CROISSANT, OPTIONS, PAGE, CardOptions, write_card, write_card_again
 from youtube_download_coordinator.corpus.publication import PUBLISHED, publish
 from youtube_download_coordinator.corpus.purge_selection import PurgeSelection
 from youtube_download_coordinator.corpus.recordings import RECORDINGS
@@ -97,6 +98,23 @@ def test_what_keeps_the_card_from_being_written_is_one_line_and_the_videos_go(
     assert not report.card
     (line,) = [line for line in said if line.startswith("the card is as it was, until ydc card writes it: ")]
     assert "pip install pygal" in line or "README.md is not a card of ydc" in line
+
+
+def test_what_is_purged_while_another_machine_writes_the_card_is_not_in_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_with_card(machine)
+    put = type(machine.place).put
+    selections = iter([PurgeSelection(channels=[f"yt:c:{CHANNEL}"])])
+
+    def puts(place: Any, path: str, *arguments: Any, **named: Any) -> None:
+        if path == PAGE and (selection := next(selections, None)):
+            run(machine, selection)
+        put(place, path, *arguments, **named)
+
+    monkeypatch.setattr(type(machine.place), "put", puts)
+    assert write_card_again(machine.queue, machine.place, Config(), pytest.fail)
+    assert naming(machine.place, CHANNEL) == []
 
 
 @pytest.mark.slow
