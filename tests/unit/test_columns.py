@@ -151,9 +151,9 @@ TEXTS = dict.fromkeys(("key", "url", "accent", "type", "title", "extra", "claime
     ("name", "row_id", "time"),
     [("sqlite", "INTEGER", "DATETIME"), ("postgresql", "BIGINT", "TIMESTAMP WITH TIME ZONE")],
 )
-def test_databases_have_the_columns_of_the_first_release(name: str, row_id: str, time: str) -> None:
+def test_databases_have_the_columns_of_the_first_release_and_a_priority(name: str, row_id: str, time: str) -> None:
     dialect = sa.create_mock_engine("postgresql+psycopg://" if name == "postgresql" else "sqlite://", print).dialect
-    row = TEXTS | LEASE | {"id": row_id, "claimed_at": time, "act_at": time}
+    row = TEXTS | LEASE | {"id": row_id, "claimed_at": time, "act_at": time, "priority": "INTEGER"}
     expected = {
         "sources": row | {"videos": "INTEGER", "checked_at": time, "listed_with": "TEXT"},
         "videos": row | {"place": "TEXT", "source_id": "BIGINT", "duration_seconds": "INTEGER"},

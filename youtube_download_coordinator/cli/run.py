@@ -83,13 +83,13 @@ def run(
     preflight.require(coordinator.config, processor)
     _print_unknown_settings()
     failed = print_ingested(coordinator.ingest())
-    _print_plan(coordinator.config, processor)
     limits = Limits(
         concurrency=coordinator.config.concurrency,
         max_videos=max_videos,
         max_seconds=None if max_minutes is None else max_minutes * 60,
     )
     try:
+        _print_plan(coordinator.config, processor)
         summary, listing_failures = _work(coordinator, processor, limits)
     except (KeyboardInterrupt, OSError) as error:  # Ctrl-C, or the output was closed
         error.add_note(_give_back(coordinator))

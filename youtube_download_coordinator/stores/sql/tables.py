@@ -52,12 +52,13 @@ IN_ANY_STATE: sa.ColumnElement[bool] = sa.func.length(sa.column("key")) >= sa.li
 PostgreSQL would use it for the rows in one state too, when its statistics say that there are none, and read all others.
 """
 
-IS_PENDING: sa.ColumnElement[bool] = sa.column("state", sa.Text).concat(sa.literal_column("''")) == sa.literal_column(
+IS_PENDING: sa.ColumnElement[bool] = sa.func.nullif(sa.column("state"), sa.literal_column("''")) == sa.literal_column(
     f"'{State.PENDING.value}'"
 )
 """True for every pending row. Only a query that says so uses the index of pending rows by priority, and it uses no other index.
 
-The index has no other rows, so that those that are held or done cost it nothing.
+The index has no other rows, so that those that are held or done cost it nothing. `nullif` keeps the type: a state in SQLite that
+is not text is not a pending one.
 """
 
 _TYPES: dict[ColumnType | None, type[sa.types.TypeEngine[Any]]] = {
