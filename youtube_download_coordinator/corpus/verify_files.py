@@ -132,12 +132,15 @@ class FilesVerifier:
 
     def _check(self, row: VideoTask, facts: RowFacts) -> list[Finding]:
         found = [finding for product in facts.products.values() for finding in self._check_product(row, product)]
+        result = row.result.partition(DEGRADED_START)[0]
+        if not facts.products and self._listing.is_empty and _is_path(result, row):  # its disk may not be mounted
+            self.summary.files += 1
+            return [self._finding(FindingKind.MISSING, row, result)]
         if not any(product.files for product in facts.products.values()):
             self.summary.without += 1
         # Products that were never in the index. One that lacks a file could not be added to it.
         unknown = self._listing.products(row) - facts.products.keys()
         found += [finding for product in sorted(unknown) for finding in self._check_recorded(row, product)]
-        result = row.result.partition(DEGRADED_START)[0]
         if not facts.products and not unknown and self._listing.size(result):
             found.append(self._finding(FindingKind.NO_RECORD, row, result))
         return found
@@ -258,6 +261,11 @@ class _Listing:
                 "INSERT OR IGNORE INTO records VALUES (?, ?)", ((match["name"], match["product"]) for match in records)
             )
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no record of any video."""
+        return self._db.execute("SELECT 1 FROM records LIMIT 1").fetchone() is None
+
     def size(self, path: str) -> int | None:
         found = self._db.execute("SELECT size FROM files WHERE path = ?", (path,)).fetchone()
         return int(found[0]) if found else None
@@ -299,6 +307,12 @@ def _sums(row: VideoTask, facts: RowFacts) -> Iterator[_Sum]:
         for file in product.files if product.kind in BUILT_INS else ():
             if file.sha256:
                 yield _Sum(row.id, row.key, file.path, file.sha256, file.bytes or 0)
+
+
+def _is_path(result: str, row: VideoTask) -> bool:
+    """Return whether a result is the path of a file in the place: users' functions return any text."""
+    path = PurePosixPath(result)
+    return video_id(row) in path.name and bool(path.suffix) and not path.is_absolute() and "://" not in result
 
 
 def _check_key(key: str) -> str:

@@ -12,6 +12,7 @@ from tests.support.corpus_rows import CountingPlace, Machine, subtitles, video
 from tests.support.memory_place import MemoryPlace
 from youtube_download_coordinator.corpus.index import INDEX
 from youtube_download_coordinator.corpus.verify_files import FilesSummary, FilesVerifier
+from youtube_download_coordinator.models import Done
 from youtube_download_coordinator.processors.archive import FOLDER, Product
 from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
@@ -53,6 +54,20 @@ def test_whole_files_are_read_once(machine: Machine) -> None:
     found, summary = verify(machine, older_than_days=30)
     assert (found, summary.files, summary.read) == ([], 4, 0)
     assert verify(machine)[1].read == 4, "all are read again"
+
+
+def test_all_files_are_missing_where_the_place_is_empty(machine: Machine) -> None:
+    """Records and index are gone with them: a disk that is not mounted, another bucket."""
+    path = machine.done(video(1)).result
+    machine.queue.add(VIDEO_TASKS, [video(2)])
+    (claim,) = machine.queue.claim(VIDEO_TASKS, 1)
+    machine.queue.settle([(claim, Done(result="a user's text"))])
+    assert verify(machine)[0] == []
+    for held in list(machine.place.list()):
+        machine.place.delete(held.path)
+    found, summary = verify(machine)
+    assert found == [("missing", path)]
+    assert (summary.rows, summary.files, summary.without) == (2, 1, 1)
 
 
 def test_what_is_wrong_with_files(machine: Machine) -> None:
