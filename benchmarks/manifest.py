@@ -1,4 +1,4 @@
-"""What it takes to write the recordings of a corpus from its rows and its index: SQLite, a local folder, no sidecar is read.
+"""Measure writing the recordings of a corpus from its rows and its index: SQLite, a local folder, no sidecar is read.
 
 Why: a manifest of a million videos is made every day. It is written twice: the second time must give the same bytes. Each time is
 a process of its own, whose peak memory is measured. Bars are for the largest corpus.

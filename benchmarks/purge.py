@@ -1,4 +1,4 @@
-"""What it takes to purge a channel from a corpus: SQLite, a local folder, files of a few bytes; and its requests to a bucket.
+"""Measure the purge of a channel from a corpus: SQLite, a local folder, files of a few bytes; and its requests to a bucket.
 
 Why: whoever asks for a removal waits for it. Each video has a file, a sidecar and a record. The whole place is searched
 afterwards: nothing may name one of the channel's videos.

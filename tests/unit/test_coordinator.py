@@ -17,7 +17,7 @@ from tests.support.rows import make_queue, new_video
 from tests.support.waiting import wait_until
 from youtube_download_coordinator import Config, Coordinator, PermanentError, ThrottledError, wiring
 from youtube_download_coordinator import coordinator as coordinator_module
-from youtube_download_coordinator.errors import ConfigError, LaterError, SourcesFileError, StoreUnavailable, UnfitError
+from youtube_download_coordinator.errors import LaterError, SourcesFileError, StoreUnavailable, UnfitError
 from youtube_download_coordinator.models import Source, State, VideoTask
 from youtube_download_coordinator.queue import Claim
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
@@ -498,16 +498,3 @@ def test_rounds_do_not_wait_for_what_is_later_than_their_time(
     for _ in coordinator.rounds(Limits(concurrency=1, max_seconds=10), Summary()):
         coordinator.process_next_task(fails(OSError("broken pipe")))
     assert clock.slept == []
-
-
-@pytest.mark.parametrize("settings", [{"licenses": ("youtube",)}, {"trainable": "all"}])
-def test_filters_on_rights_are_not_ignored_for_functions_of_this_program(
-    make: Callable[..., Coordinator], settings: dict[str, object]
-) -> None:
-    called: list[str] = []
-    with make(**settings) as coordinator:
-        coordinator.queue.add(VIDEO_TASKS, [new_video(1)])
-        with pytest.raises(ConfigError, match="do not hold for a function that runs in your own program"):
-            coordinator.process_next_task(called.append)
-        assert [row.lease.state for row in coordinator.queue.rows(VIDEO_TASKS)] == [State.PENDING]
-    assert called == []

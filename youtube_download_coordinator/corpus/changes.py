@@ -30,8 +30,8 @@ from youtube_download_coordinator.corpus.recordings import (
     RECORDINGS,
     Recording,
     decode,
-    key_hash,
 )
+from youtube_download_coordinator.queue.tombstones import key_hash
 from youtube_download_coordinator.storage.place import Place
 from youtube_download_coordinator.text import format_utc
 

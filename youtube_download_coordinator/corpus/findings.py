@@ -19,7 +19,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from youtube_download_coordinator.corpus.recordings import FOLDER, key_hash
+from youtube_download_coordinator.corpus.recordings import FOLDER
+from youtube_download_coordinator.queue.tombstones import key_hash
 from youtube_download_coordinator.storage.place import Place
 
 FINDINGS = f"{FOLDER}/findings"

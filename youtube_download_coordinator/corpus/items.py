@@ -11,7 +11,7 @@ from youtube_download_coordinator.corpus.facts_table import FactsTable, RowFacts
 from youtube_download_coordinator.corpus.findings import unavailable
 from youtube_download_coordinator.corpus.index import Index
 from youtube_download_coordinator.corpus.place_reader import PlaceReader
-from youtube_download_coordinator.corpus.recordings import Recording, Segment, key_hash
+from youtube_download_coordinator.corpus.recordings import Recording, Segment
 from youtube_download_coordinator.models import SKIPPED, State, Status, VideoTask
 from youtube_download_coordinator.processors.archive import Record
 from youtube_download_coordinator.processors.facts import CheckedRow, FileFacts, ProductFacts
@@ -20,7 +20,7 @@ from youtube_download_coordinator.processors.production import names_files_of
 from youtube_download_coordinator.queue.maintenance import Maintenance, batches
 from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Where
-from youtube_download_coordinator.queue.tombstones import is_purged
+from youtube_download_coordinator.queue.tombstones import is_purged, key_hash
 from youtube_download_coordinator.storage.place import Place
 
 _log = logging.getLogger(__name__)

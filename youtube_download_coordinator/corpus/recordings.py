@@ -9,7 +9,6 @@ records.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import json
 import zlib
@@ -98,11 +97,6 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def text(self) -> str:
         """Return the text of all segments."""
         return " ".join(segment.text for segment in self.segments)
-
-
-def key_hash(key: str) -> str:
-    """Return the hash of a row's key that stands for its video where nothing may name it."""
-    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
 _encoder = msgspec.json.Encoder()

@@ -23,7 +23,6 @@ from youtube_download_coordinator.corpus.check_log import HASH_CHARACTERS, Check
 from youtube_download_coordinator.corpus.facts_table import RowFacts
 from youtube_download_coordinator.corpus.findings import Finding, FindingKind
 from youtube_download_coordinator.corpus.items import rows_with_facts
-from youtube_download_coordinator.corpus.recordings import key_hash
 from youtube_download_coordinator.models import DEGRADED_START, VideoTask
 from youtube_download_coordinator.processors.archive import FOLDER, record_path
 from youtube_download_coordinator.processors.facts import FileFacts, ProductFacts
@@ -33,6 +32,7 @@ from youtube_download_coordinator.processors.place_archive import generation_pat
 from youtube_download_coordinator.processors.sidecar import SUFFIX
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.selection import Selection
+from youtube_download_coordinator.queue.tombstones import key_hash
 from youtube_download_coordinator.storage.place import Held, Place
 from youtube_download_coordinator.text import format_utc
 

@@ -18,7 +18,6 @@ from typing import Any
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.corpus.check_log import HASH_CHARACTERS, Check, CheckLog
 from youtube_download_coordinator.corpus.findings import Finding, FindingKind, keep_findings
-from youtube_download_coordinator.corpus.recordings import key_hash
 from youtube_download_coordinator.errors import PlaceError
 from youtube_download_coordinator.models import (
     DEGRADED_START,
@@ -37,7 +36,7 @@ from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Where
 from youtube_download_coordinator.queue.suspicion import OutageLimits, is_evidence
-from youtube_download_coordinator.queue.tombstones import is_purged
+from youtube_download_coordinator.queue.tombstones import is_purged, key_hash
 from youtube_download_coordinator.storage.opening import open_place
 from youtube_download_coordinator.storage.place import Place
 from youtube_download_coordinator.text import format_utc, truncate
@@ -163,7 +162,7 @@ class VideoVerifier:
 
     def _candidates(self, selection: Selection) -> Iterator[tuple[int, str]]:
         for row in self.queue.select(VIDEO_TASKS, replace(selection, status=Status.DONE)):
-            if not is_purged(row) and not row.result.startswith((SKIPPED, "skipped, ")):
+            if not is_purged(row) and not (row.result == SKIPPED or row.lease.skipped):
                 yield row.id, key_hash(row.key)[:HASH_CHARACTERS]
 
     def _ask_all(self, limit: int) -> Iterator[Finding]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.errors import BadFilter
 from youtube_download_coordinator.models import Control, Row, Source
+from youtube_download_coordinator.queue.claims import describe
 from youtube_download_coordinator.queue.cooldown import COOLDOWN, FLEET, MINIMUM_VERSION, is_understood
-from youtube_download_coordinator.queue.queue import describe
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS
 from youtube_download_coordinator.reasons import UNREADABLE_LEASE, UNREADABLE_ROW
 from youtube_download_coordinator.sources.filters import Filters

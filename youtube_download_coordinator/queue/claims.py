@@ -1,4 +1,4 @@
-"""A row that a worker holds."""
+"""A row that a worker holds, and how log lines name it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from youtube_download_coordinator.models import Row
+from youtube_download_coordinator.models import Row, VideoTask
 from youtube_download_coordinator.queue.lifecycle import Throttle
 from youtube_download_coordinator.queue.store import Table
 
@@ -36,3 +36,8 @@ class Claim(Generic[R]):
 def by_table(claims: Sequence[Claim[Any]]) -> list[tuple[Table[Any], list[Claim[Any]]]]:
     tables = {claim.table.name: claim.table for claim in claims}
     return [(table, [claim for claim in claims if claim.table.name == name]) for name, table in tables.items()]
+
+
+def describe(row: Row) -> str:
+    """Return a row as log lines name it: its kind, its ID and its title or URL."""
+    return f"{'video' if isinstance(row, VideoTask) else 'source'} {row.id} ({row.name})"

@@ -18,7 +18,7 @@ from youtube_download_coordinator.errors import StoreError, StoreUnavailable, Us
 from youtube_download_coordinator.models import Failure, Lease, Outcome, Row, Source, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import lifecycle, priority, unpublished
 from youtube_download_coordinator.queue.admission import Admission
-from youtube_download_coordinator.queue.claims import Claim, by_table
+from youtube_download_coordinator.queue.claims import Claim, by_table, describe
 from youtube_download_coordinator.queue.lifecycle import NO_THROTTLE, RetryPolicy
 from youtube_download_coordinator.queue.maintenance import SCAN_PAGE_ROWS, Maintenance, batches
 from youtube_download_coordinator.queue.offers import (
@@ -498,8 +498,3 @@ class Queue(Maintenance):
 
 def _is_refusal(outcome: Outcome) -> bool:
     return isinstance(outcome, Failure) and outcome.verdict is Verdict.THROTTLED
-
-
-def describe(row: Row) -> str:
-    """Return a row as log lines name it: its kind, its ID and its title or URL."""
-    return f"{'video' if isinstance(row, VideoTask) else 'source'} {row.id} ({row.name})"

@@ -33,6 +33,11 @@ def tombstone(key: str) -> str:
     """Return the tombstone of the video with this key; of a row that was purged, the one in its key."""
     if key.startswith(PURGED_KEY):
         return key.removeprefix(PURGED_KEY)[:64]
+    return key_hash(key)
+
+
+def key_hash(key: str) -> str:
+    """Return the hash of a row's key that stands for its video where nothing may name it: SHA-256 in hexadecimal digits."""
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 

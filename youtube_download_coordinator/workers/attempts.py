@@ -23,7 +23,7 @@ from youtube_download_coordinator.errors import StoreError, StoreGone, StoreUnav
 from youtube_download_coordinator.models import Failure, Outcome, Row, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Claim, Queue
 from youtube_download_coordinator.queue.admission import Blocked
-from youtube_download_coordinator.queue.queue import describe
+from youtube_download_coordinator.queue.claims import describe
 from youtube_download_coordinator.queue.store import Table
 from youtube_download_coordinator.reasons import SUSPECTED
 from youtube_download_coordinator.text import truncate

@@ -20,7 +20,7 @@ from youtube_download_coordinator.errors import ClaimLost, StoreError
 from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.processes.parent import Stopped, stop_all
 from youtube_download_coordinator.queue import Claim, Queue
-from youtube_download_coordinator.queue.queue import describe
+from youtube_download_coordinator.queue.claims import describe
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.workers.attempts import AttemptResult, Attempts, log_attempt
 from youtube_download_coordinator.workers.heartbeat import Heartbeat

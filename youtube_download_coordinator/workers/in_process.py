@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.models import Failure, Outcome, Verdict, VideoTask
-from youtube_download_coordinator.queue.queue import describe
+from youtube_download_coordinator.queue.claims import describe
 from youtube_download_coordinator.reasons import INTERRUPTED
 from youtube_download_coordinator.workers.find_processor import Processor
 from youtube_download_coordinator.workers.run_processor import awaited, call_in_process

@@ -1,4 +1,4 @@
-"""What a publication changes: a streaming comparison of two files of recordings, which names no video."""
+"""The changelog of a corpus: two files of recordings are compared as streams, and no line names a video."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from tests.support.memory_place import MemoryPlace
 from youtube_download_coordinator.corpus.changes import CHANGES, Changes, read_changes, record_changes
-from youtube_download_coordinator.corpus.recordings import RECORDINGS, Recording, key_hash, write
+from youtube_download_coordinator.corpus.recordings import RECORDINGS, Recording, write
+from youtube_download_coordinator.queue.tombstones import key_hash
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 

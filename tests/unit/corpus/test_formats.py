@@ -180,7 +180,7 @@ def test_pyarrow_reads_parquet_by_row_groups(tmp_path: Path, monkeypatch: pytest
 
 
 def test_lhotse_opens_its_manifests(tmp_path: Path) -> None:
-    """It is no dependency of the tests, for it needs PyTorch: `pip install lhotse` runs this one too."""
+    """lhotse is not a dependency of the tests, because it needs PyTorch: `pip install lhotse` makes this one run."""
     lhotse = pytest.importorskip("lhotse")
     mono = recording(50, channels=1, segments=())
     write_in(tmp_path, [*CORPUS, mono], format="lhotse", segments=False)

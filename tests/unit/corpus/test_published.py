@@ -1,4 +1,4 @@
-"""What attempts of workers publish comes into the index by itself, with what their sidecars contain."""
+"""Workers add the files that they publish to the index, with the facts of their sidecars."""
 
 from __future__ import annotations
 

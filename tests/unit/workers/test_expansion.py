@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from examples.media_site import serving
+from tests.support.expanding import CONFIG, LISTED, add, expand, lists, video
 from tests.support.faulty_store import ClockedStore, FaultyStore
 from tests.support.rows import Clock, make_queue, new_source, new_video
 from tests.support.sheet import SOURCE_TAB, VIDEOS, sheet_desk
@@ -34,16 +35,11 @@ from youtube_download_coordinator.workers import attempts as attempts_module
 from youtube_download_coordinator.workers import expansion as expansion_module
 from youtube_download_coordinator.workers.expansion import (
     FIRST_BATCH_VIDEOS,
-    Expansion,
-    Listing,
     expand_next,
     expand_sources,
 )
 from youtube_download_coordinator.workers.expansion import expand as expand_claimed
-from youtube_download_coordinator.youtube.listing import Listed, ListedSource, ListedTitle, ListedVideo
-
-CONFIG = Config(allow_other_sites=True)
-LISTED = Generator[Listed, None, None]
+from youtube_download_coordinator.youtube.listing import ListedSource, ListedTitle, ListedVideo
 
 
 @pytest.fixture
@@ -51,35 +47,6 @@ def store() -> Iterator[ClockedStore]:
     store = ClockedStore()
     yield store
     store.close()
-
-
-def add(queue: Queue, name: str = "one", **fields: object) -> Source:
-    url = f"https://example.org/{name}"
-    source = Source(url=url, key=f"url:{url}", lease=NO_LEASE, **fields)  # type: ignore[arg-type]
-    queue.add(SOURCES, [source])
-    return source
-
-
-def video(number: int, title: str = "a title") -> ListedVideo:
-    url = f"https://example.org/video-{number}"
-    return ListedVideo(url, f"url:{url}", title, 60)
-
-
-def lists(*items: Listed, then: BaseException | None = None) -> Listing:
-    """Return a listing of these items, which may fail at its end."""
-
-    def listing(source: Source, config: Config) -> LISTED:
-        yield from items
-        if then:
-            raise then
-
-    return listing
-
-
-def expand(queue: Queue, listing: Listing) -> Expansion:
-    expansion = expand_next(queue, CONFIG, listing)
-    assert expansion is not None
-    return expansion
 
 
 def source_of(queue: Queue) -> Source:
