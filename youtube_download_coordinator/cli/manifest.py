@@ -145,7 +145,8 @@ def _write(coordinator: Coordinator, place: Place, options: ManifestOptions, des
             else [stack.enter_context(binary_output(name)) for name in names]
         )
         counts = write_manifest(coordinator.queue, place, coordinator.config.state_dir, options, name_file, files)
-    say(counts.describe(names[0]), problem=is_stdout(names[0]))
+    where = "the standard output" if is_stdout(names[0]) else names[0]
+    say(counts.describe(where), problem=is_stdout(names[0]))
     return 0
 
 

@@ -104,7 +104,8 @@ def write_card(
         _put(target, path, figure, "image/svg+xml")
     description = page(card).partition("\n\n")[2].partition("\n\n")[0]
     _put(target, CROISSANT, _croissant(card, description, manifests), "application/ld+json")
-    text = front_matter(card, [file.path for file in manifests]) + page(card)
+    # Without empty files: datasets refuses a split that has no line.
+    text = front_matter(card, [file.path for file in manifests if file.bytes]) + page(card)
     _put(target, PAGE, text.encode(), "text/markdown")
     return numbers
 
@@ -112,7 +113,7 @@ def write_card(
 def write_card_again(queue: Maintenance, place: Place, config: Config, warn: Callable[[str], None]) -> bool:
     """Write the card that the place has again, if it has one, with what it was given. Return whether it was written.
 
-    What a person has to mend first is one line for `warn`: a machine without pygal, a README.md that is not a card. A corpus
+    What a person has to fix first is one line for `warn`: a machine without pygal, a README.md that is not a card. A corpus
     whose last recording was taken out has a card that says so. If videos are purged meanwhile, it is written without them: the
     purge may have written it before. Raises PlaceError and StoreError.
     """

@@ -88,7 +88,7 @@ def test_the_standard_output_has_nothing_else(media: Path, ydc: Ydc) -> None:
     rows = list(csv.DictReader(out.splitlines()))
     assert len(rows) == 3
     assert len({row["split"] for row in rows}) == 1  # of one channel
-    assert err == "3 recordings, 183.8 seconds in -\n"
+    assert err == "3 recordings, 183.8 seconds in the standard output\n"
 
 
 def test_the_extension_names_the_format(media: Path, ydc: Ydc) -> None:

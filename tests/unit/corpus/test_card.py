@@ -190,6 +190,19 @@ def test_what_was_left_out_is_counted_by_reason(tmp_path: Path, queue: Queue) ->
     assert "4 videos that were listed are not in the corpus." in page_of(place)
 
 
+def test_a_split_without_recordings_is_not_offered_to_programs(tmp_path: Path, queue: Queue) -> None:
+    place = with_recordings(tmp_path, recording(1))
+    names = {"manifest.train.jsonl", "manifest.dev.jsonl", "manifest.test.jsonl"}
+    for path in names:
+        put(place, tmp_path, path, "{}\n" if "train" in path else "")
+    put(place, tmp_path, PUBLISHED, Published(files=names).encode())
+
+    write_card(queue, place, Config(), CardOptions())
+
+    data_files = [{"split": "train", "path": ["manifest.train.jsonl"]}]
+    assert front_matter_of(place)["configs"] == [{"config_name": "default", "data_files": data_files}]
+
+
 @pytest.mark.parametrize(
     ("manifests", "data_files"),
     [
