@@ -169,6 +169,8 @@ def _chosen(row: VideoTask, facts: RowFacts, product: str) -> ProductFacts | Non
     kinds = (product,) if product else _MEDIA
     for kind in kinds:
         chosen = [each for each in facts.products.values() if each.files and kind in (each.kind, each.product)]
+        if len(chosen) == 1:  # nearly always
+            return chosen[0]
         if chosen:
             return max(chosen, key=lambda each: (_names(row.result, each), each.made_at, each.product))
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from youtube_download_coordinator.corpus.recordings import Recording, Segment
@@ -55,20 +56,20 @@ class Field(NamedTuple):
     name: str
     type: type[str] | type[int] | type[float]
     value: Callable[[Entry], Value]
+    """Text may contain anything: `values_of` cleans it."""
+    is_path: bool = False
+    """Whether it names a file, whose name is kept as it is."""
 
 
 def _of_recording(name: str, type_: type[str] | type[int], attribute: str = "") -> Field:
-    attribute = attribute or name
-    if type_ is int:
-        return Field(name, type_, lambda entry: getattr(entry.recording, attribute))
-    return Field(name, type_, lambda entry: clean(getattr(entry.recording, attribute)))
+    return Field(name, type_, attrgetter(f"recording.{attribute or name}"))
 
 
-DURATION = Field("duration", float, lambda entry: entry.seconds)
-TEXT = Field("text", str, lambda entry: entry.text)
+DURATION = Field("duration", float, attrgetter("seconds"))
+TEXT = Field("text", str, attrgetter("text"))
 OFFSET = Field("offset", float, lambda entry: entry.segment.start_seconds if entry.segment else 0.0)
-SPLIT = Field("split", str, lambda entry: entry.split)
-LANGUAGE = Field("lang", str, lambda entry: clean(entry.recording.language or entry.recording.caption_language))
+SPLIT = Field("split", str, attrgetter("split"))
+LANGUAGE = Field("lang", str, lambda entry: entry.recording.language or entry.recording.caption_language)
 COLLECTED_AT = _of_recording("collected_at", str)
 DESCRIPTION = (
     _of_recording("accent", str),
@@ -98,7 +99,7 @@ DESCRIPTION = (
 
 def fields_of(path_name: str, *, segments: bool, split: bool) -> list[Field]:
     """Return the fields of a format whose lines name the file as `path_name`, without `collected_at`."""
-    path = Field(path_name, str, lambda entry: entry.path)
+    path = Field(path_name, str, attrgetter("path"), is_path=True)
     offset, last = [OFFSET] if segments else [], [SPLIT] if split else []
     return [path, *offset, DURATION, TEXT, LANGUAGE, *DESCRIPTION, *last]
 
@@ -120,12 +121,21 @@ def own_fields(columns: Iterable[str], taken: Iterable[str]) -> list[Field]:
 
 
 def _own_value(column: str) -> Callable[[Entry], str]:
-    return lambda entry: clean(entry.recording.columns.get(column, ""))
+    return lambda entry: entry.recording.columns.get(column, "")
 
 
 def values_of(fields: Sequence[Field], entry: Entry) -> dict[str, Value]:
     """Return the values of a line by the names of its fields."""
-    return {name: value(entry) for name, _, value in fields}
+    values = {name: value(entry) for name, _, value, _ in fields}
+    text = "".join([value for value in values.values() if type(value) is str])
+    return values if text.isprintable() else _cleaned(fields, values)
+
+
+def _cleaned(fields: Sequence[Field], values: Mapping[str, Value]) -> dict[str, Value]:
+    is_path = {field.name: field.is_path for field in fields}
+    return {
+        name: clean(value) if isinstance(value, str) and not is_path[name] else value for name, value in values.items()
+    }
 
 
 def without_empty(values: Mapping[str, Any]) -> dict[str, Any]:

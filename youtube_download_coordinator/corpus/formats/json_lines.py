@@ -59,8 +59,8 @@ class AudioFolderWriter:
         self._fields = [*fields, *map(_no_file_name, own)]
 
     def write(self, entry: Entry) -> None:
-        values = (_known(field, field.value(entry)) for field in self._fields)
-        self._file.write(json_line(dict(zip((field.name for field in self._fields), values, strict=True))))
+        values = values_of(self._fields, entry)
+        self._file.write(json_line({field.name: _known(field, values[field.name]) for field in self._fields}))
 
     def close(self) -> None:
         pass

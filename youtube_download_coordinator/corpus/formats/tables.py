@@ -40,7 +40,7 @@ class CsvWriter:
         self._writer.writerow([no_formula(field.name) for field in self._fields])
 
     def write(self, entry: Entry) -> None:
-        path, *values = (field.value(entry) for field in self._fields)
+        path, *values = values_of(self._fields, entry).values()
         cells = (no_formula(value) if isinstance(value, str) else value for value in values)
         path = str(path)
         self._writer.writerow([path if no_formula(path) == path else f"./{path}", *cells])
