@@ -52,7 +52,7 @@ audit: $(INSTALLED)  ## Ask the package index for known holes of what is install
 	$(BIN)/python -m pip freeze --exclude-editable | \
 		$(BIN)/pip-audit --requirement /dev/stdin --no-deps --disable-pip --strict $(AUDIT)
 
-bench: $(INSTALLED)  ## Speed and memory, compared in one run, into docs/proof.md
+bench: $(INSTALLED)  ## Speed and memory, compared in one run, into docs/figures.md
 	$(BIN)/python -m pip install --quiet --group bench
 	.ci/with-postgresql $(BIN)/python -m benchmarks $(BENCH)
 

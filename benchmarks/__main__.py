@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...]`: measure all, or those; show them, and write them down for docs/proof.md (tools/docs).
+"""`python -m benchmarks [NAME ...]`: measure all, or those; show them, and write them down for docs/figures.md (tools/docs).
 
 The exit code is 1 when a bar is missed.
 """
@@ -14,7 +14,7 @@ from dataclasses import asdict
 from importlib import import_module
 
 from benchmarks.figures import Figure, show
-from tools.docs import proof_page as proof
+from tools.docs import figures_page
 
 ALL = (
     "claims",
@@ -32,7 +32,7 @@ ALL = (
     "manifest",
     "purge",
 )
-"""A module of this package each, with `measure()`; its place on the page is in tools/docs/proof_page.py."""
+"""A module of this package each, with `measure()`; its place on the page is in tools/docs/figures_page.py."""
 
 
 def main() -> int:
@@ -45,7 +45,7 @@ def main() -> int:
             f"argument {names.metavar}: there is no benchmark {', '.join(unknown)}; there are {', '.join(ALL)}"
         )
     figures = [figure for name in ALL if name in (chosen or ALL) for figure in _measured(name)]
-    proof.write()
+    figures_page.write()
     return 1 if show(figures, "python -m benchmarks") else 0
 
 
@@ -56,7 +56,9 @@ def _measured(name: str) -> list[Figure]:
     seconds = time.monotonic() - began
     print(f"{seconds:.0f} s")
     if figures:
-        proof.remember(name, {**_circumstances(), "seconds": round(seconds), "figures": list(map(asdict, figures))})
+        figures_page.remember(
+            name, {**_circumstances(), "seconds": round(seconds), "figures": list(map(asdict, figures))}
+        )
     return figures
 
 

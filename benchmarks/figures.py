@@ -15,7 +15,7 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where a figure stands in a plot of docs/proof.md: on which line of which plot, above what."""
+    """Where a figure stands in a plot of docs/figures.md: on which line of which plot, above what."""
 
     plot: str
     line: str

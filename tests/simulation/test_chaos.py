@@ -17,7 +17,7 @@ from tests.simulation.trouble import NASTY
 
 FLEETS = 40
 SEEDS_TO_CATCH = 60
-"""A mutation is caught within so many stories; docs/proof.md says how many it took."""
+"""A mutation is caught within so many stories; docs/proof-history.md shows how many it took."""
 RARELY_MET = frozenset({
     "adoption_forgets_what_it_covered", "begun_on_a_lease_that_ran_out", "claimed_before_a_cooldown_begun_after_it",
     "each_process_counts_for_itself", "everybody_probes", "nonsense_goes_on", "nothing_is_given_back", "one_video_is_an_outage",

@@ -1,6 +1,6 @@
-"""The figures of docs/proof.md: the results of `make bench` (docs/figures.json), as tables between two marks and as plots.
+"""The figures of docs/figures.md: the results of `make bench` (docs/figures.json), as tables between two marks and as plots.
 
-`python -m tools.docs.proof_page` generates them again from the results; the rest of the page is written by hand.
+`python -m tools.docs.figures_page` generates them again from the results; the rest of the page is written by hand.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 DOCS = Path(__file__).parents[2] / "docs"
 MEASURED = DOCS / "figures.json"
-PAGE = DOCS / "proof.md"
-BEGIN = "<!-- what make bench measured: made by python -m tools.docs.proof_page, not by hand -->"
+PAGE = DOCS / "figures.md"
+BEGIN = "<!-- what make bench measured: made by python -m tools.docs.figures_page, not by hand -->"
 END = "<!-- the end of what make bench measured -->"
 TITLES = {
     "claims": "Claims in a database",
