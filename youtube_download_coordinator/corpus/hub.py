@@ -34,7 +34,7 @@ class Batch:
     commit: str = ""
     """Empty: not known, because the process was killed."""
     hashes: tuple[str, ...] = ()
-    """Of the keys of the videos (`queue.tombstones.tombstone`)."""
+    """Of the videos' keys (`queue.tombstones.tombstone`). Empty: the commit has the manifests and the card, which name all."""
 
     @property
     def path(self) -> str:
@@ -51,16 +51,27 @@ class HubCommit(NamedTuple):
     """Empty: the process was killed before it knew; the commit's title contains `batch`."""
     batch: str
     at: str
+    contains: str
+    """`media`; `descriptions`: the manifests and the card."""
 
 
 def commits_with(place: Place, tombstones: Iterable[str]) -> list[HubCommit]:
-    """Return the commits that added files of these videos to a hub, the oldest first. Raises what Place raises."""
+    """Return the commits that added files of these videos to a hub, and those that describe them, the oldest first.
+
+    A repository describes a video from the first commit with its files on. Raises what Place raises.
+    """
     wanted = set(tombstones)
-    return [
-        HubCommit(batch.repo, batch.revision, batch.commit, batch.id, batch.began_at)
-        for batch in batches(place)
-        if not wanted.isdisjoint(batch.hashes)
-    ]
+    published: set[tuple[str, str]] = set()
+    commits = []
+    for batch in batches(place):
+        branch = (batch.repo, batch.revision)
+        if not wanted.isdisjoint(batch.hashes):
+            published.add(branch)
+        elif batch.hashes or branch not in published:
+            continue
+        contains = "media" if batch.hashes else "descriptions"
+        commits.append(HubCommit(*branch, batch.commit, batch.id, batch.began_at, contains))
+    return commits
 
 
 def batches(place: Place) -> Iterator[Batch]:

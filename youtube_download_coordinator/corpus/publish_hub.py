@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from youtube_download_coordinator.corpus.hub_client import HubClient, utc_now
 from youtube_download_coordinator.corpus.hub_lock import HubLock
 from youtube_download_coordinator.corpus.publication import published
 from youtube_download_coordinator.corpus.recordings import FOLDER, RECORDINGS, Recording
+from youtube_download_coordinator.corpus.tombstone_copies import copies
 from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.queue.tombstones import tombstone
 from youtube_download_coordinator.storage.place import Place
@@ -79,13 +80,11 @@ class HubPublisher:
         while True:
             with tempfile.TemporaryDirectory(prefix="hub-", dir=self._work_dir) as folder:
                 lock.renew(Path(folder))
-                files, keys = self._fetch(missing, Path(folder))
+                files, hashes = self._fetch(missing, Path(folder))
                 if not files:
                     break
-                self._publish("Add recordings", files, keys)
-        with tempfile.TemporaryDirectory(prefix="hub-", dir=self._work_dir) as folder:
-            lock.renew(Path(folder))
-            self._publish("Describe the recordings", self._descriptions(Path(folder)), ())
+                self._publish_media(files, hashes)
+        self._publish_descriptions(lock)
         if self._is_public:
             self._hub.make_public()
         return self._report
@@ -115,19 +114,20 @@ class HubPublisher:
                 else:
                     yield recording
 
-    def _fetch(self, missing: Iterator[Recording], folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
-        """Return the files of the next batch by their paths in the repository, and the hashes of their videos' keys."""
+    def _fetch(self, missing: Iterator[Recording], folder: Path) -> tuple[dict[str, Path], dict[str, str]]:
+        """Return the files of the next batch, and the hashes of their videos' keys, by their paths in the repository."""
         files: dict[str, Path] = {}
-        hashes, size = [], 0
+        hashes: dict[str, str] = {}
+        size = 0
         while len(files) < BATCH_FILES and size < BATCH_BYTES and (recording := next(missing, None)):
             try:
                 files[recording.path] = self._local_file(recording.path, folder / f"{len(files)}")
             except FileNotFoundError:
                 self._report.problems.append(f"{recording.path} is not in the place: ydc verify --files")
                 continue
-            hashes.append(tombstone(recording.key))
+            hashes[recording.path] = tombstone(recording.key)
             size += files[recording.path].stat().st_size
-        return files, tuple(dict.fromkeys(hashes))
+        return files, hashes
 
     def _local_file(self, path: str, copy: Path) -> Path:
         if self._place.is_local:
@@ -148,19 +148,42 @@ class HubPublisher:
             self._report.problems.append("the place has no card: ydc card writes it")
         return files
 
-    def _publish(self, title: str, files: dict[str, Path], hashes: tuple[str, ...]) -> None:
-        from huggingface_hub import CommitOperationAdd
+    def _publish_media(self, files: dict[str, Path], hashes: dict[str, str]) -> None:
+        """Publish the files of videos that are not purged meanwhile: `ydc purge` sees the batch, or this sees its tombstones."""
+        batch = self._begin(hashes.values())
+        purged = set(copies(self._place)).intersection(hashes.values())
+        kept = {path: file for path, file in files.items() if hashes[path] not in purged}
+        self._publish("Add recordings", batch, kept)
 
+    def _publish_descriptions(self, lock: HubLock) -> None:
+        """Publish the manifests and the card. If they are published again meanwhile, as a purge does, take the new ones."""
+        is_current = False
+        while not is_current:
+            with tempfile.TemporaryDirectory(prefix="hub-", dir=self._work_dir) as folder:
+                lock.renew(Path(folder))
+                before = self._place.head(RECORDINGS)
+                files = self._descriptions(Path(folder))
+                batch = self._begin(())
+                is_current = self._place.head(RECORDINGS) == before
+                self._publish("Describe the recordings", batch, files if is_current else {})
+
+    def _begin(self, hashes: Iterable[str]) -> Batch:
+        """Keep a batch before its commit is made: a killed process has left which videos it may have published."""
         batch = Batch(
             id=secrets.token_hex(6),
             repo=self._hub.repo,
             revision=self._hub.revision,
             began_at=utc_now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            hashes=hashes,
+            hashes=tuple(dict.fromkeys(hashes)),
         )
         keep(self._place, batch)
+        return batch
+
+    def _publish(self, title: str, batch: Batch, files: dict[str, Path]) -> None:
+        from huggingface_hub import CommitOperationAdd
+
         operations = [CommitOperationAdd(path, str(file)) for path, file in files.items()]
-        commit = self._hub.commit(batch.id, title, operations)
+        commit = self._hub.commit(batch.id, title, operations) if operations else ""
         if not commit:
             self._place.delete(batch.path)
             self._report.present += len(files)

@@ -12,8 +12,6 @@ The order of the steps makes it safe to kill a purge and to run it again:
 from __future__ import annotations
 
 import getpass
-import hashlib
-import json
 import logging
 import socket
 import time
@@ -29,20 +27,18 @@ from youtube_download_coordinator.corpus.index import Index
 from youtube_download_coordinator.corpus.items import recordings
 from youtube_download_coordinator.corpus.publication import publish_again
 from youtube_download_coordinator.corpus.purge_selection import PurgeSelection
-from youtube_download_coordinator.corpus.recordings import FOLDER
+from youtube_download_coordinator.corpus.tombstone_copies import copies, put_copy
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.models import State
 from youtube_download_coordinator.processors.removal import Buried, Remains, find_remains, remove, remove_half_files
 from youtube_download_coordinator.queue.maintenance import Maintenance, batches
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table, Where
-from youtube_download_coordinator.queue.tombstones import PURGED_KEY, TOMBSTONE, is_erased, tombstone
+from youtube_download_coordinator.queue.tombstones import PURGED_KEY, is_erased, tombstone
 from youtube_download_coordinator.storage.place import Place
 from youtube_download_coordinator.text import format_utc
 
 _log = logging.getLogger(__name__)
 
-COPIES = f"{FOLDER}/tombstones"
-"""The folder in the place with copies of the tombstones, of which the queue has the ones that count."""
 TABLES: tuple[Table[Any], ...] = (VIDEO_TASKS, DEAD_LETTERS, SOURCES)
 _KEYS_AT_ONCE = 250
 _ROWS_AT_ONCE = 10_000
@@ -118,7 +114,7 @@ class Purge:
         remains = find_remains(self.place, Buried(tombstones))
         rows = sum(len(rows) for table in TABLES for rows in self._rows(table, keys))
         report = self._report(tombstones, remains, asked)
-        report.rows, report.is_dry_run = rows, True
+        report.rows, report.is_dry_run, report.hub = rows, True, self._commits(tombstones)
         return report, remains
 
     def run(self, keys: frozenset[str], asked: Mapping[str, Any]) -> PurgeReport:
@@ -129,7 +125,7 @@ class Purge:
         tombstones = frozenset(map(tombstone, keys))
         buried = Buried(tombstones)
         if tombstones:
-            self._put_copy(tombstones)
+            put_copy(self.place, tombstones)
             self.queue.store.bury(tombstones)
         count, until = self._erase_rows(keys)
         self._wait(until)
@@ -145,6 +141,8 @@ class Purge:
         report.manifests = len(publish_again(self.queue, self.place, self.config.state_dir))
         report.card = write_card_again(self.queue, self.place, self.config, self.say)
         report.index_lines = self._drop_index(buried)
+        # Last: `publish_hub` keeps a batch, then looks whether the tombstones or the manifests have changed.
+        report.hub = self._commits(tombstones)
         return report
 
     def restore(self) -> int:
@@ -152,7 +150,7 @@ class Purge:
 
         Rows of these videos are erased again: an earlier version of the sheet, or a backup, has brought them back.
         """
-        known = set(self._copies())
+        known = set(copies(self.place))
         for table in (VIDEO_TASKS, DEAD_LETTERS):
             known |= {row.key.removeprefix(PURGED_KEY)[:64] for row in self.queue.rows(table) if _is_purged(row.key)}
         self.queue.store.bury(known, are_all=True)
@@ -203,21 +201,6 @@ class Purge:
 
     # --- the place ---------------------------------------------------------------------------------------------------
 
-    def _put_copy(self, tombstones: frozenset[str]) -> None:
-        """Put a copy of the tombstones into the place, which the same videos never make twice."""
-        texts = sorted(tombstones)
-        name = hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
-        content = json.dumps({"tombstones": texts}).encode()
-        self.place.put_if_absent(f"{COPIES}/{name}.json", content, content_type="application/json", metadata={})
-
-    def _copies(self) -> Iterator[str]:
-        for held in self.place.list(COPIES):
-            try:
-                content = json.loads(self.place.get(held.path))
-                yield from (each for each in content["tombstones"] if TOMBSTONE.fullmatch(each))
-            except (FileNotFoundError, ValueError, KeyError, TypeError):
-                self.say(f"{held.path} is not a list of tombstones")
-
     def _drop_index(self, buried: Buried) -> int:
         keys = {facts.key for facts in self.index.entries() if buried.has_key(facts.key) and not _is_purged(facts.key)}
         return self.index.drop(keys) if keys else 0
@@ -232,8 +215,10 @@ class Purge:
             records=len(remains.records),
             bytes=remains.bytes,
             kept_files=len(remains.others),
-            hub=[commit._asdict() for commit in commits_with(self.place, tombstones)],
         )
+
+    def _commits(self, tombstones: frozenset[str]) -> list[Mapping[str, str]]:
+        return [commit._asdict() for commit in commits_with(self.place, tombstones)]
 
 
 def _is_purged(key: str) -> bool:

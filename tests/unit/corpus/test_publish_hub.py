@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import HfApi, constants
@@ -20,6 +22,7 @@ from youtube_download_coordinator.corpus.hub_lock import LOCK, held_lock
 from youtube_download_coordinator.corpus.publication import PUBLISHED, Published
 from youtube_download_coordinator.corpus.publish_hub import HubPublisher, HubReport
 from youtube_download_coordinator.corpus.recordings import RECORDINGS, Recording
+from youtube_download_coordinator.corpus.tombstone_copies import put_copy
 from youtube_download_coordinator.errors import PlaceUnavailable, UserError
 from youtube_download_coordinator.queue.tombstones import tombstone
 
@@ -192,7 +195,7 @@ def test_a_commit_of_a_killed_process_is_found(hub: Hub, tmp_path: Path) -> None
 
     run(hub, place, tmp_path)
 
-    (commit,) = commits_with(place, [tombstone(media(1)[0].key)])
+    commit, _ = commits_with(place, [tombstone(media(1)[0].key)])
     assert commit.commit == hub.repos[REPO].commits["main"][1]["id"]
     assert commit.repo == REPO
 
@@ -202,11 +205,71 @@ def test_commits_are_found_by_the_keys_of_videos(hub: Hub, tmp_path: Path) -> No
     run(hub, place, tmp_path)
     run(hub, corpus(tmp_path, 1, 2, 3, place=place), tmp_path)
 
-    first, second = commits_with(place, [tombstone(media(number)[0].key) for number in (1, 3)])
-    assert first.commit != second.commit
-    assert [commit.commit for commit in commits_with(place, [tombstone(media(3)[0].key)])] == [second.commit]
+    commits = commits_with(place, [tombstone(media(number)[0].key) for number in (1, 3)])
+    assert [commit.contains for commit in commits] == ["media", "descriptions"] * 2
+    assert [commit.commit for commit in commits] == [commit["id"] for commit in reversed(hub.repos[REPO].commits["main"])]
+    assert commits_with(place, [tombstone(media(3)[0].key)]) == commits[2:]
     assert commits_with(place, [tombstone("yt:v:another")]) == []
     assert not any(media(1)[0].key.encode() in place.get(batch.path) for batch in batches(place))
+
+
+@pytest.mark.parametrize("is_seen", [False, True], ids=["the batch is kept too late", "the purge sees the batch"])
+def test_a_video_that_is_purged_while_its_batch_is_made_is_not_published_or_reported(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_seen: bool
+) -> None:
+    place = corpus(tmp_path, 1, 2)
+    buried = tombstone(media(1)[0].key)
+    reported = []
+
+    def purge() -> None:
+        put_copy(place, [buried])
+        place.delete(media(1)[0].path)
+        publish(place, tmp_path, [media(2)[0]])
+        reported.extend(commits_with(place, [buried]))
+
+    if is_seen:
+        before_the_first_commit(monkeypatch, purge)
+    else:
+        before_the_first_batch(monkeypatch, purge)
+    run(hub, place, tmp_path)
+
+    assert [commit.contains for commit in reported] == (["media"] if is_seen else [])
+    assert (media(1)[0].path in hub.files(REPO)) is is_seen
+    assert media(1)[0].key.encode() not in gzip.decompress(hub.files(REPO)[RECORDINGS])
+
+
+def test_descriptions_that_change_while_they_are_fetched_are_fetched_again(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = corpus(tmp_path, 1, 2)
+    run(hub, place, tmp_path)
+    put(place, tmp_path, "README.md", b"---\npretty_name: B\n---\n")
+
+    before_the_first_batch(monkeypatch, lambda: publish(place, tmp_path, [media(2)[0]]))
+    run(hub, place, tmp_path)
+
+    assert media(1)[0].key.encode() not in gzip.decompress(hub.files(REPO)[RECORDINGS])
+    assert len(hub.repos[REPO].commits["main"]) == 3
+
+
+def before_the_first_batch(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Call `act` when the files of the first batch are fetched, and the batch is not kept yet."""
+    _before_the_first(monkeypatch, HubPublisher, "_begin", act)
+
+
+def before_the_first_commit(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Call `act` when the first batch is checked, and its commit is about to be made."""
+    _before_the_first(monkeypatch, HubClient, "commit", act)
+
+
+def _before_the_first(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, act: Callable[[], None]) -> None:
+    call, acts = getattr(owner, name), iter([act])
+
+    def late(self: Any, *arguments: Any) -> Any:
+        next(acts, lambda: None)()
+        return call(self, *arguments)
+
+    monkeypatch.setattr(owner, name, late)
 
 
 def test_a_second_writer_is_told_who_is_at_it(hub: Hub, tmp_path: Path) -> None:

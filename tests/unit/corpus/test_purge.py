@@ -22,8 +22,9 @@ from youtube_download_coordinator.corpus.index import Index
 from youtube_download_coordinator.corpus.items import recordings
 from youtube_download_coordinator.corpus.manifest import ManifestOptions
 from youtube_download_coordinator.corpus.publication import publish
-from youtube_download_coordinator.corpus.purge import COPIES, Purge, PurgeReport
+from youtube_download_coordinator.corpus.purge import Purge, PurgeReport
 from youtube_download_coordinator.corpus.purge_selection import PurgeSelection, channel_key, read_list, video_key
+from youtube_download_coordinator.corpus.tombstone_copies import COPIES
 from youtube_download_coordinator.errors import PlaceUnavailable, UserError
 from youtube_download_coordinator.models import Done, Source, VideoTask
 from youtube_download_coordinator.processors.parts import KEY_FILE, UNPUBLISHED_FILE, unpublished_keys
@@ -228,9 +229,15 @@ def test_the_report_has_the_commits_that_published_the_videos(machine: Machine) 
         )
         keep(machine.place, batch, commit)
 
+    keep(machine.place, Batch(id="c1", repo="lab/corpus", revision="main", began_at="2026-11-29T13:00:00Z"), "facade")
+    keep(machine.place, Batch(id="c2", repo="lab/other", revision="main", began_at="2026-11-29T13:00:00Z"), "0ddba11")
+
     report = run(machine, PurgeSelection(channels=[f"yt:c:{CHANNEL}"]))
 
-    assert [(commit["repo"], commit["commit"]) for commit in report.hub] == [("lab/corpus", "c0ffee")]
+    assert [(commit["repo"], commit["commit"], commit["contains"]) for commit in report.hub] == [
+        ("lab/corpus", "c0ffee", "media"),
+        ("lab/corpus", "facade", "descriptions"),
+    ]
 
 
 def test_a_dry_run_changes_nothing_and_says_what_would_go(machine: Machine) -> None:
