@@ -207,7 +207,9 @@ def test_commits_are_found_by_the_keys_of_videos(hub: Hub, tmp_path: Path) -> No
 
     commits = commits_with(place, [tombstone(media(number)[0].key) for number in (1, 3)])
     assert [commit.contains for commit in commits] == ["media", "descriptions"] * 2
-    assert [commit.commit for commit in commits] == [commit["id"] for commit in reversed(hub.repos[REPO].commits["main"])]
+    assert [commit.commit for commit in commits] == [
+        commit["id"] for commit in reversed(hub.repos[REPO].commits["main"])
+    ]
     assert commits_with(place, [tombstone(media(3)[0].key)]) == commits[2:]
     assert commits_with(place, [tombstone("yt:v:another")]) == []
     assert not any(media(1)[0].key.encode() in place.get(batch.path) for batch in batches(place))
