@@ -24,6 +24,7 @@ from youtube_download_coordinator.queue.offers import Offer, parse_offer
 from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.refresh import MAX_HOURS, refresh_hours
 from youtube_download_coordinator.queue.suspicion import OutageLimits
+from youtube_download_coordinator.queue.targets import parse_targets
 from youtube_download_coordinator.setting_types import (
     OPUS_SAMPLE_RATES_HZ,
     AudioCodec,
@@ -193,6 +194,10 @@ class Config(BaseSettings):
 
     claim_jitter_seconds: Seconds = 5
     """If nothing is due, `process_next_task` waits a random part of this time, so that a loop without a sleep uses no quota."""
+
+    target_hours: Annotated[dict[str, float], NoDecode, BeforeValidator(parse_targets)] = {}
+    """How many hours of each accent are wanted: `pt-BR:100,en-IE:50`. Accents that are behind are claimed first, and videos of an
+    accent that has its hours stay pending (docs/targets.md). If it is not set, everything is processed."""
 
     output_dir: Annotated[Path | str, BeforeValidator(output_place)] = Path("media")
     """Where the files of the built-in processors are kept: a folder, or object storage: `s3://bucket/prefix`,

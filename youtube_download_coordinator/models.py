@@ -192,6 +192,11 @@ class Lease:
         return self.result.removeprefix("skipped, ") if is_skipped else ""
 
     @property
+    def is_processed(self) -> bool:
+        """Whether the row is DONE, and neither a filter nor a person has skipped it."""
+        return self.state is State.DONE and self.detail != SKIPPED and not self.skipped
+
+    @property
     def throttles(self) -> int:
         """How often YouTube refused this row while it answered others."""
         count = _THROTTLES.search(self.detail) if self.state is not State.DONE else None

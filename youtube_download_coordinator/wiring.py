@@ -26,6 +26,7 @@ from youtube_download_coordinator.queue.admission import Admission
 from youtube_download_coordinator.queue.cooldown import cooldown_name
 from youtube_download_coordinator.queue.lifecycle import RetryPolicy
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS, Store, Table
+from youtube_download_coordinator.queue.targets import Targets
 from youtube_download_coordinator.stores.clock import monotonic_seconds
 from youtube_download_coordinator.youtube.versions import InstalledYtDlp
 
@@ -179,6 +180,7 @@ def open_queue(config: Config, run: str = "") -> Queue:
         random=randomness,
         admission=_admission(config, store, worker),
         offer=config.offer,
+        targets=Targets(hours=config.target_hours, monotonic=monotonic_seconds),
         unpublished=partial(unpublished_keys, config.work_dir) if isinstance(config.output_dir, str) else lambda: (),
     )
 

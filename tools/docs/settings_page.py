@@ -84,7 +84,9 @@ def _words(annotation: Any) -> str:
         return " ".join(f"`{choice}`" for choice in arguments)
     if origin is tuple:
         return "a list, with commas"
-    return "JSON" if origin is dict else TYPES[annotation]
+    if origin is dict:
+        return "`ACCENT:HOURS`, with commas" if arguments == (str, float) else "JSON"
+    return TYPES[annotation]
 
 
 def _limits_within(metadata: Any) -> Iterator[str]:

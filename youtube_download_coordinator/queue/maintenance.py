@@ -30,6 +30,7 @@ from youtube_download_coordinator.queue.store import (
     Table,
     Where,
 )
+from youtube_download_coordinator.queue.targets import TargetProgress, Targets
 from youtube_download_coordinator.queue.tombstones import PURGED_KEY, is_purged, purged, tombstone
 from youtube_download_coordinator.queue.unpublished import ReadKeys, kept
 from youtube_download_coordinator.queue.waiting import WaitingRows
@@ -78,6 +79,8 @@ class Maintenance:
     """Called with each video that this process recorded as done or moved to the dead letters, after the store has it."""
     unpublished: ReadKeys = lambda: ()
     """Returns the keys of videos whose files wait on this machine's disk to be published. It may claim them before others."""
+    targets: Targets = field(default_factory=Targets)
+    """How many hours of each accent are wanted."""
     _waiting: WaitingRows = field(init=False)
 
     def __post_init__(self) -> None:
@@ -305,6 +308,10 @@ class Maintenance:
 
     def counts(self, table: Table[Any]) -> Mapping[State, int]:
         return self.store.count(table)
+
+    def hours_by_target(self) -> list[TargetProgress]:
+        """Return how much there is of each accent that has a target, in the order of the setting. Raises StoreUnavailable."""
+        return self.targets.progress(self.store)
 
     def next_due(self, table: Table[R]) -> datetime | None:
         """Return when the next pending row may be claimed, or None if no row is pending."""

@@ -33,7 +33,9 @@ TEXT_MIN_CHARACTERS = 60
 """The result is not kept if it leaves less room for the reason of a failure."""
 
 _START, _END = REQUEST_START, "⟧"
-_REQUEST = re.compile(rf"{_START}(?P<products>[^;{_END}]+)(?:; was (?P<result>[^{_END}]+))?{_END}")
+WAS = "; was "
+"""Before the result that a row had. The databases look for it too."""
+_REQUEST = re.compile(rf"{_START}(?P<products>[^;{_END}]+)(?:{WAS}(?P<result>[^{_END}]+))?{_END}")
 _ANY_REQUEST = re.compile(rf"\s*{_START}[^{_END}…]*[{_END}…]")
 """Also one whose end was cut off."""
 _WITHOUT = re.compile(r"(?:^| )\(without [^()]*\)")
@@ -54,7 +56,7 @@ class ProductRequest:
         return ProductRequest(products=tuple(dict.fromkeys([*self.products, *products])), result=self.result)
 
     def __str__(self) -> str:
-        was = f"; was {self.result}" if self.result else ""
+        was = f"{WAS}{self.result}" if self.result else ""
         return f"{_START}{','.join(self.products)}{was}{_END}" if self else ""
 
 

@@ -97,6 +97,17 @@ class Tally(NamedTuple):
     """DONE: which filter has skipped them (`Lease.skipped`)."""
 
 
+class PlayingTime(NamedTuple):
+    """The number and the playing time of the videos with one accent in one state."""
+
+    accent: str
+    state: State
+    """DONE: with a file (targets.has_file), also if they are asked for a further product. PENDING and HELD: the others."""
+    videos: int
+    seconds: int
+    """HELD and DONE: their total, as far as it is known."""
+
+
 TALLIED_REASONS = frozenset({State.PENDING, State.ERROR, State.DEAD})
 """States whose rows have the reason of the last failed attempt."""
 
@@ -135,6 +146,14 @@ class Store(Protocol):
         """Return the counts of an overview for each table, in no order; days only from `since` on.
 
         A hint, as `scan` is. Reads no rows: where requests are expensive it is one request for all tables.
+        """
+        ...
+
+    def playing_times(self) -> list[PlayingTime]:
+        """Return how much there is of each accent in `VIDEO_TASKS`, in no order. Accents are spelled as rows have them.
+
+        A hint, as `scan` is. Reads no rows. Where requests are expensive it is as old as what a claim uses, and needs a request
+        of its own only if that is older than a few minutes.
         """
         ...
 

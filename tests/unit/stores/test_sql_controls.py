@@ -18,6 +18,7 @@ from youtube_download_coordinator.models import Control
 from youtube_download_coordinator.stores.sql import SqlStore, fork_lock
 from youtube_download_coordinator.stores.sql import store as sql_store
 from youtube_download_coordinator.stores.sql.store import CONTROLS_SECONDS
+from youtube_download_coordinator.stores.sql.unreadable import KnownControls
 
 PAUSED, RUNNING = Control(name="fleet", value="paused"), Control(name="fleet", value="running")
 COOLING = Control(name="cooldown host-a", value="cooling")
@@ -117,8 +118,8 @@ def test_a_look_that_began_before_a_change_does_not_hide_it(open_sql: OpenSql, m
         return known_controls(*values)
 
     looker = threading.Thread(target=lambda: seen.append(store.controls()))
-    known_controls = sql_store._KnownControls
-    monkeypatch.setattr(sql_store, "_KnownControls", keep_late)
+    known_controls = KnownControls
+    monkeypatch.setattr(sql_store, "KnownControls", keep_late)
     looker.start()
     assert have_read.wait(30)
     put(store, PAUSED)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
-from youtube_download_coordinator.models import WRITTEN_BY_SWAPS, Row, State, columns_of
+from youtube_download_coordinator.models import WRITTEN_BY_SWAPS, Row, State, VideoTask, columns_of
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table
 from youtube_download_coordinator.stores.sheets.alarm import is_taken
 from youtube_download_coordinator.stores.sheets.api import AnswerLost, Json, Refused
@@ -84,7 +84,20 @@ class Projections:
         position = snapshot.position_of(row.id)
         if position is not None:
             snapshot.update_line(position, snapshot.key_cells[position]._replace(lease=encode_lease(row)))
+            self._note_duration(name, row, position)
         self._start_timer()
+
+    def note_durations(self, name: str) -> None:
+        """Let a snapshot that has just been loaded know the durations that are not written yet."""
+        for row in self._pending[name].values():
+            position = self._spreadsheet.snapshot(name).position_of(row.id)
+            if position is not None:
+                self._note_duration(name, row, position)
+
+    def _note_duration(self, name: str, row: Row, position: int) -> None:
+        playing = self._spreadsheet.snapshot(name).playing
+        if playing is not None and isinstance(row, VideoTask):
+            playing.update(position, None, row.duration_seconds or 0)
 
     def discard(self, name: str, seen: Row) -> None:
         """Do not show a row that another process has changed since, which shows it."""

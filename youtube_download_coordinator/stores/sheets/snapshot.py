@@ -23,6 +23,7 @@ from youtube_download_coordinator.stores.sheets.cells import requested_status, w
 from youtube_download_coordinator.stores.sheets.key_lines import KeyCells, KeyLines
 from youtube_download_coordinator.stores.sheets.layout import CONTROL, GUARANTEES, Tab, header_of
 from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease, decode_lease
+from youtube_download_coordinator.stores.sheets.playing_cells import PlayingCells
 
 ROWS_PER_SECOND = 400
 """A snapshot is stale when it is older than its rows divided by this: of 100,000 rows after four minutes."""
@@ -74,11 +75,20 @@ class TabSnapshot:
     """By line, where it is not 0."""
     _position: dict[int, int] = field(default_factory=dict)
     _is_invalidated: bool = False
+    playing: PlayingCells | None = None
+    """Known only where accents have targets."""
     _prefetched: dict[int, tuple[float, Row]] = field(default_factory=dict)
     """Rows for the next claim, and when they were read."""
 
-    def load(self, columns: Sequence[Sequence[Sequence[str]]], priorities: Sequence[Sequence[str]] = NO_CELLS) -> None:
-        """Replace the snapshot by the columns of KEY_COLUMNS, and that of priorities, as values.batchGet gives them.
+    def load(
+        self,
+        columns: Sequence[Sequence[Sequence[str]]],
+        priorities: Sequence[Sequence[str]] = NO_CELLS,
+        playing: Sequence[Sequence[Sequence[str]]] = (),
+    ) -> None:
+        """Replace the snapshot by the columns of KEY_COLUMNS, that of priorities, and those of PLAYING_COLUMNS.
+
+        They are as values.batchGet gives them.
 
         A signal may interrupt it: no line is known until all are.
         """
@@ -103,6 +113,7 @@ class TabSnapshot:
         for entries in due.values():
             entries.sort()
         self._due = due
+        self.playing = PlayingCells(playing) if playing else None
         self.loaded_at = self.monotonic()
 
     def forget_lines(self) -> None:

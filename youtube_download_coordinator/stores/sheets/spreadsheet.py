@@ -45,6 +45,7 @@ from youtube_download_coordinator.stores.sheets.layout import (
     titles,
 )
 from youtube_download_coordinator.stores.sheets.pause_mark import pause_mark_of
+from youtube_download_coordinator.stores.sheets.playing_cells import PLAYING_COLUMNS
 from youtube_download_coordinator.stores.sheets.snapshot import (
     KEY_COLUMNS,
     RANGES_MAX,
@@ -90,6 +91,8 @@ class Spreadsheet:
         self.control = ControlSnapshot(self.environment.monotonic)
         self.pause_mark = ""
         """As it was last read: see pause_mark.py."""
+        self.reads_playing_cells = bool(config.target_hours)
+        """Whether the accents and durations of the videos are read with their leases."""
         self.is_new = False
         """Whether it had none of the coordinator's tabs, so that they were made."""
         self._layout: Layout | None = None
@@ -206,15 +209,19 @@ class Spreadsheet:
     def _reload(self, names: Sequence[str], more: Mapping[str, Sequence[str]] = NO_COLUMNS) -> Columns:
         """Load tabs and Control. Return the columns of `more`."""
         began = self.environment.monotonic()
-        tabs = self._read_columns({name: (*KEY_COLUMNS, *more.get(name, ())) for name in names})
+        playing = {name: PLAYING_COLUMNS for name in names if name == VIDEO_TASKS.name and self.reads_playing_cells}
+        own = {name: (*KEY_COLUMNS, *playing.get(name, ())) for name in names}
+        tabs = self._read_columns({name: (*own[name], *more.get(name, ())) for name in names})
         for name, columns in tabs.items():
-            self.snapshots[name].load(columns[: len(KEY_COLUMNS)], columns[-1])
+            self.snapshots[name].load(
+                columns[: len(KEY_COLUMNS)], columns[-1], columns[len(KEY_COLUMNS) : len(own[name])]
+            )
         for name in tabs:
             self.snapshots[name].load_seconds = self.environment.monotonic() - began
         for name in tabs:
             if self.snapshots[name].has_strange_lines:
                 self.require_column_names(name)
-        return {name: columns[len(KEY_COLUMNS) : -1] for name, columns in tabs.items()}
+        return {name: columns[len(own[name]) : -1] for name, columns in tabs.items()}
 
     def require_column_names(self, name: str) -> None:
         """Raise LayoutProblem if a person has exchanged names of columns. They are compared once for each layout."""

@@ -19,7 +19,17 @@ from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import BadUrl, StoreError, StoreUnavailable
 from youtube_download_coordinator.models import NO_KEY, Control, Lease, Row, Source, State, VideoTask
 from youtube_download_coordinator.queue.priority import choose, priority_in
-from youtube_download_coordinator.queue.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where
+from youtube_download_coordinator.queue.store import (
+    EVERY_ROW,
+    VIDEO_TASKS,
+    Change,
+    PlayingTime,
+    SetControl,
+    Swap,
+    Table,
+    Tally,
+    Where,
+)
 from youtube_download_coordinator.sources.urls import source_target, video_target
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
 from youtube_download_coordinator.stores.sheets.alarm import doubled
@@ -33,6 +43,7 @@ from youtube_download_coordinator.stores.sheets.guarantee_line import is_proof_d
 from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, IndexEntry, NothingToDo, RowIndex
 from youtube_download_coordinator.stores.sheets.key_lines import KeyCells
 from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease, encode_again, encode_lease
+from youtube_download_coordinator.stores.sheets.playing_cells import cells_in
 from youtube_download_coordinator.stores.sheets.projection import TABLES, Projections
 from youtube_download_coordinator.stores.sheets.row_moves import Mover
 from youtube_download_coordinator.stores.sheets.row_restore import restore
@@ -49,7 +60,7 @@ from youtube_download_coordinator.stores.sheets.spreadsheet import (
     Spreadsheet,
     group_of,
 )
-from youtube_download_coordinator.stores.sheets.tab_counts import TALLY_COLUMNS, tallies
+from youtube_download_coordinator.stores.sheets.tab_counts import TALLY_COLUMNS, playing_times, tallies
 
 log = logging.getLogger(__name__)
 
@@ -275,6 +286,8 @@ class SheetsStore:
             values = dict(zip(tab.header, [*cells, *[""] * len(tab.header)], strict=False))
             priority = priority_in(values[tab.priority_column].strip()) if tab.priority_column else 0
             snapshot.update_line(position, KeyCells(*(values[name] for name in KEY_COLUMNS)), priority)
+            if snapshot.playing is not None:
+                snapshot.playing.update(position, *cells_in(tab.header, cells))
             row = read_row(table, tab, cells)
             if row is not None and matches(where, row.id, row.key, row.lease, row.requested_status):
                 rows.append(self._projections.with_pending_cells(row))
@@ -305,6 +318,20 @@ class SheetsStore:
             if loaded_at == self._loaded_at(names):
                 break  # otherwise rows were adopted, which count as well
         return tables_tallies
+
+    def playing_times(self) -> list[PlayingTime]:
+        with self._lock:
+            self._spreadsheet.reads_playing_cells = True
+            if self._lacks_playing_cells():
+                self._reload(VIDEO_TASKS.name, if_older_than_seconds=0)
+            self._projections.note_durations(VIDEO_TASKS.name)
+            return playing_times(self._spreadsheet.snapshot(VIDEO_TASKS.name))
+
+    def _lacks_playing_cells(self) -> bool:
+        """Return whether the videos were loaded without accents and durations, or so long ago that others have done many."""
+        snapshot = self._spreadsheet.snapshot(VIDEO_TASKS.name)
+        oldest_seconds = max(PRIORITY_SECONDS, snapshot.stale_after_seconds)
+        return snapshot.playing is None or snapshot.loaded_at is None or snapshot.age_seconds >= oldest_seconds
 
     def _loaded_at(self, names: Sequence[str]) -> list[float | None]:
         return [self._spreadsheet.snapshot(name).loaded_at for name in names]

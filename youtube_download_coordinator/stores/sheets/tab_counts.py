@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date
 from typing import Any, NamedTuple
 
-from youtube_download_coordinator.models import SKIPPED, Lease, State, columns_of
+from youtube_download_coordinator.models import Lease, State, columns_of
 from youtube_download_coordinator.queue.offers import need_of, waits
 from youtube_download_coordinator.queue.store import (
     DEAD_LETTERS,
     SOURCES,
     TALLIED_REASONS,
     VIDEO_TASKS,
+    PlayingTime,
     Table,
     Tally,
 )
+from youtube_download_coordinator.queue.targets import has_file, is_asked_for
 from youtube_download_coordinator.stores.sheets.cells import whole_number
 from youtube_download_coordinator.stores.sheets.snapshot import TabSnapshot
 from youtube_download_coordinator.text import parse_time
@@ -57,6 +59,27 @@ def tallies(snapshot: TabSnapshot, columns: Sequence[Sequence[str]], since: date
     return [kind._replace(rows=number, seconds=seconds[kind]) for kind, number in rows.items()]
 
 
+def playing_times(snapshot: TabSnapshot) -> list[PlayingTime]:
+    """Return how much there is of each accent in a tab that was loaded with PLAYING_COLUMNS."""
+    videos: Counter[tuple[str, State]] = Counter()
+    seconds: Counter[tuple[str, State]] = Counter()
+    for position, encoded in snapshot.leases():
+        state = _played_state(encoded.lease) if encoded.lease else None
+        if state and snapshot.playing is not None:
+            group = snapshot.playing.accent(position), state
+            videos[group] += 1
+            seconds[group] += snapshot.playing.duration(position)
+    return [PlayingTime(*group, number, seconds[group]) for group, number in videos.items()]
+
+
+def _played_state(lease: Lease) -> State | None:
+    """Return the state that a video with this lease counts as; None: it does not count."""
+    if has_file(lease):
+        return State.DONE
+    is_counted = lease.state is State.HELD or (lease.state is State.PENDING and not is_asked_for(lease))
+    return lease.state if is_counted else None
+
+
 def _kind(lease: Lease, cells: _TallyCells, since: date) -> Tally:
     """Return the tally, still without numbers, that counts a row."""
     return Tally(
@@ -75,7 +98,7 @@ def _kind(lease: Lease, cells: _TallyCells, since: date) -> Tally:
 
 def _day(lease: Lease, claimed_at: str, since: date) -> date | None:
     """Return the day when a finished row was claimed, if it is not before `since`."""
-    if lease.state is not State.DONE or lease.detail == SKIPPED or lease.skipped or not claimed_at:
+    if not lease.is_processed or not claimed_at:
         return None
     time = parse_time(claimed_at)
     day = time.astimezone(UTC).date() if time else None

@@ -41,6 +41,10 @@ _LEASE_TYPES = {
     "nonce": ColumnType.TEXT,
 }
 LEASE_COLUMNS = tuple(_LEASE_TYPES)
+RAISE_NEXT_ID = sa.text(
+    "SELECT setval(sequence, greatest(:last, nextval(sequence))) FROM pg_get_serial_sequence(:table, 'id') AS sequence"
+)
+"""PostgreSQL's sequence does not count the IDs that were inserted with a row."""
 LEASE_NUMBER_MAX = 10**9
 """No row changes as often. A greater number would soon exceed its column."""
 

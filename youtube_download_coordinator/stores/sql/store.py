@@ -22,13 +22,24 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Control, Lease, Row, State, VideoTask
-from youtube_download_coordinator.queue.store import EVERY_ROW, Change, SetControl, Swap, Table, Tally, Where
+from youtube_download_coordinator.queue.store import (
+    EVERY_ROW,
+    VIDEO_TASKS,
+    Change,
+    PlayingTime,
+    SetControl,
+    Swap,
+    Table,
+    Tally,
+    Where,
+)
 from youtube_download_coordinator.stores.clock import (
     StoreClock,
     monotonic_seconds,
     suspended_seconds,
     wall_clock_offset,
 )
+from youtube_download_coordinator.stores.sql.accents import create_accent_indexes, playing_times
 from youtube_download_coordinator.stores.sql.counts import tallied
 from youtube_download_coordinator.stores.sql.engine import (
     is_memory,
@@ -43,6 +54,7 @@ from youtube_download_coordinator.stores.sql.fork_lock import ForkLock
 from youtube_download_coordinator.stores.sql.priorities import read_by_priority
 from youtube_download_coordinator.stores.sql.records import (
     LEASE_COLUMNS,
+    RAISE_NEXT_ID,
     all_values,
     check_restored,
     extra_of,
@@ -65,6 +77,7 @@ from youtube_download_coordinator.stores.sql.tombstone_records import (
 )
 from youtube_download_coordinator.stores.sql.unreadable import (
     READ_ERRORS,
+    KnownControls,
     read_control,
     read_controls,
     reading,
@@ -88,22 +101,6 @@ CREATION_LOCK = 0x796463
 """PostgreSQL's advisory lock for creating the tables."""
 CONTROLS_LOCK = CREATION_LOCK + 1
 """PostgreSQL's advisory lock for changing a line of control."""
-
-_RAISE_NEXT_ID = sa.text(
-    "SELECT setval(sequence, greatest(:last, nextval(sequence))) FROM pg_get_serial_sequence(:table, 'id') AS sequence"
-)
-"""PostgreSQL's sequence does not count the IDs that were inserted with a row."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _KnownControls:
-    """The lines of control as they were read last."""
-
-    lines: Mapping[str, Control]
-    read_at: float
-    """On the monotonic clock, before they were read."""
-    after_change: object
-    """The store's `_last_change` at that time: when it is another one now, a change by this process may be missing."""
 
 
 class SqlStore:
@@ -139,12 +136,14 @@ class SqlStore:
         )
         self._last_change = object()
         """Another object after each change that this process has made to a line of control."""
-        self._known_controls = _KnownControls({}, 0.0, None)
+        self._known_controls = KnownControls({}, 0.0, None)
         self._controls_lock = threading.Lock()
         self._no_tombstones_until = 0.0
         """On the monotonic clock: until then `buried` does not ask."""
         self._sent: dict[_Seen, list[Lease]] = {}
         """By the lease that was to be replaced: leases of which it is not known whether they were written."""
+        self._has_accent_indexes = False
+        """Whether it is known that the indexes of accents.py exist."""
         self.is_new = False
         """Whether there were no tables when it was opened."""
         self._prepare()
@@ -201,6 +200,17 @@ class SqlStore:
             return [tallied(connection, sql_table(table), place_of(table), since) for table in tables]
 
         return self._read_rows(read, {table.name: (table, ids_of(table)) for table in tables})
+
+    def playing_times(self) -> list[PlayingTime]:
+        self._create_accent_indexes()
+        return self._read_rows(playing_times, {VIDEO_TASKS.name: (VIDEO_TASKS, ids_of(VIDEO_TASKS))})
+
+    def _create_accent_indexes(self) -> None:
+        if not self._has_accent_indexes:
+            with self._writing() as connection:
+                self._lock_creation(connection)
+                create_accent_indexes(connection)
+            self._has_accent_indexes = True
 
     def _read_rows(
         self, read: Callable[[sa.Connection], T], rows: Mapping[str, tuple[Table[Any], sa.Select[Any]]]
@@ -329,7 +339,7 @@ class SqlStore:
             )
             check_restored(connection, sql, rows)
             if not self._is_sqlite:  # its AUTOINCREMENT counts them
-                connection.execute(_RAISE_NEXT_ID, {"table": sql.name, "last": max(row.id for row in rows)})
+                connection.execute(RAISE_NEXT_ID, {"table": sql.name, "last": max(row.id for row in rows)})
 
     def move(self, table: Table[VideoTask], seen: VideoTask, to: Table[VideoTask]) -> bool:
         update = sa.update(videos).where(*same_lease(table, seen)).values(place=to.name)
@@ -348,11 +358,11 @@ class SqlStore:
             known = self._read_controls()
         return list(known.lines.values())
 
-    def _read_controls(self) -> _KnownControls:
+    def _read_controls(self) -> KnownControls:
         last_change, read_at = self._last_change, self._monotonic()
         with self._reading() as connection:
             lines = read_controls(connection)
-        known = self._known_controls = _KnownControls(lines, read_at, last_change)
+        known = self._known_controls = KnownControls(lines, read_at, last_change)
         return known
 
     def set_control(self, name: str, change: SetControl) -> Control | None:
@@ -366,7 +376,7 @@ class SqlStore:
                 return None
             known, last_change = self._known_controls, object()
             if known.after_change is self._last_change:
-                self._known_controls = _KnownControls({**known.lines, line.name: line}, known.read_at, last_change)
+                self._known_controls = KnownControls({**known.lines, line.name: line}, known.read_at, last_change)
             self._last_change = last_change
             return line
 
@@ -446,13 +456,16 @@ class SqlStore:
     def _prepare(self) -> None:
         try:
             with self._writing() as connection:
-                if not self._is_sqlite:  # two that create a table at once would fail
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CREATION_LOCK)))
+                self._lock_creation(connection)
                 self.is_new = bring_up_to_date(connection)
             if self._watch:
                 self._watch.remember()
         except StoreError as error:
             raise ConfigError(f"database_url={without_password(self._engine.url)}: {error}") from None
+
+    def _lock_creation(self, connection: sa.Connection) -> None:
+        if not self._is_sqlite:  # two that create a table at once would fail
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CREATION_LOCK)))
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:

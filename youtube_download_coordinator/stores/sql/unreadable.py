@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -124,6 +125,17 @@ def _is_readable(table: Table[Any], record: Mapping[str, Any]) -> bool:
 
 _DECISIVE = frozenset({"key", "url", "extra", "version", "state", "tries", "act_at", "holder", "detail", "nonce"})
 """The columns that decide about a row. The others are only shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownControls:
+    """The lines of control as they were read last."""
+
+    lines: Mapping[str, Control]
+    read_at: float
+    """On the monotonic clock, before they were read."""
+    after_change: object
+    """The store's `_last_change` at that time: when it is another one now, a change by this process may be missing."""
 
 
 def read_controls(connection: sa.Connection) -> dict[str, Control]:

@@ -1,0 +1,80 @@
+"""The setting of target hours, and what is made of the playing times."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+
+from youtube_download_coordinator.config import Config
+from youtube_download_coordinator.errors import ConfigError
+from youtube_download_coordinator.models import State
+from youtube_download_coordinator.queue.store import PlayingTime
+from youtube_download_coordinator.queue.targets import progress_of
+
+
+def targets(value: object) -> dict[str, float]:
+    return Config(_env_file=None, target_hours=value).target_hours
+
+
+@pytest.mark.parametrize(
+    ("value", "hours"),
+    [
+        ("pt-BR:100,en-IE:50", {"pt-BR": 100, "en-IE": 50}),
+        (" pt-BR : 0.5 , north: west :2 ", {"pt-BR": 0.5, "north: west": 2}),
+        ("Northern Irish:1e3", {"Northern Irish": 1000}),
+        ({"pt-BR": 100, "a,b:c": 0.25, "en": "7"}, {"pt-BR": 100, "a,b:c": 0.25, "en": 7}),
+        ("", {}),
+        ({}, {}),
+        (None, {}),
+    ],
+)
+def test_hours_are_given_by_accent(value: object, hours: dict[str, float]) -> None:
+    assert targets(value) == hours
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("pt-BR", "'pt-BR' is not ACCENT:HOURS: write pt-BR:100,en-IE:50"),
+        ("pt-BR:100,", "'' is not ACCENT:HOURS"),
+        ("pt-BR:12,5", "'5' is not ACCENT:HOURS"),
+        (" :100", "' :100' names no accent"),
+        ("pt-BR:", "the hours of 'pt-BR' are '', not a positive number: write pt-BR:100,en-IE:50"),
+        ("pt-BR:many", "the hours of 'pt-BR' are 'many', not a positive number"),
+        ("pt-BR:0", "the hours of 'pt-BR' are '0', not a positive number"),
+        ("pt-BR:-1", "the hours of 'pt-BR' are '-1', not a positive number"),
+        ("pt-BR:nan", "the hours of 'pt-BR' are 'nan', not a positive number"),
+        ("pt-BR:inf", "the hours of 'pt-BR' are 'inf', not a positive number"),
+        ({"pt-BR": math.nan}, "the hours of 'pt-BR' are nan, not a positive number"),
+        ({"pt-BR": True}, "the hours of 'pt-BR' are True, not a positive number"),
+        ({"pt-BR": None}, "the hours of 'pt-BR' are None, not a positive number"),
+        ("pt-BR:1,PT-br:2", "the accent 'PT-br' is there twice"),
+        ({"Straße": 1, "STRASSE ": 2}, "the accent 'STRASSE' is there twice"),
+        (["pt-BR:1"], "write pt-BR:100,en-IE:50"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_setting_and_the_part(value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^target_hours=.*: {re.escape(message)}") as caught:
+        targets(value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_environment_gives_them_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YDC_TARGET_HOURS", "pt-BR:100, en-IE:50")
+    assert Config(_env_file=None).target_hours == {"pt-BR": 100, "en-IE": 50}
+
+
+def test_spellings_of_an_accent_are_counted_together() -> None:
+    times = [
+        PlayingTime("EN", State.DONE, 2, 3600),
+        PlayingTime("en", State.DONE, 1, 1800),
+        PlayingTime("En", State.HELD, 1, 900),
+        PlayingTime("en", State.PENDING, 5, 0),
+        PlayingTime("de", State.DONE, 9, 90_000),
+    ]
+    (english,) = progress_of({"en": 2}, times)
+    assert (english.hours, english.hours_on_the_way, english.pending) == (1.5, 0.25, 5)
+    assert english.share == 0.875
+    assert not english.is_reached
