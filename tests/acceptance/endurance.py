@@ -1,8 +1,9 @@
 """`make endurance`: `ydc run` at full speed with trivial videos, and whether it grows: `python -m tests.acceptance.endurance`.
 
 A process works on a queue that is filled up again and again: a SQLite file, a spreadsheet of the simulated Google, and PostgreSQL
-where YDC_TEST_POSTGRESQL_URL names a server. Its memory, descriptors, threads and child processes are sampled every 10 s. The
-slopes at the end are those of straight lines through the samples after the first minute.
+where YDC_TEST_POSTGRESQL_URL names a server. Its memory, descriptors, threads and child processes are sampled every 10 s, and each
+sample is written to build/endurance/STORE.csv at once. The slopes at the end are those of straight lines through the samples after
+the first minute. They are printed whichever way the process ends.
 
 Google's access tokens expire after five minutes, and most requests for another are answered with 503. With `--clock-jumps` the
 wall clock of the process is wrong by something else each minute.
@@ -39,6 +40,7 @@ SAMPLE_SECONDS = 10.0
 WARM_UP_SECONDS = 60.0
 STOCK_VIDEOS, FEWEST_VIDEOS = 400, 200
 """So many pending videos are added when fewer than these are left."""
+RECORDS = Path("build", "endurance")
 POSTGRESQL = "YDC_TEST_POSTGRESQL_URL"
 TOKEN_SECONDS, TOKEN_REFUSALS = 300, 0.8
 """How long an access token is good for, and the share of the requests for one that are answered with 503."""
@@ -83,10 +85,18 @@ def on_postgresql(folder: Path) -> Iterator[Mapping[str, Any]]:
 PLACES: Mapping[str, Callable[[Path], Any]] = {"sqlite": on_sqlite, "sheet": on_sheet, "postgresql": on_postgresql}
 
 
+class Watched(NamedTuple):
+    """Samples of a run, the number of videos that it did, and its last output if it ended in another way than asked."""
+
+    samples: list[Sample]
+    done: int
+    wrong_end: str
+
+
 def watch(
-    settings: Mapping[str, Any], folder: Path, seconds: float, clock: JumpingClock | None = None
-) -> tuple[list[Sample], int]:
-    """Let `ydc run` work for so long. Return the samples, and how many videos were done."""
+    settings: Mapping[str, Any], folder: Path, seconds: float, record: Path, clock: JumpingClock | None = None
+) -> Watched:
+    """Let `ydc run` work for so long, and write its samples to `record` as they are taken."""
     everything = {**settings, "state_dir": folder / "state", "output_dir": folder, "concurrency": 4}
     variables = {f"YDC_{name.upper()}": str(value) for name, value in everything.items()}
     queue = Coordinator(Config(**everything)).queue
@@ -100,6 +110,8 @@ def watch(
     jumping = clock.environment if clock else {}
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())} | variables | jumping
     samples, began, next_sample = [], time.monotonic(), SAMPLE_SECONDS
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(",".join(Sample._fields) + "\n")
     with (folder / "said.txt").open("wb") as said:
         run = command("run", "--processor", PROCESSOR)
         process = subprocess.Popen(run, cwd=folder, env=environment, stdout=said, stderr=said)
@@ -112,10 +124,20 @@ def watch(
             next_sample += SAMPLE_SECONDS
             with suppress(psutil.NoSuchProcess):
                 samples.append(Sample.take(psutil.Process(process.pid), began))
+                with record.open("a") as file:
+                    file.write(",".join(f"{value:.1f}" for value in samples[-1]) + "\n")
+    wrong_end = end(process, folder / "said.txt")
+    return Watched(samples, queue.counts(VIDEO_TASKS).get(State.DONE, 0), wrong_end)
+
+
+def end(process: subprocess.Popen[bytes], output: Path) -> str:
+    """Stop a run by SIGTERM. Return its exit code and last output, or "" if it ended as it should."""
     process.send_signal(signal.SIGTERM)
-    if process.wait(60) != 128 + signal.SIGTERM:
-        raise SystemExit(f"the run ended by itself: {(folder / 'said.txt').read_text()[-2000:]}")
-    return samples, queue.counts(VIDEO_TASKS).get(State.DONE, 0)
+    with suppress(subprocess.TimeoutExpired):
+        if process.wait(60) == 128 + signal.SIGTERM:
+            return ""
+    process.kill()
+    return f"the run ended with {process.poll()}: {output.read_text()[-4000:]}"
 
 
 def lines(name: str, samples: list[Sample], done: int) -> Iterator[str]:
@@ -141,15 +163,20 @@ def main() -> int:
     )
     parser.add_argument("stores", nargs="*", metavar="STORE", help=f"of {', '.join(PLACES)}; all unless given")
     options = parser.parse_args()
+    wrong_ends = 0
     for name in options.stores or PLACES:
         if name == "postgresql" and POSTGRESQL not in os.environ:
             print(f"postgresql: left out, {POSTGRESQL} is not set")
             continue
         with tempfile.TemporaryDirectory() as folder, PLACES[name](Path(folder)) as settings:
             clock = JumpingClock(Path(folder)) if options.clock_jumps else None
-            for line in lines(name, *watch(settings, Path(folder), options.minutes * 60, clock)):
-                print(line, flush=True)
-    return 0
+            watched = watch(settings, Path(folder), options.minutes * 60, RECORDS / f"{name}.csv", clock)
+            if watched.samples:
+                print(*lines(name, watched.samples, watched.done), sep="\n", flush=True)
+            if watched.wrong_end:
+                print(f"{name}: {watched.wrong_end}", flush=True)
+                wrong_ends += 1
+    return 1 if wrong_ends else 0
 
 
 if __name__ == "__main__":
