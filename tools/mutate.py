@@ -1,12 +1,13 @@
 """`make mutate`: small mistakes in the rules of the queue, made by cosmic-ray, each of which a test has to notice.
 
-No file is changed: each mutant is imported in a forked process, where the tests of its module run until one fails.
+No file is changed. A mutant inside a function is put in the place of the function in a forked process, and the tests that execute
+its statement run until one fails (mutant_session.py). Other mutants, of constants, defaults and decorators, are imported in a
+forked process, where all tests of the module run until one fails. mutate_survivors.md judges those that no test notices.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -18,11 +19,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import Phase, settings
+
+from tools.mutant_session import Key, Mutant, Session, Verdict, replacements
 
 PACKAGE = Path("youtube_download_coordinator")
 
@@ -36,24 +39,53 @@ class Tests(NamedTuple):
 
 # The rules are the same on every store: the contract in memory notices what the others would, and takes seconds.
 IN_MEMORY, ON_A_SHEET = "not sqlite-file and not sheets and not postgresql", "not sqlite and not postgresql"
+UNIT, CONTRACT = "tests/unit", "tests/contract"
+WORKERS = [
+    f"{UNIT}/workers/test_{each}.py"
+    for each in ("worker", "worker_admission", "claim_block", "idle_slots", "expansion", "lost_access", "wait_log")
+]
 TESTS: dict[str, Tests] = {
-    "queue/lifecycle.py": Tests(
-        ["tests/unit/queue/test_lifecycle.py", "tests/unit/queue", "tests/contract/test_queue.py"], IN_MEMORY
+    "workers/attempts.py": Tests([*WORKERS, f"{UNIT}/test_client.py"]),
+    "queue/admission.py": Tests(
+        [f"{UNIT}/queue", *WORKERS[:4], f"{UNIT}/workers/test_request_canary.py", f"{CONTRACT}/test_suspicion.py"],
+        IN_MEMORY,
     ),
     "queue/queue.py": Tests(
-        ["tests/contract/test_queue.py", "tests/unit/queue", "tests/unit/workers/test_worker.py"], IN_MEMORY
+        [
+            *(f"{CONTRACT}/test_{each}.py" for each in ("queue", "controls", "asking", "forks", "needs", "priority")),
+            f"{CONTRACT}/test_suspicion.py",
+            f"{CONTRACT}/test_lost_commit.py",
+            f"{UNIT}/queue",
+            *WORKERS[:2],
+        ],
+        IN_MEMORY,
     ),
-    "queue/admission.py": Tests(
-        ["tests/unit/queue/test_admission.py", "tests/unit/queue", "tests/unit/workers/test_worker_admission.py"]
-    ),
-    "workers/attempts.py": Tests(
-        [f"tests/unit/workers/test_{each}.py" for each in ("worker", "claim_block", "worker_admission", "idle_slots")]
+    "queue/lifecycle.py": Tests(
+        [
+            f"{UNIT}/queue/test_lifecycle.py",
+            f"{UNIT}/queue/test_lifecycle_details.py",
+            f"{UNIT}/queue",
+            *(f"{CONTRACT}/test_{each}.py" for each in ("queue", "controls", "asking", "forks", "needs", "suspicion")),
+        ],
+        IN_MEMORY,
     ),
     "stores/sheets/compare_and_swap.py": Tests(
         [
-            "tests/contract/test_store.py",
-            *(f"tests/unit/stores/test_sheet_{each}.py" for each in ("people", "left_behind")),
-            "tests/contract/test_queue.py",
+            f"{UNIT}/stores/test_guarantees.py",
+            f"{UNIT}/stores/test_guarantee_races.py",
+            f"{CONTRACT}/test_store.py",
+            *(
+                f"{UNIT}/stores/test_{each}.py"
+                for each in (
+                    "sheet_people",
+                    "sheet_left_behind",
+                    "lease_versions",
+                    "interrupted_load",
+                    "full_sheet",
+                    "sheet_costs",
+                )
+            ),
+            f"{CONTRACT}/test_lost_commit.py",
         ],
         ON_A_SHEET,
     ),
@@ -65,8 +97,11 @@ OPERATORS = re.compile(
     r"|ReplaceBreakWithContinue|ReplaceContinueWithBreak|ZeroIterationForLoop)"
 )
 """One replacement of each kind: `<` becomes `<=`, and not seven other things that the same tests notice."""
-NOT_A_RULE = re.compile(r"^(@dataclass\(|R = TypeVar\()")
-"""Lines whose mutants mean the same: nothing assigns to a frozen row or hands over fields by position, and mypy forbids both."""
+NOT_A_RULE = re.compile(r"^(@dataclass\(|R = TypeVar\()|^\s*log\.")
+"""Lines without a rule: nothing assigns to a frozen row or hands over fields by position, and mypy forbids both; and log
+lines."""
+NOT_BEFORE_WALRUS = re.compile(r"\b(if|while) not (\w+ := .*):( *#.*)?$", re.MULTILINE)
+"""What cosmic-ray makes of `if x := y:` is no Python without these parentheses."""
 TIMEOUT_FACTOR, SHORTEST_TIMEOUT_SECONDS = 5.0, 60.0
 """A mutant that runs so much longer than the module itself loops, and is noticed."""
 IMPORTED_ONCE = (
@@ -80,15 +115,6 @@ IMPORTED_ONCE = (
 """What nearly every mutant needs and no mutant changes."""
 PROFILE = "mutate"
 """Of Hypothesis: one failure is enough, it need not be made simple."""
-
-
-class Mutant(NamedTuple):
-    """One mistake in a module."""
-
-    operator: str
-    source: str
-    diff: str
-    """The changed line, before and after."""
 
 
 class MutantFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -117,19 +143,24 @@ def mutants(path: Path) -> Iterator[Mutant]:
         operator, occurrence = plugins.get_operator(name)(), 0
         while (mutated := mutating.mutate_code(source, operator, occurrence)) is not None:
             occurrence += 1
-            if not any(NOT_A_RULE.match(line) for line in _changed_lines(source, mutated)):
-                yield Mutant(name.removeprefix("core/"), mutated, _diff(source, mutated))
+            mutated = NOT_BEFORE_WALRUS.sub(r"\1 not (\2):\3", mutated)
+            number, before, after = _changed_line(source, mutated)
+            length_is_not_checked = "strict=False" in after  # of two lists that are equally long by construction
+            if not NOT_A_RULE.match(before) and not length_is_not_checked:
+                diff = f"line {number}: {before.strip()} -> {after.strip()}"
+                yield Mutant(name.removeprefix("core/"), mutated, number, diff)
 
 
-def _changed_lines(before: str, after: str) -> list[str]:
-    return [line for line, other in zip(before.splitlines(), after.splitlines(), strict=False) if line != other][:1]
+def _changed_line(before: str, after: str) -> tuple[int, str, str]:
+    """Return the number of the first line that differs, and it before and after."""
+    pairs = zip(before.splitlines(), after.splitlines(), strict=False)
+    return next((number, old, new) for number, (old, new) in enumerate(pairs, 1) if old != new)
 
 
-def _diff(before: str, after: str) -> str:
-    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))
-    position = next((line.split()[1].lstrip("-") for line in lines if line.startswith("@@")), "?")
-    changed = [line for line in lines if line[:1] in "+-" and line[:3] not in {"+++", "---"}]
-    return f"line {position}: " + " -> ".join(line[1:].strip() for line in changed)
+def pytest_options(tests: Tests) -> list[str]:
+    already_imported = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+    options = ["-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not slow", f"--hypothesis-profile={PROFILE}"]
+    return [*options, *already_imported, "-k", tests.selection]
 
 
 def is_noticed(path: Path, source: str, tests: Tests, timeout_seconds: float | None) -> bool:
@@ -148,27 +179,55 @@ def _run_tests(path: Path, source: str, tests: Tests) -> None:
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     sys.meta_path.insert(0, MutantFinder(path, source))
-    already_imported = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
-    options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-m", "not slow", f"--hypothesis-profile={PROFILE}"]
-    options += [*already_imported, "-k", tests.selection]
+    options = ["-x", *pytest_options(tests)]
     for target in tests.targets:  # one by one: what the first notices need not collect the others
         if pytest.main([*options, target]) not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
             os._exit(1)
     os._exit(0)
 
 
-def survivors(name: str, tests: Tests) -> Iterator[Mutant]:
-    """Yield the mutants of a module that no test notices. Exits with a message if the tests fail on the module itself."""
+def verdicts(name: str, tests: Tests) -> Iterator[Verdict]:
+    """Run the tests of a module on each of its mutants."""
     path = PACKAGE / name
+    inside: list[tuple[Mutant, dict[Key, CodeType]]] = []
+    outside: list[Mutant] = []
+    for mutant in sorted(mutants(path), key=lambda mutant: mutant.line):
+        if changed := replacements(path, mutant):
+            inside.append((mutant, changed))
+        else:
+            outside.append(mutant)
+    yield from _in_a_session(path, tests, inside)
+    if not outside:
+        return
     began = time.monotonic()
     if is_noticed(path, path.read_text(), tests, None):
         sys.exit(f"{name}: its tests fail without any mistake")
     timeout_seconds = max(SHORTEST_TIMEOUT_SECONDS, TIMEOUT_FACTOR * (time.monotonic() - began))
-    all_mutants = list(mutants(path))
-    for mutant in all_mutants:
-        if not is_noticed(path, mutant.source, tests, timeout_seconds):
-            yield mutant
-    print(f"{name}: {len(all_mutants)} mutants, {time.monotonic() - began:.0f} s", flush=True)
+    for mutant in outside:
+        noticed = is_noticed(path, mutant.source, tests, timeout_seconds)
+        print(f"{path} {mutant.diff}  ({mutant.operator}): {'noticed' if noticed else 'SURVIVED'}", file=sys.stderr)
+        yield Verdict(mutant, "the tests of the module" if noticed else "", 0)
+
+
+def _in_a_session(path: Path, tests: Tests, inside: list[tuple[Mutant, dict[Key, CodeType]]]) -> list[Verdict]:
+    """Run the mutants of functions in a forked process with a pytest session, where all tests are collected once."""
+    receiving, sending = multiprocessing.get_context("fork").Pipe(duplex=False)
+
+    def run() -> None:
+        session = Session(path, inside)
+        code = pytest.main([*pytest_options(tests), "--capture=sys", *tests.targets], plugins=[session])
+        sending.send((session.verdicts, session.left_out, int(code)))
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    sending.close()
+    results, left_out, code = receiving.recv()
+    process.join()
+    for test in left_out:
+        print(f"left out, fails without any mistake: {test}", flush=True)
+    if len(results) != len(inside):
+        sys.exit(f"{path}: pytest ended with {code} after {len(results)} of {len(inside)} mutants")
+    return list(results)
 
 
 def main() -> int:
@@ -179,13 +238,22 @@ def main() -> int:
     options = parser.parse_args()
     for name in IMPORTED_ONCE:
         importlib.import_module(name)
-    settings.register_profile(PROFILE, phases=[Phase.explicit, Phase.generate], deadline=None, database=None)
+    settings.register_profile(
+        PROFILE, phases=[Phase.explicit, Phase.generate], deadline=None, database=None, derandomize=True
+    )
     survived = 0
     for name in options.modules or TESTS:
-        for mutant in survivors(name, Tests(options.tests) if options.tests else TESTS[name]):
-            survived += 1
+        began = time.monotonic()
+        results = list(verdicts(name, Tests(options.tests) if options.tests else TESTS[name]))
+        survivors = [each.mutant for each in results if not each.by]
+        for mutant in survivors:
             print(f"{name} {mutant.diff}  ({mutant.operator})", flush=True)
-    print(f"{survived} survived", flush=True)
+        looped = sum(each.timed_out for each in results)
+        print(
+            f"{name}: {len(results)} mutants, {len(survivors)} survived, {looped} looped, {time.monotonic() - began:.0f} s",
+            flush=True,
+        )
+        survived += len(survivors)
     return 1 if survived else 0
 
 
