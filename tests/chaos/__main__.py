@@ -21,6 +21,7 @@ from cyclopts import App
 
 from tests.chaos.evidence import Attempt, by_key, read_journal, wrong_attempts, wrong_lines
 from tests.chaos.scene import Scene
+from tests.chaos.share import LEAST_SHARE, PREFECT, WORK_SECONDS, done_by_kind, share_of_prefect
 from tests.chaos.stores import PLACES
 from tests.chaos.trouble import Troubles
 from tests.simulation.fleet import video
@@ -51,9 +52,13 @@ class Chaos:
         self.added: list[str] = []
 
     def rage(self, seconds: float) -> None:
-        """Alternate trouble and calm. Videos are added in the calm, because adding them is not tested here."""
+        """Alternate trouble and calm. Videos are added in the calm, because adding them is not tested here.
+
+        It takes up to twice as long while Prefect's runs have not done their share.
+        """
         until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        last = until + seconds if self._scene.has_prefect else until
+        while time.monotonic() < (until if self._scene.share.is_enough else last):
             if len(self._scene.unfinished()) < BACKLOG_VIDEOS:
                 self._add()
             self.troubles.wait(self._random.uniform(0.5, 1) * CALM_SECONDS)
@@ -67,6 +72,7 @@ class Chaos:
 
     def settle(self) -> None:
         """Wait until everything is done."""
+        self._scene.share.set_pace(WORK_SECONDS)
         until = time.monotonic() + END_SECONDS
         while self._scene.unfinished() and time.monotonic() < until:
             self.troubles.wait(1)
@@ -77,7 +83,14 @@ class Chaos:
         return [
             *wrong_attempts(attempts, self.troubles.happened),
             *wrong_lines(self._scene.place.lines(), self.added, attempts),
+            *self._wrong_share(attempts),
         ]
+
+    def _wrong_share(self, attempts: list[Attempt]) -> list[str]:
+        share = share_of_prefect(attempts)
+        if share >= LEAST_SHARE or not self._scene.has_prefect:
+            return []
+        return [f"Prefect's runs did {share:.0%} of the videos, less than {LEAST_SHARE:.0%}: they were not tried"]
 
 
 @app.default
@@ -123,6 +136,9 @@ def _tell(chaos: Chaos, attempts: list[Attempt], seed: int, seconds: float) -> N
     print(
         f"{len(chaos.added)} videos, {len(attempts)} attempts ({', '.join(f'{n} by {p}' for p, n in sorted(places.items()))})"
     )
+    done = done_by_kind(attempts)
+    kinds = ", ".join(f"{count} by {kind}" for kind, count in sorted(done.items()))
+    print(f"done: {kinds} ({done[PREFECT] / max(done.total(), 1):.0%} by Prefect's runs)")
     print(f"{sum(attempt.ended is None for attempt in attempts)} of them did not end, {again} videos were tried again")
 
 

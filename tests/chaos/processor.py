@@ -8,6 +8,7 @@ import time
 import uuid
 from pathlib import Path
 
+from tests.chaos.share import PREFECT, WORK_SECONDS, kind_of
 from youtube_download_coordinator import VideoTask
 
 JOURNAL = "YDC_CHAOS_JOURNAL"
@@ -16,18 +17,19 @@ WORKER = "YDC_CHAOS_WORKER"
 """Names the worker; every process below it has it in its environment too."""
 DISK = "YDC_CHAOS_DISK"
 """Names the folder where work needs room."""
+PACE = "YDC_CHAOS_PACE"
+"""Names the file with the seconds that a video of `ydc run` takes, if there is one."""
 WORK_BYTES = 100_000
-WORK_SECONDS = 1.0
 
 
 def work(task: VideoTask) -> str:
-    """Write a file for a second."""
+    """Write a file, and take as long as a video is to take."""
     attempt = uuid.uuid4().hex
     _note(attempt, task, "began")
     path = Path(os.environ[DISK]) / attempt
     try:
         path.write_bytes(bytes(WORK_BYTES))
-        time.sleep(WORK_SECONDS)
+        time.sleep(_work_seconds())
     except BaseException:
         _note(attempt, task, "failed")
         raise
@@ -35,6 +37,13 @@ def work(task: VideoTask) -> str:
         path.unlink(missing_ok=True)
     _note(attempt, task, "ended")
     return attempt
+
+
+def _work_seconds() -> float:
+    pace = Path(os.environ[PACE])
+    if kind_of(os.environ[WORKER]) == PREFECT or not pace.exists():
+        return WORK_SECONDS
+    return float(pace.read_text())
 
 
 def _note(attempt: str, task: VideoTask, event: str) -> None:

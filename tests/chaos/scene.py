@@ -14,20 +14,22 @@ import psutil
 
 from tests.chaos.disks import small_disk
 from tests.chaos.evidence import key_of
-from tests.chaos.processor import DISK, JOURNAL, WORKER
+from tests.chaos.processor import DISK, JOURNAL, PACE, WORKER
+from tests.chaos.share import PREFECT, Share
 from tests.chaos.stores import Place
 from tests.support.prefect_server import ROOT, YDC, serving
 
 PROCESSOR = "tests.chaos.processor:work"
 WORKERS = 3
-PREFECT = "prefect"
-"""The name of the worker that Prefect starts flows in."""
 LEASE_SECONDS = 18
 DISK_BYTES = 4 << 20
 BEGIN_AGAIN_SECONDS = 2.0
 """Before a worker that has ended is started again, as an init system would."""
 PREFECT_BEGINS_SECONDS = 10.0
-FLOW_EVERY_SECONDS = 45.0
+FLOW_CHECK_SECONDS = 5.0
+FLOW_MINUTES, FLOW_CONCURRENCY = 5, 3
+"""A run takes half a minute to begin, and is killed long before this."""
+NOT_BEGUN = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}}}
 STOP_SECONDS = 60
 
 
@@ -40,10 +42,11 @@ class Scene:
         self.disk.mkdir()
         self.on_disk = stack.enter_context(small_disk(self.disk, DISK_BYTES))
         self.journal = folder / "journal"
+        self.share = Share(self.journal, folder / "pace")
         self._generation = 0
         self.workers: dict[str, subprocess.Popen[bytes]] = {}
         self._ended_at: dict[str, float] = {}
-        self._flow_at = float("-inf")
+        self._flow_checked_at = float("-inf")
         if "spreadsheet_id" in place.settings:
             subprocess.run([YDC, "init"], env=self.environment("init"), cwd=folder, check=True, capture_output=True)
         self.has_prefect = prefect
@@ -75,6 +78,7 @@ class Scene:
             "YDC_CLAIM_BATCH_SIZE": "4",
             JOURNAL: str(self.journal),
             DISK: str(self.disk),
+            PACE: str(self.folder / "pace"),
             WORKER: worker,
         }
 
@@ -95,15 +99,19 @@ class Scene:
             self._keep_prefect_working()
 
     def _keep_prefect_working(self) -> None:
-        """Start Prefect's worker again if it has ended, as one does that began while the server was down; start flows."""
+        """Start Prefect's worker again if it has ended, as one does that began while the server was down.
+
+        Keep a flow run waiting, so that a new worker has one at once.
+        """
         if (
             self._prefect_process.poll() is not None
             and time.monotonic() - self._prefect_started_at > PREFECT_BEGINS_SECONDS
         ):
             self._start_prefect_worker()
-        if time.monotonic() - self._flow_at > FLOW_EVERY_SECONDS:
-            self._flow_at = time.monotonic()
-            self._begin_flow()
+        if time.monotonic() - self._flow_checked_at > FLOW_CHECK_SECONDS:
+            self._flow_checked_at = time.monotonic()
+            self.share.update()
+            self._keep_flow_waiting()
 
     def _start(self, place: str) -> None:
         self._generation += 1
@@ -123,10 +131,12 @@ class Scene:
                 command, cwd=self.folder, env=self.environment(name), stdout=log, stderr=log, start_new_session=True
             )
 
-    def _begin_flow(self) -> None:
+    def _keep_flow_waiting(self) -> None:
         with suppress(OSError):  # the server may be down
+            if self.server.ask("/flow_runs/count", NOT_BEGUN):
+                return
             deployment = self.server.ask("/deployments/name/process-videos/process-videos")
-            parameters = {"processor": PROCESSOR, "concurrency": 1, "max_minutes": 1}
+            parameters = {"processor": PROCESSOR, "concurrency": FLOW_CONCURRENCY, "max_minutes": FLOW_MINUTES}
             self.server.ask(f"/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})
 
     def processes(self, worker: str) -> list[psutil.Process]:

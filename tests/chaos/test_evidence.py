@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos.evidence import EVERYBODY, Attempt, Trouble, wrong_attempts, wrong_lines
+from tests.chaos.share import done_by_kind, share_of_prefect
 
 DONE = Attempt("yt:v:a", "one", claimed=9, began=10, ended=12)
 OVERLAPS = Attempt("yt:v:a", "two", claimed=10.9, began=11, ended=13)
@@ -79,3 +80,20 @@ def test_what_is_wrong_with_the_sheet_is_seen() -> None:
         "yt:v:f is said to be done, and nobody did it",
     ]
     assert list(wrong_lines([line("a")], ["yt:v:a"], attempts)) == []
+
+
+def test_a_video_counts_for_the_kind_of_worker_that_did_it_first() -> None:
+    def attempt(key: str, worker: str, ended: float | None) -> Attempt:
+        return Attempt(key, worker, claimed=0, began=1, ended=ended)
+
+    attempts = [
+        attempt("a", "prefect-3", ended=9),
+        attempt("a", "machine1-4", ended=5),
+        attempt("b", "machine0-1", ended=None),
+        attempt("b", "prefect-12", ended=7),
+        attempt("c", "machine2-2", ended=6),
+        attempt("d", "prefect-3", ended=None),
+    ]
+    assert done_by_kind(attempts) == {"ydc run": 2, "prefect": 1}
+    assert share_of_prefect(attempts) == pytest.approx(1 / 3)
+    assert share_of_prefect([]) == 0

@@ -12,7 +12,8 @@ import psutil
 
 from tests.chaos.disks import fill
 from tests.chaos.evidence import EVERYBODY, Trouble
-from tests.chaos.scene import LEASE_SECONDS, PREFECT, Scene
+from tests.chaos.scene import LEASE_SECONDS, Scene
+from tests.chaos.share import PREFECT
 
 FREEZE_SECONDS = LEASE_SECONDS * 1.5
 GONE_SECONDS = 20.0
@@ -22,6 +23,8 @@ SERVER_DOWN_SECONDS = 5.0
 WEIGHTS: dict[str, float] = {"kill": 4, "freeze": 2, "disk": 2, "server": 1, "flows": 2}
 """How often each happens; what hinders everybody to come to the store, together, HINDRANCE_WEIGHT."""
 PREFECTS = frozenset(("server", "flows"))
+"""Of these one happens soon when Prefect's runs have worked, and none before: PREFECT_FACTOR times as often."""
+PREFECT_FACTOR = 3
 HINDRANCE_WEIGHT = 4
 
 
@@ -44,12 +47,15 @@ class Troubles:
         with self._doing(kind, worker) as seconds:
             self.wait(seconds)
         trouble = Trouble(kind, worker, began, time.monotonic())
+        if kind in PREFECTS:
+            self._scene.share.was_killed()
         self.happened.append(trouble)
         return trouble
 
     def _choose(self) -> str:
         hindrances = sorted(self._scene.place.hindrances)
-        weights = {kind: weight for kind, weight in WEIGHTS.items() if self._scene.has_prefect or kind not in PREFECTS}
+        prefect = PREFECT_FACTOR if self._scene.has_prefect and self._scene.share.may_be_killed else 0
+        weights = {kind: weight * (prefect if kind in PREFECTS else 1) for kind, weight in WEIGHTS.items()}
         weights |= {kind: HINDRANCE_WEIGHT / len(hindrances) for kind in hindrances}
         return self._random.choices(list(weights), list(weights.values()))[0]
 
