@@ -54,6 +54,8 @@ class Oracle:
         """Claims whose outcome was sent without an answer: it may be recorded, and the row claimed again since."""
         self.kept: list[Claim[Any]] = []
         """Those claims, so that no other claim gets the identity of one."""
+        self.admitted_at: dict[int, float] = {}
+        """When admission took account of the outcome of a claim (by identity): once, however often it is sent to the store."""
         self.steps, self.admissions, self.needs = Steps(chaos), Admissions(chaos), Needs(chaos)
         self.attempts = 0
         self._seen_version = -1
@@ -195,6 +197,13 @@ class Oracle:
             self._done[row.key] += 1
             if self._done[row.key] > 1 and not self.is_free(row):
                 raise Violation(f"(1) {row.key} has two results")
+
+    def admitted(self, claims: Iterable[Claim[Any]], began: float) -> None:
+        """Record that admission has taken account of outcomes, in a call that began then, perhaps not for the first time."""
+        for claim in claims:
+            if claim.throttle is not None and id(claim) not in self.admitted_at:
+                self.admitted_at[id(claim)] = began
+                self.kept.append(claim)
 
     def lost(self, worker: str, claim: Claim[Any]) -> None:
         """Check that a worker which has lost its row has really lost it."""

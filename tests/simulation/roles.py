@@ -91,6 +91,8 @@ class WatchedQueue(Queue):
         except BaseException:
             outages.unheard(self.process)
             raise
+        finally:
+            self.chaos.oracle.admitted([claim for claim, _ in results], began)
         others_decide = bool(others) and not any(is_youtubes(outcome) for _, outcome in results)
         admissions.settled(self.process, [outcome for _, outcome in results], began, others_run=others_decide)
         for (claim, outcome), row in zip(results, rows, strict=True):
@@ -103,7 +105,7 @@ class WatchedQueue(Queue):
                     self.chaos.oracle.needs.settled(self.process, claim.row, outcome, row)
                 is_undecided = others and (claim.table.name, claim.row.id) != probed_row and not is_youtubes(outcome)
                 if is_refusal(outcome) and not is_undecided:
-                    admissions.throttled(self.process, began)
+                    admissions.throttled(self.process, self.chaos.oracle.admitted_at[id(claim)])
                     if (claim.table.name, claim.row.id) == probed_row:
                         self.chaos.oracle.steps.probed(claim.row, row)
                     elif len(results) == 1 and not admissions.is_touched(self.process, began):

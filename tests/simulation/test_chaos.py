@@ -32,7 +32,11 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
 
 
-@pytest.mark.parametrize("seed", range(1000, 1008))
+RECORDED_AGAIN_AFTER_THE_PROBE = 62033
+"""A story in which a refusal is recorded again, because the answer was lost, after a probe has ended its cooldown."""
+
+
+@pytest.mark.parametrize("seed", [*range(1000, 1008), RECORDED_AGAIN_AFTER_THE_PROBE])
 def test_a_story(seed: int) -> None:
     assert tell(seed).wrong == ""
 
