@@ -1,9 +1,9 @@
 """`make endurance`: `ydc run` at full speed with trivial videos, and whether it grows: `python -m tests.acceptance.endurance`.
 
 A process works on a queue that is filled up again and again: a SQLite file, a spreadsheet of the simulated Google, and PostgreSQL
-where YDC_TEST_POSTGRESQL_URL names a server. Its memory, descriptors, threads and child processes are sampled every 10 s, and each
-sample is written to build/endurance/STORE.csv at once. The slopes at the end are those of straight lines through the samples after
-the first minute. They are printed whichever way the process ends.
+where YDC_TEST_POSTGRESQL_URL names a server. Its memory, descriptors, threads and child processes are sampled every 10 s. Each
+sample is written to build/endurance/STORE.csv at once. The slopes at the end are those of straight lines through the samples
+after the first minute. They are printed whichever way the process ends.
 
 Google's access tokens expire after five minutes, and most requests for another are answered with 503. With `--clock-jumps` the
 wall clock of the process is wrong by something else each minute.
