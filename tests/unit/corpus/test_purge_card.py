@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from tests.support.corpus_rows import Machine, video
+from tests.support.fragile_place import FragilePlace, Killed
 from tests.support.memory_place import MemoryPlace
 from tests.unit.corpus.test_purge import (
     CHANNEL,
     GONE,
     KEPT,
     OTHER,
-    FragilePlace,
-    Killed,
     check_gone,
     fill,
     naming,

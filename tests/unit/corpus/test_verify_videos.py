@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.fragile_place import FragilePlace, Killed
 from tests.support.memory_place import MemoryPlace
 from tests.support.rows import make_queue, new_video
 from youtube_download_coordinator.corpus.findings import Finding, FindingKind, unavailable
@@ -20,7 +21,7 @@ from youtube_download_coordinator.queue.cooldown import FLEET
 from youtube_download_coordinator.queue.rate_limit import RateLimit
 from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Where
-from youtube_download_coordinator.queue.tombstones import tombstone
+from youtube_download_coordinator.queue.tombstones import key_hash, tombstone
 from youtube_download_coordinator.stores.sql import SqlStore
 from youtube_download_coordinator.workers.ask_video import VideoAnswer
 
@@ -59,9 +60,10 @@ class YouTube:
 class Corpus:
     """A queue with videos that are done, and the place with their sidecars."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, place: MemoryPlace | None = None) -> None:
+        folder.mkdir(exist_ok=True)
         self.store = SqlStore(f"sqlite:///{folder}/queue.db")
-        self.place = MemoryPlace()
+        self.place = place or MemoryPlace()
         self.youtube = YouTube()
         self.slept: list[float] = []
         self.queue = self._queue()
@@ -318,6 +320,27 @@ def test_a_run_goes_on_where_the_last_one_was_killed(corpus: Corpus) -> None:
     assert len(first) == 4
     assert corpus.verify(older_than_days=30) == []
     assert sorted(corpus.youtube.asked) == names, "each once"
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+def test_a_run_that_is_killed_at_any_request_loses_no_finding(tmp_path: Path, is_after: bool) -> None:
+    kinds = {"gone": GONE, "private": PRIVATE, "needs-account": MEMBERS}
+    kills = 0
+    for number in range(8):
+        place = FragilePlace()
+        corpus = Corpus(tmp_path / str(number), place)
+        corpus.add(*kinds, "there")
+        corpus.youtube.answers |= kinds
+        place.left, place.is_after = number, is_after
+        try:
+            corpus.verify()
+        except Killed:
+            kills += 1
+            place.left = 10**9
+            corpus.verify(older_than_days=30)
+        assert unavailable(place) == {key_hash(f"yt:v:{name}"): name for name in kinds}
+        corpus.store.close()
+    assert 1 < kills < 8, "each request was the last of one process"
 
 
 def test_two_machines_take_different_videos(corpus: Corpus) -> None:
