@@ -38,22 +38,39 @@ DEGRADATIONS = {
 }
 """What the words after `degraded: ` in a Result mean."""
 
-HAPPENS = {
-    Verdict.RETRY: "the attempt is counted and the row is tried again after a pause; after `max_retries` it is a dead letter",
-    Verdict.GONE: "as a retry, but the row is a dead letter as soon as a second attempt ends with the same reason",
-    Verdict.PERMANENT: "the row is a dead letter at once (a source: Status `error`); with `region` and `needs-account` only if no"
-    " machine offers what it needs (YDC_OFFERS), otherwise it waits for that machine",
-    Verdict.LATER: "the row waits until NotBefore; no attempt is counted",
-    Verdict.THROTTLED: "no attempt is counted, the machine claims nothing for a while, and the row waits a little longer; a row"
-    " that is refused `max_throttles` times while others are answered is a dead letter, reason `blocked`",
-    Verdict.UNFIT: "the row is given back, no attempt is counted, and the worker stops (a source: it waits until"
-    " NotBefore, and the others are listed, unless none can be listed on this machine)",
+HAPPENS: dict[Verdict, tuple[str, ...]] = {
+    Verdict.RETRY: (
+        "The attempt is counted, and the row is tried again after a pause.",
+        "After `max_retries` attempts it is a dead letter.",
+    ),
+    Verdict.GONE: (
+        "The attempt is counted, and the row is tried again after a pause.",
+        "As soon as a second attempt fails for the same reason, it is a dead letter.",
+    ),
+    Verdict.PERMANENT: (
+        "The row is a dead letter at once. A source gets the Status `error`.",
+        "With `region` and `needs-account` it waits instead if a machine offers what it needs (YDC_OFFERS).",
+    ),
+    Verdict.LATER: ("The row waits until NotBefore.", "No attempt is counted."),
+    Verdict.THROTTLED: (
+        "No attempt is counted.",
+        "The machine claims nothing for a while, and the row waits a little longer.",
+        "A row that is refused `max_throttles` times while others are answered is a dead letter with the reason `blocked`.",
+    ),
+    Verdict.UNFIT: (
+        "The row is released, no attempt is counted, and the worker stops.",
+        "A source waits until NotBefore. Other sources are listed, unless this machine can list none.",
+    ),
 }
+"""The effects of each verdict, a sentence each."""
 
-COOKIES_HOW_TO = (
-    "log in to YouTube in a private browser window on any computer, export the cookies of youtube.com with an extension that"
-    " writes cookies.txt, close the window, copy the file to the worker and set YDC_COOKIES_FILE to its path"
+COOKIES_STEPS = (
+    "log in to YouTube in a private browser window on any computer",
+    "export the cookies of youtube.com with an extension that writes cookies.txt",
+    "close the window",
+    "copy the file to the worker and set YDC_COOKIES_FILE to its path",
 )
+COOKIES_HOW_TO = ", ".join(COOKIES_STEPS)
 """For a machine without a browser. A private window, because YouTube rotates the cookies of one that stays open."""
 _REQUEUE = "then have the row tried again: `ydc retry ID`, or type `pending` into its Status"
 _UPDATE = "ydc upgrade-yt-dlp"
@@ -63,7 +80,7 @@ _REPORT = f"If many videos fail with it, update yt-dlp: {_UPDATE}."
 REASONS: dict[str, Reason] = {
     # YouTube asks for a pause
     "bot-check": Reason(Verdict.THROTTLED, "YouTube asks for proof that a person is watching, or answers for another video.",
-        f"It usually passes. If it does not, use the cookies of an account: {COOKIES_HOW_TO}; or use another"
+        f"It usually passes. If it does not, {COOKIES_HOW_TO}; or use another"
         " address (YDC_PROXY) and a lower concurrency.", "if it stays: YDC_COOKIES_FILE, YDC_PROXY or fewer videos at a time"),
     "rate-limit": Reason(Verdict.THROTTLED, "This address has made too many requests; YouTube refuses more for about an hour.",
         "It passes. If it comes back, lower YDC_CONCURRENCY."),
@@ -96,11 +113,11 @@ REASONS: dict[str, Reason] = {
     "no-audio": Reason(Verdict.PERMANENT, "The video has no sound, or silence from start to end.",
         "For pictures without sound, `download` with a `format` of your own in YDC_YT_DLP_OPTIONS.", ""),
     "needs-account": Reason(Verdict.PERMANENT, "Members only, Premium, age-restricted, or YouTube asks for a login.",
-        "It waits for a machine that offers `account` (YDC_OFFERS). Where none does, the cookies of an account that may see it"
-        f" can help: {COOKIES_HOW_TO}; {_REQUEUE}.",
+        "It waits for a machine that offers `account` (YDC_OFFERS). If none does, take an account that may see it:"
+        f" {COOKIES_HOW_TO}; {_REQUEUE}.",
         "an account that may see it? set YDC_COOKIES_FILE, then requeue"),
     "region": Reason(Verdict.PERMANENT, "It is not available in this machine's country.",
-        "It waits for a machine that offers another country (YDC_OFFERS). Where none does, run a worker there, or use a proxy"
+        "It waits for a machine that offers another country (YDC_OFFERS). If none does, run a worker there, or use a proxy"
         f" there (YDC_PROXY); {_REQUEUE}.",
         "a worker or a proxy (YDC_PROXY) elsewhere may do it; then requeue"),
     "unsupported-url": Reason(Verdict.PERMANENT, "yt-dlp does not support this address, or it is not YouTube's.",
@@ -298,13 +315,28 @@ def is_machine_wide(failure: Failure) -> bool:
 def _document() -> Iterator[str]:
     yield "# Reasons"
     yield ""
-    yield "LastError begins with one of these words. YouTube's own message follows, then advice where a person can do something."
-    yield "The wordings behind each reason are in `youtube/wordings.py`."
-    yield "Made by `python -m youtube_download_coordinator.reasons`."
-    for title, entries in _by_verdict():
-        yield from ("", f"## {title}", "", "| reason | what it means | what to do |", "| --- | --- | --- |")
-        yield from (f"| `{name}` | {reason.means} | {reason.do} |" for name, reason in entries)
+    yield "*For operators: what does the first word of LastError mean, and what can you do about it?*"
+    yield ""
+    yield "LastError contains the reason, then YouTube's own message, then advice if there is any. Find the reason with your browser's"
+    yield "search. The sections are the effects on a row. `youtube/wordings.py` maps messages to reasons. This page is generated by"
+    yield "`python -m youtube_download_coordinator.reasons`."
+    for title, effects, entries in _by_verdict():
+        yield from ("", f"## {title}", "", *(f"* {effect}" for effect in effects), "")
+        yield from ("| reason | what it means | what to do |", "| --- | --- | --- |")
+        yield from (f"| `{name}` | {reason.means} | {_linked(reason.do)} |" for name, reason in entries)
     yield from _degradations()
+    yield from ("", "## Cookies of an account", "")
+    yield "They let a worker watch what a guest cannot. YouTube may block the account, so use one that you can afford to lose."
+    yield "For a machine without a browser:"
+    yield ""
+    yield from (f"{number}. {step[0].upper()}{step[1:]}." for number, step in enumerate(COOKIES_STEPS, start=1))
+    yield ""
+    yield "Use a private window, because YouTube changes the cookies of a window that stays open."
+
+
+def _linked(advice: str) -> str:
+    """Return the advice with a link in place of the long instructions for cookies."""
+    return advice.replace(COOKIES_HOW_TO, "export [the cookies of an account](#cookies-of-an-account)")
 
 
 def _degradations() -> Iterator[str]:
@@ -315,15 +347,15 @@ def _degradations() -> Iterator[str]:
     yield from (f"| `{name}` | {means} |" for name, means in DEGRADATIONS.items())
 
 
-def _by_verdict() -> Iterator[tuple[str, list[tuple[str, Reason]]]]:
-    for verdict, happens in HAPPENS.items():
-        yield f"{verdict}: {happens}", [entry for entry in REASONS.items() if entry[1].verdict is verdict]
+def _by_verdict() -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, Reason]]]]:
+    for verdict, effects in HAPPENS.items():
+        yield verdict.capitalize(), effects, [entry for entry in REASONS.items() if entry[1].verdict is verdict]
     others = [
         (name, reason._replace(means=f"({reason.verdict}) {reason.means}"))
         for name, reason in REASONS.items()
         if not isinstance(reason.verdict, Verdict)
     ]
-    yield "others", others
+    yield "Others", ("The effect is in parentheses.",), others
 
 
 def document() -> str:
