@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -27,17 +28,20 @@ SECTIONS = {
 }
 """The first field of each section. The fields are in the order of Config."""
 TYPES = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path", SecretStr: "text"}
+CELL_MAX_WORDS = 25
+"""A longer meaning is continued below its table."""
 FIRST = """# Settings
 
-A setting is an argument of `Config(...)`, or an environment variable: `YDC_` and the setting's name in capitals. Variables may
-also be in a file `.env` in the working directory. Arguments take precedence over the environment, the environment over `.env`,
-and `.env` over the defaults. An empty variable is treated as not set.
+*For operators: which settings exist, what are their defaults, and what do they do?*
 
-An invalid value stops a command with one line that names the setting. So does a misspelt setting, and in `.env` any unknown name
-with `YDC_`. `ydc doctor` and `ydc run` report other variables `YDC_...` that are not settings.
-
-*Secret*: the value is never printed. With Prefect, it belongs in the block: [Prefect](prefect.md#settings-and-secrets). Only the
-flows use `YDC_CHECKOUT` and `YDC_PREFECT_BLOCK`, which are described there.
+* A setting is an argument of `Config(...)`, or an environment variable: `YDC_` and the setting's name in capitals.
+* Variables may also be in a file `.env` in the working directory.
+* Arguments take precedence over the environment, the environment over `.env`, and `.env` over the defaults.
+* An empty variable is treated as not set.
+* An invalid value stops a command with one line that names the setting. So does a misspelt setting, and in `.env` any unknown
+  name with `YDC_`. `ydc doctor` and `ydc run` report other variables `YDC_...` that are not settings.
+* *Secret*: the value is never printed. With Prefect, it belongs in the [block](prefect.md#settings-and-secrets).
+* `YDC_CHECKOUT` and `YDC_PREFECT_BLOCK` are used by the flows only, and described there.
 
 This page is generated from `Config` by `python -m tools.docs.settings_page`."""
 
@@ -50,8 +54,11 @@ def document() -> str:
 
 
 def _rows() -> Iterator[str]:
+    notes: list[str] = []
     for name, field in Config.model_fields.items():
         if name in SECTIONS:
+            yield from _below(notes)
+            notes = []
             yield from (
                 "",
                 f"## {SECTIONS[name]}",
@@ -59,11 +66,30 @@ def _rows() -> Iterator[str]:
                 "| variable | type | default | meaning |",
                 "| --- | --- | --- | --- |",
             )
-        yield f'| <span id="{name}">`YDC_{name.upper()}`</span> | {_type(name, field)} | {_default(field)} | {_meaning(field)} |'
+        variable = f"YDC_{name.upper()}"
+        cell, rest = _split(_meaning(field))
+        if rest:
+            notes.append(f"* **`{variable}`**: {rest}")
+        yield f'| <span id="{name}">`{variable}`</span> | {_type(name, field)} | {_default(field)} | {cell} |'
+    yield from _below(notes)
+
+
+def _below(notes: Sequence[str]) -> Iterator[str]:
+    if notes:
+        yield from ("", *notes)
 
 
 def _meaning(field: FieldInfo) -> str:
-    return " ".join((field.description or "").split()).replace("|", "\\|")
+    text = " ".join((field.description or "").split()).replace("|", "\\|")
+    return re.sub(r"\bdocs/([\w-]+)\.md\b", r"[\1](\1.md)", text)
+
+
+def _split(meaning: str) -> tuple[str, str]:
+    """Return the first sentences, which fit into a cell, and the others."""
+    first, *others = re.split(r"(?<=\.)\s+(?=[A-Z0-9`])", meaning)
+    while others and len(f"{first} {others[0]}".split()) <= CELL_MAX_WORDS:
+        first = f"{first} {others.pop(0)}"
+    return first, " ".join(others)
 
 
 def _type(name: str, field: FieldInfo) -> str:
