@@ -28,6 +28,7 @@ SECTIONS = {
 }
 """The first field of each section. The fields are in the order of Config."""
 TYPES = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Path: "path", SecretStr: "text"}
+DOCS = Path(__file__).parents[2] / "docs"
 CELL_MAX_WORDS = 25
 """A longer meaning is continued below its table."""
 FIRST = """# Settings
@@ -81,7 +82,11 @@ def _below(notes: Sequence[str]) -> Iterator[str]:
 
 def _meaning(field: FieldInfo) -> str:
     text = " ".join((field.description or "").split()).replace("|", "\\|")
-    return re.sub(r"\bdocs/([\w-]+)\.md\b", r"[\1](\1.md)", text)
+    return re.sub(r"\bdocs/([\w-]+)\.md\b", _link, text)
+
+
+def _link(page: re.Match[str]) -> str:
+    return f"[{page[1]}]({page[1]}.md)" if (DOCS / f"{page[1]}.md").exists() else page[0]
 
 
 def _split(meaning: str) -> tuple[str, str]:
