@@ -30,6 +30,8 @@ demo: $(INSTALLED)  ## The promise on this machine: two workers, a small media s
 	$(BIN)/python -m examples.demo demo
 
 run: $(INSTALLED)  ## List and process SOURCES (sources.txt) with PROCESSOR (audio), on the embedded queue
+	@test -e "$(SOURCES)" || \
+		{ echo "There is no $(SOURCES). A gentle start, with three videos: cp sources.example.txt $(SOURCES)" >&2; exit 2; }
 	$(BIN)/ydc run --sources "$(SOURCES)" --processor "$(PROCESSOR)"
 
 test: $(INSTALLED)  ## The tests, but for the slow ones

@@ -169,7 +169,7 @@ def _print_result(folder: Path, seconds: float) -> int:
     done = sum(row["Status"] == "done" for row in rows)
     twice = len(files) - len(set(map(str, (row["Result"] for row in rows))))
     console.print(f"\n{len(rows)} videos, {done} processed, {twice} twice, 1 worker killed, in {seconds:.0f} s.")
-    console.print("Next, with YouTube: cp sources.example.txt sources.txt, then make run SOURCES=sources.txt")
+    print("Next, with YouTube: cp sources.example.txt sources.txt && make run")
     return 0 if (done, twice) == (len(TITLES), 0) else 1
 
 

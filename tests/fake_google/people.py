@@ -137,6 +137,14 @@ class Person:
             old: Json = layer.get(index, 0) or {}
             layer.put(index, 0, {**old, "hiddenByUser": True})
 
+    def set_width(self, tab: str, column: int | str, pixels: int) -> None:
+        """Drag the edge of a column."""
+        with self.book.edit() as draft:
+            sheet = self._tab(draft, tab)
+            layer, index = sheet.dimensions["COLUMNS"], _column(sheet, column)
+            old: Json = layer.get(index, 0) or {}
+            layer.put(index, 0, {**old, "pixelSize": pixels})
+
     def move_column(self, tab: str, column: int | str, before: int) -> None:
         """Drag a column to before another one."""
         with self.book.edit() as draft:

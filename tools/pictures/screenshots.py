@@ -22,6 +22,8 @@ from tools.pictures.chromium import Page, take_pictures
 
 PROCESSED_SECONDS = 300
 POLL_SECONDS = 0.2
+GRAPH_SECONDS = 10
+"""For the graph of a run, whose text Chromium does not report."""
 
 
 def take(page: Page, folder: Path) -> None:
@@ -52,14 +54,15 @@ def _take(server: PrefectServer, page: Page, feed: str) -> None:
     page.remember("prefect-password", base64.b64encode(server.password.encode()).decode())
     server.run("expand-source/expand-source", f"url={feed}", "accent=Lagos", "type=interview")
     run = _processed(server)
-    page.open(f"{ui}/deployments", "expand-source", "process-videos", "report")
-    page.save("deployments")
+    page.open(f"{ui}/deployments?limit=25", "coordinate", "requeue-dead-letters", "verify-corpus")
+    page.save("deployments", height=920)
     form = server.ask("/deployments/name/expand-source/expand-source")
     page.open(f"{ui}/deployments/deployment/{form['id']}/run", "Enforce Parameter Schema", "Submit")
     page.fill("textarea", "https://www.youtube.com/@handle", "pt-BR", "interview")
     page.save("expand-source-form", height=900)
     page.open(f"{ui}/runs/flow-run/{run['id']}?tab=Artifacts", run["name"], "processed-videos")
-    page.save("run-with-artifact", height=1000)
+    time.sleep(GRAPH_SECONDS)
+    page.save("run-with-artifact", height=850)
 
 
 def _processed(server: PrefectServer) -> dict[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
     from youtube_download_coordinator.coordinator import Coordinator
     from youtube_download_coordinator.models import Failure
+    from youtube_download_coordinator.queue.rate_limit import RateLimit
     from youtube_download_coordinator.workers.attempts import Attempt
     from youtube_download_coordinator.workers.worker import Limits, Summary
 
@@ -115,8 +116,20 @@ def _give_back(coordinator: Coordinator) -> str:
 def _print_plan(config: Config, processor: str) -> None:
     """Print what the run does with each video, how fast it may, and how to stop it."""
     limit = config.rate_limit
-    pace = f"{limit.burst} at once, then one every {limit.interval.total_seconds():.0f} s" if limit else "no rate limit"
-    say(f"plan: {processor} of each video, into {config.output_dir}; {pace}. Ctrl-C stops it, and the next run goes on")
+    say(f"plan: {processor} of each video, into {config.output_dir}")
+    if limit:
+        seconds = limit.interval.total_seconds()
+        say(f"      The first {limit.burst} begin without a pause, then one every {seconds:.0f} s")
+    say("      Ctrl-C stops the run. Run it again to go on where it was")
+
+
+def _print_estimate(videos: int, limit: RateLimit | None) -> None:
+    """Print how many videos are left, and how long one machine needs at least."""
+    from youtube_download_coordinator.cli.progress import span
+
+    least_seconds = limit.least_time(videos).total_seconds() if limit else 0
+    pace = f". At YouTube's limit one machine needs at least {span(least_seconds)}" if least_seconds else ""
+    say(f"left: {videos} {'video' if videos == 1 else 'videos'}{pace}")
 
 
 def _print_unknown_settings() -> None:
@@ -150,11 +163,15 @@ def _work(coordinator: Coordinator, processor: str, limits: Limits) -> tuple[Sum
         progress.add_attempt(attempt)
 
     with redrawn(progress):
-        for left in coordinator.rounds(limits, summary):
+        for number, left in enumerate(coordinator.rounds(limits, summary)):
             for expansion in coordinator.expand(on_insert=progress.show_listing):
                 outcome = "failed" if expansion.failure else "listed" if expansion.is_source is None else "alias"
                 say(f"{outcome:<8} {expansion}", problem=expansion.failure is not None)
                 listing_failures += [expansion.failure] if expansion.failure else []
             progress.begin_processing()
+            if number == 0 and progress.waiting:
+                _print_estimate(
+                    min(progress.waiting, limits.max_videos or progress.waiting), coordinator.config.rate_limit
+                )
             summary.add(coordinator.process(processor, left, on_attempt=report_attempt))
     return summary, listing_failures

@@ -34,6 +34,10 @@ class RateLimit:
     def interval(self) -> timedelta:
         return timedelta(hours=1) / max(1, self.videos_per_hour - self.burst)
 
+    def least_time(self, videos: int) -> timedelta:
+        """Return the time that one machine needs at least to begin so many videos, none of which began in the last hour."""
+        return max(0, videos - self.burst) * self.interval
+
     def delay(self, line: Control | None, now: datetime) -> timedelta:
         """Return the time until the next video may start; zero if it may start now."""
         ahead = (self.burst - 1) * self.interval

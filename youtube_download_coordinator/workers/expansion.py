@@ -90,7 +90,7 @@ class Expansion:
     def __str__(self) -> str:
         name = self.source.name
         left_out = f", {self.left_out} left out by filters" if self.left_out else ""
-        listed = f"{self.listed} videos listed, {self.new} new{left_out}"
+        listed = f"{self.listed} {'video' if self.listed == 1 else 'videos'} listed, {self.new} new{left_out}"
         text = f"{name}: {listed if self.is_source is None else f'{IS_SOURCE}{self.is_source}'}"
         return f"{text}; {self.failure}" if self.failure else text
 

@@ -69,7 +69,7 @@ def _give_back(holder: str, job: dict[str, Any], attempted: list[int]) -> None:
             _report(f"what {holder} held when it ended waits for the end of its leases: {error}")
             return
     if count:  # else the worker itself has done it
-        _report(f"{count} rows that {holder} held when it was killed are given back")
+        _report(f"{holder} was killed: {count} of its claims {'was' if count == 1 else 'were'} released")
 
 
 def _report(text: str) -> None:

@@ -139,7 +139,27 @@ def test_a_first_run_takes_three_and_the_next_one_the_others(ydc: Ydc, folder: P
         assert ydc(*advice.split()).returncode == 0
         rest = ydc(*arguments, allow_private_addresses=True)
     assert (rest.returncode, len(videos(queue))) == (0, 5)
-    assert "plan: metadata of each video, into media; 45 at once, then one every 16 s. Ctrl-C stops it" in first.stdout
+    plan = (
+        "plan: metadata of each video, into media\n"
+        "      The first 45 begin without a pause, then one every 16 s\n"
+        "      Ctrl-C stops the run. Run it again to go on where it was\n"
+    )
+    assert plan in first.stdout
+    assert "\nleft: 3 videos\n" in first.stdout
+    assert "\nleft: 2 videos\n" in rest.stdout
+
+
+def test_a_run_says_how_long_one_machine_needs_before_it_begins(ydc: Ydc, queue: Queue) -> None:
+    """Videos of YouTube that begin: 2 at once and then one every 6 minutes, which this test does not wait for."""
+    add_videos(queue, 6)
+    arguments = ("run", "--processor", "mine:fine")
+    slow = ydc(*arguments, "--max-minutes", 0.01, videos_per_hour=12)
+    assert "\nleft: 6 videos. At YouTube's limit one machine needs at least 24 min\n" in slow.stdout
+    few = ydc(*arguments, "--max-videos", 1, videos_per_hour=0)
+    assert "without a pause" not in few.stdout
+    assert "\nleft: 1 video\n" in few.stdout
+    ydc(*arguments, videos_per_hour=0)
+    assert "left:" not in ydc(*arguments, videos_per_hour=0).stdout
 
 
 def test_the_example_asks_for_three_videos(ydc: Ydc, queue: Queue) -> None:

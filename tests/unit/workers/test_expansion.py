@@ -405,8 +405,8 @@ def test_a_listing_that_cannot_be_recorded_is_recorded_later(
 def test_it_says_what_came_of_it(queue: Queue, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     add(queue)
-    assert str(expand(queue, lists(ListedTitle("Name", "", 1), video(1)))) == "Name: 1 videos listed, 1 new"
-    assert "Name: 1 videos listed, 1 new" in caplog.text
+    assert str(expand(queue, lists(ListedTitle("Name", "", 1), video(1)))) == "Name: 1 video listed, 1 new"
+    assert "Name: 1 video listed, 1 new" in caplog.text
 
 
 # --- through the real child ------------------------------------------------------------------------------------------
