@@ -11,6 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from tools.pictures.dark import with_dark
+
 DOCS = Path(__file__).parents[2] / "docs"
 MEASURED = DOCS / "figures.json"
 PAGE = DOCS / "figures.md"
@@ -144,7 +146,7 @@ def draw(name: str, lines: Lines) -> None:
     path = path_of(name)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
-    path.write_text(f"{path.read_text(encoding='utf-8')}{fingerprint(lines)}\n", encoding="utf-8")
+    path.write_text(f"{with_dark(path.read_text(encoding='utf-8'))}{fingerprint(lines)}\n", encoding="utf-8")
 
 
 def _label(axes: Any, title: str, x_label: str, y_label: str, is_log: bool, ticks: set[float]) -> None:

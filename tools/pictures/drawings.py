@@ -15,6 +15,8 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 
+from tools.pictures.dark import with_dark
+
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 CHROMIUM = ("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom")
 SETTINGS = {
@@ -51,13 +53,15 @@ def draw(source: str, mermaid: Path) -> str:
 
 
 def _on_white(svg: str) -> str:
-    """Make the SVG a standalone image with its own size, readable on a dark page."""
-    width, height = re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', svg).groups()  # type: ignore[union-attr]
+    """Make the SVG a standalone image with its own size, on white, which a dark page shows dark."""
+    left, top, width, height = re.search(r'viewBox="(\S+) (\S+) (\S+) (\S+)"', svg).groups()  # type: ignore[union-attr]
     svg = svg.replace(
         ".edgeLabel rect{opacity:0.5;", ".edgeLabel rect{opacity:1;"
     )  # else a line runs through its label
     svg = svg.replace("<br>", "<br/>").replace('width="100%"', f'width="{width}" height="{height}"', 1)
-    return re.sub(r'style="max-width:[^"]*"', 'style="background: white"', svg, count=1)
+    paper = f'<rect x="{left}" y="{top}" width="{width}" height="{height}" style="fill: white; stroke: none"/>'
+    svg = re.sub(r' style="(max-width:|background)[^"]*"', "", svg, count=1)
+    return with_dark(re.sub(r"(<svg\b[^>]*>)", rf"\g<1>{paper}", svg, count=1))
 
 
 def main() -> None:

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 
+from tools.pictures.dark import STYLE
+
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 ADDRESS = "workers@my-project.iam.gserviceaccount.com"
 """The service account of docs/google.md."""
-NOT_GOOGLES = "A drawing of ours, not a picture of Google's pages. Names are made up."
+NOT_GOOGLES = "A drawing, not a picture of Google's pages. Names are made up."
 INK, PALE, ACCENT, SECRET = "#222", "#f3f3f8", "#5b4bb5", "#b3261e"
 FONT, MONOSPACE = "font-family='sans-serif'", "font-family='DejaVu Sans Mono, Menlo, Consolas, monospace'"
 LINE_PIXELS = 18
@@ -39,17 +41,17 @@ KEY_NOTES = {
 def drawings() -> dict[str, str]:
     """Return every drawing as SVG, by its file name."""
     return {
-        "google-setup.svg": _svg(940, 470, "How the parts of the set-up hang together", _setup()),
-        "google-share.svg": _svg(760, 262, "What the spreadsheet's sharing has to say", _share()),
+        "google-setup.svg": _svg(940, 470, "The parts of the set-up", _setup()),
+        "google-share.svg": _svg(760, 262, "Sharing of the spreadsheet", _share()),
         "google-key-file.svg": _svg(900, 250, "A service account's key file", _key_file()),
     }
 
 
 def _svg(width: int, height: int, title: str, parts: Iterable[str]) -> str:
-    """Draw on a white background, readable on a dark page too."""
+    """Draw on a white background, which a dark page shows dark."""
     head = (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' width='{width}' height='{height}' "
-        f"style='background: white'>\n<title>{escape(title)}</title>"
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' width='{width}' height='{height}'>{STYLE}\n"
+        f"<title>{escape(title)}</title>"
     )
     arrow = (
         "<defs><marker id='tip' viewBox='0 0 8 8' refX='7' refY='4' markerWidth='8' markerHeight='8' orient='auto-start-reverse'>"

@@ -10,6 +10,7 @@ import pytest
 
 from tests.fake_google.accounts import Accounts
 from tools.docs.settings_page import document
+from tools.pictures.dark import with_dark
 from tools.pictures.drawings import IMAGES, fingerprint
 from tools.pictures.google_drawings import KEY_FILE, drawings
 from youtube_download_coordinator.config import Config
@@ -75,6 +76,13 @@ def test_a_drawing_is_that_of_its_source(source: Path) -> None:
     assert drawn.startswith(fingerprint(source.read_text(encoding="utf-8"))), (
         "python -m tools.pictures.drawings mermaid.min.js"
     )
+
+
+@pytest.mark.parametrize("path", sorted(IMAGES.glob("*.svg")), ids=lambda path: path.stem)
+def test_a_drawing_has_colours_for_a_dark_page(path: Path) -> None:
+    drawn = path.read_text(encoding="utf-8")
+    assert drawn == with_dark(drawn)
+    assert "background: white" not in drawn, "the filter misses a background that is a style"
 
 
 @pytest.mark.parametrize("name", drawings())
