@@ -336,14 +336,39 @@ def test_rows_that_are_alike_are_counted_together(store: Store) -> None:
     assert none == []
     assert sorted(found, key=str) == sorted(
         [
-            Tally(2, State.DONE, accent="Recife", type="talk", day=NOW.date(), seconds=180),
-            Tally(1, State.DONE, accent="Recife", type="talk", seconds=90),
+            Tally(2, State.DONE, accent="Recife", type="talk", day=NOW.date(), seconds=180, with_length=2),
+            Tally(1, State.DONE, accent="Recife", type="talk", seconds=90, with_length=1),
             Tally(1, State.DONE),
             Tally(2, State.PENDING, reason="http-503", accent="Cork"),
             Tally(1, State.HELD, holder="host/a"),
         ],
         key=str,
     )
+
+
+def test_videos_of_recent_claims_are_counted_apart_with_the_first_claim(store: Store) -> None:
+    """Those that a person or a filter has skipped are not, and those still held are not either."""
+    ages = [timedelta(minutes=minutes) for minutes in (61, 60, 5, 1, 1, 1, 1)]
+    lengths = [10, 20, None, 40, 50, 60, 70]
+    fields = [
+        {"claimed_at": NOW - age, "duration_seconds": length, "accent": "Cork" if length == 40 else ""}
+        for age, length in zip(ages, lengths, strict=True)
+    ]
+    store.insert(VIDEO_TASKS, [new_video(number, **each) for number, each in enumerate(fields)])
+    rows = store.scan(VIDEO_TASKS)
+    done = [to(row, State.DONE, detail="x.m4a") for row in rows[:4]]
+    skipped = [to(rows[4], State.DONE, detail=SKIPPED), to(rows[5], State.DONE, detail="skipped, licence youtube")]
+    store.swap(VIDEO_TASKS, [*done, *skipped, to(rows[6], State.HELD, holder="host/a", until=NOW)])
+    store.flush()
+    (found,) = store.tally([VIDEO_TASKS], NOW.date() - timedelta(days=1), NOW - timedelta(hours=1))
+    recent = {
+        (tally.accent, tally.first_claim, tally.rows, tally.with_length, tally.seconds)
+        for tally in found
+        if tally.first_claim
+    }
+    assert recent == {("", NOW - timedelta(hours=1), 2, 1, 20), ("Cork", NOW - timedelta(minutes=1), 1, 1, 40)}
+    assert sum(tally.rows for tally in found) == 7
+    assert not any(tally.first_claim for tally in store.tally([VIDEO_TASKS], NOW.date())[0])
 
 
 def test_degraded_files_are_counted_by_their_reasons(store: Store) -> None:

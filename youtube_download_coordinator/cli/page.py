@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from youtube_download_coordinator.queue import Queue
+    from youtube_download_coordinator.config import Config
+    from youtube_download_coordinator.coordinator import Coordinator
+    from youtube_download_coordinator.operations.overview import Overview
+    from youtube_download_coordinator.operations.space import Space
     from youtube_download_coordinator.status_page import Cell, Page, Section
 
 NARROW_COLUMNS = 60
@@ -21,12 +24,21 @@ DAYS_SHOWN = 7
 """At a terminal: the last days on which a video was finished."""
 
 
-def page_of(queue: Queue) -> Page:
-    """Count the queue and return its page. Raises StoreUnavailable."""
+def page_of(coordinator: Coordinator, processor: str | None = None) -> Page:
+    """Count the queue and return its page. `processor`: if it is not the one of the settings. Raises StoreUnavailable."""
     from youtube_download_coordinator.operations.overview import overview
     from youtube_download_coordinator.operations.summary import page
 
-    return page(overview(queue))
+    numbers = overview(coordinator.queue)
+    return page(numbers, space_of(coordinator.config, numbers, processor))
+
+
+def space_of(config: Config, overview: Overview, processor: str | None = None) -> Space | None:
+    """Return the space for what is left of the queue; None if that is not known."""
+    from youtube_download_coordinator.corpus.size_rate import size_rate
+    from youtube_download_coordinator.operations.space import space_for
+
+    return space_for(overview.left, config, size_rate(config, processor) if overview.left.videos else None)
 
 
 def print_page(page: Page) -> None:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from youtube_download_coordinator.cli.add import print_ingested
 from youtube_download_coordinator.cli.application import EXIT_FAILED, WORK, app
-from youtube_download_coordinator.cli.page import page_of, print_page
+from youtube_download_coordinator.cli.page import page_of, print_page, space_of
 from youtube_download_coordinator.cli.queue_options import AS_SET, OtherSites, QueueOptions, check_positive
 from youtube_download_coordinator.cli.terminal import say
 from youtube_download_coordinator.errors import StoreError
@@ -100,7 +100,7 @@ def run(
     _print_advice(summary, listing_failures)
     if first:
         say("To take the others too: ydc retry --table sources --status done --yes, then ydc run")
-    print_page(page_of(coordinator.queue))
+    print_page(page_of(coordinator, processor))
     return EXIT_FAILED if failed or listing_failures or summary.failed or summary.stopped_by else 0
 
 
@@ -150,6 +150,16 @@ def _print_advice(summary: Summary, listing_failures: Sequence[Failure]) -> None
             say(f"{reason} ({count}): {entry.do}")
 
 
+def _warn_of_space(coordinator: Coordinator, processor: str) -> None:
+    """Print a warning if what is left does not fit on the disk. A sheet is not asked for it."""
+    from youtube_download_coordinator.operations.overview import overview
+
+    if not coordinator.config.spreadsheet_id and isinstance(coordinator.config.output_dir, Path):
+        space = space_of(coordinator.config, overview(coordinator.queue), processor)
+        if space and space.warning:
+            say(f"ydc: {space.warning} ({space.place})", problem=True)
+
+
 def _work(coordinator: Coordinator, processor: str, limits: Limits) -> tuple[Summary, list[Failure]]:
     """List and process until nothing is left. Return the attempts' summary, and the failures of listings."""
     from youtube_download_coordinator.cli.progress import Progress, redrawn
@@ -173,5 +183,6 @@ def _work(coordinator: Coordinator, processor: str, limits: Limits) -> tuple[Sum
                 _print_estimate(
                     min(progress.waiting, limits.max_videos or progress.waiting), coordinator.config.rate_limit
                 )
+                _warn_of_space(coordinator, processor)
             summary.add(coordinator.process(processor, left, on_attempt=report_attempt))
     return summary, listing_failures

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from youtube_download_coordinator.cli.application import EXIT_INTERRUPTED, LOOK, Interrupted, app
-from youtube_download_coordinator.cli.page import page_as_tables, page_of, print_page
+from youtube_download_coordinator.cli.page import page_as_tables, page_of, print_page, space_of
 from youtube_download_coordinator.cli.queue_options import AS_SET, AsJson, Flag, QueueOptions, check_positive
 from youtube_download_coordinator.cli.terminal import console, is_terminal, say_json
 from youtube_download_coordinator.models import WORDS
 from youtube_download_coordinator.text import format_utc
 
 if TYPE_CHECKING:
-    from youtube_download_coordinator.queue import Queue
+    from youtube_download_coordinator.coordinator import Coordinator
+    from youtube_download_coordinator.operations.overview import Overview
+    from youtube_download_coordinator.operations.space import Space
 
 SHEET_INTERVAL_SECONDS, DATABASE_INTERVAL_SECONDS = 30.0, 2.0
 """Between two updates of --watch. A sheet's requests are counted, a database's are not."""
@@ -55,12 +57,12 @@ def status(
     if watch:
         default = SHEET_INTERVAL_SECONDS if coordinator.config.spreadsheet_id else DATABASE_INTERVAL_SECONDS
         try:
-            _watch(coordinator.queue, interval_seconds or default, as_json=json)
+            _watch(coordinator, interval_seconds or default, as_json=json)
         except Interrupted as interrupted:
             if interrupted.exit_code != EXIT_INTERRUPTED:  # Ctrl-C is the way to end it
                 raise
     else:
-        _print(coordinator.queue, as_json=json)
+        _print(coordinator, as_json=json)
     return 0
 
 
@@ -74,7 +76,7 @@ def report(*, json: AsJson = False, queue: QueueOptions = AS_SET) -> int:
     ```
     """
     coordinator = queue.coordinator()
-    page = page_of(coordinator.queue)
+    page = page_of(coordinator)
     if json:
         say_json(asdict(page))
     else:
@@ -83,33 +85,33 @@ def report(*, json: AsJson = False, queue: QueueOptions = AS_SET) -> int:
     return 0
 
 
-def _watch(queue: Queue, interval_seconds: float, *, as_json: bool) -> None:
+def _watch(coordinator: Coordinator, interval_seconds: float, *, as_json: bool) -> None:
     if is_terminal() and not as_json:
         from rich.live import Live
 
-        with Live(page_as_tables(page_of(queue)), console=console(), auto_refresh=False) as live:
+        with Live(page_as_tables(page_of(coordinator)), console=console(), auto_refresh=False) as live:
             while True:
                 time.sleep(interval_seconds)
-                live.update(page_as_tables(page_of(queue)), refresh=True)
+                live.update(page_as_tables(page_of(coordinator)), refresh=True)
     while True:
-        _print(queue, as_json=as_json)
+        _print(coordinator, as_json=as_json)
         time.sleep(interval_seconds)
 
 
-def _print(queue: Queue, *, as_json: bool) -> None:
+def _print(coordinator: Coordinator, *, as_json: bool) -> None:
     if as_json:
-        say_json(_counts(queue))
+        say_json(_counts(coordinator))
     else:
-        print_page(page_of(queue))
+        print_page(page_of(coordinator))
 
 
-def _counts(queue: Queue) -> dict[str, Any]:
+def _counts(coordinator: Coordinator) -> dict[str, Any]:
     """Return the numbers of an overview for a program, under names that do not change."""
     from youtube_download_coordinator.operations.overview import overview
 
-    numbers = overview(queue)
+    numbers = overview(coordinator.queue)
     return {
-        "queue": queue.store.name,
+        "queue": coordinator.queue.store.name,
         "counts": {
             table: {WORDS[state]: number for state, number in counts.items()}
             for table, counts in numbers.counts.items()
@@ -118,9 +120,25 @@ def _counts(queue: Queue) -> dict[str, Any]:
         "skipped": numbers.skipped,
         "waiting": numbers.waiting,
         "holders": numbers.holders,
+        "left": _left(numbers, space_of(coordinator.config, numbers)),
         "oldest": numbers.oldest and numbers.oldest.columns(),
         "controls": {
             line.name: {"value": line.value, "until": format_utc(line.until), "reason": line.reason}
             for line in numbers.controls
         },
+    }
+
+
+def _left(overview: Overview, space: Space | None) -> dict[str, Any]:
+    """Return what is left, in numbers; None for what is not known."""
+    left = overview.left
+    return {
+        "videos": left.videos,
+        "are_all_listed": not left.is_partial,
+        "media_seconds": None if left.media_seconds is None else round(left.media_seconds),
+        "seconds": None if left.time is None else round(left.time.total_seconds()),
+        "videos_per_hour": round(left.pace.videos_per_hour, 1) if left.pace.is_known else None,
+        "machines": left.pace.machines,
+        "bytes": space and space.needed_bytes,
+        "free_bytes": space and space.free_bytes,
     }

@@ -9,7 +9,9 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from youtube_download_coordinator.models import Control, State, VideoTask
+from youtube_download_coordinator.operations.estimate import RECENT, UNFINISHED, Estimate, estimate, pace_of
 from youtube_download_coordinator.queue import Queue, cooldown
+from youtube_download_coordinator.queue.offers import offers_in
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table, Tally, Where
 
 TABLES: Mapping[str, Table[Any]] = {"sources": SOURCES, "videos": VIDEO_TASKS, "dead letters": DEAD_LETTERS}
@@ -53,6 +55,8 @@ class Overview:
     """Number of rows that each worker (`host/run`) holds."""
     oldest: VideoTask | None
     """The video that has been claimable for longest, of those that are claimable now."""
+    left: Estimate
+    """The videos that are left, and the time for them."""
 
     @property
     def is_idle(self) -> bool:
@@ -71,10 +75,12 @@ def overview(queue: Queue) -> Overview:
     """Count the whole queue once. Raises StoreUnavailable."""
     now = queue.store.now()
     first = now.date() - timedelta(days=DAYS - 1)
-    tallies = dict(zip(TABLES, queue.store.tally(list(TABLES.values()), first), strict=True))
+    tallies = dict(zip(TABLES, queue.store.tally(list(TABLES.values()), first, now - RECENT), strict=True))
     due = queue.store.scan(VIDEO_TASKS, Where(state=State.PENDING, due=now), limit=1)
     all_tallies = [tally for table_tallies in tallies.values() for tally in table_tallies]
     videos = [*tallies["videos"], *tallies["dead letters"]]
+    holders = _frequent(all_tallies, lambda tally: tally.holder)
+    controls = queue.store.controls()
     return Overview(
         at=now,
         counts={name: _in_order(_sums(rows, lambda tally: tally.state)) for name, rows in tallies.items()},
@@ -85,9 +91,15 @@ def overview(queue: Queue) -> Overview:
         accents=_by_state(videos, lambda tally: tally.accent),
         types=_by_state(videos, lambda tally: tally.type),
         days=_days(tallies["videos"], first),
-        controls=cooldown.shown(queue.store.controls()),
-        holders=_frequent(all_tallies, lambda tally: tally.holder),
+        controls=cooldown.shown(controls),
+        holders=holders,
         oldest=due[0] if due else None,
+        left=estimate(
+            tallies["videos"],
+            pace_of(tallies["videos"], holders, now),
+            offers_in(controls, now),
+            is_partial=any(tally.state in UNFINISHED for tally in tallies["sources"]),
+        ),
     )
 
 

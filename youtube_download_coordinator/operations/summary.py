@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.models import WORDS, State
+from youtube_download_coordinator.operations.estimate import Estimate
 from youtube_download_coordinator.operations.overview import Overview
+from youtube_download_coordinator.operations.space import Space, describe_bytes
 from youtube_download_coordinator.queue.cooldown import ControlValue
 from youtube_download_coordinator.reasons import advice, degradation
 from youtube_download_coordinator.status_page import Cell, Page, Section
@@ -19,13 +22,19 @@ ROWS_MAX = 25
 """Rows of a table. One more row sums up the others."""
 UNNAMED = "(none)"
 """Shown for videos without an accent or a type."""
+WHOLE_HOUR = timedelta(minutes=55)
+"""From this time on, the claims are said to be those of the last hour."""
+WHOLE_HOURS_FROM = 100
+"""From this number of hours on, parts of one do not matter."""
+DAYS_ALONE = 30
+"""From this number of days on, hours do not matter."""
 OFFER_IT = "a machine with that in YDC_OFFERS claims it"
 TOTAL = "all"
 """The column with the number of rows in all states."""
 
 
-def page(overview: Overview) -> Page:
-    """Return an overview as tables."""
+def page(overview: Overview, space: Space | None = None) -> Page:
+    """Return an overview as tables. `space`: where the files of what is left go, if that is known."""
     controls = [
         (line.name, line.value or ControlValue.CLEAR.value, format_utc(line.until), line.reason)
         for line in overview.controls
@@ -33,6 +42,7 @@ def page(overview: Overview) -> Page:
     sections = [
         Section("Fleet", ("Line", "State", "Until", "Why"), controls),
         _rows(overview),
+        *_left(overview.left, space),
         _waiting(overview),
         Section("Why rows failed", ("Reason", "In", "What to do", "Rows"), _cut(_reasons(overview), 3)),
         Section("Who holds what", ("Worker", "Rows"), _cut(list(overview.holders.items()), 1)),
@@ -69,6 +79,52 @@ def _skipped(overview: Overview) -> list[Section]:
     """Return the table of what the filters on rights have skipped; no table if they have skipped nothing."""
     lines = list(overview.skipped.items())
     return [Section("Done but skipped", ("Filter", "Videos"), _cut(lines, 1))] if lines else []
+
+
+def _left(left: Estimate, space: Space | None) -> list[Section]:
+    """Return the table of what is left; no table if nothing is."""
+    if not left.videos:
+        return []
+    so_far = " of those listed so far: sources are still to be listed" if left.is_partial else ""
+    rows: list[Sequence[Cell]] = [("videos", f"{left.videos:,}{so_far}")]
+    if left.media_seconds:
+        rows.append(("their playing time", f"about {_hours(left.media_seconds)} h"))
+    rows.append(("time left", describe_time_left(left)))
+    if space and space.needed_bytes is not None:
+        rate = f"{describe_bytes(space.rate.bytes_per_second * 3600)} an hour, {space.rate.basis}"
+        rows.append(("space needed", f"about {describe_bytes(space.needed_bytes)} ({rate})"))
+        free = f"{describe_bytes(space.free_bytes)} free " if space.free_bytes is not None else ""
+        rows.append(("space", f"{free}in {space.place}"))
+        rows += [("warning", space.warning)] if space.warning else []
+    return [Section("What is left", ("What", "Estimate"), rows)]
+
+
+def _hours(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:,.0f}" if hours >= WHOLE_HOURS_FROM else f"{hours:,.1f}"
+
+
+def describe_time_left(left: Estimate) -> str:
+    """Return the time that is left, and the pace on which it is based."""
+    pace = left.pace
+    if not pace.done.videos:
+        return "unknown: no video that was claimed in the last hour is done"
+    if left.time is None:
+        done = f"{pace.done.videos} video{' is' if pace.done.videos == 1 else 's are'} done"
+        return f"too early to say: {done}, and the first was claimed {describe_span(pace.span)} ago"
+    last = "last hour" if pace.span >= WHOLE_HOUR else f"last {describe_span(pace.span)}"
+    machines = f"{pace.machines or 'no'} machine{'s' if pace.machines > 1 else ''} at work"
+    return f"about {describe_span(left.time)}, at {pace.videos_per_hour:,.0f} videos an hour ({last}, {machines})"
+
+
+def describe_span(span: timedelta) -> str:
+    """Format a time with its two largest units: `3 d 4 h`."""
+    minutes = round(span / timedelta(minutes=1))
+    days, hours = minutes // 1440, minutes // 60 % 24
+    if days:
+        return f"{days:,} d {hours} h" if hours and days < DAYS_ALONE else f"{days:,} d"
+    parts = [f"{hours} h"] * bool(hours) + [f"{minutes % 60} min"] * bool(minutes % 60)
+    return " ".join(parts) or "a minute"
 
 
 def _waiting(overview: Overview) -> Section:

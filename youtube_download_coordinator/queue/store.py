@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from youtube_download_coordinator.errors import StoreError
-from youtube_download_coordinator.models import Control, Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.models import NEVER, Control, Lease, Row, Source, State, VideoTask
 
 R = TypeVar("R", bound=Row)
 
@@ -89,12 +89,16 @@ class Tally(NamedTuple):
     """DONE videos: the day in UTC on which the last claim began. None: not known, long ago, or marked as done by hand."""
     seconds: int = 0
     """Their total playing time, as far as it is known."""
+    with_length: int = 0
+    """The number of those whose playing time is known."""
     waits_for: str = ""
     """PENDING: what machines have to offer for which these rows wait (offers.py)."""
     degraded: str = ""
     """DONE: why their files are worse than usual (`Lease.degraded`)."""
     skipped: str = ""
     """DONE: which filter has skipped them (`Lease.skipped`)."""
+    first_claim: datetime | None = None
+    """DONE videos that were processed after a recent claim: the earliest of these claims. They are counted apart from others."""
 
 
 class PlayingTime(NamedTuple):
@@ -142,8 +146,8 @@ class Store(Protocol):
         """Return the leases of all rows in a state, in no order. A hint, as `scan` is; reads no rows."""
         ...
 
-    def tally(self, tables: Sequence[Table[Any]], since: date) -> list[list[Tally]]:
-        """Return the counts of an overview for each table, in no order; days only from `since` on.
+    def tally(self, tables: Sequence[Table[Any]], since: date, recent: datetime = NEVER) -> list[list[Tally]]:
+        """Return the counts of an overview for each table, in no order; days only from `since` on, and claims from `recent` on.
 
         A hint, as `scan` is. Reads no rows: where requests are expensive it is one request for all tables.
         """

@@ -48,6 +48,27 @@ def test_a_fleet_is_paused_and_goes_on(queue: Queue, ydc: Ydc) -> None:
     assert ydc("resume") == "the fleet was not paused\n"
 
 
+def test_a_run_warns_of_a_disk_that_is_too_small_for_what_is_left(
+    queue: Queue, ydc: Ydc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Before it processes anything, and on the page at its end. Of metadata it is not known what they take."""
+    monkeypatch.setenv("YDC_OUTPUT_DIR", f"{tmp_path}/media")
+    queue.add(VIDEO_TASKS, [new_video(9, duration_seconds=3600 * 10**6)])
+    ydc("pause")
+
+    def run(processor: str) -> tuple[str, str]:
+        arguments = ["run", "--max-minutes", "0.001", "--processor", processor]
+        assert app(arguments, result_action="return_value", print_error=False, exit_on_error=False) == 1
+        said = capfd.readouterr()
+        return said.out, said.err
+
+    out, err = run("audio")
+    warning = "what is left does not fit on this disk: about 232 TB are missing"
+    assert f"What is left\twarning\t{warning}\n" in out
+    assert err.startswith(f"ydc: {warning} ({tmp_path}/media)\n")
+    assert "does not fit" not in "".join(run("metadata"))
+
+
 def test_a_pause_may_have_an_end(queue: Queue, ydc: Ydc) -> None:
     assert ydc("pause", "--minutes", "90").startswith("fleet: paused until 2")
     closed = queue.admission.blocked()

@@ -184,7 +184,11 @@ def test_the_status_says_what_failed_and_who_holds_what(ydc: Ydc) -> None:
     assert found["counts"]["dead letters"] == {"dead letters": 1}
     assert found["reasons"]["dead letters"] == {"private": 1}
     assert found["holders"] == {"host/a": 1}
+    assert (found["left"]["videos"], found["left"]["machines"], found["left"]["are_all_listed"]) == (3, 1, False)
+    assert found["left"]["seconds"] is None
+    assert found["left"]["bytes"] is None  # no length is known
     _, plain, _ = ydc("status")
+    assert "What is left\ttime left\ttoo early to say: 1 video is done" in plain
     assert "Rows\tIn\tpending\tin-progress\tdone\tdead letters\tall\n" in plain
     assert "Rows\tvideos\t2\t1\t1\t0\t4\n" in plain
     assert "Who holds what\thost/a\t1\n" in plain

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import BadUrl, StoreError, StoreUnavailable
-from youtube_download_coordinator.models import NO_KEY, Control, Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.models import NEVER, NO_KEY, Control, Lease, Row, Source, State, VideoTask
 from youtube_download_coordinator.queue.priority import choose, priority_in
 from youtube_download_coordinator.queue.store import (
     EVERY_ROW,
@@ -306,12 +306,14 @@ class SheetsStore:
         self._reload(table.name, if_older_than_seconds=FRESH_SECONDS)
         return [each.lease for _, each in self._spreadsheet.snapshot(table.name).leases() if each.lease]
 
-    def tally(self, tables: Sequence[Table[Any]], since: date) -> list[list[Tally]]:
+    def tally(self, tables: Sequence[Table[Any]], since: date, recent: datetime = NEVER) -> list[list[Tally]]:
         names = [table.name for table in tables]
         for _ in range(SCAN_ROUNDS):
             with self._lock:
                 cells = self._spreadsheet.reload_with({name: TALLY_COLUMNS[name] for name in names})
-                tables_tallies = [tallies(self._spreadsheet.snapshot(name), cells[name], since) for name in names]
+                tables_tallies = [
+                    tallies(self._spreadsheet.snapshot(name), cells[name], since, recent) for name in names
+                ]
                 loaded_at = self._loaded_at(names)
                 self._reconcile(names)
             self._adopt_all(names)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
-from youtube_download_coordinator.models import Lease, State, columns_of
+from youtube_download_coordinator.models import NEVER, Lease, State, columns_of
 from youtube_download_coordinator.queue.offers import need_of, waits
 from youtube_download_coordinator.queue.store import (
     DEAD_LETTERS,
@@ -44,19 +44,34 @@ TALLY_COLUMNS: Mapping[str, Sequence[str]] = {
 """The columns that are read along with the key columns, by tab."""
 
 
-def tallies(snapshot: TabSnapshot, columns: Sequence[Sequence[str]], since: date) -> list[Tally]:
+def tallies(
+    snapshot: TabSnapshot, columns: Sequence[Sequence[str]], since: date, recent: datetime = NEVER
+) -> list[Tally]:
     """Return the tallies of a tab. `columns` are its TALLY_COLUMNS, read with the same request as the snapshot."""
     rows: Counter[Tally] = Counter()
     seconds: Counter[Tally] = Counter()
+    with_length: Counter[Tally] = Counter()
+    first_claims: dict[Tally, datetime] = {}
     for position, encoded in snapshot.leases():
         if encoded.lease is None:
             continue
         line = position - 1  # the columns begin below the header
         cells = _TallyCells(*(column[line] if line < len(column) else "" for column in columns))
-        kind = _kind(encoded.lease, cells, since)
+        claimed_at = _claimed_at(encoded.lease, cells.claimed_at)
+        kind = _kind(encoded.lease, cells, claimed_at, since, recent)
         rows[kind] += 1
-        seconds[kind] += whole_number(cells.duration_seconds) or 0
-    return [kind._replace(rows=number, seconds=seconds[kind]) for kind, number in rows.items()]
+        length = whole_number(cells.duration_seconds)
+        if length is not None:
+            seconds[kind] += length
+            with_length[kind] += 1
+        if claimed_at and kind.first_claim:
+            first_claims[kind] = min(first_claims.get(kind, claimed_at), claimed_at)
+    return [
+        kind._replace(
+            rows=number, seconds=seconds[kind], with_length=with_length[kind], first_claim=first_claims.get(kind)
+        )
+        for kind, number in rows.items()
+    ]
 
 
 def playing_times(snapshot: TabSnapshot) -> list[PlayingTime]:
@@ -80,8 +95,9 @@ def _played_state(lease: Lease) -> State | None:
     return lease.state if is_counted else None
 
 
-def _kind(lease: Lease, cells: _TallyCells, since: date) -> Tally:
-    """Return the tally, still without numbers, that counts a row."""
+def _kind(lease: Lease, cells: _TallyCells, claimed_at: datetime | None, since: date, recent: datetime) -> Tally:
+    """Return the tally, still without numbers, that counts a row. `recent` is in the place of the first claim."""
+    day = claimed_at.date() if claimed_at else None
     return Tally(
         rows=0,
         state=lease.state,
@@ -89,17 +105,17 @@ def _kind(lease: Lease, cells: _TallyCells, since: date) -> Tally:
         holder=lease.holder,
         accent=cells.accent,
         type=cells.type,
-        day=_day(lease, cells.claimed_at, since),
+        day=day if day and day >= since else None,
         waits_for=str(need_of(lease)) if waits(lease) else "",
         degraded=lease.degraded,
         skipped=lease.skipped,
+        first_claim=recent if claimed_at and claimed_at >= recent else None,
     )
 
 
-def _day(lease: Lease, claimed_at: str, since: date) -> date | None:
-    """Return the day when a finished row was claimed, if it is not before `since`."""
+def _claimed_at(lease: Lease, claimed_at: str) -> datetime | None:
+    """Return when a row that was processed was claimed, in UTC; None for any other row."""
     if not lease.is_processed or not claimed_at:
         return None
     time = parse_time(claimed_at)
-    day = time.astimezone(UTC).date() if time else None
-    return day if day and day >= since else None
+    return time.astimezone(UTC) if time else None

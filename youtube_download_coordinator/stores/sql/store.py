@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from youtube_download_coordinator.errors import ConfigError, StoreError, StoreUnavailable
-from youtube_download_coordinator.models import Control, Lease, Row, State, VideoTask
+from youtube_download_coordinator.models import NEVER, Control, Lease, Row, State, VideoTask
 from youtube_download_coordinator.queue.store import (
     EVERY_ROW,
     VIDEO_TASKS,
@@ -195,9 +195,9 @@ class SqlStore:
 
         return self._read_rows(read, {table.name: (table, ids_of(table, Where(state=state)))})
 
-    def tally(self, tables: Sequence[Table[Any]], since: date) -> list[list[Tally]]:
+    def tally(self, tables: Sequence[Table[Any]], since: date, recent: datetime = NEVER) -> list[list[Tally]]:
         def read(connection: sa.Connection) -> list[list[Tally]]:
-            return [tallied(connection, sql_table(table), place_of(table), since) for table in tables]
+            return [tallied(connection, sql_table(table), place_of(table), since, recent) for table in tables]
 
         return self._read_rows(read, {table.name: (table, ids_of(table)) for table in tables})
 

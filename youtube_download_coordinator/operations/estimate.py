@@ -1,0 +1,114 @@
+"""How much is left of a queue: the videos, and the time for them at the pace of the last hour.
+
+Pure: from the counts of an overview. docs/dashboard.md documents the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from youtube_download_coordinator.models import Lease, State
+from youtube_download_coordinator.queue.offers import Offer, need_of
+from youtube_download_coordinator.queue.store import Tally
+
+HOUR = timedelta(hours=1)
+RECENT = HOUR
+"""The claims of this time give the pace."""
+LEAST_SPAN = timedelta(minutes=5)
+LEAST_VIDEOS = 3
+"""Less time, or fewer videos, say nothing about the pace."""
+UNFINISHED = frozenset({State.PENDING, State.HELD})
+_MANY_HOURS = 10**9
+
+
+class Amount(NamedTuple):
+    """A number of videos and what is known of their playing time."""
+
+    videos: int = 0
+    with_length: int = 0
+    """The number of those whose length is known."""
+    seconds: int = 0
+    """The total of these lengths."""
+
+    @property
+    def mean_seconds(self) -> float | None:
+        """Return the mean length; None if no length is known."""
+        return self.seconds / self.with_length if self.with_length else None
+
+    def length_seconds(self, mean_seconds: float | None) -> float | None:
+        """Return the playing time of all, with `mean_seconds` for each unknown length. None if that is needed and not known."""
+        unknown = self.videos - self.with_length
+        if not unknown:
+            return float(self.seconds)
+        return None if mean_seconds is None else self.seconds + mean_seconds * unknown
+
+
+class Pace(NamedTuple):
+    """What is done of the claims of the last hour."""
+
+    done: Amount
+    span: timedelta
+    """From the first of these claims until now."""
+    machines: int
+    """The number of machines that hold a row now."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is enough of it."""
+        return self.span >= LEAST_SPAN and self.done.videos >= LEAST_VIDEOS
+
+    @property
+    def videos_per_hour(self) -> float:
+        return self.done.videos / (self.span / HOUR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What is left."""
+
+    videos: int
+    """Those that are pending or held, without those that wait for a machine which nobody offers."""
+    media_seconds: float | None
+    """Their playing time; None: not known."""
+    time: timedelta | None
+    """The time until they are done; None: there is no pace."""
+    pace: Pace
+    is_partial: bool
+    """Whether sources are still to be listed."""
+
+
+def amount_of(tallies: Iterable[Tally]) -> Amount:
+    """Return the sum of tallies."""
+    columns = [(tally.rows, tally.with_length, tally.seconds) for tally in tallies]
+    return Amount(*map(sum, zip(*columns, strict=True))) if columns else Amount()
+
+
+def pace_of(videos: Sequence[Tally], holders: Iterable[str], now: datetime) -> Pace:
+    """Return the pace; `holders` are all workers that hold rows now."""
+    first = min((tally.first_claim for tally in videos if tally.first_claim), default=now)
+    done = amount_of(tally for tally in videos if tally.first_claim)
+    return Pace(done, max(now - first, timedelta(0)), len({holder.partition("/")[0] for holder in holders}))
+
+
+def estimate(videos: Sequence[Tally], pace: Pace, offers: Collection[Offer], *, is_partial: bool) -> Estimate:
+    """Return what is left of these videos; `offers` are those of all machines."""
+    left = amount_of(tally for tally in videos if tally.state in UNFINISHED and _is_awaited(tally, offers))
+    # A video of unknown length is as long as the others that are left, or else as those that are done.
+    mean_seconds = left.mean_seconds or amount_of(tally for tally in videos if tally.day).mean_seconds
+    hours = min(left.videos / pace.videos_per_hour, _MANY_HOURS) if pace.is_known else None
+    return Estimate(
+        videos=left.videos,
+        media_seconds=left.length_seconds(mean_seconds),
+        time=None if hours is None else timedelta(hours=hours),
+        pace=pace,
+        is_partial=is_partial,
+    )
+
+
+def _is_awaited(tally: Tally, offers: Collection[Offer]) -> bool:
+    """Return whether rows wait for no machine, or for one that is offered."""
+    need = need_of(Lease(detail=f" (waits for {tally.waits_for})", nonce=""))
+    return not tally.waits_for or any(need.is_met_by(offer) for offer in offers)

@@ -1,0 +1,71 @@
+"""Whether what is left of a queue fits where its files go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from youtube_download_coordinator.operations.estimate import Estimate
+from youtube_download_coordinator.processors.usual_sizes import SizeRate
+from youtube_download_coordinator.storage.files import free_bytes
+
+if TYPE_CHECKING:
+    from youtube_download_coordinator.config import Config
+
+_UNITS = ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """The place for files, and what they need there."""
+
+    place: str
+    """A folder of this machine, or the address of object storage."""
+    rate: SizeRate
+    needed_bytes: int | None
+    """What the videos that are left take; None: not known."""
+    free_bytes: int | None
+    """What is free for them: without YDC_MIN_FREE_DISK_BYTES. None: object storage has no limit, or it is not known."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing is known to be missing."""
+        return self.needed_bytes is None or self.free_bytes is None or self.needed_bytes <= self.free_bytes
+
+    @property
+    def warning(self) -> str:
+        """Return what is wrong in one line; empty if it fits."""
+        if self.fits or self.needed_bytes is None or self.free_bytes is None:
+            return ""
+        missing = self.needed_bytes - self.free_bytes
+        return f"what is left does not fit on this disk: about {describe_bytes(missing)} are missing"
+
+
+def space_for(estimate: Estimate, config: Config, rate: SizeRate | None) -> Space | None:
+    """Return the space for what is left; `rate` is what a second of it takes. None: not known, or nothing is left."""
+    if rate is None or not estimate.videos:
+        return None
+    seconds = estimate.media_seconds
+    return Space(
+        place=str(config.output_dir),
+        rate=rate,
+        needed_bytes=None if seconds is None else round(seconds * rate.bytes_per_second),
+        free_bytes=_free_bytes(config),
+    )
+
+
+def _free_bytes(config: Config) -> int | None:
+    if not isinstance(config.output_dir, Path):
+        return None
+    try:
+        return max(free_bytes(config.output_dir) - config.min_free_disk_bytes, 0)
+    except OSError:
+        return None
+
+
+def describe_bytes(count: float) -> str:
+    """Format a size with two or three digits: `41 GB`, `1.2 TB`."""
+    size, unit = next(((size, unit) for size, unit in _UNITS if count >= size), (1e6, "MB"))
+    number = count / size
+    return f"{number:,.1f} {unit}" if unit not in {"MB"} and number < 10 else f"{number:,.0f} {unit}"
