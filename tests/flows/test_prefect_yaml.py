@@ -132,3 +132,13 @@ def test_parameters_are_described_for_the_form(deployments: dict[str, dict[str, 
         for name, parameter in flow_of(deployment).parameters.properties.items():
             assert parameter.get("description"), f"{deployment['name']}: {name}"
             assert parameter["title"] != name
+
+
+def test_the_page_lists_every_deployment_and_which_have_a_schedule(deployments: dict[str, dict[str, Any]]) -> None:
+    page = (ROOT / "docs/prefect.md").read_text(encoding="utf-8")
+    scheduled, started = re.findall(
+        r"^\*\*(?:On a schedule|When you start it):\*\*\n\n((?:\|.*\n)+)", page, re.MULTILINE
+    )
+    with_schedule = {name for name, deployment in deployments.items() if deployment.get("schedules")}
+    assert set(re.findall(r"^\| `([\w-]+)` \|", scheduled, re.MULTILINE)) == with_schedule
+    assert set(re.findall(r"^\| `([\w-]+)` \|", started, re.MULTILINE)) == deployments.keys() - with_schedule
