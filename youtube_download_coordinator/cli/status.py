@@ -121,6 +121,9 @@ def _counts(coordinator: Coordinator) -> dict[str, Any]:
         "waiting": numbers.waiting,
         "holders": numbers.holders,
         "left": _left(numbers, space_of(coordinator.config, numbers)),
+        "targets": [
+            asdict(progress) | {"missing_hours": missing_hours} for progress, missing_hours in numbers.left.targets
+        ],
         "oldest": numbers.oldest and numbers.oldest.columns(),
         "controls": {
             line.name: {"value": line.value, "until": format_utc(line.until), "reason": line.reason}

@@ -98,6 +98,7 @@ def overview(queue: Queue) -> Overview:
             tallies["videos"],
             pace_of(tallies["videos"], holders, now),
             offers_in(controls, now),
+            queue.hours_by_target(),
             is_partial=any(tally.state in UNFINISHED for tally in tallies["sources"]),
         ),
     )

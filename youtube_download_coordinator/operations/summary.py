@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from math import floor
 from typing import TYPE_CHECKING
 
 from youtube_download_coordinator.models import WORDS, State
@@ -42,6 +43,7 @@ def page(overview: Overview, space: Space | None = None) -> Page:
     sections = [
         Section("Fleet", ("Line", "State", "Until", "Why"), controls),
         _rows(overview),
+        *_targets(overview.left),
         *_left(overview.left, space),
         _waiting(overview),
         Section("Why rows failed", ("Reason", "In", "What to do", "Rows"), _cut(_reasons(overview), 3)),
@@ -81,12 +83,29 @@ def _skipped(overview: Overview) -> list[Section]:
     return [Section("Done but skipped", ("Filter", "Videos"), _cut(lines, 1))] if lines else []
 
 
+def _targets(left: Estimate) -> list[Section]:
+    """Return the table of the accents that have a target; no table if none has."""
+    rows: list[Sequence[Cell]] = [
+        (
+            progress.accent,
+            f"{_hours(progress.hours * 3600)} of {progress.target_hours:,g} h",
+            f"{floor(progress.hours / progress.target_hours * 100):,} %",
+            f"{_hours(missing_hours * 3600)} h" if missing_hours else "",
+            progress.pending,
+        )
+        for progress, missing_hours in left.targets
+    ]
+    header = ("Accent", "Done", "Share", "Not listed yet", WORDS[State.PENDING])
+    return [Section("Target hours", header, _cut(rows, 4))] if rows else []
+
+
 def _left(left: Estimate, space: Space | None) -> list[Section]:
     """Return the table of what is left; no table if nothing is."""
     if not left.videos:
         return []
+    up_to = " up to the targets" if left.targets else ""
     so_far = " of those listed so far: sources are still to be listed" if left.is_partial else ""
-    rows: list[Sequence[Cell]] = [("videos", f"{left.videos:,}{so_far}")]
+    rows: list[Sequence[Cell]] = [("videos", f"{left.videos:,}{up_to}{so_far}")]
     if left.media_seconds:
         rows.append(("their playing time", f"about {_hours(left.media_seconds)} h"))
     rows.append(("time left", describe_time_left(left)))
@@ -114,7 +133,9 @@ def describe_time_left(left: Estimate) -> str:
         return f"too early to say: {done}, and the first was claimed {describe_span(pace.span)} ago"
     last = "last hour" if pace.span >= WHOLE_HOUR else f"last {describe_span(pace.span)}"
     machines = f"{pace.machines or 'no'} machine{'s' if pace.machines > 1 else ''} at work"
-    return f"about {describe_span(left.time)}, at {pace.videos_per_hour:,.0f} videos an hour ({last}, {machines})"
+    media = f" ({_hours(pace.media_hours_per_hour * 3600)} h)" if left.targets and pace.media_hours_per_hour else ""
+    rate = f"{pace.videos_per_hour:,.0f} videos{media} an hour"
+    return f"about {describe_span(left.time)}, at {rate} ({last}, {machines})"
 
 
 def describe_span(span: timedelta) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ from youtube_download_coordinator.processors.facts_spool import Spool
 from youtube_download_coordinator.processors.usual_sizes import SizeRate
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import SOURCES, VIDEO_TASKS
+from youtube_download_coordinator.queue.targets import Targets
 from youtube_download_coordinator.storage.local import LocalPlace
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -314,3 +316,82 @@ def test_a_million_videos_are_readable(tmp_path: Path) -> None:
         "0 MB", "0 MB", "4.1 GB", "41 GB", "1.2 PB",
     ]  # fmt: skip
     assert json.dumps(space.needed_bytes) == "58000000000000"
+
+
+# --- targets ---------------------------------------------------------------------------------------------------------
+
+
+def fill(queue: Queue, finish: Callable[[], None]) -> None:
+    """Of pt-BR an hour is done and two are left, with one of unknown length; of en-IE half an hour is left. 4 have no target."""
+    queue.add(VIDEO_TASKS, [new_video(number, accent="PT-br", duration_seconds=1200) for number in range(3)])
+    for _ in range(3):
+        finish()
+    queue.add(VIDEO_TASKS, [new_video(number, accent="pt-BR", duration_seconds=1200) for number in range(10, 15)])
+    queue.add(VIDEO_TASKS, [new_video(20, accent="pt-BR"), new_video(21, accent="en-IE", duration_seconds=1800)])
+    queue.add(VIDEO_TASKS, [new_video(number, accent="gd", duration_seconds=1200) for number in range(30, 34)])
+
+
+WANTED = {"pt-BR": 2.0, "en-IE": 50.0, "cy": 1000.0, "Pt": 0.001}
+
+
+def test_targets_end_what_is_left(store: StillStore) -> None:
+    """Three of the six of pt-BR reach its target. Three videos, an hour of them, were done in an hour."""
+    queue = make_queue(store)
+    queue.targets = Targets(hours=WANTED)
+    fill(queue, lambda: work(queue, store, range(1), timedelta(minutes=20)))
+    left = overview(queue).left
+    assert (left.videos, left.media_seconds) == (3 + 1 + 4, 3600 + 1800 + 4 * 1200)
+    assert left.time == timedelta(hours=1 + 0.5 + 4 / 3)
+    assert [(each.progress.accent, each.missing_hours) for each in left.targets] == [
+        ("pt-BR", 0), ("en-IE", 49.5), ("cy", 1000), ("Pt", 0.001),
+    ]  # fmt: skip
+    found = {section.title: section.rows for section in page(overview(queue)).sections}
+    assert found["Target hours"] == [
+        ("pt-BR", "1.0 of 2 h", "50 %", "", 6),
+        ("en-IE", "0.0 of 50 h", "0 %", "49.5 h", 1),
+        ("cy", "0.0 of 1,000 h", "0 %", "1,000 h", 0),
+        ("Pt", "0.0 of 0.001 h", "0 %", "0.0 h", 0),
+    ]
+    assert found["What is left"][0] == ("videos", "8 up to the targets")
+    assert found["What is left"][2] == (
+        "time left",
+        "about 2 h 50 min, at 3 videos (1.0 h) an hour (last hour, no machine at work)",
+    )
+
+
+def test_a_target_that_is_reached_leaves_nothing(store: StillStore) -> None:
+    queue = make_queue(store)
+    queue.targets = Targets(hours={"a": 1})
+    queue.add(VIDEO_TASKS, [new_video(number, accent="A", duration_seconds=3601) for number in range(3)])
+    work(queue, store, range(1), HOUR)
+    assert overview(queue).left.videos == 0
+    found = {section.title: section.rows for section in page(overview(queue)).sections}
+    assert found["Target hours"] == [("a", "1.0 of 1 h", "100 %", "", 2)]
+    assert "What is left" not in found
+
+
+def test_videos_of_unknown_length_may_all_be_needed(store: StillStore) -> None:
+    queue = make_queue(store)
+    queue.targets = Targets(hours={"a": 1})
+    queue.add(VIDEO_TASKS, [new_video(number, accent="a") for number in range(10)])
+    work(queue, store, range(5), timedelta(minutes=12))
+    left = overview(queue).left
+    assert (left.videos, left.media_seconds, left.time) == (5, None, HOUR)
+    assert [each.missing_hours for each in left.targets] == [0]
+
+
+def test_on_a_sheet_targets_cost_no_request_more() -> None:
+    costs = {}
+    for is_targeted in (False, True):
+        with sheet_desk() as desk:
+            desk.config = desk.config.model_copy(update={"target_hours": WANTED if is_targeted else {}})
+            queue = desk.queue()
+            fill(queue, lambda queue=queue, desk=desk: desk.finish(queue, Done(result="x.m4a")))  # type: ignore[misc]
+            queue.store.close()
+            another = desk.queue("another")
+            another.targets = Targets(hours=WANTED if is_targeted else {})
+            before = desk.simulator.stats()["requests"]
+            left = overview(another).left
+            costs[is_targeted] = desk.simulator.stats()["requests"] - before
+            assert left.videos == (8 if is_targeted else 11)
+    assert costs[True] == costs[False]
