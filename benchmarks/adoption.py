@@ -42,7 +42,7 @@ def _taken_in(rows: int) -> Iterator[Figure]:
         yield _asked(desk, first, f"until the first claim, {where}", time.process_time() - began)
         counts = queue.counts(VIDEO_TASKS)
         assert (sum(counts.values()), counts[State.DONE]) == (rows, rows // 4)
-        yield _asked(desk, first, f"until all is taken in, {where}", time.process_time() - began)
+        yield _asked(desk, first, f"until all rows are adopted, {where}", time.process_time() - began)
         kilobytes = _bytes(desk, first) / rows / 1e3
     is_largest = rows == ROWS[-1]
     yield Figure(

@@ -94,9 +94,9 @@ def _by_rows() -> Iterator[Figure]:
             look, each = _between_looks(fleet)
         least = least or each.kilobytes
         what = f"{rows:,} rows of {len(COLUMNS[VIDEO_TASKS.name])} columns"
-        of_video = f"a video between two looks, {what}"
+        of_video = f"a video between two reads of the tab, {what}"
         yield Figure(
-            what=f"bytes of a look through the tab, {what}",
+            what=f"bytes to read the tab, {what}",
             value=look.kilobytes / 1000,
             unit="MB",
             point=Point("rows", "a look: MB", rows),

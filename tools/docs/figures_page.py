@@ -20,10 +20,10 @@ BEGIN = "<!-- what make bench measured: made by python -m tools.docs.figures_pag
 END = "<!-- the end of what make bench measured -->"
 TITLES = {
     "claims": "Claims in a database",
-    "lookups": "Looks at a large database",
+    "lookups": "Queries of a large database",
     "large": "Ten million videos in PostgreSQL",
     "sheet": "A Google Sheet",
-    "adoption": "A sheet that is full already",
+    "adoption": "A sheet that is already full",
     "spreadsheets": "More than one spreadsheet",
     "listing": "Listing",
     "child": "A process for each attempt",
@@ -32,7 +32,7 @@ TITLES = {
     "faults": "Bad videos, blocked machines and outages",
     "year": "A year of bad days",
     "manifest": "A corpus of a million videos",
-    "purge": "Taking a channel out of a corpus",
+    "purge": "Purging a channel from a corpus",
 }
 AXES = {
     "lookups": ("What finds its rows by an index", "rows in the table", "milliseconds", True),
