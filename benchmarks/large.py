@@ -1,6 +1,6 @@
 """PostgreSQL with 10,000,000 videos: what 200 workers claim and complete, and what 1,000,000 updates leave behind.
 
-Why: docs/beyond-one-sheet.md sends people there. Each worker has connections of its own, as a process has; they are threads of a
+Why: docs/large-database.md. Each worker has connections of its own, as a process has; they are threads of a
 few processes, on the machine of the server. The updates are those of a claim and of a result, and are sent by the thousand.
 On PostgreSQL when YDC_TEST_POSTGRESQL_URL names a server: `.ci/with-postgresql .venv/bin/python -m benchmarks.large`.
 """
