@@ -53,7 +53,9 @@ class Verdict(NamedTuple):
     mutant: Mutant
     by: str
     tests: int
-    """How many tests execute the statement."""
+    """How many tests were to be tried."""
+    covering: int
+    """How many execute the statement."""
     timed_out: bool = False
 
 
@@ -135,8 +137,10 @@ def statement_lines(source: str) -> dict[int, range]:
 class Session:
     """A pytest plugin that runs mutants in place of the tests, each in a fork of this process."""
 
-    def __init__(self, path: Path, mutants: Sequence[tuple[Mutant, dict[Key, CodeType]]]) -> None:
-        self._path, self._mutants = path, mutants
+    def __init__(
+        self, path: Path, mutants: Sequence[tuple[Mutant, dict[Key, CodeType]]], most_tests: int | None = None
+    ) -> None:
+        self._path, self._mutants, self._most_tests = path, mutants, most_tests
         self.verdicts: list[Verdict] = []
         self.left_out: list[str] = []
         """Tests that fail on the module itself."""
@@ -151,13 +155,14 @@ class Session:
             statement = set(statements.get(mutant.line, range(mutant.line, mutant.line + 1)))
             covering = [number for number, each in baselines.items() if each.passed and each.lines & statement]
             ordered = sorted(covering, key=lambda number: (self._rank(number), baselines[number].seconds))
+            ordered = ordered[: self._most_tests]
             limits = [max(SHORTEST_TIMEOUT_SECONDS, TIMEOUT_FACTOR * baselines[number].seconds) for number in ordered]
             items = [session.items[number] for number in ordered]
             last, timed_out = _in_fork(partial(self._attempt, session, changed, items), limits)
             if last is not None:
                 self._remember(ordered[last], timed_out)
             by = "" if last is None else items[last].nodeid
-            self._report(Verdict(mutant, by, len(items), timed_out))
+            self._report(Verdict(mutant, by, len(items), len(covering), timed_out))
         return True
 
     def _remember(self, killer: int, timed_out: bool) -> None:
@@ -177,7 +182,7 @@ class Session:
         self.verdicts.append(verdict)
         mutant = verdict.mutant
         noticed = f"noticed by {verdict.by}{' (it looped)' if verdict.timed_out else ''}" if verdict.by else "SURVIVED"
-        message = f"{self._path} {mutant.diff}  ({mutant.operator}): {noticed} of {verdict.tests}\n"
+        message = f"{self._path} {mutant.diff}  ({mutant.operator}): {noticed}, {verdict.tests} of {verdict.covering}\n"
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, message.encode())
 
     def _attempt(

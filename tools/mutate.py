@@ -186,17 +186,20 @@ def _run_tests(path: Path, source: str, tests: Tests) -> None:
     os._exit(0)
 
 
-def verdicts(name: str, tests: Tests) -> Iterator[Verdict]:
-    """Run the tests of a module on each of its mutants."""
+def verdicts(name: str, tests: Tests, lines: range | None, most_tests: int | None) -> Iterator[Verdict]:
+    """Run the tests of a module on each of its mutants, or on those of some lines."""
     path = PACKAGE / name
     inside: list[tuple[Mutant, dict[Key, CodeType]]] = []
     outside: list[Mutant] = []
     for mutant in sorted(mutants(path), key=lambda mutant: mutant.line):
+        if lines is not None and mutant.line not in lines:
+            continue
         if changed := replacements(path, mutant):
             inside.append((mutant, changed))
         else:
             outside.append(mutant)
-    yield from _in_a_session(path, tests, inside)
+    if inside:
+        yield from _in_a_session(path, tests, inside, most_tests)
     if not outside:
         return
     began = time.monotonic()
@@ -206,15 +209,17 @@ def verdicts(name: str, tests: Tests) -> Iterator[Verdict]:
     for mutant in outside:
         noticed = is_noticed(path, mutant.source, tests, timeout_seconds)
         print(f"{path} {mutant.diff}  ({mutant.operator}): {'noticed' if noticed else 'SURVIVED'}", file=sys.stderr)
-        yield Verdict(mutant, "the tests of the module" if noticed else "", 0)
+        yield Verdict(mutant, "the tests of the module" if noticed else "", 0, 0)
 
 
-def _in_a_session(path: Path, tests: Tests, inside: list[tuple[Mutant, dict[Key, CodeType]]]) -> list[Verdict]:
+def _in_a_session(
+    path: Path, tests: Tests, inside: list[tuple[Mutant, dict[Key, CodeType]]], most_tests: int | None
+) -> list[Verdict]:
     """Run the mutants of functions in a forked process with a pytest session, where all tests are collected once."""
     receiving, sending = multiprocessing.get_context("fork").Pipe(duplex=False)
 
     def run() -> None:
-        session = Session(path, inside)
+        session = Session(path, inside, most_tests)
         code = pytest.main([*pytest_options(tests), "--capture=sys", *tests.targets], plugins=[session])
         sending.send((session.verdicts, session.left_out, int(code)))
 
@@ -235,7 +240,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(TESTS)}; all unless given")
     parser.add_argument("--tests", nargs="*", help="these tests in place of the module's")
+    parser.add_argument("--lines", help="only the mutants of these lines: 120, or 120-250")
+    parser.add_argument("--most-tests", type=int, help="try at most so many of the tests that execute a statement")
     options = parser.parse_args()
+    first, _, last = (options.lines or "").partition("-")
+    lines = range(int(first), int(last or first) + 1) if first else None
     for name in IMPORTED_ONCE:
         importlib.import_module(name)
     settings.register_profile(
@@ -244,7 +253,9 @@ def main() -> int:
     survived = 0
     for name in options.modules or TESTS:
         began = time.monotonic()
-        results = list(verdicts(name, Tests(options.tests) if options.tests else TESTS[name]))
+        results = list(
+            verdicts(name, Tests(options.tests) if options.tests else TESTS[name], lines, options.most_tests)
+        )
         survivors = [each.mutant for each in results if not each.by]
         for mutant in survivors:
             print(f"{name} {mutant.diff}  ({mutant.operator})", flush=True)
