@@ -135,6 +135,18 @@ def test_what_a_person_says_meanwhile_stands(worker: Callable[..., Queue], youtu
     assert not queue.admission.goes_on
 
 
+def test_a_cooldown_that_a_person_has_changed_is_not_asked_about(
+    worker: Callable[..., Queue], youtube: Youtube
+) -> None:
+    queue = worker()
+    add(queue)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    queue.settle([(claim, BOT_CHECK)])
+    queue.store.set_control(queue.admission.cooldown_name, lambda line: replace(line, value="stop") if line else None)
+    queue.admission.check_canary()
+    assert (youtube.asked, queue.admission.goes_on, line(queue).value) == ([], False, "stop")
+
+
 def test_a_canary_says_nothing_about_another_service(worker: Callable[..., Queue], youtube: Youtube) -> None:
     queue = worker()
     add(queue)
@@ -192,6 +204,7 @@ def test_when_the_store_fails_meanwhile_the_outcome_is_recorded_and_another_may_
         settle(queue, BOT_CHECK)
     youtube.meanwhile = lambda: None
     assert line(queue).value == "probing"
+    assert not queue.admission.goes_on
     assert queue.counts(VIDEO_TASKS) == {State.PENDING: 20}
     store.ahead += timedelta(seconds=121)
     assert len(other.claim(VIDEO_TASKS, 5)) == 5, "the canary was asked first"
@@ -235,8 +248,9 @@ def test_a_refused_canary_makes_the_pause_longer_and_no_row_is_tried(
     add(queue)
     cooled(queue, youtube)
     youtube.answers += [BOT_CHECK, BOT_CHECK]
-    assert queue.claim(VIDEO_TASKS, 5) == []
+    assert queue.admission.acquire(5) == 0
     assert (line(queue).value, line(queue).pause_seconds) == ("cooling", 1800)
+    assert line(queue).reason == "host-a/1: bot-check: the canary was refused, too"
     store.ahead += 2 * PAUSE
     assert queue.claim(VIDEO_TASKS, 5) == [], "it is asked again: the reason is YouTube's still"
     assert line(queue).pause_seconds == 3600
