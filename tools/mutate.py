@@ -2,7 +2,7 @@
 
 No file is changed. A mutant inside a function is put in the place of the function in a forked process, and the tests that execute
 its statement run until one fails (mutant_session.py). Other mutants, of constants, defaults and decorators, are imported in a
-forked process, where all tests of the module run until one fails. mutate_survivors.md judges those that no test notices.
+forked process, where the first files of its tests run until one fails. mutate_survivors.md judges those that no test notices.
 """
 
 from __future__ import annotations
@@ -113,6 +113,8 @@ IMPORTED_ONCE = (
     "pydantic_settings",
 )
 """What nearly every mutant needs and no mutant changes."""
+FILES_FOR_IMPORTED = 3
+"""So many files of tests are tried on a mutant that has to be imported: collecting them takes long."""
 PROFILE = "mutate"
 """Of Hypothesis: one failure is enough, it need not be made simple."""
 
@@ -186,7 +188,9 @@ def _run_tests(path: Path, source: str, tests: Tests) -> None:
     os._exit(0)
 
 
-def verdicts(name: str, tests: Tests, lines: range | None, most_tests: int | None) -> Iterator[Verdict]:
+def verdicts(
+    name: str, tests: Tests, lines: range | None, most_tests: int | None, only: str | None
+) -> Iterator[Verdict]:
     """Run the tests of a module on each of its mutants, or on those of some lines."""
     path = PACKAGE / name
     inside: list[tuple[Mutant, dict[Key, CodeType]]] = []
@@ -198,11 +202,11 @@ def verdicts(name: str, tests: Tests, lines: range | None, most_tests: int | Non
             inside.append((mutant, changed))
         else:
             outside.append(mutant)
-    if inside:
+    if inside and only != "imported":
         yield from _in_a_session(path, tests, inside, most_tests)
-    if not outside:
+    if not outside or only == "functions":
         return
-    began = time.monotonic()
+    began, tests = time.monotonic(), tests._replace(targets=tests.targets[:FILES_FOR_IMPORTED])
     if is_noticed(path, path.read_text(), tests, None):
         sys.exit(f"{name}: its tests fail without any mistake")
     timeout_seconds = max(SHORTEST_TIMEOUT_SECONDS, TIMEOUT_FACTOR * (time.monotonic() - began))
@@ -242,6 +246,9 @@ def main() -> int:
     parser.add_argument("--tests", nargs="*", help="these tests in place of the module's")
     parser.add_argument("--lines", help="only the mutants of these lines: 120, or 120-250")
     parser.add_argument("--most-tests", type=int, help="try at most so many of the tests that execute a statement")
+    parser.add_argument(
+        "--only", choices=["functions", "imported"], help="mutants in functions, or those that are imported"
+    )
     options = parser.parse_args()
     first, _, last = (options.lines or "").partition("-")
     lines = range(int(first), int(last or first) + 1) if first else None
@@ -254,7 +261,9 @@ def main() -> int:
     for name in options.modules or TESTS:
         began = time.monotonic()
         results = list(
-            verdicts(name, Tests(options.tests) if options.tests else TESTS[name], lines, options.most_tests)
+            verdicts(
+                name, Tests(options.tests) if options.tests else TESTS[name], lines, options.most_tests, options.only
+            )
         )
         survivors = [each.mutant for each in results if not each.by]
         for mutant in survivors:
