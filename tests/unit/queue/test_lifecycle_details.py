@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.support.rows import POLICY, new_video
-from youtube_download_coordinator.models import Failure, Lease, State, Verdict, VideoTask
+from tests.support.rows import POLICY, new_source, new_video
+from youtube_download_coordinator.models import Done, Failure, Lease, Source, State, Status, Verdict, VideoTask
 from youtube_download_coordinator.queue import lifecycle
-from youtube_download_coordinator.queue.lifecycle import Moment
-from youtube_download_coordinator.queue.offers import NO_OFFERS, Need, need_of, with_need
+from youtube_download_coordinator.queue.lifecycle import Moment, Throttle
+from youtube_download_coordinator.queue.offers import NO_OFFER, NO_OFFERS, Need, need_of, with_need
+from youtube_download_coordinator.queue.tombstones import PURGED_KEY
+from youtube_download_coordinator.reasons import advice
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 AT = Moment(now=NOW, nonce="fresh")
@@ -40,6 +42,63 @@ def test_a_row_is_not_claimed_before_its_time_unless_that_is_asked_for() -> None
 def test_gone_twice_in_a_row_is_the_end_however_few_attempts_were_counted() -> None:
     gone = Failure(verdict=Verdict.GONE, reason="gone", message="message")
     assert lifecycle.fail(held("gone: message"), AT, gone, POLICY).lease.state is State.DEAD
+
+
+def test_a_row_whose_pause_ends_now_lacks_its_machine() -> None:
+    row = row_with(State.PENDING, with_need("region: not here", IN_BRAZIL), not_before=NOW)
+    assert lifecycle.lacks_machine(row, NOW, NO_OFFER)
+    assert not lifecycle.lacks_machine(row, NOW - timedelta(microseconds=1), NO_OFFER)
+
+
+def test_a_dead_letter_that_was_refused_too_often_counts_its_refusals_in_its_text_alone() -> None:
+    policy = replace(POLICY, max_throttles=2)
+    refused = Failure(verdict=Verdict.THROTTLED, reason="bot-check", message="are you one?")
+    dead = lifecycle.fail(
+        held("bot-check: are you one? (throttled 1 time)"), AT, refused, policy, Throttle(is_row_at_fault=True)
+    )
+    assert dead.lease.state is State.DEAD
+    assert dead.last_error.startswith(
+        "blocked: refused 2 times while others were answered; last: bot-check: are you one?"
+    )
+    assert "(throttled" not in dead.last_error
+
+
+@pytest.mark.parametrize("space", [-1, 0, 1])
+def test_advice_is_added_where_it_fits_to_the_last_character(space: int) -> None:
+    hint = advice("needs-account")
+    length = 300 - len(" → ") - len(hint) - len("needs-account: ") - space
+    failure = Failure(verdict=Verdict.RETRY, reason="needs-account", message="m" * length)
+    text = lifecycle.fail(held(), AT, failure, POLICY).last_error
+    assert text.endswith(f" → {hint}") is (space >= 0)
+    assert len(text) <= 300
+
+
+# --- sources -----------------------------------------------------------------------------------------------------------
+
+
+def done_source(refresh_hours: str, checked_at: datetime | None = None) -> Source:
+    lease = Lease(version=4, state=State.DONE, not_before=NOW, nonce="old")
+    extra = {"RefreshHours": refresh_hours} if refresh_hours else {}
+    return new_source(1, id=3, lease=lease, extra=extra, checked_at=checked_at)
+
+
+@pytest.mark.parametrize(("refresh_hours", "checked_at"), [("tomorrow", None), ("", NOW - timedelta(hours=6))])
+def test_a_source_that_is_due_at_this_moment_is_listed_again(refresh_hours: str, checked_at: datetime | None) -> None:
+    policy = replace(POLICY, refresh=timedelta(hours=6))
+    again = lifecycle.reschedule(done_source(refresh_hours, checked_at), AT, policy)
+    assert again.lease.state is State.PENDING
+
+
+def test_a_source_that_this_machine_cannot_list_waits_while_it_can_list_others() -> None:
+    def not_before(row: Source | VideoTask, reason: str) -> datetime | None:
+        claimed = lifecycle.claim(row, AT, HOLDER, POLICY)
+        failure = Failure(verdict=Verdict.UNFIT, reason=reason, message="message")
+        return lifecycle.fail(claimed, AT, failure, POLICY).lease.not_before
+
+    source = new_source(1, id=3)
+    assert not_before(source, "a-reason-of-one-source") == NOW + POLICY.backoff_max
+    assert not_before(source, "offline") is None, "nothing can be listed here"
+    assert not_before(row_with(State.PENDING), "a-reason-of-one-source") is None
 
 
 # --- a function that ends its program --------------------------------------------------------------------------------
@@ -118,6 +177,23 @@ def test_a_result_is_corrected_on_a_row_that_is_done_and_on_no_other() -> None:
         lifecycle.correct_result(row_with(state, "a.m4a"), AT, "b.m4a") is None
         for state in (State.PENDING, State.HELD, State.ERROR, State.DEAD)
     )
+
+
+def test_the_rights_of_a_video_are_recorded_and_a_source_has_none() -> None:
+    done = Done(result="a.m4a", license="creative-commons", trainable="all")
+    video = lifecycle.settle(held(), AT, done, POLICY)
+    assert video.extra == {"License": "creative-commons", "Trainable": "all"}
+    source = lifecycle.claim(new_source(1, id=3), AT, HOLDER, POLICY)
+    assert lifecycle.settle(source, AT, done, POLICY).extra == {}
+
+
+def test_a_status_that_a_person_types_on_a_purged_row_is_replaced_by_what_it_is() -> None:
+    purged = replace(row_with(State.DEAD, "purged"), key=f"{PURGED_KEY}123")
+    shown = replace(purged, requested_status=purged.status)
+    assert lifecycle.apply_request(shown, AT) is None
+    typed = lifecycle.apply_request(replace(purged, requested_status=Status.PENDING), AT)
+    assert typed
+    assert (typed.lease.state, typed.last_error, typed.lease.version) == (State.DEAD, "purged", 5)
 
 
 def test_a_row_whose_worker_was_killed_has_no_time_to_wait_for() -> None:
