@@ -12,6 +12,7 @@ from tests.support.admissions import BOT_CHECK, PAUSE, UNFIT, add, throttle
 from tests.support.faulty_store import ClockedStore
 from tests.support.outages import GONE, KNOWN, Machine, attempt, fail, line, pass_the_pause
 from tests.support.outages import add as add_videos
+from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.models import Control, Done, Failure, Outcome, Verdict
 from youtube_download_coordinator.queue import Queue, cooldown
 from youtube_download_coordinator.queue.canary import Canary
@@ -146,3 +147,80 @@ def test_a_suspicion_that_a_person_has_changed_is_not_ended_by_the_canary(
     attempts.queue.admission.check_canary()
     assert line(store).value == "stop"
     assert not attempts.queue.admission.goes_on
+
+
+# --- refusals ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_is_at_fault_for_a_refusal_that_nothing_was_undecided_about(worker: Callable[..., Queue]) -> None:
+    queue = worker()
+    add(queue)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    throttle_of_row = queue.admission.record_outcome(VIDEO_TASKS, claim.row, OWN)
+    assert throttle_of_row.is_row_at_fault
+    assert not queue.admission.makes_subtitles, "it says nothing about subtitles"
+
+
+def test_the_last_of_several_refusals_is_the_machines_and_no_rows_fault(worker: Callable[..., Queue]) -> None:
+    queue = worker()
+    add(queue)
+    one, two, three = queue.claim(VIDEO_TASKS, 3)
+    first = queue.admission.record_outcome(VIDEO_TASKS, one.row, OWN, others_run=True)
+    assert first.is_row_at_fault
+    assert queue.admission.goes_on
+    last = queue.admission.record_outcome(VIDEO_TASKS, two.row, OWN)
+    assert not last.is_row_at_fault
+    assert not queue.admission.goes_on
+    late = queue.admission.record_outcome(VIDEO_TASKS, three.row, OWN)
+    assert late == replace(last, is_row_at_fault=False)
+    assert late.until is not None, "it waits for the end of the cooldown that the others began"
+
+
+# --- a pause that ends -------------------------------------------------------------------------------------------------
+
+
+def test_a_fleet_that_goes_on_has_no_line_left_and_other_lines_stay(
+    worker: Callable[..., Queue], store: ClockedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = worker()
+    add(queue)
+    cooling = throttle(queue)
+    assert queue.admission.resume("nobody paused it") is None
+    assert store.controls(fresh=True) == [cooling]
+    queue.admission.pause(None, "by hand")
+    reads, controls = [], store.controls
+    monkeypatch.setattr(store, "controls", lambda *, fresh=False: reads.append(fresh) or controls(fresh=fresh))
+    resumed = queue.admission.resume("by hand")
+    assert reads[0], "a person may have typed the pause a moment ago"
+    assert resumed
+    assert (resumed.name, resumed.value, resumed.reason) == ("fleet", "running", "by hand")
+    assert store.controls(fresh=True) == [cooling]
+
+
+def test_a_pause_whose_line_is_lost_is_ended_by_a_line_of_its_own(
+    worker: Callable[..., Queue], store: ClockedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = worker()
+    queue.admission.pause(None, "by hand")
+    monkeypatch.setattr(store, "remove_control", lambda *_: False)
+    assert queue.admission.resume("by hand")
+    assert [(line.name, line.value) for line in store.controls(fresh=True)] == [("fleet", "running")]
+
+
+def test_a_worker_that_ended_the_pause_remembers_that_while_control_cannot_be_read(
+    worker: Callable[..., Queue], store: ClockedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = worker()
+    add(queue)
+    throttle(queue)
+    queue.admission.pause(None, "by hand")
+    assert queue.admission.blocked()
+    queue.admission.resume("by hand")
+
+    def controls(**_: Any) -> list[Control]:
+        raise StoreUnavailable("no answer")
+
+    monkeypatch.setattr(store, "controls", controls)
+    blocked = queue.admission.blocked()
+    assert blocked
+    assert blocked.why.startswith("cooldown host-a: cooling")

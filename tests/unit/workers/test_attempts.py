@@ -101,3 +101,18 @@ def test_a_result_that_is_recorded_during_a_pause_leaves_the_backlog_to_the_next
     assert attempts.stopped_by == "", "only begin_next decides that, right before the next attempt"
     assert attempts.begin_next() is None
     assert attempts.stopped_by == "the fleet is paused: by hand"
+
+
+def test_it_goes_on_after_a_refusal_while_another_attempt_decides_about_it(attempts: Attempts[VideoTask]) -> None:
+    refused, other = attempts.begin_next(), attempts.begin_next()
+    assert refused
+    assert other
+    assert attempts.settle(refused, REFUSAL)
+    assert (attempts.stopped_by, attempts.is_blocked) == ("", False)
+
+
+def test_a_claim_that_is_given_back_is_begun_no_more(attempts: Attempts[VideoTask], store: FaultyStore) -> None:
+    claim = attempts.begin_next()
+    assert claim
+    attempts.release([claim])
+    assert attempts.begun == {}
