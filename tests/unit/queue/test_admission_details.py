@@ -188,8 +188,14 @@ def test_a_fleet_that_goes_on_has_no_line_left_and_other_lines_stay(
     assert queue.admission.resume("nobody paused it") is None
     assert store.controls(fresh=True) == [cooling]
     queue.admission.pause(None, "by hand")
-    reads, controls = [], store.controls
-    monkeypatch.setattr(store, "controls", lambda *, fresh=False: reads.append(fresh) or controls(fresh=fresh))
+    reads: list[bool] = []
+    controls = store.controls
+
+    def noted(*, fresh: bool = False) -> list[Control]:
+        reads.append(fresh)
+        return controls(fresh=fresh)
+
+    monkeypatch.setattr(store, "controls", noted)
     resumed = queue.admission.resume("by hand")
     assert reads[0], "a person may have typed the pause a moment ago"
     assert resumed
