@@ -1,3 +1,3 @@
-"""The name under which the first implementation's examples import us: everything is in youtube_download_coordinator."""
+"""Re-export youtube_download_coordinator under the name that the first implementation's examples import."""
 
 from youtube_download_coordinator import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""Prefect flows, for operators to schedule and trigger. They are thin: tasks/ and the library do the work.
+"""Prefect flows for operators to schedule and trigger. They are thin: tasks/ and the library do the work.
 
-No class and no exception is defined here: Prefect may load a flow's file a second time under another name.
+Define no classes or exceptions here, because Prefect may load a flow's file a second time under another name.
 """

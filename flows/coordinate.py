@@ -1,4 +1,4 @@
-"""Everything in order: import sources, list videos, and process them, until nothing is left."""
+"""Run the whole pipeline: import sources, list videos, and process them, until nothing is left."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def coordinate(
 ) -> State[Any]:
     """Import the sources, recover stalled rows, expand and process, until nothing is left to do or a limit is reached.
 
-    Where such a run is at work on this machine already, it is skipped.
+    The run is skipped if another one of its kind is running on this machine.
 
     Args:
-        processor: A built-in processor, your own (module:attribute of a function or a Prefect task), or several with commas:
+        processor: A built-in processor, your own (module:attribute of a function or a Prefect task), or several, such as
             audio,subtitles,metadata. YDC_PROCESSOR unless given.
-        sources_file: One source per line, URL|Accent|Type; YDC_SOURCES_FILE_PATH unless given.
-        max_videos: Claim at most this many.
-        max_minutes: Begin nothing after this time; running attempts are finished. None: until nothing is left.
-        concurrency: Videos processed at a time; YDC_CONCURRENCY unless given.
+        sources_file: A text file with one source per line, URL|Accent|Type; YDC_SOURCES_FILE_PATH unless given.
+        max_videos: Process at most this many videos.
+        max_minutes: Start nothing after this many minutes; running attempts are finished. None: run until nothing is left.
+        concurrency: Process this many videos at the same time; YDC_CONCURRENCY unless given.
     """
     coordinator = open_coordinator()
     processor = processor or coordinator.config.processor
@@ -76,7 +76,7 @@ def _coordinate(coordinator: Coordinator, processor: str, sources_file: Path | N
 
 
 def _prepare(coordinator: Coordinator, sources_file: Path | None) -> Steps:
-    """Import the sources and recover stalled rows, as tasks: a subflow would take at least a second."""
+    """Import the sources and recover stalled rows, as tasks, because a subflow takes at least a second."""
     steps: Steps = []
     if path := sources_file or coordinator.config.sources_file_path:
         ingested = import_sources(path, coordinator.queue, coordinator.config)
@@ -87,10 +87,10 @@ def _prepare(coordinator: Coordinator, sources_file: Path | None) -> Steps:
 
 
 def _round(coordinator: Coordinator, processor: str, left: Limits, summary: Summary) -> Steps:
-    """List, then process. A step that has nothing to do does not run."""
+    """List, then process. Skip a step that has nothing to do."""
     began = time.monotonic()
     steps: Steps = []
-    wait_for_server()  # a subflow is created there
+    wait_for_server()  # which creates the subflow
     if not left.reached and something_is_due(coordinator.queue, SOURCES):
         steps.append(("expand sources", expand_sources(max_minutes=_minutes(left), return_state=True)))
     left = left.less(0, time.monotonic() - began)

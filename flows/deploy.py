@@ -1,7 +1,7 @@
 """Register everything with a Prefect server: `ydc deploy`, or `python -m flows.deploy` in a checkout.
 
-It is safe to repeat. Existing objects are updated to prefect.yaml, apart from the work pool. A deployment, schedule or trigger
-that an operator switched off stays off. Parameters are those of prefect.yaml: a line names each one that is set back.
+It is safe to repeat. Existing objects are updated to prefect.yaml, except for the work pool. A deployment, schedule or trigger
+that an operator switched off stays off. Parameters are reset to those in prefect.yaml; a line names each one that changes.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from tasks.server import SERVER_ERRORS, describe_problem, is_open
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PREFECT = (sys.executable, "-m", "prefect", "--no-prompt")
-"""Not the script `prefect`: its sys.path lacks the working directory, where flows/ and tasks/ are."""
+"""The module, not the script `prefect`: the script's sys.path lacks the working directory with flows/ and tasks/."""
 PAGE = 200
-"""Deployments or automations in one answer of the server."""
+"""The number of deployments or automations in one response of the server."""
 
 OPEN = (
-    "anybody who reaches {address} can run programs on every worker: it asks for no password. "
+    "anybody who reaches {address} can run programs on every worker, because the server asks for no password. "
     "Set PREFECT_SERVER_API_AUTH_STRING for the server, as docs/deploy.md does"
 )
 RUN_ENVIRONMENT = {"PREFECT_PLUGINS_ENABLED": "true", "PREFECT_CLIENT_MAX_RETRIES": "8"}
-"""Lets a run that begins or ends while the server is away wait for it: youtube_download_coordinator/prefect/startup.py."""
+"""Makes a run that begins or ends while the server is down wait for it (youtube_download_coordinator/prefect/startup.py)."""
 JOB_DEFAULTS: dict[str, dict[str, Any]] = {
     "process": {"stream_output": False, "env": RUN_ENVIRONMENT},
     "docker": {
@@ -44,7 +44,7 @@ JOB_DEFAULTS: dict[str, dict[str, Any]] = {
         "image": "youtube-download-coordinator",
         "image_pull_policy": "IfNotPresent",
         "auto_remove": True,
-        "mem_limit": "4g",  # of a container, which runs one flow
+        "mem_limit": "4g",  # for a container, which runs one flow
         # The names that compose.yaml gives: its network, and its volumes.
         "networks": ["youtube-coordinator_default"],
         "volumes": ["youtube-coordinator_media:/srv/media", "youtube-coordinator_state:/srv/state"],
@@ -59,19 +59,19 @@ JOB_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 """Defaults of the job variables in a new work pool, by its type.
 
-They also hold for deployments of your own: without `stream_output: false`, a flow that prints to a worker that was killed fails.
+They also apply to your own deployments: without `stream_output: false`, a flow that prints after its worker was killed fails.
 """
 
 
 def main() -> None:
-    """Run every step. Exit with one line when a step fails, usually because the server does not answer."""
+    """Run every step. Exit with one line if a step fails, usually because the server does not answer."""
     pool_type = _arguments().work_pool_type
     # Prefect would start a temporary server for each step, which no worker would find.
     address = get_current_settings().api.url
     if not address:
         sys.exit(
-            "no Prefect server is named: set PREFECT_API_URL, "
-            "to http://127.0.0.1:4200/api where `prefect server start` runs on this machine"
+            "PREFECT_API_URL is not set: set it to the address of the Prefect server, "
+            "http://127.0.0.1:4200/api where `prefect server start` runs on this machine"
         )
     content = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text(encoding="utf-8"))
     pools = sorted({deployment["work_pool"]["name"] for deployment in content["deployments"]})
@@ -92,9 +92,9 @@ def main() -> None:
 
 
 def keep_switches(content: dict[str, Any], client: SyncPrefectClient) -> list[str]:
-    """Switch off in the content of a prefect.yaml whatever an operator switched off on the server.
+    """Switch off in the content of a prefect.yaml everything that an operator switched off on the server.
 
-    Return a line for each that stays off, and for each parameter that an operator changed and that is set back.
+    Return a line for each object that stays off, and for each parameter that an operator changed and that is reset.
     """
     disabled = _disabled_triggers(client)
     return [
@@ -105,7 +105,7 @@ def keep_switches(content: dict[str, Any], client: SyncPrefectClient) -> list[st
 
 
 def remove_limits(content: dict[str, Any], client: SyncPrefectClient) -> list[str]:
-    """Remove concurrency limits that the content of a prefect.yaml lacks, as those of earlier versions. Return a line for each.
+    """Remove concurrency limits that prefect.yaml does not contain, such as those of earlier versions. Return a line for each.
 
     A run whose deployment has a limit crashes when the server restarts.
     """
@@ -122,12 +122,12 @@ def remove_limits(content: dict[str, Any], client: SyncPrefectClient) -> list[st
 def _deployed_before(
     content: dict[str, Any], client: SyncPrefectClient
 ) -> list[tuple[dict[str, Any], DeploymentResponse]]:
-    """Return each declared deployment that exists on the server, with what is there."""
+    """Return each declared deployment that exists on the server, with the server's copy."""
     declared = {deployment["name"]: deployment for deployment in content["deployments"]}
     return [
         (declared[existing.name], existing)
         for existing in _existing_deployments(client)
-        # Another flow on this server may have a deployment of the same name.
+        # Another flow on this server may have a deployment with the same name.
         if existing.name in declared and existing.entrypoint == declared[existing.name]["entrypoint"]
     ]
 
@@ -140,7 +140,7 @@ def _keep(deployment: dict[str, Any], existing: DeploymentResponse, disabled: se
         lines.append(f"{name}: stays paused")
     active = {schedule.slug: schedule.active for schedule in existing.schedules}
     for schedule in deployment.get("schedules", []):
-        # A new schedule, such as one under a new name, is off where all that it joins or replaces are off.
+        # A new or renamed schedule is off if all existing schedules of the deployment are off.
         if not active.get(schedule["slug"], not active or any(active.values())):
             schedule["active"] = False
             lines.append(f"{name}: the schedule {schedule['slug']} stays off")
@@ -151,7 +151,7 @@ def _keep(deployment: dict[str, Any], existing: DeploymentResponse, disabled: se
     parameters = deployment.get("parameters", {})
     for key in sorted(parameters | existing.parameters):
         if parameters.get(key) != existing.parameters.get(key):
-            lines.append(f"{name}: {key} is set from {existing.parameters.get(key)!r} to {parameters.get(key)!r}")
+            lines.append(f"{name}: {key} is reset from {existing.parameters.get(key)!r} to {parameters.get(key)!r}")
     return lines
 
 
@@ -163,7 +163,7 @@ def _existing_deployments(client: SyncPrefectClient) -> list[DeploymentResponse]
 
 
 def _disabled_triggers(client: SyncPrefectClient) -> set[tuple[str, str]]:
-    """Return the ID of the deployment and the name of each automation that would run one and is disabled."""
+    """Return the disabled automations that run a deployment, each as the deployment's ID and the automation's name."""
     disabled = set()
     offset = 0
     while page := client.request("POST", "/automations/filter", json={"limit": PAGE, "offset": offset}).json():
@@ -175,7 +175,7 @@ def _disabled_triggers(client: SyncPrefectClient) -> set[tuple[str, str]]:
 
 
 def _create_work_pool(client: SyncPrefectClient, pool: str, pool_type: str) -> None:
-    """Create a work pool unless it exists: an operator may have changed it."""
+    """Create a work pool unless it exists. An existing one is kept, because an operator may have changed it."""
     try:
         client.read_work_pool(pool)
     except ObjectNotFound:
@@ -189,7 +189,7 @@ def _create_work_pool(client: SyncPrefectClient, pool: str, pool_type: str) -> N
 
 
 def _deploy(content: dict[str, Any]) -> None:
-    """Deploy the content of a prefect.yaml, from a file beside it, which Prefect takes for the project's folder."""
+    """Deploy the content of a prefect.yaml, from a file next to it, so that Prefect uses that folder as the project's."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
         yaml.safe_dump(content, file, sort_keys=False)
         file.flush()

@@ -25,16 +25,16 @@ def expand_source(
     min_duration: MinDuration = "",
     priority: Priority = None,
 ) -> State[Any]:
-    """Add a source unless it exists, and list it now, even if it is done or not due. Each new video gets a row.
+    """Add a source unless it exists, and list it now, even if it is done or not due. Insert a row for each new video.
 
     Args:
         url: A YouTube channel, playlist or video: https://www.youtube.com/@handle
         accent: Copied to each of its videos. An existing source keeps its own.
         type: Copied to each of its videos. An existing source keeps its own.
-        first_videos: At most this many, the newest first. All unless given.
-        kinds: Which videos become rows: all but those for members unless given.
-        min_duration: Leave out shorter videos: seconds (90), or 1:30 or 1:00:00.
-        priority: Videos of a source with a larger number are processed first. 0 unless given.
+        first_videos: Add at most this many videos, the newest first; all unless given.
+        kinds: The kinds of videos to add; unless given, all except videos for members only.
+        min_duration: Leave out shorter videos. Seconds (90), or a duration such as 1:30 or 1:00:00.
+        priority: Videos with a higher priority are processed first; 0 unless given.
     """
     coordinator = open_coordinator()
     filters = {
@@ -47,6 +47,6 @@ def expand_source(
     expansion = expand_on_demand(coordinator, url, accent, type, columns)
     if expansion is None:
         block = coordinator.queue.admission.blocked()
-        return skipped(f"not listed now, {block.why}" if block else "another worker lists this source now")
+        return skipped(f"not listed now, {block.why}" if block else "another worker is listing this source")
     report_expansions([expansion])
     return finished(str(expansion), failed=bool(expansion.failure), data=expansion)

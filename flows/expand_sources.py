@@ -23,8 +23,8 @@ def expand_sources(max_minutes: MaxMinutes = None, one_per_machine: OnePerMachin
     """List each source that is due, one after the other, and insert the new videos.
 
     Args:
-        max_minutes: Begin no listing after this time; a running one is finished. None: until no source is due.
-        one_per_machine: For schedules: skip the run where such a run lists already.
+        max_minutes: Start no listing after this many minutes; a running one is finished. None: run until no source is due.
+        one_per_machine: For schedules: skip the run if another one of its kind is running on this machine.
     """
     coordinator = open_coordinator()
     if not one_per_machine:

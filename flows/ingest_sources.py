@@ -20,7 +20,7 @@ def ingest_sources(sources_file: SourcesFile = None) -> State[Any]:
     """Insert the new sources of a text file.
 
     Args:
-        sources_file: One source per line, URL|Accent|Type; YDC_SOURCES_FILE_PATH unless given.
+        sources_file: A text file with one source per line, URL|Accent|Type; YDC_SOURCES_FILE_PATH unless given.
     """
     coordinator = open_coordinator()
     path = sources_file or coordinator.config.sources_file_path

@@ -30,15 +30,16 @@ def process_videos(
     concurrency: Concurrency = None,
     one_per_machine: OnePerMachine = False,
 ) -> State[Any]:
-    """Claim and process videos until none is due or a limit is reached. Unfinished claims are released at the end.
+    """Claim and process videos until none is due or a limit is reached. Release unfinished claims at the end.
 
     Args:
-        processor: A built-in processor, your own (module:attribute of a function or a Prefect task), or several with commas:
+        processor: A built-in processor, your own (module:attribute of a function or a Prefect task), or several, such as
             audio,subtitles,metadata. YDC_PROCESSOR unless given.
-        max_videos: Claim at most this many.
-        max_minutes: Begin no video after this time; running attempts are finished.
-        concurrency: Videos processed at a time; YDC_CONCURRENCY unless given.
-        one_per_machine: For schedules: skip the run where such a run works already, and share the work among all machines.
+        max_videos: Process at most this many videos.
+        max_minutes: Start no video after this many minutes; running attempts are finished.
+        concurrency: Process this many videos at the same time; YDC_CONCURRENCY unless given.
+        one_per_machine: For schedules: skip the run if another one of its kind is running on this machine, so that all machines
+            share the work.
     """
     coordinator = open_coordinator()
     processor = processor or coordinator.config.processor

@@ -1,4 +1,4 @@
-"""Publish the manifests and the card of the corpus again, so that they have the videos of the day."""
+"""Publish the manifests and the card of the corpus again, so that they include the day's videos."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from youtube_download_coordinator.storage.opening import open_place
 @flow(name="publish-manifest", flow_run_name=f"publish the manifest on {host()}", persist_result=False)
 @fail_with_message
 def publish_manifest(format: ManifestFormatName = None) -> State[Any]:
-    """Write the manifests that were published in output_dir again, and the card, with the files of now: docs/corpus.md.
+    """Publish the manifests and the card in output_dir again, with the current files (docs/corpus.md).
 
     Args:
-        format: Publish a manifest of this format too, of all videos. None: only what was published before, with its options.
+        format: Also publish a manifest of all videos in this format. None: only repeat the manifests that were published before,
+            with their options.
     """
     coordinator = open_coordinator()
     options = ManifestOptions(format=format) if format else None

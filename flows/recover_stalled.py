@@ -20,8 +20,8 @@ from youtube_download_coordinator.workers.parts_sweep import sweep_storage
 def recover_stalled() -> State[Any]:
     """Make rows whose claims expired claimable again, counting one attempt, and move dead rows to the dead letters.
 
-    Once a day files that no record names are removed from object storage. Once a month the guarantees of a Google Sheet are
-    tested again, as `ydc doctor` does.
+    Once a day, remove files that no record names from object storage. Once a month, test the guarantees of a Google Sheet again,
+    as `ydc doctor` does.
     """
     coordinator = open_coordinator()
     counts = recover_all(coordinator.queue)

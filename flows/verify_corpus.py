@@ -1,4 +1,4 @@
-"""Ask YouTube whether videos that are done are still there."""
+"""Check whether videos that are done are still on YouTube."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def verify_corpus(
     per_hour: PerHour = None,
     older_than_days: OlderThanDays = 30,
 ) -> State[Any]:
-    """Ask about videos that are done, those first that were asked about longest ago: docs/verify.md.
+    """Check whether videos that are done are still on YouTube. Videos that were checked longest ago come first (docs/verify.md).
 
     Args:
-        max_videos: Ask about at most this many. None: about all that are due.
-        max_minutes: Ask about no further video after this time.
-        per_hour: Ask about at most this many an hour. None: a quarter of the machine's videos an hour.
-        older_than_days: Leave out videos that were asked about since.
+        max_videos: Check at most this many videos. None: all that are due.
+        max_minutes: Check no further video after this many minutes.
+        per_hour: Check at most this many videos an hour. None: a quarter of YDC_VIDEOS_PER_HOUR.
+        older_than_days: Leave out videos that were checked in this many days.
     """
     coordinator = open_coordinator()
     ends_at = None if max_minutes is None else time.monotonic() + max_minutes * 60

@@ -2,10 +2,10 @@
 
     python -m tasks.automations --notify slack-webhook/ops
 
-A run stays Running for ever when its worker's process ends by SIGTERM or SIGKILL. A flow's process sends a heartbeat every
+Without them, a run whose worker was ended by SIGTERM or SIGKILL stays Running for ever. A flow's process sends a heartbeat every
 PREFECT_FLOWS_HEARTBEAT_FREQUENCY seconds (180 unless set on the workers; at least 30). The automation, on the server that
 PREFECT_API_URL names, waits for the next heartbeat or for the run's end. It only corrects what Prefect shows: leases alone
-decide who owns a row, and a run that is wrongly marked continues and does no harm.
+decide who owns a row, and a run that is marked by mistake continues and does no harm.
 
 notifications.py contains the automations that notify people.
 """
@@ -32,7 +32,7 @@ NAME = "Youtube Download Coordinator: runs without a heartbeat have crashed"
 HEARTBEAT = "prefect.flow-run.heartbeat"
 STATES = ("Completed", "CompletedWithErrors", "Skipped", "Failed", "TimedOut", "Cancelled", STOPPED_NAME, "Crashed")
 ENDS = {f"prefect.flow-run.{state}" for state in STATES}
-"""One for each name of a final state. A run that ended in another state would be marked as crashed afterwards."""
+"""The events of all final states. Without one of them, a run that ended in that state would be marked as crashed."""
 MISSED_HEARTBEATS = 3
 DEFAULT_HEARTBEAT_SECONDS = 180
 IDLE_MINUTES_MIN = 10 / 60
@@ -43,7 +43,7 @@ TAG = "youtube"
 
 
 def zombie_automation(silent_seconds: float) -> AutomationCore:
-    """Return an automation that marks a run as crashed when it has sent no heartbeat for `silent_seconds` (at least 10)."""
+    """Return an automation that marks a run as crashed after `silent_seconds` (at least 10) without a heartbeat."""
     return AutomationCore(
         name=NAME,
         description="Its process or its machine is gone. Its rows are released, at the latest when their leases expire.",
@@ -66,7 +66,7 @@ def zombie_automation(silent_seconds: float) -> AutomationCore:
 
 
 def establish(automation: AutomationCore, *, keep: bool = False) -> str:
-    """Create the automation, or update the one of its name, or `keep` that one. Return what was done."""
+    """Create the automation, or update the existing one with its name, unless `keep`. Return what was done."""
     with get_client(sync_client=True) as client:
         existing = client.read_automations_by_name(automation.name)
         if not existing:
@@ -92,7 +92,7 @@ def main() -> None:
         )
     address = get_current_settings().api.url
     if not address:  # Prefect would start a temporary server for this command
-        parser.error("no Prefect server is named: set PREFECT_API_URL")
+        parser.error("PREFECT_API_URL is not set: set it to the address of the Prefect server")
     try:
         _establish(options)
     except UserError as problem:
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def _establish(options: argparse.Namespace) -> None:
-    automations = _notifications(options)  # first: it fails when there is no such block
+    automations = _notifications(options)  # first, because it fails if the block does not exist
     zombie = zombie_automation(options.silent_seconds)
     print(f"{establish(zombie)}: {zombie.name}")
     # `ydc deploy` gives no options for notifications, and must keep those that an operator gave before.
@@ -133,19 +133,19 @@ def _parser(heartbeat_seconds: int) -> argparse.ArgumentParser:
         "--silent-seconds",
         type=float,
         default=MISSED_HEARTBEATS * heartbeat_seconds,
-        help=f"mark a run after so long without a heartbeat (default: {MISSED_HEARTBEATS} heartbeats, %(default)g)",
+        help=f"mark a run after this many seconds without a heartbeat (default: %(default)g, {MISSED_HEARTBEATS} heartbeats)",
     )
     parser.add_argument(
         "--notify",
         metavar="TYPE/NAME",
-        help="the block that notifies people, as listed by `prefect block ls`; without one, Prefect only records events",
+        help="the block that sends notifications, as TYPE/NAME (see `prefect block ls`); without it, Prefect only records events",
     )
     parser.add_argument("--dead-letters", type=int, help="notify of this many dead letters (default: %(default)s) ...")
     parser.add_argument("--within-minutes", type=float, help="... within this time (default: %(default)s)")
     parser.add_argument(
         "--idle-minutes",
         type=float,
-        help="notify when no video has ended this long after a report found one waiting and no worker (default: %(default)s)",
+        help="notify if no video ends within this time after a report found videos waiting and no worker (default: %(default)s)",
     )
     parser.set_defaults(**NOTIFICATION_DEFAULTS)
     return parser

@@ -1,4 +1,4 @@
-"""How tasks are run and repeated, and the end of a flow after an error that one line explains."""
+"""Run and repeat tasks, and end a flow with one line after an error that the line explains."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 log = logging.getLogger("youtube_download_coordinator.runs")
-"""Where Prefect's lines about each start and end of a run are switched off, as deploy/ does it, this one remains."""
+"""Logs the end of a run, also where deploy/ has switched off Prefect's own lines about each run."""
 
 STEP_SECONDS = 600.0
-"""Timeout of a step on the main thread, where Prefect's timeout interrupts it."""
+"""The timeout of a step. It runs on the main thread, where Prefect can interrupt it."""
 RETRY_DELAYS_SECONDS = [5.0, 20.0, 60.0]
-"""Delays of a step that found the store unavailable."""
+"""Delays between repetitions of a step, if the store is unavailable."""
 
 
 def opaque(value: T) -> T:
@@ -40,8 +40,8 @@ def opaque(value: T) -> T:
 def fail_with_message(flow_function: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
     """End a flow that raises a CoordinatorError as failed, with the error's line instead of a traceback.
 
-    The last line of the run's log is the state that it ends in. A run that was cancelled ends as Cancelled, also while nobody
-    watches it, and one that gets SIGTERM as Stopped. No other run ends before Prefect's server answers.
+    The last line of the run's log is its final state. A cancelled run ends as Cancelled, even if no worker watches it. A run that
+    receives SIGTERM ends as Stopped. No other run ends before Prefect's server answers.
     """
 
     def outcome(*arguments: P.args, **named: P.kwargs) -> State[Any]:
@@ -63,7 +63,7 @@ def fail_with_message(flow_function: Callable[P, State[Any]]) -> Callable[P, Sta
                 if watch is None:
                     raise
                 watch.interrupted()
-            # A subflow that was interrupted has returned, and its parent ends with it.
+            # An interrupted subflow has returned, so its parent ends too.
             state = (watch and watch.final_state()) or state
             if not state.is_failed():
                 log.info("%s: %s", state.name, state.message)
@@ -75,7 +75,7 @@ def fail_with_message(flow_function: Callable[P, State[Any]]) -> Callable[P, Sta
 
 
 def store_was_unavailable(task: Any, run: TaskRun, state: State[Any]) -> bool:
-    """Return whether to repeat a step that is safe to repeat: not after a user error, which would only occur again."""
+    """Return whether to repeat a step: only if the store was unavailable, because a user error would occur again."""
     return isinstance(state.data, StoreUnavailable)
 
 
@@ -87,11 +87,11 @@ REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE: dict[str, Any] = {
     "cache_policy": NO_CACHE,
     "persist_result": False,
 }
-"""Options of a Prefect task around one step that is safe to repeat."""
+"""Options of a Prefect task for one step that is safe to repeat."""
 
 
 def value_of(state: State[Any]) -> Any:
-    """Return the value of a state, also of a failed one; raise it if it is an exception."""
+    """Return the value of a state, even of a failed one. If the value is an exception, raise it."""
     value = getattr(state.data, "result", state.data)
     if isinstance(value, BaseException):
         raise value

@@ -1,7 +1,7 @@
 """Types of the flows' parameters, for the run forms. Prefect rejects an invalid value before it creates a run.
 
-The description of a parameter is in the flow's docstring, under `Args:`: Prefect drops a description given with the type, and
-takes the title only from `json_schema_extra`.
+Describe a parameter in the flow's docstring, under `Args:`. Prefect ignores a description given with the type, and reads the
+title only from `json_schema_extra`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _titled(title: str) -> FieldInfo:
 
 Processor = Annotated[
     str | None,
-    # A drop-down, and a text field for several, or for an installed processor or a user's own module:function.
+    # A drop-down of the built-in processors, and a text field for several, or for the user's own module:function.
     WithJsonSchema(
         {
             "anyOf": [

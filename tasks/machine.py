@@ -1,4 +1,4 @@
-"""One long run at a time on each machine; the others end as Skipped."""
+"""Allow one long run at a time on each machine. The other runs end as Skipped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DOES = {
 def alone_on_machine(
     coordinator: Coordinator, purpose: str, run: Callable[[Spreading | None], State[Any]], *, spreads: bool = True
 ) -> State[Any]:
-    """Run it, unless a run for the same purpose is at work on this machine: then hand this run's place on, and skip it."""
+    """Run it, unless a run for the same purpose is active on this machine. Then skip this run, and pass it to another machine."""
     spreading = Spreading.of_this_run(coordinator.config) if spreads else None
     with hold_machine_lock(coordinator.config, purpose) as held:
         if held:

@@ -1,7 +1,7 @@
-"""Automations that notify people: of many dead letters, a cooldown, a suspected outage, and a fleet that is idle for no reason.
+"""Create the automations that notify people of many dead letters, a cooldown, a suspected outage, or a fleet that is idle.
 
-They react to the events of events.py. Each sends a notification through a block that the operator created, of any type that can
-notify. Without a block, Prefect only records that the automation was triggered.
+They react to the events of events.py. Each sends a notification through a block that the operator has created; every block type
+that can notify works. Without a block, Prefect only records that the automation was triggered.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ IDLE = f"{TITLE}: nobody works"
 def notifications(
     *, dead_letters: int, within: timedelta, idle: timedelta, block_id: UUID | None = None
 ) -> list[AutomationCore]:
-    """Return the automations: `dead_letters` within a time, a cooldown, an outage, and no video that ends for `idle`.
+    """Return the automations for many dead letters, a cooldown, an outage, and an idle fleet.
 
-    `idle` is at least 10 s.
+    The first is triggered by `dead_letters` dead letters `within` a time, the last if no video ends for `idle` (at least 10 s).
     """
     surge = _on(DEAD_LETTERED, dead_letters, within)
     cooldown = _on(COOLDOWN_OPENED, 1, timedelta(0))
@@ -51,7 +51,7 @@ def notifications(
         within=idle,
     )
     minutes, idle_minutes = within.total_seconds() / 60, idle.total_seconds() / 60
-    # Titles and messages come from YouTube, and a chat may interpret them: only fixed texts are sent.
+    # Send only fixed texts: titles and messages come from YouTube, and a chat may interpret them.
     many_failed = (
         f"{dead_letters} videos failed permanently within {minutes:g} minutes, the last one as {{{{ {_REASON} }}}}."
     )
@@ -60,7 +60,10 @@ def notifications(
         "{{ event.resource.name }} until {{ event.payload.until }}: every video fails as {{ event.payload.failure }}, so no"
         " attempt is counted. {{ event.payload.to_do }}"
     )
-    waiting = f"Videos wait, no worker holds any, and none has ended for {idle_minutes:g} minutes. Do workers and schedules run?"
+    waiting = (
+        f"Videos are waiting, no worker holds any, and none has ended for {idle_minutes:g} minutes."
+        " Check the workers and schedules."
+    )
     return [
         AutomationCore(name=SURGE, trigger=surge, actions=[_action(SURGE, many_failed, block_id)]),
         AutomationCore(name=COOLDOWN, trigger=cooldown, actions=[_action(COOLDOWN, throttled, block_id)]),
@@ -82,7 +85,7 @@ def _action(subject: str, body: str, block_id: UUID | None) -> SendNotification 
 
 
 def find_block(client: SyncPrefectClient, name: str) -> UUID:
-    """Return the ID of the block that is named as TYPE/NAME. Raises UserError unless it exists and can notify."""
+    """Return the ID of the block TYPE/NAME. Raises UserError unless it exists and can notify."""
     type_slug, _, block_name = name.partition("/")
     try:
         block = client.read_block_document_by_name(block_name, type_slug, include_secrets=False)

@@ -1,4 +1,4 @@
-"""Tasks that recover stalled rows and requeue dead letters."""
+"""Recover stalled rows and requeue dead letters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def recover(what: Literal["sources", "videos"], queue: Queue) -> RecoveryReport:
 
 
 def recover_all(queue: Queue) -> dict[str, int]:
-    """Recover every stalled row. Return the number of rows by what was done with them; each row is counted once."""
+    """Recover every stalled row. Return the number of rows by the change that was made. Each row is counted once."""
     sources = recover("sources", opaque(queue))
     videos = recover("videos", opaque(queue))
     return {
@@ -43,5 +43,5 @@ def recover_all(queue: Queue) -> dict[str, int]:
     **REPEATED_WHILE_THE_STORE_IS_UNAVAILABLE,
 )
 def requeue(ids: Sequence[int] | None, queue: Queue) -> int:
-    """Move dead letters back to the videos. Return how many; a repetition moves and counts the remaining ones only."""
+    """Move dead letters back to the videos. Return how many. A repetition moves and counts only the remaining ones."""
     return queue.requeue_dead_letters(ids)

@@ -1,4 +1,4 @@
-"""The report of a run: table artifacts, and a final state that shows whether something failed."""
+"""Report a run: write table artifacts, and return a final state that shows whether something failed."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from youtube_download_coordinator.workers.worker import Summary
 COMPLETED_WITH_ERRORS = "CompletedWithErrors"
 SKIPPED = "Skipped"
 ROWS_MAX = 1000
-"""Of an artifact, which is a table for people."""
+"""The maximum number of rows in an artifact, a table for people."""
 
 
 def report_ingested(ingested: Ingested) -> None:
-    """Report the lines of a sources file that were not understood."""
+    """Report the invalid lines of a sources file."""
     rows = [{"problem": problem} for problem in ingested.problems] or [{"problem": "none"}]
     _report("ingested-sources", f"Sources: {ingested}.", rows)
 
@@ -67,7 +67,7 @@ def report_videos(summary: Summary, output_dir: Path | str) -> None:
 
 
 def report_findings(description: str, findings: Sequence[Finding]) -> None:
-    """Report what was found about videos that are done."""
+    """Report the findings about videos that are done."""
     rows = [
         {
             "finding": finding.kind.value,
@@ -106,7 +106,7 @@ def report_counts(key: str, description: str, counts: Mapping[str, int]) -> None
 
 
 def report_manifests(where: str, manifests: Mapping[str, ManifestCounts]) -> None:
-    """Report what each manifest that was published contains."""
+    """Report the contents of each published manifest."""
     rows = [
         {
             "file": name,
@@ -140,10 +140,10 @@ def describe_counts(counts: Mapping[str, int]) -> str:
 
 
 def skipped(why: str, data: Any = None) -> State[Any]:
-    """Return the final state of a flow that had nothing to do: neither a failure nor a run that did something."""
+    """Return the final state of a flow that had nothing to do."""
     return Completed(name=SKIPPED, message=why, data=data)
 
 
 def finished(message: str, *, failed: bool, data: Any = None) -> State[Any]:
-    """Return the final state of a flow. If something failed, its name is one to filter and alert on."""
+    """Return the final state of a flow. If something failed, the state has a name that people can filter and alert on."""
     return Completed(name=COMPLETED_WITH_ERRORS if failed else None, message=message, data=data)

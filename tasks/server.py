@@ -1,4 +1,4 @@
-"""A Prefect server before anything is registered with it: whether it accepts our password, and whether it asks for one."""
+"""Check a Prefect server before registering anything: whether it accepts the password, and whether it requires one."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.settings import get_current_settings
 
 SERVER_ERRORS = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
-"""What Prefect's client raises for a server that fails or is not reachable; UnicodeError: an invalid host name."""
+"""Errors of Prefect's client if a server fails or is not reachable. UnicodeError: the host name is invalid."""
 
 
 def describe_problem(address: str, problem: Exception) -> str:
-    """Return one line about one of SERVER_ERRORS."""
+    """Return one line that explains one of SERVER_ERRORS."""
     if isinstance(problem, httpx.HTTPStatusError) and problem.response.status_code == httpx.codes.UNAUTHORIZED:
         if get_current_settings().api.key:
             return f"{address} refuses the key in PREFECT_API_KEY"
         return (
-            f"the Prefect server at {address} asks for a password: set PREFECT_API_AUTH_STRING, here or in .env, "
+            f"the Prefect server at {address} requires a password: set PREFECT_API_AUTH_STRING, here or in .env, "
             "to the server's PREFECT_SERVER_API_AUTH_STRING"
         )
     line = (str(problem).splitlines() or [type(problem).__name__])[0]
@@ -24,7 +24,7 @@ def describe_problem(address: str, problem: Exception) -> str:
 
 
 def is_open(address: str) -> bool:
-    """Return whether the server answers whoever does not know a password. Raises SERVER_ERRORS."""
+    """Return whether the server answers without a password. Raises SERVER_ERRORS."""
     with SyncPrefectClient(address) as client:
         try:
             client.api_version()

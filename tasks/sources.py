@@ -1,4 +1,4 @@
-"""Sources: imported from the sources file, and expanded into videos."""
+"""Import sources from the sources file, and expand them into videos."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from youtube_download_coordinator.workers.expansion import Expansion, Listing, e
 from youtube_download_coordinator.workers.reaper import ClaimReaper
 
 LISTING_MARGIN = timedelta(minutes=10)
-"""For the insertion of the listed videos. The listing has a timeout of its own, which ends its process."""
+"""Time for inserting the listed videos. The listing itself has another timeout, which ends its process."""
 
 
 @task(
@@ -41,7 +41,7 @@ def ingest(path: Path, queue: Queue, config: Config) -> Ingested | State[Sources
 
 
 def import_sources(path: Path, queue: Queue, config: Config) -> Ingested:
-    """Insert the sources of a file that are new. Raises SourcesFileError."""
+    """Insert the new sources of a file. Raises SourcesFileError."""
     ingested: Ingested = value_of(ingest(path, opaque(queue), opaque(config), return_state=True))
     return ingested
 
@@ -55,7 +55,7 @@ def import_sources(path: Path, queue: Queue, config: Config) -> Ingested:
 def expand_claimed(
     name: str, queue: Queue, config: Config, claim: Claim[Source], listing: Listing
 ) -> Expansion | State[Expansion]:
-    """List a claimed source. Its attempts are counted in its row, so Prefect does not retry it."""
+    """List a claimed source. Prefect does not retry it, because its attempts are counted in its row."""
     expansion = expand(queue, config, claim, listing)
     return Failed(message=str(expansion), data=expansion) if expansion.failure else expansion
 
@@ -91,14 +91,14 @@ def _expand_now(coordinator: Coordinator, source_id: int) -> Expansion | None:
 
 
 def expand_due(queue: Queue, config: Config, max_seconds: float | None = None) -> list[Expansion]:
-    """Expand each source that is due in a Prefect task, until the time is up or YouTube throttles."""
+    """Expand each due source in a Prefect task, until the time is up or YouTube throttles."""
     with _release_at_end(queue, config):
         return list(expand_sources(queue, config, expand_one=_expand_in_task, max_seconds=max_seconds))
 
 
 @contextmanager
 def _release_at_end(queue: Queue, config: Config) -> Iterator[None]:
-    """Release a claimed source however the block ends, even if the process is killed."""
+    """Release a claimed source when the block ends, even if the process is killed."""
     with ClaimReaper(queue, config) as attempts_run:
         attempts_run([])
         try:
@@ -119,6 +119,6 @@ def _expand_in_task(queue: Queue, config: Config, claim: Claim[Source], listing:
 
 
 def something_is_due(queue: Queue, table: Table[Any]) -> bool:
-    """Return whether a row may be claimed now."""
+    """Return whether a row can be claimed now."""
     due = queue.next_due(table)
     return due is not None and due <= queue.store.now()

@@ -1,4 +1,4 @@
-"""Videos: a Prefect task for each attempt to process one."""
+"""Process videos, each attempt in a Prefect task."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ FAILED_VERDICTS = {Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT}
 def process(title: str, processor: str, video: VideoTask, config: Config) -> Outcome | State[Any]:
     """Make one attempt in a child process.
 
-    It has no Prefect retries, because the video's attempts are counted in its row. It has no Prefect timeout, which cannot end a
-    thread and would log that for each task: the child has a deadline, and its parent a second one.
+    The task has no Prefect retries, because the video's attempts are counted in its row. It has no Prefect timeout, because that
+    cannot end a thread. The child process has a deadline instead, and its parent a second one.
     """
     try:
         outcome = process_video(processor, video, config)
@@ -54,7 +54,7 @@ def process(title: str, processor: str, video: VideoTask, config: Config) -> Out
 
 
 def submit_with(processor: str, config: Config) -> Submit:
-    """Return how a worker submits a video: to the task above, or to the Prefect task that `processor` names.
+    """Return a function that submits a video to `process`, or to the Prefect task that `processor` names.
 
     Raises ProcessorError, and PreflightError when this machine lacks something that the processor needs.
     """
@@ -66,7 +66,7 @@ def submit_with(processor: str, config: Config) -> Submit:
         return submit_to_child
     refuse_filters(config)
     submit_to_task = _submit_to_task(function, config)
-    # What a row is asked for besides is a built-in's, not the task's.
+    # Products that people requested in addition come from built-in processors, not from the task.
     return lambda video: submit_to_child(video) if request_of(video.lease) else submit_to_task(video)
 
 
@@ -82,7 +82,7 @@ def check_unless_imported(processor: str) -> None:
 def _submit_to_child(processor: str, config: Config) -> Submit:
     def submit(video: VideoTask) -> Future[Outcome]:
         outcome: Future[Outcome] = Future()
-        outcome.set_running_or_notify_cancel()  # to cancel it, stop the child and wait for the outcome
+        outcome.set_running_or_notify_cancel()  # it is cancelled by stopping the child and waiting for the outcome
         _start_thread(
             outcome,
             lambda: value_of(process(video.name, processor, opaque(video), opaque(config), return_state=True)),
@@ -93,9 +93,9 @@ def _submit_to_child(processor: str, config: Config) -> Submit:
 
 
 def _submit_to_task(user_task: Task[..., Any], config: Config) -> Submit:
-    """Return how to submit a video to a user's Prefect task: one task run, with its own retries, inside one attempt.
+    """Return a function that submits a video to a user's Prefect task: one task run, with its own retries, in one attempt.
 
-    A thread cannot be ended: at the deadline the attempt counts as failed, and the flow continues and ends without it.
+    A thread cannot be ended. At the deadline the attempt counts as failed, and the flow continues and ends without the thread.
     """
     takes_url = gets_url(user_task.fn)
     retry = user_task.retry_condition_fn or is_worth_retrying

@@ -1,4 +1,7 @@
-"""`ydc`, which `python -m youtube_download_coordinator` is too. As long as it loads, Ctrl-C ends it without a word."""
+"""Start the command `ydc`; `python -m youtube_download_coordinator` does the same.
+
+While the modules load, Ctrl-C ends the process without a traceback.
+"""
 
 import signal
 import sys
@@ -7,7 +10,7 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Load the command line, and run it."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else whoever started it wants it to be ignored
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # otherwise the parent process ignores it (nohup)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from youtube_download_coordinator.cli import main as run
 

@@ -91,7 +91,7 @@ def test_ydc_deploy_without_the_password_is_one_line(prefect_server: PrefectServ
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"the Prefect server at {prefect_server.address}/api asks for a password: set PREFECT_API_AUTH_STRING, here or in "
+        f"the Prefect server at {prefect_server.address}/api requires a password: set PREFECT_API_AUTH_STRING, here or in "
         ".env, to the server's PREFECT_SERVER_API_AUTH_STRING\n"
     )
 

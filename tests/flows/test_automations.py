@@ -118,7 +118,7 @@ def test_a_silence_shorter_than_a_heartbeat_is_refused() -> None:
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("", "no Prefect server is named: set PREFECT_API_URL"),
+        ("", "PREFECT_API_URL is not set: set it"),
         ("http://127.0.0.1:9/api", "the Prefect server at http://127.0.0.1:9/api failed or is not reachable: "),
         ("http://.../api", "the Prefect server at http://.../api failed or is not reachable: "),
     ],

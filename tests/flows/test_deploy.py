@@ -108,7 +108,7 @@ def test_a_parameter_that_is_set_back_is_named(client: SyncPrefectClient) -> Non
     deploy(client, processor="metadata")
     deployment, lines = kept(client)
     assert deployment == CONTENT["deployments"][0]
-    assert lines == ["kept: processor is set from 'metadata' to 'audio'"]
+    assert lines == ["kept: processor is reset from 'metadata' to 'audio'"]
 
 
 def test_a_deployment_of_another_flow_is_not_ours(client: SyncPrefectClient) -> None:
@@ -134,7 +134,7 @@ def test_a_server_that_asks_for_no_password_is_reported(
     with temporary_settings({PREFECT_API_URL: address}):
         deploying.main()
     assert capsys.readouterr().err == (
-        f"anybody who reaches {address} can run programs on every worker: it asks for no password. "
+        f"anybody who reaches {address} can run programs on every worker, because the server asks for no password. "
         "Set PREFECT_SERVER_API_AUTH_STRING for the server, as docs/deploy.md does\n"
     )
 

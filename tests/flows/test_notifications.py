@@ -117,7 +117,7 @@ def test_each_notification_arrives(coordinator: Coordinator, add_videos: AddVide
         "suspect host 2026.10.26 until 2026-11-25T09:00:00Z: every video fails as page-reload, so no attempt is counted."
         " ydc upgrade-yt-dlp"
     )
-    assert said[IDLE].startswith("Videos wait, no worker holds any")
+    assert said[IDLE].startswith("Videos are waiting, no worker holds any")
 
 
 def test_a_report_tells_of_a_fleet_that_does_not_work_and_of_no_other(

@@ -92,7 +92,7 @@ def test_a_source_that_another_worker_lists_is_left_to_it(coordinator: Coordinat
     coordinator.client.add_source(media_site)
     coordinator.queue.claim(SOURCES, 1)
     state = expand_source(media_site, return_state=True)
-    assert (state.name, state.message) == ("Skipped", "another worker lists this source now")
+    assert (state.name, state.message) == ("Skipped", "another worker is listing this source")
 
 
 def test_what_is_no_source_is_one_line(coordinator: Coordinator) -> None:

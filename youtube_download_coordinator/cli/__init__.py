@@ -1,4 +1,4 @@
-"""The command `ydc`: the queue from a terminal. Each module contains a group of commands; this one runs them.
+"""Run `ydc`, the command line. Each module of this package contains a group of commands.
 
 Exit codes: 0 success; 1 something failed and was reported (a video, a source, a line of the file); 2 a usage error, whose
 message says how to fix it; 128 and the number of the signal that interrupted it (130 Ctrl-C, 143 SIGTERM, 129 a hangup).
@@ -74,27 +74,27 @@ __all__ = [
 
 
 class PrintableFormatter(logging.Formatter):
-    """Formats messages, which contain titles from YouTube, so that a terminal obeys nothing in them."""
+    """A formatter that replaces control characters, because messages contain titles from YouTube."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable_lines(super().format(record))
 
 
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""Error numbers of a disk or a file that cannot be written to."""
+"""Error numbers for a disk or a file that cannot be written."""
 LIBRARY = logging.getLogger("youtube_download_coordinator")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line; every error is one line on stderr."""
+    """Run the command line. Report every error as one line on stderr."""
     _replace_closed_streams()
     log = logging.StreamHandler(sys.stderr)
     log.setFormatter(PrintableFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[log])
     LIBRARY.setLevel(logging.ERROR)  # the commands print what matters
     LIBRARY.getChild("queue.admission").setLevel(logging.WARNING)  # why nothing is claimed
-    LIBRARY.getChild("workers.wait_log").setLevel(logging.INFO)  # why nothing begins yet
-    LIBRARY.getChild("wiring").setLevel(logging.WARNING)  # that the queue may be another one
+    LIBRARY.getChild("workers.wait_log").setLevel(logging.INFO)  # why nothing starts yet
+    LIBRARY.getChild("wiring").setLevel(logging.WARNING)  # whether the settings may name the wrong queue
     _catch_signals()
     _replace_unknown_characters()
     try:
@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _catch_signals() -> None:
-    """Let signals to stop interrupt the command, but those that whoever started it wants to be ignored (nohup)."""
+    """Make stop signals interrupt the command, except those that the parent process ignores (nohup)."""
     signal.signal(signal.SIGTERM, _interrupt)
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
@@ -124,7 +124,7 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 def _message_and_exit_code(error: BaseException) -> tuple[str, int]:
     notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-    # After a hangup, what is still written goes nowhere.
+    # After a hangup, writing fails too: report the interruption, not the failed write.
     interruption = error.__context__ if isinstance(error, OSError) else error
     if isinstance(interruption, KeyboardInterrupt):
         code = interruption.exit_code if isinstance(interruption, Interrupted) else EXIT_INTERRUPTED
@@ -153,7 +153,7 @@ def _launch(
     Parameters
     ----------
     debug
-        Log more, and show where in the code an error comes from.
+        Log more, and print the traceback of an error.
     """
     if debug:
         LIBRARY.setLevel(logging.INFO)
@@ -166,14 +166,14 @@ def _launch(
 
 
 def _replace_unknown_characters() -> None:
-    """Print a question mark for a character that the locale does not have, instead of failing."""
+    """Make the output print a question mark for a character that the locale cannot encode."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def _replace_closed_streams() -> None:
-    """Open /dev/null in place of a stream that the shell has closed (`ydc status >&-`), for which Python has None."""
+    """Open /dev/null in place of a stream that the shell has closed (`ydc status >&-`). Python sets such a stream to None."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open until the process ends

@@ -52,12 +52,12 @@ def add(
     type
         Copied to each video of the source.
     first
-        Take at most this many of its videos at first: its column FirstVideos.
+        Take at most this many videos when the source is first listed. Sets its column FirstVideos.
     priority
-        Videos of a source with a larger number are processed first: -1000 to 1000, and 0 unless given.
+        A number from -1000 to 1000; 0 unless given. Videos with a higher priority are processed first.
     set
-        COLUMN=TEXT, may be repeated: a custom column, a filter (Kinds, MinDuration, MaxDuration, TitleMatch, FirstVideos,
-        NewerThan), RefreshHours or Priority.
+        COLUMN=TEXT: a filter (Kinds, MinDuration, MaxDuration, TitleMatch, FirstVideos, NewerThan), RefreshHours, Priority, or a
+        custom column. May be given several times.
     """
     if _is_file(source):
         if accent or type or set or first is not None or priority is not None:
@@ -84,7 +84,7 @@ def add(
 def import_files(*files: Path, allow_other_sites: OtherSites = None, queue: QueueOptions = AS_SET) -> int:
     """Add the sources of files: an alias of `ydc add FILE` that takes several files.
 
-    Sources that are already in the queue are skipped. A line that is not understood is reported, and the other lines are added.
+    Sources that are already in the queue are skipped. Invalid lines are reported, and the other lines are added.
 
     ```
     ydc import sources.txt
@@ -110,7 +110,7 @@ def import_files(*files: Path, allow_other_sites: OtherSites = None, queue: Queu
 
 
 def print_ingested(ingested: Ingested) -> int:
-    """Report what was added. Return the number of lines not understood, plus one if the queue had no room for the rest."""
+    """Report the added sources. Return the number of invalid lines, plus one if the queue had no room for the rest."""
     for problem in ingested.problems:
         say(problem, problem=True)
     if ingested.ignored_columns:
@@ -130,5 +130,5 @@ def _column_and_text(option: str) -> tuple[str, str]:
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
-    except OSError:  # a URL may be longer than a file name may be
+    except OSError:  # a URL may be too long for a file name
         return False

@@ -1,4 +1,4 @@
-"""The application that every command registers with, and its exit codes."""
+"""Define the application with which every command registers, and its exit codes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EXIT_INTERRUPTED = 130
 
 
 class Interrupted(KeyboardInterrupt):
-    """The command got a signal to stop."""
+    """Raised when the command receives a stop signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

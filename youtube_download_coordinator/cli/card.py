@@ -1,4 +1,4 @@
-"""`ydc card`: describe the corpus in the place, for people, hubs and programs."""
+"""`ydc card`: write a dataset card for the corpus."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def card(
 ) -> int:
     """Write a dataset card: README.md with figures, and croissant.json.
 
-    It is made from the recordings that `ydc manifest` has written, and from the counts of the queue. The part of README.md
-    between the marks of the owner is kept. The options are remembered for the next card.
+    The figures come from the recordings that `ydc manifest` has written, and from the queue. Your own text in README.md, between
+    the two owner marks, is kept. The options are remembered for the next card.
 
     ```
     ydc card --name "Irish English" --contact corpus@example.org
@@ -30,13 +30,13 @@ def card(
     Parameters
     ----------
     destination
-        A folder or an address of object storage; `output_dir` unless given.
+        A folder or an object storage address; `output_dir` unless given.
     name
         The name of the data set.
     contact
-        Who removes recordings on request: an e-mail address, or the address of a page.
+        Where people can ask for a recording to be removed: an e-mail address or a URL.
     license
-        The licence of the collection, as Hugging Face names licences: cc-by-4.0.
+        The licence of the collection, by its Hugging Face name, such as cc-by-4.0.
     """
     from youtube_download_coordinator.corpus.card import PAGE, CardOptions, write_card
     from youtube_download_coordinator.storage.opening import open_place

@@ -1,4 +1,4 @@
-"""`ydc changes`: print what each publication has changed in the corpus."""
+"""`ydc changes`: print how each publication changed the corpus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LAST = 20
 
 @app.command(group=LOOK)
 def changes(*, last: int = LAST, json: AsJson = False, queue: QueueOptions = AS_SET) -> int:
-    """Show what each `ydc manifest` that published something has added to the corpus, removed and changed.
+    """Show what each published manifest added to the corpus, removed from it and changed in it.
 
     ```
     ydc changes --last 5
@@ -22,9 +22,9 @@ def changes(*, last: int = LAST, json: AsJson = False, queue: QueueOptions = AS_
     Parameters
     ----------
     last
-        Show at most this many, the newest last.
+        Show at most this many publications, the newest last.
     json
-        Print one line of JSON for each.
+        Print one line of JSON for each publication.
     """
     from youtube_download_coordinator.corpus.changes import read_changes
     from youtube_download_coordinator.storage.opening import open_place
@@ -33,7 +33,7 @@ def changes(*, last: int = LAST, json: AsJson = False, queue: QueueOptions = AS_
     place = open_place(queue.config().output_dir)
     summaries = read_changes(place, last)
     if not summaries:
-        say(f"nothing was published in {place.address} yet: ydc manifest", problem=True)
+        say(f"nothing is published in {place.address} yet: run ydc manifest", problem=True)
     for summary in summaries:
         if json:
             say_json(asdict(summary))

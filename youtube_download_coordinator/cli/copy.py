@@ -19,8 +19,8 @@ LEFT_OUT_LINES_MAX = 20
 def copy(*, to: str, queue: QueueOptions = AS_SET) -> int:
     """Copy the queue to another store, and compare the two row by row.
 
-    Each store may be a sheet, a SQLite file, or PostgreSQL. Stop the workers first: a queue with claimed rows is not copied.
-    If copying is interrupted, run the command again. The copied queue is not changed.
+    Each store may be a sheet, a SQLite file, or PostgreSQL. Stop the workers first: a queue with claimed rows cannot be copied.
+    If the copy is interrupted, run the command again. The original queue is not changed.
 
     ```
     ydc copy --to sqlite:///queue.db
@@ -31,14 +31,14 @@ def copy(*, to: str, queue: QueueOptions = AS_SET) -> int:
     Parameters
     ----------
     to
-        A database URL, or the ID or address of a Google Sheet. It must be empty, or contain a part of this queue.
+        The new queue: a database URL, or the ID or address of a Google Sheet. It must be empty, or contain a part of this queue.
     """
     from youtube_download_coordinator.operations.copy_queue import copy_queue
     from youtube_download_coordinator.wiring import open_queue
 
     config, target = queue.config(), _target(to, queue)
     if _identity(config) == _identity(target):
-        raise UserError("--to is the queue to be copied: name another one")
+        raise UserError("--to names the queue that would be copied: name another one")
     report = copy_queue(open_queue(config), open_queue(target), say)
     for row in report.left_out[:LEFT_OUT_LINES_MAX]:
         say(f"left out: line {row.id} ({row.url}), {row.last_error}", problem=True)
@@ -62,5 +62,5 @@ def _target(to: str, queue: QueueOptions) -> Config:
 
 
 def _identity(config: Config) -> tuple[str | None, str]:
-    """Return what distinguishes one queue from another."""
+    """Return the settings that distinguish one queue from another."""
     return (config.spreadsheet_id, config.sheets_api_url) if config.spreadsheet_id else (None, config.database_url)

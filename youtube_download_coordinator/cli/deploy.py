@@ -1,4 +1,4 @@
-"""`ydc deploy`: register the flows, which are in a checkout and not in the installed package, with Prefect."""
+"""`ydc deploy`: register the flows of a checkout with Prefect. The installed package does not contain them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ WorkPoolType = Literal["docker", "process"]
 
 @app.command(group=WORK)
 def deploy(*, work_pool_type: Annotated[WorkPoolType, Parameter(show_choices=True)] = "process") -> int:
-    """Register everything with a Prefect server.
+    """Register everything with a Prefect server: block type, work pool, deployments with their schedules, and automations.
 
-    That is the block type, the work pool, every deployment with its schedule, and the automations. Run it in a checkout of the
-    project, with PREFECT_API_URL set to the server's address. It is safe to repeat. What an operator switched off stays off;
-    parameters are those of prefect.yaml.
+    Run it in a checkout of the project, with PREFECT_API_URL set to the server's address. It is safe to repeat. Deployments,
+    schedules and triggers that an operator switched off stay off; parameters are reset to those in prefect.yaml.
 
     ```
     ydc deploy
@@ -30,16 +29,16 @@ def deploy(*, work_pool_type: Annotated[WorkPoolType, Parameter(show_choices=Tru
     Parameters
     ----------
     work_pool_type
-        Of a work pool that does not exist yet: flows are processes on the worker's machine, or a container each.
+        The type of the work pool, if it is new: each flow runs as a process on the worker's machine, or in a container.
     """
-    # In another process: the commands do not import Prefect.
+    # In another process, so that `ydc` need not import Prefect.
     command = [sys.executable, "-m", "flows.deploy", "--work-pool-type", work_pool_type]
     completed = subprocess.run(command, cwd=_checkout(), check=False)
     return EXIT_FAILED if completed.returncode else 0
 
 
 def _checkout() -> Path:
-    """Return the nearest folder, from the working directory upwards, that contains the flows. Raises UserError."""
+    """Return the working directory or its nearest parent that contains the flows. Raises UserError."""
     working_directory = Path.cwd()
     for folder in (working_directory, *working_directory.parents):
         if (folder / "flows" / "deploy.py").is_file() and (folder / "prefect.yaml").is_file():

@@ -44,11 +44,11 @@ def export(
 ) -> int:
     """Write a table as CSV or JSON Lines.
 
-    The file contains every column, and replaces an existing file only once it is complete. A device or a FIFO is written as it
-    is.
+    The file contains every column. An existing file is replaced only once the new one is complete. A device or a FIFO is written
+    directly.
 
-    In CSV, text that a spreadsheet program would run as a formula (a title or a column's name that begins with `=`, `+`, `-` or
-    `@`) gets an apostrophe in front, unless `--raw` is given. JSON Lines is exact.
+    A spreadsheet program would run a title that begins with `=`, `+`, `-` or `@` as a formula. In CSV such text gets an
+    apostrophe in front, unless `--raw` is given. JSON Lines contains the exact text.
 
     ```
     ydc export videos.csv
@@ -59,13 +59,13 @@ def export(
     Parameters
     ----------
     file
-        The file to write; `-` is the standard output, `./-` a file of that name.
+        The file to write; `-` is the standard output, and `./-` a file named `-`.
     table
         The table to write; `videos` includes the dead letters.
     format
-        Taken from the file's extension unless given; CSV if that is unknown.
+        The format; unless given, the one of the file's extension, or CSV.
     raw
-        Write every text unchanged, for a program that does not run formulas.
+        Write all text unchanged, for programs that do not run formulas.
     """
     if file.startswith("-") and file != TO_STDOUT:
         raise UserError(f"there is no option {file}: ydc export --help; a file of this name is ./{file}")
@@ -98,7 +98,7 @@ def _write_json_lines(out: TextIO, rows: Iterable[Row]) -> int:
 
 
 def _write_csv(out: TextIO, names: Sequence[str], rows: Iterable[Row], *, raw: bool) -> int:
-    """Write a header with these names, and the rows, which are never all in memory."""
+    """Write a header with these names, then the rows as they are read."""
     writer = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")
     header = {name: name if raw else no_formula(name) for name in names}
     writer.writerow({name: printable(text) for name, text in header.items()} if out.isatty() else header)

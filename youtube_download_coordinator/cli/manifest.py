@@ -1,4 +1,4 @@
-"""`ydc manifest`: write what a training program opens."""
+"""`ydc manifest`: write the list of files that a training program opens."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def manifest(
 ) -> int:
     """Write a manifest of the files, for training programs.
 
-    It has a line for each video that is done and has a file. Without DEST it is published in `output_dir` itself, so that a
-    folder or a bucket is a data set; without options, every manifest that is there is published again.
+    A manifest has one line for each video that is done and has a file. Without DEST it is published in `output_dir`, which makes
+    the folder or bucket a complete data set. Without options, every manifest in `output_dir` is published again.
 
     ```
     ydc manifest
@@ -60,24 +60,25 @@ def manifest(
     dest
         The file or folder to write; `-` is the standard output.
     format
-        `nemo` (JSON Lines), `audiofolder` (Hugging Face), `lhotse`, `csv` or `parquet`. Taken from the file's extension unless
-        given; nemo if that is unknown.
+        `nemo` (JSON Lines), `audiofolder` (Hugging Face), `lhotse`, `csv` or `parquet`. Unless given, the format of the file's
+        extension, or nemo.
     segments
-        Write a line for each segment of the captions that a person wrote.
+        Write one line for each segment of the captions, where a person wrote them.
     split
-        Write train, dev and test, 90, 5 and 5 percent of the channels, with no channel in two.
+        Write train, dev and test sets with 90, 5 and 5 percent of the channels. No channel is in two sets.
     relative
-        Name files by their paths from the manifest's folder; from `output_dir` if that is elsewhere. The default.
+        Name files by paths relative to the manifest's folder, or to `output_dir` if that is elsewhere. The default.
     absolute
         Name files by absolute local paths.
     urls
         Name files by URLs: `s3://bucket/prefix/file`.
     min_duration
-        Leave out what is shorter, in seconds.
+        Leave out files shorter than this, in seconds.
     exclude
-        Leave out files that are marked as degraded; `gone`: videos that `ydc verify` did not find on YouTube. May be repeated.
+        `degraded`: leave out files that are marked as degraded. `gone`: leave out videos that `ydc verify` did not find on
+        YouTube. May be given several times.
     product
-        Take the files of this product, such as `audio-wav` or `download`.
+        Use the files of this product, such as `audio-wav` or `download`.
     accent
         With this Accent.
     type
@@ -156,7 +157,7 @@ def _destinations(options: ManifestOptions, dest: str) -> tuple[Path | None, lis
     if is_stdout(dest) or (path.exists() and not path.is_file() and not path.is_dir()):
         if not chosen.is_text:
             raise UserError(f"{dest}: {options.format} cannot be written to a stream; name a file or a folder")
-        return None, [dest]  # the lines of all splits, each with its own
+        return None, [dest]  # the lines of all splits in one stream; each line names its split
     if not (path.is_dir() or dest.endswith("/") or len(chosen.files) > 1):
         return path.parent, [str(path.with_name(name)) for name in options.names(path.name)]
     return path, [str(path / name) for name in options.names()]
@@ -166,11 +167,11 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise UserError(f"the folder {str(folder)!r} cannot be made: {error.strerror}") from None
+        raise UserError(f"the folder {str(folder)!r} cannot be created: {error.strerror}") from None
 
 
 class _Terminal:
-    """The standard output where it is a terminal, which obeys nothing in the text."""
+    """A standard output that is a terminal. Control characters in the text do not reach it."""
 
     def write(self, content: bytes) -> None:
         sys.stdout.write(printable_lines(content.decode()))

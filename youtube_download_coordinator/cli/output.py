@@ -1,4 +1,4 @@
-"""The file that a command writes: replaced whole where it is a regular file, written as it is where it is anything else."""
+"""Open the file that a command writes. A regular file is replaced once the new one is complete; a device is written directly."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from youtube_download_coordinator.errors import UserError
 from youtube_download_coordinator.storage.files import written_whole
 
 TO_STDOUT = "-"
-"""Names the standard output. A file of this name is `./-`."""
+"""The argument that means the standard output. A file named `-` is given as `./-`."""
 LINKS_MAX = 40
-"""As many symbolic links are followed as Linux does."""
+"""The number of symbolic links to follow: the limit of Linux."""
 STDOUT, STDERR = 1, 2
 _DESCRIPTOR = re.compile(r"/dev/(?P<stream>stdout|stderr)|(?:/dev|/proc/self)/fd/(?P<number>\d{1,9})")
 
 
 @contextlib.contextmanager
 def output(name: str) -> Iterator[TextIO]:
-    """Yield the file that `binary_output` opens, for text in UTF-8, and the standard output in the encoding that it has."""
+    """Yield the file that `binary_output` opens, for text in UTF-8. The standard output keeps its own encoding."""
     if is_stdout(name):
         yield sys.stdout
         sys.stdout.flush()
@@ -39,8 +39,8 @@ def binary_output(name: str) -> Iterator[IO[bytes]]:
     """Yield the open file. Raises UserError when it cannot be written.
 
     * `-` and the names of descriptors, such as `/dev/stdout`: the open descriptor, at its position.
-    * A device, a FIFO, a terminal: written as it is. Opening a FIFO waits for its reader.
-    * A regular file, also at the end of symbolic links: replaced once the new one is complete. Its mode is kept.
+    * A device, a FIFO, a terminal: written directly. Opening a FIFO waits for its reader.
+    * A regular file, or a symbolic link to one: replaced once the new one is complete. Its mode is kept.
     """
     if is_stdout(name):
         yield sys.stdout.buffer
@@ -54,7 +54,7 @@ def binary_output(name: str) -> Iterator[IO[bytes]]:
 
 
 def is_stdout(name: str) -> bool:
-    """Return whether the name is one of the standard output, where nothing else may be printed."""
+    """Return whether the name means the standard output. Then nothing else may be printed there."""
     return name == TO_STDOUT or _descriptor(Path(name)) == STDOUT
 
 
@@ -73,7 +73,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """Return the status of a file, None where there is none yet."""
+    """Return the status of a file, or None if it does not exist."""
     try:
         return path.stat()
     except FileNotFoundError:
@@ -81,7 +81,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _descriptor(path: Path) -> int | None:
-    """Return the open descriptor that a path names, itself or through symbolic links; None where it names none."""
+    """Return the open descriptor that a path names, directly or through symbolic links, or None."""
     for _ in range(LINKS_MAX):
         if match := _DESCRIPTOR.fullmatch(os.path.abspath(path)):
             return int(match["number"] or (STDOUT if match["stream"] == "stdout" else STDERR))

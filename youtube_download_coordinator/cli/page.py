@@ -1,4 +1,4 @@
-"""The overview of a queue as text: tables at a terminal, lines with tabs for a program."""
+"""Print the overview of a queue: tables at a terminal, tab-separated lines for a program."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NARROW_COLUMNS = 60
 """Below this width, tables have narrower columns and no totals."""
 DAYS_SHOWN = 7
-"""At a terminal: the last days on which a video was finished."""
+"""The number of days shown at a terminal: the last ones on which a video was finished."""
 
 
 def page_of(coordinator: Coordinator, processor: str | None = None) -> Page:
@@ -42,9 +42,9 @@ def space_of(config: Config, overview: Overview, processor: str | None = None) -
 
 
 def print_page(page: Page) -> None:
-    """Print tables at a terminal. Elsewhere print a line for each row, with the title of its table in front.
+    """Print tables at a terminal. Elsewhere print one line for each row, which begins with the title of its table.
 
-    Days, columns and tables without anything are left out.
+    Empty days, columns and tables are left out.
     """
     if is_terminal():
         console().print(page_as_tables(page))
@@ -54,7 +54,7 @@ def print_page(page: Page) -> None:
 
 
 def _sections(page: Page) -> list[Section]:
-    """Return the tables that have anything in them, without what is empty."""
+    """Return the tables that have rows, without their empty rows and columns."""
     finished_days = replace(page.days, rows=[row for row in page.days.rows if row[1]])
     return [section.without_empty() for section in (*page.sections, finished_days) if section.rows]
 
@@ -89,7 +89,7 @@ def _table(section: Section) -> Table:
 
 
 def _cell(column: str, value: Cell) -> Text:
-    """Return a cell with numbers in the colour of the state that the column counts, and zeros dim."""
+    """Return a cell. A number has the colour of the state that the column counts; a zero is dim."""
     from rich.text import Text
 
     if isinstance(value, str):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @app.command(group=REPAIR)
 def pause(*, minutes: float | None = None, reason: str = "", queue: QueueOptions = AS_SET) -> int:
-    """Stop the fleet from beginning anything. Running attempts are finished; other claims are released.
+    """Pause the whole fleet: no worker starts a video. Running attempts are finished, and other claims are released.
 
     ```
     ydc pause --reason "sorting the sheet"
@@ -27,9 +27,9 @@ def pause(*, minutes: float | None = None, reason: str = "", queue: QueueOptions
     Parameters
     ----------
     minutes
-        Length of the pause; without it, until `ydc resume`.
+        The length of the pause. Unless given, the pause lasts until `ydc resume`.
     reason
-        Shown in `ydc status` and in Control.
+        A reason to show in `ydc status` and in the tab Control.
     """
     check_positive(minutes=minutes)
     coordinator = queue.coordinator()
@@ -55,8 +55,8 @@ def resume(*, cooldown: Flag = False, queue: QueueOptions = AS_SET) -> int:
     Parameters
     ----------
     cooldown
-        Also end the cooldown of this machine (of the fleet with YDC_COOLDOWN_SCOPE=fleet) and its suspicion of an outage,
-        without testing YouTube first.
+        Also end this machine's cooldown (with YDC_COOLDOWN_SCOPE=fleet: the fleet's) and its suspicion of an outage, without
+        testing YouTube first.
     """
     coordinator = queue.coordinator()
     admission, reason = coordinator.queue.admission, _signature("ydc resume", coordinator.queue)

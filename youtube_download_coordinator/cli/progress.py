@@ -1,4 +1,4 @@
-"""The progress of a run: one or two lines below its output, redrawn at a terminal."""
+"""Show the progress of a run in one or two lines at the bottom of the terminal."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.workers.expansion import Expansion
 
 COUNT_INTERVAL_SECONDS = 60.0
-"""Between two counts of the queue, which other machines and people change too. On a sheet, a count is a request."""
+"""The time between two counts of the queue, which other machines and people change too. On a sheet, each count is a request."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """What a run has done so far. `waiting`: the videos left in the whole queue at the last count, less the attempts since."""
+    """The progress of a run so far. `waiting`: the videos left in the whole queue at the last count, less the attempts since."""
 
     queue: Queue
     began: float = field(default_factory=time.monotonic)
@@ -40,11 +40,11 @@ class Progress:
     _counted_at: float = 0.0
 
     def show_listing(self, expansion: Expansion) -> None:
-        """Show how far the listing of a source is."""
+        """Show the progress of a source's listing."""
         self.listing = expansion
 
     def begin_processing(self) -> None:
-        """Show videos instead of a listing, which is over."""
+        """Show the progress of videos instead of the finished listing."""
         self.listing = None
         self._processing_began = self._processing_began or self.monotonic()
         self._count()
@@ -75,7 +75,7 @@ class Progress:
             yield f"{self.waiting} left"
         attempts, began = self.results.total(), self._processing_began
         per_second = attempts / max(self.monotonic() - began, 0.001) if attempts and began is not None else 0.0
-        # Nothing runs although videos are left: they failed, and their backoff is not over.
+        # Videos are left but none runs: they failed, and their backoff is not over.
         if self.waiting and self.results and not self.listing and not self.queue.held_rows:
             yield "waiting until they are due for a retry"
         elif per_second and self.waiting:
@@ -91,7 +91,7 @@ class Progress:
 
 @contextmanager
 def redrawn(progress: Progress) -> Iterator[None]:
-    """Redraw the progress below the output of the block. Without a terminal, do nothing."""
+    """Redraw the progress below the output while the block runs. Without a terminal, do nothing."""
     if not is_terminal():
         yield
         return
@@ -102,7 +102,7 @@ def redrawn(progress: Progress) -> Iterator[None]:
 
 
 def span(seconds: float) -> str:
-    """Format a duration: as exact as people need it."""
+    """Format a duration as precisely as people need it."""
     minutes, hours = seconds / 60, seconds / 3600
     if minutes < 1:
         return f"{seconds:.0f} s"

@@ -12,11 +12,11 @@ from youtube_download_coordinator.errors import UserError
 
 @app.command(group=WORK)
 def publish(folder: Path = Path("media"), /, *, queue: QueueOptions = AS_SET) -> int:
-    """Move the files in a local folder to `output_dir`, and correct Result.
+    """Move the files of a local folder to `output_dir`, and update Result.
 
-    Run it on each machine that has files. It takes the files of videos that are done, with their sidecars, and removes them from
-    the disk once they are published. Result becomes the path below `output_dir`. Where `output_dir` is the folder itself, no file
-    is moved: absolute paths of version 0.1.0 become relative. If it is interrupted, run it again.
+    Run it on each machine that has files. It moves the files and sidecars of videos that are done, and removes them from the disk
+    once they are published. Result becomes the path below `output_dir`. If `output_dir` is the folder itself, no file is moved:
+    only absolute paths of version 0.1.0 become relative. If the command is interrupted, run it again.
 
     ```
     ydc publish
@@ -26,7 +26,7 @@ def publish(folder: Path = Path("media"), /, *, queue: QueueOptions = AS_SET) ->
     Parameters
     ----------
     folder
-        The folder that was `output_dir` before.
+        The previous `output_dir`.
     """
     from youtube_download_coordinator.corpus.index import Index
     from youtube_download_coordinator.operations.publish import Publisher
@@ -37,10 +37,10 @@ def publish(folder: Path = Path("media"), /, *, queue: QueueOptions = AS_SET) ->
     config = queue.config()
     place = open_place(config.output_dir)
     if not folder.is_dir():
-        raise UserError(f"there is no folder {str(folder)!r}: name the one that was output_dir before")
+        raise UserError(f"there is no folder {str(folder)!r}: give the previous output_dir")
     if place.is_local and place.address != str(folder.absolute()):
         raise UserError(
-            f"output_dir is the folder {place.address}: move the files there with a program of your own, then run"
+            f"output_dir is the folder {place.address}: move the files there by other means, then run"
             f" ydc publish {place.address}"
         )
     spool = Spool.of(config.state_dir, place.address)

@@ -22,8 +22,8 @@ def publish_hub(
 ) -> int:
     """Upload the recordings, the manifest and the card to a dataset repository on Hugging Face.
 
-    What the repository has already is not uploaded again, so an interrupted run continues. The repository is private unless
-    `--public` is given. The token comes from HF_TOKEN or `hf auth login`.
+    Files that are already in the repository are not uploaded again, so an interrupted run continues. The repository is private
+    unless `--public` is given. The token comes from HF_TOKEN or `hf auth login`.
 
     ```
     ydc publish-hub OWNER/NAME --dry-run
@@ -34,13 +34,13 @@ def publish_hub(
     Parameters
     ----------
     repo
-        The repository, OWNER/NAME. It is created if there is none.
+        The repository, OWNER/NAME. It is created if it does not exist.
     revision
         The branch to publish to.
     public
-        Show the repository to everybody, once everything is there.
+        Make the repository public once the upload is complete.
     dry_run
-        Say what would be uploaded, and change nothing.
+        Print what would be uploaded, and change nothing.
     """
     from youtube_download_coordinator.corpus.hub_client import HubClient, open_api, utc_now
     from youtube_download_coordinator.corpus.hub_lock import held_lock, raise_in_use

@@ -1,4 +1,4 @@
-"""`ydc purge`: take videos out of the corpus for good."""
+"""`ydc purge`: remove videos from the corpus for good."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def purge(
     allow_other_sites: OtherSites = None,
     queue: QueueOptions = AS_SET,
 ) -> int:
-    """Take videos out of the corpus for good: rows, files, sidecars, records, index, manifests and card.
+    """Remove videos from the corpus for good: rows, files, sidecars, records, index, manifests and card.
 
-    They are never fetched again: not when their source is listed again, added or typed in, nor by `ydc retry`. If it is
-    interrupted, run it again. docs/purge.md tells what it removes, and what remains.
+    Removed videos are never fetched again: not when their source is listed again, not when they are added or typed in, and not
+    by `ydc retry`. If the command is interrupted, run it again. docs/purge.md lists what it removes, and what remains.
 
     ```
     ydc purge --video UKwSQSFN4Nw --dry-run
@@ -51,9 +51,9 @@ def purge(
     Parameters
     ----------
     video
-        The ID or address of a video, which need not be in the queue. May be given several times.
+        The ID or address of a video. It need not be in the queue. May be given several times.
     channel
-        The ID (UC...), address or @handle of a channel: all its videos that are known. May be given several times.
+        The ID (UC...), address or @handle of a channel: all its known videos. May be given several times.
     source
         The ID of a source: all videos that were listed from it. May be given several times.
     file
@@ -61,12 +61,12 @@ def purge(
     dry_run
         Print what would be removed, and change nothing.
     report
-        Write what was done into this file, as JSON, for whoever asked for it. It names videos by hashes alone.
+        Write a report to this file, as JSON, for the person who requested the removal. It names videos only by hashes.
     requested_by
-        Who asked for it, for the report.
+        The person who requested the removal, for the report.
     restore
-        Bring back tombstones that somebody has deleted from the sheet, and erase rows that have come back with an earlier version
-        of it. Do nothing else.
+        Only restore tombstones that somebody has deleted from the sheet, and erase purged rows that an earlier version of the
+        sheet has brought back.
     """
     config = queue.config(allow_other_sites=allow_other_sites)
     job = _open(config)
@@ -84,7 +84,7 @@ def purge(
     else:
         if not yes:
             confirm(
-                f"{len(keys):,} videos will be taken out of {config.output_dir} and of {job.queue.store.name} for good."
+                f"{len(keys):,} videos will be removed from {config.output_dir} and from {job.queue.store.name} for good."
             )
         result = job.run(keys, asked)
     say(str(result))
@@ -115,7 +115,7 @@ def _open(config: Config) -> Purge:
 def _selection(
     config: Config, videos: tuple[str, ...], channels: tuple[str, ...], sources: tuple[int, ...], file: Path | None
 ) -> PurgeSelection:
-    """Return what the options select. Raises UserError if that is nothing."""
+    """Return the selection that the options make. Raises UserError if they select nothing."""
     from youtube_download_coordinator.corpus.purge_selection import PurgeSelection, channel_key, read_list, video_key
 
     others = config.allow_other_sites
@@ -129,7 +129,7 @@ def _selection(
 
 
 def _asked(channels: tuple[str, ...], sources: tuple[int, ...], videos: int) -> dict[str, Any]:
-    """Return the options for the report, without what names a video."""
+    """Return the options for the report, without the names of videos."""
     return {"channels": list(channels), "sources": list(sources), "videos": videos}
 
 
@@ -142,7 +142,7 @@ def _check_writable(report: Path | None) -> None:
 
 
 def _preview(job: Purge, keys: frozenset[str], asked: dict[str, Any]) -> PurgeReport:
-    """Print each file that would go. Return the report."""
+    """Print each file that would be removed. Return the report."""
     result, remains = job.preview(keys, asked)
     for path in sorted([*remains.files, *remains.records]):
         say(f"would remove {path}")

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the queue and rows that they select."""
+"""Define the options that several commands share, and open the queue and the rows that they select."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ TABLES: dict[TableName, Table[Any]] = {"videos": VIDEO_TASKS, "dead-letters": DE
 
 
 def tables_to_search(table: TableName) -> list[TableName]:
-    """Return the tables that an option `--table` names. A video keeps its ID when it becomes a dead letter."""
+    """Return the tables that `--table` names. A video keeps its ID when it becomes a dead letter."""
     return ["videos", "dead-letters"] if table == "videos" else [table]
 
 
 @Parameter(name="*", group="Which queue")
 @dataclass(frozen=True, kw_only=True)
 class QueueOptions:
-    """Where the queue is. Settings that are not given come from the environment."""
+    """Options that name the queue. Settings that are not given come from the environment."""
 
     spreadsheet_id: str | None = None
     """The ID or address of the Google Sheet; YDC_SPREADSHEET_ID unless given."""
 
     credentials_file: Path | None = None
-    """The JSON key of the service account that the sheet is shared with; YDC_CREDENTIALS_FILE unless given."""
+    """The JSON key file of the service account with which the sheet is shared; YDC_CREDENTIALS_FILE unless given."""
 
     database_url: str | None = None
-    """The queue, where it is not a sheet; YDC_DATABASE_URL unless given, or sqlite:///coordinator.db."""
+    """The database, if the queue is not a sheet; YDC_DATABASE_URL unless given, or sqlite:///coordinator.db."""
 
     def config(self, **more: Any) -> Config:
-        """Return the settings with these options, and with those of `more` that are not None. Raises ConfigError."""
+        """Return the settings with these options and the values in `more` that are not None. Raises ConfigError."""
         from youtube_download_coordinator.config import Config
 
         if self.spreadsheet_id and self.database_url:
@@ -75,7 +75,7 @@ class QueueOptions:
         return Coordinator(self.config(**more))
 
     def named(self, *, is_data: bool = False, **more: Any) -> Coordinator:
-        """Open the queue and print its name, on stderr if what follows `is_data` for a program. Raises ConfigError."""
+        """Open the queue and print its name, on stderr if the output `is_data` for a program. Raises ConfigError."""
         coordinator = self.coordinator(**more)
         store = coordinator.queue.store
         say(f"queue: {store.name}{', new' if store.is_new else ''}", problem=is_data)
@@ -83,16 +83,16 @@ class QueueOptions:
 
 
 AS_SET = QueueOptions()
-"""The queue of the environment's settings."""
+"""The queue that the environment names."""
 
 
 @Parameter(name="*", group="Which rows")
 @dataclass(frozen=True, kw_only=True)
 class RowFilters:
-    """Which rows to select: those that meet all given filters."""
+    """Filters that select rows. A row must meet all of them."""
 
     status: str | None = None
-    """With this Status: pending, in-progress, done or error; or "dead letters", those that failed for good."""
+    """With this Status: pending, in-progress, done or error; or "dead letters" for rows that failed for good."""
 
     accent: str | None = None
     """With this Accent."""
@@ -104,7 +104,7 @@ class RowFilters:
     """Listed from the source with this ID."""
 
     reason: str | None = None
-    """With this reason of the last failure: the first word of LastError."""
+    """With this reason for the last failure: the first word of LastError."""
 
     text: str | None = None
     """With this text in any column."""

@@ -1,4 +1,4 @@
-"""`ydc init` and `ydc doctor`: prepare and check what a worker needs."""
+"""`ydc init` and `ydc doctor`: prepare a sheet, and check everything that a worker needs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def init(*, new_tabs: bool = False, queue: QueueOptions = AS_SET) -> int:
     Parameters
     ----------
     new_tabs
-        Go on although a tab with rows is gone: take the tab that has its usual title now, or make an empty one. Videos whose
+        Continue although a tab with rows is gone: use the tab that has its usual title now, or create an empty one. Videos whose
         rows are lost are processed again if their source is listed again.
     """
     from youtube_download_coordinator.operations.init import init_queue
@@ -55,12 +55,12 @@ def doctor(
     Parameters
     ----------
     processor
-        What the workers run, as for `ydc run`. The setting YDC_PROCESSOR unless given, and without that all that the built-ins
-        need.
+        The processors that the workers run, as for `ydc run`; YDC_PROCESSOR unless given. Without either, check everything that
+        the built-in processors need.
     thorough
-        Race for the sheet ten times instead of twice, and test a tab of 20,000 rows. Takes about five minutes.
+        Repeat each race for the sheet ten times instead of twice, and test a tab of 20,000 rows. Takes about five minutes.
     record
-        A folder in which to keep the exchanges with Google about the temporary tab, without keys, tokens and addresses.
+        A folder in which to record the requests and answers about the temporary tab, without keys, tokens and addresses.
     """
     from youtube_download_coordinator.operations.doctor import checks
     from youtube_download_coordinator.operations.examine import examine

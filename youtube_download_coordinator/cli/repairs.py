@@ -43,10 +43,10 @@ def retry(
     yes: Yes = False,
     queue: QueueOptions = AS_SET,
 ) -> int:
-    """Try rows again, now.
+    """Try rows again now.
 
-    Waiting rows become due, rows that failed or are done start over, and dead letters move back to the videos. A filter leaves
-    out rows that are done, except with `--status done`. Rows that a worker holds are not changed.
+    Waiting rows become due. Failed and finished rows start over. Dead letters move back to the videos. Filters leave out rows
+    that are done, except with `--status done`. Rows that a worker holds are not changed.
 
     ```
     ydc retry 17 18
@@ -58,8 +58,7 @@ def retry(
     Parameters
     ----------
     product
-        Ask videos that are done for a further product, or several: subtitles,metadata. What they have is not touched, and their
-        Result stays.
+        Make further products of videos that are done, such as subtitles,metadata. Existing files and Result are kept.
     all
         Every row of the table that is not done.
     """
@@ -72,7 +71,7 @@ def retry(
 
 
 def _ask_for(product: str, table: TableName, selection: Selection, queue: QueueOptions, *, is_confirmed: bool) -> int:
-    """Ask videos that are done for further products. Return the exit code. Raises UserError."""
+    """Request further products of videos that are done. Return the exit code. Raises UserError."""
     from youtube_download_coordinator.processors.names import processor_names
     from youtube_download_coordinator.workers.find_processor import check_processor
 
@@ -120,7 +119,7 @@ def skip(
 ) -> int:
     """Mark rows as done without processing them.
 
-    Rows that a worker holds are not changed. `ydc retry` reverts it.
+    Rows that a worker holds are not changed. `ydc retry` undoes it.
 
     ```
     ydc skip 17 18
@@ -131,7 +130,7 @@ def skip(
 
 
 def _selection(ids: tuple[int, ...], filters: RowFilters, *, every: bool = False) -> Selection:
-    """Return the selected rows. Raises UserError unless IDs, a filter, or all rows were asked for."""
+    """Return the selected rows. Raises UserError unless the options give IDs, a filter, or all rows."""
     if not ids and filters == NO_FILTERS and not every:
         raise UserError("which rows? Give their IDs, or a filter such as --reason network (--help lists all filters)")
     return filters.selection(ids)
@@ -146,7 +145,7 @@ def _change(
     products: Sequence[str] = (),
     is_confirmed: bool,
 ) -> int:
-    """Change the selected rows, and report how many were changed and which were not. Return the exit code."""
+    """Change the selected rows. Report how many were changed, and which were not. Return the exit code."""
     queue, participle = options.coordinator().queue, PARTICIPLES[verb]
     row_ids = [row.id for name in tables for row in queue.select(TABLES[name], selection)]
     missing = sorted(set(selection.ids or ()) - set(row_ids))

@@ -71,7 +71,7 @@ def list_rows(
     table
         The table to list; `videos` includes the dead letters.
     limit
-        The maximum number of rows; 0 for all.
+        List at most this many rows; 0 lists all.
     json
         Print one line of JSON for each row.
     """
@@ -108,7 +108,7 @@ def show(
 ) -> int:
     """Show every column of a row, and what you can do about it.
 
-    Result is a path below Place, the folder or object storage in which this machine's settings keep files.
+    Result is a path below Place, the `output_dir` of this machine's settings.
 
     ```
     ydc show 17
@@ -119,7 +119,7 @@ def show(
     found_in, row = _find(opened_queue, table, row_id)
     columns = {"Table": found_in} | row.columns()
     if found_in == "videos" and row.lease.state is State.DONE:
-        output_dir = queue.config().output_dir  # not opened: whoever looks at a row needs no credentials
+        output_dir = queue.config().output_dir  # not opened, so that showing a row needs no credentials
         columns |= {"Place": output_dir if isinstance(output_dir, str) else str(output_dir.absolute())}
     if json:
         say_json(columns)
@@ -140,7 +140,7 @@ def _find(queue: Queue, table: TableName, row_id: int) -> tuple[TableName, Row]:
 
 
 def _advice(table: TableName, row: Row, now: datetime) -> Iterator[str]:
-    """Say why the row failed last and what it waits for, and name the commands that change it."""
+    """Yield why the row failed last, what it waits for, and the commands that change it."""
     arguments = f"{row.id} --table {table}" if table == "sources" else f"{row.id}"
     if reason := about(row.lease.reason):
         yield f"{row.lease.reason}: {reason.means} {reason.do}".rstrip()
@@ -179,7 +179,7 @@ def _pending_step(row: Row, now: datetime, retry: str) -> str:
 HEADERS = ("ID", "Status", "Tries", "Accent", "Type", "Title or URL", "Result or error")
 NARROW_HEADERS = ("ID", "Status", "Title or URL", "Result or error")
 FULL_TABLE_COLUMNS = 80
-"""Below this width, the full table would leave no room for titles."""
+"""In a narrower terminal, the full table would leave no room for titles."""
 
 
 def _draw(rows: Iterable[Row]) -> None:
@@ -195,7 +195,7 @@ def _cells(row: Row) -> dict[str, object]:
 
 
 def _with_header(rows: Iterable[Row]) -> Iterator[Iterable[object]]:
-    """Return every column of the rows. The names come from the first row: every row has the same custom columns."""
+    """Return the column names, then every column of the rows. All rows have the custom columns of the first one."""
     names: list[str] = []
     for row in rows:
         columns = row.columns()

@@ -41,7 +41,7 @@ def run(
 ) -> int:
     """List the sources and process their videos, until nothing is left to do.
 
-    At a terminal, the last lines show its progress. Ctrl-C releases the claims; run it again to continue.
+    At a terminal, the last lines show the progress. Ctrl-C stops the run and releases its claims; run it again to continue.
 
     ```
     ydc run --sources sources.txt --first 3
@@ -53,17 +53,17 @@ def run(
     sources
         A text file with one source per line: URL|Accent|Type.
     processor
-        download, audio, metadata, subtitles, your own module:function, or several: audio,subtitles,metadata. The setting
-        YDC_PROCESSOR unless given.
+        What to make of each video: download, audio, metadata, subtitles, your own module:function, or several, such as
+        audio,subtitles,metadata. YDC_PROCESSOR unless given.
     first
-        Take at most this many videos of each source that is listed for the first time: the newest of each tab of a channel, the
+        Take at most this many videos of a source that is listed for the first time: the newest of each tab of a channel, or the
         first of a playlist. A source's own column FirstVideos takes precedence.
     max_videos
-        Claim at most this many videos.
+        Process at most this many videos.
     max_minutes
-        Claim no videos after this many minutes; running attempts are finished.
+        Start no videos after this many minutes. Running attempts are finished.
     concurrency
-        Number of videos processed at a time.
+        Process this many videos at the same time; YDC_CONCURRENCY unless given.
     """
     from youtube_download_coordinator.operations import preflight
     from youtube_download_coordinator.workers.find_processor import check_processor
@@ -99,22 +99,22 @@ def run(
     say(f"This run: {summary}.")
     _print_advice(summary, listing_failures)
     if first:
-        say("To take the others too: ydc retry --table sources --status done --yes, then ydc run")
+        say("To add the others too: ydc retry --table sources --status done --yes, then ydc run")
     print_page(page_of(coordinator, processor))
     return EXIT_FAILED if failed or listing_failures or summary.failed or summary.stopped_by else 0
 
 
 def _give_back(coordinator: Coordinator) -> str:
-    """Release all claims. Return what became of them, for a person."""
+    """Release all claims. Return a sentence about the result."""
     try:
         coordinator.give_back()
     except StoreError as error:
-        return f"the claims are released when the queue answers again, or run out: {error}"
+        return f"the claims are released when the queue answers again, or they expire: {error}"
     return "all claims were released"
 
 
 def _print_plan(config: Config, processor: str) -> None:
-    """Print what the run does with each video, how fast it may, and how to stop it."""
+    """Print the processor, the rate limit, and how to stop the run."""
     limit = config.rate_limit
     say(f"plan: {processor} of each video, into {config.output_dir}")
     if limit:
@@ -136,11 +136,11 @@ def _print_unknown_settings() -> None:
     from youtube_download_coordinator.config import unknown_variables
 
     if unknown := unknown_variables():
-        say(f"ydc: there is no setting {', '.join(unknown)}: it is ignored", problem=True)
+        say(f"ydc: unknown settings are ignored: {', '.join(unknown)}", problem=True)
 
 
 def _print_advice(summary: Summary, listing_failures: Sequence[Failure]) -> None:
-    """Print what to do about each reason that a person can do something about."""
+    """Print the advice for each reason for which there is some."""
     from youtube_download_coordinator.reasons import about
 
     reasons = Counter(attempt.task.lease.reason for attempt in summary.attempts if attempt.task.lease.reason)
@@ -161,7 +161,7 @@ def _warn_of_space(coordinator: Coordinator, processor: str) -> None:
 
 
 def _work(coordinator: Coordinator, processor: str, limits: Limits) -> tuple[Summary, list[Failure]]:
-    """List and process until nothing is left. Return the attempts' summary, and the failures of listings."""
+    """List and process until nothing is left. Return the summary of the attempts and the failures of listings."""
     from youtube_download_coordinator.cli.progress import Progress, redrawn
     from youtube_download_coordinator.workers.worker import Summary
 

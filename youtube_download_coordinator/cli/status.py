@@ -1,4 +1,4 @@
-"""`ydc status` and `ydc report`: the overview of the queue."""
+"""`ydc status` and `ydc report`: show the overview of the queue."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.operations.space import Space
 
 SHEET_INTERVAL_SECONDS, DATABASE_INTERVAL_SECONDS = 30.0, 2.0
-"""Between two updates of --watch. A sheet's requests are counted, a database's are not."""
+"""The time between two updates of --watch. A sheet has a quota of requests; a database does not."""
 
 
 @app.command(group=LOOK)
@@ -32,10 +32,10 @@ def status(
     json: AsJson = False,
     queue: QueueOptions = AS_SET,
 ) -> int:
-    """Show how many rows are in each state, why some failed, and who holds what.
+    """Show how many rows are in each state, why rows failed, and which worker holds which rows.
 
-    It counts by accent, type and day too. It changes nothing; `ydc report` shows the same page and also writes it into the
-    sheet.
+    The counts are also shown by accent, type and day. Nothing is changed. `ydc report` shows the same page and also writes it
+    into the sheet.
 
     ```
     ydc status
@@ -46,9 +46,9 @@ def status(
     Parameters
     ----------
     watch
-        Update the page until Ctrl-C.
+        Keep updating the page until Ctrl-C.
     interval_seconds
-        Time between two updates of --watch; 2 on a database, 30 on a sheet.
+        The time between two updates of --watch; 2 with a database and 30 with a sheet unless given.
     json
         Print one line of JSON; with --watch, one line for each update.
     """
@@ -59,7 +59,7 @@ def status(
         try:
             _watch(coordinator, interval_seconds or default, as_json=json)
         except Interrupted as interrupted:
-            if interrupted.exit_code != EXIT_INTERRUPTED:  # Ctrl-C is the way to end it
+            if interrupted.exit_code != EXIT_INTERRUPTED:  # Ctrl-C is the normal end
                 raise
     else:
         _print(coordinator, as_json=json)

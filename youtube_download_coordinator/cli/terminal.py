@@ -1,6 +1,6 @@
-"""Output: tables and colours for a person at a terminal, plain lines for a program.
+"""Print tables and colours at a terminal, and plain lines for a program.
 
-Titles and errors come from YouTube: they are data. No control character in them reaches a terminal.
+Titles and errors come from YouTube. Control characters in them are replaced, so that they do not reach a terminal.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 STYLES: Mapping[str, str] = {"done": "green", "in-progress": "cyan", "error": "red", "dead letters": "red"}
 """Colours of the words for states (`models.WORDS`)."""
 CELL_MAX_CHARACTERS = 16
-"""Of an accent or a type in a table; `ydc show` prints all of it."""
+"""The width of an accent or a type in a table; `ydc show` prints the whole text."""
 JOINERS = "\u200c\u200d"
 """Characters that some scripts and emoji need; they are harmless to a terminal."""
 
 
 def printable(text: object) -> str:
-    """Return one line with each control, escape and change of direction, which a terminal might obey, replaced by U+FFFD."""
+    """Return one line in which U+FFFD replaces each control character, escape and change of direction."""
     return "".join(_printable_character(character) for character in str(text))
 
 
 def printable_lines(text: str) -> str:
-    """Do the same for a text of several lines: a log, a traceback."""
+    """Do the same for a text of several lines, such as a traceback."""
     return "\n".join(map(printable, text.split("\n")))
 
 
@@ -42,14 +42,14 @@ def _printable_character(character: str) -> str:
 
 
 def say(text: str, *, problem: bool = False) -> None:
-    """Print a line, on stderr when it reports a problem."""
+    """Print a line, on stderr if it reports a problem."""
     print(printable(text), file=sys.stderr if problem else sys.stdout, flush=True)
 
 
 def confirm(question: str) -> None:
-    """Ask at the terminal. Raises UserError when the answer is no, and when there is no terminal to ask at."""
+    """Ask at the terminal. Raises UserError if the answer is no, or if there is no terminal."""
     if not sys.stdin.isatty():
-        raise UserError(f"{question} There is no terminal to ask for confirmation: add --yes")
+        raise UserError(f"{question} There is no terminal to confirm this at: add --yes")
     print(f"{question} Continue? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise UserError("nothing was changed")
@@ -65,7 +65,7 @@ def json_text(values: object, *, as_ascii: bool = True) -> str:
 
 
 def cell(value: object) -> str:
-    """Return a value as text: empty for None, times as the queue shows them."""
+    """Return a value as text: empty for None, and times in UTC."""
     return "" if value is None else str(_plain(value))
 
 
@@ -92,7 +92,7 @@ def print_lines(lines: Iterable[Iterable[object]]) -> None:
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, texts: int) -> None:
-    """Print a table as wide as the terminal. The last `texts` columns share the width that the others leave, and are cut."""
+    """Print a table as wide as the terminal. The last `texts` columns share the remaining width and are truncated."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""`ydc upgrade-yt-dlp`: YouTube changes, and yt-dlp follows."""
+"""`ydc upgrade-yt-dlp`: install a newer yt-dlp, which YouTube's changes require every few weeks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def upgrade_yt_dlp(
     check: Annotated[bool, Parameter(negative="")] = False,
     version: str = "",
 ) -> int:
-    """Install the newest yt-dlp into this environment, while workers go on.
+    """Install the newest yt-dlp into this environment, while workers keep running.
 
-    With it comes the yt-dlp-ejs that it asks for. It is downloaded first; then no attempt begins until it is installed, which
-    takes seconds. When it cannot be imported, the version before is installed again. Running workers use it from their next
-    attempt on.
+    The yt-dlp-ejs that it requires is installed too. Both are downloaded first. During the installation, which takes seconds, no
+    attempt starts. If the new version cannot be imported, the previous one is installed again. Running workers use the new
+    version from their next attempt on.
 
     ```
     ydc upgrade-yt-dlp
@@ -31,9 +31,9 @@ def upgrade_yt_dlp(
     Parameters
     ----------
     check
-        Say whether there is a newer one, and install nothing.
+        Print whether there is a newer version, and install nothing.
     version
-        Install this version, which may be an older one.
+        Install this version. It may be older than the installed one.
     """
     from youtube_download_coordinator.config import Config
     from youtube_download_coordinator.operations.package_index import describe, release

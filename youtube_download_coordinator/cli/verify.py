@@ -1,4 +1,4 @@
-"""`ydc verify`: check that the videos and files of a corpus are still there."""
+"""`ydc verify`: check whether the videos and files of a corpus still exist."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def verify(
 ) -> int:
     """Check whether videos that are done are still on YouTube, or with `--files`, whether their files are in `output_dir`.
 
-    Prints a line for each video that is gone, private, for members only or back, and for each changed licence or title; with
-    `--files`, for each file that is missing, empty or changed. No media are fetched. What was checked longest ago comes first. If
-    it is interrupted, run it again: it goes on.
+    Prints a line for each video that is gone, private, for members only or available again, and for each changed licence or
+    title; with `--files`, for each file that is missing, empty or changed. No media are fetched. Videos that were checked longest
+    ago come first. If the command is interrupted, run it again to continue.
 
     ```
     ydc verify --limit 100
@@ -58,18 +58,18 @@ def verify(
     Parameters
     ----------
     files
-        Ask YouTube nothing: list `output_dir`, then read the files and compare their SHA-256.
+        Send no requests to YouTube: list `output_dir`, then read the files and compare their SHA-256.
     quick
-        With `--files`: do not read the files, compare only their size.
+        With `--files`: compare only the sizes of the files, without reading them.
     per_hour
-        Ask about at most this many videos an hour; a quarter of YDC_VIDEOS_PER_HOUR unless given. The machine's rate limit
-        counts each of them too.
+        Check at most this many videos an hour; a quarter of YDC_VIDEOS_PER_HOUR unless given. Each check also counts towards the
+        machine's rate limit.
     older_than
-        Days: leave out videos that were asked about since; with `--files`, files that were read since.
+        Days: leave out videos that were checked more recently; with `--files`, files that were read more recently.
     limit
-        Ask about at most this many videos; with `--files`, read those of this many.
+        Check at most this many videos; with `--files`, read the files of at most this many videos.
     max_minutes
-        Ask about no further video, and read no further file, after this time.
+        Check no further video, and read no further file, after this many minutes.
     json
         Print one line of JSON for each finding; the summary goes to stderr.
     """
@@ -85,7 +85,7 @@ def verify(
 
     with hold_machine_lock(coordinator.config, "verify-files" if files else "verify") as is_alone:
         if not is_alone:
-            raise UserError("another ydc verify runs on this machine: wait for it, or end it")
+            raise UserError("another ydc verify is running on this machine: wait until it ends, or stop it")
         if files:
             checker = _files_verifier(coordinator, is_over)
             _print(checker.run(selection, reads=not quick, limit=limit, older_than_days=older_than), json=json)
@@ -98,17 +98,17 @@ def verify(
 
 
 def _checked(filters: RowFilters, *, files: bool, quick: bool, per_hour: int | None, older_than: float) -> Selection:
-    """Return the selected rows. Raises UserError for options that do not go together."""
+    """Return the selected rows. Raises UserError for options that contradict each other."""
     if older_than < 0:
         raise UserError(f"--older-than={older_than:g}: it must be 0, for all videos, or greater")
     if files and per_hour is not None:
-        raise UserError("--per-hour has no meaning with --files: YouTube is not asked")
+        raise UserError("--per-hour has no effect with --files, which sends no requests to YouTube: leave it out")
     if quick and not files:
         raise UserError("--quick needs --files: ydc verify --files --quick")
     selection = filters.selection()
     if selection.status is not None or selection.reason is not None:
         name = "status" if selection.status is not None else "reason"
-        raise UserError(f"--{name} has no meaning here: only videos that are done are checked")
+        raise UserError(f"--{name} has no effect here, because only videos that are done are checked: leave it out")
     return selection
 
 
@@ -131,7 +131,7 @@ def _video_verifier(
         coordinator.config,
         per_hour=per_hour,
         is_over=is_over,
-        on_plan=lambda count: say(f"{count} videos are asked about", problem=json),
+        on_plan=lambda count: say(f"{count} videos to check", problem=json),
     )
 
 

@@ -135,7 +135,7 @@ def test_a_first_run_takes_three_and_the_next_one_the_others(ydc: Ydc, folder: P
         first = ydc(*arguments, "--first", 3, allow_private_addresses=True)
         assert (first.returncode, first.stderr) == (0, "")
         assert len(videos(queue)) == 3
-        advice = first.stdout.split("To take the others too: ydc ")[1].split(", then")[0]
+        advice = first.stdout.split("To add the others too: ydc ")[1].split(", then")[0]
         assert ydc(*advice.split()).returncode == 0
         rest = ydc(*arguments, allow_private_addresses=True)
     assert (rest.returncode, len(videos(queue))) == (0, 5)
@@ -322,7 +322,7 @@ def test_without_a_network_the_first_source_ends_the_round_and_all_stay_pending(
 def test_a_variable_that_is_no_setting_is_named_once(ydc: Ydc) -> None:
     unknown = {"frobnicate": 1, "xyz": 2}
     for arguments, line in (
-        (["run"], "ydc: there is no setting YDC_FROBNICATE, YDC_XYZ: it is ignored"),
+        (["run"], "ydc: unknown settings are ignored: YDC_FROBNICATE, YDC_XYZ"),
         (
             ["doctor"],
             "warning  settings: there is no setting YDC_FROBNICATE, YDC_XYZ: `docs/settings.md` lists all settings",

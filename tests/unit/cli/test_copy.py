@@ -52,7 +52,7 @@ def test_a_queue_goes_to_a_sheet_and_comes_back(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("to", "said"),
     [
-        ("sqlite:///coordinator.db", "--to is the queue to be copied"),
+        ("sqlite:///coordinator.db", "--to names the queue that would be copied"),
         ("sqlite:///nowhere/queue.db", "the folder 'nowhere' does not exist"),
         ("mysql://host/name", "database_url=mysql://host/name"),
     ],

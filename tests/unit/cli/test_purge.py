@@ -59,7 +59,7 @@ def test_without_yes_it_asks_and_changes_nothing(media: Path, ydc: Ydc) -> None:
     before = names(media)
     asked = ydc("purge", "--video", ID)
     assert asked.returncode == 2
-    assert "1 videos will be taken out of" in asked.stderr
+    assert "1 videos will be removed from" in asked.stderr
     assert "add --yes" in asked.stderr
     assert names(media) == before
 

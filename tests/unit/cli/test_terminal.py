@@ -154,7 +154,9 @@ def test_without_a_prefect_server_nothing_is_deployed(folder: Path) -> None:
         (folder / name).symlink_to(Path(__file__).resolve().parents[3] / name)
     code, said, problem = ydc(folder, "deploy", more={"PREFECT_HOME": str(folder), "PREFECT_API_URL": ""})
     assert (code, said) == (1, "")
-    assert problem.startswith("no Prefect server is named: set PREFECT_API_URL, to http://127.0.0.1:4200/api")
+    assert problem.startswith(
+        "PREFECT_API_URL is not set: set it to the address of the Prefect server, http://127.0.0.1:4200/api"
+    )
     assert len(problem.splitlines()) == 1
 
 

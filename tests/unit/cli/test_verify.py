@@ -47,9 +47,9 @@ def test_nothing_is_asked_while_the_fleet_is_paused(ydc: Ydc, machine: Machine) 
     ("options", "message"),
     [
         (["--quick"], "--quick needs --files"),
-        (["--files", "--per-hour", "5"], "--per-hour has no meaning with --files"),
-        (["--status", "error"], "--status has no meaning here"),
-        (["--reason", "private"], "--reason has no meaning here"),
+        (["--files", "--per-hour", "5"], "--per-hour has no effect with --files"),
+        (["--status", "error"], "--status has no effect here"),
+        (["--reason", "private"], "--reason has no effect here"),
         (["--older-than", "-1"], "--older-than=-1: it must be 0"),
         (["--limit", "0"], "--limit=0: it must be greater than 0"),
     ],
@@ -61,7 +61,7 @@ def test_mistakes(ydc: Ydc, options: list[str], message: str) -> None:
 
 
 def test_changes_between_two_manifests(ydc: Ydc, machine: Machine) -> None:
-    assert "nothing was published in" in ydc("changes").stderr
+    assert "nothing is published in" in ydc("changes").stderr
     for number in (3, 4):
         assert ydc("manifest", state_dir=machine.state_dir).returncode == 0
         machine.done(video(number))
