@@ -1,6 +1,6 @@
-"""List and process hundreds of thousands of YouTube videos on a fleet of workers, and never one of them twice.
+"""Download and process large YouTube collections on several machines, without processing any video twice.
 
-Names are loaded when they are first used: a processor's child process needs few of them, and starts in milliseconds.
+Names are loaded when they are first used, so that a processor's child process, which needs few of them, starts in milliseconds.
 """
 
 from __future__ import annotations

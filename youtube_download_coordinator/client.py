@@ -1,4 +1,4 @@
-"""The rows of the queue for a program: adding, reading and changing them."""
+"""Add, read and change rows of the queue from a program."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _Change = Callable[[Queue, Any, Selection], Counter[ChangeResult]]
 
 
 class Conditions(TypedDict, total=False):
-    """What selects videos. All conditions that are given must hold; case does not matter."""
+    """Conditions that select videos. A video must meet all of them; letter case does not matter."""
 
     ids: Sequence[int] | None
     status: Status | str | None
-    """`pending`, `in-progress`, `done` or `error`; or `dead letters`, those that failed for good."""
+    """`pending`, `in-progress`, `done` or `error`; or `dead letters` for videos that failed for good."""
     accent: str | None
     type: str | None
     source_id: int | None
     reason: str | None
-    """The word at the beginning of LastError."""
+    """The first word of LastError."""
     text: str | None
     """Text that any column of the row contains."""
 
 
 def selection(conditions: Conditions) -> Selection:
-    """Return the selection that the conditions mean. Raises UserError."""
+    """Convert conditions to a selection. Raises UserError for an unknown condition or status."""
     if unknown := conditions.keys() - Conditions.__annotations__.keys():
         names = sorted(Conditions.__annotations__)
         raise UserError(f"{min(unknown)} is not a condition{did_you_mean(min(unknown), names, 3)}: {', '.join(names)}")
@@ -55,10 +55,10 @@ def _describe_column(name: str, texts: Mapping[str, str]) -> str:
 
 
 class Client:
-    """The rows of the queue, for reading and adding by hand."""
+    """A program's access to the rows of the queue: add, read and change them, and pause the fleet."""
 
     def __init__(self, config: Config, queue: Callable[[], Queue], on_change: Callable[[], None]) -> None:
-        """`queue` returns this process's view of the queue: a fork has one of its own."""
+        """Create a client. `queue` returns this process's view of the queue; a forked process gets another one."""
         self._config = config
         self._queue = queue
         self._on_change = on_change
@@ -66,10 +66,10 @@ class Client:
     def add_source(
         self, url: str, accent: str = "", source_type: str = "", columns: Mapping[str, str] | None = None
     ) -> int:
-        """Add a source unless it is known. Return its ID.
+        """Add a source unless it exists. Return its ID.
 
-        `columns` are custom columns by name: filters, RefreshHours and Priority, which a sheet gets, or others that it has.
-        Raises BadUrl; BadFilter; UserError for a column that cannot be set, or a known source with other values in them.
+        `columns` are custom columns by name: filters, RefreshHours and Priority, which are added to a sheet, or other existing
+        columns. Raises BadUrl, BadFilter, or UserError if a column cannot be set or an existing source has other values in them.
         """
         source = self._source(url, accent, source_type, columns or {})
         row_id, is_new = self._find_or_add(source)
@@ -82,7 +82,7 @@ class Client:
     ) -> tuple[int, bool]:
         """Add a source as `add_source` does. Return its ID and whether it is new.
 
-        A known source with another accent or type is a UserError, too.
+        Also raises UserError if an existing source has another accent or type.
         """
         source = self._source(url, accent, source_type, columns or {})
         row_id, is_new = self._find_or_add(source)
@@ -105,10 +105,10 @@ class Client:
             texts = {name.strip().casefold(): str(text or "").strip() for name, text in row.columns().items()}
             if others := [name for name, text in wanted.items() if texts.get(name.casefold(), "") != text]:
                 difference = " and ".join(_describe_column(name, texts) for name in others)
-                raise UserError(f"{row.url} is source {row_id} already, with {difference}; that is left as it is")
+                raise UserError(f"{row.url} is source {row_id} already, with {difference}; it was not changed")
 
     def add_video(self, url: str, accent: str = "", video_type: str = "") -> int:
-        """Add a video without a source unless it is known. Return its ID. Raises BadUrl."""
+        """Add a video without a source unless it exists. Return its ID. Raises BadUrl."""
         target = video_target(url, allow_other_sites=self._config.allow_other_sites)
         accent, video_type = labels(accent, video_type)
         video = VideoTask(url=target.url, key=target.key, accent=accent, type=video_type, lease=NO_LEASE)
@@ -119,17 +119,17 @@ class Client:
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def get_sources(self) -> list[dict[str, Any]]:
-        """Return every source, by column name, with custom columns."""
+        """Return every source as a mapping by column name, including custom columns."""
         return [row.columns() for row in self._queue().rows(SOURCES)]
 
     def get_video_tasks(self) -> list[dict[str, Any]]:
-        """Return every video, by column name, without the dead letters: `videos` streams rows that have types."""
+        """Return every video except dead letters as a mapping by column name. `videos` streams typed rows instead."""
         return [row.columns() for row in self._queue().rows(VIDEO_TASKS)]
 
     def videos(self, **conditions: Unpack[Conditions]) -> Iterator[VideoTask]:
-        """Yield the videos that meet the conditions, in order of ID and page by page.
+        """Yield the videos that meet the conditions, ordered by ID and read page by page.
 
-        The dead letters are left out, except with `status="dead letters"`. Raises UserError for a condition that is not one.
+        Dead letters are left out, except with `status="dead letters"`. Raises UserError for an unknown condition.
         """
         selected, queue = selection(conditions), self._queue()
         tables = (VIDEO_TASKS, DEAD_LETTERS) if selected.status is State.DEAD else (VIDEO_TASKS,)
@@ -140,7 +140,7 @@ class Client:
         return self._queue().select(DEAD_LETTERS, selection(conditions))
 
     def counts(self) -> dict[str, int]:
-        """Return the number of videos by status, in the words of the sheet, and of the dead letters as `dead-letters`."""
+        """Return the number of videos by the words of the Status column, and the number of dead letters as `dead-letters`."""
         by_state = self._queue().counts(VIDEO_TASKS)
         counts = dict.fromkeys((status.value for status in Status), 0)
         for state, number in by_state.items():
@@ -150,11 +150,11 @@ class Client:
     # --- changing ----------------------------------------------------------------------------------------------------
 
     def retry(self, *, product: str = "", **conditions: Unpack[Conditions]) -> int:
-        """Make videos due now, also dead letters and videos that are done. Return how many were changed.
+        """Make videos due now, including dead letters and videos that are done. Return how many were changed.
 
-        Those that a worker holds are left alone. With `product`, videos that are done are asked for a further product
-        (`subtitles`, or several with commas), which is made besides what they have. Raises UserError without any condition, and
-        ProcessorError for a product that makes no sense.
+        Videos that a worker holds are not changed. With `product`, make further products of videos that are done (`subtitles`, or
+        several, separated by commas) and keep the existing ones. Raises UserError without any condition, and ProcessorError for
+        an invalid product.
         """
         if not product:
             return self._change(Queue.retry, conditions)
@@ -169,14 +169,14 @@ class Client:
 
     def _change(self, change: _Change, conditions: Conditions) -> int:
         if not any(value is not None for value in conditions.values()):
-            raise UserError("no condition is given, which would change every video: name ids, a status, an accent ...")
+            raise UserError("without a condition every video would be changed: give ids, a status, an accent ...")
         selected, queue = selection(conditions), self._queue()
         changed = sum(change(queue, table, selected)[ChangeResult.CHANGED] for table in (VIDEO_TASKS, DEAD_LETTERS))
         self._on_change()
         return changed
 
     def pause(self, minutes: float | None = None, reason: str = "") -> None:
-        """Pause the whole fleet, for so long or until `resume`. What runs is finished."""
+        """Pause the whole fleet, for some minutes or until `resume`. Running attempts are finished."""
         queue = self._queue()
         until = None if minutes is None else queue.store.now() + timedelta(minutes=minutes)
         queue.admission.pause(until, reason or f"paused by {queue.worker}")

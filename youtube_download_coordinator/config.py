@@ -1,7 +1,7 @@
-"""The settings: what each one does, its unit and its default.
+"""Define the settings, each with its meaning, unit and default.
 
-A setting is an argument of Config, or the environment variable `YDC_` and its name in capitals, or a line of the file `.env` in
-the working directory, in this order of precedence.
+A setting is read from an argument of Config, then from the environment variable `YDC_` plus its name in capitals, then from the
+file `.env` in the working directory.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.youtube.network import Network
 
 GUEST_VIDEOS_PER_HOUR, ACCOUNT_VIDEOS_PER_HOUR = 270, 1800
-"""A tenth less than YouTube is reported to allow."""
+"""10 % below the limits that YouTube is reported to have."""
 BUILT_IN_MEMORY_BYTES = 2_000_000_000
 """About five times what yt-dlp, its JavaScript runtime and ffmpeg take together."""
 SECRETS = frozenset({"proxy", "yt_dlp_options", "service_account", "database_url"})
-"""Settings whose values no message contains."""
+"""Settings whose values must not appear in messages."""
 ENVIRONMENT_ONLY = frozenset({"sheets_api_url", "trainability_url"})
-"""Settings that are not read from `.env`: it cannot lead the account's token elsewhere, or let another host permit anything."""
+"""Settings that are not read from `.env`: it must not send the account's token to another host, or let one grant permissions."""
 
 
 class Config(BaseSettings):
-    """The settings of one process. Frozen.
+    """The settings of one process. Immutable.
 
-    Raises ConfigError with one line that names every wrong setting.
+    Raises ConfigError with one line that names every invalid setting.
     """
 
     model_config = SettingsConfigDict(
@@ -88,8 +88,8 @@ class Config(BaseSettings):
     GOOGLE_APPLICATION_CREDENTIALS or Google's Application Default Credentials are used."""
 
     service_account: Annotated[SecretStr, BeforeValidator(as_json)] | None = None
-    """The JSON key itself, where a file is impractical: from a container's secret or a Prefect block. It takes precedence over
-    `credentials_file`."""
+    """The content of the JSON key, if a file is impractical: from a container's secret or a Prefect block. It takes precedence
+    over `credentials_file`."""
 
     sources_worksheet_name: str = "Sources"
     """The title of the tab with the sources."""
@@ -101,108 +101,108 @@ class Config(BaseSettings):
     """The title of the tab with the videos that failed for good."""
 
     sheets_api_url: Annotated[str, AfterValidator(api_url)] = "https://sheets.googleapis.com"
-    """The address of Google's API. Tests use another: https, or this machine. It is not read from `.env`."""
+    """The address of Google's API, which tests replace: https, or http on this machine. It is not read from `.env`."""
 
     sheets_patience_seconds: Seconds = 600
-    """How long a request is repeated while Google answers 429 or 5xx, or does not answer. It must be less than the lease."""
+    """How long to repeat a request while Google answers 429 or 5xx, or does not answer. It must be less than the lease."""
 
     database_url: Annotated[str, Field(repr=False)] = "sqlite:///coordinator.db"
     """The database with the queue: a SQLite file for one machine, or `postgresql+psycopg://user@host/name` for several."""
 
     sources_file_path: Path | None = None
-    """A text file with one source a line: `URL|Accent|Type`. Every run imports it when it starts."""
+    """A text file with one source per line: `URL|Accent|Type`. Every run imports it when it starts."""
 
     allow_other_sites: bool = False
-    """Accept sources on other sites than YouTube. Off by default, because everyone who can edit the sources would decide which
-    addresses the workers connect to."""
+    """Accept sources on other sites than YouTube. Off by default, because everyone who can edit the sources could then choose the
+    addresses to which the workers connect."""
 
     allow_private_addresses: bool = False
     """With `allow_other_sites`: allow addresses in this machine's own network too (127.0.0.1, 10.0.0.0/8, a cloud's
     169.254.169.254). Use it only if nobody else can edit the sources."""
 
     max_retries: Annotated[int, Field(ge=1)] = 3
-    """How many failed attempts move a video to the dead letters. They are counted in its row, for all machines together."""
+    """The number of failed attempts after which a video moves to the dead letters. They are counted in its row, for all machines
+    together."""
 
     stalled_task_timeout_minutes: Minutes = 15
-    """The lease: another worker may take over a claim that was not renewed for this long. Workers renew their claims every third
-    of it."""
+    """The lease: another worker may take over a claim that was not renewed for this long. Workers renew a claim after a third of
+    this time."""
 
     attempt_timeout_minutes: Minutes = 120
-    """The longest time of one attempt. After it the attempt's process is ended, and the attempt has failed."""
+    """The longest time of one attempt. After it, the attempt's process is ended and the attempt fails."""
 
     in_process_timeout_minutes: Minutes = 1440
-    """How long a function that runs in your own program (`process_next_task`) keeps its video. Nothing ends such a function:
-    after `attempt_timeout_minutes` a warning names it, and after this time another worker may take over the video."""
+    """How long a function that runs in your own program (`process_next_task`) keeps its video. The coordinator cannot end such a
+    function. After `attempt_timeout_minutes` it logs a warning, and after this time another worker may take over the video."""
 
     flush_every_call: bool = False
-    """Write the cells that people see after each call of `process_next_task`, not along with a later request. Set it where your
-    program's processes end without cleaning up (`os._exit`). Forks and the workers of Celery and RQ do it without the setting."""
+    """Write the cells that people see after each call of `process_next_task`, instead of with a later request. Set it if your
+    program's processes end without cleaning up (`os._exit`). Forks and the workers of Celery and RQ always do this."""
 
     listing_timeout_minutes: Minutes = 120
     """The longest time for listing one source. Videos listed until then are kept, and the source is tried again."""
 
     max_throttles: Annotated[int, Field(ge=1)] = 5
-    """How often YouTube may refuse one video while it answers others, before the video goes to the dead letters (reason
-    `blocked`). After each refusal the video waits until the cooldown is over, and longer each time."""
+    """How often YouTube may refuse one video while it answers others, before the video moves to the dead letters (reason
+    `blocked`). After each refusal the video waits for the end of the cooldown, and longer each time."""
 
     retry_backoff_seconds: Seconds = 60
-    """The pause after the first failed attempt. It doubles with each further one; up to half of it is taken off at random."""
+    """The pause after the first failed attempt. It doubles with each further one, and is shortened at random by up to half."""
 
     retry_backoff_max_seconds: Seconds = 3600
     """The longest pause between attempts. YouTube's own blocks last about an hour."""
 
     cooldown_minutes: Minutes = 15
-    """How long no attempt starts after YouTube has throttled a machine (a bot check, a rate limit). Then one video is tried: the
-    next cooldown is twice as long if YouTube throttles it too, and half as long if YouTube answers."""
+    """How long no attempt starts after YouTube has throttled a machine (a bot check, a rate limit). Then one video is tried. If
+    YouTube throttles it too, the next cooldown is twice as long; if YouTube answers, it is half as long."""
 
     cooldown_max_minutes: Minutes = 360
     """The longest cooldown."""
 
     canary_url: Annotated[str, AfterValidator(canary)] = ""
-    """A YouTube video that is requested when YouTube has throttled a machine, without being processed. If YouTube answers for
-    it, the machine is not blocked and works on. If it is not set: the last video that the machine has done."""
+    """A YouTube video to request, but not to process, when YouTube has throttled a machine. If YouTube answers, the machine is
+    not blocked and continues. If it is not set, the last video that the machine has done is used."""
 
     outage_known_videos: Annotated[int, Field(ge=2)] = 3
-    """After so many different videos in a row that end with a wording known from outages of yt-dlp or YouTube, with no success in
-    between, the machine suspects an outage: failures are not counted, and one video is tried after each pause."""
+    """The number of different videos that must fail in a row, with a message known from outages of yt-dlp or YouTube, before the
+    machine suspects an outage. During a suspected outage failures are not counted, and one video is tried after each pause."""
 
     outage_other_videos: Annotated[int, Field(ge=2)] = 20
-    """The same for any other reason that videos can fail with, also a bug of your processor. Facts about one video (private,
-    removed, region) never count."""
+    """The same number for any other reason, including a bug in your processor. Facts about one video (private, removed, region)
+    never count."""
 
     cooldown_scope: Literal["machine", "fleet"] = "machine"
-    """Which workers a cooldown stops. YouTube counts requests by IP address: choose `fleet` if the machines share one."""
+    """The workers that a cooldown stops. YouTube counts requests by IP address, so choose `fleet` if the machines share one."""
 
     videos_per_hour: Annotated[int, Field(ge=0)] | None = None
-    """How many attempts this machine starts in an hour, all its workers together; 0: no limit. YouTube is reported to stop a
-    guest at about 300 and an account at about 2000. If it is not set: 270, and 1800 with cookies that are used always."""
+    """The number of attempts that all workers of this machine may start in an hour; 0: no limit. YouTube is reported to block a
+    guest at about 300 and an account at about 2000. If it is not set: 270, or 1800 with cookies that are always used."""
 
     state_dir: Path = Field(default_factory=lambda: state_home() / "youtube-download-coordinator")
-    """A folder that the workers of this machine share, with its rate limit and its cooldown. If it is not set:
+    """A folder in which the workers of this machine share its rate limit and its cooldown. If it is not set:
     `$XDG_STATE_HOME/youtube-download-coordinator`, or `~/.local/state/youtube-download-coordinator`."""
 
     claim_batch_size: Annotated[int, Field(ge=1, le=1000)] = 10
-    """How many videos a worker claims with one request. A larger batch needs fewer requests; if a machine dies, all videos
-    that it has claimed wait until the lease expires."""
+    """The number of videos that a worker claims with one request. A larger batch needs fewer requests, but if a machine dies, all
+    videos that it has claimed wait until the lease expires."""
 
     concurrency: Annotated[int, Field(ge=1, le=256)] = 4
-    """How many videos one worker processes at the same time."""
+    """The number of videos that one worker processes at the same time."""
 
     idle_poll_seconds: Seconds = 30
-    """A worker with free slots looks for new work this often, also while other videos are processed. An idle loop of
-    `process_next_task` asks for work no more often than this."""
+    """How often a worker with free slots looks for new work, even while it processes other videos. An idle loop of
+    `process_next_task` does not look for work more often than this."""
 
     claim_jitter_seconds: Seconds = 5
-    """If nothing is due, `process_next_task` waits a random part of this time, so that a loop without a sleep uses no quota."""
+    """If nothing is due, `process_next_task` waits for a random part of this time, so that a loop without a sleep saves quota."""
 
     target_hours: Annotated[dict[str, float], NoDecode, BeforeValidator(parse_targets)] = {}
     """How many hours of each accent are wanted: `pt-BR:100,en-IE:50`. Accents that are behind are claimed first, and videos of an
     accent that has its hours stay pending (docs/targets.md). If it is not set, everything is processed."""
 
     output_dir: Annotated[Path | str, BeforeValidator(output_place)] = Path("media")
-    """Where the files of the built-in processors are kept: a folder, or object storage: `s3://bucket/prefix`,
-    `gs://bucket/prefix`, `az://container/prefix`. Keys, endpoints and options come from the provider's own variables
-    (docs/files.md)."""
+    """The folder or object storage for the files of the built-in processors: `media`, `s3://bucket/prefix`, `gs://bucket/prefix`
+    or `az://container/prefix`. Keys, endpoints and options come from the provider's own variables (docs/files.md)."""
 
     output_template: Annotated[str, AfterValidator(template)] = "{accent}/{channel}/{id}"
     """The path of a file below `output_dir`, without its extension. A folder whose fields are all empty is left out.
@@ -210,40 +210,40 @@ class Config(BaseSettings):
     and {column:Name} for a column that you have added."""
 
     min_free_disk_bytes: Annotated[int, Field(ge=0)] = 1_000_000_000
-    """If the disk on which files are made has less free space, no attempt starts, and the worker stops: that of `output_dir`, or
-    with object storage that of `state_dir`. A video that would leave less fails, with the reason `too-large`: before its download
-    if its size is known, otherwise during the download. 0: nothing is checked."""
+    """The free space to keep on the disk of `output_dir`, or with object storage on the disk of `state_dir`. If there is less, no
+    attempt starts and the worker stops. A video that would leave less fails with the reason `too-large`, before its download if
+    its size is known, otherwise during the download. 0: no check."""
 
     max_file_bytes: Annotated[int, Field(gt=0)] | None = None
-    """The largest file that an attempt may write. A larger video fails, with the reason `too-large`. If it is not set, the free
+    """The largest file that an attempt may write. A larger video fails with the reason `too-large`. If it is not set, the free
     space is the only limit."""
 
     max_child_memory_bytes: Annotated[int, AfterValidator(memory_limit)] | None = None
-    """The most memory that all processes of one attempt, or of one listing, may take together. An attempt that takes more fails,
-    with the reason `memory`. 0: no limit. If it is not set: 2 GB, and no limit for a processor of your own."""
+    """The memory that all processes of one attempt, or of one listing, may use together. An attempt that uses more fails with the
+    reason `memory`. 0: no limit. If it is not set: 2 GB, and no limit for your own processor."""
 
     processor: Annotated[str, AfterValidator(processor_list)] = "audio"
-    """What workers make of a video: `download`, `audio`, `metadata`, `subtitles`, your own `module:function`, or several of them,
-    separated by commas: `audio,subtitles,metadata`. `--processor` and the parameter of a flow take precedence."""
+    """The processor of videos: `download`, `audio`, `metadata`, `subtitles`, your own `module:function`, or several, separated by
+    commas: `audio,subtitles,metadata`. `--processor` and the parameter of a flow take precedence."""
 
     audio_codec: AudioCodec = "m4a"
     """The codec to which the `audio` processor converts. `best` keeps YouTube's codec."""
 
     audio_sample_rate_hz: SampleRate | None = None
-    """The sample rate to which `audio` converts, for speech corpora often 16000. If it is not set, YouTube's rate is kept."""
+    """The sample rate to which `audio` converts; speech corpora often use 16000. If it is not set, YouTube's rate is kept."""
 
     audio_mono: bool = False
     """Make `audio` mix all channels into one."""
 
     audio_track: Literal["original", "any"] = "original"
-    """`original`: the speaker's own voice, never a dub or an audio description; a video with nothing else fails with the reason
-    `dubbed`. `any`: such a track where there is nothing better. For `audio` and `download`."""
+    """`original`: only the speaker's own voice. A video that has only dubs and audio descriptions fails with the reason `dubbed`.
+    `any`: use such a track if there is nothing better. For `audio` and `download`."""
 
     audio_min_kbps: Annotated[int, Field(ge=0)] = 48
-    """Sound that YouTube serves with a lower bit rate is marked `degraded: low-bit-rate`; 0: none is."""
+    """Sound with a lower bit rate is marked `degraded: low-bit-rate`; 0: no sound is marked."""
 
     accept_degraded: bool = True
-    """Keep files that are worse than usual, with `degraded` and the reason in Result and in the sidecar. If it is off, the
+    """Keep files of lower quality than usual, with `degraded` and the reason in Result and in the sidecar. If it is off, the
     attempt fails with the reason `degraded`, and the video is tried again."""
 
     subtitle_languages: Annotated[
@@ -260,36 +260,36 @@ class Config(BaseSettings):
     """The format of subtitles. `json3` contains the time of each word."""
 
     subtitles_required: bool = False
-    """Move a video without subtitles to the dead letters, with the reason no-subtitles. If it is off, the video is done and its
-    result names the missing subtitles."""
+    """Move a video without subtitles to the dead letters, with the reason `no-subtitles`. If it is off, the video is done, and
+    its result names the missing subtitles."""
 
     licenses: Annotated[tuple[str, ...], NoDecode, BeforeValidator(words_of), AfterValidator(license_names)] = ()
     """Process only videos with one of these licences, separated by commas: `creative-commons`, `youtube` (YouTube's standard
-    licence), `unknown`. Another video is done without being fetched, with the result `skipped, licence ...`. If it is not set,
+    licence), `unknown`. Other videos are not fetched; they are done, with the result `skipped, licence ...`. If it is not set,
     every video is processed (docs/rights.md)."""
 
     trainability: Literal["off", "ask"] = "off"
-    """`ask`: ask YouTube once for each video, before its media are fetched, who may train models with it, and keep the answer.
-    Where it gives none, the video is processed all the same."""
+    """`ask`: before the media of a video are fetched, ask YouTube once who may train models with it, and keep the answer. If
+    YouTube gives no answer, the video is processed anyway."""
 
     trainable: Annotated[str, AfterValidator(trainer)] = ""
-    """Process only videos whose owner permits training, to `all` or to this company. Another video is done without being fetched,
-    with the result `skipped, training not permitted`; where YouTube gives no answer, the video waits. It includes
+    """Process only videos whose owner permits training, to `all` or to this company. Other videos are not fetched; they are done,
+    with the result `skipped, training not permitted`. If YouTube gives no answer, the video waits. Implies
     `trainability=ask`."""
 
     trainability_url: Annotated[str, AfterValidator(api_url)] = API_URL
-    """The address that answers it. Tests use another: https, or this machine. It is not read from `.env`."""
+    """The address to ask, which tests replace: https, or http on this machine. It is not read from `.env`."""
 
     refresh_after_hours: Annotated[
         float, Field(ge=0, le=MAX_HOURS), BeforeValidator(lambda text: refresh_hours(str(text)))
     ] = 24
-    """How long after a listing a source is listed again for new videos; 0 or `off`: never. A source's column RefreshHours takes
+    """The time after which a source is listed again for new videos; 0 or `off`: never. A source's column RefreshHours takes
     precedence."""
 
     kinds: Annotated[str, BeforeValidator(partial(validated, "Kinds"))] = ""
-    """Which videos of a source become rows: some of `videos,shorts,streams,members`, or `all`. If it is not set: all but those
-    for members, which fail for an account that is not a member. For one source, this setting and the next five can be set in a
-    column of *Sources* (`Kinds`, `MinDuration`, ...), which takes precedence."""
+    """The kinds of videos that are added: some of `videos,shorts,streams,members`, or `all`. If it is not set: all except
+    `members`, which only the account of a member can fetch. A column of *Sources* (`Kinds`, `MinDuration`, ...) can replace this
+    setting and the next five for one source."""
 
     min_duration: Annotated[str, BeforeValidator(partial(validated, "MinDuration"))] = ""
     """Skip shorter videos: seconds, `90s`, `5m` or `1:02:03`. A video of unknown duration is kept."""
@@ -298,17 +298,17 @@ class Config(BaseSettings):
     """Skip longer videos. The format is that of `min_duration`."""
 
     title_match: Annotated[str, BeforeValidator(partial(validated, "TitleMatch"))] = ""
-    """Only videos whose title matches this regular expression somewhere, in any letter case."""
+    """Add only videos whose title contains a match of this regular expression, in any letter case."""
 
     first_videos: Annotated[str, BeforeValidator(partial(validated, "FirstVideos"))] = ""
-    """How many videos of a source are taken: the newest ones of each tab of a channel, the first ones of a playlist. It applies
-    to the first listing only."""
+    """The number of videos to add when a source is first listed: the newest of each tab of a channel, or the first of a
+    playlist."""
 
     newer_than: Annotated[str, BeforeValidator(partial(validated, "NewerThan"))] = ""
-    """Skip older videos: a date, or an age like `30 days`. Lists contain approximate dates, or none: then a video is kept."""
+    """Skip older videos: a date, or an age such as `30 days`. Lists contain approximate dates; a video without a date is kept."""
 
     mix_max_videos: Annotated[int, Field(ge=1)] = 100
-    """How many videos of a mix (`list=RD...`) are listed. A mix has no end."""
+    """The number of videos to list of a mix (`list=RD...`), which is endless."""
 
     proxy: Annotated[SecretStr, AfterValidator(proxy_address)] | None = None
     """The proxy for YouTube: `http://user:password@host:port`, or socks5h and others. If it is not set, yt-dlp uses
@@ -319,19 +319,19 @@ class Config(BaseSettings):
     changed."""
 
     cookies_use: Literal["always", "when-needed"] = "always"
-    """`always`: every request has the cookies. `when-needed`: each video and source is first requested without them, and once
-    more with them if YouTube asks for an account. Such a machine also offers `account` (see `offers`)."""
+    """`always`: use the cookies for every request. `when-needed`: request each video and source without them first, and with them
+    only if YouTube asks for an account. Such a machine also offers `account` (see `offers`)."""
 
     offers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(words_of), AfterValidator(offer_words)] = ()
-    """What this machine can do that others cannot, separated by commas: `region:BR` (YouTube sees its address in Brazil; an ISO
-    code), `account` (it has the cookies of an account). A video that failed elsewhere with the reason `region` or
+    """Capabilities that other machines lack, separated by commas: `region:BR` (YouTube sees this machine's address in Brazil; an
+    ISO code), `account` (it has the cookies of an account). A video that failed elsewhere with the reason `region` or
     `needs-account` waits for such a machine before it becomes a dead letter. An offer is a line in *Control*, for 24 hours."""
 
     rate_limit_bytes_per_second: Annotated[int, Field(gt=0)] | None = None
-    """The highest rate of one download. A worker uses up to `concurrency` times as much. If it is not set, there is no limit."""
+    """The maximum rate of one download. A worker uses up to `concurrency` times as much. If it is not set, there is no limit."""
 
     yt_dlp_options: Annotated[dict[str, Any], AfterValidator(check_options), Field(repr=False)] = {}
-    """More options for yt-dlp, by their Python names, as JSON: `{"format_sort": ["res:720"]}`. Options that could
+    """Further options for yt-dlp, by their Python names, as JSON: `{"format_sort": ["res:720"]}`. Options that could
     move files, run programs or read other files are refused."""
 
     def __init__(self, **values: Any) -> None:
@@ -346,7 +346,7 @@ class Config(BaseSettings):
             if "database_url" not in self.model_fields_set:
                 check_has_sheet(self.spreadsheet_id, values)
             _check_pauses(self)
-            Filters.read(self.filters)  # each of them is valid; this checks them together
+            Filters.read(self.filters)  # each filter is valid; this checks the combination
         except BadFilter as error:
             raise ConfigError(str(error)) from None
         except ValidationError as error:
@@ -358,26 +358,26 @@ class Config(BaseSettings):
 
     @model_validator(mode="after")
     def _audio_can_be_made(self) -> Config:
-        """Raise ValueError if the audio settings contradict each other. Otherwise each video would fail after its download."""
+        """Raise ValueError if the audio settings contradict each other, because each video would fail after its download."""
         rate = self.audio_sample_rate_hz
         if self.audio_codec == "best" and (rate or self.audio_mono):
             raise ValueError(
-                "audio_codec=best converts nothing: name a codec, wav for example, with a sample rate or mono"
+                "audio_codec=best does not convert: for a sample rate or mono, set a codec, such as wav"
             )
         if self.audio_codec == "opus" and rate and rate not in OPUS_SAMPLE_RATES_HZ:
             rates = ", ".join(map(str, OPUS_SAMPLE_RATES_HZ))
-            raise ValueError(f"audio_sample_rate_hz={rate}: opus has {rates} only")
+            raise ValueError(f"audio_sample_rate_hz={rate}: opus supports only {rates}")
         return self
 
     @property
     def spreadsheet_url(self) -> str | None:
-        """Return the address of the sheet; None if the queue is in a database."""
+        """Return the address of the sheet, or None if the queue is in a database."""
         sheet_id = id_of_spreadsheet(self.spreadsheet_id or "")
         return f"https://docs.google.com/spreadsheets/d/{sheet_id}/edit" if sheet_id else None
 
     @property
     def work_dir(self) -> Path:
-        """Return the local folder in which files are made: `output_dir`, or for object storage one below `state_dir`."""
+        """Return the local folder in which files are made: `output_dir`, or a folder below `state_dir` for object storage."""
         if isinstance(self.output_dir, Path):
             return self.output_dir
         return self.state_dir / "files" / hashlib.sha256(self.output_dir.encode()).hexdigest()[:16]
@@ -397,7 +397,7 @@ class Config(BaseSettings):
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """Return the rate limit of this machine; None: no limit."""
+        """Return the rate limit of this machine, or None for no limit."""
         is_account = self.cookies_file and self.cookies_use == "always"
         by_default = ACCOUNT_VIDEOS_PER_HOUR if is_account else GUEST_VIDEOS_PER_HOUR
         limit = by_default if self.videos_per_hour is None else self.videos_per_hour
@@ -405,7 +405,7 @@ class Config(BaseSettings):
 
     @property
     def offer(self) -> Offer:
-        """Return what this machine offers to rows that wait for it."""
+        """Return this machine's offers, for which rows may wait."""
         offer = parse_offer(self.offers)
         return replace(offer, account=offer.account or bool(self.cookies_file and self.cookies_use == "when-needed"))
 
@@ -414,7 +414,7 @@ class Config(BaseSettings):
         return timedelta(minutes=self.attempt_timeout_minutes)
 
     def child_limits(self, *, runs_own_code: bool = False) -> ResourceLimits:
-        """Return the limits of a child process; `runs_own_code`: of the user."""
+        """Return the limits of a child process. `runs_own_code`: it runs the user's own code."""
         default = 0 if runs_own_code else BUILT_IN_MEMORY_BYTES
         memory = default if self.max_child_memory_bytes is None else self.max_child_memory_bytes
         return ResourceLimits(memory_bytes=memory, file_bytes=self.max_file_bytes or 0)
@@ -425,8 +425,8 @@ class Config(BaseSettings):
 
     @property
     def network(self) -> Network:
-        """Return how yt-dlp reaches YouTube and other sites."""
-        from youtube_download_coordinator.youtube.network import Network  # brings yt-dlp's helpers; settings need none
+        """Return the network settings with which yt-dlp reaches YouTube and other sites."""
+        from youtube_download_coordinator.youtube.network import Network  # imports yt-dlp's helpers: only when needed
 
         return Network(
             allow_other_sites=self.allow_other_sites,
@@ -441,7 +441,7 @@ class Config(BaseSettings):
 
     @property
     def filters(self) -> dict[str, str]:
-        """Return the filters for all sources, by the name of the column that takes precedence."""
+        """Return the filters for all sources, by the name of the column that can replace each for one source."""
         return {
             "Kinds": self.kinds,
             "MinDuration": self.min_duration,
@@ -466,7 +466,7 @@ def id_of_spreadsheet(text: str) -> str:
 
 
 def unknown_variables() -> list[str]:
-    """Return the environment variables with the prefix `YDC_` that are not settings, so that nothing reads them."""
+    """Return the environment variables with the prefix `YDC_` that are not settings and have no effect."""
     return unknown_in_environment(Config)
 
 

@@ -1,4 +1,4 @@
-"""The variables that set settings: those of the environment, and of the file `.env` in the working directory.
+"""Check the variables of the environment and of the file `.env` in the working directory that set settings.
 
 The file is not used if another user may have written it.
 """
@@ -16,7 +16,7 @@ from youtube_download_coordinator.errors import ConfigError
 from youtube_download_coordinator.text import did_you_mean
 
 TRUST_ENV_FILE = "trust_env_file"
-"""`YDC_TRUST_ENV_FILE=true`, in the environment only, has `.env` read whoever may write to it."""
+"""`YDC_TRUST_ENV_FILE=true`, in the environment only, makes `.env` be read even if other users may write it."""
 PREFIX = "YDC_"
 VARIABLES_OF_FLOWS = frozenset({"checkout", "prefect_block", "image"})
 """Variables with our prefix that Config does not read."""
@@ -25,7 +25,7 @@ VARIABLES_OF_TESTS = ("test_", "chaos_", "bench_")
 
 
 def check_env_file(path: Path) -> None:
-    """Raise ConfigError if another user may have written the settings: the file, or the link to it."""
+    """Raise ConfigError if another user may have written the file or the link to it."""
     if os.environ.get(f"{PREFIX}{TRUST_ENV_FILE}".upper(), "").lower() in {"true", "1"} or not path.exists():
         return
     status = path.stat()
@@ -46,7 +46,7 @@ def check_variables(settings: type[BaseSettings], environment_only: Collection[s
     """Raise ConfigError for a misspelt variable, which would silently leave its setting at the default.
 
     Every name in `.env` that begins with `YDC_` must be known. Other programs may use the prefix in the environment, so there
-    only a name that resembles a setting is refused. `.env` cannot set what is in `environment_only`, or vouch for itself.
+    only a name that resembles a setting is refused. `.env` cannot set the names in `environment_only`, or declare itself trusted.
     """
     check_env_file(Path(".env"))
     in_file = DotEnvSettingsSource(settings).env_vars
@@ -61,7 +61,7 @@ def check_variables(settings: type[BaseSettings], environment_only: Collection[s
 
 
 def unknown_in_environment(settings: type[BaseSettings]) -> list[str]:
-    """Return the environment variables with our prefix that are not settings, apart from those of the tests."""
+    """Return the environment variables with our prefix that are not settings, except for the tests' variables."""
     return sorted(name for name in _unknown(settings, os.environ) if not _setting(name).startswith(VARIABLES_OF_TESTS))
 
 

@@ -1,4 +1,4 @@
-"""The errors of the library. The class of an error decides what happens next.
+"""Define the errors of the library. The class of an error decides how it is handled.
 
     CoordinatorError
     ├── UserError                 a person can fix it: one clear line, exit code 2, no traceback
@@ -15,7 +15,7 @@
     ├── PlaceError                the place of the files failed
     │   ├── PlaceUnavailable      it may work later
     │   └── PlaceRefused          a person can fix it: a right, the bucket, the credentials  (also a UserError)
-    ├── UpgradeError              yt-dlp was not upgraded; the version before is still installed
+    ├── UpgradeError              yt-dlp was not upgraded; the previous version is still installed
     ├── ClaimLost                 another worker holds the row now
     └── AttemptError              one attempt at a row failed; its verdict decides about the row
         ├── TransientError        retry      an attempt is counted, then backoff, then the dead letters
@@ -42,51 +42,51 @@ class CoordinatorError(Exception):
 
 
 class UserError(CoordinatorError):
-    """A mistake that the user can fix. The message is one line that says how."""
+    """Raised for a mistake that the user can fix. The message is one line with the way to fix it."""
 
 
 class ConfigError(UserError, ValueError):
-    """A setting has a value that is not valid."""
+    """Raised when a setting has an invalid value."""
 
 
 class BadUrl(UserError, ValueError):
-    """A URL that cannot be listed or processed."""
+    """Raised for a URL that cannot be listed or processed."""
 
 
 class BadFilter(UserError, ValueError):
-    """A cell or setting is not a valid filter of a source's videos. The message says which values are valid."""
+    """Raised when a cell or setting is not a valid filter of a source's videos. The message names the valid values."""
 
 
 class SourcesFileError(UserError):
-    """The sources file cannot be read."""
+    """Raised when the sources file cannot be read."""
 
 
 class ProcessorError(UserError):
-    """The processor cannot be imported, is not callable, or does not take one parameter."""
+    """Raised when the processor cannot be imported, is not callable, or does not take one parameter."""
 
 
 class PreflightError(UserError):
-    """This machine cannot process videos until a person has fixed something on it."""
+    """Raised when this machine cannot process videos until a person has fixed something."""
 
 
 class StoreError(CoordinatorError):
-    """The storage of the queue failed, and a retry will not help."""
+    """Raised when the storage of the queue failed and a retry will not help."""
 
 
 class StoreUnavailable(StoreError):
-    """The storage of the queue does not answer now. It may later."""
+    """Raised when the storage of the queue does not answer now. A retry may succeed later."""
 
 
 class StoreGone(StoreError):
-    """The storage of the queue was deleted or replaced while this process used it."""
+    """Raised when the storage of the queue was deleted or replaced while this process used it."""
 
 
 class StoreFull(StoreError):
-    """The storage of the queue has no room for more rows. Nothing was changed, and existing rows can be processed."""
+    """Raised when the storage of the queue has no room for more rows. Existing rows can still be processed."""
 
 
 class PlaceError(CoordinatorError):
-    """The place where files are kept failed. `reason` is a word of reasons.py, where a local disk is the cause (`disk-full`)."""
+    """Raised when the place of the files failed. `reason` is a word of reasons.py if a local disk is the cause (`disk-full`)."""
 
     def __init__(self, message: str, *, reason: str = "") -> None:
         super().__init__(message)
@@ -94,26 +94,26 @@ class PlaceError(CoordinatorError):
 
 
 class PlaceUnavailable(PlaceError):
-    """The place of the files does not answer now. It may later."""
+    """Raised when the place of the files does not answer now. A retry may succeed later."""
 
 
 class PlaceRefused(PlaceError, UserError):
-    """The place of the files refuses this machine: a right, the bucket or the credentials are missing. One line says which."""
+    """Raised when the place of the files refuses this machine. The message names the missing right, bucket or credentials."""
 
 
 class UpgradeError(CoordinatorError):
-    """yt-dlp was not upgraded, or the package index did not answer. Nothing has changed, unless the message says otherwise."""
+    """Raised when yt-dlp was not upgraded or the package index did not answer. Nothing was changed unless the message says so."""
 
 
 class ClaimLost(CoordinatorError):
-    """The worker no longer holds the row. The result of its attempt is dropped."""
+    """Raised when the worker no longer holds the row. The result of its attempt is discarded."""
 
 
 class AttemptError(CoordinatorError):
-    """One attempt at a row failed.
+    """Raised when one attempt at a row failed.
 
     `reason` is a short machine-readable word (`private`, `region`, `http-503`). LastError contains it before the message.
-    `systemic`: the wording is known from outages, in which every video fails with it. `regions`: the countries in which the video
+    `systemic`: the message is known from outages, in which every video fails with it. `regions`: the countries in which the video
     is available, as ISO codes. `from_yt_dlp`: yt-dlp raised it.
     """
 
@@ -139,7 +139,7 @@ class AttemptError(CoordinatorError):
 
     @property
     def failure(self) -> Failure:
-        """Return the error as a value, to be kept and sent. What a user's function gave in a wrong type is dropped."""
+        """Return the error as a value that can be stored and sent. Drop values of a wrong type from a user's function."""
         return Failure(
             verdict=self.verdict,
             reason=str(self.reason),
@@ -152,41 +152,41 @@ class AttemptError(CoordinatorError):
 
 
 class TransientError(AttemptError):
-    """The attempt may succeed when it is repeated."""
+    """Raised when a repetition of the attempt may succeed."""
 
     default_reason = "transient"
 
 
 class GoneError(AttemptError):
-    """The video seems to be gone. A short failure looks the same, so a second attempt has to confirm it."""
+    """Raised when the video seems to be gone. A short failure looks the same, so a second attempt must confirm it."""
 
     verdict = Verdict.GONE
     default_reason = "gone"
 
 
 class PermanentError(AttemptError):
-    """The attempt can never succeed: the video is private or removed, or its row is wrong."""
+    """Raised when the attempt can never succeed: the video is private or removed, or its row is wrong."""
 
     verdict = Verdict.PERMANENT
     default_reason = "permanent"
 
 
 class LaterError(AttemptError):
-    """It is too early: a premiere or a running live stream. `not_before` is when to try again, if known."""
+    """Raised when it is too early: for a premiere or a live stream. `not_before` is the time to try again, if known."""
 
     verdict = Verdict.LATER
     default_reason = "upcoming"
 
 
 class ThrottledError(AttemptError):
-    """YouTube limits this machine's requests. The video is not at fault."""
+    """Raised when YouTube limits this machine's requests. The video is not at fault."""
 
     verdict = Verdict.THROTTLED
     default_reason = "throttled"
 
 
 class UnfitError(AttemptError):
-    """This machine cannot do it: its disk is full, or it has no ffmpeg. The video is not at fault."""
+    """Raised when this machine cannot process the video: its disk is full, or it has no ffmpeg. The video is not at fault."""
 
     verdict = Verdict.UNFIT
     default_reason = "unfit"
@@ -199,7 +199,7 @@ _BY_VERDICT: dict[Verdict, type[AttemptError]] = {
 
 
 def attempt_error(failure: Failure) -> AttemptError:
-    """Return the error that a failure was made of; a child process sends the failure."""
+    """Return the error that corresponds to a failure, such as one that a child process sent."""
     return _BY_VERDICT[failure.verdict](
         failure.message,
         reason=failure.reason,

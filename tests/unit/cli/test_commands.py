@@ -71,7 +71,7 @@ def test_a_source_that_is_there_with_another_accent_is_left_as_it_is_and_that_is
     assert ydc("add", CHANNEL.format(1), "--accent", "pt-BR").returncode == 0
     done = ydc("add", CHANNEL.format(1), "--accent", "fr", "--type", "talk")
     assert done.returncode == 2
-    assert one_line(done).endswith("is source 1 already, with Accent 'pt-BR' and no Type; that is left as it is")
+    assert one_line(done).endswith("is source 1 already, with Accent 'pt-BR' and no Type; it was not changed")
     assert [(row.accent, row.type) for row in queue.rows(SOURCES)] == [("pt-BR", "")]
 
 

@@ -82,9 +82,9 @@ def test_what_is_no_language_is_said(languages: str, says: str) -> None:
     [
         (
             {"audio_codec": "opus", "audio_sample_rate_hz": 44100},
-            "audio_sample_rate_hz=44100: opus has 8000, 12000, 16000",
+            "audio_sample_rate_hz=44100: opus supports only 8000, 12000, 16000",
         ),
-        ({"audio_codec": "best", "audio_mono": True}, "audio_codec=best converts nothing"),
+        ({"audio_codec": "best", "audio_mono": True}, "audio_codec=best does not convert"),
         ({"audio_sample_rate_hz": 16001}, "audio_sample_rate_hz=16001: input should be 8000"),
     ],
 )

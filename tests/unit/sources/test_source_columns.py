@@ -84,7 +84,7 @@ def test_a_source_that_is_there_keeps_its_columns_and_that_is_said(coordinator: 
     first = coordinator.client.add_source(CHANNEL, columns={"Kinds": "shorts"})
     assert coordinator.client.add_source(CHANNEL, columns={"Kinds": "shorts"}) == first
     assert coordinator.client.add_source(CHANNEL) == first
-    with pytest.raises(UserError, match="is source 1 already, with Kinds 'shorts'; that is left as it is"):
+    with pytest.raises(UserError, match="is source 1 already, with Kinds 'shorts'; it was not changed"):
         coordinator.client.add_source(CHANNEL, columns={"Kinds": "videos"})
 
 
