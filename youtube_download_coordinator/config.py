@@ -361,9 +361,7 @@ class Config(BaseSettings):
         """Raise ValueError if the audio settings contradict each other, because each video would fail after its download."""
         rate = self.audio_sample_rate_hz
         if self.audio_codec == "best" and (rate or self.audio_mono):
-            raise ValueError(
-                "audio_codec=best does not convert: for a sample rate or mono, set a codec, such as wav"
-            )
+            raise ValueError("audio_codec=best does not convert: for a sample rate or mono, set a codec, such as wav")
         if self.audio_codec == "opus" and rate and rate not in OPUS_SAMPLE_RATES_HZ:
             rates = ", ".join(map(str, OPUS_SAMPLE_RATES_HZ))
             raise ValueError(f"audio_sample_rate_hz={rate}: opus supports only {rates}")

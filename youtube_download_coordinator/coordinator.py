@@ -1,4 +1,4 @@
-"""The library without Prefect: everything put together from a Config.
+"""Run the queue without Prefect: a Coordinator combines everything that a Config describes.
 
 coordinator = Coordinator(Config(sources_file_path="sources.txt"))
 while True:
@@ -74,13 +74,14 @@ def _fingerprint(path: Path) -> tuple[int, int, int] | None:
 
 
 class Coordinator:
-    """One worker with everything it needs. Cheap to build: the whole process shares one connection.
+    """A worker with everything it needs. It is cheap to create, because the whole process shares one connection.
 
         with Coordinator(config) as coordinator:
             while coordinator.process_next_task(process): ...
 
-    It may be built before a fork: each process gets a connection and a worker's name of its own when it first needs them. Threads
-    may share it. A copy, also one that is pickled for another process, is a worker of its own on the same queue.
+    It may be created before a fork: each process opens its own connection, and gets its own worker name, when it first needs
+    them. Threads may share it. A copy, for example one that is pickled for another process, is another worker on the same
+    queue.
 
     Raises ConfigError when the settings do not name a queue.
     """
@@ -103,10 +104,10 @@ class Coordinator:
 
     @property
     def queue(self) -> Queue:
-        """This process's view of the queue. Raises UserError when the coordinator is closed."""
+        """Return this process's view of the queue. Raises UserError when the coordinator is closed."""
         with self._opening:
             if self._is_closed:
-                raise UserError("this Coordinator is closed: build another one")
+                raise UserError("this Coordinator is closed: create another one")
             if self._queue is None:
                 self._queue = self._open()
             return self._queue
@@ -131,16 +132,16 @@ class Coordinator:
         return queue
 
     def close(self) -> None:
-        """Give back what this worker holds, write what people see, close the connections. Does nothing the second time.
+        """Release this worker's claims, write the cells that people see, and close the connections. Repeated calls do nothing.
 
-        While a function or another attempt runs, nothing more is begun. Its video stays claimed, its outcome is recorded, and the
-        last one to end does the rest. What cannot be written now is logged; another process writes it.
+        If attempts are running, no further one starts. They keep their claims and record their outcomes, and the last one to end
+        closes the coordinator. A failed write is logged; another process repeats it.
         """
         with self._opening:
             queue, self._queue = self._queue, None
             self._is_closed = self._is_stopped = True
         if queue is not None and not queue.after_loops(partial(self._release_and_close, queue)):
-            log.info("this Coordinator is closed when what it processes now has ended")
+            log.info("this Coordinator closes when its running attempts have ended")
 
     def _release_and_close(self, queue: Queue) -> None:
         try:
@@ -163,28 +164,28 @@ class Coordinator:
         self.close()
 
     def after_fork(self) -> None:
-        """Forget the parent's queue: its claims are the parent's, and a thread of the parent may have been inside it."""
+        """Discard the parent's queue: the parent keeps its claims, and one of its threads may have been using the queue."""
         self._queue, self._opening = None, threading.RLock()
         self._asks_again_at = 0.0
 
     # --- the whole job in one call -----------------------------------------------------------------------------------
 
     def process_next_task(self, processor: Callable[[Any], Any]) -> bool:
-        """Process one video with `processor` in this thread. Return whether there was one: `process_next` says more."""
+        """Process one video with `processor` in this thread. Return whether there was one. See `process_next`."""
         return _is_processed(self.process_next(processor))
 
     def process_next(self, processor: Callable[[Any], Any]) -> AttemptResult | None:
-        """Process one video with `processor` in this thread. Return what the attempt did, or None when no video is due.
+        """Process one video with `processor` in this thread. Return the result of the attempt, or None if no video is due.
 
-        The processor receives the URL, or the VideoTask if its parameter is annotated so, or is named `task` or `video_task`
-        without an annotation. The call imports the sources file when it has changed, and expands sources while no video is
-        due. An exception of the processor counts as a failed attempt; SystemExit and KeyboardInterrupt give the video back and
-        are raised. The claim is renewed while the processor runs, for `in_process_timeout_minutes` at most; if it is lost
-        meanwhile, the outcome is dropped. When there is nothing to do, the call takes a random part of `claim_jitter_seconds`.
+        The processor receives the URL, or the VideoTask if its parameter is annotated as one, or has no annotation and is named
+        `task` or `video_task`. The call imports the sources file if it has changed, and expands sources while no video is due. An
+        exception of the processor counts as a failed attempt. SystemExit and KeyboardInterrupt release the video and are raised.
+        The claim is renewed while the processor runs, for at most `in_process_timeout_minutes`. If the claim is lost, the outcome
+        is discarded. If there is nothing to do, the call waits for a random part of `claim_jitter_seconds`.
 
-        Raises ProcessorError when the processor cannot be called so; ConfigError if filters on rights are set, which hold for
-        workers alone; SourcesFileError when the sources file cannot be read the first time; StoreUnavailable when the queue does
-        not answer.
+        Raises ProcessorError if the processor cannot be called in this way, ConfigError if filters on rights are set (only
+        workers apply them), SourcesFileError if the sources file cannot be read the first time, and StoreUnavailable if the
+        queue does not answer.
         """
         check_callable(processor, getattr(processor, "__name__", repr(processor)))
         if is_async(processor) and runs_event_loop():
@@ -194,17 +195,17 @@ class Coordinator:
         return self._process_next(processor)
 
     def stop(self) -> None:
-        """Begin nothing more, in any thread. What runs is finished; calls that wait end within `idle_poll_seconds`.
+        """Start no further attempt, in any thread. Running attempts are finished; waiting calls end within `idle_poll_seconds`.
 
-        From then on `process_next_task` returns False at once. It may be called in a signal handler.
+        From then on `process_next_task` returns False at once. This method may be called in a signal handler.
         """
         self._is_stopped = True
 
     async def aprocess_next_task(self, processor: Callable[[Any], Any]) -> bool:
         """Do what `process_next_task` does without blocking the running event loop.
 
-        An `async` processor runs in this loop, another one in a thread of the loop's default executor, as the work on the queue
-        does. Cancelled, it cancels an `async` processor, gives the video back and raises CancelledError.
+        An `async` processor runs in this loop. Other processors, and requests to the queue, run in threads of the loop's default
+        executor. If the call is cancelled, it cancels an `async` processor, releases the video and raises CancelledError.
         """
         check_callable(processor, getattr(processor, "__name__", repr(processor)))
         bridge = LoopBridge(processor, asyncio.get_running_loop())
@@ -235,7 +236,7 @@ class Coordinator:
         finally:
             if self.config.flush_every_call or ends_without_cleanup():
                 self._flush(queue)
-            if self._is_closed:  # meanwhile, so the reaper of this call is the last
+            if self._is_closed:  # closed meanwhile, so this call has started the last reaper
                 dismiss(queue.worker)
         if not self._is_stopped:
             time.sleep(random.random() * self.config.claim_jitter_seconds)
@@ -260,7 +261,7 @@ class Coordinator:
         return summary
 
     def _process_here(self, processor: Callable[[Any], Any]) -> Summary:
-        """Process one video in this thread. Nothing ends the processor, so its claim is renewed as long as it runs."""
+        """Process one video in this thread. The processor cannot be ended, so its claim is renewed as long as it runs."""
         interruptions: list[BaseException] = []
 
         def submit(task: VideoTask) -> Future[Outcome]:
@@ -296,7 +297,7 @@ class Coordinator:
         except SourcesFileError as error:
             if self._ingested is None:
                 raise
-            log.warning("the sources file cannot be read, going on without: %s", error)  # an editor may be replacing it
+            log.warning("the sources file cannot be read and is skipped: %s", error)  # an editor may be replacing it
             return
         for problem in problems:
             log.warning("%s", problem)
@@ -354,37 +355,37 @@ class Coordinator:
         )
 
     def claim_videos(self, max_videos: int) -> ClaimBlock:
-        """Return up to `max_videos` videos for a loop of the caller; they are held as long as the `with` block runs."""
+        """Claim up to `max_videos` videos for the caller's own loop. They are held while the `with` block runs."""
         self._sweep_parts()
         return ClaimBlock(self.queue, self.config, max_videos)
 
     def _sweep_parts(self) -> None:
-        """Remove half files that nobody resumes, once."""
+        """Remove partial files that nobody resumes, once."""
         if not self._is_swept:
             self._is_swept = True
             sweep_parts(self.queue, self.config.work_dir)
             if isinstance(
                 self.config.output_dir, str
-            ):  # beside the work: a first listing of a large place takes minutes
+            ):  # in the background, because the first listing of a large place takes minutes
                 sweep = partial(sweep_storage, self.config.output_dir)
                 threading.Thread(target=sweep, name="sweep", daemon=True).start()
 
     def give_back(self) -> int:
-        """Give back everything that this run holds, also what an interrupted claim may hold. Return the number of rows."""
+        """Release all claims of this run, including those of an interrupted request. Return the number of rows."""
         return self.queue.release_holder(self.queue.worker)
 
     def show_dashboard(self, page: Page) -> None:
-        """Write a report to the sheet's tab Dashboard. Do nothing where the queue is a database.
+        """Write a report to the sheet's tab Dashboard. Do nothing if the queue is a database.
 
-        Raises StoreError when the tab cannot be written; ConfigError for what a person can fix.
+        Raises StoreError if the tab cannot be written, and ConfigError if a person can fix the cause.
         """
         show_dashboard(self.config, page)
 
     def rounds(self, limits: Limits, summary: Summary) -> Iterator[Limits]:
-        """Yield what is left of the limits, for one round of expanding and processing after another, until nothing is left.
+        """Yield the remaining limits for each round of expanding and processing, until nothing is left to do.
 
-        Between rounds, wait for videos that will be tried again soon, but not for sources and premieres; and for the end of a
-        cooldown or a pause. `summary` contains what the rounds have done so far; the caller adds to it.
+        Between rounds, wait for the end of a cooldown or a pause, and for videos that will be tried again soon, but not for
+        sources and premieres. `summary` contains the results of the previous rounds; the caller adds to it.
         """
         began = time.monotonic()
         while True:
@@ -404,7 +405,7 @@ class Coordinator:
                 self._sleep(wait_seconds)
 
     def _sleep(self, seconds: float) -> None:
-        """Sleep, in parts after which `stop` is noticed."""
+        """Sleep in short parts, so that `stop` takes effect between them."""
         ends_at, part_seconds = time.monotonic() + seconds, max(self.config.idle_poll_seconds, PAUSE_CHECK_SECONDS)
         while not self._is_stopped and (left_seconds := ends_at - time.monotonic()) > 0:
             time.sleep(min(left_seconds, part_seconds))
@@ -419,7 +420,7 @@ class Coordinator:
         return is_video_due or (source_due is not None and source_due <= self.queue.store.now())
 
     def _wait_while_blocked(self, blocked: Blocked | None, max_seconds: float | None) -> bool:
-        """Wait for the end of a cooldown or a pause. Return False, without waiting where possible, when it ends too late."""
+        """Wait for the end of a cooldown or a pause. Return False if it ends too late, if possible without waiting."""
         ends_at = None if max_seconds is None else time.monotonic() + max_seconds
         if blocked:
             log.warning("waiting for the end of the cooldown or pause")
@@ -429,7 +430,7 @@ class Coordinator:
             )
             seconds_left = None if ends_at is None else ends_at - time.monotonic()
             if seconds_left is not None and (seconds_left <= 0 or (blocked_seconds or 0) > seconds_left):
-                log.warning("not waiting, the time of this run ends before: %s", blocked.why)
+                log.warning("not waiting, because the time of this run ends first: %s", blocked.why)
                 return False
             pauses = (blocked_seconds, seconds_left, max(self.config.idle_poll_seconds, PAUSE_CHECK_SECONDS))
             time.sleep(min(seconds for seconds in pauses if seconds is not None))
@@ -443,7 +444,7 @@ class Coordinator:
 
 
 def _is_processed(result: AttemptResult | None) -> bool:
-    """Return whether there was a video and the next one may be tried at once."""
+    """Return whether a video was processed, so that the next one may be tried at once."""
     return result is not None and result is not AttemptResult.GIVEN_BACK
 
 
@@ -459,7 +460,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Threads:
-    """Attempts in threads of this process, each with its child process. Once it is closed, none runs and none begins."""
+    """An executor of attempts in threads, each with its child process. Once it is closed, no attempt runs or starts."""
 
     def __init__(self, process: Callable[[VideoTask], Outcome], concurrency: int) -> None:
         self._process = process
@@ -472,7 +473,7 @@ class _Threads:
         return self._pool.submit(self._attempt, task)
 
     def close(self) -> None:
-        """End attempts that nothing waits for: one may have been submitted in the very moment of an interruption."""
+        """End attempts that nobody waits for: one may have been submitted at the moment of an interruption."""
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         while not self._ended_within(0.05):

@@ -1,9 +1,9 @@
-"""The rows of the queue, their columns and their leases: frozen values that know nothing of how they are stored.
+"""Define the rows of the queue, their columns and their leases, as immutable values that are independent of the storage.
 
-A *video task* is a video to process, a *source* is a list that video tasks come from. The lease of a row alone decides who may
-act on the row. Every other column was inserted, or shows people the contents of the lease.
+A *video task* is a video to process. A *source* is a list from which video tasks are created. Only the lease of a row decides who
+may act on the row. The other columns are written once, or show people the contents of the lease.
 
-Each column is declared once, beside the attribute whose value it has:
+Each column is declared once, next to the attribute with its value:
 
     duration_seconds: Annotated[int | None, Column("Duration", place=90, writer=Writer.INSERT)] = None
 
@@ -24,19 +24,19 @@ from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, truncate
 
 START_OF_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-"""A `not_before` that never comes. The first day of the year, so that no time zone of a database exceeds the year 9999."""
+"""A `not_before` that means never. It is the first day of the year, so that no time zone of a database exceeds the year 9999."""
 NEEDS_MACHINE_FROM = datetime(9990, 1, 1, tzinfo=UTC)
-"""From here on a `not_before` says which machines a row waits for, not until when (queue/offers.py)."""
+"""A `not_before` from here on encodes the machines for which a row waits, instead of a time (queue/offers.py)."""
 IS_SOURCE = "is source "
 """Prefix of the result of a source that is an alias of another source."""
 SKIPPED = "skipped by hand"
 """The result of a row that a person has set to done."""
 SKIPPED_LICENSE, SKIPPED_TRAINING = "skipped, licence ", "skipped, training "
-"""Prefixes of the results of videos that a filter of docs/rights.md has skipped."""
+"""Prefixes of the results of videos that a filter on rights has skipped (docs/rights.md)."""
 LICENSE_COLUMN, TRAINABLE_COLUMN = "License", "Trainable"
-"""Columns that people may add, and that workers fill then."""
+"""Optional columns. If people add them, workers fill them."""
 LICENSES = (CREATIVE_COMMONS, STANDARD_LICENSE, UNKNOWN_LICENSE) = ("creative-commons", "youtube", "unknown")
-"""What workers write into License. Another text there is a person's."""
+"""The texts that workers write into License. A person wrote any other text."""
 
 NO_KEY = "none"
 """The key of a typed-in row whose URL cannot be used. Any number of rows may have it; each of them is an ERROR."""
@@ -45,7 +45,7 @@ DUPLICATE = "duplicate of "
 
 
 def is_mix(key: str) -> bool:
-    """Return whether a key is that of a mix: an endless list that YouTube generates while it is played."""
+    """Return whether a key belongs to a mix, an endless list that YouTube generates while it is played."""
     return key.startswith("yt:p:RD") and not key.startswith("yt:p:RDCLAK5uy_")
 
 
@@ -81,11 +81,11 @@ STATUS = {
     State.DEAD: Status.ERROR,
 }
 WORDS: Mapping[State, str] = {**{state: status.value for state, status in STATUS.items()}, State.DEAD: "dead letters"}
-"""What people read and type: the words of the Status column, and one for the rows that failed for good."""
+"""The words for states that people read and type: those of the Status column, and "dead letters"."""
 
 
 class Writer(Enum):
-    """Who writes a column, and when."""
+    """The writer of a column, and the time of writing."""
 
     PERSON = "person"
     """A person, when a source is added. The videos of the source get a copy."""
@@ -112,7 +112,7 @@ IN_THE_LEASE = frozenset({Writer.IDENTITY, Writer.LEASE})
 
 
 class ColumnType(Enum):
-    """How the values of a stored column are kept: its SQL type, and how a cell of a sheet is read."""
+    """The type of a stored column. It determines the SQL type, and how a cell of a sheet is read."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -128,13 +128,13 @@ INTEGER_MAX = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The declaration of a column, in the annotation of an attribute or of what a property returns."""
+    """The declaration of a column, in the annotation of an attribute or of a property's return value."""
 
     name: str
-    """In the header of a sheet and of exports, and in `Row.columns`."""
+    """The name in the header of a sheet and of exports, and in `Row.columns`."""
     _: KW_ONLY
     place: int | None = None
-    """The sort position in a tab. The seed's columns are 10 to 100, in the seed's order. None: people do not see the column."""
+    """The sort position in a tab. None: people do not see the column. The seed's columns have 10 to 100, in the seed's order."""
     writer: Writer
     type: ColumnType | None = None
     """None: derived from the annotation (see `columns_of`)."""
@@ -149,7 +149,7 @@ _TYPES: Mapping[object, ColumnType] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """Lock, version and fencing token of a row in one value.
+    """A row's lock, version and fencing token in one value.
 
     No two transitions, by any worker or person, make equal leases: `version` counts the changes of the row, and each change has a
     fresh `nonce`.
@@ -171,23 +171,23 @@ class Lease:
 
     @property
     def reason(self) -> str:
-        """The machine-readable word at the start of a failure's detail."""
+        """Return the machine-readable word at the start of a failure's detail."""
         return self.detail.partition(":")[0] if self.state is not State.DONE else ""
 
     @property
     def result(self) -> str:
-        """The detail of a row that is DONE."""
+        """Return the detail of a row that is DONE, or an empty text."""
         return self.detail if self.state is State.DONE else ""
 
     @property
     def degraded(self) -> str:
-        """Why the files of a row that is DONE are worse than usual, separated by commas; empty if they are not."""
+        """Return the reasons for which the files of a row that is DONE are degraded, separated by commas, or an empty text."""
         mark = _DEGRADED.search(self.result)
         return mark["reasons"] if mark else ""
 
     @property
     def skipped(self) -> str:
-        """Why a filter has skipped a row that is DONE (`licence youtube`); empty if none has."""
+        """Return why a filter has skipped a row that is DONE (`licence youtube`), or an empty text."""
         is_skipped = self.result.startswith((SKIPPED_LICENSE, SKIPPED_TRAINING))
         return self.result.removeprefix("skipped, ") if is_skipped else ""
 
@@ -198,28 +198,28 @@ class Lease:
 
     @property
     def throttles(self) -> int:
-        """How often YouTube refused this row while it answered others."""
+        """Return how often YouTube refused this row while it answered others."""
         count = _THROTTLES.search(self.detail) if self.state is not State.DONE else None
         return int(count["count"]) if count else 0
 
     @property
     def interruptions(self) -> int:
-        """How often a function that the library called has ended its process instead of returning, one time after the other."""
+        """Return how many times in a row a function that the library called has ended its process instead of returning."""
         count = _INTERRUPTIONS.match(self.detail) if self.state is not State.DONE else None
         return int(count["count"]) if count else 0
 
 
 _INTERRUPTIONS = re.compile(r"interrupted: (?P<count>\d{1,6}) times?, ")
 DEGRADED_START, DEGRADED_END = " (degraded: ", ")"
-"""Around the reasons at the end of a result. The databases look for them too."""
+"""The text around the reasons at the end of a result. Queries of databases also search for it."""
 _DEGRADED = re.compile(rf"{re.escape(DEGRADED_START)}(?P<reasons>[\w, -]+){re.escape(DEGRADED_END)}$")
 _THROTTLES = re.compile(r"(?: ?\(throttled (?P<count>\d{1,6}) times?\))+$")
 
 
 def with_throttles(detail: str, count: int) -> str:
-    """Return a failure's detail with the row's throttle count at its end, in place of any that is there.
+    """Return a failure's detail with the row's throttle count at its end, replacing an earlier count.
 
-    Part of the detail, the count is kept by every store, shown to people, and plain text for a worker of 0.1.0.
+    As part of the detail, the count is kept by every store, shown to people, and readable for a worker of version 0.1.0.
     """
     suffix = f" (throttled {count} time{'' if count == 1 else 's'})" if count else ""
     text = _THROTTLES.sub("", " ".join(detail.split()))
@@ -227,9 +227,9 @@ def with_throttles(detail: str, count: int) -> str:
 
 
 def with_degraded(result: str, reasons: str) -> str:
-    """Return a result with the reasons for which its files are degraded at its end, if there are any.
+    """Return a result that ends with the reasons for which its files are degraded, if there are any.
 
-    Part of the result, the mark is kept by every store and shown to people.
+    As part of the result, the mark is kept by every store and shown to people.
     """
     mark = f"{DEGRADED_START}{reasons}{DEGRADED_END}" if reasons else ""
     return truncate(result, DETAIL_MAX_CHARACTERS - len(mark)) + mark
@@ -237,7 +237,7 @@ def with_degraded(result: str, reasons: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """The columns that sources and video tasks share."""
+    """A row with the columns that sources and video tasks share."""
 
     id: Annotated[int, Column("ID", place=10, writer=Writer.IDENTITY, type=ColumnType.ID)] = 0
     """0 until a store has inserted the row."""
@@ -257,7 +257,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The title, or the URL of a row without one."""
+        """Return the title, or the URL of a row without a title."""
         return self.title or self.url
 
     @property
@@ -299,12 +299,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source(Row):
-    """A channel, a playlist or a single video that video tasks are listed from."""
+    """A channel, a playlist or a single video from which video tasks are listed."""
 
     key: Annotated[str, Column("Key", place=180, writer=Writer.IDENTITY)]
     title: Annotated[str, Column("Title", place=110, writer=Writer.LISTING)] = ""
     videos: Annotated[int | None, Column("Videos", place=120, writer=Writer.LISTING)] = None
-    """The number of distinct videos that are known of the source."""
+    """The number of distinct known videos of the source."""
     checked_at: Annotated[datetime | None, Column("CheckedAt", place=130, writer=Writer.LISTING)] = None
     """When the source was last listed, completely or not."""
     listed_with: Annotated[str, Column("ListedWith", place=140, writer=Writer.LISTING)] = ""
@@ -317,11 +317,11 @@ class VideoTask(Row):
 
     source_id: Annotated[int | None, Column("SourceID", place=20, writer=Writer.INSERT, type=ColumnType.ID)] = None
     duration_seconds: Annotated[int | None, Column("Duration", place=90, writer=Writer.MEASURE)] = None
-    """As the list states it, until a file was made: then the measured length of that."""
+    """The duration in the list, until a file was made; then the measured length of the file."""
     files: Mapping[str, Sequence[Path]] = field(default_factory=dict, compare=False)
-    """The files that exist already, by the processor that made them: for a processor that is one of several."""
+    """The existing files by the processor that made them, if several processors run."""
     info: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
-    """yt-dlp's information about the video, for a processor that is one of several. It is read when it is first used."""
+    """yt-dlp's information about the video, if several processors run. It is read when it is first used."""
 
     @property
     def retry_count(self) -> Annotated[int, Column("RetryCount", place=100, writer=Writer.LEASE)]:  # as the seed has it
@@ -333,7 +333,7 @@ class VideoTask(Row):
 
 
 SHEET_COLUMNS = ("Lease", "Shown")
-"""What a tab of a sheet has to the right of the shown columns: the encoded lease, and which version the other cells show."""
+"""The columns of a sheet to the right of the shown ones: the encoded lease, and the version that the other cells show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,9 +341,9 @@ class Columns:
     """The columns of a type of rows, by attribute."""
 
     shown: Mapping[str, Column]
-    """Those that people see, in the order of the tab."""
+    """The columns that people see, in the order of the tab."""
     stored: Mapping[str, Column]
-    """Those whose values are stored beside the lease, not derived from it. Each has a type."""
+    """The columns whose values are stored next to the lease and not derived from it. Each has a type."""
 
 
 _COLUMNS: dict[type[Row], Columns] = {}
@@ -352,8 +352,8 @@ _COLUMNS: dict[type[Row], Columns] = {}
 def columns_of(kind: type[Row]) -> Columns:
     """Return the columns of a type of rows.
 
-    The type of a stored column is that of its annotation: `str`, `int | None` or `datetime | None`. A number or a time has to be
-    optional, because a person may empty its cell. Raises TypeError for another annotation.
+    The annotation gives the type of a stored column: `str`, `int | None` or `datetime | None`. Numbers and times must be
+    optional, because a person may empty the cell. Raises TypeError for any other annotation.
     """
     if kind not in _COLUMNS:
         annotations = get_type_hints(kind, include_extras=True) | _types_of_properties(kind)
@@ -367,14 +367,14 @@ def columns_of(kind: type[Row]) -> Columns:
 
 
 def _types_of_properties(kind: type[Row]) -> dict[str, object]:
-    """Return what each property returns, as it is annotated."""
+    """Return the annotation of each property's return value."""
     members = {name: member for base in reversed(kind.__mro__) for name, member in vars(base).items()}
     getters = {name: member.fget for name, member in members.items() if isinstance(member, property)}
     return {name: get_type_hints(getter, include_extras=True)["return"] for name, getter in getters.items()}
 
 
 def _declared_column(attribute: str, annotation: object) -> Column | None:
-    """Return the column in an annotation, with its type where it is stored."""
+    """Return the column in an annotation, with its type if it is stored."""
     if get_origin(annotation) is not Annotated:
         return None
     value_type, *metadata = get_args(annotation)
@@ -399,19 +399,19 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why an attempt failed, and the effect on its row."""
+    """A failed attempt: its reason, and its effect on the row."""
 
     verdict: Verdict
     reason: str
     message: str = ""
     not_before: datetime | None = None
     systemic: bool = False
-    """The wording is known from outages and blocks, where every video gets it: it says little about the row. Counts towards
-    suspicion also where its reason is otherwise a fact about one video (`reasons.ABOUT_ONE_VIDEO`)."""
+    """The message is known from outages and blocks, in which every video fails with it, so it says little about the row. It
+    counts towards suspicion even if its reason is otherwise a fact about one video (`reasons.ABOUT_ONE_VIDEO`)."""
     regions: tuple[str, ...] = ()
-    """The countries in which the video is available, as ISO codes; empty: not known."""
+    """The countries in which the video is available, as ISO codes; empty if not known."""
     from_yt_dlp: bool = False
-    """yt-dlp raised it, not a processor of the user's own."""
+    """Whether yt-dlp raised it, and not the user's own processor."""
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.message}" if self.message else self.reason
@@ -423,15 +423,15 @@ class Done:
 
     result: str = ""
     asked_youtube: bool = True
-    """False: the files existed already, so YouTube was not contacted and the attempt does not count towards the rate limit."""
+    """False if the files existed already: YouTube was not contacted, and the attempt does not count towards the rate limit."""
     degraded: str = ""
     """Why the files are worse than usual, as reasons separated by ", "; the row's Result ends with them."""
     media_seconds: float | None = field(default=None, compare=False)
-    """The measured length of what was made, for the row's Duration; None leaves the Duration as it is."""
+    """The measured length of the file, for the row's Duration; None keeps the Duration."""
     license: str = field(default="", compare=False)
-    """`creative-commons`, `youtube` or `unknown`, for a column License; empty leaves the column as it is."""
+    """`creative-commons`, `youtube` or `unknown`, for a column License; empty keeps the column."""
     trainable: str = field(default="", compare=False)
-    """Who may train with the video (docs/rights.md), for a column Trainable; empty leaves the column as it is."""
+    """Who may train with the video (docs/rights.md), for a column Trainable; empty keeps the column."""
 
 
 Outcome = Done | Failure
@@ -443,22 +443,22 @@ PAUSE_MAX_SECONDS = 366 * 86400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
-    """A line that steers the workers of a fleet (see cooldown.py) or of one machine."""
+    """A line of Control. It pauses or slows the workers of a fleet or of one machine (see cooldown.py)."""
 
     name: str
     """In lower case, with single spaces between words."""
     value: str = ""
     until: datetime | None = None
-    """In a sheet rounded to the second."""
+    """Rounded to the second in a sheet."""
     reason: str = ""
     pause_seconds: int = 0
     """The length of the next pause; 0: not known."""
 
     @classmethod
     def read(cls, *, name: str, value: str, until: datetime | None, reason: str, pause_seconds: int) -> Control:
-        """Return a line as a store contains it, which may be whatever a person wrote.
+        """Return the line that a store contains. A person may have written any text.
 
-        Times and pauses are limited, so that sums of them exist.
+        Times and pauses are limited, so that they can be added.
         """
         latest = NEVER - timedelta(seconds=PAUSE_MAX_SECONDS)
         limited_until = max(START_OF_TIME, min(until, latest)) if until else None
@@ -467,16 +467,16 @@ class Control:
 
 
 def video_task_to_json(task: VideoTask) -> dict[str, Any]:
-    """Return the task as JSON, for another process: without files and info, which an attempt has only while it runs."""
+    """Return the task as JSON for another process, without files and info, which exist only during an attempt."""
     values = asdict(
         replace(task, extra=dict(task.extra), files={}, info={})
-    )  # asdict copies no mapping of another type
+    )  # asdict cannot copy other types of mappings
     del values["files"], values["info"]
     return _times_to_text(values | {"lease": _times_to_text(values["lease"])})
 
 
 def video_task_from_json(values: Mapping[str, Any]) -> VideoTask:
-    """Return the task that `video_task_to_json` received."""
+    """Return the task that `video_task_to_json` has converted."""
     lease = _text_to_times(Lease, values["lease"])
     return VideoTask(**_text_to_times(VideoTask, values) | {"lease": Lease(**lease | {"state": State(lease["state"])})})
 
@@ -486,6 +486,6 @@ def _times_to_text(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text_to_times(kind: type[Lease | VideoTask], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a type's attributes, with those that are times read from text."""
+    """Return the values of a type's attributes, with times parsed from text."""
     times = [name for name, hint in get_type_hints(kind).items() if hint == datetime | None]
     return dict(values) | {name: datetime.fromisoformat(text) for name in times if (text := values.get(name))}

@@ -1,6 +1,6 @@
-"""Files and folders that other users of the machine cannot read: whoever reads a file can also lock it.
+"""Create files and folders that other users of the machine cannot read, because a user who can read a file can also lock it.
 
-A folder that its group may write is shared on purpose, so its files are the group's too.
+A folder that its group may write is shared on purpose, so its files belong to the group too.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from pathlib import Path
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder for this user alone. One that exists keeps its mode. Raises OSError."""
+    """Create a folder for this user alone. An existing folder keeps its mode. Raises OSError."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def open_private(path: Path) -> int:
-    """Open a file for reading and writing, and make it where it does not exist. Return the descriptor. Raises OSError.
+    """Open a file for reading and writing, and create it if it does not exist. Return the descriptor. Raises OSError.
 
-    A file that an older version made for all users is closed to them.
+    If an older version created the file for all users, remove their permissions.
     """
     make_private_folder(path.parent)
     mode = _file_mode(path.parent)
@@ -32,10 +32,10 @@ def open_private(path: Path) -> int:
 
 
 def make_private(path: Path) -> None:
-    """Make an empty file unless it exists, and close it to other users. A link to a file is followed.
+    """Create an empty file unless it exists, and remove other users' permissions. A link to a file is followed.
 
-    A file that exists is not opened: closing it would drop the locks that this process holds on it, and SQLite holds such locks.
-    Does nothing where this user may not: whoever opens the file then reports why.
+    An existing file is not opened: closing it would release the locks that this process holds on it, such as SQLite's. If this
+    user lacks the permission, do nothing; opening the file reports the cause.
     """
     with contextlib.suppress(OSError):
         mode = _file_mode(path.resolve().parent)

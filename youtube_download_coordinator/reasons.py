@@ -1,7 +1,7 @@
-"""The reasons of failures: what each one means, and what a person can do about it.
+"""List the reasons of failures, with their meaning and with advice for people.
 
-LastError begins with a reason. docs/reasons.md is made of this table (`python -m youtube_download_coordinator.reasons >
-docs/reasons.md`), and so is the advice in LastError and at the end of `ydc run`. A user's processor may have reasons of its own.
+LastError begins with a reason. This table is the source of docs/reasons.md (`python -m youtube_download_coordinator.reasons >
+docs/reasons.md`), of the advice in LastError, and of the advice at the end of `ydc run`. A user's processor may add reasons.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ ADVICE_MAX_CHARACTERS = 100
 
 
 class Reason(NamedTuple):
-    """What is known about one reason."""
+    """The meaning of one reason, and the advice for it."""
 
     verdict: Verdict | str
-    """What happens to the row; a text where that is not the verdict of an attempt."""
+    """The effect on the row; a text if that is not the verdict of an attempt."""
     means: str
     do: str = ""
-    """Whole sentences, for the docs and the end of a run; empty where nobody can do anything."""
+    """Whole sentences, for the docs and the end of a run; empty if there is nothing to do."""
     advice: str = ""
     """The same in a few words, for LastError."""
 
 
 DEGRADATIONS = {
-    "format-18": "YouTube's small file of picture and sound, its sound with 96 kbit/s: YouTube served nothing else.",
+    "format-18": "YouTube served only its small file with picture and sound, whose sound has 96 kbit/s.",
     "low-bit-rate": "The sound has less than `audio_min_kbps`.",
-    "skipped-sabr": "YouTube serves better formats by its own protocol (SABR) alone, which yt-dlp does not speak.",
-    "skipped-challenge": "yt-dlp could not solve the challenge that better formats ask for: update yt-dlp, look at deno.",
-    "skipped-token": "Better formats ask for a PO token: docs/limits.md has how to provide one.",
+    "skipped-sabr": "YouTube serves better formats only by its own protocol (SABR), which yt-dlp does not support.",
+    "skipped-challenge": "yt-dlp could not solve the challenge for better formats: update yt-dlp, and check deno.",
+    "skipped-token": "Better formats require a PO token: docs/limits.md explains how to provide one.",
     "skipped-drm": "Better formats are encrypted.",
 }
-"""What the words after `degraded: ` in a Result mean."""
+"""The meanings of the words after `degraded: ` in a Result."""
 
 HAPPENS: dict[Verdict, tuple[str, ...]] = {
     Verdict.RETRY: (
@@ -72,14 +72,14 @@ COOKIES_STEPS = (
 )
 COOKIES_HOW_TO = ", ".join(COOKIES_STEPS)
 """For a machine without a browser. A private window, because YouTube rotates the cookies of one that stays open."""
-_REQUEUE = "then have the row tried again: `ydc retry ID`, or type `pending` into its Status"
+_REQUEUE = "then retry the row: `ydc retry ID`, or type `pending` into its Status"
 _UPDATE = "ydc upgrade-yt-dlp"
 _REPORT = f"If many videos fail with it, update yt-dlp: {_UPDATE}."
 
 # fmt: off
 REASONS: dict[str, Reason] = {
     # YouTube asks for a pause
-    "bot-check": Reason(Verdict.THROTTLED, "YouTube asks for proof that a person is watching, or answers for another video.",
+    "bot-check": Reason(Verdict.THROTTLED, "YouTube asks for proof that a person is watching, or returns another video.",
         f"It usually passes. If it does not, {COOKIES_HOW_TO}; or use another"
         " address (YDC_PROXY) and a lower concurrency.", "if it stays: YDC_COOKIES_FILE, YDC_PROXY or fewer videos at a time"),
     "rate-limit": Reason(Verdict.THROTTLED, "This address has made too many requests; YouTube refuses more for about an hour.",
@@ -96,7 +96,7 @@ REASONS: dict[str, Reason] = {
         " ends with the last refusal.", f"If the cause has passed, {_REQUEUE}.", "to try it again: `ydc retry`"),
     "suspected": Reason("not counted", "Many videos in a row failed with the reason that follows, so yt-dlp, YouTube or the"
         " processor is at fault, not the video: see `Control`. The attempt is not counted.",
-        f"If `Control` names a newer yt-dlp: {_UPDATE}. If your own processor fails, correct it."),
+        f"If `Control` names a newer yt-dlp: {_UPDATE}. If your own processor fails, fix it."),
     "throttled": Reason(Verdict.THROTTLED, "Your own processor raised ThrottledError without a reason."),
     # the video, for ever
     "private": Reason(Verdict.PERMANENT, "The video or the playlist is private."),
@@ -111,7 +111,7 @@ REASONS: dict[str, Reason] = {
         " where YouTube kept other formats back.",
         f"If another voice will do: YDC_AUDIO_TRACK=any; {_REQUEUE}.", "if any voice will do: YDC_AUDIO_TRACK=any"),
     "no-audio": Reason(Verdict.PERMANENT, "The video has no sound, or silence from start to end.",
-        "For pictures without sound, `download` with a `format` of your own in YDC_YT_DLP_OPTIONS.", ""),
+        "For pictures without sound, use `download` with your own `format` in YDC_YT_DLP_OPTIONS.", ""),
     "needs-account": Reason(Verdict.PERMANENT, "Members only, Premium, age-restricted, or YouTube asks for a login.",
         "It waits for a machine that offers `account` (YDC_OFFERS). If none does, take an account that may see it:"
         f" {COOKIES_HOW_TO}; {_REQUEUE}.",
@@ -135,18 +135,18 @@ REASONS: dict[str, Reason] = {
     "live": Reason(Verdict.LATER, "It is live now; it is processed when it has ended."),
     "not-live": Reason(Verdict.LATER, "It is a channel's live address, and the channel is not live."),
     "processing": Reason(Verdict.LATER, "YouTube is still processing it."),
-    "busy": Reason(Verdict.LATER, "Another process is making the same file: a process that was frozen woke up."),
+    "busy": Reason(Verdict.LATER, "Another process is making the same file, for example one that was frozen and woke up."),
     # sources
     "queue-full": Reason(Verdict.LATER, "The spreadsheet has no room for this source's videos; it is tried again each hour.",
         "`ydc doctor` shows how full it is, and docs/beyond-one-sheet.md what to do.",
         "`ydc doctor` shows how full the sheet is"),
     "no-such-source": Reason(f"{Verdict.PERMANENT}, or {Verdict.GONE} where YouTube is vague",
         "The playlist, the channel or its tab does not exist.", "Correct the URL.", ""),
-    "nothing-listed": Reason(Verdict.RETRY, "The source listed nothing although it should: often an age-restricted channel.",
+    "nothing-listed": Reason(Verdict.RETRY, "The list is empty although it should not be: often an age-restricted channel.",
         "Its videos may be in `list=UULF` and the rest of the channel's ID; or cookies help (YDC_COOKIES_FILE)."),
-    "redirects": Reason(Verdict.RETRY, "One page leads to another without an end."),
-    "incomplete": Reason(Verdict.RETRY, "YouTube sent half a page of a list."),
-    "bad-url": Reason(Verdict.PERMANENT, "It is not a URL that can be listed, or not one of a video.",
+    "redirects": Reason(Verdict.RETRY, "The pages of the list lead to each other endlessly."),
+    "incomplete": Reason(Verdict.RETRY, "YouTube sent an incomplete page of a list."),
+    "bad-url": Reason(Verdict.PERMANENT, "The URL cannot be listed, or does not belong to a video.",
         "Correct the URL, and in a sheet type `pending` into Status.", ""),
     "bad-filter": Reason(Verdict.PERMANENT, "A filter's column has a value that cannot be understood.",
         f"Correct the cell that the message names, {_REQUEUE}."),
@@ -158,8 +158,8 @@ REASONS: dict[str, Reason] = {
         " is deleted."),
     "short-file": Reason(Verdict.RETRY, "The file is shorter or longer than YouTube or its own header says, by more than 2 s and"
         " 0.5 %. It is deleted.", "If it stays, YouTube's file is damaged: watch the end of the video there."),
-    "bad-media": Reason(Verdict.RETRY, "ffmpeg cannot read or convert the file. It is deleted, and fetched anew.",
-        "The worker's log has what ffmpeg printed. If many fail with it, update ffmpeg."),
+    "bad-media": Reason(Verdict.RETRY, "ffmpeg cannot read or convert the file. The file is deleted and fetched again.",
+        "The worker's log contains ffmpeg's output. If many videos fail with it, update ffmpeg."),
     "degraded": Reason(Verdict.RETRY, "The file is worse than usual, the message says how, and `accept_degraded` is off.",
         "To keep such files: YDC_ACCEPT_DEGRADED=true.", "to keep it: YDC_ACCEPT_DEGRADED=true"),
     "media-403": Reason(Verdict.RETRY, "The media were refused with HTTP 403, also after a fresh extraction. When several videos"
@@ -167,20 +167,20 @@ REASONS: dict[str, Reason] = {
     "http-NNN": Reason(Verdict.RETRY, "Another HTTP status: a server error (5xx), or an address that has expired (404)."),
     # yt-dlp and YouTube
     "no-formats": Reason(Verdict.RETRY, "YouTube offered no audio or video, and gave no reason.", _REPORT),
-    "not-embeddable": Reason(Verdict.RETRY, "YouTube refuses the client that yt-dlp imitates; it says nothing about the video.",
+    "not-embeddable": Reason(Verdict.RETRY, "YouTube refuses the client that yt-dlp imitates. The video is not at fault.",
         _REPORT, f"if many fail with it: {_UPDATE}"),
     "page-reload": Reason(Verdict.RETRY, "\"The page needs to be reloaded\": YouTube refuses the client that yt-dlp imitates.",
         _REPORT, f"if many fail with it: {_UPDATE}"),
-    "yt-dlp-broken": Reason(Verdict.RETRY, "yt-dlp and YouTube do not understand each other: mostly yt-dlp is too old.",
+    "yt-dlp-broken": Reason(Verdict.RETRY, "yt-dlp could not interpret YouTube's answer, usually because yt-dlp is too old.",
         f"Update yt-dlp: {_UPDATE}.", f"update yt-dlp: {_UPDATE}"),
     "error": Reason(Verdict.RETRY, "An error that is not in this table, mostly the processor's own; its message follows.",
         "The worker's log has the traceback."),
     "transient": Reason(Verdict.RETRY, "Your own processor raised TransientError without a reason."),
     "too-large": Reason(Verdict.RETRY, "The video is larger than `max_file_bytes`, or does not fit on the disk of this machine"
-        " beside `min_free_disk_bytes`. What was downloaded of it is removed.",
+        " beside `min_free_disk_bytes`. The partial download is removed.",
         f"Raise YDC_MAX_FILE_BYTES, choose smaller formats (YDC_YT_DLP_OPTIONS), or give the worker a larger disk; {_REQUEUE}.",
         "a larger disk, or YDC_MAX_FILE_BYTES"),
-    "memory": Reason(Verdict.RETRY, "The attempt took more memory than `max_child_memory_bytes`, or than there was.",
+    "memory": Reason(Verdict.RETRY, "The attempt used more memory than `max_child_memory_bytes`, or than the machine had.",
         "Raise YDC_MAX_CHILD_MEMORY_BYTES, or lower YDC_CONCURRENCY.", "YDC_MAX_CHILD_MEMORY_BYTES, or a lower YDC_CONCURRENCY"),
     "asked-for": Reason(Verdict.LATER, "A person has asked for one more product of a video that was done (`ydc retry --product`)."
         " Nothing failed."),
@@ -188,36 +188,36 @@ REASONS: dict[str, Reason] = {
         "Start a worker whose --processor names the function."),
     "upload": Reason(Verdict.LATER, "The place of the files (`output_dir`) did not answer. The finished file waits on the disk of"
         " the machine, which uploads it again without a request to YouTube. For an hour no other machine takes the video.",
-        "Look at the storage and the network to it."),
+        "Check the storage and the network connection to it."),
     "trainability": Reason(Verdict.LATER, "YDC_TRAINABLE is set, and YouTube's API does not say now who may train with the"
         " video. The video is neither fetched nor skipped; it is asked for again after a pause of an hour at the most.",
-        "Look at the network of the machine and its proxy, which also lead to youtube.googleapis.com."),
-    "no-trainability": Reason(Verdict.LATER, "YDC_TRAINABLE is set, the video exists, and YouTube's API knows nothing of it. It"
-        " is asked for again once a day.", "To skip it for good, type `done` into its Status, or call `ydc skip ID`."),
+        "Check the machine's network and its proxy, which must also reach youtube.googleapis.com."),
+    "no-trainability": Reason(Verdict.LATER, "YDC_TRAINABLE is set and the video exists, but YouTube's API does not know it. The"
+        " API is asked again once a day.", "To skip it for good, type `done` into its Status, or call `ydc skip ID`."),
     # this machine
     "place-refused": Reason(Verdict.UNFIT, "The place of the files (`output_dir`) refuses this machine: a right, the bucket or"
         " the credentials are missing. Finished files wait on the machine's own disk.",
         "`ydc doctor` says which right is missing. Start the worker again, and it uploads them.", "ydc doctor says which"),
     "disk-full": Reason(Verdict.UNFIT, "The disk is full, or has less room than `min_free_disk_bytes`.",
-        "Make room where output_dir is, and start the worker again; half files are resumed.",
-        "make room, start the worker again"),
-    "disk": Reason(Verdict.UNFIT, "The disk is read-only, or broken.", "Look at the disk.", "look at the worker's disk"),
+        "Free space on the disk of output_dir, and start the worker again; partial files are resumed.",
+        "free disk space, start the worker again"),
+    "disk": Reason(Verdict.UNFIT, "The disk is read-only, or broken.", "Check the disk.", "check the worker's disk"),
     "output-dir": Reason(Verdict.UNFIT, "The output folder cannot be written, or a link leads out of it.",
         "Correct YDC_OUTPUT_DIR or its permissions."),
     "no-ffmpeg": Reason(Verdict.UNFIT, "ffmpeg is missing.", "Install ffmpeg, or pip install imageio-ffmpeg."),
-    "no-js-runtime": Reason(Verdict.UNFIT, "There is no JavaScript runtime for YouTube's player, or its scripts do not fit.",
+    "no-js-runtime": Reason(Verdict.UNFIT, "There is no JavaScript runtime for YouTube's player, or its scripts are outdated.",
         "pip install -U deno yt-dlp yt-dlp-ejs."),
     "old-yt-dlp": Reason(Verdict.UNFIT, "yt-dlp is older than 90 days, or there is a newer one. A warning; nothing stops.",
         f"{_UPDATE}."),
     "no-yt-dlp": Reason(Verdict.UNFIT, "yt-dlp is missing from this environment.", "Run `ydc upgrade-yt-dlp`.",
         "ydc upgrade-yt-dlp installs it"),
-    "cookies": Reason(Verdict.UNFIT, "The file of cookies cannot be read, has no cookies of YouTube, or does not fit: its login"
-        " has expired, or it is of another account.", f"To renew them, {COOKIES_HOW_TO}."),
-    "stale-cookies": Reason(Verdict.UNFIT, "YouTube no longer accepts the login in the file of cookies.",
+    "cookies": Reason(Verdict.UNFIT, "The cookies file cannot be read or has no cookies of YouTube, or its login has expired or"
+        " belongs to another account.", f"To renew them, {COOKIES_HOW_TO}."),
+    "stale-cookies": Reason(Verdict.UNFIT, "YouTube no longer accepts the login in the cookies file.",
         f"Renew them: {COOKIES_HOW_TO}.", "export the cookies again (YDC_COOKIES_FILE)"),
     "yt-dlp-options": Reason(Verdict.UNFIT, "yt-dlp refuses an option.", "Correct YDC_YT_DLP_OPTIONS."),
-    "offline": Reason(Verdict.UNFIT, "YouTube cannot be reached from here.", "Look at the network, its DNS, and the proxy.",
-        "look at this machine's network"),
+    "offline": Reason(Verdict.UNFIT, "YouTube cannot be reached from here.", "Check the network, its DNS, and the proxy.",
+        "check this machine's network"),
     "processor": Reason(Verdict.UNFIT, "The processor cannot be found or called.", "Correct its name; the message says how."),
     "no-process": Reason(Verdict.UNFIT, "No more processes can be started.", "Lower YDC_CONCURRENCY, or raise its limits."),
     "interrupted": Reason(f"{Verdict.UNFIT}, from the fifth time on {Verdict.RETRY}",
@@ -228,23 +228,23 @@ REASONS: dict[str, Reason] = {
     "unfit": Reason(Verdict.UNFIT, "Your own processor raised UnfitError without a reason."),
     # the process
     "crashed": Reason(Verdict.RETRY, "The processor's process was killed by a signal: out of memory, a fault in a library.",
-        "If it goes on, look at the machine's memory; lower YDC_CONCURRENCY."),
+        "If it continues, check the machine's memory, or lower YDC_CONCURRENCY."),
     "exited": Reason(Verdict.RETRY, "The processor's process ended without an answer (sys.exit)."),
     "garbled": Reason(Verdict.RETRY, "The processor's process sent an answer that cannot be read."),
     "killed": Reason(Verdict.RETRY, "The worker that held it was killed; it is tried again at once."),
     "stalled": Reason(Verdict.RETRY, "The worker that held it did not renew its claim: it died, or the machine was asleep."),
-    "by-hand": Reason("a person's word", "A person typed `error` into Status: it is kept away from workers.",
+    "by-hand": Reason("a person's word", "A person typed `error` into Status, so workers skip the row.",
         "Type `pending` to have it processed."),
     "unreadable-lease": Reason("`error`", "The row's Lease cell, which the message quotes, cannot be read: a newer version wrote"
         " it, or a person has edited it.", "If no worker processes the row and it is not done, type `pending` into its Status."),
     "unreadable-row": Reason("`error`", "A value of the row raises an error in the coordinator; the message quotes it.",
         "Correct the value, then type `pending` into its Status, or call `ydc retry`."),
     "unknown-status": Reason("`error`, or a note beside any Status",
-        "What was typed into Status is not one of its words, or was typed while the row was in progress. A pending row is kept"
-        " away from workers, another one stays as it was; the message quotes what was typed.",
+        "The text typed into Status is not one of its words, or was typed while the row was in progress. Workers skip a pending"
+        " row; other rows are not changed. The message quotes the text.",
         "Type `pending`, `done` or `error` into its Status."),
-    "purged": Reason("`error`", "The video was taken out of the corpus with `ydc purge`. Its address was typed in again,"
-        " and it is not fetched again."),
+    "purged": Reason("`error`", "The video was removed from the corpus with `ydc purge`. Its address was typed in again,"
+        " but it is not fetched again."),
     "duplicate": Reason("`error`", "The row is a copy of another, which the message names."),
 }
 # fmt: on
@@ -253,38 +253,38 @@ ABOUT_ONE_VIDEO = frozenset({
     "private", "removed", "terminated", "copyright", "needs-account", "region", "unsupported-url", "own-network", "list", "empty",
     "no-subtitles", "dubbed", "no-audio", "upcoming", "live", "not-live", "processing", "no-such-source", "bad-url", "bad-filter",
 })  # fmt: skip
-"""Facts about one video or source. However many fail with one of them, neither YouTube nor yt-dlp is suspected, unless the
-wording itself is known from outages (`Failure.systemic`)."""
+"""Facts about one video or source. However many videos fail with one of these reasons, no outage is suspected, unless the message
+itself is known from outages (`Failure.systemic`)."""
 
 MACHINE_WIDE = frozenset({"cookies", "yt-dlp-options", "offline", "no-process"})
-"""With one of them, this machine can list no source at all."""
+"""Reasons with which this machine cannot list any source."""
 
 PLAYER_BLOCKS = frozenset({"bot-check", "rate-limit", "http-429", "http-403"})
-"""YouTube's refusals to show a page or a player: one of them refuses every video, so that a canary can prove or disprove it."""
+"""Refusals of a page or a player. YouTube then refuses every video, so a canary can prove or disprove the block."""
 UPLOAD, PLACE_REFUSED = "upload", "place-refused"
-"""Reasons of attempts whose files are made and not published."""
+"""Reasons of attempts whose files were made but not published."""
 MEDIA_BLOCK = "media-403"
-"""A counted failure of one row; a block of this machine only when several different rows in a row end with it."""
+"""A counted failure of one row. It is treated as a block of this machine only after several different rows in succession."""
 BLOCKED = "blocked"
 """The reason of a dead letter that YouTube refused `max_throttles` times while it answered others."""
 TOO_LARGE = "too-large"
-"""The reason of a video that is larger than the machine allows. On a disk that is nearly full, it is systemic."""
+"""The reason of a video that is larger than the machine allows. If the disk is nearly full, the failure is systemic."""
 ASKED_FOR = "asked-for"
-"""The reason word of a row that a person has asked for one more product, and that was not tried yet."""
+"""The reason of a row for which a person has requested a further product, before the first attempt at it."""
 OTHER_PROCESSOR = "other-processor"
 TRAINABILITY, NO_TRAINABILITY = "trainability", "no-trainability"
 """Reasons of videos that wait for YouTube's answer on training. With the first, YouTube itself was not contacted."""
 REQUEST_START = "⟦asked for "
-"""The start of what such a row is asked for, in its lease's detail (queue/product_requests.py)."""
+"""The start of the requested products in such a row's detail (queue/product_requests.py)."""
 SUSPECTED = "suspected"
-"""In front of a failure that is not counted, because an outage is suspected."""
+"""The prefix of a failure that is not counted because an outage is suspected."""
 PURGED = "purged"
-"""The reason of a row of a sheet into which a person has typed the address of a video that was purged (queue/tombstones.py)."""
+"""The reason of a row of a sheet with the address of a purged video, which a person has typed (queue/tombstones.py)."""
 UNREADABLE_LEASE = "unreadable-lease"
 UNKNOWN_STATUS = "unknown-status"
-"""The reason of a row of a sheet that is set apart because its Lease cell is not one that the coordinator writes."""
+"""The reason of a row of a sheet that is set apart because the coordinator did not write its Lease cell."""
 UNREADABLE_ROW = "unreadable-row"
-"""The reason of a row that is set apart because a value of it raises an error."""
+"""The reason of a row that is set apart because one of its values raises an error."""
 INTERRUPTED = "interrupted"
 """The reason of an attempt whose function ended the process that called it."""
 SUBTITLES_BLOCK = "subtitles-429"
@@ -292,23 +292,23 @@ SUBTITLES_BLOCK = "subtitles-429"
 
 
 def about(reason: str) -> Reason | None:
-    """Return what is known about a reason or an HTTP status (`http-503`); None for a reason of a user's processor."""
+    """Return the entry of a reason or an HTTP status (`http-503`), or None for a reason of a user's processor."""
     return REASONS.get(reason) or (REASONS["http-NNN"] if re.fullmatch(r"http-\d{3}", reason) else None)
 
 
 def advice(reason: str) -> str:
-    """Return in a few words what to do about a reason; an empty text where there is nothing to do."""
+    """Return the short advice for a reason, or an empty text if there is nothing to do."""
     entry = about(reason)
     return entry.advice if entry else ""
 
 
 def degradation(reason: str) -> str:
-    """Return what a reason for which files are degraded means; an empty text for one of a user's processor."""
+    """Return the meaning of a reason for degraded files, or an empty text for a reason of a user's processor."""
     return DEGRADATIONS.get(reason, "")
 
 
 def is_machine_wide(failure: Failure) -> bool:
-    """Return whether a failure shows that this machine can list no source at all."""
+    """Return whether a failure shows that this machine cannot list any source."""
     return failure.verdict is Verdict.UNFIT and failure.reason in MACHINE_WIDE
 
 
@@ -341,8 +341,8 @@ def _linked(advice: str) -> str:
 
 def _degradations() -> Iterator[str]:
     yield from ("", "## Degraded", "")
-    yield "The Result of a video that is done ends with `(degraded: ...)` if its file is worse than usual. `ydc status` counts"
-    yield "such videos."
+    yield "If the file of a video has lower quality than usual, its Result ends with `(degraded: ...)`. `ydc status` counts such"
+    yield "videos."
     yield from ("", "| reason | what it means |", "| --- | --- |")
     yield from (f"| `{name}` | {means} |" for name, means in DEGRADATIONS.items())
 
@@ -359,7 +359,7 @@ def _by_verdict() -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, Reason
 
 
 def document() -> str:
-    """Return the page docs/reasons.md."""
+    """Return the text of docs/reasons.md."""
     return "\n".join(_document()) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The types of settings, and the checks of their values. A check raises ValueError, in words that follow the setting's name."""
+"""Define the types of settings, and check their values. A check raises ValueError with a text to append to the setting's name."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from youtube_download_coordinator.text import did_you_mean, is_loopback
 from youtube_download_coordinator.youtube.trainability import ALL
 
 YEAR_MINUTES = 366 * 24 * 60
-"""The longest time that a setting may have, so that a date plus that time always exists."""
+"""The longest duration of a setting. It is limited, so that adding it to a date never overflows."""
 Seconds = Annotated[float, Field(ge=0, le=YEAR_MINUTES * 60, allow_inf_nan=False)]
 Minutes = Annotated[float, Field(gt=0, le=YEAR_MINUTES, allow_inf_nan=False)]
 MEMORY_LIMIT_LEAST_BYTES = 100_000_000
-"""A child process that has imported yt-dlp takes half of it."""
+"""The lowest memory limit. A child process that has imported yt-dlp uses half of it."""
 PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
@@ -43,7 +43,7 @@ def proxy_address(proxy: SecretStr) -> SecretStr:
 
 
 def api_url(url: str) -> str:
-    """Return the URL. Raise ValueError unless it is https or on this machine: every request carries the account's token."""
+    """Return the URL. Raises ValueError unless it is https or on this machine, because requests contain the account's token."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -114,7 +114,7 @@ def license_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def trainer(name: str) -> str:
-    """Return a company's name, or `all`. Raise ValueError for a word that means something else."""
+    """Return a company's name, or `all`. Raises ValueError for a word with another meaning."""
     name = " ".join(name.split())
     if (
         name.casefold() in {"none", "unknown", "ask", "off", "on", "true", "false", "yes", "no", "0", "1"}
@@ -125,17 +125,17 @@ def trainer(name: str) -> str:
 
 
 def _number(text: object) -> object:
-    """Return the number in a text. A Literal of numbers does not accept text, and environment variables are text."""
+    """Return the number in a text. Environment variables are text, which a Literal of numbers does not accept."""
     return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() else text
 
 
 SampleRate = Annotated[Literal[8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000], BeforeValidator(_number)]
 OPUS_SAMPLE_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
-"""The only rates that the encoder of opus accepts."""
+"""The sample rates that the encoder of opus accepts."""
 
 
 def as_json(key: object) -> object:
-    """Return a key as text, also if it is a mapping. Signing in reports a wrong key without repeating its contents."""
+    """Return a key as text, even if it is a mapping. An invalid key is reported when signing in, without its contents."""
     return json.dumps(key) if isinstance(key, Mapping) else key
 
 
@@ -143,7 +143,7 @@ AudioCodec = Literal["best", "m4a", "mp3", "opus", "vorbis", "flac", "wav", "aac
 
 
 def check_has_sheet(spreadsheet_id: str | None, arguments: Mapping[str, object]) -> None:
-    """Raise ConfigError if a program gives the key to a sheet, and no sheet: it would start over with an empty queue."""
+    """Raise ConfigError if a program gives a key but no sheet, because it would start over with an empty queue."""
     keys = [name for name in ("credentials_file", "service_account") if arguments.get(name)]
     if keys and not spreadsheet_id:
         raise ConfigError(
@@ -153,7 +153,7 @@ def check_has_sheet(spreadsheet_id: str | None, arguments: Mapping[str, object])
 
 
 def state_home() -> Path:
-    """Return the folder for the state of programs, after the XDG Base Directory Specification."""
+    """Return the folder for the state of programs, according to the XDG Base Directory Specification."""
     folder = Path(os.environ.get("XDG_STATE_HOME", ""))
     try:
         return folder if folder.is_absolute() else Path.home() / ".local" / "state"

@@ -1,4 +1,4 @@
-"""For tests of your own: a queue that is gone afterwards, and a processor's run without any queue.
+"""Help users to test: open a temporary queue, or run a processor without a queue.
 
 def test_my_processor() -> None:
     assert run_processor(transcribe, url="https://youtu.be/dQw4w9WgXcQ") == Done(result="whole")
@@ -30,9 +30,9 @@ __all__ = ["Done", "Failure", "run_processor", "temporary_coordinator"]
 
 @contextmanager
 def temporary_coordinator(**settings: Any) -> Iterator[Coordinator]:
-    """Open a coordinator on an empty queue of its own, in a folder that is removed afterwards. It never waits between attempts.
+    """Open a coordinator on an empty, temporary queue, which is removed afterwards. It never waits between attempts.
 
-    `settings` are those of Config. The environment's settings of the queue are not used.
+    `settings` are settings of Config. The environment's settings of the queue are not used.
     """
     with tempfile.TemporaryDirectory() as folder:
         defaults: dict[str, Any] = {
@@ -59,9 +59,9 @@ def run_processor(
     title: str = "",
     columns: Mapping[str, str] | None = None,
 ) -> Outcome:
-    """Call a function on one video as an attempt does, without a queue. Return what would be recorded.
+    """Call a function with one video as an attempt does, without a queue. Return the outcome that would be recorded.
 
-    Raises BadUrl; ProcessorError when it cannot be called with one video. SystemExit goes through.
+    Raises BadUrl, and ProcessorError if the function cannot be called with one video. SystemExit is not caught.
     """
     check_callable(processor, getattr(processor, "__name__", repr(processor)))
     target = video_target(url, allow_other_sites=True)

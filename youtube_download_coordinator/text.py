@@ -1,4 +1,4 @@
-"""Helpers for text and times that people write or read."""
+"""Parse and format text and times that people write or read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def did_you_mean(name: str, names: Iterable[str], most: int = 1) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether the name or address of a host is this machine's own."""
+    """Return whether the name or address of a host means this machine."""
     if host == "localhost":
         return True
     try:
@@ -32,25 +32,25 @@ def is_loopback(host: str) -> bool:
 
 
 def truncate(text: str, max_characters: int = DETAIL_MAX_CHARACTERS) -> str:
-    """Return the text as one line of at most that many characters. An ellipsis replaces what is cut off."""
+    """Return the text as one line of at most that many characters. If it is longer, it ends with an ellipsis."""
     line = " ".join(text.split())
     return line if len(line) <= max_characters else line[: max_characters - 1] + "…"
 
 
 def literal_markdown(text: str, max_characters: int) -> str:
-    """Return one line of Markdown that shows the text literally, truncated: it becomes neither a link nor HTML."""
+    """Return one truncated line of Markdown that shows the text literally, so that it becomes neither a link nor HTML."""
     return _MARKDOWN.sub(r"\\\1", truncate(text, max_characters))
 
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&:@/])")
-"""Characters with a meaning in Markdown or HTML, and those that turn text into a link."""
+"""Characters that have a meaning in Markdown or HTML, or turn text into a link."""
 
 
 def sanitize(text: str) -> str:
-    """Return the text without characters that a database refuses or a terminal obeys.
+    """Return the text without characters that a database refuses or a terminal interprets.
 
-    Databases refuse NUL and lone surrogates, which file names that are not UTF-8 contain. Terminals and log viewers obey control
-    characters; tabs and line breaks are kept.
+    Databases refuse NUL and lone surrogates, which occur in file names that are not UTF-8. Terminals and log viewers interpret
+    control characters. Tabs and line breaks are kept.
     """
     return _CONTROLS.sub("", text.encode("utf-8", "replace").decode())
 
@@ -59,31 +59,31 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 _FORMULA_SIGNS = frozenset("=+-@")
-"""Text that begins with one of these is a formula to a spreadsheet program; a formula may open URLs and start programs."""
+"""A spreadsheet program treats text that begins with one of these as a formula, which may open URLs and start programs."""
 
 
 def no_formula(text: str) -> str:
-    """Return the text so that a spreadsheet program shows it and does not run it."""
+    """Return the text, changed so that a spreadsheet program shows it and does not run it as a formula."""
     if text[:1].isalnum() and text.isprintable():  # nearly all text
         return text
     return "".join(f"'{line}" if _is_formula(line) else line for line in text.splitlines(keepends=True))
 
 
 def _is_formula(line: str) -> bool:
-    """Return whether a program might take a line for a formula: some skip blanks, or know full-width signs."""
+    """Return whether a program might treat a line as a formula. Some programs skip blanks or accept full-width signs."""
     visible = line.lstrip(_skipped())
     return line.startswith(("\t", "\r")) or bool(_FORMULA_SIGNS & set(unicodedata.normalize("NFKC", visible[:1])))
 
 
 @cache
 def _skipped() -> str:
-    """Return blanks, and characters that nobody sees."""
+    """Return blanks and invisible characters."""
     characters = map(chr, range(0x10000))
     return "".join(char for char in characters if char.isspace() or unicodedata.category(char) in {"Cc", "Cf"})
 
 
 def format_utc(time: datetime | None) -> str:
-    """Return a time as ISO-8601 in UTC, to the second; an empty text for None."""
+    """Return a time as ISO 8601 in UTC, to the second, or an empty text for None."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if time else ""
 
 
@@ -95,16 +95,16 @@ _WRITTEN_TIME = re.compile(
 
 
 def parse_time(text: str) -> datetime | None:
-    """Return the time that a person or a spreadsheet wrote: `2026-11-25 8:30`, `25.11.2026`, `11/25/2026 8:30 PM`.
+    """Parse a time that a person or a spreadsheet wrote: `2026-11-25 8:30`, `25.11.2026`, `11/25/2026 8:30 PM`.
 
-    A time without a zone is in UTC. None if the text is not a time, or is ambiguous (`5/6/2026`).
+    A time without a zone is in UTC. Return None if the text is not a time, or is ambiguous (`5/6/2026`).
     """
     normalized = " ".join(text.split()).upper()
     match = _WRITTEN_TIME.fullmatch(normalized)
     try:
         time = _time_of_match(match) if match else datetime.fromisoformat(normalized)
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):  # Overflow: its zone moves it beyond the year 1 or 9999
+    except (ValueError, OverflowError):  # OverflowError: its zone moves it beyond the year 1 or 9999
         return None
 
 

@@ -39,17 +39,17 @@ SETTINGS_OF_SHEETS = (
     "video_tasks_worksheet_name",
     "dead_letter_worksheet_name",
 )
-"""Settings that have no effect on a database."""
+"""Settings that have no effect if the queue is in a database."""
 GOOGLE_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 
 _stores: dict[tuple[object, ...], Store] = {}
 _stores_lock = threading.Lock()
 _parents_stores: list[dict[tuple[object, ...], Store]] = []
-"""After a fork: what the parent had open. It is kept, because closing it here would close the parent's connections."""
+"""After a fork, the stores that the parent had open. They are kept, because closing them would close the parent's connections."""
 
 
 def _after_fork() -> None:
-    """Open every store anew in a forked process: a thread of the parent may have been inside one of them."""
+    """Make a forked process open every store again, because a thread of the parent may have been using one."""
     global _stores_lock
     _stores_lock = threading.Lock()
     _parents_stores.append(dict(_stores))
@@ -60,21 +60,21 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def open_store(config: Config) -> Store:
-    """Return the store that the settings name: one for the whole process, however often this is called."""
+    """Return the store that the settings name. The whole process shares it, however often this is called."""
     sheet = (config.spreadsheet_id, config.sheets_api_url, config.credentials_file, config.service_account)
     name = sheet if config.spreadsheet_id else (config.database_url,)
     return _open_once(name, lambda: _new_store(config))
 
 
 def open_machine_state(config: Config) -> Store:
-    """Return what this machine's processes share, whatever their queue. Raises ConfigError when its folder cannot be written."""
+    """Return the state that all processes of this machine share. Raises ConfigError if its folder cannot be written."""
     from youtube_download_coordinator.stores import machine
 
     return _open_once(("machine", config.state_dir), lambda: machine.open_machine_state(config.state_dir))
 
 
 def hold_machine_lock(config: Config, purpose: str) -> AbstractContextManager[bool]:
-    """Hold the lock of what a machine does once at a time on this queue. It yields False while another process holds it."""
+    """Hold this machine's lock for a purpose on this queue. Yield False while another process holds it."""
     from youtube_download_coordinator.stores import machine
 
     queue = config.spreadsheet_url or config.database_url
@@ -90,7 +90,7 @@ def _open_once(name: tuple[object, ...], new: Callable[[], Store]) -> Store:
 
 @atexit.register
 def _close_stores() -> None:
-    """Write the last changes that people see: a sheet's cells are written a little later than its leases."""
+    """Close the stores. A sheet's cells are written later than its leases, so this writes the last changes that people see."""
     for store in _stores.values():
         try:
             store.close()
@@ -113,7 +113,7 @@ def _new_store(config: Config) -> Store:
 
 
 def is_deleted(config: Config) -> bool:
-    """Return whether the queue is a SQLite file that does not exist: opening it would make an empty one."""
+    """Return whether the queue is a SQLite file that does not exist. Opening it would create an empty queue."""
     path = config.database_url.removeprefix("sqlite:///")
     return not config.spreadsheet_id and path != config.database_url and not Path(path).exists()
 
@@ -124,9 +124,9 @@ def _is_empty(store: Store) -> bool:
 
 
 def lost_settings(config: Config) -> list[str]:
-    """Return why the queue may be meant to be another one than the local database that is used by default.
+    """Return signs that the queue should be another one than the local database, which is the default.
 
-    A machine that lost its settings would otherwise start over with a queue of its own.
+    A machine that has lost its settings would otherwise start over with an empty local queue.
     """
     problems = []
     names = [f"YDC_{name.upper()}" for name in SETTINGS_OF_SHEETS if name in config.model_fields_set]
@@ -147,7 +147,7 @@ def lost_settings(config: Config) -> list[str]:
 
 
 def _has_settings(path: Path) -> bool:
-    """Return whether a file `.env` has a setting of the coordinator. One that may not be read is not counted."""
+    """Return whether a file `.env` contains a setting of the coordinator, or False if it cannot be read."""
     try:
         lines = path.read_bytes().splitlines() if path.is_file() else []
     except OSError:
@@ -158,7 +158,7 @@ def _has_settings(path: Path) -> bool:
 def open_queue(config: Config, run: str = "") -> Queue:
     """Return a worker's view of the queue. `run` is shown in ClaimedBy after the host's name.
 
-    Each queue has a name of its own: a run that Prefect starts again after a crash is not the one that died.
+    Each call gives the worker a unique name, so that a run that Prefect restarts after a crash differs from the one that died.
     """
     policy = RetryPolicy(
         lease=config.lease,
@@ -167,14 +167,14 @@ def open_queue(config: Config, run: str = "") -> Queue:
         backoff=timedelta(seconds=config.retry_backoff_seconds),
         backoff_max=timedelta(seconds=config.retry_backoff_max_seconds),
     )
-    randomness = random.SystemRandom()  # forked processes would share the state of any other
+    randomness = random.SystemRandom()  # forked processes would share the state of any other generator
     unique_name = f"{randomness.getrandbits(32):08x}"
     store, worker = open_store(config), worker_name(f"{run}.{unique_name}" if run else unique_name)
     return Queue(
         store=store,
         worker=worker,
         video_policy=policy,
-        # A source that cannot be listed today may be tomorrow: it is tried for ever, at longer and longer intervals.
+        # A source that cannot be listed today may be available tomorrow, so retry it for ever, at increasing intervals.
         source_policy=replace(policy, max_retries=None, max_throttles=None, refresh=config.refresh),
         monotonic=monotonic_seconds,
         random=randomness,
