@@ -1,4 +1,4 @@
-"""Check the place where files are kept, on a scratch file: whether all that workers need works there."""
+"""Check with a temporary file that workers can do everything they need in the place of the files."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _TEXT = "text/plain"
 
 
 def check_opens(output_dir: str | Path) -> str:
-    """Check what needs no request: that the extra is installed, and that variables make sense."""
+    """Check without a request that the extra is installed and that the variables are valid."""
     place = open_place(output_dir)
     return f"files go to {place.address}"
 
 
 def check_rights(output_dir: str | Path) -> Iterator[tuple[bool, str]]:
-    """Put, read, list and delete a scratch file, and yield one line for each thing that does not work, or one that all does."""
+    """Put, read, list and delete a temporary file. Yield a line for each operation that fails, or one line if all succeed."""
     place = open_place(output_dir)
     path = f"{SCRATCH_FOLDER}/{uuid.uuid4().hex}"
     has_problem = False
@@ -37,7 +37,7 @@ def _problems(place: Place, path: str) -> Iterator[str]:
     try:
         place.put_if_absent(path, b"first", content_type=_TEXT, metadata={SHA256: "00"})
     except PlaceError as error:
-        yield str(error)  # without a file there is nothing else to try
+        yield str(error)  # the other checks need the file
         return
     for step in (_problem_of_conditions, _problem_of_reading, _problem_of_listing, _problem_of_deleting):
         try:
@@ -51,7 +51,7 @@ def _problems(place: Place, path: str) -> Iterator[str]:
 def _problem_of_conditions(place: Place, path: str) -> str:
     if place.put_if_absent(path, b"second", content_type=_TEXT, metadata={}):
         return (
-            f"{place.address} overwrites a file that must not be (no If-None-Match: *), so two machines could both record one"
+            f"{place.address} overwrites existing files (it ignores If-None-Match: *), so two machines could both record one"
             " video: use another provider, or a newer version of its server"
         )
     return ""
@@ -60,19 +60,19 @@ def _problem_of_conditions(place: Place, path: str) -> str:
 def _problem_of_reading(place: Place, path: str) -> str:
     content, held = place.get(path), place.head(path)
     if content not in (b"first", b"second"):
-        return f"{place.address} returns other bytes than were put there"
+        return f"{place.address} returns different bytes than were written"
     if not held or held.content_type != _TEXT:
-        return f"{place.address} keeps no content types"
+        return f"{place.address} does not keep content types"
     return (
         ""
         if held.sha256 or content == b"second"
-        else f"{place.address} keeps no metadata, so SHA-256 is in sidecars alone"
+        else f"{place.address} does not keep metadata, so only sidecars contain the SHA-256"
     )
 
 
 def _problem_of_listing(place: Place, path: str) -> str:
     is_listed = any(held.path == path for held in place.list(SCRATCH_FOLDER))
-    return "" if is_listed else f"{place.address} does not list a file that was just put there"
+    return "" if is_listed else f"{place.address} does not list a file that was just written"
 
 
 def _problem_of_deleting(place: Place, path: str) -> str:
@@ -81,10 +81,10 @@ def _problem_of_deleting(place: Place, path: str) -> str:
 
 
 def check_uploads(output_dir: str | Path) -> str:
-    """Return what to do about uploads that a kill cuts off. obstore can neither list nor abort those of another process."""
+    """Return advice about interrupted uploads. obstore can neither list nor abort the uploads of another process."""
     address = open_place(output_dir).address
     if not provider_of(address).keeps_parts:
-        return "the provider removes the parts of uploads that were cut off"
+        return "the provider removes the parts of interrupted uploads"
     return (
         "the parts of large uploads that a kill cuts off cannot be listed from here, and cost as files do: give the bucket a"
         " lifecycle rule that aborts incomplete multipart uploads after a day (docs/files.md)"

@@ -1,4 +1,4 @@
-"""The check of `ydc doctor` that reads every row and every line of Control, and lists what is set apart or ignored."""
+"""Read every row and every line of Control for `ydc doctor`, and list what is set apart or ignored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROBLEMS_SHOWN = 20
 
 
 def check_rows(config: Config, contents: Iterable[Row | Control | str]) -> Iterator[tuple[bool, str]]:
-    """Yield a finding for each problem, or one for all rows. `contents`: a text stands for what cannot be read."""
+    """Yield a finding for each problem, or one finding for all rows. A text in `contents` describes something unreadable."""
     count, problems = 0, []
     for content in contents:
         count += 1
@@ -31,13 +31,13 @@ def check_rows(config: Config, contents: Iterable[Row | Control | str]) -> Itera
     for problem in problems[:PROBLEMS_SHOWN]:
         yield False, problem
     if len(problems) > PROBLEMS_SHOWN:
-        yield False, f"{len(problems) - PROBLEMS_SHOWN} more rows are like these"
+        yield False, f"{len(problems) - PROBLEMS_SHOWN} more rows have such problems"
     if not problems:
         yield True, f"{count} rows and lines of Control can be read"
 
 
 def read_database(config: Config) -> Iterator[Row | Control]:
-    """Yield every row and every line of control. Reading sets apart the rows that cannot be read."""
+    """Yield every row and every line of control. Reading sets unreadable rows apart."""
     queue = open_queue(config)
     yield from queue.rows(SOURCES)
     yield from queue.rows(VIDEO_TASKS)

@@ -1,8 +1,8 @@
 """Copy a queue from one store to another: a sheet, a SQLite file, or PostgreSQL, in any direction.
 
-Rows are copied with their IDs, keys, leases and custom columns, dead letters included, and compared at the end. The tombstones
-of purged videos are copied before. A copy that is interrupted may be repeated. The source queue is not changed, except that
-stalled rows are recovered, as any worker would do.
+The tombstones of purged videos are copied first. Rows, including dead letters, are copied with their IDs, keys, leases and custom
+columns, and compared at the end. An interrupted copy may be repeated. The source queue is not changed, except that stalled rows
+are recovered, as a worker would do.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ R = TypeVar("R", bound=Row)
 
 
 class NotCopied(UserError):
-    """The queue was not copied, or the copy differs from it."""
+    """Raised when the queue was not copied, or the copy differs from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class CopyReport:
 
     rows: dict[str, int]
     left_out: tuple[Row, ...]
-    """Lines of a sheet that are in error because they have no valid URL, or the URL of another row. They are not copied."""
+    """Lines of a sheet that were not copied, because they have no valid URL, or the URL of another row."""
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.rows.items())
@@ -56,7 +56,7 @@ def copy_queue(source: Queue, target: Queue, report: Print = log.info) -> CopyRe
     _check_no_claims(source)
     for table in TABLES:
         _check_target(source, target, table)
-    target.store.bury(source.store.tombstones())  # before there is a row that anybody could claim
+    target.store.bury(source.store.tombstones())  # before there is a row that a worker could claim
     left_out: list[Row] = []
     for table in TABLES:
         for batch in batches(_rows(source, table, left_out)):
@@ -91,7 +91,7 @@ def _check_target(source: Queue, target: Queue, table: Table[Any]) -> None:
 
 
 def _copy_controls(source: Store, target: Store) -> None:
-    """Copy the lines of Control: a paused fleet stays paused."""
+    """Copy the lines of Control, so that a paused fleet stays paused."""
     lines = source.controls(fresh=True)
     for line in lines:
         target.set_control(line.name, lambda _, line=line: line)  # type: ignore[misc]
@@ -135,7 +135,7 @@ def _side_by_side(originals: Iterable[R], copies: Iterable[R]) -> Iterator[tuple
 
 
 def _comparable(row: R) -> R:
-    """Return the row with the precision of every store: times that people see in seconds, leases in milliseconds."""
+    """Return the row with the precision that every store has: seconds for times that people see, milliseconds for leases."""
     lease = replace(row.lease, not_before=_milliseconds(row.lease.not_before), until=_milliseconds(row.lease.until))
     extra = {name: text for name, text in row.extra.items() if text}
     plain = replace(row, lease=lease, extra=extra, claimed_at=_second(row.claimed_at), requested_status=None)
@@ -161,7 +161,7 @@ def _difference(original: Row | None, copy: Row | None) -> str:
 
 
 def _rows(queue: Queue, table: Table[R], left_out: list[Row] | None = None) -> Iterator[R]:
-    """Return every row, except for lines of a sheet that are not rows of a queue; append those to `left_out`."""
+    """Yield every row. Lines of a sheet that are not rows of a queue are appended to `left_out` instead."""
     for row in queue.rows(table):
         has_own_key = row.key != NO_KEY and not row.lease.detail.startswith(DUPLICATE)
         if has_own_key or row.lease.state is not State.ERROR:

@@ -1,4 +1,4 @@
-"""The checks of `ydc doctor`: the queue first, then this machine."""
+"""List the checks of `ydc doctor`, first of the queue and then of this machine."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def checks(
     thorough: bool = False,
     record: Path | None = None,
 ) -> list[Check]:
-    """Return the checks of the queue and of this machine. `stack` closes what they open.
+    """Return the checks of the queue and of this machine. `stack` closes the stores that they open.
 
-    `thorough` and `record` are about the guarantees of a Google Sheet: run every race more often, and keep the HTTP exchanges.
+    `thorough` and `record` apply to the guarantees of a Google Sheet: repeat every race more often, and record the HTTP
+    exchanges.
     """
     sheet = partial(_sheet_checks, config, stack, thorough=thorough, record=record)
     queue = sheet() if config.spreadsheet_id else _database_checks(config)
@@ -45,9 +46,9 @@ def checks(
 
 
 def repeat_proof(config: Config, store: Store) -> list[Finding]:
-    """Test the guarantees of a Google Sheet again if the last proof is a month old. Return what was found, if anything.
+    """Test the guarantees of a Google Sheet again if the last test is a month old. Return the findings.
 
-    The store knows the date of that proof if it has read the sheet a moment ago.
+    The store must have read the sheet just before, because it then knows the date of the last test.
     """
     if not getattr(store, "is_proof_due", False):
         return []

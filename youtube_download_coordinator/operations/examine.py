@@ -1,4 +1,4 @@
-"""Run checks one after the other. A failed check skips only those that need it."""
+"""Run checks one after the other. If a check fails, only the checks that need it are skipped."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from youtube_download_coordinator.errors import CoordinatorError
 
 CheckFunction = Callable[[], "str | Iterable[tuple[bool, str]]"]
-"""Returns a text, or several pairs of whether it is well and a text. Raises CoordinatorError, whose message says what to do."""
+"""Returns a text, or several pairs of success and text. Raises CoordinatorError with a message about what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check, and the name of the check that must succeed before it is run."""
+    """A check, with the name of the check that must succeed first."""
 
     name: str
     run: CheckFunction
     needs: str = ""
     stops: bool = True
-    """Whether a failure keeps every worker from working; otherwise it is a warning."""
+    """Whether no worker can work if the check fails. Otherwise a failure is a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the result."""
+    """A line of the result."""
 
     name: str
     ok: bool
@@ -37,7 +37,7 @@ class Finding:
 
 
 def examine(checks: Iterable[Check]) -> Iterator[Finding]:
-    """Run every check whose needed check did not fail, and yield the findings."""
+    """Run the checks and yield the findings. Skip a check if the one that it needs has failed."""
     failed: set[str] = set()
     for check in checks:
         if check.needs in failed:

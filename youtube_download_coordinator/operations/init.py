@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 def init_queue(config: Config, *, new_tabs: bool = False) -> list[str]:
     """Prepare the spreadsheet and return a line for each change.
 
-    `new_tabs`: replace tabs that are gone from a spreadsheet in use by others with the usual titles, or by empty ones.
+    `new_tabs`: if tabs of a spreadsheet in use are gone, use the tabs that have their usual titles now, or create empty ones.
 
-    Raises ConfigError when no spreadsheet is set, or when the spreadsheet cannot be used.
+    Raises ConfigError if no spreadsheet is set, or if it cannot be used.
     """
     if not config.spreadsheet_id:
-        raise ConfigError("there is no spreadsheet to prepare: set YDC_SPREADSHEET_ID, or give --spreadsheet-id")
+        raise ConfigError("no spreadsheet is set: set YDC_SPREADSHEET_ID, or give --spreadsheet-id")
     return init_spreadsheet(config, new_tabs=new_tabs)

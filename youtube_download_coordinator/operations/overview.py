@@ -1,4 +1,4 @@
-"""The state of the queue at one moment, in numbers. Read-only, and at most a few requests on a sheet."""
+"""Count the rows of the queue by state, reason, worker, accent, type and day. On a sheet this takes a few read requests."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDE
 
 TABLES: Mapping[str, Table[Any]] = {"sources": SOURCES, "videos": VIDEO_TASKS, "dead letters": DEAD_LETTERS}
 DAYS = 30
-"""Days that are counted separately, including today."""
+"""The number of days that are counted separately, including today."""
 
 
 class Day(NamedTuple):
-    """The videos that were begun on a day in UTC and are done."""
+    """The videos of one day in UTC that are done. The start of the attempt counts."""
 
     day: date
     videos: int
     seconds: int
-    """Their total length, as far as it is known: measured where a file was made, else as the list states it."""
+    """Their total known length: as measured if a file was made, otherwise as in the list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """The queue at one moment. Keys of mappings are names of TABLES unless documented otherwise."""
+    """The numbers of a queue at one moment. The keys of mappings are names of TABLES unless documented otherwise."""
 
     at: datetime
-    """By the store's clock."""
+    """The time by the store's clock."""
     counts: Mapping[str, Mapping[State, int]]
     reasons: Mapping[str, Mapping[str, int]]
     """Number of rows by the reason of their last failure (the first word of LastError), the most frequent first."""
     degraded: Mapping[str, int] = field(default_factory=dict)
-    """Number of videos that are done with files worse than usual, by reason, the most frequent first."""
+    """Number of videos that are done with degraded files, by reason, the most frequent first."""
     skipped: Mapping[str, int] = field(default_factory=dict)
     """Number of videos that are done without being fetched, by the filter (docs/rights.md), the most frequent first."""
     waiting: Mapping[str, int]
-    """Number of rows by what they wait for a machine to offer (`region:BR`), the most frequent first."""
+    """Number of rows that wait for a machine's offer, by offer (`region:BR`), the most frequent first."""
     accents: Mapping[str, Mapping[State, int]]
     """Number of videos by accent and state, including dead letters; the most frequent accent first."""
     types: Mapping[str, Mapping[State, int]]
@@ -50,17 +50,17 @@ class Overview:
     days: Sequence[Day]
     """The last DAYS days, in order."""
     controls: Sequence[Control]
-    """Whether the fleet is paused, and which machines cool down."""
+    """The lines of Control: whether the fleet is paused, and which machines cool down."""
     holders: Mapping[str, int]
     """Number of rows that each worker (`host/run`) holds."""
     oldest: VideoTask | None
-    """The video that has been claimable for longest, of those that are claimable now."""
+    """The video that has been claimable for the longest time, or None."""
     left: Estimate
     """The videos that are left, and the time for them."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether a video is claimable and no worker holds a row, although the fleet is neither paused nor cooling down."""
+        """Return whether a video is claimable, no worker holds a row, and the fleet is neither paused nor cooling down."""
         return self.oldest is not None and not self.holders and not any(map(self._blocks, self.controls))
 
     def _blocks(self, line: Control) -> bool:

@@ -1,4 +1,4 @@
-"""Ask the package index for releases of yt-dlp, by the pip of this environment and with its configuration."""
+"""Find releases of yt-dlp on the package index, with the pip of this environment and its configuration."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from youtube_download_coordinator.youtube.versions import EJS, YT_DLP, installed
 log = logging.getLogger(__name__)
 
 PIP_SECONDS = 300.0
-"""The longest that one call of pip may take. yt-dlp has 3 MB."""
+"""The longest time of one pip call. yt-dlp's wheel has 3 MB."""
 INTERRUPT_SECONDS = 30.0
-"""How long pip may take to put back what it was replacing, once it is interrupted."""
+"""How long pip may take after an interrupt to restore what it was replacing."""
 
 _UNREACHABLE = re.compile(
     r"connection|max retries|timed out|name resolution|proxyerror|sslerror|HTTP error 5\d\d", re.IGNORECASE
@@ -35,7 +35,7 @@ _NOT_ALLOWED = re.compile(r"permission denied|read-only file system|not writ(?:e
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A version of yt-dlp, and the version of yt-dlp-ejs that it asks for (empty: none)."""
+    """A version of yt-dlp, with the version of yt-dlp-ejs that it requires (empty: none)."""
 
     yt_dlp: str
     ejs: str
@@ -46,13 +46,13 @@ class Release:
 
 
 def ejs_version_in(requirements: Iterable[str]) -> str:
-    """Return the version of yt-dlp-ejs that the requirements of a yt-dlp name, or an empty string."""
+    """Return the version of yt-dlp-ejs in the requirements of a yt-dlp release, or an empty string."""
     matches = (re.match(r"yt-dlp-ejs\s*\(?==\s*([\w.]+)", requirement) for requirement in requirements)
     return next((match[1] for match in matches if match), "")
 
 
 def describe(newest: Release) -> str:
-    """Return a line that compares the newest release on the index with the one that is installed."""
+    """Return a line that compares the newest release on the index with the installed version."""
     installed = installed_version(YT_DLP)
     if is_newer(newest.yt_dlp, installed):
         return f"yt-dlp {newest.yt_dlp} is on the package index, and {installed or 'none'} is installed"
@@ -60,11 +60,11 @@ def describe(newest: Release) -> str:
 
 
 def advise_upgrade() -> str:
-    """Return what to do about a newer yt-dlp on the package index; an empty text if there is none, or the index is silent."""
+    """Return advice about a newer yt-dlp on the package index. Return an empty text if there is none or the index fails."""
     try:
         newest = release()
     except CoordinatorError as error:
-        log.warning("whether there is a newer yt-dlp is not known: %s", error)
+        log.warning("cannot check for a newer yt-dlp: %s", error)
         return ""
     return (
         f"yt-dlp {newest.yt_dlp} is out: ydc upgrade-yt-dlp"
@@ -74,9 +74,9 @@ def advise_upgrade() -> str:
 
 
 def release(version: str = "") -> Release:
-    """Return a release of yt-dlp on the package index: the newest that fits this Python, unless a version is given.
+    """Return the newest release of yt-dlp on the package index that supports this Python, or the given version.
 
-    Nothing is installed. Raises UpgradeError when the index does not answer, UserError when a person must do something first.
+    Nothing is installed. Raises UpgradeError if the index does not answer, and UserError if a person must do something first.
     """
     if version and not _VERSION.fullmatch(version):
         raise UserError(f"{truncate(version)!r} is not a version of yt-dlp: give one like 2026.10.26")
@@ -99,13 +99,13 @@ def release(version: str = "") -> Release:
 
 
 _PATIENCE = ("--retries", "1", "--timeout", "20")
-"""With no retry at all pip does not print why it got no answer."""
+"""Without a retry, pip does not print why the index did not answer."""
 
 
 def pip(*arguments: str, locks: tuple[int, ...] = ()) -> str:
-    """Run pip and return what it printed. It inherits `locks`, so that they last until it ends.
+    """Run pip and return its output. It inherits `locks`, so that they are held until it ends.
 
-    Raises UpgradeError or UserError, in one line.
+    Raises UpgradeError or UserError with one line.
     """
     command = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
     done = run_program(command, seconds=PIP_SECONDS, locks=locks)
@@ -115,9 +115,9 @@ def pip(*arguments: str, locks: tuple[int, ...] = ()) -> str:
 
 
 def run_program(command: list[str], *, seconds: float, locks: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
-    """Run a program and return its end. Ctrl-C does not reach it from the terminal: it gets SIGINT here, and time to clean up.
+    """Run a program and return its result. On Ctrl-C, send it SIGINT and give it time to clean up.
 
-    Raises UpgradeError when it has not ended after so many seconds.
+    Raises UpgradeError if it has not ended after `seconds`.
     """
     with subprocess.Popen(
         command,
@@ -143,12 +143,13 @@ def run_program(command: list[str], *, seconds: float, locks: tuple[int, ...] = 
 
 
 def _error(printed: str) -> UpgradeError | UserError:
-    """Return what pip's messages mean for the person who called it."""
+    """Return the error for pip's output, with advice."""
     lines = [line.strip() for line in without_logins(printed).splitlines() if line.strip()]
     last = truncate(next((line for line in reversed(lines) if line.startswith("ERROR:")), lines[-1] if lines else ""))
     if re.search(r"No module named '?pip", printed):
         return UserError(
-            f"there is no pip in {sys.prefix}: `{sys.executable} -m ensurepip` installs it; or install yt-dlp in your own way"
+            f"there is no pip in {sys.prefix}: `{sys.executable} -m ensurepip` installs it;"
+            " or upgrade yt-dlp in the way it was installed"
         )
     if "externally-managed-environment" in printed:
         return UserError(
@@ -165,7 +166,7 @@ def _error(printed: str) -> UpgradeError | UserError:
 
 
 def no_permission(folder: Path) -> UserError:
-    """Return the error for a folder of packages that this user may not change."""
+    """Return the error for a package folder that this user may not change."""
     return UserError(
         f"{folder} cannot be changed by this user: run the command as the user who installed the coordinator there;"
         " in a container, build the image again"

@@ -1,7 +1,7 @@
 """Check whether this machine can list and process videos: for `ydc doctor`, and for a worker before it claims.
 
-Each check returns what it found, or raises UnfitError with what to do. yt-dlp itself is not imported: a run with nothing to do
-begins with these checks, and ends within a second.
+Each check returns its finding, or raises UnfitError with advice. yt-dlp is not imported, so that a run with nothing to do, which
+begins with these checks, ends within a second.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 YT_DLP_MAX_AGE_DAYS = 90
-"""yt-dlp itself warns from this age on, because YouTube changes every few weeks."""
+"""The age from which yt-dlp itself warns, because YouTube changes every few weeks."""
 DENO_MIN_VERSION = (2, 3, 0)
-"""yt-dlp does not accept an older one."""
+"""The oldest version of deno that yt-dlp accepts."""
 DENO_TIMEOUT_SECONDS = 30.0
-"""How long it may take to print its version, on a machine that is very busy."""
+"""How long deno may take to print its version on a busy machine."""
 PING_SECONDS = 5.0
-"""How long the plugin itself waits for a token provider's `/ping`."""
+"""How long to wait for a token provider's `/ping`, as the plugin does."""
 PING_BYTES = 10_000
 PLUGIN_SECONDS = 60.0
 FINDS_PLUGIN = """
@@ -58,11 +58,11 @@ import importlib.util, sys
 import yt_dlp
 sys.exit(importlib.util.find_spec("yt_dlp_plugins.extractor.getpot_bgutil_http") is None)
 """
-"""yt-dlp also looks for plugins in folders of its own, which pip knows nothing of."""
+"""Asks yt-dlp for the plugin, because yt-dlp also searches folders that pip does not know."""
 
 
 def checks(config: Config, processor: str = "download") -> Iterator[Check]:
-    """Yield what a worker with these processors needs; a function of the user's needs neither ffmpeg nor room on this disk."""
+    """Yield the checks for a worker with these processors. The user's own function needs neither ffmpeg nor disk space."""
     names = processor_names(processor)
     yield Check("settings", check_variables, stops=False)
     yield Check("yt-dlp", check_yt_dlp, stops=False)
@@ -82,7 +82,7 @@ def checks(config: Config, processor: str = "download") -> Iterator[Check]:
 
 
 def require(config: Config, processor: str) -> None:
-    """Raise PreflightError, in one line, unless a worker can process videos here. Log what does not stop it."""
+    """Raise PreflightError, with one line, unless a worker can process videos here. Log warnings."""
     problems = [finding for finding in examine(checks(config, processor)) if not finding.ok]
     for finding in problems:
         if not finding.stops:
@@ -93,14 +93,14 @@ def require(config: Config, processor: str) -> None:
 
 
 def check_variables() -> str:
-    """Raise UnfitError for a variable that is named like a setting and is none: it does nothing, unseen."""
+    """Raise UnfitError for a variable `YDC_...` that is not a setting and would have no effect."""
     if unknown := unknown_variables():
         raise UnfitError(f"there is no setting {', '.join(unknown)}: `docs/settings.md` lists all settings")
-    return "each variable YDC_... is a setting"
+    return "every variable YDC_... is a setting"
 
 
 def check_offer(config: Config) -> str:
-    """Check that a machine which offers an account has the cookies of one."""
+    """Check that a machine that offers an account has cookies."""
     if config.offer.account and not config.cookies_file:
         raise UnfitError(
             "YDC_OFFERS has account, but YDC_COOKIES_FILE is not set: only a processor of your own that logs in by itself can"
@@ -110,7 +110,7 @@ def check_offer(config: Config) -> str:
 
 
 def check_yt_dlp(today: date | None = None) -> str:
-    """Check how old yt-dlp is; its version is the day of its release."""
+    """Check the age of yt-dlp. Its version is the date of its release."""
     version = _yt_dlp_version()
     year, month, day = map(int, version.split(".")[:3])
     age_days = ((today or date.today()) - date(year, month, day)).days  # noqa: DTZ011  (days without times)
@@ -129,22 +129,22 @@ def _yt_dlp_version() -> str:
 
 
 def check_newest() -> str:
-    """Check whether the package index has a newer yt-dlp. That it cannot be asked is not a problem."""
+    """Check whether the package index has a newer yt-dlp. It is not a problem if the index does not answer."""
     try:
         newest = release()
     except CoordinatorError as error:
-        return f"whether there is a newer yt-dlp is not known: {error}"
+        return f"cannot check for a newer yt-dlp: {error}"
     if is_newer(newest.yt_dlp, installed_version(YT_DLP)):
         raise UnfitError(f"{describe(newest)}: ydc upgrade-yt-dlp", reason="old-yt-dlp")
     return describe(newest)
 
 
 def check_token_provider(url: str) -> str:
-    """Check that the provider of tokens answers, and that its version is one that the plugin of yt-dlp works with.
+    """Check that the token provider answers, and that its version is compatible with yt-dlp's plugin.
 
-    It is asked as the plugin asks it: `GET /ping`, without a proxy.
+    The request is the plugin's: `GET /ping`, without a proxy.
     """
-    from http.client import HTTPException  # only who has a provider needs them
+    from http.client import HTTPException  # only needed with a provider
     from urllib.request import ProxyHandler, build_opener
 
     try:
@@ -160,17 +160,17 @@ def check_token_provider(url: str) -> str:
     plugin = plugin_version()
     if plugin and plugin.split(".")[0] != version.split(".")[0]:
         raise UnfitError(
-            f"the token provider at {url} is version {version}, and its plugin here is {plugin}: upgrade the older one"
+            f"the token provider at {url} has version {version}, but its plugin here has version {plugin}: upgrade the older one"
         )
     if not plugin and run_program([sys.executable, "-P", "-c", FINDS_PLUGIN], seconds=PLUGIN_SECONDS).returncode:
         raise UnfitError(
-            f"the token provider at {url} answers, but yt-dlp has no plugin that asks it: pip install {PLUGIN}=={version}"
+            f"the token provider at {url} answers, but yt-dlp lacks the plugin that uses it: pip install {PLUGIN}=={version}"
         )
     return f"the token provider at {url} answers; version {version}{f', plugin {plugin}' if plugin else ''}"
 
 
 def check_javascript() -> str:
-    """Check the runtime that yt-dlp finds, and the scripts that it runs there."""
+    """Check the JavaScript runtime that yt-dlp uses, and the scripts that it runs there."""
     version = _deno_version()
     if version is None or tuple(map(int, version.split("."))) < DENO_MIN_VERSION:
         problem = f"deno {version} is too old" if version else "there is no deno"
@@ -183,7 +183,7 @@ def check_javascript() -> str:
 
 
 def _deno_version() -> str | None:
-    """Return the version of the deno that yt-dlp takes: beside this Python, else in PATH."""
+    """Return the version of the deno that yt-dlp uses: the one next to this Python, otherwise the one in PATH."""
     beside = Path(sysconfig.get_path("scripts")) / f"deno{sysconfig.get_config_var('EXE') or ''}"
     program = str(beside) if os.access(beside, os.X_OK) else "deno"
     try:
@@ -202,7 +202,7 @@ def _deno_version() -> str | None:
 
 
 def _scripts_version() -> str:
-    """Return the version of the scripts; yt-dlp takes none of another minor version than it asks for."""
+    """Return the version of the scripts. Raises UnfitError unless its minor version is the one that yt-dlp requires."""
     required = required_scripts_version()
     version = installed_version(EJS) or "none"
     if required and version.split(".")[:2] != required.split(".")[:2]:
@@ -215,7 +215,7 @@ def _scripts_version() -> str:
 
 
 def required_scripts_version() -> str:
-    """Return the version of yt-dlp-ejs that yt-dlp's package names, or an empty string."""
+    """Return the version of yt-dlp-ejs that yt-dlp's package requires, or an empty string."""
     _yt_dlp_version()
     return ejs_version_in(metadata.requires(YT_DLP) or ())
 
@@ -226,5 +226,5 @@ def check_ffmpeg() -> str:
 
 
 def check_disk(output_dir: Path, min_free_bytes: int) -> str:
-    """Check the room for files."""
+    """Check the free disk space for files."""
     return f"{in_megabytes(check_free_disk(output_dir, min_free_bytes))} are free in {output_dir}"

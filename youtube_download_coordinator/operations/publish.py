@@ -1,7 +1,7 @@
-"""Moves files that lie on this machine's disk into object storage, and makes results relative to `output_dir`.
+"""Move files from this machine's disk into object storage, and make results relative to `output_dir`.
 
-Repeatable: a product that is published already is not put again, and what was interrupted goes on. A file is removed from the
-disk when the record in the place names the same bytes.
+It is safe to repeat: published products are skipped, and an interrupted run continues. A file is removed from the disk once the
+record in the place names the same bytes.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from youtube_download_coordinator.storage.place import Place
 
 @dataclass(slots=True)
 class PublishReport:
-    """What was done."""
+    """The counts of a run."""
 
     published: int = 0
-    """Products whose files are in the place now and were on this disk before."""
+    """Number of products whose files were moved from this disk to the place."""
     corrected: int = 0
-    """Rows."""
+    """Number of rows."""
     elsewhere: Counter[str] = field(default_factory=Counter)
-    """Rows whose result is a path of another machine or folder, by the machine."""
+    """Number of rows whose result is a path on another machine or in another folder, by machine."""
     problems: int = 0
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class PublishReport:
 
 
 class Publisher:
-    """Publishes what is in one folder. `report` receives one line for each problem."""
+    """A run that publishes the files of one folder. `report` receives one line for each problem."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Publisher:
         *,
         spool: Spool | None = None,
     ) -> None:
-        """`spool`: where the facts about what is published are written down for the index of the corpus."""
+        """Prepare a run. `spool` records facts about published files for the index of the corpus."""
         self._queue = queue
         self._spool = spool
         self._place = place
@@ -69,13 +69,13 @@ class Publisher:
         self._removable: list[tuple[VideoTask, Record]] = []
 
     def run(self) -> PublishReport:
-        """Go through the videos that are done. Raises UserError where the place refuses, PlaceUnavailable where it fails."""
+        """Publish the files of all videos that are done. Raises UserError if the place refuses, PlaceUnavailable if it fails."""
         for rows in batches(self._queue.rows(VIDEO_TASKS, Where(state=State.DONE)), SCAN_PAGE_ROWS):
             results = {row.id: result for row in rows if (result := self._result(row)) != row.result}
             corrected = self._queue.correct_results(results)
             self._done.corrected += len(corrected)
             purged = self._remove_purged()
-            missed = results.keys() - corrected - purged  # somebody changes the row: the next run removes its files
+            missed = results.keys() - corrected - purged  # changed by somebody else: the next run removes the files
             for row, record in self._removable:  # only now: a row must not name a file that is gone
                 if row.id not in missed:
                     self._local.remove(row, record)
@@ -84,7 +84,7 @@ class Publisher:
         return self._done
 
     def _remove_purged(self) -> set[int]:
-        """Remove from the place what was put of videos that were purged since their rows were read. Return their IDs."""
+        """Remove published files of videos that were purged after their rows were read. Return the IDs of the videos."""
         keys = {row.id: row.key for row, _ in self._removable}
         rows = self._queue.store.scan(VIDEO_TASKS, Where(ids=list(keys)), limit=len(keys)) if keys else []
         purged = {row.id for row in rows if is_purged(row)}
@@ -93,7 +93,7 @@ class Publisher:
         return purged
 
     def _result(self, row: VideoTask) -> str:
-        """Publish the products of a video, and return its result as it is to be."""
+        """Publish the products of a video. Return its new result."""
         result = row.result
         if not self._place.is_local:
             for product, record in self._local.products(row):
@@ -109,7 +109,7 @@ class Publisher:
 
     def _note_left(self, row: VideoTask) -> None:
         if self._relative(row.result) != row.result:
-            self._problem(row, f"no record names {row.result}, so it is left")
+            self._problem(row, f"no record names {row.result}, so it was not moved")
         else:
             self._done.elsewhere[row.claimed_by.partition("/")[0] or "?"] += 1
 
@@ -121,16 +121,18 @@ class Publisher:
             sums = [sha256_of(file.path) for file in files]
             for file, sha256 in zip(files, sums, strict=True):
                 if file.sidecar and file.sidecar["sha256"] != sha256:
-                    self._problem(row, f"{file.name} is not the file that its sidecar describes, so it is left")
+                    self._problem(row, f"{file.name} is not the file that its sidecar describes, so it was not moved")
                     return None
             published = archive.lookup(row, product, with_any_settings=True) or archive.publish(
                 row, product, _draft(record, files), _attempt_of(row, product, sums)
             )
             if [self._sum_of(name) for name in published.files] != sums:
-                self._problem(row, f"the place has another file: {', '.join(record.files) or product.name} is left")
+                self._problem(
+                    row, f"the place has a different file, so {', '.join(record.files) or product.name} was not moved"
+                )
                 return published
         except LaterError as error:
-            raise PlaceUnavailable(f"{error}; run the command again, and it goes on") from None
+            raise PlaceUnavailable(f"{error}; run the command again to continue") from None
         except UnfitError as error:
             raise UserError(str(error)) from None
         except (AttemptError, OSError) as error:
@@ -154,7 +156,7 @@ class Publisher:
         )
 
     def _relative(self, result: str) -> str:
-        """Return the result without the folder at its front."""
+        """Return the result without the folder at its start."""
         for root in (self._local.output_dir, self._local.output_dir.resolve()):
             if result.startswith(f"{root}/"):
                 return result.removeprefix(f"{root}/")
@@ -170,7 +172,7 @@ def _draft(record: Record, files: Sequence[DraftFile]) -> Draft:
 
 
 def _attempt_of(row: VideoTask, product: Product, sums: Sequence[str]) -> str:
-    """Return a name for the attempt that is the same at the next run of the command."""
+    """Return a name for the attempt that stays the same if the command is repeated."""
     parts = [socket.gethostname(), row.key, product.name, *sums]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
 

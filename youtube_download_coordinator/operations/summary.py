@@ -1,4 +1,4 @@
-"""An overview as a page of tables, for the sheet's tab Dashboard, Prefect's artifact, `ydc status` and `ydc report`."""
+"""Convert an overview to a page of tables, for the sheet's tab Dashboard, Prefect's artifact, `ydc status` and `ydc report`."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
 
 ROWS_MAX = 25
-"""Rows of a table. One more row sums up the others."""
+"""The maximum number of rows of a table. One more row contains the sum of the others."""
 UNNAMED = "(none)"
-"""Shown for videos without an accent or a type."""
+"""The text for videos without an accent or a type."""
 WHOLE_HOUR = timedelta(minutes=55)
-"""From this time on, the claims are said to be those of the last hour."""
+"""The age from which the claims are called those of the last hour."""
 WHOLE_HOURS_FROM = 100
-"""From this number of hours on, parts of one do not matter."""
+"""The number of hours from which parts of an hour are not shown."""
 DAYS_ALONE = 30
-"""From this number of days on, hours do not matter."""
+"""The number of days from which hours are not shown."""
 OFFER_IT = "a machine with that in YDC_OFFERS claims it"
 TOTAL = "all"
 """The column with the number of rows in all states."""
@@ -66,19 +66,19 @@ def _by_state(title: str, label: str, counts: Mapping[str, Mapping[State, int]])
 
 
 def _rows(overview: Overview) -> Section:
-    """Return the table of all rows, without the tables that have none."""
+    """Return the table of all rows, without the tables that are empty."""
     section = _by_state("Rows", "In", {name: counts for name, counts in overview.counts.items() if counts})
     return section if section.rows else Section("Rows", ("In",), [("the queue is empty",)])
 
 
 def _degraded(overview: Overview) -> list[Section]:
-    """Return the table of what was made with losses; no table if nothing was."""
+    """Return the table of videos with degraded files, or no table if there are none."""
     lines = [(reason, degradation(reason), number) for reason, number in overview.degraded.items()]
     return [Section("Done but degraded", ("Reason", "What it means", "Videos"), _cut(lines, 2))] if lines else []
 
 
 def _skipped(overview: Overview) -> list[Section]:
-    """Return the table of what the filters on rights have skipped; no table if they have skipped nothing."""
+    """Return the table of videos that the filters on rights have skipped, or no table if there are none."""
     lines = list(overview.skipped.items())
     return [Section("Done but skipped", ("Filter", "Videos"), _cut(lines, 1))] if lines else []
 
@@ -165,7 +165,7 @@ def _reasons(overview: Overview) -> list[Sequence[Cell]]:
 
 
 def _cut(rows: Sequence[Sequence[Cell]], texts: int) -> list[Sequence[Cell]]:
-    """Return the first ROWS_MAX rows, and one with the sums of the others. The first `texts` columns are texts."""
+    """Return the first ROWS_MAX rows, and a row with the sums of the others. The first `texts` columns contain text."""
     kept, others = list(rows[:ROWS_MAX]), rows[ROWS_MAX:]
     if others:
         columns = zip(*(row[texts:] for row in others), strict=True)
@@ -175,9 +175,9 @@ def _cut(rows: Sequence[Sequence[Cell]], texts: int) -> list[Sequence[Cell]]:
 
 
 def show_dashboard(config: Config, page: Page) -> None:
-    """Write a report into the sheet's Dashboard tab; do nothing where the queue is a database.
+    """Write a report into the sheet's tab Dashboard. Do nothing if the queue is a database.
 
-    Raises StoreError when the tab cannot be written, ConfigError when a person has to change something first.
+    Raises StoreError if the tab cannot be written, and ConfigError if a person must change something first.
     """
     if config.spreadsheet_id:
         from youtube_download_coordinator.stores.sheets import show_dashboard as write_tab

@@ -1,7 +1,7 @@
-"""Install another release of yt-dlp into this environment, or leave it as it was: what `ydc upgrade-yt-dlp` does.
+"""Install another release of yt-dlp into this environment, or keep the old one if anything fails (`ydc upgrade-yt-dlp`).
 
-Everything is downloaded first. Then no process may import yt-dlp until the new release is installed and one process has
-imported it. The old release is kept as wheels until then, and installed again from them when anything fails.
+Everything is downloaded first. Then no process may import yt-dlp until the new release is installed and a test process has
+imported it. Until then the old release is kept as wheels, from which it is installed again if anything fails.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from youtube_download_coordinator.youtube.import_lock import LOCK_FILE, LockBusy
 from youtube_download_coordinator.youtube.versions import YT_DLP, installed_version, is_newer
 
 IMAGE_VARIABLE = "YDC_IMAGE"
-"""Set in an image (deploy/Dockerfile): what is installed in a container is lost with it."""
+"""Set in the container image (deploy/Dockerfile), because packages installed in a container are lost with it."""
 WAIT_SECONDS = 120.0
-"""The longest that the upgrade waits for processes that are importing yt-dlp."""
+"""How long the upgrade waits for processes that are importing yt-dlp."""
 IMPORT_SECONDS = 120.0
 IMPORTS = """
 from youtube_download_coordinator.processors import built_in, post_processors
@@ -44,13 +44,13 @@ Network().youtube_dl({}, MessageKeeper()).close()
 from yt_dlp.version import __version__
 print(__version__)
 """
-"""What an attempt imports and makes before it contacts YouTube."""
+"""A program that imports and creates what an attempt needs before it contacts YouTube."""
 
 
 def upgrade(state_dir: Path, version: str = "") -> Iterator[str]:
-    """Install the newest release of yt-dlp, or the version, with the yt-dlp-ejs that it asks for. Yields lines for a person.
+    """Install the newest release of yt-dlp, or the version, with the yt-dlp-ejs that it requires. Yield lines for a person.
 
-    Raises UserError when a person must do something first, UpgradeError when it failed and everything is as before.
+    Raises UserError if a person must do something first, and UpgradeError if it failed and the old release is in place.
     """
     _check_environment()
     wanted = release(version)
@@ -65,16 +65,16 @@ def upgrade(state_dir: Path, version: str = "") -> Iterator[str]:
         pip("wheel", "--quiet", "--no-deps", "--wheel-dir", str(new), *(f"{name}=={v}" for name, v in packages.items()))
         old.mkdir()
         with _locked(state_dir) as locks:
-            yield "installing; no attempt begins meanwhile"
+            yield "installing; no attempt starts meanwhile"
             _replace(wanted, packages, new, old, locks)
-    yield f"installed and imported: {changes}. Attempts that begin from now on use it"
+    yield f"installed and tested: {changes}. New attempts use it"
 
 
 def _check_environment() -> None:
-    """Raise UserError where nothing should or can be installed."""
+    """Raise UserError if nothing should or can be installed here."""
     if os.environ.get(IMAGE_VARIABLE):
         raise UserError(
-            "this is a container, and what is installed in it is lost with it: build the image again (docs/deploy.md)"
+            "packages installed in a container are lost with it: build the image again instead (docs/deploy.md)"
         )
     packages = Path(sysconfig.get_path("purelib"))
     with contextlib.suppress(metadata.PackageNotFoundError):
@@ -90,7 +90,7 @@ def _check_environment() -> None:
 
 
 def _packages_to_install(wanted: Release, version: str) -> dict[str, str]:
-    """Return the packages whose versions differ. Without a version that was asked for, yt-dlp only ever gets newer."""
+    """Return the packages whose versions differ. Unless a version was given, never install an older yt-dlp."""
     installed = installed_version(YT_DLP)
     if not version and is_newer(installed, wanted.yt_dlp):
         return {}
@@ -107,21 +107,21 @@ def _locked(state_dir: Path) -> Iterator[tuple[int, ...]]:
             raise UpgradeError(
                 f"a worker has been importing yt-dlp for {WAIT_SECONDS:.0f} s: try again later"
             ) from None
-        raise UserError("another upgrade of yt-dlp runs on this machine: wait for its end") from None
+        raise UserError("another upgrade of yt-dlp is running on this machine: wait until it ends") from None
 
 
 # -- under the lock
 
 
 def _replace(wanted: Release, packages: dict[str, str], new: Path, old: Path, locks: tuple[int, ...]) -> None:
-    """Install the new wheels. When that fails, or what they hold cannot be imported, install the old ones again."""
+    """Install the new wheels. If that fails, or yt-dlp then cannot be imported, install the old ones again."""
     before = {name: installed_version(name) for name in packages}
     saved = [save_as_wheel(metadata.distribution(name), old) for name, version in before.items() if version]
     try:
         _install(list(new.glob("*.whl")), locks)
         _check_import(wanted.yt_dlp)
     except UserError:
-        raise  # pip refused to begin
+        raise  # pip refused to start
     except BaseException as error:
         _restore(saved, [name for name, version in before.items() if not version], locks)
         if isinstance(error, UpgradeError):
@@ -134,7 +134,7 @@ def _install(wheels: list[Path], locks: tuple[int, ...]) -> None:
 
 
 def _check_import(version: str) -> None:
-    """Raise UpgradeError unless a fresh process can import the release, in the way that an attempt does."""
+    """Raise UpgradeError unless a new process can import the release as an attempt does."""
     done = run_program([sys.executable, "-P", "-c", IMPORTS], seconds=IMPORT_SECONDS)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
@@ -145,7 +145,7 @@ def _check_import(version: str) -> None:
 
 
 def _restore(saved: list[Path], surplus: list[str], locks: tuple[int, ...]) -> None:
-    """Put the old packages back. Raise UpgradeError, which says what is left to do, when that fails."""
+    """Install the old packages again. Raises UpgradeError, with the command to run by hand, if that fails."""
     try:
         _remove_half_installed()
         if saved:
@@ -155,12 +155,13 @@ def _restore(saved: list[Path], surplus: list[str], locks: tuple[int, ...]) -> N
     except (CoordinatorError, OSError) as error:
         by_hand = " ".join("==".join(path.name.split("-")[:2]) for path in saved)
         raise UpgradeError(
-            f"the upgrade failed, and so did going back ({error}): {sys.executable} -m pip install --force-reinstall {by_hand}"
+            f"the upgrade failed, and the old version could not be restored ({error}):"
+            f" run {sys.executable} -m pip install --force-reinstall {by_hand}"
         ) from None
 
 
 def _remove_half_installed() -> None:
-    """Remove what pip left of an installation that failed or was killed: it cannot replace a package without RECORD itself."""
+    """Remove the remains of an installation that failed or was killed. pip cannot replace a package without RECORD itself."""
     folder = Path(sysconfig.get_path("purelib"))
     for name in ("yt_dlp", "yt_dlp_ejs"):
         for info in folder.glob(f"{name}-*.dist-info"):
@@ -174,9 +175,9 @@ def _names(versions: dict[str, str]) -> str:
 
 
 def save_as_wheel(distribution: metadata.Distribution, folder: Path) -> Path:
-    """Write an installed distribution as a wheel that pip can install again, without any index.
+    """Write an installed distribution as a wheel, from which pip can install it again without an index.
 
-    Commands are left out: pip writes them anew. So is bytecode.
+    Commands and bytecode are left out, because pip writes them again.
     """
     data_folder = Path(sysconfig.get_path("data")).resolve()
     packages = Path(str(distribution.locate_file(""))).resolve()
@@ -204,6 +205,6 @@ _WRITTEN_BY_PIP = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.jso
 
 
 def _tag(distribution: metadata.Distribution) -> str:
-    """Return the tag of the wheel that it came from, py3-none-any for pure Python."""
+    """Return the tag of the wheel from which it was installed, such as py3-none-any for pure Python."""
     lines = (distribution.read_text("WHEEL") or "").splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("Tag:")), "py3-none-any")

@@ -178,8 +178,8 @@ def test_the_newest_version_is_installed_with_the_scripts_that_it_asks_for(envir
     changes = f"yt-dlp {OLD} -> {NEW}, yt-dlp-ejs {OLD_EJS} -> {NEW_EJS}"
     assert output.splitlines() == [
         f"downloading: {changes}",
-        "installing; no attempt begins meanwhile",
-        f"installed and imported: {changes}. Attempts that begin from now on use it",
+        "installing; no attempt starts meanwhile",
+        f"installed and tested: {changes}. New attempts use it",
     ]
     assert environment.installed() == AFTER
     assert environment.has_nothing_left(OLD)
@@ -305,7 +305,7 @@ def test_an_image_is_to_be_built_again(environment: Environment) -> None:
     code, output, errors = environment.upgrade(YDC_IMAGE="1")
     assert (code, output) == (2, "")
     assert errors == (
-        "ydc: this is a container, and what is installed in it is lost with it: build the image again (docs/deploy.md)\n"
+        "ydc: packages installed in a container are lost with it: build the image again instead (docs/deploy.md)\n"
     )
     assert environment.upgrade("--check", YDC_IMAGE="1")[0] == 0
     assert environment.installed() == BEFORE

@@ -287,12 +287,12 @@ def test_a_provider_of_another_major_version(config: Config, provider: str, monk
     """The plugin refuses it."""
     monkeypatch.setattr(preflight, "plugin_version", lambda: "1.3.1")
     assert tokens(with_provider(config, provider)) == (
-        f"warning  tokens: the token provider at {provider} is version 2.0.2, and its plugin here is 1.3.1: upgrade the older one"
+        f"warning  tokens: the token provider at {provider} has version 2.0.2, but its plugin here has version 1.3.1: upgrade the older one"
     )
 
 
 def test_a_provider_without_its_plugin_is_never_asked(config: Config, provider: str) -> None:
-    assert "yt-dlp has no plugin that asks it: pip install bgutil-ytdlp-pot-provider==2.0.2" in tokens(
+    assert "yt-dlp lacks the plugin that uses it: pip install bgutil-ytdlp-pot-provider==2.0.2" in tokens(
         with_provider(config, provider)
     )
 

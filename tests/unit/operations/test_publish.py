@@ -97,7 +97,7 @@ def test_a_file_that_the_place_has_otherwise_is_left(
     published = keep(place, tmp_path / "other", b"another's", video=task(site))
     report, problems = publish(queue, place, settings.output_dir)
     assert (report.published, report.problems) == (0, 1)
-    assert "the place has another file" in problems[0]
+    assert "the place has a different file" in problems[0]
     assert (results(queue), names(place)) == ([published], {published, f"{published}.json"})
     assert (settings.output_dir / name).is_file()
 
@@ -112,7 +112,7 @@ def test_what_workers_have_made_anew_is_not_replaced(
     finish(queue, task(site), published)
     report, (problem,) = publish(queue, place, settings.output_dir)
     assert (report.published, results(queue), names(place)) == (0, [published], {published, f"{published}.json"})
-    assert "the place has another file" in problem
+    assert "the place has a different file" in problem
     assert (settings.output_dir / name).is_file()
 
 
@@ -150,7 +150,7 @@ def test_a_file_that_is_not_that_of_its_sidecar_is_left(
     (settings.output_dir / name).write_bytes(b"damaged")
     report, (problem,) = publish(queue, place, settings.output_dir)
     assert (report.published, names(place), results(queue)) == (0, set(), [name])
-    assert problem.endswith(f"{name} is not the file that its sidecar describes, so it is left")
+    assert problem.endswith(f"{name} is not the file that its sidecar describes, so it was not moved")
 
 
 def test_absolute_results_in_the_output_folder_become_relative(queue: Queue, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_absolute_results_in_the_output_folder_become_relative(queue: Queue, tmp
 def test_a_result_that_no_record_names_is_a_problem(queue: Queue, place: FailingPlace, tmp_path: Path) -> None:
     finish(queue, new_video(1), f"{tmp_path}/Irish/x.m4a")
     report, (problem,) = publish(queue, place, tmp_path)
-    assert problem == f"video 1 (video-00001): no record names {tmp_path}/Irish/x.m4a, so it is left"
+    assert problem == f"video 1 (video-00001): no record names {tmp_path}/Irish/x.m4a, so it was not moved"
     assert report.problems == 1
 
 

@@ -52,7 +52,7 @@ def test_a_storage_that_overwrites_is_found(s3_proxy: StorageProxy) -> None:
     s3_proxy.forget_conditions = True
     lines = [text for is_ok, text in check_rights(f"s3://{BUCKET}/old") if not is_ok]
     assert len(lines) == 1
-    assert "overwrites a file that must not be" in lines[0]
+    assert "overwrites existing files" in lines[0]
 
 
 def findings(config: Config) -> dict[str, str]:

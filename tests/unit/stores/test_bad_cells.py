@@ -256,4 +256,4 @@ def test_doctor_names_every_row_and_line_that_nobody_can_work_with() -> None:
     assert list(check_rows(Config(), [new_source(1), new_video(1)])) == [
         (True, "2 rows and lines of Control can be read")
     ]
-    assert list(check_rows(Config(), ["bad"] * 30))[-1] == (False, "10 more rows are like these")
+    assert list(check_rows(Config(), ["bad"] * 30))[-1] == (False, "10 more rows have such problems")

@@ -398,7 +398,7 @@ def test_ydc_init_says_what_it_did_and_nothing_else(here: Setting) -> None:
 def test_ydc_init_without_a_spreadsheet_is_a_mistake(here: Setting) -> None:
     done = here.run("init", spreadsheet_id=None)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "ydc: there is no spreadsheet to prepare: set YDC_SPREADSHEET_ID, or give --spreadsheet-id\n"
+    assert done.stderr == "ydc: no spreadsheet is set: set YDC_SPREADSHEET_ID, or give --spreadsheet-id\n"
 
 
 def test_ydc_init_names_the_account_to_share_with(here: Setting) -> None:
