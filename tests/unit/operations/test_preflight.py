@@ -287,7 +287,8 @@ def test_a_provider_of_another_major_version(config: Config, provider: str, monk
     """The plugin refuses it."""
     monkeypatch.setattr(preflight, "plugin_version", lambda: "1.3.1")
     assert tokens(with_provider(config, provider)) == (
-        f"warning  tokens: the token provider at {provider} has version 2.0.2, but its plugin here has version 1.3.1: upgrade the older one"
+        f"warning  tokens: the token provider at {provider} has version 2.0.2, but its plugin here has version"
+        " 1.3.1: upgrade the older one"
     )
 
 

@@ -287,7 +287,7 @@ def test_what_could_not_be_tried_is_said_and_changes_no_result(here: Setting, mo
     with monkeypatch.context() as broken:
         broken.setitem(requests.REQUESTS, "setBasicFilter", lambda draft, request: {})
         text = problems(here)["guarantees"]
-    assert "it could not be tried" in text
+    assert "not tested, run" in text
     assert control_line(here) == before
 
 

@@ -376,7 +376,7 @@ def test_what_google_refuses_for_good_is_one_clear_error(here: Setting, monkeypa
     here.book.tab("Sources").conditional_formats.clear()
     here.simulator.faults.add("status", path="batchUpdate", status=400, message="no room", times=None)
 
-    with pytest.raises(StoreError, match="could not be made ready: no room"):
+    with pytest.raises(StoreError, match="could not be prepared: no room"):
         init_spreadsheet(here.config())
 
 

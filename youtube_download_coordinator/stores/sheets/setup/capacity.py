@@ -1,4 +1,4 @@
-"""The capacity of a spreadsheet: Google counts every cell of every tab's grid, also empty ones."""
+"""Compute the remaining capacity of a spreadsheet. Google counts every cell of every tab's grid, including empty ones."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from youtube_download_coordinator.stores.sheets.tab_search import read_layout
 CELLS_MAX = 10_000_000
 """Google's limit for a spreadsheet: https://support.google.com/drive/answer/37603."""
 FULL_FROM = 0.8
-"""The part of it from which `ydc doctor` warns."""
+"""The part of CELLS_MAX from which `ydc doctor` warns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """The cells of a spreadsheet, and how many a video takes."""
+    """The number of cells of a spreadsheet, and of a row of videos."""
 
     cells: int
-    """Of all tabs, also those of people."""
+    """The cells of all tabs, including tabs that people have added."""
     row_cells: int
-    """Of a new line: the width of the tab of the videos."""
+    """The cells of a new line: the width of the tab of the videos."""
     empty_lines: int
-    """At the end of that tab: new videos take these first. 0 where they were not counted."""
+    """The empty lines at the end of that tab, which new videos take first; 0 if they were not counted."""
     nameless_columns: int
-    """In that tab, to the right of the last column with a name."""
+    """The columns of that tab to the right of the last column with a name."""
     rows: int
-    """Lines of that tab, also empty ones."""
+    """The lines of that tab, including empty ones."""
 
     @property
     def part(self) -> float:
-        """The part that is taken, from 0 to 1."""
+        """Return the part of the cells that is taken, from 0 to 1."""
         return self.cells / CELLS_MAX
 
     @property
@@ -41,12 +41,12 @@ class Capacity:
 
     @property
     def videos(self) -> int:
-        """How many more videos fit."""
+        """Return how many more videos fit."""
         return self.empty_lines + max(0, CELLS_MAX - self.cells) // self.row_cells
 
     @property
     def gain(self) -> int:
-        """How many more would fit if the columns without a name were deleted."""
+        """Return how many more videos would fit if the columns without a name were deleted."""
         narrow = self.row_cells - self.nameless_columns
         left = CELLS_MAX - self.cells + self.rows * self.nameless_columns
         return self.empty_lines + left // narrow - self.videos
@@ -60,9 +60,9 @@ class Capacity:
 
 
 def read_capacity(connection: Connection, config: Config) -> Capacity:
-    """Return the capacity, with at most four requests. Only if it is nearly full, one of them reads a column of the videos."""
+    """Return the capacity, with at most four requests. If it is nearly full, one of them reads a column of the videos."""
     sheets = connection.properties("sheets.properties.gridProperties(rowCount,columnCount)").get("sheets", [])
-    grids = [sheet.get("properties", {}).get("gridProperties", {}) for sheet in sheets]  # the tab of a chart has none
+    grids = [sheet.get("properties", {}).get("gridProperties", {}) for sheet in sheets]  # a chart's tab has no grid
     cells = sum(grid.get("rowCount", 0) * grid.get("columnCount", 0) for grid in grids)
     layout = read_layout(connection, config)
     tab = layout.tabs[VIDEO_TASKS.name]

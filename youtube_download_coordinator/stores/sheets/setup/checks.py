@@ -1,4 +1,4 @@
-"""The checks of `ydc doctor` on a spreadsheet. Each returns what it found, or raises an error that says what to do."""
+"""Check a spreadsheet for `ydc doctor`. Each check returns its finding, or raises an error with advice."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from youtube_download_coordinator.stores.sheets.tab_search import copies, read_l
 
 LINES_PER_REQUEST = 5000
 PATIENCE_SECONDS = 75.0
-"""Somebody waits at the terminal, but it may take a minute until the quota is available again."""
+"""How long to repeat a request. A person waits at the terminal, but the quota may take a minute to become available."""
 
 
 class SpreadsheetChecks:
-    """The checks, in their order. Each needs those before it."""
+    """The checks in order. Each check requires that the previous ones have succeeded."""
 
     def __init__(self, config: Config, *, thorough: bool = False, record: Path | None = None) -> None:
-        """`record` is a folder in which the tests of the guarantees are written down."""
+        """Prepare the checks. `record` is a folder for recordings of the guarantees' tests."""
         patience = min(config.sheets_patience_seconds, PATIENCE_SECONDS)
         self._config = config.model_copy(update={"sheets_patience_seconds": patience})
         self._opened: Connection | None = None
@@ -56,12 +56,12 @@ class SpreadsheetChecks:
         return f"{kind} {getattr(google_credentials, 'service_account_email', '')}".strip()
 
     def sharing(self) -> str:
-        """Check that Google accepts the key, the API is enabled, and the spreadsheet exists and is shared with the account."""
+        """Check that Google accepts the key, that the API is enabled, and that the spreadsheet is shared with the account."""
         spreadsheet = self._connection.properties("properties.title")
         return f"the spreadsheet {spreadsheet.get('properties', {}).get('title', '')!r} can be read"
 
     def editing(self) -> str:
-        """Check that the account is an editor: Google accepts a write that changes nothing."""
+        """Check that the account is an editor, with a write that changes nothing."""
         nothing = {"find": "ydc doctor looks for what is nowhere", "replacement": "x", "allSheets": True}
         account = self._connection.account
         try:
@@ -94,12 +94,12 @@ class SpreadsheetChecks:
         ]
 
     def clock(self) -> str:
-        """Compare this machine's clock with Google's, for information: leases are timed by Google's."""
+        """Compare this machine's clock with Google's, for information only. Leases use Google's clock."""
         ahead_seconds = (datetime.now(UTC) - self._connection.now()).total_seconds()
         if abs(ahead_seconds) < 2 * self._connection.clock_error_seconds:
             return "this machine's and Google's agree"
         way = "ahead of" if ahead_seconds > 0 else "behind"
-        return f"this machine's is {abs(ahead_seconds):.0f} s {way} Google's; that does no harm, leases use Google's"
+        return f"this machine's is {abs(ahead_seconds):.0f} s {way} Google's; this is harmless, because leases use Google's"
 
     def tabs(self) -> str:
         """Check that all tabs and columns exist."""
@@ -111,10 +111,10 @@ class SpreadsheetChecks:
             raise ConfigError(f"{'; '.join(missing)}: run `ydc init`")
         if lost := lost_columns(layout):
             raise ConfigError(
-                f"your own columns {', '.join(lost)} are not in the dead letters, where a row would lose what is in them:"
-                " run `ydc init`"
+                f"your own columns {', '.join(lost)} are not in the dead letters, so a row that moves there"
+                " would lose their contents: run `ydc init`"
             )
-        text = "the tabs and their columns are there"
+        text = "all tabs and columns exist"
         if problem := misnamed_columns(self._connection, [layout.tabs[name] for name in DATA_TABS]):
             raise LayoutProblem(problem)
         if others := copies(self._connection, layout):
@@ -128,7 +128,7 @@ class SpreadsheetChecks:
         yield not space.is_nearly_full, f"{space}{advice if space.is_nearly_full else ''}"
 
     def contents(self) -> Iterator[Row | Control | str]:
-        """Yield every row and every line of Control; a text for each that cannot be read."""
+        """Yield every row and every line of Control, or a text if it cannot be read."""
         layout = read_layout(self._connection, self._config)
         for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS):
             tab = layout.tabs[table.name]
@@ -142,7 +142,7 @@ class SpreadsheetChecks:
         yield from lines_of_control(layout.control)
 
     def guarantees(self) -> Iterator[tuple[bool, str]]:
-        """Test on this spreadsheet what claiming relies on. The result is kept in its tab Control."""
+        """Test the guarantees on which claiming relies, and record the result in the tab Control."""
         proofs = self._prove()
         for proof in proofs:
             yield proof.outcome in (ProofResult.HOLDS, ProofResult.NOTED), _describe(proof)
@@ -152,7 +152,7 @@ class SpreadsheetChecks:
             raise StoreError(f"the result could not be written into the tab Control: {error}") from error
 
     def repeat_guarantees(self) -> Iterator[tuple[bool, str]]:
-        """Test the guarantees again. If one of them could not be tested, record in Control that it was tried."""
+        """Test the guarantees again. If one of them could not be tested, record the time of the test in Control."""
         tested = list(self.guarantees())
         yield from tested
         if not all(is_well for is_well, _ in tested):
@@ -179,7 +179,7 @@ def _describe(proof: Proof) -> str:
     if proof.outcome is ProofResult.NOTED:
         return proof.detail
     if proof.outcome is ProofResult.UNTRIED:
-        return f"{proof.promise}: it could not be tried, run `ydc doctor` again ({proof.detail})"
+        return f"{proof.promise}: not tested, run `ydc doctor` again ({proof.detail})"
     return (
         f"{proof.promise}: this does NOT hold ({proof.detail}). No worker starts on this spreadsheet now; use another one, or"
         " database_url, and report it"

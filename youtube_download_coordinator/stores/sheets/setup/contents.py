@@ -1,4 +1,4 @@
-"""What the tabs contain, read for `ydc doctor`: nothing is adopted, repaired or cached."""
+"""Read the contents of the tabs for `ydc doctor`, without adopting, repairing or caching anything."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from youtube_download_coordinator.stores.sheets.snapshot import ControlSnapshot
 
 
 def row_in(table: Table[Any], tab: Tab, cells: Sequence[str], row_number: int) -> Row | str | None:
-    """Return the row in a line, a text if its Lease cell cannot be read, or None if it has none."""
+    """Return the row in a line, a text if its Lease cell cannot be read, or None if the cell is empty."""
     row: Row | None = read_row(table, tab, cells)
     lease = dict(zip(tab.header, cells, strict=False)).get("Lease", "")
     if row is not None or not lease.strip() or decode_lease(lease):
@@ -25,7 +25,7 @@ def row_in(table: Table[Any], tab: Tab, cells: Sequence[str], row_number: int) -
 
 
 def lines_of_control(rows: Sequence[Sequence[str]]) -> Iterator[Control | str]:
-    """Yield the lines of Control that steer workers; a text for each whose Until is not a time."""
+    """Yield the lines of Control that affect workers, or a text if Until is not a time."""
     snapshot = ControlSnapshot(time.monotonic)
     snapshot.load(rows, 0)
     for line in snapshot.lines():

@@ -1,7 +1,7 @@
-"""The tab Dashboard: a report in cells, which each report overwrites.
+"""Write the report into the tab Dashboard. Each report overwrites the previous one.
 
-Only the columns A to K are written. Cells to the right of them and all charts are left alone. The tab is found by its number, so
-it may be renamed, hidden or moved, and a tab named Dashboard that a person has made is not touched. Workers do not read the tab.
+Only the columns A to K are written. Cells to the right and all charts are kept. The tab is found by its number, so it may be
+renamed, hidden or moved, and a person's own tab named Dashboard is not changed. Workers do not read the tab.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from youtube_download_coordinator.stores.sheets.setup.formatting import COLOURS
 
 TITLE = "Dashboard"
 SHEET_ID = 796_463_001
-"""The same in every spreadsheet: if two reports make the tab at the same time, Google refuses the second."""
+"""The tab's number in every spreadsheet. If two reports create the tab at the same time, Google refuses the second."""
 ROUNDS = 4
-"""How often writing is tried while others change the spreadsheet."""
+"""The number of attempts to write while others change the spreadsheet."""
 PAUSE_SECONDS = 2.0
-"""Before a write whose answer was lost is sent again."""
+"""The pause before a write whose answer was lost is sent again."""
 GRID_ROWS, GRID_COLUMNS = 220, 26
 WIDTH = 7
-"""Columns of the tables. The last column of a narrower table, if it has numbers, is moved to the last one of these."""
+"""The number of columns of the tables. If the last column of a narrower table has numbers, it becomes the last of these."""
 DAYS_COLUMN, DAYS_ROW = WIDTH + 1, 19
-"""Where the table of days begins, below its chart."""
+"""The position of the table of days, below its chart."""
 DAYS_WIDTH = 3
 WRITTEN_COLUMNS = DAYS_COLUMN + DAYS_WIDTH
 WIDTHS_PIXELS = {0: 230, 1: 90, 2: 160, DAYS_COLUMN: 160, DAYS_COLUMN + 1: 160, DAYS_COLUMN + 2: 160}
@@ -41,13 +41,13 @@ _STATUS_OF_VALUE: Mapping[str, Status] = {
     "cooling": Status.ERROR,
     "probing": Status.IN_PROGRESS,
 }
-"""The colours of the values of Control, as those of a Status."""
+"""The colours of the values of Control, by the Status with the same colour."""
 
 
 def show_dashboard(config: Config, page: Page, environment: Environment | None = None) -> None:
-    """Write the report into the tab, and make the tab if it is missing: one write; the first time one read and one write more.
+    """Write the report into the tab, with one write request. If the tab is missing, create it with one more read and write.
 
-    Raises StoreError when it cannot be written, ConfigError when a person has to fix something.
+    Raises StoreError if the tab cannot be written, and ConfigError if a person must fix something.
     """
     connection = Connection(config, environment)
     try:
@@ -61,10 +61,10 @@ def _write(connection: Connection, cells: Sequence[Json], days: int) -> None:
     for _ in range(ROUNDS):
         try:
             connection.write(changes)
-        except AnswerLost as error:  # writing it twice does no harm
+        except AnswerLost as error:  # writing it twice is harmless
             problem = str(error)
             connection.pause(PAUSE_SECONDS)
-        except Refused as error:  # the tab is missing, or a person has made it smaller
+        except Refused as error:  # the tab is missing or too small
             problem = str(error)
             changes = [*_missing(connection, days), *cells]
         else:
@@ -73,7 +73,7 @@ def _write(connection: Connection, cells: Sequence[Json], days: int) -> None:
 
 
 def _missing(connection: Connection, days: int) -> list[Json]:
-    """Return the requests that make the tab, or make it large enough."""
+    """Return the requests that create the tab or enlarge it."""
     sheets = connection.properties("sheets.properties(sheetId,title,gridProperties)").get("sheets", [])
     tabs = {sheet["properties"].get("sheetId", 0): sheet["properties"] for sheet in sheets}
     if SHEET_ID not in tabs:
@@ -97,7 +97,7 @@ def _free_title(taken: Sequence[str]) -> str:
 
 
 def _tables(page: Page) -> Json:
-    """Return the request that writes all tables except the days, below each other, and clears the cells below them."""
+    """Return the request that writes all tables except the days below each other, and clears the cells below them."""
     rows = [_row([f"Youtube Download Coordinator, {page.at}"], bold=True), {}]
     for section in page.sections:
         rows += _lines(section)
@@ -193,7 +193,7 @@ def _colour(column: int, condition: Json, status: Status) -> Json:
 
 
 def _chart(rows: int) -> Json:
-    """Return a chart of the table of days: columns for videos, and a line with its own axis for hours."""
+    """Return a chart of the table of days, with columns for videos, and with a line and a second axis for hours."""
     series = [("LEFT_AXIS", "COLUMN"), ("RIGHT_AXIS", "LINE")]
     spec = {
         "chartType": "COMBO",

@@ -1,7 +1,7 @@
-"""The formatting of tabs for people: frozen header, drop-down and colours for Status, notes, warnings on the workers' columns.
+"""Format tabs for people: frozen header, drop-down and colours for Status, notes, warnings on the workers' columns.
 
-The store does not need it. What a person has done already (another drop-down, other colours, a note) is kept: each function
-returns the requests for what is missing.
+The store does not need the formatting. A person's own drop-down, colours and notes are kept: each function returns requests only
+for missing parts.
 """
 
 from __future__ import annotations
@@ -32,39 +32,39 @@ _STATUS = (
     "While a row is in-progress, or its cells are being rewritten, what you set here is ignored."
 )
 _DEAD_STATUS = (
-    "These failed for good. Set Status to pending, and the row goes back to the videos with no attempts counted."
+    "These videos failed for good. Set Status to pending to move a row back to the videos, with no attempts counted."
 )
-_WORKERS_OWN = "The workers' own: do not edit, copy or paste this cell. It decides who works on the row."
-_SHOWN = "The workers' own: do not edit. It says which change of the row the other cells show."
+_WORKERS_OWN = "For workers only: do not edit, copy or paste this cell. It decides which worker has the row."
+_SHOWN = "For workers only: do not edit. The version of the row that the other cells show."
 _URL = "To add a row by hand, type its address here; the workers fill in the rest."
 _NOTES: Mapping[str, Mapping[str, str]] = {
     SOURCES.name: {"URL": _URL, "Status": _STATUS, "Lease": _WORKERS_OWN, "Shown": _SHOWN},
     VIDEO_TASKS.name: {"URL": _URL, "Status": _STATUS, "Lease": _WORKERS_OWN, "Shown": _SHOWN},
     DEAD_LETTERS.name: {"Status": _DEAD_STATUS, "Lease": _WORKERS_OWN, "Shown": _SHOWN},
     "control": {
-        "Name": "What the workers share. Lines may be sorted; do not delete any.",
-        "Value": "What is said about it: of `guarantees`, what `ydc doctor` found.",
-        "Until": "When that ends, UTC.",
-        "Reason": "Why, and who said so.",
-        "Lease": "The workers' own: do not edit. The next IDs stand here, and they must never fall.",
-        "Slot": "The workers' own: do not edit. Rows that you typed in are taken in by way of this column.",
+        "Name": "Settings and states that all workers share. You may sort the lines, but do not delete any.",
+        "Value": "The value of this line. For `guarantees`: the result of `ydc doctor`.",
+        "Until": "The end of this state, in UTC.",
+        "Reason": "The reason, and who wrote the line.",
+        "Lease": "For workers only: do not edit. This column contains the next IDs, which must never decrease.",
+        "Slot": "For workers only: do not edit. Workers use this column to adopt the rows that you have typed in.",
     },
 }
 _WORKERS_COLUMNS = {"control": ("Lease", "Slot")}
-"""The columns that only workers should edit, of tabs where they are not Lease and Shown."""
+"""The columns that only workers should edit, in tabs whose columns are not Lease and Shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class TabFormatting:
-    """The present formatting of a tab."""
+    """The current formatting of a tab."""
 
     tab: Tab
     frozen_rows: int
     notes: Sequence[str]
-    """Of the header's cells."""
+    """The notes of the header's cells."""
     first_rule: Json
     last_rule: Json
-    """Of the first and the last cell of Status; empty if any text may be typed."""
+    """The data validation of the last cell of Status; empty if any text may be typed."""
     colours: Sequence[Json]
     protections: Sequence[Json]
 
@@ -74,14 +74,14 @@ class TabFormatting:
 
 
 class Step(NamedTuple):
-    """A change of a tab, as people are told about it."""
+    """A change of a tab, with its description for people."""
 
     what: str
     requests: list[Json]
 
 
 def read_formatting(connection: Connection, layout: Layout) -> tuple[Token, list[TabFormatting]]:
-    """Return the token, and the formatting of every tab at that time. One request."""
+    """Return the token, and the formatting of every tab at that time, with one request."""
     ranges: list[str] = []
     for tab in layout.tabs.values():
         ranges.append(f"{quoted(tab.title)}!1:2")  # the header, and the line below it
@@ -112,14 +112,14 @@ def _formatting(tab: Tab, sheet: Json) -> TabFormatting:
 
 
 def steps(formatting: TabFormatting) -> list[Step]:
-    """Return the changes that a tab lacks."""
+    """Return the missing changes of a tab."""
     wanted = [
         Step("froze the header", _freeze(formatting)),
         Step("made a drop-down for Status", _drop_down(formatting)),
         Step("coloured Status", _colours(formatting)),
-        Step("made the workers' own columns narrow and grey", _grey(formatting)),
+        Step("made the workers' columns narrow and grey", _grey(formatting)),
         Step("wrote notes", _notes(formatting)),
-        Step("put warnings before the header and the workers' own columns", _protections(formatting)),
+        Step("added edit warnings for the header and the workers' columns", _protections(formatting)),
     ]
     return [step for step in wanted if step.requests]
 
@@ -132,7 +132,7 @@ def _freeze(formatting: TabFormatting) -> list[Json]:
 
 
 def _drop_down(formatting: TabFormatting) -> list[Json]:
-    """Make a list to choose from, which also accepts other text. Extend it to the end if the tab has grown."""
+    """Add a drop-down that also accepts other text. If the tab has grown, extend the drop-down to its end."""
     if (
         "Status" not in formatting.tab.header
         or formatting.last_rule
@@ -174,7 +174,7 @@ def _colour(tab: Tab, status: Status) -> Json:
 
 
 def _is_about(rule: Json, status: Status, tab: Tab) -> bool:
-    """Return whether a rule colours that status, in whatever colour."""
+    """Return whether a rule colours that status, in any colour."""
     condition = rule.get("booleanRule", {}).get("condition", {})
     values = [value.get("userEnteredValue") for value in condition.get("values", [])]
     index = tab.column("Status")
@@ -193,7 +193,7 @@ def _workers_columns(tab: Tab) -> list[str]:
 
 
 def _grey(formatting: TabFormatting) -> list[Json]:
-    """Make columns narrow and grey once: if one has a note, a person may have made it wide since."""
+    """Make columns narrow and grey once. A column with a note is skipped, because a person may have widened it since."""
     return [
         request
         for name in _workers_columns(formatting.tab)
@@ -218,7 +218,7 @@ def _grey_column(tab: Tab, name: str) -> list[Json]:
 
 
 def _notes(formatting: TabFormatting) -> list[Json]:
-    """Write notes, except where a person has written another."""
+    """Write notes, except in cells that already have one."""
     missing = {name: text for name, text in _NOTES[formatting.tab.name].items() if not formatting.note(name)}
     return [
         {"repeatCell": {"range": formatting.tab.area(name, 0), "cell": {"note": text}, "fields": "note"}}
@@ -227,11 +227,11 @@ def _notes(formatting: TabFormatting) -> list[Json]:
 
 
 def _protections(formatting: TabFormatting) -> list[Json]:
-    """Add warnings before an edit; nothing is locked."""
+    """Add warnings before an edit. Nothing is locked."""
     tab = formatting.tab
     header = {"sheetId": tab.sheet_id, "startRowIndex": 0, "endRowIndex": 1}
-    wanted = {"Column names: workers find their columns by them.": header}
-    wanted |= {f"{name}: the workers' own, do not edit.": tab.area(name) for name in _workers_columns(tab)}
+    wanted = {"Do not rename: workers find their columns by these names.": header}
+    wanted |= {f"{name}: for workers only, do not edit.": tab.area(name) for name in _workers_columns(tab)}
     return [
         {"addProtectedRange": {"protectedRange": {"range": area, "description": text, "warningOnly": True}}}
         for text, area in wanted.items()
@@ -243,7 +243,7 @@ def _protections(formatting: TabFormatting) -> list[Json]:
 
 
 def _covers(outer: Json, inner: Json) -> bool:
-    """Return whether every cell of a range is in another. A missing index means no bound."""
+    """Return whether a range contains another one. A missing index means no bound."""
     endless = float("inf")
     return all(
         outer.get(f"start{side}Index", 0) <= inner.get(f"start{side}Index", 0)

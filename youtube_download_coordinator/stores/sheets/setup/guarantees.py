@@ -1,7 +1,7 @@
-"""The guarantees that claiming relies on, tested on a temporary tab of the user's spreadsheet.
+"""Test the guarantees on which claiming relies, on a temporary tab of the user's spreadsheet.
 
-Google documents each of them. They are tested on the spreadsheet that is to be the queue. If one does not hold, that is recorded
-in Control, and no store opens the spreadsheet until `ydc doctor` finds that all of them hold.
+Google documents each of them. If one does not hold, the failure is recorded in Control. Then no store opens the spreadsheet until
+`ydc doctor` finds that all of them hold.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from youtube_download_coordinator.text import format_utc
 
 RACES, THOROUGH_RACES = 2, 10
 RACES_A_MINUTE = 4
-"""A race is nine writes, of sixty a minute; rivals that wait for the quota no longer race."""
+"""The number of races a minute. A race takes nine of sixty writes a minute, and rivals that wait for the quota do not race."""
 REAL_SIZE = 20_000
 
 SPECIAL = "v7.1 pending try 0 for url:https://a.example/?x=*&y=(1+1)[2]^${3}~ because a|b? #k3f9a2c1"
 LONG = f"v7.3 done try 0 for url:https://a.example/ result {'=é😀$1 ' * 50} #q1d3aae5"
-"""A result is truncated to 300 characters."""
+"""A lease with a long result. Results are truncated to 300 characters."""
 REPLACEMENT = "v7.2 done try 0 for url:https://a.example/?x=* result =1+1 $1 \\1 & 'x' \"é\" 😀 1/2 TRUE 1E5 #p0c2zzd4"
 
 
 class Broken(Exception):
-    """A guarantee does not hold. The message says what happened instead."""
+    """Raised when a guarantee does not hold. The message describes what happened instead."""
 
 
 class Noted(Exception):
-    """Google does something that the queue does not rely on. The message says what."""
+    """Raised for a behaviour of Google on which the queue does not rely. The message describes it."""
 
 
 class ProofResult(Enum):
@@ -68,7 +68,7 @@ class Proof(NamedTuple):
 
 
 class Guarantee(NamedTuple):
-    """A guarantee. Control shows its `name` when it does not hold."""
+    """A guarantee with its test. If it does not hold, Control shows its `name`."""
 
     name: str
     promise: str
@@ -105,10 +105,10 @@ def _require(holds: bool, problem: str) -> None:
 
 
 def one_winner(scratch: ScratchTab) -> None:
-    """Let rivals count a cell up at the same time.
+    """Let rivals increment a cell at the same time.
 
-    The batch of each rival contains every step, the last one first. So exactly one step of it applies, whatever the cell
-    contains, and each of the rivals must find what the one before it has left.
+    The batch of each rival contains every step, the last one first. So exactly one step applies, whatever the cell contains, and
+    each rival must find the result of the previous one.
     """
     with rivals(scratch.connection) as race_track:
         for race in range(scratch.races):
@@ -120,7 +120,7 @@ def one_winner(scratch: ScratchTab) -> None:
             won = sorted(
                 RIVALS - index for answer in answers for index in range(RIVALS) if _replaced(answer or {}, index)
             )
-            _require(won == list(range(1, RIVALS + 1)), f"{RIVALS} rivals that counted a cell up won the steps {won}")
+            _require(won == list(range(1, RIVALS + 1)), f"{RIVALS} rivals that incremented a cell won the steps {won}")
             texts = scratch.texts(0)
             _require(texts == leases[-1:], f"the cell contains {texts} after {RIVALS} steps")
 
@@ -131,7 +131,7 @@ def _wait_for_quota(scratch: ScratchTab, race: int) -> None:
 
 
 def one_token(scratch: ScratchTab) -> None:
-    """Let rivals take the same token at the same time, each with a line that it appends."""
+    """Let rivals use the same token at the same time, each to append a line."""
     with rivals(scratch.connection) as race_track:
         lines = ["the first line"]
         scratch.put(lines)
@@ -145,7 +145,7 @@ def one_token(scratch: ScratchTab) -> None:
             accepted = sum(answer is not None for answer in answers)
             _require(accepted == 1, f"of {RIVALS} batches with the same token {accepted} were accepted")
         texts = scratch.texts(0)
-        _require(texts == lines, f"the lines {lines} were appended, and {texts} are there")
+        _require(texts == lines, f"the lines {lines} were appended, but the tab contains {texts}")
 
 
 def all_or_nothing(scratch: ScratchTab) -> None:
@@ -155,7 +155,7 @@ def all_or_nothing(scratch: ScratchTab) -> None:
 
 
 def _require_refusal(scratch: ScratchTab, bad: Json, what: str) -> None:
-    """Send changes with a bad request after them. Raises Broken unless Google refuses all of them."""
+    """Send changes followed by an invalid request. Raises Broken unless Google refuses all of them."""
     scratch.put(["v1.0 pending", "v2.0 pending"], ["", ""])
     cell = {"sheetId": scratch.sheet_id, "rowIndex": 2, "columnIndex": 1}
     write = {"updateCells": {"start": cell, "rows": [{"values": [text_cell("x")]}], "fields": "userEnteredValue"}}
@@ -163,13 +163,15 @@ def _require_refusal(scratch: ScratchTab, bad: Json, what: str) -> None:
         scratch.write([find_replace("v1.0 pending", "v1.1 held", scratch.area(0)), write, bad])
     except Refused:
         texts = scratch.texts(0) + scratch.texts(1)
-        _require(texts == ["v1.0 pending", "v2.0 pending"], f"a batch with {what} was refused, and part of it applied")
+        _require(
+            texts == ["v1.0 pending", "v2.0 pending"], f"a batch with {what} was refused, but part of it was applied"
+        )
     else:
         raise Broken(f"a batch with {what} was accepted")
 
 
 def tokens(scratch: ScratchTab) -> None:
-    """Use the ID of a named range as a token: the second batch is refused."""
+    """Use the ID of a named range as a token, and check that the second batch is refused."""
     scratch.write([scratch.add_range("1")])
     _require_refusal(scratch, scratch.add_range("1"), "a named range whose ID exists already")
     _require_refusal(scratch, scratch.delete_range("9"), "the deletion of a named range that does not exist")
@@ -178,7 +180,7 @@ def tokens(scratch: ScratchTab) -> None:
 
 
 def sees_what_is_hidden(scratch: ScratchTab) -> None:
-    """Swap leases in a hidden column, one of them on a line that a filter hides."""
+    """Swap two leases in a hidden column, one of them on a line that a filter hides."""
     scratch.put(["shown", "hidden"], ["v1.0 pending", "v2.0 pending"])
     try:
         scratch.hide(column=1, lines_with="hidden")
@@ -196,7 +198,7 @@ def sees_what_is_hidden(scratch: ScratchTab) -> None:
 
 
 def checks_one_cell(scratch: ScratchTab) -> None:
-    """Swap in a single cell: its content is compared, and no other cell is changed."""
+    """Swap in a single cell, and check that its content is compared and that no other cell changes."""
     scratch.put(["v1.0 pending", "v2.0 pending", "v1.0 pending"])
     answer = scratch.write(
         [
@@ -204,18 +206,18 @@ def checks_one_cell(scratch: ScratchTab) -> None:
             find_replace("v1.0 pending", "v9.0 error", scratch.area(0, 1)),
         ]
     )
-    _require(_replaced(answer, 0) == 0, "a lease was found in a cell that contains another")
+    _require(_replaced(answer, 0) == 0, "a lease was found in a cell that contains another one")
     expected = ["v9.0 error", "v2.0 pending", "v1.0 pending"]
     _require(scratch.texts(0) == expected, f"the cells contain {scratch.texts(0)}")
 
 
 def text_stays(scratch: ScratchTab) -> None:
-    """Swap a text with special characters: only the exact text is found, and the new one is stored as it is."""
+    """Swap a text with special characters, and check that only the exact text is found and the new one is stored unchanged."""
     decoys = [SPECIAL.upper(), f"{SPECIAL}0", SPECIAL[:-1], f"{SPECIAL} ", f" {SPECIAL}"]
     scratch.put([SPECIAL, *decoys])
     answer = scratch.write([find_replace(SPECIAL, REPLACEMENT, scratch.area(0))])
     stored = scratch.texts(0)
-    _require(_replaced(answer) == 1, f"{_replaced(answer)} cells were taken for the one with the lease")
+    _require(_replaced(answer) == 1, f"{_replaced(answer)} cells were treated as the one with the lease")
     _require(stored[0] == REPLACEMENT, f"{REPLACEMENT!r} became {stored[0]!r}")
     _require(stored[1:] == decoys, f"other cells were changed: {stored[1:]}")
     replaced = _replaced(scratch.write([find_replace(REPLACEMENT, LONG, scratch.area(0))]))
@@ -224,7 +226,7 @@ def text_stays(scratch: ScratchTab) -> None:
 
 
 def drafts_become_leases(scratch: ScratchTab) -> None:
-    """Replace drafts by the leases in them with one pattern, as adopting rows does: the leases and all other cells stay."""
+    """Replace drafts by their leases with one pattern, as adoption does, and check that no other cell changes."""
     leases = [SPECIAL, LONG, REPLACEMENT]
     others = ["v1.0 pending", f"x{encode_draft(1, SPECIAL)}", "v9.0 draft", SPECIAL]
     drafts = [encode_draft(slot, lease) for slot, lease in enumerate(leases, start=1)]
@@ -236,7 +238,7 @@ def drafts_become_leases(scratch: ScratchTab) -> None:
 
 
 def merged_cells(scratch: ScratchTab) -> None:
-    """Swap a lease that somebody has merged with the cell beside it."""
+    """Swap a lease in a cell that is merged with the next one."""
     scratch.put(["v1.0 pending", "v2.0 pending"], ["", ""])
     swap = find_replace("v1.0 pending", "v1.1 held", scratch.area(0))
     answer = scratch.write([scratch.merge(line=1), swap, scratch.unmerge()])
@@ -253,7 +255,7 @@ def real_size(scratch: ScratchTab) -> None:
 
 
 def appends(scratch: ScratchTab) -> None:
-    """Append lines without a token at the same time: none is written over another."""
+    """Append lines without a token at the same time, and check that none overwrites another."""
     with rivals(scratch.connection) as race_track:
         scratch.put(["the first line"])
         scratch.connection.pause(60.0)
@@ -262,13 +264,13 @@ def appends(scratch: ScratchTab) -> None:
         count = len(scratch.texts(0)) - 1
         if count != RIVALS:
             raise Noted(
-                f"of {RIVALS} lines that were appended at the same time {count} are there. Rows are appended with a token and"
+                f"of {RIVALS} lines that were appended at the same time {count} exist. Rows are appended with a token and"
                 " are safe; of two lines of Control that are added in the same instant one may be lost: look there after a pause"
             )
 
 
 def says_what_happened(scratch: ScratchTab) -> None:
-    """Check that an answer counts the cells that each swap changed, and shows the cells as they are after the batch."""
+    """Check that a response counts the cells that each swap changed, and shows the cells after the batch."""
     scratch.put(["v1.0 pending", "v1.0 pending", "v2.0 pending"])
     swaps = [find_replace(f"v{number}.0 pending", f"v{number}.1 held", scratch.area(0)) for number in (1, 3)]
     answer = scratch.write(swaps, show=[scratch.a1(0)])
@@ -302,14 +304,14 @@ THOROUGH = (
     Guarantee("real size", f"findReplace sees the last of {REAL_SIZE:,} lines", real_size),
     Guarantee("appends", "lines that are appended at the same time are all kept", appends),
 )
-"""Tested with `ydc doctor --thorough` only."""
+"""Guarantees that only `ydc doctor --thorough` tests."""
 
 
 # --- the line in Control ---------------------------------------------------------------------------------------------
 
 
 def keep(connection: Connection, layout: Layout, proofs: Sequence[Proof]) -> None:
-    """Record the results in Control, where every machine sees them. A guarantee that could not be tested changes nothing."""
+    """Record the results in Control, where every machine sees them. A guarantee that could not be tested has no effect."""
     failed = [proof.name for proof in proofs if proof.outcome is ProofResult.FAILS]
     if not failed and any(proof.outcome is ProofResult.UNTRIED for proof in proofs):
         return

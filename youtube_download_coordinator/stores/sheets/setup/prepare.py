@@ -1,4 +1,4 @@
-"""`ydc init`: prepares a spreadsheet for workers and for people. A second run changes nothing."""
+"""Prepare a spreadsheet for workers and for people (`ydc init`). A second run changes nothing."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from youtube_download_coordinator.stores.sheets.spreadsheet import Spreadsheet
 from youtube_download_coordinator.stores.sheets.tab_search import read_layout
 
 ROUNDS = 5
-"""How often formatting is repeated because another process has changed the spreadsheet meanwhile."""
+"""How often formatting is repeated if another process changes the spreadsheet meanwhile."""
 
 
 def init_spreadsheet(config: Config, *, new_tabs: bool = False) -> list[str]:
-    """Make what is missing, and keep what people have. Return what was done, a line each.
+    """Add missing tabs, columns and formatting, and keep everything else. Return a line for each change.
 
-    `new_tabs`: also in place of tabs that are gone from a spreadsheet in use.
+    `new_tabs`: also create tabs that are gone from a spreadsheet in use.
 
-    Raises ConfigError when the spreadsheet cannot be used as it is.
+    Raises ConfigError if the spreadsheet cannot be used.
     """
     connection = Connection(config)
     try:
@@ -49,7 +49,7 @@ def _made(before: Layout, ready: Layout, config: Config) -> Iterator[str]:
 
 
 def _format(connection: Connection, config: Config) -> list[str]:
-    """Format all tabs in one guarded batch, so that two processes at the same time do not do it twice."""
+    """Format all tabs in one guarded batch, so that two concurrent processes do not both do it."""
     problem = ""
     for _ in range(ROUNDS):
         layout = read_layout(connection, config)
@@ -69,11 +69,11 @@ def _format(connection: Connection, config: Config) -> list[str]:
             problem = str(error)
         else:
             return [step.what for step in done]
-    raise StoreError(f"the spreadsheet could not be made ready: {problem}")
+    raise StoreError(f"the spreadsheet could not be prepared: {problem}")
 
 
 def lost_columns(layout: Layout) -> list[str]:
-    """Return the custom columns of the videos that the dead letters lack: a move would lose their contents."""
+    """Return the custom columns of the videos that the dead letters lack. A row that moves there would lose their contents."""
     if not {VIDEO_TASKS.name, DEAD_LETTERS.name} <= set(layout.tabs):
         return []
     header = layout.tabs[DEAD_LETTERS.name].header

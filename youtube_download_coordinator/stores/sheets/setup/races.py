@@ -1,4 +1,4 @@
-"""Batches that several connections send at the same time: Google must apply them one after the other."""
+"""Send batches from several connections at the same time. Google must apply them one after the other."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ RIVALS = 8
 
 @contextmanager
 def rivals(connection: Connection) -> Iterator[Rivals]:
-    """Open the rivals' connections, and close them at the end."""
+    """Open the connections of the rivals, and close them at the end."""
     connections = [connection.another() for _ in range(RIVALS)]
     try:
         with ThreadPoolExecutor(RIVALS) as threads:
-            # Signing in and the TLS handshake take longer than the race: they come first.
+            # Sign in and complete the TLS handshake first, because they take longer than the race.
             list(threads.map(lambda rival: rival.properties("spreadsheetId"), connections))
             yield Rivals(connections, threads)
     finally:
@@ -27,14 +27,14 @@ def rivals(connection: Connection) -> Iterator[Rivals]:
 
 
 class Rivals:
-    """Connections that are open, each with a thread."""
+    """Open connections, each with a thread."""
 
     def __init__(self, connections: Sequence[Connection], threads: ThreadPoolExecutor) -> None:
         self._connections = connections
         self._threads = threads
 
     def race(self, batches: Sequence[Sequence[Json]]) -> list[Json | None]:
-        """Send a batch from each rival at the same time. Return the answers; None where Google refused the batch."""
+        """Send a batch from each rival at the same time. Return the responses, with None for a refused batch."""
         start = threading.Barrier(len(batches))
 
         def send(connection: Connection, batch: Sequence[Json]) -> Json | None:

@@ -1,4 +1,4 @@
-"""HTTP exchanges with Google, written down as cassettes that tests can replay. They contain no key, no token and no address."""
+"""Record HTTP exchanges with Google as cassettes that tests can replay, without keys, tokens and addresses."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SECRETS = (
     (re.compile(r"ya29\.[\w.-]+"), "token"),
 )
 SPREADSHEET = "recorded-spreadsheet"
-"""Written in place of the spreadsheet's ID."""
+"""The text that replaces the spreadsheet's ID."""
 
 
 class Cassette:
-    """The exchanges of several connections, in the order of their answers. Headers are left out, apart from Date."""
+    """The exchanges of several connections, in the order of the responses. All headers except Date are left out."""
 
     def __init__(self, spreadsheet_id: str) -> None:
         self._spreadsheet_id = spreadsheet_id
@@ -76,7 +76,7 @@ class Cassette:
         return text
 
     def save(self, path: Path) -> None:
-        """Write the file. Raises StoreError when that is not possible."""
+        """Write the file. Raises StoreError if it cannot be written."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps({"interactions": self._interactions}, indent=1), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A temporary tab in the user's spreadsheet, for tests: it is always removed again."""
+"""Create a temporary tab in the user's spreadsheet for tests, and always remove it again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 ROWS, COLUMNS = 20, 4
 LEFTOVER_AGE = timedelta(hours=1)
-"""An older scratch tab was left by a process that was killed. The next process removes it."""
+"""The age from which a scratch tab is treated as left over by a killed process. The next process removes it."""
 REMOVALS = 3
 _TITLE = re.compile(r"ydc doctor (?P<made>\d{4}-\d\d-\d\dT\d{6}) (?P<nonce>[0-9a-f]{8})")
 _MADE = "%Y-%m-%dT%H%M%S"
@@ -27,7 +27,7 @@ _MADE = "%Y-%m-%dT%H%M%S"
 
 @contextmanager
 def scratch_tab(connection: Connection, *, races: int = 2) -> Iterator[ScratchTab]:
-    """Make a scratch tab, and remove it at the end with its named ranges. Raises StoreError when that is not possible."""
+    """Create a scratch tab, and remove it with its named ranges at the end. Raises StoreError if that fails."""
     scratch = ScratchTab(connection, races)
     try:
         _remove(connection, lambda title: _is_leftover(title, connection.now()))
@@ -40,12 +40,12 @@ def scratch_tab(connection: Connection, *, races: int = 2) -> Iterator[ScratchTa
 
 
 class ScratchTab:
-    """A scratch tab. Its lines are counted from 1, below a header that stays empty, and its columns from 0."""
+    """A scratch tab. Lines are counted from 1, below an empty header, and columns from 0."""
 
     def __init__(self, connection: Connection, races: int) -> None:
         self.connection = connection
         self.races = races
-        """How often each race is run."""
+        """The number of runs of each race."""
         self.nonce = f"{connection.environment.randomness.getrandbits(32):08x}"
         self.sheet_id = connection.environment.randomness.randrange(1, 2**31 - 1)
         self.title = f"ydc doctor {connection.now():{_MADE}} {self.nonce}"
@@ -65,7 +65,7 @@ class ScratchTab:
         return {"updateCells": {"range": whole_tab, "rows": rows, "fields": "userEnteredValue"}}
 
     def area(self, column: int, line: int | None = None) -> Json:
-        """Return a GridRange: a column, or one cell of it."""
+        """Return the GridRange of a column, or of one of its cells."""
         rows = {"startRowIndex": 1} if line is None else {"startRowIndex": line, "endRowIndex": line + 1}
         return {"sheetId": self.sheet_id, "startColumnIndex": column, "endColumnIndex": column + 1, **rows}
 
@@ -73,12 +73,12 @@ class ScratchTab:
         return f"{quoted(self.title)}!{letters(column)}2:{letters(column)}"
 
     def texts(self, column: int) -> list[str]:
-        """Return the stored cells of a column, without empty ones at its end. A cell that is not text is Google's JSON."""
+        """Return the stored cells of a column, without trailing empty ones. Cells that are not text are Google's JSON."""
         fields = "sheets(properties.sheetId,data(startRow,rowData.values.userEnteredValue))"
         return self.read_cells(self.connection.properties(fields, [self.a1(column)]))
 
     def read_cells(self, spreadsheet: Json) -> list[str]:
-        """Return the first column that an answer shows of the tab."""
+        """Return the first column of the tab in a response."""
         sheets = spreadsheet.get("sheets", [])
         shown = [sheet for sheet in sheets if sheet.get("properties", {}).get("sheetId") == self.sheet_id]
         rows = [row for sheet in shown for block in sheet.get("data", []) for row in block.get("rowData", [])]
@@ -88,7 +88,7 @@ class ScratchTab:
         return texts
 
     def hide(self, *, column: int, lines_with: str) -> None:
-        """Hide a column, and filter out lines by their text in the first one. Raises StoreError if Google does not hide them."""
+        """Hide a column, and filter out lines by their text in the first column. Raises StoreError if that fails."""
         columns = {"sheetId": self.sheet_id, "dimension": "COLUMNS", "startIndex": column, "endIndex": column + 1}
         spec = {"columnIndex": 0, "filterCriteria": {"hiddenValues": [lines_with]}}
         basic_filter = {"range": {"sheetId": self.sheet_id}, "filterSpecs": [spec]}
@@ -97,14 +97,14 @@ class ScratchTab:
         fields = "sheets(data(rowMetadata.hiddenByFilter,columnMetadata.hiddenByUser))"
         metadata = json.dumps(self.connection.properties(fields, [quoted(self.title)]))
         if "hiddenByFilter" not in metadata or "hiddenByUser" not in metadata:
-            raise StoreError("it could not be tested: Google did not hide the column and the lines")
+            raise StoreError("not tested: Google did not hide the column and the lines")
 
     def show(self) -> None:
         """Remove the filter."""
         self.write([{"clearBasicFilter": {"sheetId": self.sheet_id}}])
 
     def add_range(self, name: str) -> Json:
-        """Return the request that adds a named range. Two of the same `name` have one ID and different displayed names."""
+        """Return the request that adds a named range. Two ranges with the same `name` have one ID and different titles."""
         displayed = f"ydc_doctor_{self.nonce}_{self.connection.environment.randomness.getrandbits(32):08x}"
         named = {"namedRangeId": self._range_id(name), "name": displayed, "range": {"sheetId": self.sheet_id}}
         return {"addNamedRange": {"namedRange": named}}
@@ -113,7 +113,7 @@ class ScratchTab:
         return {"deleteNamedRange": {"namedRangeId": self._range_id(name)}}
 
     def add_token(self, number: int) -> Json:
-        """Return the request that adds a token. Its ID has the form of a queue's own, `ydc-<n>`, which it never equals."""
+        """Return the request that adds a token. Its ID looks like a queue's token, `ydc-<n>`, but never equals one."""
         displayed = f"ydc_doctor_{self.nonce}_{self.connection.environment.randomness.getrandbits(32):08x}"
         named = {"namedRangeId": self._token_id(number), "name": displayed, "range": {"sheetId": self.sheet_id}}
         return {"addNamedRange": {"namedRange": named}}
@@ -137,7 +137,7 @@ class ScratchTab:
         return {"unmergeCells": {"range": {"sheetId": self.sheet_id}}}
 
     def fill(self, lines: int, text: str, *, last: str) -> None:
-        """Make the tab as long as a queue's, with one text in the first column and another in its last line."""
+        """Make the tab as long as a real queue, with one text in the first column and another in the last line."""
         grow = {"sheetId": self.sheet_id, "dimension": "ROWS", "length": lines}
         column = {**self.area(0), "startRowIndex": ROWS, "endRowIndex": ROWS + lines}
         end = {"sheetId": self.sheet_id, "rowIndex": ROWS + lines - 1, "columnIndex": 0}
@@ -155,7 +155,7 @@ class ScratchTab:
         return f"ydc-doctor-{self.nonce}-{name}"
 
     def remove(self) -> None:
-        """Remove the tab and its named ranges. Raises StoreError when that is not possible."""
+        """Remove the tab and its named ranges. Raises StoreError if that fails."""
         for round_number in range(REMOVALS):
             try:
                 _remove(self.connection, lambda title: title == self.title)
@@ -169,7 +169,7 @@ class ScratchTab:
 
 
 def _remove(connection: Connection, is_unwanted: Callable[[str], bool]) -> None:
-    """Remove scratch tabs by title. Their named ranges go first: without their tab they could not be deleted."""
+    """Remove scratch tabs by title. Their named ranges are deleted first, because that is impossible without the tab."""
     spreadsheet = connection.properties("namedRanges.namedRangeId,sheets.properties(sheetId,title)")
     properties = (sheet["properties"] for sheet in spreadsheet.get("sheets", []))
     tabs = {tab["title"]: tab.get("sheetId", 0) for tab in properties}
