@@ -19,7 +19,7 @@ from youtube_download_coordinator.queue.store import SOURCES
 
 def test_a_file_is_taken_in(coordinator: Coordinator, sources_file: Path, media_site: str) -> None:
     state = ingest_sources(sources_file, return_state=True)
-    assert (state.name, state.message) == ("Completed", "1 new, 0 known already, 0 not understood")
+    assert (state.name, state.message) == ("Completed", "1 new, 0 already known, 0 invalid")
     assert [(row["URL"], row["Accent"]) for row in coordinator.client.get_sources()] == [(media_site, "Cork")]
 
 
@@ -28,7 +28,7 @@ def test_the_file_of_the_settings_is_taken_in(
 ) -> None:
     monkeypatch.setenv("YDC_SOURCES_FILE_PATH", str(sources_file))
     state = ingest_sources(return_state=True)
-    assert state.message == "1 new, 0 known already, 0 not understood"
+    assert state.message == "1 new, 0 already known, 0 invalid"
     wait_until(lambda: seen.task_run_names(state) == {f"ingest {sources_file}"})
 
 
@@ -36,7 +36,7 @@ def test_a_bad_line_is_named_and_costs_no_other_line(coordinator: Coordinator, s
     with sources_file.open("a") as file:
         file.write("no address\nhttps://www.youtube.com/playlist?list=PLexample\n")
     state = ingest_sources(sources_file, return_state=True)
-    assert (state.name, state.message) == ("CompletedWithErrors", "2 new, 0 known already, 1 not understood")
+    assert (state.name, state.message) == ("CompletedWithErrors", "2 new, 0 already known, 1 invalid")
     (row,) = seen.table(state, "ingested-sources")
     assert row["problem"].startswith(f"{sources_file}, line 3: ")
 

@@ -1,6 +1,6 @@
-"""The address in a text that a person has copied: from a document, a message, a web page, a spreadsheet or a list.
+"""Find the address in a text that a person has copied from a document, a message, a web page, a spreadsheet or a list.
 
-Pure; knows nothing of YouTube but its host names, by which a second address without a scheme is recognized.
+Pure. It knows only YouTube's host names, by which it recognizes a second address without a scheme.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _WRAPPERS = tuple(
         r"(?:[-–—−*•·‣▪●◦+>→]|\d{1,5}[.):]?)\s+(\S.*)",  # an item of a list
     )
 )
-"""What is around an address. Each has the address as its only group."""
+"""Patterns of the text around an address. The only group of each contains the address."""
 
 _ESCAPED = (
     (re.compile(r"\\u00([23][0-9a-f])", re.IGNORECASE), lambda match: chr(int(match[1], 16))),  # JSON
@@ -53,12 +53,12 @@ _CUT_OFF = re.compile(r"(?:…|\.{3})[\"'”’)\]]*\Z")
 
 
 def quote_for_message(text: str) -> str:
-    """Return the text for a message: one short line, escaped if it is not printable."""
+    """Return the text as one short line for a message, escaped if it is not printable."""
     return ascii(truncate(text, 120)) if not text.isprintable() else f"“{truncate(text, 120)}”"
 
 
 def check_label(name: str, text: str) -> str:
-    """Return the text of a field beside an address, such as Accent. Raises BadUrl if it contains an address."""
+    """Return the text of a field next to an address, such as Accent. Raises BadUrl if it contains an address."""
     if _ANY_ADDRESS.search(text):
         raise BadUrl(f"{name} contains an address, {quote_for_message(text)}; {ONE_ADDRESS}")
     return text
@@ -72,9 +72,9 @@ def address_in(text: str) -> str:
     clean = _INVISIBLE.sub("", text).replace("＠", "@").strip()
     if len(clean) > MAX_CHARACTERS:
         raise BadUrl(
-            f"{quote_for_message(clean)} is longer than {MAX_CHARACTERS} characters: that is not an address; {ONE_ADDRESS}"
+            f"{quote_for_message(clean)} is longer than {MAX_CHARACTERS} characters, too long for an address; {ONE_ADDRESS}"
         )
-    for _ in range(4):  # such as an item of a list in which a formula contains an address in angle brackets
+    for _ in range(4):  # nested, such as a list item with a formula that contains an address in angle brackets
         before, clean = clean, _trimmed(_unwrapped(clean))
         if clean == before:
             break
@@ -87,14 +87,14 @@ def address_in(text: str) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    for pattern in reversed(_WRAPPERS):  # an item of a list first: it contains the others
+    for pattern in reversed(_WRAPPERS):  # list items first, because they contain the others
         if match := pattern.fullmatch(text):
             text = match[1]
     return text
 
 
 def _trimmed(text: str) -> str:
-    """Remove quotes, and punctuation that belongs to a sentence. A closing bracket is kept if it was opened in the text."""
+    """Remove quotes and punctuation of a sentence. Keep a closing bracket that was opened in the text."""
     if _CUT_OFF.search(text):
         raise BadUrl(f"{quote_for_message(text)} is cut off at its end: give the whole address")
     text = text.strip().lstrip(_OPENING).strip()
@@ -113,7 +113,9 @@ def _check(clean: str) -> None:
     if not clean:
         raise BadUrl("empty: give the address of a YouTube channel, playlist or video")
     if _SECOND.search(clean, 1):
-        raise BadUrl(f"{quote_for_message(clean)} contains two addresses, or text beside an address; {ONE_ADDRESS}")
+        raise BadUrl(
+            f"{quote_for_message(clean)} contains two addresses, or other text next to an address; {ONE_ADDRESS}"
+        )
     if _FORBIDDEN.search(clean):
         raise BadUrl(
             f"{quote_for_message(clean)} contains a space or a character that addresses cannot contain; {ONE_ADDRESS}"

@@ -1,4 +1,4 @@
-"""Lines of fields: separated by |, or as spreadsheets save them (CSV, TSV) with a header row that names the fields.
+"""Split lines into fields. They are separated by |, or have the CSV or TSV format with a header row that names the fields.
 
 Pure. A field in quotes may contain the separator and line breaks.
 """
@@ -16,7 +16,7 @@ from youtube_download_coordinator.errors import BadUrl, SourcesFileError
 
 LINE_MAX_CHARACTERS = 10_000
 RECORD_MAX_LINES = 20
-"""A field in quotes that goes on for longer has lost its closing quote."""
+"""The maximum number of lines of a field in quotes. A longer field has lost its closing quote."""
 URL, ACCENT, TYPE = "URL", "Accent", "Type"
 
 _LABELS: Mapping[str, str] = {
@@ -26,14 +26,14 @@ _LABELS: Mapping[str, str] = {
     "type": TYPE,
     "sourcetype": TYPE,
 }
-"""The labels of the coordinator's fields, without letter case, spaces, hyphens and underscores."""
+"""The labels of the coordinator's fields, in lower case and without spaces, hyphens and underscores."""
 _SEPARATORS = ("\t", ";", ",", "|")
 _QUOTED = frozenset("\t;,")
 """Separators of formats in which fields may be in quotes."""
 
 
 class Line(NamedTuple):
-    """A line of a file, or several that a field in quotes joins."""
+    """A line of a file, or several lines that a field in quotes joins."""
 
     number: int
     text: str
@@ -41,14 +41,14 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """How the fields of lines are separated and named."""
+    """A header: the separator and the names of the fields."""
 
     separator: str = "|"
     names: tuple[str, ...] = (URL, ACCENT, TYPE)
 
     def fields(self, text: str) -> dict[str, str]:
         """Return the fields of a line by name. Raises BadUrl if it has more than the header names."""
-        if self.separator == "|" and text.count('"') == 2:  # a spreadsheet that saved the line as one field
+        if self.separator == "|" and text.count('"') == 2:  # a spreadsheet has saved the line as one field
             text = re.sub(r'\A"(.*)"\Z', r"\1", text)
         fields = _split(text, self.separator)
         if any(fields[len(self.names) :]) or (self.separator == "|" and len(fields) > len(self.names)):
@@ -58,7 +58,7 @@ class Header:
 
 
 def header_in(text: str) -> Header | None:
-    """Return the header in a line that names fields, one of which is the URL; None for any other line.
+    """Return the header in a line that names fields, including the URL, or None for any other line.
 
     Raises SourcesFileError if it names a field twice.
     """
@@ -76,12 +76,12 @@ def header_in(text: str) -> Header | None:
 
 
 def joined(lines: Iterable[Line], separator_of: Iterator[str]) -> Iterator[Line]:
-    """Yield lines, those as one that belong to a field in quotes. `separator_of` yields the separator at each line."""
+    """Yield lines, joining those that a field in quotes spans. `separator_of` yields the separator of each line."""
     waiting: list[Line] = []
     for line in lines:
         is_quoted = next(separator_of) in _QUOTED
         if waiting and (not is_quoted or "://" in line.text or len(waiting) >= RECORD_MAX_LINES):
-            yield from waiting  # the quote is not closed, so no further line is lost
+            yield from waiting  # the quote is never closed: do not lose further lines
             waiting = []
         waiting.append(line)
         text = "\n".join(part.text for part in waiting)

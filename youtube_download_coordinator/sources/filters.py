@@ -1,7 +1,7 @@
-"""Filters: which of a source's videos become rows, set in columns of Sources or, for all sources, in settings. Pure.
+"""Select the videos of a source that become rows, by filters in columns of Sources or, for all sources, in settings. Pure.
 
-A list contains little about each video (`Candidate`). A filter keeps a video it cannot judge: a short has no duration, most
-lists have no dates. Only the kind is always known.
+A list contains little about each video (`Candidate`). If a list lacks a value, such as the duration of a short or a date, the
+filter keeps the video. Only the kind is always known.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from youtube_download_coordinator.text import truncate
 
 
 class VideoKind(StrEnum):
-    """The words of the column `Kinds`."""
+    """A word of the column `Kinds`."""
 
     VIDEOS = "videos"
     SHORTS = "shorts"
@@ -52,7 +52,7 @@ class Filters:
     max_duration_seconds: float | None = None
     title_match: TitlePattern | None = None
     first_videos: int | None = None
-    """At most this many of a list that is read for the first time; of a channel, the newest of each tab."""
+    """The maximum number of videos when a list is first read; for a channel, the newest of each tab."""
     newer_than: datetime | timedelta | None = None
 
     @classmethod
@@ -74,7 +74,7 @@ class Filters:
 
     @property
     def text(self) -> str:
-        """The filters as one line, equal for equal filters: the value of ListedWith."""
+        """Return the filters as one line, for the column ListedWith. Equal filters have equal lines."""
         texts = {
             "Kinds": ",".join(kind for kind in VideoKind if kind in self.kinds),
             "MinDuration": _number_text(self.min_duration_seconds),
@@ -86,11 +86,11 @@ class Filters:
         return " ".join(f"{column}={text}" for column, text in texts.items() if text)
 
     def since(self, now: datetime) -> datetime | None:
-        """Return the oldest time that NewerThan lets through."""
+        """Return the oldest time that NewerThan accepts."""
         return now - self.newer_than if isinstance(self.newer_than, timedelta) else self.newer_than
 
     def excludes(self, video: Candidate, *, kinds: frozenset[VideoKind], since: datetime | None) -> bool:
-        """Return whether a video gets no row. `kinds` are those of this list, such as a channel's tab of shorts."""
+        """Return whether to skip a video. `kinds` are the kinds of this list, such as a channel's tab of shorts."""
         return (
             video.kind not in kinds
             or self._duration_is_wrong(video.duration_seconds)
@@ -114,7 +114,7 @@ def is_too_old(video: Candidate, since: datetime | None) -> bool:
 OFF = frozenset(("off", "any"))
 """Words that remove the setting's filter for one source."""
 MESSAGE_MAX_CHARACTERS = 1000
-"""A message repeats the text, which may be as long as a cell."""
+"""The maximum length of a message, which repeats a text that may be as long as a cell."""
 _MAX_SECONDS = 366 * 86400
 _UNIT_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)? ?(?:d|h|m|s|hours?|min|minutes?|sec|seconds?) ?)+")
@@ -123,7 +123,7 @@ _AGE = re.compile(r"(\d{1,5}) ?(d|days?|w|weeks?|months?|y|years?)")
 
 
 def read_column(column: str, text: str) -> Any:
-    """Parse the text of a filter column. Raises BadFilter; its message names the column and what may be written."""
+    """Parse the text of a filter column. Raises BadFilter with a message that names the column and the valid texts."""
     try:
         return COLUMNS[column](text.strip())
     except (ValueError, ArithmeticError) as error:  # OverflowError: a number with hundreds of digits
@@ -139,12 +139,12 @@ def validated(column: str, value: object) -> str:
 
 
 def column_texts(source: Source, defaults: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts of the filter columns for a source: its own cell, else the setting."""
+    """Return the texts of the filter columns for a source, from its cell or otherwise from the setting."""
     return {column: source.custom_column(column) or defaults.get(column, "") for column in _FIELDS}
 
 
 def filter_column(name: str) -> str | None:
-    """Return the filter column of this name, in any case, or None."""
+    """Return the filter column with this name, in any letter case, or None."""
     return next((column for column in COLUMNS if column.casefold() == name.strip().casefold()), None)
 
 
@@ -166,7 +166,7 @@ def _seconds(text: str) -> float | None:
 
 
 def _pattern(text: str) -> TitlePattern | None:
-    """Compile a regular expression to search in titles, in any case; None for off."""
+    """Compile a regular expression to search in titles, in any letter case; None for off."""
     if text.lower() in OFF:
         return None
     try:
@@ -185,7 +185,7 @@ def _kinds(text: str) -> frozenset[VideoKind]:
     }
     unknown = [word for word in words if word not in names]
     if unknown or not words:
-        raise ValueError(f"{text!r} has a kind that is none of {', '.join(VideoKind)}, or all")
+        raise ValueError(f"{text!r} contains an unknown kind; write one or more of {', '.join(VideoKind)}, or all")
     return frozenset(names[word] for word in words)
 
 
@@ -194,7 +194,7 @@ def _first(text: str) -> int | None:
     if text.lower() in OFF:
         return None
     if not re.fullmatch(r"[1-9]\d{0,8}", text):
-        raise ValueError(f"{text!r} is not a number of videos from 1 on; write 100, or off")
+        raise ValueError(f"{text!r} is not a number of videos; write 1 or more, such as 100, or off")
     return int(text)
 
 

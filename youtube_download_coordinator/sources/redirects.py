@@ -1,4 +1,4 @@
-"""Addresses that lead to another one: links in search results, in messages and behind consent pages. Pure; no request is sent."""
+"""Resolve redirecting links from search results, messages and consent pages. Pure: the target is a parameter of the address."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _REDIRECTS = tuple(
         (r"link\.zhihu\.com", r"/?", ("target",)),
     )
 )
-"""Host, path, and the parameters of which one contains the address."""
+"""Host and path, with the parameters that may contain the address."""
 
 
 def redirect_target(host: str, split: SplitResult) -> str:
-    """Return the address that an address of this host leads to, or an empty text if it is not a known redirect."""
+    """Return the target of an address on this host, or an empty text if it is not a known redirect."""
     for host_pattern, path, parameters in _REDIRECTS:
         if host_pattern.fullmatch(host) and path.fullmatch(split.path):
             query = parse_qs(split.query.replace("&amp;", "&"))

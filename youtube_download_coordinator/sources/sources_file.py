@@ -1,7 +1,7 @@
-"""Sources from a text file with one source a line, `URL|Accent|Type`; Accent and Type may be omitted.
+"""Read sources from a text file with one source per line, `URL|Accent|Type`. Accent and Type may be omitted.
 
-A header line names other fields or another order, also of CSV and TSV files (delimited.py). Empty lines and lines that begin
-with `#` are skipped. A line that does not parse is reported with its number; the other lines are still added.
+A header line may name other fields or another order, as in CSV and TSV files (delimited.py). Empty lines and lines that begin
+with `#` are skipped. An invalid line is reported with its number; the other lines are still added.
 """
 
 from __future__ import annotations
@@ -36,31 +36,31 @@ from youtube_download_coordinator.text import did_you_mean, sanitize
 NO_LEASE = Lease(nonce="")
 """The lease of a row until the queue inserts it."""
 PROBLEMS_KEPT = 1000
-"""A file of another format has a problem in every line; further ones are only counted."""
+"""The number of problems to keep. A file in another format has one in every line, so further problems are only counted."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Ingested:
-    """The results of adding a file's lines."""
+    """The counts and problems of adding a file's lines."""
 
     added: int = 0
     known: int = 0
     bad: int = 0
     full: bool = False
-    """The store had no room for the remaining lines."""
+    """Whether the store had no room for the remaining lines."""
     problems: list[str] = field(default_factory=list)
     """The first problems, one line each with its line number."""
     ignored_columns: list[str] = field(default_factory=list)
-    """Those that a header names and that are neither the coordinator's fields nor columns of the sources."""
+    """Columns of a header that are neither the coordinator's fields nor columns of the sources."""
 
     @property
     def failed(self) -> bool:
-        """Whether any line of the file was not added."""
+        """Return whether any line of the file was not added."""
         return self.full or self.bad > 0
 
     def __str__(self) -> str:
         rest = ", and no room for the rest" if self.full else ""
-        return f"{self.added} new, {self.known} known already, {self.bad} not understood{rest}"
+        return f"{self.added} new, {self.known} already known, {self.bad} invalid{rest}"
 
 
 def new_source(url: str, accent: str = "", type_: str = "", *, allow_other_sites: bool = False) -> Source:
@@ -71,14 +71,14 @@ def new_source(url: str, accent: str = "", type_: str = "", *, allow_other_sites
 
 
 def labels(accent: str, type_: str) -> tuple[str, str]:
-    """Return these fields of a row as they are stored. Raises BadUrl if one contains an address."""
+    """Return the fields as they are stored. Raises BadUrl if one contains an address."""
     return check_label(ACCENT, sanitize(accent).strip()), check_label(TYPE, sanitize(type_).strip())
 
 
 def with_columns(source: Source, texts: Mapping[str, str], store: Store) -> Source:
     """Return the source with texts in custom columns. Columns of filters, RefreshHours and Priority are added to a sheet.
 
-    Raises BadFilter; UserError for any other column that does not exist, and for a misspelt filter.
+    Raises BadFilter, or UserError for any other column that does not exist and for a misspelt filter.
     """
     existing = store.custom_columns(SOURCES)
     extra: dict[str, str] = {}
@@ -93,13 +93,13 @@ def with_columns(source: Source, texts: Mapping[str, str], store: Store) -> Sour
 
 
 def _column_name(name: str, filter_name: str | None, existing: Collection[str] | None) -> str:
-    """Return the name of a custom column as it is spelled in the store, or as it is to be added. Raises UserError."""
+    """Return the name of a custom column with the spelling in the store, or of a new column. Raises UserError."""
     name = sanitize(name).strip()
     spelled = next((column for column in existing or () if column.strip().casefold() == name.casefold()), None)
     if spelled or filter_name:
         return spelled or filter_name or name
     if name.casefold() in {column.casefold() for column in (*Source.column_names(), *SHEET_COLUMNS)} or not name:
-        raise UserError(f"{name or 'a column without a name'} cannot be set: it is the coordinator's own")
+        raise UserError(f"{name or 'a column without a name'} cannot be set: only the coordinator writes it")
     if suggestion := did_you_mean(name, COLUMNS):
         raise UserError(f"there is no column {name}{suggestion}")
     if existing is not None:
@@ -108,9 +108,9 @@ def _column_name(name: str, filter_name: str | None, existing: Collection[str] |
 
 
 def ingest_file(queue: Queue, path: Path, *, allow_other_sites: bool = False) -> Ingested:
-    """Insert the sources of a file that are not known yet. Raises SourcesFileError when it cannot be read.
+    """Insert the new sources of a file. Raises SourcesFileError if it cannot be read.
 
-    A full store is reported as a problem and not raised: workers can still process the rows it has.
+    A full store is reported as a problem and not raised, because workers can still process the existing rows.
     """
     result = Ingested()
     try:
@@ -125,7 +125,7 @@ def ingest_file(queue: Queue, path: Path, *, allow_other_sites: bool = False) ->
 
 
 class _FileReader:
-    """Reads one file of sources."""
+    """A reader of one file of sources."""
 
     def __init__(self, store: Store, path: Path, allow_other_sites: bool, result: Ingested) -> None:
         self._store = store
@@ -134,10 +134,10 @@ class _FileReader:
         self._result = result
         self._header = Header()
         self._custom_columns: list[str] = []
-        """The columns of the header that are neither URL, Accent nor Type, and are read."""
+        """The columns of the header that are read, except URL, Accent and Type."""
 
     def sources(self) -> Iterator[Source]:
-        """Yield the sources of the lines that parse. Count and report the others."""
+        """Yield the sources of the valid lines. Count and report the others."""
         for number, text in joined(_lines(self._path), iter(lambda: self._header.separator, None)):
             if not text.strip(' \t,;|"') or text.lstrip().startswith("#") or re.fullmatch(r'"?sep=.?"?', text):
                 continue  # empty, a comment, or a spreadsheet's note on the separator
@@ -154,7 +154,7 @@ class _FileReader:
                     self._result.problems.append(f"{self._path}, line {number}: {problem}")
 
     def _use(self, header: Header) -> None:
-        """Read the following lines by this header. Raises SourcesFileError for a misspelt filter."""
+        """Use this header for the following lines. Raises SourcesFileError for a misspelt filter."""
         existing = self._store.custom_columns(SOURCES)
         self._header, self._custom_columns = header, []
         for name in header.names:
@@ -202,11 +202,11 @@ def _lines(path: Path) -> Iterator[Line]:
 
 
 _NOT_TEXT = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"%PDF")
-"""How files of Excel and others, gzip, and PDF begin."""
+"""The first bytes of Excel and similar files, gzip, and PDF."""
 
 
 def _encoding(start: bytes) -> str:
-    """Return the encoding of a file by its first two bytes. Text in UTF-16 may lack its mark."""
+    """Return the encoding of a file by its first two bytes. UTF-16 text may lack its byte order mark."""
     if start in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
         return "utf-16"
     if len(start) == 2 and 0 in start and any(start):
@@ -215,7 +215,7 @@ def _encoding(start: bytes) -> str:
 
 
 def _numbered(text: TextIO) -> Iterator[Line]:
-    """Yield lines with their numbers, only the beginning of a line that is too long, so that no file fills the memory."""
+    """Yield lines with their numbers. Truncate lines that are too long, so that no file fills the memory."""
     number, is_continued = 1, False
     while part := text.readline(LINE_MAX_CHARACTERS + 2):
         if not is_continued:

@@ -1,8 +1,8 @@
-r"""Regular expressions for titles, which anybody who edits a sheet may write.
+r"""Search titles by regular expressions, which anybody who edits a sheet may write.
 
-RE2 searches them, in linear time and bounded memory. Its `\w`, `\d`, `\s`, `[:alpha:]` and `\b` know ASCII alone, so an
-expression is translated: the classes to those of Unicode, `\b` to a mark that is put at each end of a word of the title.
-`^(?!A)(?=B)C` becomes three searches. There is no other look-around, no reference to a group and no possessive repetition.
+RE2 searches in linear time and bounded memory. Its `\w`, `\d`, `\s`, `[:alpha:]` and `\b` support only ASCII, so an expression is
+translated: classes to Unicode classes, and `\b` to a mark that is inserted at both ends of each word of the title. `^(?!A)(?=B)C`
+becomes three searches. Other look-arounds, references to groups and possessive repetitions are not supported.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 PATTERN_MAX_CHARACTERS = 500
 TITLE_MAX_CHARACTERS = 300
-"""The rest of a longer title is not searched. YouTube's have at most 100."""
+"""The length up to which a title is searched. YouTube's titles have at most 100 characters."""
 MEMORY_MAX_BYTES = 4 << 20
-"""For each of an expression's searches. RE2 refuses one that needs more."""
+"""The memory for each search of an expression. RE2 refuses an expression that needs more."""
 
 _MARK = "\ue000"
-"""Stands at both ends of each word of a title that is searched for `\\b`. A private character: no title has a use for it."""
+"""The mark at both ends of each word of a title that is searched for `\\b`: a private character, which titles do not contain."""
 _MARK_HERE = r"\x{E000}?"
 _TOKEN = re.compile(
     r"""(?P<boundary>\\b)
@@ -59,7 +59,7 @@ class _Token(NamedTuple):
 
 
 class _Search(NamedTuple):
-    """One search in a title, and whether it must find something."""
+    """A search in a title. It must find something, or must not."""
 
     expression: Any
     is_wanted: bool
@@ -67,7 +67,7 @@ class _Search(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TitlePattern:
-    """A regular expression that is searched in titles, in any letter case."""
+    """A regular expression to search in titles, in any letter case."""
 
     pattern: str
     _searches: Sequence[_Search]
@@ -75,7 +75,7 @@ class TitlePattern:
 
     @classmethod
     def compile(cls, pattern: str) -> TitlePattern:
-        """Return the compiled pattern. Raises ValueError with what is wrong."""
+        """Return the compiled pattern. Raises ValueError with the mistake in it."""
         if len(pattern) > PATTERN_MAX_CHARACTERS:
             raise ValueError(f"it has more than {PATTERN_MAX_CHARACTERS} characters")
         tokens = [_Token(str(match.lastgroup), match[0]) for match in _TOKEN.finditer(pattern)]
@@ -93,7 +93,7 @@ class TitlePattern:
 
 
 def _search(tokens: Sequence[_Token], translate: Callable[[_Token], str], is_wanted: bool) -> _Search:
-    import re2  # only those who use it pay for it
+    import re2  # imported only if it is used
 
     options = re2.Options()
     options.case_sensitive = False
@@ -109,7 +109,7 @@ def _search(tokens: Sequence[_Token], translate: Callable[[_Token], str], is_wan
 def _split_looks(tokens: Sequence[_Token]) -> tuple[list[tuple[list[_Token], bool]], list[_Token]]:
     """Return the look-aheads at the start of an anchored expression, each with whether it must match, and the rest.
 
-    There are none where a `|` outside of groups separates alternatives.
+    If a `|` outside of groups separates alternatives, there are none.
     """
     looks: list[tuple[list[_Token], bool]] = []
     rest = list(tokens)
@@ -126,7 +126,7 @@ def _is_bar(token: _Token) -> bool:
 
 
 def _outside(tokens: Sequence[_Token]) -> Iterator[_Token]:
-    """Yield the tokens that are in no group."""
+    """Yield the tokens outside of groups."""
     depth = 0
     for token in tokens:
         depth += (token.kind in {"open", "look"}) - (token.kind == "close")
@@ -148,7 +148,7 @@ def _closing(tokens: Sequence[_Token], start: int) -> int:
 
 
 def _translate(token: _Token) -> str:
-    """Return a token for RE2. Raises ValueError for what RE2 has no word for."""
+    """Return a token for RE2. Raises ValueError if RE2 does not support it."""
     match token.kind:
         case "unknown":
             raise ValueError(f"{token.text} cannot be used here")
@@ -168,7 +168,7 @@ def _translate(token: _Token) -> str:
 
 def _repeat(text: str) -> str:
     least, _, most = text[1:-1].partition(",")
-    if max(len(least), len(most)) > 4:  # RE2 takes it for ordinary characters
+    if max(len(least), len(most)) > 4:  # RE2 treats it as ordinary characters
         raise ValueError(f"{text} is more than 1000 repetitions")
     return f"{{{least or 0}{text[len(least) + 1 :]}"
 
@@ -178,7 +178,7 @@ def _class(text: str) -> str:
 
 
 def _set(text: str) -> str:
-    r"""Return a bracketed set. A `\W` in it makes an alternative of its own."""
+    r"""Return a bracketed set. A `\W` in it becomes a separate alternative."""
     if r"\W" not in text:
         return _IN_SET.sub(_in_set, text)
     if text.startswith("[^"):
@@ -198,7 +198,7 @@ _CONSUMING = frozenset({"class", "property", "code", "escape", "set", "dot", "ch
 
 
 def _translate_marked(token: _Token) -> str:
-    """Return a token for a search in a title with marks: each character may have one before it."""
+    """Return a token for a search in a title with marks, where each character may have a mark before it."""
     if token.kind == "boundary":
         return r"\x{E000}"
     if token.kind == "end":
@@ -209,7 +209,7 @@ def _translate_marked(token: _Token) -> str:
 
 
 def _without_mark(token: _Token) -> str:
-    """Return what matches one character as the token does, and never a mark."""
+    """Return a pattern that matches the same characters as the token, except for the mark."""
     if token.kind == "dot":
         return r"[^\n\x{E000}]"
     if token.kind == "property" and (token.text[1] == "P") != token.text.startswith((r"\p{^", r"\P{^")):

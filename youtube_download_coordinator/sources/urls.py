@@ -1,4 +1,4 @@
-"""Canonical keys, which are equal for addresses of the same source or the same video. Pure; no network.
+"""Parse addresses into canonical keys, which are equal for the same source or the same video. Pure; no network.
 
 | address | key | url |
 |---|---|---|
@@ -32,7 +32,7 @@ SMUGGLE = "#__youtubedl_smuggle="
 
 
 class Kind(StrEnum):
-    """The kind of page that an address leads to."""
+    """A kind of page to which an address leads."""
 
     VIDEO = "video"
     PLAYLIST = "playlist"
@@ -53,17 +53,17 @@ class Target:
 
     @property
     def is_whole_channel(self) -> bool:
-        """Whether the target is a channel with all its tabs."""
+        """Return whether the target is a channel with all its tabs."""
         return self.kind in (Kind.CHANNEL, Kind.ALIAS) and not self.tab
 
     @property
     def tab(self) -> str:
-        """The tab if the target is a tab of a channel (`videos`, `shorts`), else empty."""
+        """Return the tab if the target is a tab of a channel (`videos`, `shorts`), otherwise an empty text."""
         return self.key[prefix.end() :] if (prefix := _KEY_WITH_TAB.match(self.key)) else ""
 
     @property
     def is_mix(self) -> bool:
-        """Whether the target is a list that YouTube makes up without end."""
+        """Return whether the target is a mix, an endless list that YouTube generates."""
         return is_mix(self.key)
 
 
@@ -71,15 +71,15 @@ _KEY_WITH_TAB = re.compile(r"yt:[ac]:(?:c/|user/)?+[^/]+/")
 
 
 def source_target(text: str, *, allow_other_sites: bool = False) -> Target:
-    """Parse the address of a source: a channel, a playlist or a video. For watch?v=&list= it is the list.
+    """Parse the address of a source: a channel, a playlist or a video. For watch?v=&list=, return the list.
 
-    Raises BadUrl; its message is one line with what is wrong and what to do.
+    Raises BadUrl with one line about the mistake and its correction.
     """
     return _target(text, prefer_list=True, allow_other_sites=allow_other_sites)
 
 
 def video_target(text: str, *, allow_other_sites: bool = False) -> Target:
-    """Parse the address of one video. For watch?v=&list= it is the video.
+    """Parse the address of one video. For watch?v=&list=, return the video.
 
     Raises BadUrl, also for a playlist or a channel.
     """
@@ -90,7 +90,7 @@ def video_target(text: str, *, allow_other_sites: bool = False) -> Target:
 
 
 def channel_of(alias: Target, channel_id: str) -> Target | None:
-    """Return the channel of an alias, given the channel ID that YouTube returned. None if that is not a channel ID."""
+    """Return the channel of an alias from the channel ID that YouTube returned, or None if that is not a channel ID."""
     return _channel(channel_id, alias.tab) if _CHANNEL_ID.match(channel_id) else None
 
 
@@ -98,7 +98,7 @@ _KIND_NAMES = {Kind.PLAYLIST: "playlist", Kind.CHANNEL: "channel", Kind.ALIAS: "
 
 
 def _target(text: str, *, prefer_list: bool, allow_other_sites: bool) -> Target:
-    if plain := _PLAIN_VIDEO.fullmatch(text):  # most addresses of a queue are written like this
+    if plain := _PLAIN_VIDEO.fullmatch(text):  # fast path for most addresses of a queue
         return _video(plain[1])
     clean = address_in(text)
     try:
@@ -131,7 +131,7 @@ def _parse(clean: str, *, prefer_list: bool, allow_other_sites: bool, redirects:
 
 
 def _youtube_redirect(clean: str, split: SplitResult) -> str:
-    """Return the address inside an address on YouTube that only leads to another one, else an empty text."""
+    """Return the target of a YouTube address that only redirects, otherwise an empty text."""
     if _host(split) not in _YOUTUBE_HOSTS:
         return ""
     word = split.path.strip("/").lower()
@@ -152,7 +152,7 @@ def _youtube_redirect(clean: str, split: SplitResult) -> str:
 # -- shared by all addresses
 
 REDIRECTS_MAX = 3
-"""How many addresses may lead to another one."""
+"""The maximum number of redirects from one address to the next."""
 _LEADS_NOWHERE = "this does not lead to a page on YouTube; give the address it leads to"
 _SEPARATOR = re.compile(r"[,;|\t]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?!\d+(?:[/?#]|$))")
@@ -181,11 +181,11 @@ _HOST = re.compile(r"(?=.{1,253}\Z)(?:localhost|[a-z0-9_-]+(?:\.[a-z0-9_-]+)+)\.
 
 
 def _check_host(clean: str, split: SplitResult) -> None:
-    """Raise BadUrl for hosts that are not what they look like."""
+    """Raise BadUrl for misleading hosts."""
     host = split.hostname or ""
     if "@" in split.netloc:
         raise BadUrl(
-            "an address with a user name or a password is not accepted: leave out what is before the @ of the host"
+            "an address with a user name or a password is not accepted: remove the part before the @ of the host"
         )
     if not host.isascii():
         raise BadUrl(f"{_shown(clean)}: {host!a} is not written in plain letters and may not be what it looks like")
@@ -206,15 +206,15 @@ _YOUTUBE_HOSTS = frozenset(
 )
 _SHORT_HOSTS = frozenset(host for host in _YOUTUBE_HOSTS if host.endswith("youtu.be"))
 _VIDEO_ID = re.compile(r"([A-Za-z0-9_-]{11})(?:[?&#/].*)?\s*", re.DOTALL)
-"""After the ID only the beginning of another part of an address: `x,y` behind it is text, which must not be lost."""
+"""Only another part of an address may follow the ID. In `ID,y`, the rest is text, which must not be lost."""
 _LIST_ID = re.compile(r"[A-Za-z0-9_-]{3,100}\Z")
 _PLAIN_VIDEO = re.compile(r"https://www\.youtube\.com/watch\?v=([A-Za-z0-9_-]{11})")
 _TEMPORARY_LIST = re.compile(r"TL(?:PQ|GG)")
-"""A list that YouTube makes of what somebody is watching. It does not last."""
+"""Temporary lists that YouTube creates while somebody is watching."""
 _CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}\Z")
 _BARE_LIST_ID = re.compile(r"(?:VL)?(?:PL|UU|FL|EC|RD|OLAK5uy_)[A-Za-z0-9_-]{10,98}\Z")
 _NAME_CHARACTERS = frozenset("_-.·・")
-"""Those of a channel's name beside letters, marks and digits of any script."""
+"""Characters of a channel's name in addition to letters, marks and digits of any script."""
 NAME_MAX_CHARACTERS = 100
 
 _TABS = frozenset(("videos", "streams", "shorts", "live", "playlists", "releases", "podcasts", "courses"))
@@ -233,14 +233,14 @@ _REFUSED = {
     "watch_videos": "this list is made up in the address; give its videos one by one, or a playlist",
 }
 _REDIRECTS = {"attribution_link": "u", "redirect": "q", "signin": "next", "oembed": "url"}
-"""Pages that only lead to another address, and the parameter that contains it."""
+"""Pages that only redirect, with the parameter that contains the target."""
 _COPIED_PARAMETERS = frozenset((
     "si", "index", "feature", "start_radio", "app", "pp", "t", "start", "end", "ab_channel", "is", "view", "sort", "flow",
     "shelf_id", "sub_confirmation", "view_as", "list", "playnext", "time_continue", "autoplay", "lc", "hl", "gl", "fbclid", "bp",
 ))  # fmt: skip
-"""Parameters that YouTube adds itself. It writes a comma in them as %2C, so a plain one begins another field."""
+"""Parameters that YouTube adds. It writes commas in them as %2C, so a plain comma begins another field."""
 _HIGHLIGHT = ":~:"
-"""How a fragment begins that a browser made to point at words of the page, with commas between them."""
+"""The start of a fragment that a browser has added to highlight words of the page, separated by commas."""
 _NOT_A_NAME = frozenset((
     "w", "shared", "trending", "explore", "oembed", "get_video_info", "iframe_api", "s", "source", "storefront", "oops", "index",
     "account", "t", "upload", "signin", "logout", "about", "premium", "gaming", "movies", "shows", "sports", "ads", "creators",
@@ -251,7 +251,7 @@ _NOT_A_NAME = frozenset((
 
 
 def _bare(clean: str) -> Target | None:
-    """Parse an ID or a handle without an address. None if the text is neither."""
+    """Parse an ID or a handle without an address. Return None for any other text."""
     if re.fullmatch(r"[A-Za-z0-9_-]{11}", clean):
         return _video(clean)
     if _CHANNEL_ID.match(clean):
@@ -289,7 +289,7 @@ def _playlist(list_id: str, video_id: str, text: str) -> Target:
 
 
 def _playlist_url(list_id: str, video_id: str) -> str:
-    """Return the URL of a list. A mix has no page: it is opened with a video, usually the one its ID ends with."""
+    """Return the URL of a list. A mix has no page and is opened with a video, usually the one at the end of its ID."""
     if not list_id.startswith("RD") or list_id.startswith("RDCLAK5uy_"):
         return f"https://www.youtube.com/playlist?list={list_id}"
     seed = re.fullmatch(r"RD(?:AMVM|GMEM|QM)?([A-Za-z0-9_-]{11})", list_id)
@@ -302,13 +302,13 @@ def _playlist_url(list_id: str, video_id: str) -> str:
 
 
 class _Address:
-    """One address on YouTube in parts."""
+    """The parts of an address on YouTube."""
 
     def __init__(self, text: str, split: SplitResult, prefer_list: bool) -> None:
         self._text = text
-        if not split.path.strip("/") and split.fragment.startswith("/"):  # as YouTube's mobile pages had it
+        if not split.path.strip("/") and split.fragment.startswith("/"):  # the old form of YouTube's mobile pages
             split = urlsplit(f"https://{_host(split)}{split.fragment}")
-        # Where the question mark is missing or encoded, the query is in the path.
+        # If the question mark is missing or encoded, the query is in the path.
         path, mark, query = re.sub("%3f", "?", split.path.replace("&", "?", 1), flags=re.IGNORECASE).partition("?")
         self._fragment = "" if split.fragment.startswith(_HIGHLIGHT) else split.fragment
         self._raw_query = f"{unquote(query)}&{split.query}" if mark else split.query
@@ -334,17 +334,17 @@ class _Address:
         return BadUrl(f"{_shown(self._text)}: {reason}")
 
     def _check_parameters(self) -> None:
-        """Raise BadUrl for text behind the address, which would be lost: `watch?v=ID&t=3,pt-BR,interview`."""
+        """Raise BadUrl for text after the address, which would be lost: `watch?v=ID&t=3,pt-BR,interview`."""
         for part in (*self._raw_query.replace("&amp;", "&").split("&"), self._fragment):
             name, _, text = part.partition("=")
             behind = text if name.lower() in _COPIED_PARAMETERS else name
             if _SEPARATOR.search(behind) and not re.fullmatch(r"\d+,\d+", behind):
-                raise self._bad(f"there is text behind the address: {ONE_ADDRESS}")
+                raise self._bad(f"there is text after the address: {ONE_ADDRESS}")
 
     # -- videos and lists
 
     def _video_or_list(self, video: str) -> Target:
-        """Return the video, or the list it was opened in, whichever the caller prefers."""
+        """Return the video or the list in which it was opened, whichever the caller prefers."""
         listed, video_id = self._query.get("list", ""), _VIDEO_ID.fullmatch(video)
         if _TEMPORARY_LIST.match(listed):
             listed = ""
@@ -384,7 +384,9 @@ class _Address:
             return _playlist(item[2:], "", self._text)
         if item.startswith("UC"):
             return self._channel_tab(item, "")
-        raise self._bad("this page of YouTube Music has an ID of its own; give its list=OLAK5uy_... or its channel")
+        raise self._bad(
+            "this page of YouTube Music has a different kind of ID; give its list=OLAK5uy_... or its channel"
+        )
 
     # -- channels
 
@@ -413,7 +415,7 @@ class _Address:
     def _alias(self, index: int, prefix: str) -> Target:
         name = unicodedata.normalize("NFC", self._part(index))
         if "v" in self._query and not prefix and not name.startswith("@"):
-            return self._watch()  # a page around a video, by whatever name
+            return self._watch()  # any other page with a video
         self._check_name(name.removeprefix("@") if not prefix else name, prefix)
         path = prefix + name
         tab = self._tab(index + 1)
@@ -442,7 +444,7 @@ def _is_in_names(character: str) -> bool:
 
 
 def _query_of(query: str) -> dict[str, str]:
-    """Return the parameters by name. If one is there twice, the first counts."""
+    """Return the parameters by name. If a parameter occurs twice, use the first."""
     return dict(reversed(parse_qsl(query.replace("&amp;", "&"))))
 
 
@@ -471,7 +473,7 @@ _SAFE = "/%:@!$&'()*+,;=~-._"
 
 
 def _other(split: SplitResult, smuggled: str) -> Target:
-    """Return another site's address in one spelling: https://HOST[:PORT]/path?query."""
+    """Return another site's address in canonical form: https://HOST[:PORT]/path?query."""
     host = f"[{_host(split)}]" if ":" in _host(split) else _host(split)
     default_port = {"http": 80, "https": 443}[split.scheme]
     port = f":{split.port}" if split.port and split.port != default_port else ""

@@ -43,7 +43,7 @@ def test_a_csv_file_is_read_by_its_header_and_lines_with_more_than_an_address_ar
     assert "columns that are not read: ID" in done.stdout
     lines = sources(folder, "https://youtu.be/UKwSQSFN4Nw,pt-BR,interview", "UKwSQSFN4Nw|English, Scottish")
     done = ydc("import", lines)
-    assert "0 new, 1 known already, 1 not understood" in done.stdout
+    assert "0 new, 1 already known, 1 invalid" in done.stdout
     assert "sources.txt, line 1: " in done.stderr
     assert "there is no file other.csv" in one_line(ydc("add", "other.csv"))
 
@@ -86,7 +86,7 @@ def test_a_file_of_sources_is_added_and_its_bad_lines_are_named(ydc: Ydc, folder
     path = sources(folder, CHANNEL.format(1), "# comment", "no address", f"{CHANNEL.format(2)}|a|b")
     done = ydc("add", path)
     assert done.returncode == 1
-    assert done.stdout == "queue: coordinator.db\nsources: 2 new, 0 known already, 1 not understood\n"
+    assert done.stdout == "queue: coordinator.db\nsources: 2 new, 0 already known, 1 invalid\n"
     (problem,) = done.stderr.splitlines()
     assert problem.startswith(f"{path}, line 3: ")
     assert queue.counts(SOURCES) == {State.PENDING: 2}
@@ -97,7 +97,7 @@ def test_import_is_an_alias_of_add(ydc: Ydc, folder: Path, queue: Queue) -> None
     added = ydc("add", path)
     again = ydc("import", path)
     assert (again.returncode, again.stderr) == (added.returncode, added.stderr)
-    assert again.stdout == "queue: coordinator.db\nsources: 0 new, 1 known already, 1 not understood\n"
+    assert again.stdout == "queue: coordinator.db\nsources: 0 new, 1 already known, 1 invalid\n"
     assert queue.counts(SOURCES) == {State.PENDING: 1}
 
 
@@ -121,7 +121,7 @@ def test_the_whole_job_on_a_site_of_ones_own(ydc: Ydc, folder: Path, queue: Queu
     }
     assert all((folder / "media" / row.result).is_file() and row.result.endswith(".m4a") for row in rows)
     assert (again.returncode, again.stderr) == (0, "")
-    assert "0 new, 1 known already" in again.stdout
+    assert "0 new, 1 already known" in again.stdout
     assert "This run: no videos." in again.stdout
 
 
@@ -375,4 +375,4 @@ def test_a_full_disk_is_said_in_one_line_and_nothing_is_lost(
     assert "disk" in one_line(done)
     kept = sum(queue.counts(SOURCES).values())
     assert kept < 3000
-    assert ydc("add", path).stdout.endswith(f"\nsources: {3000 - kept} new, {kept} known already, 0 not understood\n")
+    assert ydc("add", path).stdout.endswith(f"\nsources: {3000 - kept} new, {kept} already known, 0 invalid\n")

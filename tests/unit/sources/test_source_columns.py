@@ -70,7 +70,7 @@ def test_the_embedded_queue_takes_any_column(coordinator: Coordinator) -> None:
 
 @pytest.mark.parametrize("name", ["Status", "lease", "Title", " "])
 def test_the_coordinators_own_columns_cannot_be_set(coordinator: Coordinator, name: str) -> None:
-    with pytest.raises(UserError, match="cannot be set: it is the coordinator's own"):
+    with pytest.raises(UserError, match="cannot be set: only the coordinator writes it"):
         coordinator.client.add_source(CHANNEL, columns={name: "done"})
 
 

@@ -281,7 +281,7 @@ def test_an_argument_that_is_no_text_can_be_kept(queue: Queue) -> None:
 
 
 def test_an_empty_file_is_fine(queue: Queue, path: Path) -> None:
-    assert str(ingest(queue, path, "")) == "0 new, 0 known already, 0 not understood"
+    assert str(ingest(queue, path, "")) == "0 new, 0 already known, 0 invalid"
 
 
 def test_a_last_line_without_an_end_counts(queue: Queue, path: Path) -> None:
