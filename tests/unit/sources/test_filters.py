@@ -101,7 +101,7 @@ def test_kinds(text: str, kinds: set[VideoKind]) -> None:
 
 @pytest.mark.parametrize("text", ["clips", "videos, clips", ",", "videosshorts"])
 def test_what_is_no_kind_is_said(text: str) -> None:
-    with pytest.raises(BadFilter, match=r"^Kinds: .* none of videos, shorts, streams, members"):
+    with pytest.raises(BadFilter, match=r"^Kinds: .* write one or more of videos, shorts, streams, members"):
         read_column("Kinds", text)
 
 
@@ -173,7 +173,7 @@ def test_columns_are_known_in_any_capitals() -> None:
 
 def test_settings_are_checked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YDC_KINDS", "clips")
-    with pytest.raises(ConfigError, match=r"kinds='clips': .*none of videos"):
+    with pytest.raises(ConfigError, match=r"kinds='clips': .*one or more of videos"):
         Config()
     monkeypatch.setenv("YDC_KINDS", "videos")
     monkeypatch.setenv("YDC_FIRST_VIDEOS", "100")

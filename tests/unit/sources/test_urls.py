@@ -207,7 +207,7 @@ REFUSED = {
     "https://www.google.com/url?q=https%3A%2F%2Fexample.com": "is not YouTube",
     "https://www.google.com/url?q=file:///etc/passwd": "does not lead to a page on YouTube",
     # -- more than one address, or text behind it
-    f"{YT}/watch?v={V},{YT}/watch?v=-_-_-_-_-_-": "two addresses, or other text next to an address; give one address per cell or line",
+    f"{YT}/watch?v={V},{YT}/watch?v=-_-_-_-_-_-": "two addresses, or other text next to an address; give one address",
     f"{YT}/watch?v={V}\n{YT}/watch?v=-_-_-_-_-_-": "contains two addresses",
     f"youtu.be/{V};youtu.be/-_-_-_-_-_-": "contains two addresses",
     f"https://youtu.be/{V}https://youtu.be/{V}": "contains two addresses",
