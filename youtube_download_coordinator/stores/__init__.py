@@ -1,1 +1,1 @@
-"""Backends of the Store contract, one file each, imported only when chosen."""
+"""Contain the backends of the Store contract. Each is imported only when it is chosen."""

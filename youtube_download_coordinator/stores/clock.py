@@ -1,11 +1,11 @@
-"""A store's clock, carried on by this machine's monotonic clock from one answer of the store to the next.
+"""Tell a store's time. Between two responses of the store, extrapolate it with this machine's monotonic clock.
 
-Both stores use it. A claim, a renewal and every look at Control need the time; asking for it each time would cost more requests
-than the work itself. The database is asked once a minute, and its clock also comes with every row that is read; Google's clock
-comes with every answer.
+Both stores use this clock. Claims, renewals and every read of Control need the time, and asking for it each time would take more
+requests than the work itself. The database is asked once a minute, and also sends its time with every row that is read. Google
+sends its time with every response.
 
-Each answer bounds the store's clock on both sides: it is not earlier than the time in the answer, and at most the answer's way
-later. `now` is the lower bound, so it is never ahead of the store. The distance to the upper bound is `error_seconds`.
+A response gives two bounds for the store's time: the time in the response, and that time plus the round trip. `now` is the lower
+bound, so it is never ahead of the store. `error_seconds` is the distance to the upper bound.
 """
 
 from __future__ import annotations
@@ -19,36 +19,34 @@ from typing import NamedTuple
 from youtube_download_coordinator.errors import StoreError
 
 DRIFT = 1e-3
-"""Seconds a second by which two clocks may run apart. NTP speeds each up or slows it down by 500 ppm at most."""
+"""The drift of two clocks in seconds per second. NTP speeds up or slows down each of them by at most 500 ppm."""
 JUMP_SECONDS = 1.0
-"""A suspend or a set clock that is shorter than this is left to `error_seconds`."""
+"""Shorter suspends and clock changes are ignored, because `error_seconds` covers them."""
 
-NO_TIME = (
-    "the store's answers do not contain the time, so no lease can be counted; does a proxy remove their Date header?"
-)
+NO_TIME = "the store's responses do not contain the time, so leases cannot be timed: check whether a proxy removes the Date header"
 
 
 def monotonic_seconds() -> float:
-    """Return seconds that never go back. They also pass while the machine is suspended, where the system can count that."""
+    """Return seconds that never decrease. If the system can count it, they include the time while the machine is suspended."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
-    if hasattr(time, "CLOCK_UPTIME_RAW"):  # macOS: its CLOCK_MONOTONIC goes on during sleep, time.monotonic() does not
+    if hasattr(time, "CLOCK_UPTIME_RAW"):  # macOS: CLOCK_MONOTONIC continues during sleep, time.monotonic() does not
         return time.clock_gettime(time.CLOCK_MONOTONIC)
     return time.monotonic()
 
 
 def suspended_seconds() -> float:
-    """Return how long the machine has been suspended, up to a constant; always the same where the system does not count it."""
+    """Return how long the machine has been suspended, plus a constant. It never changes if the system does not count this."""
     return monotonic_seconds() - time.monotonic()
 
 
 def wall_clock_offset() -> float:
-    """Return a number that changes when the machine's wall clock is set, and after a suspend; else it stays the same."""
+    """Return a number that changes only when the machine's wall clock is set, or after a suspend."""
     return time.clock_gettime(time.CLOCK_REALTIME) - time.monotonic()
 
 
 class Sent(NamedTuple):
-    """The moment before a request was sent."""
+    """A moment just before a request was sent."""
 
     monotonic: float
     jumps: float
@@ -56,12 +54,12 @@ class Sent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """The store's clock at one moment of the monotonic clock."""
+    """A reading of the store's clock at one moment of the monotonic clock."""
 
     time: datetime
     """The lower bound."""
     error_seconds: float
-    """The upper bound is this much later."""
+    """The distance to the upper bound."""
     monotonic: float
     jumps: float
 
@@ -73,10 +71,10 @@ class _Reading:
 
 
 class StoreClock:
-    """One store's clock. Safe to use from several threads, and in a child after a fork: it holds no lock.
+    """A store's clock. It holds no lock, so threads may share it, and a child process may use it after a fork.
 
-    `ask` sends a request whose answer is passed to `record`. It is called when no answer is younger than `max_age_seconds`, or
-    `jumps()` has changed by more than a second since the last one. Threads that find that at the same moment each ask.
+    `ask` sends a request whose response is passed to `record`. It is called if no response is younger than `max_age_seconds`, or
+    if `jumps()` has changed by more than a second since the last one. Several threads may ask at the same moment.
     """
 
     def __init__(
@@ -89,10 +87,10 @@ class StoreClock:
         monotonic: Callable[[], float] = monotonic_seconds,
         jumps: Callable[[], float] = suspended_seconds,
     ) -> None:
-        """`resolution_seconds`: the store's times are cut to this.
+        """Create a clock. The store's times are truncated to `resolution_seconds`.
 
-        `can_be_set_back`: whether this clock follows an answer that is earlier than it. It must not where many servers answer
-        whose clocks differ: the latest time is the nearest to the truth.
+        `can_be_set_back`: whether this clock follows a response that is earlier than it. It must not if many servers with
+        different clocks respond, because then the latest time is the most accurate.
         """
         self._ask = ask
         self._max_age_seconds = max_age_seconds
@@ -104,9 +102,9 @@ class StoreClock:
         self._previous: _Reading | None = None
 
     def now(self) -> datetime:
-        """Return the store's time: never ahead of it, and behind it by `error_seconds` at most.
+        """Return the store's time. It is never ahead of the store, and at most `error_seconds` behind.
 
-        Raises what `ask` raises, and StoreError when the answer does not contain the time.
+        Raises the errors of `ask`, and StoreError if the response does not contain the time.
         """
         while (reading := self._reading) is None or self._is_outdated(reading):
             self._ask()
@@ -116,17 +114,17 @@ class StoreClock:
 
     @property
     def error_seconds(self) -> float:
-        """How far `now` may be behind: the larger error of the last two answers, as `now` may have used the one before."""
+        """Return how far `now` may be behind: the larger error of the last two responses, because `now` may have used either."""
         monotonic = self._monotonic()
         readings = [reading for reading in (self._previous, self._reading) if reading is not None]
         return max((reading.error_at(monotonic) for reading in readings), default=0.0)
 
     def before_request(self) -> Sent:
-        """Return what `record` needs to know of the moment before a request is sent."""
+        """Return the moment before a request is sent, for `record`."""
         return Sent(self._monotonic(), self._jumps())
 
     def record(self, answer: datetime, sent: Sent) -> None:
-        """Record the store's time as it is in an answer that has just arrived."""
+        """Record the store's time in a response that has just arrived."""
         received = self._monotonic()
         reading = _Reading(answer, received - sent.monotonic + self._resolution_seconds, received, sent.jumps)
         last = self._reading
@@ -136,9 +134,9 @@ class StoreClock:
             self._previous, self._reading = last, narrowed
 
     def _narrowed(self, last: _Reading, reading: _Reading) -> _Reading | None:
-        """Return what both readings allow; where they contradict each other, the newer one, or None when it is ignored."""
+        """Return the intersection of both readings. If they contradict each other, return the newer one, or None to ignore it."""
         lower, upper = last.time_at(reading.monotonic), last.error_at(reading.monotonic)
-        ahead = (lower - reading.time).total_seconds()  # of the new reading's lower bound
+        ahead = (lower - reading.time).total_seconds()  # how far our lower bound is ahead of the new one
         if ahead > reading.error_seconds and not self._can_be_set_back:
             return None
         if ahead > reading.error_seconds or ahead + upper < 0:

@@ -1,7 +1,7 @@
-"""What the processes of one host share, whatever their queue: the rate limit, and a mark that changes with each cooldown.
+"""Open the state that all processes of a host share, whatever their queue: the rate limit, and a mark of each cooldown.
 
-It is a SQLite file of its own, in `state_dir`: asking it costs no request of the queue, and it is there when the queue is not.
-Only its lines of control are used; queue/admission.py says which. The lock of a machine's long run is a file beside it.
+The state is a separate SQLite file in `state_dir`. Reading it takes no request to the queue, and works while the queue is not
+available. Only its lines of control are used (queue/admission.py). The lock of a machine's long run is a file next to it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from youtube_download_coordinator.private_files import make_private_folder, open
 from youtube_download_coordinator.stores.sql import SqlStore
 
 MACHINE_FILE = "machine.db"
-"""Its name in the folder."""
+"""The name of the file in `state_dir`."""
 
 
 def open_machine_state(folder: Path) -> SqlStore:
-    """Open the state of this machine, and make the folder and the file where they do not exist.
+    """Open the state of this machine. Create the folder and the file if they do not exist.
 
-    Raises ConfigError when they cannot be written.
+    Raises ConfigError if they cannot be written.
     """
     try:
         make_private_folder(folder)
@@ -42,8 +42,8 @@ def _cannot_be_written(folder: Path, cause: str | None) -> ConfigError:
 def hold_machine_lock(folder: Path, purpose: str, host: str, queue: str) -> Iterator[bool]:
     """Hold the lock of this purpose, machine and queue. Yield False while another process holds it.
 
-    The host is part of the file's name, because containers behind one address may share the folder, and each of them works.
-    The kernel drops the lock when its process ends, however that ends. Raises ConfigError when the file cannot be locked.
+    The host is part of the file's name, because several containers may share the folder, and each of them works. The kernel
+    releases the lock when its process ends for any reason. Raises ConfigError if the file cannot be locked.
     """
     digest = hashlib.sha256(queue.encode()).hexdigest()[:12]  # a database's URL may contain a password
     try:

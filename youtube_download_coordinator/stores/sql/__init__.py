@@ -1,4 +1,4 @@
-"""The queue in a SQL database through SQLAlchemy: an embedded SQLite file, or PostgreSQL for several machines."""
+"""Keep the queue in a SQL database through SQLAlchemy: an embedded SQLite file, or PostgreSQL for several machines."""
 
 from youtube_download_coordinator.stores.sql.store import SqlStore
 

@@ -1,4 +1,4 @@
-"""Counting of rows by the database, in one pass over a table and without reading the rows."""
+"""Count rows in the database, in one pass over a table and without reading the rows."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def tallied(
     colon = position(text, ":")
     reason = sa.case((c.state.in_([*TALLIED_REASONS]), sa.func.substr(c.detail, 1, colon - 1)), else_="")
     holder = sa.case((c.state == State.HELD, c.holder), else_="")
-    # Rows that wait for the same machines have the same time; the detail of one of them says for which.
+    # Rows that wait for the same machines have the same time, and the detail of any of them contains the need.
     waits = sa.and_(c.state == State.PENDING, c.act_at >= NEEDS_MACHINE_FROM)
     waits_until = sa.case((waits, c.act_at), else_=None)
-    # From the mark on: `Lease.degraded` reads the reasons.
+    # The text from the mark on, from which `Lease.degraded` reads the reasons.
     mark = sa.and_(c.state == State.DONE, c.detail.like(f"%{DEGRADED_START}%{DEGRADED_END}"))
     degraded = sa.case((mark, sa.func.substr(c.detail, position(c.detail, DEGRADED_START))), else_="")
     skipped = sa.case((sa.and_(c.state == State.DONE, _is_skipped(c.detail)), c.detail), else_="")
@@ -49,7 +49,7 @@ def tallied(
     total = sa.func.coalesce(sa.func.sum(seconds), 0)
     first_claim = sa.func.min(sa.case((is_recent, c.claimed_at)))
     labels = [group.label(f"group_{index}") for index, group in enumerate(groups)]
-    # Grouped by label: to PostgreSQL an expression with a parameter is another one each time that it is written.
+    # Group by label, because PostgreSQL treats each occurrence of an expression with a parameter as a different one.
     query = (
         sa.select(sa.func.count(), total, sa.func.count(seconds), first_claim, detail, *labels)
         .where(*place)
@@ -80,7 +80,7 @@ def _tally(
 
 
 def _is_skipped(detail: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-    """Return the condition that a result is that of a video which a filter has skipped (`Lease.skipped`)."""
+    """Return the condition that a filter has skipped the video (`Lease.skipped`)."""
     return sa.or_(detail.like(f"{SKIPPED_LICENSE}%"), detail.like(f"{SKIPPED_TRAINING}%"))
 
 
@@ -93,7 +93,7 @@ def _is_processed(table: sa.Table) -> sa.ColumnElement[bool]:
 
 
 def _day(table: sa.Table, dialect: str, since: date) -> sa.ColumnElement[str]:
-    """Return the day of a video as ISO-8601 text, which sorts as days do; an empty text for other rows."""
+    """Return the day of a video as ISO 8601 text, which sorts by time, or an empty text for other rows."""
     c = table.c
     if "duration_seconds" not in c:
         return sa.literal("")

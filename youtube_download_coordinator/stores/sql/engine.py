@@ -21,18 +21,18 @@ from youtube_download_coordinator.private_files import make_private
 from youtube_download_coordinator.stores.sql.file_watch import FileWatch
 
 _PLAIN = re.compile(r"[\w.:-]*")
-"""A host or a name. libpq takes a whole connection string, with a password, in place of a name."""
+"""A plain host or database name. libpq also accepts a whole connection string, with a password, in place of a name."""
 
 BUSY_TIMEOUT_SECONDS = 60
 """How long a process waits for another's short transaction on the SQLite file."""
 
 IDLE_IN_TRANSACTION_SECONDS = 20
-"""PostgreSQL ends a transaction after this time without a statement: a suspended machine must not keep its rows locked."""
+"""The time without a statement after which PostgreSQL ends a transaction, so that a suspended machine does not lock rows."""
 
 
 def open_engine(url: str) -> sa.Engine:
-    """Return an engine for a SQLite or PostgreSQL URL; does not connect yet. Raises ConfigError, without the password."""
-    shown = "..."  # until it is known where the password is
+    """Return an engine for a SQLite or PostgreSQL URL, without connecting. Raises ConfigError, without the password."""
+    shown = "..."  # until the position of the password is known
     try:
         parsed = sa.make_url(url)
         _check_signs(parsed, url)
@@ -53,7 +53,7 @@ def open_engine(url: str) -> sa.Engine:
         raise
     except (ArgumentError, ValueError):  # ValueError: the port is not a number
         examples = "sqlite:///queue.db or postgresql+psycopg://user@host/name"
-        raise ConfigError(f"database_url={shown}: this is not a database URL; one looks like {examples}") from None
+        raise ConfigError(f"database_url={shown}: this is not a database URL; use one like {examples}") from None
     if engine.dialect.name not in {"sqlite", "postgresql"}:
         raise ConfigError(f"database_url={without_password(engine.url)}: only sqlite and postgresql are supported")
     if engine.dialect.name == "sqlite":
@@ -67,7 +67,7 @@ def open_engine(url: str) -> sa.Engine:
 
 
 def watch_of(engine: sa.Engine) -> FileWatch | None:
-    """Watch the SQLite file of an engine. Return None where there is no file."""
+    """Return a watch of an engine's SQLite file, or None if there is no file."""
     if engine.dialect.name != "sqlite" or is_memory(engine.url):
         return None
     watch = FileWatch(Path(engine.url.database or "").absolute())
@@ -80,10 +80,10 @@ def watch_of(engine: sa.Engine) -> FileWatch | None:
 
 
 def _check_signs(parsed: sa.URL, url: str) -> None:
-    """Raise ConfigError if an @ is not escaped: the rest of a password would be read, and shown, as the host."""
+    """Raise ConfigError if an @ is not escaped, because the rest of a password would be treated, and shown, as the host."""
     if parsed.get_backend_name() != "sqlite" and url.count("@") > 1:
         raise ConfigError(
-            "database_url has more than one @: write %40 for each @ of the user, the password and the parameters"
+            "database_url has more than one @: write %40 for each @ in the user, the password and the parameters"
         )
 
 
@@ -91,7 +91,7 @@ def _check_folder(url: sa.URL) -> None:
     folder = Path(url.database or ".").parent
     if not is_memory(url) and not folder.is_dir():
         raise ConfigError(
-            f"database_url={without_password(url)}: the folder {str(folder)!r} does not exist; make it, or name another"
+            f"database_url={without_password(url)}: the folder {str(folder)!r} does not exist; create it, or use another one"
         )
 
 
@@ -101,12 +101,12 @@ def is_memory(url: sa.URL) -> bool:
 
 
 def name_of(url: sa.URL) -> str:
-    """Return what people call the database: the path of a SQLite file; backend, host and name of another."""
+    """Return a name for people: the path of a SQLite file; backend, host and name of another database."""
     return without_password(url).removeprefix("sqlite:///") if not is_memory(url) else "memory"
 
 
 def without_password(url: sa.URL) -> str:
-    """Return backend, host and name as text that may be shown and logged. Parameters and users can be secrets too."""
+    """Return backend, host and name as text that may be shown and logged, without user and parameters, which may be secret."""
     backend = url.drivername.partition("+")[0]
     if backend == "sqlite":
         return f"sqlite:///{url.database or ''}"
@@ -122,9 +122,9 @@ def _on_postgresql_connect(connection: Any, _record: object) -> None:
 
 
 def _before_sqlite_connect(_dialect: object, _record: object, arguments: list[Any], _options: dict[str, Any]) -> None:
-    """Close the file to other users: whoever can read it can hold a lock that stops the queue.
+    """Remove other users' permissions for the file, because a user who can read it can hold a lock that stops the queue.
 
-    SQLite gives the files beside it the same mode when it makes them.
+    SQLite creates the files next to it with the same mode.
     """
     for suffix in ("", "-wal", "-shm"):
         path = Path(f"{arguments[0]}{suffix}")
@@ -133,7 +133,7 @@ def _before_sqlite_connect(_dialect: object, _record: object, arguments: list[An
 
 
 def _on_sqlite_connect(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # else the driver begins transactions itself, too late
+    connection.isolation_level = None  # otherwise the driver begins transactions itself, too late
     cursor = connection.cursor()
     _use_wal(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")  # a power cut may undo the last changes, not damage the file
@@ -143,7 +143,7 @@ def _on_sqlite_connect(connection: Any, _record: object) -> None:
 def _use_wal(cursor: Any) -> None:
     """Set the mode in which readers do not wait for a writer.
 
-    It is tried again while the file is busy: when several processes open a new one, SQLite does not wait by itself.
+    Try again while the file is busy, because SQLite does not wait if several processes open a new file.
     """
     until = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
@@ -158,22 +158,20 @@ def _use_wal(cursor: Any) -> None:
 
 
 def _on_sqlite_begin(connection: sa.Connection) -> None:
-    # The write lock is taken first: a transaction that reads and then writes fails at once when another wrote in between.
+    # Take the write lock first: a transaction that reads and then writes fails at once if another has written in between.
     reading = connection.get_execution_options().get("ydc_reading")
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise the database's errors as StoreUnavailable or StoreError, in one line."""
+    """Convert the database's errors to StoreUnavailable or StoreError with one line."""
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         raise StoreUnavailable(_cause(error)) from error
     except SQLAlchemyError as error:
-        if (
-            isinstance(error, DBAPIError) and error.connection_invalidated
-        ):  # whatever the error is, the connection broke
+        if isinstance(error, DBAPIError) and error.connection_invalidated:  # any error of a broken connection
             raise StoreUnavailable(_cause(error)) from error
         raise StoreError(_cause(error)) from error
 
@@ -183,8 +181,8 @@ def _cause(error: SQLAlchemyError) -> str:
 
 
 def utc_of(database_time: Any) -> datetime:
-    """Return a time as the database gives it: SQLite as text, PostgreSQL in the session's time zone."""
+    """Convert the database's time to UTC. SQLite returns text, PostgreSQL a time in the session's time zone."""
     value = datetime.fromisoformat(database_time) if isinstance(database_time, str) else database_time
     if not isinstance(value, datetime):
-        raise StoreError(f"the database's clock answered {value!r}")
+        raise StoreError(f"the database returned {value!r} as its time")
     return value.astimezone(UTC)

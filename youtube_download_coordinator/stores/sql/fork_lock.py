@@ -1,8 +1,8 @@
-"""One transaction at a time on the SQLite files of a process, and none during a fork.
+"""Allow one transaction at a time on the SQLite files of a process, and none during a fork.
 
-SQLite must not be carried open across a fork: a child that inherits an open file believes that it holds the parent's locks
+SQLite files must not stay open across a fork, because the child would assume that it holds the parent's locks
 (https://www.sqlite.org/howtocorrupt.html, "Carrying an open database connection across a fork"). So a fork waits for the
-transactions of other threads, and closes the files; both processes open them again when they need them.
+transactions of other threads and closes the files. Both processes open them again when they need them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from weakref import WeakSet
 from youtube_download_coordinator.errors import ConfigError
 
 FORK_WAIT_SECONDS = 5.0
-"""How long a fork waits for a transaction of another thread: longer only while another process holds the file's lock."""
+"""How long a fork waits for another thread's transaction, which takes longer only if another process holds the file's lock."""
 
 
 class UnsafeFork(ConfigError):
-    """The process was forked while another thread was inside SQLite."""
+    """Raised when the process was forked while another thread was using SQLite."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -30,10 +30,10 @@ class UnsafeFork(ConfigError):
 
 
 class ForkLock:
-    """The lock that a transaction on one SQLite database holds. `close_files` closes its connections before a fork."""
+    """A lock that each transaction on one SQLite database holds. `close_files` closes its connections before a fork."""
 
     is_process_safe = True
-    """False in a child whose parent did not get all locks in time."""
+    """Whether the parent acquired all locks in time before the fork."""
 
     def __init__(self, close_files: Callable[[], None]) -> None:
         self._close_files = close_files

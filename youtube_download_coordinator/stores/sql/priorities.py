@@ -1,4 +1,4 @@
-"""Reading of due rows in the order of their priority: one priority after the other, by an index, so that nothing is sorted."""
+"""Read due rows in the order of their priority. Each priority is read by an index, so that nothing is sorted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ R = TypeVar("R", bound=Row)
 def read_by_priority(
     connection: sa.Connection, table: Table[R], where: Where, limit: int, read: Callable[[sa.Select[Any]], list[R]]
 ) -> list[R]:
-    """Return due rows, those with a larger priority first: mostly all of them have the largest one that there is."""
+    """Return due rows, the highest priority first. Usually all of them have the highest existing priority."""
     rows = read(with_priority(table, where, limit, None))
     if len(rows) == limit:
         return rows
@@ -31,7 +31,7 @@ def read_by_priority(
 
 
 def with_priority(table: Table[Any], where: Where, limit: int, priority: int | None) -> sa.Select[Any]:
-    """Return the query for the rows with this priority, or with the largest one that pending rows have."""
+    """Return the query for the rows with this priority, or with the highest one of pending rows."""
     c = sql_table(table).c
     greatest = _priorities(table).order_by(c.priority.desc()).limit(1).scalar_subquery()
     wanted = greatest if priority is None else sa.literal(priority)
@@ -40,7 +40,7 @@ def with_priority(table: Table[Any], where: Where, limit: int, priority: int | N
 
 
 def priorities_of(table: Table[Any], where: Where) -> sa.Select[Any]:
-    """Return the query for the priorities of which rows are due. The index is searched once or twice for each that exists."""
+    """Return the query for the priorities of due rows. The index is searched once or twice for each priority."""
     c = sql_table(table).c
     first = _priorities(table).order_by(c.priority.desc()).limit(1).subquery()
     found = sa.select(first.c.priority).cte("found", recursive=True)

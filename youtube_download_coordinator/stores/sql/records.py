@@ -1,4 +1,4 @@
-"""Conversion of rows to and from records, and the conditions of queries. Each part of a lease has a column of its own."""
+"""Convert rows to and from records, and build the conditions of queries. Each part of a lease has a separate column."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ RAISE_NEXT_ID = sa.text(
 )
 """PostgreSQL's sequence does not count the IDs that were inserted with a row."""
 LEASE_NUMBER_MAX = 10**9
-"""No row changes as often. A greater number would soon exceed its column."""
+"""The maximum of a lease's numbers. No row changes so often, and a greater number could exceed its column."""
 
 
 def sql_table(table: Table[Any]) -> sa.Table:
@@ -58,7 +58,7 @@ def place_of(table: Table[Any]) -> list[sa.ColumnElement[bool]]:
 
 
 def same_lease(table: Table[Any], seen: Row, sent: Sequence[Lease] = ()) -> list[sa.ColumnElement[bool]]:
-    """Return the condition that the row has the lease that was seen, or one of those that were sent to replace it."""
+    """Return the condition that the row has the lease in `seen`, or one of the leases in `sent`."""
     c = sql_table(table).c
     leases = [sa.and_(c.version == lease.version, c.nonce == lease.nonce) for lease in (seen.lease, *sent)]
     return [*place_of(table), c.id == seen.id, sa.or_(*leases)]
@@ -73,18 +73,18 @@ def query_of(table: Table[Any], where: Where, limit: int) -> sa.Select[Any]:
 
 
 def ids_of(table: Table[Any], where: Where = EVERY_ROW, limit: int | None = None) -> sa.Select[Any]:
-    """Return the query for the IDs of those rows."""
+    """Return the query for the IDs of the rows that match."""
     c = sql_table(table).c
     return query_of(table, where, limit or 0).with_only_columns(c.id).limit(limit)
 
 
 def _is_named(where: Where) -> bool:
-    """Return whether the rows are named by ID or by key."""
+    """Return whether the condition names rows by ID or by key."""
     return where.ids is not None or where.keys is not None
 
 
 def _id(c: Any, where: Where) -> sa.ColumnElement[int]:
-    """Return the ID. In a query for named rows it is an expression, so that no database scans the index of IDs to find them."""
+    """Return the ID, as an expression if the query names rows, so that the database does not scan the index of IDs."""
     return c.id + 0 if _is_named(where) else c.id  # type: ignore[no-any-return]
 
 
@@ -104,7 +104,7 @@ def _conditions(table: Table[Any], where: Where) -> list[sa.ColumnElement[bool]]
     if where.holder:
         conditions.append(c.holder == where.holder)
     if _is_named(where):
-        # Only the names use an index. SQLite prefers that of all rows in a place to that of 100 keys.
+        # Let only the names use an index: SQLite would prefer the index of all rows in a place to 100 keys.
         conditions = [condition.is_(True) for condition in conditions]
     if where.ids is not None:
         conditions.append(c.id.in_(where.ids))
@@ -114,7 +114,7 @@ def _conditions(table: Table[Any], where: Where) -> list[sa.ColumnElement[bool]]
 
 
 def changing_values(row: Row) -> dict[str, Any]:
-    """Return the lease, and the columns that are written with it."""
+    """Return the values of the lease and of the columns that are written with it."""
     lease = row.lease
     return _values(row, WRITTEN_BY_SWAPS) | {
         "version": lease.version,
@@ -128,7 +128,7 @@ def changing_values(row: Row) -> dict[str, Any]:
 
 
 def swapped_values(change: Change[Any]) -> dict[str, Any]:
-    """Return the values that a swap writes: also the custom columns, where a worker has filled one."""
+    """Return the values that a swap writes, including the custom columns if a worker has filled one."""
     values = changing_values(change.new)
     return values if change.new.extra == change.seen.extra else values | _custom_values(change.new)
 
@@ -140,7 +140,7 @@ def all_values(table: Table[Any], row: Row) -> dict[str, Any]:
 
 
 def stored_values(row: Row) -> dict[str, Any]:
-    """Return the values of all columns of a row but its ID and its place."""
+    """Return the values of all columns of a row except its ID and its place."""
     values = _values(row, WRITTEN_ONCE) | changing_values(row)
     del values["id"]
     return values | _custom_values(row)
@@ -156,7 +156,7 @@ def _values(row: Row, writers: Collection[Writer]) -> dict[str, Any]:
 
 
 def row_of(table: Table[R], record: Mapping[Any, Any]) -> R:
-    """Return the row in a record. Raises ValueError or TypeError if a value is not one that its column may have."""
+    """Return the row in a record. Raises ValueError or TypeError if a value is not valid for its column."""
     reader = _reader(table)
     values = reader.values(record)
     if not reader.has_seen(values):
@@ -169,10 +169,9 @@ def row_of(table: Table[R], record: Mapping[Any, Any]) -> R:
 
 
 class _Reader:
-    """Takes the values out of records. Checking the type of each one takes most of the time of a large scan.
+    """A reader of records. Checking the type of each value would take most of the time of a large scan.
 
-    So a record is compared with those that were read before: if its values have the same types, and numbers are not too large, it
-    can be read.
+    So a record is compared with earlier ones. If its values have the same types and its numbers are not too large, it is valid.
     """
 
     def __init__(self, columns: Mapping[str, Column]) -> None:
@@ -184,7 +183,7 @@ class _Reader:
         self._limits = [(place, limit) for place, limit in enumerate(limits) if limit is not None]
 
     def has_seen(self, values: tuple[Any, ...]) -> bool:
-        """Return whether a record with such values was read before."""
+        """Return whether a record with values of the same types was read before."""
         for place, limit in self._limits:
             value = values[place]
             if value is not None and (not isinstance(value, int) or not 0 <= value <= limit):
@@ -198,13 +197,13 @@ def _reader(table: Table[Any]) -> _Reader:
 
 
 def extra_of(text: str) -> Mapping[str, str]:
-    """Return the custom columns in a record. Raises ValueError or TypeError."""
+    """Return the custom columns of a record. Raises ValueError or TypeError."""
     return dict(_parsed_extra(text))
 
 
 @lru_cache(maxsize=1024)
 def _parsed_extra(text: str) -> Mapping[str, str]:
-    """Parse custom columns. The videos of a source mostly have the same ones."""
+    """Parse custom columns. The results are cached, because most videos of a source have the same ones."""
     extra = json.loads(text)
     if not isinstance(extra, dict) or not all(isinstance(cell, str) for cell in extra.values()):
         raise ValueError("extra is not an object of texts")
@@ -224,7 +223,7 @@ _PYTHON_TYPES: Mapping[ColumnType | None, type] = {
 
 
 def _checked(name: str, value: Any, kind: ColumnType | None, *, optional: bool = True) -> Any:
-    """Return a value that has the type of its column: SQLite stores anything anywhere. Raises ValueError."""
+    """Return a value that has the type of its column. Raises ValueError. SQLite stores values of any type in any column."""
     if value is None and optional and kind is not ColumnType.TEXT:
         return value
     greatest = INTEGER_MAX if optional else LEASE_NUMBER_MAX
@@ -256,7 +255,7 @@ def _lease(version: int, state_text: str, tries: int, act_at: datetime, holder: 
 
 
 def check_restored(connection: sa.Connection, sql: sa.Table, rows: Sequence[Row]) -> None:
-    """Raise StoreError if a row that was restored is not there: another has its ID or its key."""
+    """Raise StoreError if a restored row does not exist, because another row has its ID or its key."""
     keys: dict[int, str] = {}
     for first in range(0, len(rows), KEYS_PER_QUERY):
         ids = [row.id for row in rows[first : first + KEYS_PER_QUERY]]

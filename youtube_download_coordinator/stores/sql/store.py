@@ -1,6 +1,6 @@
-"""The verbs of the Store contract as SQL statements.
+"""Implement the Store contract with SQL statements.
 
-A swap is one UPDATE whose condition is the version and the nonce of the row that was seen. Video tasks and dead letters share one
+A swap is one UPDATE whose condition is the version and the nonce of the row that was read. Video tasks and dead letters share one
 table, so that one unique key covers both and a move is one UPDATE.
 """
 
@@ -90,13 +90,13 @@ _Seen = tuple[str, int, int, str]
 _Values = Callable[[Change[Any]], dict[str, Any]]
 
 TEXTS_AT_ONCE = 1000
-"""Texts of custom columns that are fetched at once: each row may have others."""
+"""The number of texts of custom columns to fetch at once. Each row may have different columns."""
 CONTROLS_SECONDS = 1.0
-"""Lines of control are kept this long: an attempt looks at them several times, and each look would be a transaction."""
+"""How long lines of control are cached. An attempt reads them several times, and each read would be a transaction."""
 BURIED_SECONDS = 10.0
 CLOCK_AGE_SECONDS = 60.0
 CLOCK_RESOLUTION_SECONDS = 0.001
-"""SQLite cuts its time to milliseconds."""
+"""The resolution of SQLite's time."""
 CREATION_LOCK = 0x796463
 """PostgreSQL's advisory lock for creating the tables."""
 CONTROLS_LOCK = CREATION_LOCK + 1
@@ -104,7 +104,7 @@ CONTROLS_LOCK = CREATION_LOCK + 1
 
 
 class SqlStore:
-    """The Store contract on one database. Raises ConfigError when the URL does not lead to a database that can be used."""
+    """A store in one database. Raises ConfigError if the URL does not name a usable database."""
 
     result_batch_seconds = 0.0
 
@@ -116,9 +116,9 @@ class SqlStore:
         clock_jumps: Callable[[], float] | None = None,
         may_be_replaced: bool = False,
     ) -> None:
-        """`clock_jumps` is a number that changes when the database's clock has to be asked again; a test gives its own.
+        """Open the database. `clock_jumps` returns a number that changes when the database must be asked for its time again.
 
-        `may_be_replaced`: go on where a SQLite file is deleted or replaced; else every verb raises StoreGone from then on.
+        `may_be_replaced`: continue if a SQLite file is deleted or replaced. Otherwise every method then raises StoreGone.
         """
         self._engine = open_engine(url)
         self._watch = None if may_be_replaced else watch_of(self._engine)
@@ -135,17 +135,17 @@ class SqlStore:
             jumps=clock_jumps or (wall_clock_offset if self._is_sqlite else suspended_seconds),
         )
         self._last_change = object()
-        """Another object after each change that this process has made to a line of control."""
+        """A new object after each change of a line of control by this process."""
         self._known_controls = KnownControls({}, 0.0, None)
         self._controls_lock = threading.Lock()
         self._no_tombstones_until = 0.0
-        """On the monotonic clock: until then `buried` does not ask."""
+        """The time on the monotonic clock until which `buried` does not query tombstones."""
         self._sent: dict[_Seen, list[Lease]] = {}
-        """By the lease that was to be replaced: leases of which it is not known whether they were written."""
+        """The leases that may or may not have been written, by the lease that they replace."""
         self._has_accent_indexes = False
         """Whether it is known that the indexes of accents.py exist."""
         self.is_new = False
-        """Whether there were no tables when it was opened."""
+        """Whether the database had no tables when it was opened."""
         self._prepare()
         _opened.add(self)
 
@@ -159,7 +159,7 @@ class SqlStore:
 
     def scan(self, table: Table[R], where: Where = EVERY_ROW, *, limit: int = 100) -> list[R]:
         if where.has_request:
-            return []  # nobody types into a database
+            return []  # people do not type into a database
 
         def read(connection: sa.Connection) -> list[R]:
             if where.by_priority:
@@ -172,7 +172,7 @@ class SqlStore:
         sent = self._clock.before_request()
         timed = query.add_columns(self._database_time.label("database_time"), HAS_TOMBSTONES)
         records = connection.execute(timed).mappings().all()
-        if records:  # a claim or a takeover may follow, and is decided by the time as it is now
+        if records:  # a claim or a takeover may follow, which needs the current time
             self._clock.record(utc_of(records[0]["database_time"]), sent)
             self._no_tombstones_until = 0.0 if records[0][HAS_TOMBSTONES] else self._monotonic() + BURIED_SECONDS
         return [row_of(table, record) for record in records]
@@ -215,9 +215,9 @@ class SqlStore:
     def _read_rows(
         self, read: Callable[[sa.Connection], T], rows: Mapping[str, tuple[Table[Any], sa.Select[Any]]]
     ) -> T:
-        """Return what `read` returns. If rows cannot be read, repair them or set them apart, and read again.
+        """Return the result of `read`. If rows cannot be read, repair them or set them apart, and read again.
 
-        `rows`: the tables that are read, and the queries for the IDs of the rows.
+        `rows`: the tables to read, with the queries for the IDs of the rows.
         """
         while True:
             with self._reading() as connection:
@@ -252,7 +252,7 @@ class SqlStore:
     def _swap(self, table: Table[R], changes: Sequence[Change[R]], values: _Values) -> list[Swap]:
         outcomes = dict.fromkeys(range(len(changes)), Swap.LOST)
         with self._writing() as connection:
-            # In the order of the IDs, so that two machines never wait for each other's locks in a circle.
+            # Ordered by ID, so that two machines cannot deadlock.
             for index in sorted(outcomes, key=lambda index: changes[index].seen.id):
                 change = changes[index]
                 same = same_lease(table, change.seen, self._sent.get(_seen(table, change.seen), ()))
@@ -262,7 +262,7 @@ class SqlStore:
         return list(outcomes.values())
 
     def _applied(self, table: Table[R], changes: Sequence[Change[R]]) -> list[bool]:
-        """Return for each change whose answer was lost whether it was applied. Raises StoreUnavailable when that is unknown."""
+        """Return whether each change was applied, after the response was lost. Raises StoreUnavailable if that is unknown."""
         try:
             return self._have_leases(table, [change.new for change in changes])
         except StoreUnavailable:
@@ -271,12 +271,12 @@ class SqlStore:
             raise
 
     def _have_leases(self, table: Table[Any], rows: Sequence[Row]) -> list[bool]:
-        """Return for each row whether it is in the table with exactly this lease, after an answer was lost.
+        """Return whether each row is in the table with exactly this lease, after a response was lost.
 
-        Waits for the rows' locks: the server may still be busy with the transaction that was lost, and holds them until it ends.
+        Wait for the rows' locks, because the server may still be busy with the lost transaction, which holds them.
         """
         if self._is_sqlite:
-            return [False] * len(rows)  # there is no network in between: what failed was not applied
+            return [False] * len(rows)  # without a network, a failed transaction was not applied
         c = sql_table(table).c
         query = (
             sa.select(c.id, c.version, c.nonce)
@@ -297,7 +297,7 @@ class SqlStore:
             known = {key for query in queries for key in connection.scalars(query)}
             known |= buried_keys(connection, keys) if sql is videos else set()
             new = [row for row in rows if row.key not in known and first_of_key[row.key] is row]
-            # A key that another machine inserted in the meantime gets no ID.
+            # If another machine has inserted the key in the meantime, no ID is returned.
             statement = self._insert_unless_known(sql, index_elements=["key"]).returning(sql.c.key, sql.c.id)
             records = connection.execute(statement, [all_values(table, row) for row in new]).all() if new else []
             ids = {key: int(row_id) for key, row_id in records}
@@ -317,7 +317,7 @@ class SqlStore:
 
     def buried(self, wanted: Collection[str]) -> set[str]:
         if self._monotonic() < self._no_tombstones_until:
-            return set()  # the scan of a claim has seen that there are none
+            return set()  # the scan of a claim has found none
         with self._reading() as connection:
             return existing(connection, wanted)
 
@@ -325,7 +325,7 @@ class SqlStore:
         return self._replace(table, changes, lambda change: stored_values(change.new))
 
     def _insert_unless_known(self, sql: sa.Table, **conflict: Any) -> Any:
-        """Return an INSERT that leaves out the rows that are there already."""
+        """Return an INSERT that skips existing rows."""
         dialect = sqlite if self._is_sqlite else postgresql
         return dialect.insert(sql).on_conflict_do_nothing(**conflict)
 
@@ -366,11 +366,11 @@ class SqlStore:
         return known
 
     def set_control(self, name: str, change: SetControl) -> Control | None:
-        with self._controls_lock:  # so that of two threads' changes the later one is kept
+        with self._controls_lock:  # so that the later of two threads' changes is kept
             try:
                 line = self._set_control(name, change)
             except StoreUnavailable:
-                self._last_change = object()  # it may have been made
+                self._last_change = object()  # the change may have been applied
                 raise
             if line is None:
                 return None
@@ -421,7 +421,7 @@ class SqlStore:
         return self._read_rows(read, {table.name: (table, ids_of(table))})
 
     def add_columns(self, table: Table[R], names: Sequence[str]) -> None:
-        """Do nothing: a row may have columns of any name."""
+        """Do nothing, because a row may have columns with any name."""
 
     @property
     def clock_error_seconds(self) -> float:
@@ -440,14 +440,14 @@ class SqlStore:
         return sa.func.strftime("%Y-%m-%dT%H:%M:%f+00:00", "now") if self._is_sqlite else sa.func.clock_timestamp()
 
     def flush(self) -> None:
-        """Do nothing: people see each change at once."""
+        """Do nothing, because people see each change at once."""
 
     def close(self) -> None:
-        if not is_memory(self._engine.url):  # its rows are in the connection
+        if not is_memory(self._engine.url):  # an in-memory database exists only in the connection
             self._engine.dispose()
 
     def after_fork(self) -> None:
-        """Leave the connections to the parent: two processes on one would damage the file, or read each other's answers."""
+        """Leave the connections to the parent. Two processes on one would damage the file, or read each other's responses."""
         self._controls_lock = threading.Lock()  # a thread of the parent may have held it
         if not is_memory(self._engine.url):
             _left_to_the_parent.append(self._engine.pool)
@@ -479,7 +479,7 @@ class SqlStore:
 
     @contextmanager
     def _reopened_after_failure(self) -> Iterator[None]:
-        """Let the next transaction open the SQLite file anew: a function of the host may have closed its descriptors."""
+        """Make the next transaction open the SQLite file again, because the user's function may have closed its descriptors."""
         try:
             if self._watch:
                 self._watch.check()
@@ -492,7 +492,7 @@ class SqlStore:
 
 _opened: WeakSet[SqlStore] = WeakSet()
 _left_to_the_parent: list[sa.Pool] = []
-"""Kept, because a pool that nobody refers to closes its connections."""
+"""The parent's pools. They are kept, because a pool without references closes its connections."""
 
 
 def _after_fork() -> None:
@@ -504,5 +504,5 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def _seen(table: Table[Any], row: Row) -> _Seen:
-    """Return what names a row's lease as it was seen."""
+    """Return the identity of a row's lease as it was read."""
     return table.name, row.id, row.lease.version, row.lease.nonce

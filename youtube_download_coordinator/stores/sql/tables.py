@@ -1,7 +1,6 @@
-"""The tables of a queue in a SQL database. Tables of an older version are brought up to date.
+"""Define the tables of a queue in a SQL database, and migrate tables of an older version.
 
-The columns of a row are those that models.py declares. The columns of a lease are declared here, because a sheet stores the lease
-as one text.
+models.py declares the columns of a row. The columns of a lease are declared here, because a sheet stores the lease as one text.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ from youtube_download_coordinator.models import (
 from youtube_download_coordinator.queue.priority import PRIORITY, is_priority, priority_in
 
 EPOCH = START_OF_TIME
-"""`act_at` of a row that need not wait. An index orders it first, which not every database does with NULL."""
+"""The `act_at` of a row that need not wait. An index sorts it first, which not every database does with NULL."""
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
-    """A time in UTC. SQLite stores it as text of fixed width, whose order is that of the times."""
+    """A time in UTC. SQLite stores it as text of fixed width, which sorts by time."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -47,18 +46,18 @@ class UtcDateTime(sa.TypeDecorator[datetime]):
 metadata = sa.MetaData()
 
 IN_ANY_STATE: sa.ColumnElement[bool] = sa.func.length(sa.column("key")) >= sa.literal_column("0")
-"""True for every row. Only a query that says so uses the index of a place's rows in any state.
+"""A condition that is true for every row. Only queries with this condition use the index of a place's rows in any state.
 
-PostgreSQL would use it for the rows in one state too, when its statistics say that there are none, and read all others.
+Otherwise PostgreSQL would use that index for rows in one state too, if its statistics show none, and read all other rows.
 """
 
 IS_PENDING: sa.ColumnElement[bool] = sa.func.nullif(sa.column("state"), sa.literal_column("''")) == sa.literal_column(
     f"'{State.PENDING.value}'"
 )
-"""True for every pending row. Only a query that says so uses the index of pending rows by priority, and it uses no other index.
+"""A condition that is true for every pending row. Only queries with it use the index of pending rows by priority.
 
-The index has no other rows, so that those that are held or done cost it nothing. `nullif` keeps the type: a state in SQLite that
-is not text is not a pending one.
+The index contains only pending rows, so that other rows do not make it larger. `nullif` keeps the type: a state in SQLite that is
+not text is not pending.
 """
 
 _TYPES: dict[ColumnType | None, type[sa.types.TypeEngine[Any]]] = {
@@ -69,7 +68,7 @@ _TYPES: dict[ColumnType | None, type[sa.types.TypeEngine[Any]]] = {
 
 
 def _row_columns(kind: type[Row]) -> Iterator[sa.Column[Any]]:
-    """Yield the columns of a type of rows, and those of the lease."""
+    """Yield the columns of a type of rows, and the columns of the lease."""
     yield sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True)
     yield sa.Column("key", sa.Text, nullable=False, unique=True)
     defaults = {field.name: field.default for field in fields(kind)}
@@ -77,7 +76,7 @@ def _row_columns(kind: type[Row]) -> Iterator[sa.Column[Any]]:
         if column.writer is Writer.IDENTITY:
             continue
         if column.type is ColumnType.TEXT:
-            # ALTER TABLE needs a default to add a column that is not nullable.
+            # ALTER TABLE requires a default to add a column that is not nullable.
             default = "" if defaults[attribute] == "" else None
             yield sa.Column(attribute, sa.Text, nullable=False, server_default=default)
         else:
@@ -88,7 +87,7 @@ def _row_columns(kind: type[Row]) -> Iterator[sa.Column[Any]]:
     yield sa.Column("version", sa.Integer, nullable=False)
     yield sa.Column("state", sa.Text, nullable=False)
     yield sa.Column("tries", sa.Integer, nullable=False)
-    # PENDING and DONE: not before; HELD: until; else the epoch. One index then answers who is due and who is stalled.
+    # PENDING and DONE: not before; HELD: until; otherwise the epoch. So one index finds both due and stalled rows.
     yield sa.Column("act_at", UtcDateTime, nullable=False)
     yield sa.Column("holder", sa.Text, nullable=False)
     yield sa.Column("detail", sa.Text, nullable=False)
@@ -117,7 +116,7 @@ videos = sa.Table(
     *_row_columns(VideoTask),
     sa.Column("place", sa.Text, nullable=False, doc="the name of the contract's table that contains the row"),
     sa.Index("videos_due", "place", "state", "act_at", "id"),
-    # A page of rows in order of their ID is read where it begins, not sorted out of all.
+    # Lets a page of rows, ordered by ID, be read without sorting all rows.
     sa.Index("videos_by_state", "place", "state", "id"),
     _by_priority("videos_by_priority", "place"),
     sa.Index("videos_in_any_state", "place", "id", sqlite_where=IN_ANY_STATE, postgresql_where=IN_ANY_STATE),
@@ -142,7 +141,7 @@ tombstones = sa.Table(
 
 
 OBSOLETE_INDEXES = frozenset({"videos_by_id"})
-"""Indexes that an older version made."""
+"""Indexes of older versions."""
 
 
 def _fill_priorities(connection: sa.Connection, table: sa.Table) -> None:
@@ -156,7 +155,7 @@ def _fill_priorities(connection: sa.Connection, table: sa.Table) -> None:
 
 
 def _priority_in(extra: str) -> int:
-    """Return the priority in a record's custom columns; 0 where they cannot be read, which is found when the row is."""
+    """Return the priority in a record's custom columns, or 0 if they cannot be read. Reading the row reports that."""
     try:
         columns = json.loads(extra)
     except ValueError:
@@ -168,7 +167,7 @@ def _priority_in(extra: str) -> int:
 def bring_up_to_date(connection: sa.Connection) -> bool:
     """Create the tables. Add the columns and indexes that tables of an older version lack, which create_all does not.
 
-    Drop the indexes that are obsolete. Return whether there were no tables.
+    Drop obsolete indexes. Return whether there were no tables.
     """
     is_new = not sa.inspect(connection).has_table(videos.name)
     metadata.create_all(connection)

@@ -1,7 +1,7 @@
-"""Rows and lines of control that cannot be read because something else has written into the database.
+"""Handle rows and lines of control that cannot be read because another program has written into the database.
 
-One such row must not keep the others from being read. It is set apart with a reason, as on a sheet. A column that is only shown,
-such as a title, is emptied.
+Such a row must not prevent other rows from being read. It is set apart with a reason, as on a sheet. If the value is only shown,
+such as a title, it is emptied.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from youtube_download_coordinator.text import sanitize, truncate
 log = logging.getLogger(__name__)
 
 READ_ERRORS = (ValueError, TypeError, ArithmeticError, LookupError, RecursionError, sa.exc.DataError)
-"""Raised within `reading` for a value that its column cannot have."""
+"""Errors that are raised within `reading` for a value that is not valid for its column."""
 ROWS_PER_QUERY = 500
 
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Raise ValueError for text in SQLite that is not UTF-8: the driver calls it an error of the database."""
+    """Raise ValueError for text in SQLite that is not UTF-8, which the driver reports as an error of the database."""
     try:
         yield
     except sa.exc.OperationalError as error:
@@ -40,7 +40,7 @@ def reading() -> Iterator[None]:
 
 
 def repair_unreadable(connection: sa.Connection, table: Table[Any], ids: Sequence[int], nonce: str) -> int:
-    """Repair or set apart those of the rows that cannot be read. Return how many."""
+    """Repair or set apart the rows that cannot be read. Return how many."""
     repaired = 0
     for first in range(0, len(ids), ROWS_PER_QUERY):
         chunk = ids[first : first + ROWS_PER_QUERY]
@@ -64,7 +64,7 @@ def _can_be_read(connection: sa.Connection, table: Table[Any], ids: Sequence[int
 
 
 def _repair(connection: sa.Connection, table: Table[Any], row_id: int, nonce: str) -> None:
-    """Replace the values of a row that cannot be read. Set the row apart, unless they are only shown."""
+    """Replace the unreadable values of a row. Set the row apart, unless the values are only shown."""
     sql = sql_table(table)
     texts = _texts(connection, sql, sql.c.id == row_id)
     defaults = _defaults(table, row_id)
@@ -85,7 +85,7 @@ def _repair(connection: sa.Connection, table: Table[Any], row_id: int, nonce: st
 
 
 def _texts(connection: sa.Connection, sql: sa.Table, where: sa.ColumnElement[bool]) -> Mapping[str, str | None]:
-    """Return the values of a record as text, whatever they are."""
+    """Return the values of a record as text, whatever their types."""
     kind = sa.LargeBinary if connection.dialect.name == "sqlite" else sa.Text
     columns = [sa.cast(sa.type_coerce(column, sa.Text), kind).label(column.name) for column in sql.columns]
     return {
@@ -95,7 +95,7 @@ def _texts(connection: sa.Connection, sql: sa.Table, where: sa.ColumnElement[boo
 
 
 def _value(connection: sa.Connection, sql: sa.Table, name: str, row_id: int) -> Mapping[str, Any]:
-    """Return one value of a record by its name, or nothing if it cannot be read."""
+    """Return one value of a record by its name, or an empty mapping if it cannot be read."""
     try:
         with reading():
             return dict(connection.execute(sa.select(sql.c[name]).where(sql.c.id == row_id)).mappings().one())
@@ -104,7 +104,7 @@ def _value(connection: sa.Connection, sql: sa.Table, name: str, row_id: int) -> 
 
 
 def _defaults(table: Table[Any], row_id: int) -> dict[str, Any]:
-    """Return a value that can be read for each column."""
+    """Return a readable value for each column."""
     texts = {column.name: "" if isinstance(column.type, sa.Text) else None for column in sql_table(table).columns}
     lease = {"version": 1, "state": State.ERROR.value, "tries": 0, "act_at": EPOCH}
     return (
@@ -124,7 +124,7 @@ def _is_readable(table: Table[Any], record: Mapping[str, Any]) -> bool:
 
 
 _DECISIVE = frozenset({"key", "url", "extra", "version", "state", "tries", "act_at", "holder", "detail", "nonce"})
-"""The columns that decide about a row. The others are only shown."""
+"""The columns with an effect on the row's processing. The others are only shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class KnownControls:
 
 
 def read_controls(connection: sa.Connection) -> dict[str, Control]:
-    """Return the lines of control by name. One that cannot be read has its Value as a word that nobody understands."""
+    """Return the lines of control by name. An unreadable line has the value UNREADABLE."""
     try:
         with reading():
             lines = [control_of(record) for record in connection.execute(sa.select(controls)).mappings()]
@@ -164,7 +164,7 @@ def read_control(connection: sa.Connection, name: str) -> Control | None:
 
 
 UNREADABLE = "unreadable"
-"""A Value that pauses and cools down, as every word that is not understood."""
+"""A value that pauses or cools down, as every unknown word does."""
 
 
 def control_of(record: Mapping[Any, Any]) -> Control:
