@@ -23,7 +23,9 @@ DRIFT = 1e-3
 JUMP_SECONDS = 1.0
 """Shorter suspends and clock changes are ignored, because `error_seconds` covers them."""
 
-NO_TIME = "the store's responses do not contain the time, so leases cannot be timed: check whether a proxy removes the Date header"
+NO_TIME = (
+    "the store's responses do not contain the time, so leases cannot be timed: does a proxy remove their Date header?"
+)
 
 
 def monotonic_seconds() -> float:

@@ -172,7 +172,7 @@ def test_a_status_typed_while_a_row_is_in_progress_is_ignored_and_said(desk: She
     line = desk.line(video_url(1))
     assert (line["Status"], line["LastError"]) == (
         "in-progress",
-        "unknown-status: what is typed while a row is in progress is ignored; type it again when the attempt has ended",
+        "unknown-status: text typed while a row is in progress is ignored; type it again when the attempt has ended",
     )
     assert queue.settle([(claim, Done(result="ok"))])[0] is not None
     desk.show()

@@ -1,7 +1,7 @@
-"""Adoption of what people add to a tab: rows without a lease, copies of rows, and adoptions that another process left half done.
+"""Adopt what people add to a tab: rows without a lease, copies of rows, and rows that another process has half adopted.
 
-A tab that is full already is adopted batch by batch (new_rows.py), in the background once the first rows can be claimed. Every
-step is a guarded batch, so the known keys and IDs are true at the instant of the change.
+A full tab is adopted batch by batch (new_rows.py), in the background once the first rows can be claimed. Every step is a guarded
+batch, so the known keys and IDs are valid at the moment of the change.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, GR
 log = logging.getLogger(__name__)
 
 ADOPTION_ROUNDS = 4
-"""How often drafts and copies that others have left are settled after one reload."""
+"""The number of rounds, after one reload, to settle drafts and copies that others have left."""
 INDEX_SECONDS = 300.0
-"""A row index may be used for so long while a full tab is adopted, if nobody takes the token."""
+"""How long a row index may be used while a full tab is adopted, if nobody takes the token."""
 PROGRESS_SECONDS = 5.0
 """How often progress is logged."""
 GIVE_WAY_SECONDS = (2.0, 6.0)
-"""How long a process leaves adopting to another that was faster."""
+"""How long a process stops adopting if another one was faster."""
 
 
 class _Line(NamedTuple):
@@ -48,7 +48,7 @@ class _Line(NamedTuple):
 
 
 class Adoption:
-    """Turns what people put into a tab into rows of the queue."""
+    """The adoption of a spreadsheet's new lines as rows of the queue."""
 
     def __init__(self, batches: GuardedBatches, projections: Projections) -> None:
         self._batches = batches
@@ -56,16 +56,16 @@ class Adoption:
         self._projections = projections
         self._new_rows = NewRows(batches)
         self._resume_at = 0.0
-        """When adopting may go on after another process was faster."""
+        """The time at which adopting may continue after another process was faster."""
         self._progress_at = float("-inf")
         self._adopted: Counter[str] = Counter()
-        """How many rows of each tab were adopted since the last time that none waited."""
+        """The number of rows of each tab that were adopted since the last time that no row waited."""
         self._timer_runs = self._is_closed = False
 
     def reconcile(self, name: str) -> None:
         """Settle drafts, separate copies and adopt rows without a lease, in a tab that was just reloaded.
 
-        Of many rows a part is adopted. The others follow in the background.
+        If there are many rows, some are adopted now and the others in the background.
         """
         for _ in range(ADOPTION_ROUNDS):
             if not (self._new_rows.has_drafts or self._duplicates(group_of(name))):
@@ -90,7 +90,7 @@ class Adoption:
         return self._new_rows.has_drafts
 
     def _repairs(self, index: RowIndex, settlement: Settlement, new: list[str]) -> list[Json]:
-        """Return the requests of one round, and collect the leases that they write in `new`."""
+        """Return the requests of one round. Append the leases that they write to `new`."""
         new.clear()
         requests = [request for group in GROUPS for request in self._separate_duplicates(group, index, new)]
         with suppress(NothingToDo):
@@ -102,13 +102,13 @@ class Adoption:
     # --- rows without a lease ----------------------------------------------------------------------------------------
 
     def is_waiting(self, name: str) -> bool:
-        """Return whether rows of a tab are not adopted yet."""
+        """Return whether a tab has rows that are not adopted yet."""
         return bool(self._spreadsheet.snapshot(name).without_readable_lease())
 
     def adopt_next(self, name: str) -> bool:
-        """Adopt the next rows of a tab. Return whether any waited: whoever needs all of them calls again.
+        """Adopt the next rows of a tab. Return whether any waited. Call it again to adopt all rows.
 
-        Waits a moment if another process is adopting, which is faster.
+        If another process is adopting faster, wait a moment.
         """
         if not self.is_waiting(name):
             return False
@@ -122,7 +122,7 @@ class Adoption:
         return True
 
     def _place_drafts(self, name: str) -> bool:
-        """Put drafts on the next lines. Return whether they were written, and not another process's."""
+        """Write drafts on the next lines. Return False if another process was faster."""
         self._batches.forget_index_of_other_lines()
         first_token: list[object] = []
 
@@ -147,7 +147,7 @@ class Adoption:
         return True
 
     def _settle_drafts(self) -> None:
-        """Replace the drafts by leases. What does not go as expected is found by the next reload."""
+        """Replace the drafts by leases. The next reload detects failures."""
         result = Settlement()
         try:
             answer = self._batches.run(
@@ -175,12 +175,12 @@ class Adoption:
         waiting = len(self._spreadsheet.snapshot(name).without_readable_lease())
         if not waiting or now - self._progress_at >= PROGRESS_SECONDS:
             title, self._progress_at = self._spreadsheet.tab(name).title, now
-            log.info("adopted %d rows that were typed into %s, %d are left", self._adopted[name], title, waiting)
+            log.info("adopted %d rows that were typed into %s, %d remain", self._adopted[name], title, waiting)
         if not waiting:
             del self._adopted[name]
 
     def _go_on_later(self) -> None:
-        """Adopt the next rows in another thread, so that those which are adopted can be claimed meanwhile."""
+        """Adopt the next rows in another thread, so that adopted rows can be claimed meanwhile."""
         if not (self._timer_runs or self._is_closed):
             self._timer_runs = True
             environment = self._spreadsheet.environment
@@ -195,16 +195,16 @@ class Adoption:
                     self.adopt_next(name)
                     self._go_on_later()
         except (StoreError, ConfigError) as error:
-            log.info("rows that were typed in are adopted later: %s", error)
+            log.info("typed-in rows will be adopted later: %s", error)
 
     def close(self) -> None:
-        """Adopt nothing more in the background."""
+        """Stop adopting in the background."""
         self._is_closed = True
 
     # --- copies ------------------------------------------------------------------------------------------------------
 
     def _duplicates(self, group: str) -> list[list[_Line]]:
-        """Return groups of lines that share an ID or a key: a person has copied a row, or restored an old one."""
+        """Return groups of lines that share an ID or a key, because a person has copied a row or restored an old one."""
         lines = [
             (name, position, encoded)
             for name in GROUPS[group]
@@ -223,7 +223,7 @@ class Adoption:
         return [duplicates for duplicates in groups.values() if len(duplicates) > 1]
 
     def _separate_duplicates(self, group: str, index: RowIndex, new: list[str]) -> Iterator[Json]:
-        """Leave the lease to the original. Every other line becomes a row with its own ID, or is marked as a duplicate."""
+        """Keep the original's lease. Turn every other line into a row with its own ID, or mark it as a duplicate."""
         for duplicates in self._duplicates(group):
             newest = _newest_versions(duplicates)
             original, *others = sorted(duplicates, key=partial(self._rank, newest=newest))
@@ -235,7 +235,7 @@ class Adoption:
                 if self._has_lost_its_own(line):
                     shown_id, _ = id_and_version_in(line.cells.shown)
                     log.warning("the Lease of row %d was pasted over that of row %d", original.encoded.row_id, shown_id)
-                    yield find_replace(line.cells.lease, "", area)  # then it is adopted with what it shows of its own
+                    yield find_replace(line.cells.lease, "", area)  # then it is adopted with its own visible values
                     continue
                 same_id = line.encoded.row_id == original.encoded.row_id
                 row_id, requests = self._batches.take_ids(index, group, 1) if same_id else (line.encoded.row_id, [])
@@ -246,12 +246,12 @@ class Adoption:
                 yield find_replace(line.cells.lease, new[-1], area)
 
     def _has_lost_its_own(self, line: _Line) -> bool:
-        """Return whether another row's lease is on a line that shows what its own was: by a paste, or a fill downwards."""
+        """Return whether a paste or a fill has put another row's lease on a line that still shows its own values."""
         shown_id = id_and_version_in(line.cells.shown)[0]
         return shown_id not in (0, line.encoded.row_id) and not self._has_own_url(line)
 
     def _separated(self, line: _Line, original: _Line, row_id: int, version: int, index: RowIndex) -> str:
-        """Return the new lease of a line that is not the original: of a row of its own if its URL differs."""
+        """Return the new lease of a line that is not the original. If its URL differs, it becomes another row."""
         if not self._has_own_url(line) and row_id != line.encoded.row_id:
             return self._new_rows.first_lease(line.tab, row_id, line.cells.url, "", index)
         detail = f"{DUPLICATE}{original.encoded.row_id}"
@@ -272,7 +272,7 @@ class Adoption:
         )
 
     def _has_own_url(self, line: _Line) -> bool:
-        """Return whether the line's URL is the one of its lease."""
+        """Return whether the line's URL is the URL of its lease."""
         if line.encoded.key.startswith("url:"):
             return True
         try:
@@ -290,10 +290,10 @@ def _newest_versions(lines: Iterable[_Line]) -> dict[int, int]:
 
 
 def _is_old(line: _Line, newest: Mapping[int, int]) -> bool:
-    """Return whether another line has a later version of the row: a holder of this one has lost it, or holds that one."""
+    """Return whether another line has a later version of the row. A holder of this version has lost it or has moved on."""
     return line.lease.version < newest[line.encoded.row_id]
 
 
 def _owns_its_key(encoded: EncodedLease) -> bool:
-    """Return whether no other row may have the key of this one."""
+    """Return whether the row reserves its key, so that no other row may have it."""
     return encoded.key != NO_KEY and encoded.lease is not None and not encoded.lease.detail.startswith(DUPLICATE)

@@ -1,7 +1,7 @@
-"""The alarm: signs in the spreadsheet that Google has accepted two changes of which only one could be accepted.
+"""Detect signs that Google has accepted two changes although it must accept only one.
 
-Nothing that people usually do looks like this: a copied row has the lease of its original, or an older one. Only who brings back
-an old version of the spreadsheet while workers run makes the same signs, and videos are then processed twice as well.
+Usual edits do not look like this: a copied row has the lease of its original, or an older one. Restoring an old version of the
+spreadsheet while workers run gives the same signs, and then videos are processed twice as well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease
 
 
 def is_taken(row: Row, encoded: EncodedLease, now: datetime) -> bool:
-    """Return whether the lease in a cell is another worker's, although this process holds the row."""
+    """Return whether a cell contains another worker's lease although this process holds the row."""
     held, other = row.lease, encoded.lease
     # A person may delete a row and give its ID to another, so the key is compared too.
     is_same_row = encoded.row_id == row.id and encoded.key == row.key
@@ -38,5 +38,5 @@ def doubled(leases: Iterable[EncodedLease]) -> str:
             return f"two rows have the ID {encoded.row_id} and different leases"
         is_new = lease.version == 0 and lease.state is State.PENDING
         if is_new and new_keys.setdefault(encoded.key, encoded.row_id) != encoded.row_id:
-            return f"the rows {new_keys[encoded.key]} and {encoded.row_id} were added for one video or source"
+            return f"the rows {new_keys[encoded.key]} and {encoded.row_id} were added for the same video or source"
     return ""

@@ -1,7 +1,7 @@
-"""Requests to the Google Sheets API: gspread's client with timeouts, retries, errors that say what to do, and Google's clock.
+"""Send requests to the Google Sheets API, with gspread's client plus timeouts, retries, helpful errors and Google's clock.
 
-A request that was surely not applied is sent again for a while. A write whose answer was lost may have been applied, or may be
-applied later: the caller has to find out (AnswerLost).
+A request that was certainly not applied is repeated for a while. If the response to a write is lost, the write may have been
+applied, or may be applied later. The caller must find out (AnswerLost).
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ log = logging.getLogger(__name__)
 
 GOOGLE = "https://sheets.googleapis.com"
 TIMEOUT_SECONDS = (10.0, 60.0)
-"""To connect, and between two parts of an answer."""
+"""The timeouts of connecting, and between two parts of a response."""
 PAUSE_SECONDS, PAUSE_MAX_SECONDS = 1.0, 64.0
-"""The first pause after a failure and the longest. Google recommends truncated exponential backoff with jitter."""
+"""The first and the longest pause after a failure. Google recommends truncated exponential backoff with jitter."""
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 MIN_CLOCK_ERROR_SECONDS = 2.0
-"""Many servers answer for Google, and nothing says how far their clocks are apart."""
+"""The minimum error of Google's clock: responses come from many servers, whose clocks differ by an unknown time."""
 DATE_SECONDS = 1.0
-"""The Date header is cut to whole seconds."""
+"""The resolution of the Date header."""
 CLOCK_AGE_SECONDS = 3600.0
-"""Each answer contains the time, so a worker has younger ones; only after an hour without any is a request sent for it."""
+"""The age of the last response from which a request is sent only to get the time. Usually other requests are more recent."""
 
 _OVER_THE_LIMIT = re.compile(r"above the limit of [\d,.]+ cells")
-"""Google's message, as it was reported with each limit so far: 2, 5 and 10 million cells."""
+"""Google's message, as reported for each limit so far: 2, 5 and 10 million cells."""
 
 Json = dict[str, Any]
 Hook = Callable[[Json], Json]
@@ -62,7 +62,7 @@ _EDGES = (
     ("startColumnIndex", 0),
     ("endColumnIndex", None),
 )
-"""Of a GridRange: its numbers, and what one that is left out means. Google leaves out zeros."""
+"""The numbers of a GridRange, with the defaults of omitted ones. Google omits zeros."""
 
 
 class Values(NamedTuple):
@@ -70,26 +70,26 @@ class Values(NamedTuple):
 
     rows: Sequence[Sequence[str]]
     title: str = ""
-    """Of the tab, as it is now."""
+    """The current title of the tab."""
 
 
 _NO_VALUES = Values([])
 
 
 class AnswerLost(StoreUnavailable):
-    """A write was sent and no answer came: it may have been applied, or may be applied later."""
+    """Raised when the response to a write was lost. The write may have been applied, or may be applied later."""
 
 
 class Refused(StoreError):
-    """Google refused a request (400), and none of it was applied."""
+    """Raised when Google refused a request (400). No part of it was applied."""
 
 
 class SpreadsheetFull(Refused, StoreFull):
-    """Google refused a request by which the spreadsheet would have too many cells."""
+    """Raised when Google refused a request with which the spreadsheet would have too many cells."""
 
 
 def call_later(seconds: float, work: Callable[[], None]) -> None:
-    """Do `work` in another thread, unless the process has ended by then."""
+    """Run `work` in another thread after some seconds, unless the process has ended by then."""
     timer = threading.Timer(seconds, work)
     timer.daemon = True
     timer.start()
@@ -97,21 +97,23 @@ def call_later(seconds: float, work: Callable[[], None]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Time, randomness and the HTTP client, which a simulation replaces."""
+    """The time, the randomness and the HTTP client, which a simulation replaces."""
 
     monotonic: Callable[[], float] = monotonic_seconds
     clock_jumps: Callable[[], float] = suspended_seconds
     """Changes when the machine was suspended."""
     sleep: Callable[[float], object] = time.sleep
     later: Callable[[float, Callable[[], None]], None] = call_later
-    randomness: random.Random = field(default_factory=random.SystemRandom)  # forks would share the state of any other
+    randomness: random.Random = field(
+        default_factory=random.SystemRandom
+    )  # forks would share the state of any other generator
     client: Callable[[Any], gspread.HTTPClient] = gspread.HTTPClient
 
 
 class Connection:
-    """One spreadsheet, used by one account. Threads may share it: requests are sent one after the other.
+    """A connection to one spreadsheet by one account. Threads may share it: requests are sent one after the other.
 
-    Raises ConfigError when a person has to fix something, StoreUnavailable when Google did not answer for `patience_seconds`.
+    Raises ConfigError if a person must fix something, and StoreUnavailable if Google did not answer for `patience_seconds`.
     """
 
     def __init__(self, config: Config, environment: Environment | None = None) -> None:
@@ -124,7 +126,7 @@ class Connection:
         self._credentials = credentials(config)
         self._client: gspread.HTTPClient | None = None
         self._process = 0
-        """The one that opened the client: a fork must not use the sockets of its parent."""
+        """The ID of the process that opened the client, because a fork must not use its parent's sockets."""
         self._clock = StoreClock(
             lambda: self.properties("spreadsheetId"),
             max_age_seconds=CLOCK_AGE_SECONDS,
@@ -134,19 +136,19 @@ class Connection:
             jumps=self.environment.clock_jumps,
         )
         self.title = ""
-        """Of the spreadsheet, as it was when the layout was read last."""
+        """The title of the spreadsheet when the layout was last read."""
         self.requests = 0
-        """Sent so far. Each is one unit of the quota."""
+        """The number of requests so far. Each takes one unit of the quota."""
         self._worked: set[bool] = set()
-        """Whether a read (True) and a write (False) have succeeded: a refusal is an outage then, which may pass."""
+        """Contains True after a successful read, and False after a successful write. Later refusals are treated as outages."""
 
     @property
     def account(self) -> str:
-        """The email address to share the spreadsheet with."""
+        """Return the email address with which to share the spreadsheet."""
         return getattr(self._credentials, "service_account_email", "") or "the account that is signed in"
 
     def now(self) -> datetime:
-        """Return Google's time by its last answers: never ahead of it, and behind by `clock_error_seconds` at most."""
+        """Return Google's time from its last responses: never ahead of it, and at most `clock_error_seconds` behind."""
         return self._clock.now()
 
     @property
@@ -158,15 +160,15 @@ class Connection:
         return self._read("", {"fields": fields, "ranges": list(ranges)})
 
     def values(self, areas: Sequence[Json]) -> list[Values]:
-        """Call values.batchGetByDataFilter. Return the cells of each GridRange as text, without empty ones at their ends.
+        """Call values.batchGetByDataFilter. Return the cells of each GridRange as text, without trailing empty ones.
 
-        A GridRange names a tab by its sheetId: the title, by which other methods read, may belong to another tab a moment later.
+        A GridRange names a tab by its sheetId. Other methods use the title, which may belong to another tab a moment later.
         """
         body = {"dataFilters": [{"gridRange": area} for area in areas], "majorDimension": "ROWS"}
         fields = {"fields": "valueRanges(valueRange(range,values),dataFilters.gridRange)"}
         answer = self._request("POST", "/values:batchGetByDataFilter", fields, body, is_read=True, hook=packed)
         values: dict[_Bounds, Values] = {}
-        for matched in answer.get("valueRanges", []):  # in any order; each repeats the filters that it answers
+        for matched in answer.get("valueRanges", []):  # in any order; each contains its filters
             cells = _values_of(matched.get("valueRange", {}))
             values |= {
                 _bounds(data_filter.get("gridRange", {})): cells for data_filter in matched.get("dataFilters", [])
@@ -190,7 +192,7 @@ class Connection:
         return cells
 
     def write(self, changes: Sequence[Json], *, show: Sequence[str] = ()) -> Json:
-        """Call batchUpdate, which applies all changes or none. Return the replies, and the cells of the ranges in `show`.
+        """Call batchUpdate, which applies all changes or none. Return the replies and the cells of the ranges in `show`.
 
         Raises Refused, AnswerLost.
         """
@@ -202,12 +204,12 @@ class Connection:
         return self._request("POST", ":batchUpdate", {"fields": fields}, body)
 
     def pause(self, seconds: float) -> None:
-        """Wait, to give way to other processes."""
+        """Wait, so that other processes can proceed."""
         self.environment.sleep(seconds)
 
     @contextmanager
     def impatient(self) -> Iterator[None]:
-        """Send requests once: their answers are not worth waiting for."""
+        """Do not repeat requests in this block, because their responses are not worth a long wait."""
         patience_seconds, self._patience_seconds = self._patience_seconds, 0.0
         try:
             yield
@@ -241,9 +243,9 @@ class Connection:
         is_read: bool = False,
         hook: Hook | None = None,
     ) -> Json:
-        """Send a request until there is an answer, or patience ends. A write whose answer was lost is not sent again.
+        """Send a request until Google answers or patience ends. A write whose response was lost is not sent again.
 
-        `hook` receives each object of the answer as it is parsed, and returns what replaces it.
+        `hook` receives each object of the response as it is parsed, and returns its replacement.
         """
         began, pause = self.environment.monotonic(), PAUSE_SECONDS
         while True:
@@ -315,7 +317,7 @@ class Connection:
 
 
 class SheetNotFound(ConfigError, gspread.SpreadsheetNotFound):
-    """The spreadsheet does not exist, or is not shared with the account."""
+    """Raised when the spreadsheet does not exist, or is not shared with the account."""
 
     def __init__(self, message: str, error: APIError) -> None:
         Exception.__init__(self, message)
@@ -323,7 +325,7 @@ class SheetNotFound(ConfigError, gspread.SpreadsheetNotFound):
 
 
 class SheetRefused(ConfigError, APIError):
-    """Google does not let the account use the spreadsheet."""
+    """Raised when Google does not let the account use the spreadsheet."""
 
     def __init__(self, message: str, error: APIError) -> None:
         Exception.__init__(self, message)
@@ -333,15 +335,15 @@ class SheetRefused(ConfigError, APIError):
 
 
 class SheetLost(SheetNotFound, StoreUnavailable):
-    """The spreadsheet is no longer shared with the account, or was deleted, while this process used it."""
+    """Raised when the spreadsheet was deleted or is no longer shared with the account, while this process uses it."""
 
 
 class AccessLost(SheetRefused, StoreUnavailable):
-    """Google no longer lets the account use the spreadsheet that this process used."""
+    """Raised when Google no longer lets the account use the spreadsheet, while this process uses it."""
 
 
 class SignInLost(ConfigError, StoreUnavailable):
-    """Google no longer accepts the credentials with which this process used the spreadsheet."""
+    """Raised when Google no longer accepts the credentials, while this process uses the spreadsheet."""
 
 
 def _bounds(area: Json) -> _Bounds:
@@ -358,7 +360,7 @@ def _values_of(value_range: Json) -> Values:
 
 
 def _date_of(response: requests.Response) -> datetime | None:
-    """Return the time in an answer's Date header; None where it is missing or not a date."""
+    """Return the time in a response's Date header, or None if it is missing or not a date."""
     try:
         date = parsedate_to_datetime(response.headers.get("Date") or "")
     except ValueError:
@@ -369,7 +371,7 @@ def _date_of(response: requests.Response) -> datetime | None:
 def _message(error: APIError) -> str:
     body = error.error if isinstance(error.error, dict) else {}
     text = str(body.get("message") or error.response.reason)
-    # "Request contains an invalid argument." has its reason in the details only.
+    # Only the details explain "Request contains an invalid argument."
     details = [detail for detail in body.get("details") or [] if isinstance(detail, dict)]
     violations = [violation for detail in details for violation in detail.get("fieldViolations") or []]
     reasons = [str(violation.get("description") or "") for violation in violations]
@@ -379,8 +381,8 @@ def _message(error: APIError) -> str:
 
 def _full(message: str) -> str:
     return (
-        "the spreadsheet is full, and nothing was added; the rows in it are processed all the same. Delete tabs, columns or"
-        " rows that nobody needs, or `ydc copy` it to a database: docs/beyond-one-sheet.md"
+        "the spreadsheet is full, and nothing was added; existing rows are still processed. Delete tabs, columns or"
+        " rows that you do not need, or `ydc copy` it to a database: docs/beyond-one-sheet.md"
         f" ({message})"
     )
 

@@ -1,4 +1,4 @@
-"""Requests of a batchUpdate that several modules build."""
+"""Build the requests of a batchUpdate that several modules use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from youtube_download_coordinator.stores.sheets.lease_codec import DRAFT_PATTERN
 
 
 def find_replace(find: str, replacement: str, area: Json) -> Json:
-    """Return the request that replaces every cell of the area whose whole text is `find`."""
+    """Return the request that replaces every cell in the area whose whole text is `find`."""
     return {
         "findReplace": {
             "find": find,
@@ -22,13 +22,13 @@ def find_replace(find: str, replacement: str, area: Json) -> Json:
 
 
 def settle_drafts(area: Json) -> Json:
-    """Return the request that replaces every draft in a column by the lease in it."""
+    """Return the request that replaces every draft in a column by its lease."""
     request = find_replace(DRAFT_PATTERN, "$1", area)
     return {"findReplace": {**request["findReplace"], "searchByRegex": True}}
 
 
 def replaced_cells(reply: Json) -> int:
-    """Return how many cells a findReplace has changed. Google leaves out a count of zero."""
+    """Return how many cells a findReplace has changed. Google omits a count of zero."""
     return int(reply.get("findReplace", {}).get("occurrencesChanged", 0))
 
 

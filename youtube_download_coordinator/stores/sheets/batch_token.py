@@ -1,10 +1,10 @@
-"""The token of guarded batches: a named range whose ID, `ydc-<n>`, is the version of the spreadsheet's rows.
+"""Guard batches by a token, a named range whose ID, `ydc-<n>`, is the version of the spreadsheet's rows.
 
-A guarded batch deletes the token that it has read and adds the next one. Google refuses the whole batch when the token to delete
-is missing, or when the ID or the name of the one to add exists. Of two batches that read the same token, one is refused and reads
+A guarded batch deletes the token that it has read and adds the next one. Google refuses the whole batch if the token to delete
+is missing, or if the ID or the name of the new token exists. Of two batches that read the same token, one is refused and reads
 again. Nothing expires, and a batch that arrives late is refused as well.
 
-The number never begins anew, also when a person has deleted the named range.
+The number never starts again, even if a person has deleted the named range.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _ID, _NAME = re.compile(r"ydc-(\d+)"), re.compile(r"ydc_change_(\d+)(?:_[0-9a-f]
 
 
 class Token(NamedTuple):
-    """The version of the spreadsheet's rows."""
+    """A version of the spreadsheet's rows."""
 
     number: int = 0
     range_id: str = ""
-    """Of the named range; empty if there is none."""
+    """The ID of the named range; empty if there is none."""
 
     @property
     def next(self) -> Token:
-        """The token that takes this one's place."""
+        """Return the token that replaces this one."""
         return Token(self.number + 1, f"ydc-{self.number + 1}")
 
 
 def token_of(properties: Mapping[str, Any]) -> Token:
-    """Return the token. Of several (a person may have added one) it is the highest; in a copy of a file the ID may differ."""
+    """Return the token. Of several (a person may have added one), return the highest. A copied file may have another ID."""
     tokens = [
         Token(int(match[1]), range_id)
         for named_range in properties.get("namedRanges", [])
@@ -44,18 +44,18 @@ def token_of(properties: Mapping[str, Any]) -> Token:
 
 
 def restarted(control_number: int, now: datetime) -> Token:
-    """Return what the first token follows where a person has deleted the last one.
+    """Return the token from which to continue after a person has deleted the last one.
 
-    `control_number` is the last one by Control; 0: that is lost, too. Then it is greater than every number that could be reached,
-    and the same for all who ask within the hour, so that only one of them adds it.
+    `control_number` is the last number in Control, or 0 if that is lost too. Then return a number that no batch can have reached,
+    and that is the same for all processes within the hour, so that only one of them adds the next token.
     """
     return Token(control_number or int(now.timestamp()) // 3600 * 10**6)
 
 
 def advance_token(token: Token, control_sheet_id: int, *, keep: bool = False) -> list[Json]:
-    """Return the requests that guard a batch: it is refused unless `token` is the current one.
+    """Return the requests that guard a batch, so that Google refuses it unless `token` is the current one.
 
-    `keep`: the tab of the named range is gone, and Google does not delete a range without a tab.
+    `keep`: the tab of the named range is gone, and Google cannot delete a range without a tab.
     """
     added = {
         "namedRangeId": token.next.range_id,

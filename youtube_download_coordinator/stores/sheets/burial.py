@@ -1,4 +1,4 @@
-"""Purging videos in a spreadsheet: adding tombstones, and clearing the rows."""
+"""Purge videos in a spreadsheet: add tombstones, and clear the rows."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from youtube_download_coordinator.stores.sheets.tombstone_tab import COUNT, SHEE
 log = logging.getLogger(__name__)
 
 BATCH = 5000
-"""How many tombstones are added at once."""
+"""The number of tombstones to add at once."""
 
 
 def bury(batches: GuardedBatches, tombstones: Collection[str], *, are_all: bool) -> None:
-    """Add tombstones with guarded batches: an insertion that was prepared without them is refused."""
+    """Add tombstones with guarded batches, so that insertions that were prepared without them are refused."""
     wanted = sorted(set(tombstones))
     for first in range(0, len(wanted), BATCH):
         addition = _Addition(batches, wanted[first : first + BATCH], are_all=are_all)
@@ -33,7 +33,7 @@ def bury(batches: GuardedBatches, tombstones: Collection[str], *, are_all: bool)
 
 
 class _Addition:
-    """The requests that add tombstones, and all that there are afterwards."""
+    """The requests that add tombstones, and all tombstones afterwards."""
 
     def __init__(self, batches: GuardedBatches, wanted: Sequence[str], *, are_all: bool) -> None:
         self._batches = batches
@@ -59,9 +59,9 @@ class _Addition:
 
 
 def clear(spreadsheet: Spreadsheet, name: str, rows: Sequence[Row]) -> None:
-    """Write every cell of rows that were erased but the lease, by line, just after the lines were read.
+    """Clear every cell of erased rows except the lease, by line, just after the lines were read.
 
-    Raises StoreError if a person has sorted the tab in between: cells of other rows were cleared then.
+    Raises StoreError if a person has sorted the tab in between, because cells of other rows were cleared then.
     """
     spreadsheet.reload([name], if_older_than_seconds=0)
     tab, snapshot = spreadsheet.tab(name), spreadsheet.snapshot(name)
@@ -77,7 +77,7 @@ def clear(spreadsheet: Spreadsheet, name: str, rows: Sequence[Row]) -> None:
     try:
         answer = spreadsheet.write(requests, show=[tab.a1("Lease", position) for position in placed])
     except (Refused, AnswerLost) as error:
-        raise StoreUnavailable(f"whether the texts of purged rows are cleared is not known: {error}") from error
+        raise StoreUnavailable(f"the texts of purged rows may not be cleared: {error}") from error
     shown = shown_rows(answer, tab.sheet_id)
     others = []
     for position, row in placed.items():

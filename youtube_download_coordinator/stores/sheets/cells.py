@@ -1,4 +1,4 @@
-"""Conversion of rows to and from the cells of a tab."""
+"""Convert rows to and from the cells of a tab."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def read_row(table: Table[R], tab: Tab, cells: Sequence[str]) -> R | None:
 
 
 def requested_status(encoded: EncodedLease, status: str, shown: str) -> Status | None:
-    """Return the Status that a person has set, or None. A cell that was not rewritten since the last change is not a request."""
+    """Return the Status that a person has set, or None. A cell that does not show the last change yet is not a request."""
     lease = encoded.lease
     if lease is None or lease.state is State.HELD or shown != version_text(encoded.row_id, lease):
         return None
@@ -69,7 +69,7 @@ def requested_status(encoded: EncodedLease, status: str, shown: str) -> Status |
 
 
 def unknown_status(encoded: EncodedLease, status: str, shown: str) -> str:
-    """Return why the text that a person typed into Status is not followed; an empty text if nobody typed such a text."""
+    """Return why the text that a person typed into Status is ignored, or an empty text."""
     lease = encoded.lease
     if lease is None or shown != version_text(encoded.row_id, lease):
         return ""
@@ -80,9 +80,9 @@ def unknown_status(encoded: EncodedLease, status: str, shown: str) -> str:
 
 
 def describe_unknown_status(status: str, *, is_held: bool = False) -> str:
-    """Return what to do instead of typing this text into Status."""
+    """Return advice about a text in Status that is ignored."""
     if is_held:
-        return "what is typed while a row is in progress is ignored; type it again when the attempt has ended"
+        return "text typed while a row is in progress is ignored; type it again when the attempt has ended"
     words = "type pending, done or error"
     if not status.strip():
         return f"Status was emptied, which changes nothing; {words}"
@@ -92,7 +92,7 @@ def describe_unknown_status(status: str, *, is_held: bool = False) -> str:
 
 
 def shows(encoded: EncodedLease, status: str, shown: str) -> bool:
-    """Return whether the cells of a line show its lease, or a person's request."""
+    """Return whether the cells of a line show its lease or a person's request."""
     lease = encoded.lease
     if lease is None:
         return True
@@ -113,7 +113,7 @@ def row_values(row: Row) -> dict[str, str]:
 
 
 def row_cells(tab: Tab, row: Row) -> Json:
-    """Return a line to append: RowData in the order of the tab's header."""
+    """Return a line to append, as RowData in the order of the tab's header."""
     values = row_values(row)
     return {"values": [text_cell(values.get(name, "")) for name in tab.header]}
 
@@ -121,8 +121,8 @@ def row_cells(tab: Tab, row: Row) -> Json:
 def projection(tab: Tab, position: int, row: Row, *, rebuilt: bool) -> list[Json]:
     """Return the requests that make a line show its lease.
 
-    `rebuilt`: the row was rebuilt from the lease alone, so the cells that the lease does not contain are left as they are.
-    So is a length until it is measured: a person may have written it in a way that cannot be read.
+    `rebuilt`: the row was rebuilt from the lease alone, so cells that the lease does not contain are kept. A duration is also
+    kept until it is measured, because a person may have written it in an unknown format.
     """
     values = row_values(row)
     writers = IN_THE_LEASE if rebuilt else IN_THE_LEASE | WRITTEN_BY_SWAPS
@@ -139,7 +139,7 @@ def is_filled_by_workers(column: str) -> bool:
 
 
 def _filled_columns(tab: Tab, row: Row) -> dict[str, str]:
-    """Return the texts of the columns that people have added and that workers fill. A person's own text is not written again."""
+    """Return the texts of the optional columns that workers fill. A person's own text is not overwritten."""
     if not isinstance(row, VideoTask):
         return {}
     texts = {name: row.custom_column(name) for name in tab.custom_columns if is_filled_by_workers(name)}
@@ -151,12 +151,12 @@ def _is_license(column: str) -> bool:
 
 
 def blank(tab: Tab, position: int, kind: type[Row]) -> list[Json]:
-    """Return the requests that clear the cells which show a lease, on a line without one."""
+    """Return the requests that clear the cells that show a lease, on a line without a lease."""
     return write_cells(tab, position, dict.fromkeys(names_of_columns(kind, IN_THE_LEASE), ""))
 
 
 def names_of_columns(kind: type[Row], writers: Collection[Writer]) -> list[str]:
-    """Return the names of the columns of some writers, and of Shown."""
+    """Return the names of the columns of some writers, plus Shown."""
     return [*(column.name for column in columns_of(kind).shown.values() if column.writer in writers), "Shown"]
 
 
@@ -172,7 +172,7 @@ def _write(tab: Tab, position: int, column: int, cells: Sequence[Json]) -> Json:
 
 
 def _runs(columns: Mapping[int, Json]) -> Iterator[tuple[int, list[Json]]]:
-    """Yield runs of neighbouring columns: the first column, and the cells."""
+    """Yield runs of adjacent columns, as the first column and the cells."""
     run: list[Json] = []
     for column in sorted(columns):
         run.append(columns[column])
@@ -190,7 +190,7 @@ def _text(value: object) -> str:
 
 
 def whole_number(text: str, digits: int = 18) -> int | None:
-    """Return the number in a cell, or None if the cell contains something else, or a number with more digits."""
+    """Return the number in a cell, or None if the cell contains other text or a number with more digits."""
     return int(text) if text.isdecimal() and len(text) <= digits else None
 
 

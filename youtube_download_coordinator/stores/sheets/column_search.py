@@ -1,6 +1,6 @@
-"""Columns whose names are gone: where they are by their contents, for the message that says what to undo.
+"""Find columns whose names are gone by their contents, for a message about what to undo.
 
-New columns would make every row look as if nobody had processed it.
+With new columns instead, every row would look unprocessed.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from youtube_download_coordinator.stores.sheets.layout import Tab, header_of, le
 from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease
 
 ROWS_MAX = 1000
-"""So many lines are searched."""
+"""The number of lines to search."""
 HEADER_ROWS_MAX = 20
-"""The column names are looked for in so many lines."""
+"""The number of lines in which to look for the column names."""
 LEASE, SHOWN = SHEET_COLUMNS
 URL, STATUS = "URL", "Status"
 
@@ -23,7 +23,7 @@ Rows = Sequence[Sequence[str]]
 
 
 def column_problem(connection: Connection, tab: Tab, *, is_used: bool) -> str:
-    """Return what a person has to undo in the header of a tab with rows, or an empty text."""
+    """Return what a person must undo in the header of a tab with rows, or an empty text."""
     vital = {URL, LEASE} if is_used else {URL}
     if not vital - set(tab.header):
         return ""
@@ -48,7 +48,7 @@ def column_problem(connection: Connection, tab: Tab, *, is_used: bool) -> str:
 
 
 def misnamed_columns(connection: Connection, tabs: Sequence[Tab]) -> str:
-    """Return what a person has to undo if vital contents are below the names of other columns, or an empty text."""
+    """Return what a person must undo if the names of vital columns were exchanged, or an empty text."""
     areas = [{"sheetId": tab.sheet_id, "endRowIndex": min(ROWS_MAX, tab.grid_rows)} for tab in tabs]
     problems = (_misnamed(tab, values.rows) for tab, values in zip(tabs, connection.values(areas), strict=True))
     return next(filter(None, problems), "")
@@ -76,20 +76,20 @@ def _header_row(name: str, rows: Rows) -> int | None:
 
 
 def _is_lost(name: str, tab: Tab, rows: Rows) -> bool:
-    """Return whether rows need a column that is not there. Without Lease and Shown, a person starts over."""
+    """Return whether rows need a missing column. If both Lease and Shown are missing, a person is starting over."""
     if not any(any(cell.strip() for cell in row) for row in rows[1:]):
         return False
     return name == URL or SHOWN in tab.header or _column_with(LEASE, rows) is not None
 
 
 def _column_with(name: str, rows: Rows) -> int | None:
-    """Return the column whose contents are those of a column of the coordinator."""
+    """Return the column that has the contents of the coordinator's column with this name."""
     columns = range(max(map(len, rows), default=0))
     return next((column for column in columns if _contains(name, rows, column)), None)
 
 
 def _contains(name: str, rows: Rows, column: int) -> bool:
-    """Return whether most cells of a column, its name apart, have the contents of a column of the coordinator."""
+    """Return whether most cells of a column below its header look like those of the coordinator's column."""
     cells = [row[column] for row in rows if column < len(row) and row[column].strip()]
     matches = sum(map(_CONTENTS[name], cells))
     return matches > 0 and matches * 2 > len(cells) - 1
@@ -100,4 +100,4 @@ _CONTENTS: Mapping[str, Callable[[str], bool]] = {
     STATUS: lambda cell: cell in set(Status),
     LEASE: lambda cell: decode_lease(cell) is not None,
 }
-"""What the cells of vital columns contain."""
+"""Tests of the contents of vital columns."""

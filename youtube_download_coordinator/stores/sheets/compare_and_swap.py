@@ -1,7 +1,7 @@
-"""Compare-and-swap of encoded leases: the only way to change the lease of a row that is on the sheet.
+"""Compare and swap encoded leases, which is the only way to change the lease of a row on the sheet.
 
-A findReplace finds exactly the encoded lease that was read, on whatever line it is, and puts the new one there. Google tells how
-many cells it changed. No two transitions make the same text, so of all processes that read the same lease one wins.
+A findReplace finds exactly the encoded lease that was read, on any line, and replaces it by the new one. Google returns how many
+cells it changed. No two transitions make the same text, so of all processes that read the same lease, one wins.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from youtube_download_coordinator.stores.sheets.spreadsheet import GROUPS, Sprea
 log = logging.getLogger(__name__)
 
 REFUSED_ROUNDS = 4
-"""How often a change that Google has refused is written again, with the layout as it is by then."""
+"""How often a change that Google has refused is sent again, with the current layout."""
 RESOLVE_ROUNDS = 6
-"""How often the outcome of a swap is looked up before the store counts as unavailable."""
+"""How often the outcome of a swap is looked up before the store is treated as unavailable."""
 
 
 class CompareAndSwap:
-    """Swaps encoded leases, and finds out the outcome of swaps whose answer was lost."""
+    """A swapper of encoded leases. It finds out the outcome of swaps whose response was lost."""
 
     def __init__(self, spreadsheet: Spreadsheet, projections: Projections, adoption: Adoption, mover: Mover) -> None:
         self._spreadsheet = spreadsheet
@@ -46,10 +46,10 @@ class CompareAndSwap:
         self._unanswered = projections.unanswered
 
     def swap(self, name: str, changes: Sequence[Change[Any]]) -> list[int]:
-        """Return how many lines each change has changed: 0 is lost, more than 1 means that somebody has copied the row.
+        """Return how many lines each change has changed. 0 means that it has lost, more than 1 that a person has copied the row.
 
-        Of several changes of one lease (a copy was read beside its row) only the first is sent: if the answer is lost, each would
-        seem to have won.
+        Of several changes of one lease (a row was read with its copy), only the first is sent, because if the response is lost,
+        each would seem to have won.
         """
         counts = [0] * len(changes)
         first: dict[str, int] = {}
@@ -93,7 +93,7 @@ class CompareAndSwap:
         return [sum(replaced_cells(next(replies, {})) for _ in leases) for leases in possible]
 
     def _possible_leases(self, change: Change[Any]) -> list[str]:
-        """Return what the Lease cell may contain if nobody else has changed the row: what was read, or what we sent."""
+        """Return the leases that the cell may contain if nobody else has changed the row: the one read, or one that we sent."""
         seen = encode_lease(change.seen)
         return [seen, *self._unanswered.get(seen, [])]
 
@@ -103,7 +103,7 @@ class CompareAndSwap:
         return [find_replace(lease, encode_lease(change.new), area) for change, leases in pairs for lease in leases]
 
     def _write(self, name: str, changes: Sequence[Change[Any]], possible: Sequence[Sequence[str]]) -> Json:
-        """Write the changes, and pending cells along with them. Learn which rows for the next claim are taken by then."""
+        """Write the changes together with pending cells. The response shows which rows for the next claim are taken."""
         batch = self._projections.next_batch(name, {change.seen.id for change in changes})
         requests = self._requests(name, changes, possible)
         tab, snapshot = self._spreadsheet.tab(name), self._spreadsheet.snapshot(name)
@@ -121,7 +121,7 @@ class CompareAndSwap:
         return self._write_again(name, changes, possible)
 
     def _write_again(self, name: str, changes: Sequence[Change[Any]], possible: Sequence[Sequence[str]]) -> Json:
-        """Write the changes alone, after a tab, lines or columns were renamed, moved or deleted. A person may do so again."""
+        """Write only the changes, after a person has renamed, moved or deleted a tab, lines or columns. Repeat it if needed."""
         for _ in range(REFUSED_ROUNDS - 1):
             self._spreadsheet.forget_layout()
             with suppress(Refused):
@@ -134,9 +134,9 @@ class CompareAndSwap:
     def _resolve(self, name: str, changes: Sequence[Change[Any]], counts: list[int], unknown: list[int]) -> None:
         """Find out the outcome of the changes at the indexes `unknown`, and write it into `counts`.
 
-        If our new lease is there, we have won. If the old one is there, the same swap is sent again. Otherwise the row is lost.
-        A request without an answer may still be applied later. Then it does not find the old lease, or it writes one that is
-        remembered. Encoded leases are unique, so sending one twice does no harm.
+        If the cell contains our new lease, we have won. If it contains the old one, send the same swap again. Otherwise the row
+        is lost. A request without a response may still be applied later. Then it does not find the old lease, or it writes a
+        lease that we remember. Encoded leases are unique, so sending one twice is harmless.
         """
         for round_number in range(RESOLVE_ROUNDS):
             unknown = self._still_unknown(name, changes, counts, unknown)
@@ -155,7 +155,7 @@ class CompareAndSwap:
     def _still_unknown(
         self, name: str, changes: Sequence[Change[Any]], counts: list[int], unknown: Iterable[int]
     ) -> list[int]:
-        """Read the Lease cells, and count the changes that have won. Return the indexes of those to send again.
+        """Read the Lease cells and count the changes that have won. Return the indexes of the changes to send again.
 
         A claimed row that was moved to another tab is moved back first.
         """
@@ -172,7 +172,7 @@ class CompareAndSwap:
                 if leases[lease]
             }
             seen = encode_lease(change.seen)
-            # A write without an answer may have ended the claim, so that another worker has it rightfully.
+            # A write without a response may have ended the claim, so that another worker may hold it.
             if not counts[index] and not tabs and seen in self._held and seen not in self._unanswered:
                 self._check_taken(name, change)
             if counts[index] or not tabs:
@@ -185,7 +185,7 @@ class CompareAndSwap:
         return again
 
     def _check_taken(self, name: str, change: Change[Any]) -> None:
-        """Raise the alarm if the lease in place of the one that this process holds shows that Google accepted two claims."""
+        """Raise the alarm if the lease that replaced this process's lease shows that Google accepted two claims."""
         for tab in GROUPS[group_of(name)]:
             snapshot = self._spreadsheet.snapshot(tab)
             position = snapshot.position_of(change.seen.id)
@@ -195,7 +195,7 @@ class CompareAndSwap:
                 return
 
     def _current_leases(self, name: str) -> dict[str, Counter[str]]:
-        """Return the Lease cells of the tabs where the row may be. Leases covered by drafts are put back before."""
+        """Return the Lease cells of the tabs where the row may be. First restore leases that drafts cover."""
         tabs = GROUPS[group_of(name)]
         self._spreadsheet.reload(tabs, if_older_than_seconds=0)
         if self._adoption.has_drafts:

@@ -1,8 +1,8 @@
-"""The lines of Control with which people and workers steer the fleet.
+"""Read and change the lines of Control, with which people and workers control the fleet.
 
-Control is small and is read along with every other request. A line is changed in a guarded batch, so workers change it one after
-the other. People do not take the token: they may sort the tab between a read and a change, which is written by line. So the
-answer shows the tab, and the next batch restores cells that were written on another row.
+Control is small and is read with every other request. A line is changed in a guarded batch, so workers change it one after the
+other. People do not use the token: they may sort the tab between a read and a change, which is written by line. So the response
+shows the tab, and the next batch restores cells that were written on another row.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from youtube_download_coordinator.text import format_utc, parse_time
 log = logging.getLogger(__name__)
 
 Cells = tuple[str, ...]
-"""Those of STEERING."""
+"""The cells of the columns STEERING."""
 EMPTY: Cells = ("",) * len(STEERING)
 
 CONTROL_SECONDS = 30.0
-"""Control is read again when its snapshot is older and no other request has read it since."""
+"""The age of the snapshot from which Control is read again, unless another request has read it since."""
 CONTROL_READS = 4
-"""How often it is read because an answer took so long that it may be out of date."""
+"""How often Control is read again because the response took so long that it may be out of date."""
 SET_ROUNDS = 5
-"""How often a line is changed again because a person has sorted the tab at the same moment."""
+"""How often a line is changed again if a person has sorted the tab at the same moment."""
 SERIAL_EPOCH = datetime(1899, 12, 30, tzinfo=UTC)
-"""Sheets counts the days of a date from here."""
+"""The date from which Sheets counts days."""
 SERIAL_DAYS = (20_000.0, 200_000.0)
-"""From 1954 to 2447: another number is not a date."""
+"""The range of dates, from 1954 to 2447. Other numbers are not dates."""
 
 
 class Controls:
-    """The verbs `controls` and `set_control` of the Store contract."""
+    """The implementation of `controls` and `set_control` of the Store contract."""
 
     def __init__(self, batches: GuardedBatches) -> None:
         self._batches = batches
         self._spreadsheet = batches.spreadsheet
         self._unreadable_times: set[str] = set()
         self._fleet: Control | None = None
-        """The fleet's line as it was last read. It counts until it is known why it is gone."""
+        """The fleet's line when it was last read. It stays in force until it is known why the line is gone."""
 
     def controls(self, *, fresh: bool) -> list[Control]:
         self._spreadsheet.layout()
@@ -63,7 +63,7 @@ class Controls:
                 break
             self._spreadsheet.reload_control()  # again if the answer took longer than that
         else:
-            raise StoreUnavailable("Google answers so slowly that the contents of Control are out of date")
+            raise StoreUnavailable("Google responds so slowly that the contents of Control are out of date")
         self._mark_changed_pause()
         return self._with_kept_pause(self._steering_lines())  # marking may have read Control again
 
@@ -71,7 +71,7 @@ class Controls:
         return [self.read(line) for line in self._spreadsheet.control.lines() if line.is_steering]
 
     def _with_kept_pause(self, lines: list[Control]) -> list[Control]:
-        """Return the lines, and the fleet's if it was paused and its line is gone."""
+        """Return the lines. If the fleet was paused and its line is gone, add that line."""
         fleet = next((line for line in lines if line.name == FLEET), None)
         if fleet is not None:
             self._fleet = fleet
@@ -80,7 +80,7 @@ class Controls:
             try:
                 self._spreadsheet.read_named_ranges()
             except StoreUnavailable as error:
-                log.info("the fleet's line is gone, and whether it was paused cannot be read: %s", error)
+                log.info("the fleet's line is gone, and it cannot be read whether the fleet was paused: %s", error)
                 return [*lines, self._fleet]
             self._fleet = None
         if not self._spreadsheet.pause_mark:
@@ -88,7 +88,7 @@ class Controls:
         return [*lines, Control(name=FLEET, value=ControlValue.PAUSED, reason=REASON)]
 
     def _mark_changed_pause(self) -> None:
-        """Mark a pause that a person has typed, or its end."""
+        """Mark the start or the end of a pause that a person has typed."""
         fleet = next((line for line in self._steering_lines() if line.name == FLEET), None)
         if fleet is None:
             return
@@ -113,7 +113,7 @@ class Controls:
             log.info("the pause is not marked yet: %s", error)
 
     def pause_mark_requests(self, *, is_paused: bool) -> list[Json]:
-        """Return the requests that mark a pause outside Control, or its end."""
+        """Return the requests that mark the start or the end of a pause outside Control."""
         spreadsheet = self._spreadsheet
         sheet_id = spreadsheet.tab(VIDEO_TASKS.name).sheet_id
         return set_mark(spreadsheet.pause_mark, sheet_id, spreadsheet.nonce(), is_paused=is_paused)
@@ -136,7 +136,7 @@ class Controls:
         return until
 
     def set(self, name: str, change: SetControl) -> Control | None:
-        """Change one line. Return its new contents once they are on that line and on no other."""
+        """Change one line. Return its new contents once they are on that line only."""
         line_change = _LineChange(self, self._batches, name, change)
         for _ in range(SET_ROUNDS):
             line_change.write()
@@ -148,7 +148,7 @@ class Controls:
         raise StoreUnavailable(f"Control's line {name!r} cannot be changed: it is on another line each time")
 
     def remove(self, name: str, may_remove: Callable[[Control], bool]) -> bool:
-        """Remove one line: its name and number by content, its other cells by line, as `set` writes them."""
+        """Remove one line. Find its name and number by content, and its other cells by line, as `set` writes them."""
         removal = _LineRemoval(self, self._batches, name, may_remove)
         for _ in range(SET_ROUNDS):
             removal.write()
@@ -158,7 +158,7 @@ class Controls:
 
 
 class _LineChange:
-    """The change of one line by guarded batches, until none of its cells are on another row."""
+    """A change of one line by guarded batches, until none of its cells are on another row."""
 
     def __init__(self, controls: Controls, batches: GuardedBatches, name: str, change: SetControl) -> None:
         self._controls = controls
@@ -167,33 +167,33 @@ class _LineChange:
         self._name = name
         self._change = change
         self._originals: dict[str, Cells] = {}
-        """By the name of a line: its cells that were not written from here."""
+        """The cells that this change has not written, by the name of their line."""
         self._sent: set[Cells] = set()
         self._written: set[Cells] = set()
         self.new: Control | None = None
 
     def write(self) -> None:
-        """Write the changes that are left, if any."""
+        """Write the remaining changes, if any."""
         try:
             answer = self._batches.run(self._requests)
         except NothingToDo:
             return
         self._written |= self._sent
-        if not answer:  # it was lost, so it did not show Control
+        if not answer:  # the response was lost, so Control is unknown
             self._spreadsheet.reload_control()
 
     def is_complete(self) -> bool:
-        """Return whether every line has the cells that belong to it."""
+        """Return whether every line has its own cells."""
         return not self._misplaced() and (self.new is None or self._is_new(self._spreadsheet.control.find(self._name)))
 
     def _is_new(self, line: ControlLine | None) -> bool:
-        """Return whether the line has the new cells, and they were written from here."""
+        """Return whether this change has written the new cells of the line."""
         if line is None or self.new is None:
             return False
         return line.cells == _cells(self.new) and line.cells in self._written
 
     def _misplaced(self) -> list[ControlLine]:
-        """Return other lines with cells that were written from here and do not belong to them."""
+        """Return other lines with cells that this change has written there by mistake."""
         return [
             line
             for line in self._spreadsheet.control.lines()
@@ -220,7 +220,7 @@ class _LineChange:
         return requests
 
     def _write_new(self, new: Control, line: ControlLine | None, index: RowIndex) -> list[Json]:
-        """Return the requests that write the new contents. The number in the Lease cell is found by content, not by line."""
+        """Return the requests that write the new contents. Find the number in the Lease cell by content, not by line."""
         name = _pause_of(self._name)
         if line is not None:
             requests = self._write_line(line, _cells(new))
@@ -243,7 +243,7 @@ class _LineChange:
 
 
 class _LineRemoval(_LineChange):
-    """The removal of one line by guarded batches, until no other row has lost cells."""
+    """A removal of one line by guarded batches, until no other row has lost cells."""
 
     def __init__(
         self, controls: Controls, batches: GuardedBatches, name: str, may_remove: Callable[[Control], bool]
@@ -254,7 +254,7 @@ class _LineRemoval(_LineChange):
 
     @property
     def is_made(self) -> bool:
-        """Whether the line was removed from here."""
+        """Return whether this change has removed the line."""
         return EMPTY in self._written
 
     def is_complete(self) -> bool:
@@ -313,12 +313,12 @@ def _cells(control: Control) -> Cells:
 
 
 def _pause_of(name: str) -> str:
-    """Return the name of the number in the Lease cell of a line."""
+    """Return the name of the number in a line's Lease cell."""
     return f"{name} pause"
 
 
 def _serial_date(text: str) -> datetime | None:
-    """Return the time of a cell that Sheets has converted to a date: its raw value is a number of days."""
+    """Return the time in a cell that Sheets has converted to a date, whose raw value is a number of days."""
     try:
         days = float(text)
     except ValueError:

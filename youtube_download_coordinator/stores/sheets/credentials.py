@@ -1,6 +1,6 @@
-"""Credentials for Google: a service account's key, in a file or as a setting, or Application Default Credentials.
+"""Load the credentials for Google: a service account's key, in a file or a setting, or Application Default Credentials.
 
-The key is a secret: messages about a problem with it do not contain it.
+The key is a secret, so messages never contain it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from youtube_download_coordinator.errors import ConfigError
 
 SCOPES = ["https://www.googleapis.com/auth/spreadsheets"]
 ADC_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
-HOW_TO_GET_A_KEY = "make one: Google Cloud console, IAM & Admin, Service Accounts, Keys"
+HOW_TO_GET_A_KEY = "create one: Google Cloud console, IAM & Admin, Service Accounts, Keys"
 LOOKUP = "/allowedLocations"
 
 
 class CredentialsNotFound(ConfigError, FileNotFoundError):
-    """The credentials file is missing."""
+    """Raised when the credentials file is missing."""
 
     __str__ = Exception.__str__
 
@@ -51,7 +51,7 @@ def _text_of(path: Path) -> str:
 
 
 def _service_account(setting: str, text: str) -> Any:
-    """Return the credentials of a key. `setting` names its origin in messages."""
+    """Return the credentials from a key. `setting` names its origin in messages."""
     key = _key(setting, text)
     try:
         return service_account.Credentials.from_service_account_info(key, scopes=SCOPES)  # type: ignore[no-untyped-call]
@@ -86,10 +86,10 @@ def _default_credentials() -> Any:
 
 
 class _LookupFilter(logging.Filter):
-    """Drops urllib3's warnings about a lookup that google-auth starts in a thread and does not need.
+    """A filter that drops urllib3's warnings about an unneeded lookup by google-auth.
 
-    google-auth asks iamcredentials.googleapis.com whether the account is bound to a region. If that host cannot be reached, each
-    attempt warns, without consequences. All other messages of urllib3 are kept.
+    google-auth asks iamcredentials.googleapis.com in a thread whether the account is bound to a region. If that host cannot be
+    reached, each attempt logs a harmless warning. All other messages of urllib3 are kept.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

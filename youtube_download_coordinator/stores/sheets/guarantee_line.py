@@ -1,7 +1,7 @@
-"""The line `guarantees` of Control: whether Google behaves as claiming requires. If its Value is `failed: ...`, nobody claims.
+"""Read and write the line `guarantees` of Control. If its Value is `failed: ...`, nobody claims.
 
-`ydc doctor` writes it, and every process that meets something that can only have happened because a guarantee does not hold. It
-is written without a guarded batch, which may be what does not hold.
+`ydc doctor` writes the line, and so does every process that detects a broken guarantee. It is written without a guarded batch,
+because that may be the broken guarantee.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from youtube_download_coordinator.text import format_utc, parse_time
 
 OK, FAILED = "ok", "failed: "
 TRIED = "; tried "
-"""In Reason: between the last proof and the time of a later attempt that proved nothing."""
+"""The text in Reason between the last test and the time of a later, inconclusive one."""
 REPEAT_AFTER, TRY_AGAIN_AFTER = timedelta(days=30), timedelta(days=1)
 
 
 class GuaranteesFailed(ConfigError, StoreError):
-    """Claiming is not safe on this spreadsheet. The message says what to do."""
+    """Raised when claiming is not safe on this spreadsheet. The message contains advice."""
 
 
 def not_safe(failed: str) -> GuaranteesFailed:
-    """Return the error of whoever would claim or add rows while guarantees are known not to hold."""
+    """Return the error for claiming or adding rows while guarantees are known not to hold."""
     return GuaranteesFailed(
         "claiming is not safe on this spreadsheet, so a video could be processed twice:"
-        f" {failed} (run `ydc doctor`, which lets the workers go on if all is well; or use another spreadsheet or database_url)"
+        f" {failed} (run `ydc doctor`, which lets the workers continue if all guarantees hold; or use"
+        " another spreadsheet or database_url)"
     )
 
 
 def is_proof_due(control: ControlSnapshot, spreadsheet_id: str, now: datetime) -> bool:
-    """Return whether the guarantees are to be tested again. Where none was tested, or one does not hold, a person decides."""
+    """Return whether to test the guarantees again. If they were never tested, or one does not hold, a person decides."""
     value, reason = _cells(control)
     if not value or value.startswith(FAILED):
         return False
@@ -49,7 +50,7 @@ def is_proof_due(control: ControlSnapshot, spreadsheet_id: str, now: datetime) -
 
 
 def note_attempt(connection: Connection, layout: Layout) -> None:
-    """Record that the guarantees could not be tested now, so that this is not tried again at once."""
+    """Record that the guarantees could not be tested, so that the test is not repeated at once."""
     control = ControlSnapshot(lambda: 0.0)
     control.load(layout.control, 0.0)
     value, reason = _cells(control)
@@ -58,7 +59,7 @@ def note_attempt(connection: Connection, layout: Layout) -> None:
 
 
 def _cells(control: ControlSnapshot) -> tuple[str, str]:
-    """Return the line's Value and Reason; empty texts if it is not there."""
+    """Return the line's Value and Reason, or empty texts if it does not exist."""
     lines = zip(control.column("Name"), control.column("Value"), control.column("Reason"), strict=True)
     return next(((value, reason) for name, value, reason in lines if name == GUARANTEES), ("", ""))
 

@@ -1,7 +1,7 @@
-"""Guarded batches: changes of rows (adding, moving, adopting) under an optimistic lock, the token (batch_token.py).
+"""Add, move and adopt rows in guarded batches, under an optimistic lock, the token (batch_token.py).
 
-A batch is built from a row index, which is read *after* the token: if nobody takes the token until the batch arrives, what the
-index says about keys and IDs is still true.
+A batch is built from a row index, which is read *after* the token. If nobody takes the token before the batch arrives, the keys
+and IDs in the index are still valid.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ from youtube_download_coordinator.stores.sheets.tombstone_tab import TombstoneTa
 log = logging.getLogger(__name__)
 
 GUARDED_BATCH_ROUNDS = 20
-"""How often a batch is built again because another process took the token first."""
+"""How often a batch is built again if another process takes the token first."""
 REFUSALS_MAX = 3
-"""How often Google may refuse a batch although nobody took the token: lines may be gone. More is a defect of this program."""
+"""How often Google may refuse a batch although nobody took the token, because lines are gone. More would be a bug."""
 ROW_INDEX_SECONDS = 30.0
-"""A row index may be used again for this long, if nobody takes the token."""
+"""How long a row index may be used again if nobody takes the token."""
 IMPORTED_COLUMNS = ("ID", "RetryCount")
 """Cells whose values are kept when a typed-in row is adopted."""
 IMPORTED_ID_MAX = 10_000_000
-"""No spreadsheet has more cells: a greater number in an ID cell does not count rows."""
+"""The maximum of an imported ID. No spreadsheet has more cells, so a greater number is not a row count."""
 FORGED_ID_MIN = 10**NUMBER_DIGITS_MAX
-"""No queue counts as far. A lease with a greater ID was written by a person."""
+"""The ID from which a person must have written a lease, because no queue counts so far."""
 IMPORTED_TRIES_MAX = 1000
 
 
 class IndexEntry(NamedTuple):
-    """A row by its key. The nonce tells who inserted it."""
+    """An entry of the row index. The nonce identifies the process that inserted the row."""
 
     row_id: int
     nonce: str
 
 
 class ImportedCells(NamedTuple):
-    """The cells of IMPORTED_COLUMNS on a line without a lease."""
+    """The cells of IMPORTED_COLUMNS in a line without a lease."""
 
     row_id: int | None = None
     tries: int = 0
@@ -73,35 +73,35 @@ class ImportedCells(NamedTuple):
 
 @dataclass(slots=True)
 class RowIndex:
-    """The keys and IDs of all rows. It is valid as long as the token is the current one."""
+    """The keys and IDs of all rows. The index is valid as long as the token is the current one."""
 
     token: Token
     change: LastChange
-    """Of the batch that added the token, by Control; zero if Control does not contain it."""
+    """The batch that added the token, from Control; zero if Control does not contain it."""
     layout: Layout
     next_ids: dict[str, int]
-    """By group."""
+    """The next IDs, by group."""
     keys: dict[str, dict[str, IndexEntry]]
-    """Every key, by group."""
+    """All keys, by group."""
     slots: list[str]
-    """The contents that the Lease cells of the lines being adopted had before."""
+    """The previous contents of the Lease cells of the lines that are being adopted."""
     numbers: dict[str, int]
     """The numbers in Control."""
     imported: Mapping[str, Mapping[int, ImportedCells]]
-    """By tab and line: the cells of the rows that are not adopted yet."""
+    """The cells of the rows that are not adopted yet, by tab and line."""
     unadopted_keys: Mapping[str, set[str]]
-    """Their keys, by group: they count as known when rows are inserted."""
+    """The keys of these rows, by group. They are treated as known when rows are inserted."""
     read_at: float
     loads: tuple[int, ...]
-    """By tab: `TabSnapshot.loads` of the snapshot from which it was made."""
+    """`TabSnapshot.loads` of the snapshots from which the index was built, by tab."""
 
 
 class NothingToDo(Exception):
-    """Raised while a guarded batch is built: no change is needed."""
+    """Raised while a guarded batch is built if no change is needed."""
 
 
 class GuardedBatches:
-    """Changes of rows on one spreadsheet, by this process."""
+    """The guarded batches of this process on one spreadsheet."""
 
     def __init__(self, spreadsheet: Spreadsheet) -> None:
         self.spreadsheet = spreadsheet
@@ -117,13 +117,13 @@ class GuardedBatches:
         by_line: bool = True,
         max_age_seconds: float = ROW_INDEX_SECONDS,
     ) -> Json:
-        """Send the requests that `build` makes from a row index, and build them again when another process was first.
+        """Send the requests that `build` makes from a row index, and build them again if another process was first.
 
-        Return Google's answer; an empty one if it was lost and the batch turned out to be applied. `build` may raise
-        NothingToDo. Raises StoreFull when the spreadsheet has no room.
+        Return Google's response, or an empty one if it was lost and the batch turned out to be applied. `build` may raise
+        NothingToDo. Raises StoreFull if the spreadsheet has no room.
 
-        `by_line`: the requests name lines, so the tabs are read after the token. Without it an index may be used that
-        is as old as `max_age_seconds`.
+        `by_line`: the requests name lines, so the tabs are read after the token. Otherwise an index may be used that is as old as
+        `max_age_seconds`.
         """
         index = self.read_index() if by_line else self._recent_index(max_age_seconds)
         refusals = 0
@@ -137,7 +137,7 @@ class GuardedBatches:
             except SpreadsheetFull:  # the token was the current one, so another round cannot help
                 raise
             except (Refused, AnswerLost) as error:
-                # Refused: another process was first, or a line is gone. Lost: it may be applied, or arrive later and be refused.
+                # Refused: another process was first, or a line is gone. Lost: it may have been applied, or will be refused.
                 log.info("building a change of rows again: %s", error)
                 problem, token, index = error, index.token, self.read_index()
                 if index.change == change:
@@ -155,16 +155,16 @@ class GuardedBatches:
         raise StoreError(f"Google refused a change of rows: {problem}")
 
     def _signature(self, index: RowIndex, change: LastChange) -> Json:
-        """Return the request that writes into Control whose batch this is."""
+        """Return the request that records in Control which process has sent this batch."""
         control = self.spreadsheet.tab(CONTROL)
         if index.change.number:
             return find_replace(str(index.change), str(change), control.area("Lease"))
         return append_lines(control.sheet_id, [control_line(control, {"Name": CHANGE, "Lease": str(change)})])
 
     def _checked_change(self) -> LastChange:
-        """Return the last change by Control. Raises GuaranteesFailed if another process has made the one that this process made.
+        """Return the last change in Control. Raises GuaranteesFailed if another process has made the same change as this one.
 
-        Google must refuse the second of two batches with one token.
+        Google must refuse the second of two batches with the same token.
         """
         change = self.spreadsheet.control.change()
         if change.number == self._own_change.number and change != self._own_change:
@@ -172,12 +172,12 @@ class GuardedBatches:
         return change if change == self._own_change or change.number > self._own_change.number else LastChange()
 
     def _pause(self, round_number: int) -> None:
-        """Give way to other processes, after a few rounds that they have won."""
+        """Wait after a few lost rounds, so that other processes can proceed."""
         if round_number > 2:
             self.spreadsheet.connection.pause(self.spreadsheet.random.uniform(0, min(0.2 * round_number, 2.0)))
 
     def add_columns(self, name: str, names: Sequence[str]) -> None:
-        """Add the custom columns that a tab lacks, to the right of everything that is there."""
+        """Add the custom columns that a tab lacks, to the right of all data."""
 
         def missing(index: RowIndex) -> list[Json]:
             connection = self.spreadsheet.connection
@@ -201,7 +201,7 @@ class GuardedBatches:
         return first, self.set_number(index, f"next {group}", first + count)
 
     def set_number(self, index: RowIndex, name: str, number: int) -> list[Json]:
-        """Return the requests that write a number into Control: found by content, or on a new line."""
+        """Return the requests that write a number into Control, found by content or on a new line."""
         control = self.spreadsheet.tab(CONTROL)
         before, index.numbers[name] = index.numbers.get(name), number
         if before is None:
@@ -216,7 +216,7 @@ class GuardedBatches:
         self._index = None
 
     def forget_index_of_other_lines(self) -> None:
-        """Read the rows again for the next batch if a tab was loaded since: the index names its lines as they were."""
+        """Read the rows again for the next batch if a tab was loaded since, because the index has its old lines."""
         if self._index is not None and self._index.loads != self._loads():
             self._index = None
 
@@ -257,7 +257,7 @@ class GuardedBatches:
         )
 
     def _read_imported(self) -> dict[str, dict[int, ImportedCells]]:
-        """Reload every tab. Where rows are not adopted yet, read their IMPORTED_COLUMNS with the same request."""
+        """Reload every tab. Read the IMPORTED_COLUMNS of rows that are not adopted yet with the same request."""
         if not self._unadopted_lines():
             self.spreadsheet.reload(if_older_than_seconds=0)
             if not self._unadopted_lines():
@@ -283,7 +283,7 @@ class GuardedBatches:
         return [encoded for name in names for _, encoded in self.spreadsheet.snapshot(name).leases()]
 
     def _keys(self, names: Iterable[str]) -> dict[str, IndexEntry]:
-        """Return every key with the row that has it. Rows that are marked as duplicates do not count."""
+        """Return every key with its row. Rows that are marked as duplicates are ignored."""
         return {
             encoded.key: IndexEntry(encoded.row_id, encoded.lease.nonce)
             for encoded in self._leases(names)
@@ -291,7 +291,7 @@ class GuardedBatches:
         }
 
     def _covered_keys(self, names: Iterable[str], slots: Sequence[str]) -> dict[str, IndexEntry]:
-        """Return the keys of rows whose leases are covered by a draft at this moment: they are known like all others."""
+        """Return the keys of rows whose leases a draft covers. They are treated as known like all others."""
         if not any(encoded.lease is None for encoded in self._leases(names)):
             return {}
         leases = (decode_lease(text) for text in slots if text)
@@ -306,9 +306,9 @@ class GuardedBatches:
         return keys
 
     def _highest_id(self, names: Sequence[str], imported: Mapping[str, Mapping[int, ImportedCells]]) -> int:
-        """Return the highest ID that a row has, or would import.
+        """Return the highest ID that a row has or would import.
 
-        An ID that only a person can have written does not count: new IDs above it would be too long for a lease.
+        IDs that only a person can have written are ignored, because greater IDs would be too long for a lease.
         """
         imported_ids = [cells.row_id or 0 for name in names for cells in imported.get(name, {}).values()]
         row_ids = [encoded.row_id for encoded in self._leases(names) if encoded.row_id < FORGED_ID_MIN]
