@@ -1,7 +1,6 @@
-"""The key cells of a tab in little memory: a snapshot of 250,000 lines is kept by each worker.
+"""Store the key cells of a tab in little memory, because each worker keeps a snapshot of up to 250,000 lines.
 
-Most lines show exactly their lease. Of those only the lease is kept, as it is decoded, and the texts are made again when somebody
-asks for them.
+Most lines show exactly their lease. For these only the decoded lease is kept, and the texts are created again on demand.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _WATCH_URL, _VIDEO_KEY = "https://www.youtube.com/watch?v=", "yt:v:"
 
 
 class KeyCells(NamedTuple):
-    """The cells of a line in KEY_COLUMNS."""
+    """The cells of a line in the KEY_COLUMNS."""
 
     lease: str = ""
     status: str = ""
@@ -35,12 +34,12 @@ class KeyLines(Sequence[KeyCells]):
 
     def __init__(self, lines: Iterable[KeyCells] = ()) -> None:
         self.leases: list[EncodedLease | None] = []
-        """What the Lease cells contain: a lease, a draft, or neither."""
+        """The contents of the Lease cells: a lease, a draft, or None."""
         self._urls: list[str | None] = []
-        """None for the address that the lease's key is made of."""
+        """The URL cells. None stands for the address that corresponds to the lease's key."""
         self._others: dict[int, KeyCells] = {}
         self._positions: list[int] = []
-        """Of `_others`, in order."""
+        """The positions of `_others`, in order."""
         for position, cells in enumerate(lines):
             self._append(position, cells)
 
@@ -60,15 +59,15 @@ class KeyLines(Sequence[KeyCells]):
         return _shown_by(encoded, self._urls[position])
 
     def other(self, position: int) -> KeyCells | None:
-        """Return the cells of a line that is neither empty nor shows exactly its lease, or None."""
+        """Return the cells of a line, or None if it is empty or shows exactly its lease."""
         return self._others.get(position)
 
     def others(self) -> Iterator[tuple[int, KeyCells]]:
-        """Yield the lines that are neither empty nor show exactly their lease, in order."""
+        """Yield, in order, the lines that are not empty and do not show exactly their lease."""
         return ((position, self._others[position]) for position in self._positions)
 
     def update(self, position: int, cells: KeyCells) -> None:
-        """Replace a line, which may be beyond the last one."""
+        """Replace a line, or add one beyond the last line."""
         while len(self) <= position:
             self._append(len(self), KeyCells())
         if self._others.pop(position, None) is not None:
@@ -81,7 +80,7 @@ class KeyLines(Sequence[KeyCells]):
         self._urls.append(url)
 
     def _line(self, position: int, cells: KeyCells) -> tuple[EncodedLease | None, str | None]:
-        """Return what is kept of a line. Its texts are kept too unless they can be made again."""
+        """Return the compact form of a line. Keep its texts unless they can be created again."""
         encoded = decode_lease(cells.lease) if cells.lease else None
         url = None if encoded is not None and cells.url == _url_of(encoded.key) else cells.url
         if cells != KeyCells() and (encoded is None or not cells.url or _shown_by(encoded, url) != cells):
@@ -91,7 +90,7 @@ class KeyLines(Sequence[KeyCells]):
 
 
 def _shown_by(encoded: EncodedLease, url: str | None) -> KeyCells:
-    """Return the cells of a line that shows exactly its lease. A draft has none."""
+    """Return the cells of a line that shows exactly its lease, or empty cells for a draft."""
     if (lease := encoded.lease) is None:
         return KeyCells()
     text = encode_text(encoded.row_id, encoded.key, lease)

@@ -1,7 +1,7 @@
-"""The layout of a spreadsheet: its tabs, and their columns, which are found by the names in the header row.
+"""Describe the layout of a spreadsheet: its tabs and their columns, which are found by the names in the header row.
 
-People may reorder columns and add others; neither is undone. Letter case and spaces around the coordinator's names do not matter
-(`url`, ` Url`), and they are not rewritten. Rows are counted from zero, as in Google's API: the header is row 0.
+People may reorder columns and add others. Letter case and spaces around the coordinator's names do not matter (`url`, ` Url`),
+and the names are not rewritten. Rows are counted from zero, as in Google's API: the header is row 0.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from youtube_download_coordinator.stores.sheets.tab_marks import add_mark, sheet
 TEXT_MAX_CHARACTERS = 50_000
 """Google's limit for the text of a cell."""
 ROWS_MIN = 2
-"""A search needs a line below the header."""
+"""The minimum number of rows, because a search needs a line below the header."""
 CONTROL = "control"
 GUARANTEES = "guarantees"
-"""The name of the line of Control that records whether Google behaves as claiming requires. `ydc doctor` writes it."""
+"""The name of the line of Control in which `ydc doctor` records whether Google behaves as claiming requires."""
 
 
 class LayoutProblem(ConfigError, StoreError):
-    """A person has changed tabs or columns so that workers cannot go on. The message says what to do."""
+    """Raised when a person has changed tabs or columns so that workers cannot continue. The message contains advice."""
 
 
 COLUMNS: Mapping[str, Sequence[str]] = {
     table.name: (*table.row_type.column_names(), *SHEET_COLUMNS) for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS)
 } | {CONTROL: ("Name", "Value", "Until", "Reason", "Lease", "Slot")}
-"""The columns of each tab in their order: the seed's first, then others. Missing ones are added."""
+"""The columns of each tab in order: the seed's first, then others. Missing columns are added."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A tab of the spreadsheet as it was read."""
+    """A tab of the spreadsheet when it was read."""
 
     name: str
     """The name of the table that the tab contains, or `control`."""
@@ -52,7 +52,7 @@ class Tab:
     grid_columns: int
     grid_rows: int
     used_columns: int = 0
-    """The number of columns with data, named or not. Known only if a column of the coordinator is missing."""
+    """The number of columns with data, with or without a name. Known only if a column of the coordinator is missing."""
 
     def column(self, name: str) -> int:
         return self.header.index(name)
@@ -68,13 +68,13 @@ class Tab:
 
     @property
     def priority_column(self) -> str | None:
-        """Return the name of the column that people have added for priorities, if they have."""
+        """Return the name of the column for priorities, or None if people have not added one."""
         return next((name for name in self.custom_columns if is_priority(name)), None)
 
     def a1(self, column: str, row: int, end: int | None = None) -> str:
-        """Return the A1 notation of a cell, or of those of a column from `row` to before `end`.
+        """Return the A1 notation of a cell, or of a column's cells from `row` to before `end`.
 
-        The answer to a write shows cells by the titles of their tabs.
+        A write request names the cells for its response by the titles of their tabs.
         """
         letter = letters(self.column(column))
         last = "" if end is None else f":{letter}{end}"
@@ -103,25 +103,25 @@ class Tab:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The tabs of the coordinator, and the token: the version of the rows, which every guarded batch increments."""
+    """The tabs of the coordinator, and the token, which is the version of the rows. Every guarded batch increments it."""
 
     tabs: Mapping[str, Tab]
     token: Token
-    """The last one; its `range_id` is empty before the first preparation."""
+    """The last token. Its `range_id` is empty before the first preparation."""
     failed_guarantees: str = ""
-    """The guarantees that `ydc doctor` found broken on this spreadsheet."""
+    """The guarantees that do not hold on this spreadsheet, as found by `ydc doctor`."""
     control: Sequence[Sequence[str]] = ()
     """All cells of the tab Control."""
     is_used: bool = False
     """Whether workers have used the spreadsheet before."""
     problem: str = ""
-    """What a person has to undo before workers can use the spreadsheet, in one line."""
+    """One line about what a person must undo before workers can use the spreadsheet."""
     unmarked: Sequence[str] = ()
     """The tabs without a mark (tab_marks.py)."""
     pause_mark: str = ""
-    """The ID of the named range that is there while the fleet is paused (pause_mark.py)."""
+    """The ID of the named range that exists while the fleet is paused (pause_mark.py)."""
     numbers: Mapping[str, int] = field(default_factory=dict)
-    """Those in Control."""
+    """The numbers in Control."""
 
     @property
     def is_ready(self) -> bool:
@@ -148,14 +148,14 @@ def titles(config: Config) -> dict[str, str]:
 
 
 def header_of(name: str, cells: Sequence[str]) -> tuple[str, ...]:
-    """Return the names in a header row. The coordinator's get their usual case, unless another cell has exactly that name."""
+    """Return the names in a header row. The coordinator's names get their usual case, unless another cell has that exact name."""
     texts = [cell.strip() for cell in cells]
     names = {folded(column): column for column in COLUMNS[name] if column not in texts}
     return tuple(names.get(folded(text), text) for text in texts)
 
 
 def check_duplicates(tab: Tab) -> None:
-    """Raise LayoutProblem if two columns have one name: workers could use different ones, and a row would have two leases."""
+    """Raise LayoutProblem if two columns have the same name, because workers could use different ones for the lease."""
     for column in COLUMNS[tab.name]:
         places = [letters(index) for index, name in enumerate(tab.header) if name == column]
         if len(places) > 1:
@@ -166,9 +166,9 @@ def check_duplicates(tab: Tab) -> None:
 
 
 def with_used_columns(connection: Connection, tabs: Mapping[str, Tab]) -> dict[str, Tab]:
-    """Return the tabs with the number of columns that contain data, named or not.
+    """Return the tabs with the number of columns that contain data, with or without a name.
 
-    Raises Refused if a tab has another title now: Google is asked for its formulas, too, by title.
+    Raises Refused if a tab has another title now, because formulas are requested by title.
     """
     areas = {
         name: f"{quoted(tab.title)}!{letters(len(tab.header))}1:{letters(tab.grid_columns - 1)}"
@@ -217,7 +217,7 @@ def prepare(layout: Layout, config: Config, sheet_ids: Mapping[str, int], nonce:
 
 
 def _marks(layout: Layout, sheet_ids: Mapping[str, int], nonce: str) -> list[Json]:
-    """Return the requests that mark tabs, and those that write their sheetIds into Control."""
+    """Return the requests that mark tabs and write their sheetIds into Control."""
     known = {name: layout.tabs[name].sheet_id if name in layout.tabs else sheet_ids[name] for name in COLUMNS}
     control = layout.tabs.get(CONTROL)
     requests = [
@@ -239,7 +239,7 @@ def _marks(layout: Layout, sheet_ids: Mapping[str, int], nonce: str) -> list[Jso
 
 
 def _prepared_header(control: Tab | None) -> Sequence[str]:
-    """Return the header of Control with the columns that are added to it."""
+    """Return the header of Control with the missing columns added."""
     if control is None:
         return COLUMNS[CONTROL]
     padding = [""] * (max(len(control.header), control.used_columns) - len(control.header))
@@ -268,7 +268,7 @@ def new_columns(tab: Tab, names: Sequence[str]) -> list[Json]:
 
 
 def with_columns(tab: Tab, names: Sequence[str]) -> tuple[list[Json], Tab]:
-    """Return the requests that add a person's columns to a tab, and the tab with them."""
+    """Return the requests that add custom columns to a tab, and the tab with these columns."""
     if not names:
         return [], tab
     start, sheet = len(tab.header), tab.sheet_id
@@ -297,7 +297,7 @@ def text_cell(text: str) -> Json:
 
 
 def folded(title: str) -> str:
-    """Return a title for comparisons. Google treats titles that differ only in letter case as the same."""
+    """Return a title for comparisons. Google treats titles that differ only in letter case as equal."""
     return title.strip().casefold()
 
 

@@ -1,13 +1,13 @@
-"""The encoded lease: a row's lease as one line of text, in the only cell that decides about the row.
+"""Encode a row's lease as one line of text, for the Lease cell, which alone decides about the row.
 
     v17.4 pending try 1 after 2026-11-22T12:00:00.000Z for yt:v:UKwSQSFN4Nw because http-503: ... #k3f9a2c1
     v17.5 held host-a/7f3c91 until 2026-11-22T12:10:00.000Z try 1 for yt:v:UKwSQSFN4Nw because http-503: ... #p0c2zzd4
     v17.6 done try 1 for yt:v:UKwSQSFN4Nw result media/pt-BR/x.m4a #a81mfe00
 
-It begins with a letter, so that Sheets never reads it as a number or a date. After `#` comes a fresh nonce of fixed length. No
-two transitions make the same text, so a compare-and-swap that finds a text finds exactly the lease that was read.
+The text begins with a letter, so that Sheets never reads it as a number or a date. After `#` comes a fresh nonce of fixed length.
+No two transitions make the same text, so a compare-and-swap that finds a text finds exactly the lease that was read.
 
-Decoding accepts exactly what encoding writes. Any other text is an unreadable lease, whose row is set apart (adoption.py).
+Decoding accepts only texts that encoding can write. Any other text is an unreadable lease, whose row is set apart (adoption.py).
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ _ENCODED_LEASE = re.compile(
     r"(?: (?(done)result|because) (?P<detail>.+))?"
     r") #(?P<nonce>\S+)",
 )
-"""Numbers are short, so that none exceeds what a database or a calculation holds."""
+"""The pattern of an encoded lease. Its numbers are short enough for databases and calculations."""
 DRAFT_PATTERN = r"v[0-9]+\.0 draft [0-9]+ (v[0-9]+\..*)"
-"""What findReplace looks for to replace drafts by the leases in them, which are its only group."""
+"""The pattern with which findReplace replaces drafts by their leases, which are its only group."""
 _AGAIN = "again"
 _DRAFT = re.compile(rf"v(?P<id>[1-9][0-9]{{0,14}})\.0 draft (?P<slot>{_NUMBER}) (?P<intended>v.*)")
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedLease:
-    """What a Lease cell contains. A draft marks a row that is being adopted: it has neither a lease nor a key yet."""
+    """The decoded content of a Lease cell. A draft marks a row that is being adopted, without a lease and a key yet."""
 
     row_id: int
     key: str
     lease: Lease | None
     slot: int = 0
-    """Of a draft: where Control has the old content of the cell."""
+    """For a draft: the place in Control with the old content of the cell."""
     intended: str = ""
-    """Of a draft: the lease that the row is to get."""
+    """For a draft: the lease that the row will get."""
 
 
 def encode_lease(row: Row) -> str:
@@ -56,7 +56,7 @@ def encode_lease(row: Row) -> str:
 
 
 def encode_text(row_id: int, key: str, lease: Lease) -> str:
-    """Return the text of the Lease cell of the row with this ID and key."""
+    """Return the text of the Lease cell for a row with this ID and key."""
     held = (f" {lease.holder}" if lease.holder else "") + (f" until {_format_time(lease.until)}" if lease.until else "")
     after = f" after {_format_time(lease.not_before)}" if lease.not_before else ""
     label = "result" if lease.state is State.DONE else "because"
@@ -67,27 +67,27 @@ def encode_text(row_id: int, key: str, lease: Lease) -> str:
 
 
 def encode_draft(slot: int, intended: str) -> str:
-    """Return the text of the Lease cell of a row that is being adopted."""
+    """Return the text of the Lease cell for a row that is being adopted."""
     return f"{intended.partition('.')[0]}.0 draft {slot} {intended}"
 
 
 def encode_again(row_id: int, lease: Lease) -> str:
-    """Return the text of the Lease cell of a row that is to be adopted again. Its next version is above the one in it."""
+    """Return the text of the Lease cell for a row to adopt again. Its next version will be higher than the one in the text."""
     return f"{version_text(row_id, lease)} {_AGAIN}"
 
 
 def is_to_be_adopted(text: str) -> bool:
-    """Return whether a Lease cell is empty, or the row is to be adopted again."""
+    """Return whether a Lease cell is empty or contains the mark of `encode_again`."""
     return not text.strip() or text.endswith(f" {_AGAIN}")
 
 
 def version_text(row_id: int, lease: Lease) -> str:
-    """Return the content of Shown when the visible cells show this lease."""
+    """Return the content of Shown if the visible cells show this lease."""
     return f"v{row_id}.{lease.version}"
 
 
 def decode_lease(text: str) -> EncodedLease | None:
-    """Parse a Lease cell. Return None when it contains neither a lease nor a draft."""
+    """Parse a Lease cell. Return None if it contains neither a lease nor a draft."""
     match = _ENCODED_LEASE.fullmatch(text)
     if not match:
         draft = _DRAFT.fullmatch(text)
@@ -109,7 +109,7 @@ def decode_lease(text: str) -> EncodedLease | None:
 
 
 def id_and_version_in(text: str) -> tuple[int, int]:
-    """Return the row's ID and version at the start of a text that may be no lease otherwise; zeros if there are none."""
+    """Return the row's ID and version at the start of a text, which need not be a lease, or zeros."""
     match = re.match(r"v(\d{1,9})\.(\d{1,9})\b", text.strip())
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
@@ -119,7 +119,7 @@ def _format_time(time: datetime | None) -> str:
 
 
 def _parse_time(text: str | None) -> datetime | None:
-    """Return the time. Raises ValueError if it does not exist, or is one that no lease has."""
+    """Parse a time. Raises ValueError if it does not exist or cannot occur in a lease."""
     time = datetime.fromisoformat(text) if text else None
     if time is not None and not START_OF_TIME <= time <= NEVER:
         raise ValueError(f"{text} is not the time of a lease")

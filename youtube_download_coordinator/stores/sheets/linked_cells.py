@@ -1,7 +1,7 @@
-"""Addresses behind the text of a URL cell: linked text, smart chips and HYPERLINK formulas.
+"""Read the addresses behind the text of a URL cell: linked text, smart chips and HYPERLINK formulas.
 
-A new row whose cell shows a title, and not an address, is asked for its link when it is adopted. The address replaces the title,
-which goes to Title where that is empty, so that every later look costs what it costs for any row.
+If the cell of a new row shows a title instead of an address, its link is read when the row is adopted. The address then replaces
+the title, which moves to Title if that is empty, so that later reads need no further request.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from youtube_download_coordinator.stores.sheets.snapshot import ranges
 from youtube_download_coordinator.stores.sheets.spreadsheet import DATA_TABS, Spreadsheet, group_of
 
 LINKED_ROWS_MAX = 500
-"""How many rows without an address one batch adopts: each of their drafts is replaced by a request of its own."""
+"""The number of rows without an address in one batch. Each of their drafts needs a separate request."""
 CHECK_ROUNDS = 5
-"""How often addresses are written again while a person sorts."""
+"""How often addresses are written again while a person sorts the tab."""
 ONE_LINK = "paste the address itself into URL, and type pending into Status"
 
 _RowId = tuple[str, int]
-"""A group of tabs, and an ID in it."""
+"""A group of tabs, and an ID in this group."""
 
 
 class CellLink(NamedTuple):
-    """The link of a cell, or why it has none that can be used."""
+    """The link of a cell, or the reason why it has no usable link."""
 
     address: str = ""
     problem: str = ""
 
 
 def may_be_a_title(key: str, text: str) -> bool:
-    """Return whether a cell may show a title: its text has no key, or is a word with as many letters as a video's ID."""
+    """Return whether a cell may show a title: its text has no key, or is a word with the length of a video's ID."""
     is_word = text.isalpha() and text in (text.lower(), text.upper(), text.capitalize())
     return key == NO_KEY or (is_word and key == f"yt:v:{text}")
 
 
 def read_links(spreadsheet: Spreadsheet, wanted: Mapping[str, Sequence[int]]) -> dict[str, dict[int, CellLink]]:
-    """Return the links of URL cells by tab and line, with one request. Cells without a link are left out."""
+    """Return the links of URL cells by tab and line, with one request. Omit cells without a link."""
     areas = {name: ranges(positions) for name, positions in wanted.items() if positions}
     if not areas:
         return {}
@@ -86,20 +86,20 @@ def _addresses(cell: Json) -> Iterator[str]:
 
 @dataclass(slots=True)
 class WrittenAddresses:
-    """Addresses that a batch has written into URL cells by line, of which a person may have made others' lines meanwhile."""
+    """The addresses that a batch has written into URL cells by line. A person may have sorted other rows there meanwhile."""
 
     wanted: dict[_RowId, str] = field(default_factory=dict)
     before: dict[_RowId, str] = field(default_factory=dict)
-    """The URL cells of all rows before."""
+    """The URL cells of all rows before the batch."""
 
     def add(self, spreadsheet: Spreadsheet, name: str, row_id: int, address: str) -> None:
-        """Add an address that is going to be written."""
+        """Add an address that the batch will write."""
         if not self.wanted:
             self.before = {row: url for _, _, row, url in _url_cells(spreadsheet)}
         self.wanted[group_of(name), row_id] = address
 
     def correct(self, spreadsheet: Spreadsheet) -> None:
-        """Compare the tabs, which were loaded since. Where an address is on the line of another row, write both cells again."""
+        """Compare the tabs, which were loaded since. If an address is on another row's line, write both cells again."""
         addresses = set(self.wanted.values())
         texts = self.before | self.wanted
         for _ in range(CHECK_ROUNDS if self.wanted else 0):

@@ -1,9 +1,9 @@
-"""Rows that a person has typed or pasted: how they get their leases, thousands with one guarded batch.
+"""Give leases to rows that a person has typed or pasted, to thousands of them with one guarded batch.
 
-Of a span of lines, the first batch copies the old content of the Lease cells to slots in Control, and writes drafts into them. A
-draft contains its slot and the lease that the row is to get. Then the lines are read again. A draft belongs to the line that it
-is on now, wherever a person has sorted it. The second batch replaces the drafts by the leases in them, except on lines where that
-would be wrong: the slot has the lease of another row, which a person has sorted there, or the URL is not the one of the draft.
+The first batch copies the old content of a span of Lease cells to slots in Control, and writes drafts into the cells. A draft
+contains its slot and the lease that the row will get. Then the lines are read again. A draft belongs to the line on which it is
+now, wherever a person has sorted it. The second batch replaces the drafts by their leases. It excludes lines where that would be
+wrong: the slot contains the lease of another row, which a person has sorted there, or the URL is not the draft's URL.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ from youtube_download_coordinator.text import sanitize, truncate
 log = logging.getLogger(__name__)
 
 BATCH_ROWS = 5000
-"""How many rows one batch adopts."""
+"""The maximum number of rows that one batch adopts."""
 BATCH_SPANS = 200
-"""How many spans of neighbouring lines one batch adopts."""
+"""The maximum number of spans of adjacent lines that one batch adopts."""
 READING_ROUNDS = 5
-"""How often drafts are looked for while a person sorts."""
+"""How often drafts are searched again while a person sorts the tab."""
 
 _STATES = {
     "": State.PENDING,
@@ -79,21 +79,21 @@ _STATES = {
     "done": State.DONE,
     "error": State.ERROR,
 }
-"""The state of an adopted row by its Status. Nobody works on it, whatever it says."""
+"""The state of an adopted row by its Status. No worker holds it, whatever its Status is."""
 
 
 @dataclass(slots=True)
 class Settlement:
-    """What one batch makes of drafts."""
+    """The replacements of drafts in one batch."""
 
     lines: dict[str, dict[int, KeyCells]] = field(default_factory=dict)
-    """By tab: the key cells of the lines that get the lease in their draft."""
+    """The key cells of the lines that get the lease in their draft, by tab."""
     others: list[str] = field(default_factory=list)
     """The texts that replace other drafts."""
     cells: list[tuple[str, int, dict[str, str]]] = field(default_factory=list)
-    """By tab and line: the texts of the cells that do not show the new lease yet."""
+    """The texts of the cells that do not show the new lease yet, with their tab and line."""
     addresses: WrittenAddresses = field(default_factory=WrittenAddresses)
-    """Those of rows whose URL cell shows a title."""
+    """The addresses of rows whose URL cell shows a title."""
 
     @property
     def size(self) -> int:
@@ -101,7 +101,7 @@ class Settlement:
 
 
 class NewRows:
-    """Builds the batches that adopt rows."""
+    """A builder of the batches that adopt rows."""
 
     def __init__(self, batches: GuardedBatches) -> None:
         self._batches = batches
@@ -109,16 +109,16 @@ class NewRows:
         self.placed: dict[int, str] = {}
         """The drafts of the last batch, by line."""
         self._slots = 0
-        """How many lines of Control are known to be there for slots."""
+        """The number of lines of Control that are known to exist for slots."""
 
     def confirm(self) -> None:
-        """Record that the drafts were written: the snapshot has them, and Control has their slots."""
+        """Record that the drafts and their slots were written."""
         self._slots = max(self._slots, len(self.placed))
 
     # --- drafts ------------------------------------------------------------------------------------------------------
 
     def drafts(self, index: RowIndex, name: str) -> list[Json]:
-        """Return the requests that put drafts on the first lines without a lease. Raises NothingToDo."""
+        """Return the requests that write drafts on the first lines without a lease. Raises NothingToDo."""
         spans = _spans(self._first_lines(name))
         positions = [position for span in spans for position in span]
         self.placed = {}
@@ -138,7 +138,7 @@ class NewRows:
         return requests
 
     def _first_lines(self, name: str) -> list[int]:
-        """Return the lines without a lease, up to the last one that may have a link which can be asked for at once."""
+        """Return the lines without a lease, as far as the links of their cells can be read at once."""
         snapshot = self._spreadsheet.snapshot(name)
         positions = snapshot.without_readable_lease()[:BATCH_ROWS]
         titles = 0
@@ -151,15 +151,15 @@ class NewRows:
 
     @property
     def has_drafts(self) -> bool:
-        """Whether any tab has a draft. If so, the slots are in use."""
+        """Return whether any tab has a draft, so that the slots are in use."""
         snapshots = self._spreadsheet.snapshots.values()
         return any(encoded.lease is None for snapshot in snapshots for _, encoded in snapshot.leases())
 
     def _intended(self, name: str, positions: Sequence[int], index: RowIndex) -> tuple[list[str], list[Json]]:
-        """Return the lease that each line is to get, and the requests that raise the next ID.
+        """Return the lease for each line, and the requests that raise the next ID.
 
-        A row keeps an ID that was typed in (so that the SourceID of a video still names its source), unless another row has it.
-        New IDs begin above all that were typed in.
+        A row keeps an ID that was typed in, so that the SourceID of a video still names its source, unless another row has it.
+        New IDs are higher than all typed-in IDs.
         """
         snapshot, used = self._spreadsheet.snapshot(name), self.used_ids(GROUPS[group_of(name)])
         imported = {position: _own_cells(snapshot.key_cells[position], index, name, position) for position in positions}
@@ -183,7 +183,7 @@ class NewRows:
         return leases, requests
 
     def _after_its_holder(self, text: str) -> str:
-        """Return the lease of a row that lost its own in progress: not due while its holder may not know that yet."""
+        """Return the lease for a row that lost its lease while in progress. It is not due until its holder must know that."""
         encoded = decode_lease(text)
         if encoded is None or encoded.lease is None or encoded.lease.state is not State.PENDING:
             return text
@@ -200,7 +200,7 @@ class NewRows:
     def first_lease(
         self, name: str, row_id: int, url: str, status: str, index: RowIndex, *, tries: int = 0, version: int = 0
     ) -> str:
-        """Return the first lease of a row that a person typed."""
+        """Return the first lease of a typed-in row."""
         try:
             key = self._spreadsheet.key_of(name, url)
         except BadUrl as error:
@@ -248,7 +248,7 @@ class NewRows:
                     self._accept(name, position, values, text, result, link.address)
                 else:
                     self._accept(name, position, values, _intended(values), result)
-            if result.lines.get(name):  # after the others, which are drafts no more
+            if result.lines.get(name):  # after the others, which are no longer drafts
                 requests.append(settle_drafts(area))
         if not requests:
             raise NothingToDo
@@ -257,7 +257,7 @@ class NewRows:
     def _read_links(
         self, drafts: Mapping[str, Mapping[int, Mapping[str, str]]], index: RowIndex
     ) -> dict[str, dict[int, CellLink]]:
-        """Return the links of the lines with a draft that may show a title. What the other drafts intend is known then."""
+        """Return the links of the lines with a draft that may show a title."""
         intended = {
             (name, position): encoded
             for name, lines in drafts.items()
@@ -275,7 +275,7 @@ class NewRows:
         return links
 
     def _linked(self, name: str, values: Mapping[str, str], link: CellLink, index: RowIndex) -> str:
-        """Return the first lease of a row whose URL cell has a link behind its text."""
+        """Return the first lease of a row whose URL cell has a link."""
         encoded = decode_lease(_intended(values))
         lease = encoded.lease if encoded else None
         if encoded is None or lease is None:
@@ -289,7 +289,7 @@ class NewRows:
         )
 
     def _read_drafts(self, name: str) -> dict[int, dict[str, str]]:
-        """Return the cells of every line with a draft, by column name. Raises NothingToDo while a person sorts all the time."""
+        """Return the cells of every line with a draft, by column name. Raises NothingToDo if a person keeps sorting the tab."""
         for _ in range(READING_ROUNDS):
             snapshot = self._spreadsheet.snapshot(name)
             expected = {
@@ -322,18 +322,18 @@ class NewRows:
         return None if self._fits(name, values, draft) else ""  # it is adopted again
 
     def _fits(self, name: str, values: Mapping[str, str], draft: EncodedLease) -> bool:
-        """Return whether a draft was made for the row that it is on."""
+        """Return whether a draft was made for the row on whose line it is."""
         intended = decode_lease(draft.intended)
         return intended is not None and intended.key == self._spreadsheet.key_or_none(name, values["URL"])
 
     def _set_apart(self, name: str, row_id: int, values: Mapping[str, str], covered: str, used: set[int]) -> str:
         """Return an error lease for a row whose Lease cell cannot be read.
 
-        It may be the lease of a newer version, or one that a person has edited: processed as a new row, the video might be
-        processed twice. The row keeps the ID in the unreadable lease unless another row has it.
+        A newer version may have written it, or a person may have edited it. As a new row, the video might be processed twice. The
+        row keeps the ID in the unreadable lease unless another row has it.
         """
         own_id, version = id_and_version_in(covered)
-        # Above the version that is shown, else Status would count as a person's request.
+        # Higher than the shown version, because otherwise Status would be treated as a person's request.
         version = max(version, id_and_version_in(values["Shown"])[1]) + 1
         if own_id and own_id not in used:
             row_id = own_id
@@ -348,13 +348,13 @@ class NewRows:
     def _accept(
         self, name: str, position: int, values: Mapping[str, str], text: str, result: Settlement, link: str = ""
     ) -> None:
-        """Add a line that gets the lease `text`, and its cells that do not show it. `link` is behind the text of its URL cell."""
+        """Add a line that gets the lease `text`, with its cells that do not show it. `link` is the link of its URL cell."""
         encoded = decode_lease(text)
         if encoded is None or encoded.lease is None:
             return
         row_type: type[Row] = Source if name == SOURCES.name else VideoTask
         wanted = row_values(row_type(id=encoded.row_id, key=encoded.key, url="", lease=encoded.lease))
-        own_result = "Result" if encoded.lease.state is State.DONE else ""  # it may be longer than what a lease holds
+        own_result = "Result" if encoded.lease.state is State.DONE else ""  # it may be too long for a lease
         names = [column for column in names_of_columns(row_type, IN_THE_LEASE) if column != own_result]
         different = {column: wanted[column] for column in names if values.get(column, wanted[column]) != wanted[column]}
         url = values["URL"]
@@ -368,7 +368,7 @@ class NewRows:
         result.lines.setdefault(name, {})[position] = cells
 
     def _shown(self, cells: Iterable[tuple[str, int, Mapping[str, str]]]) -> Iterator[Json]:
-        """Yield the requests that write cells, those of neighbouring lines in a column with one request."""
+        """Yield the requests that write cells, with one request for adjacent lines of a column."""
         columns: dict[tuple[str, str], dict[int, str]] = {}
         for name, position, texts in cells:
             for column, text in texts.items():
@@ -383,9 +383,9 @@ _NOT_OWN = ImportedCells()
 
 
 def _own_cells(cells: KeyCells, index: RowIndex, name: str, position: int) -> ImportedCells:
-    """Return the cells that an adopted row keeps; _NOT_OWN if they were written for another row, which a person has sorted away.
+    """Return the cells that an adopted row keeps, or _NOT_OWN if they belong to another row, which a person has sorted away.
 
-    A line without a lease that shows the version of a lease has lost it, if its ID is the one that it shows.
+    A line without a lease that shows a lease's version has lost it, if its ID is the one in that version.
     """
     imported = index.imported.get(name, {}).get(position, ImportedCells())
     return imported if _is_own(cells.shown, imported) else _NOT_OWN
@@ -400,13 +400,13 @@ def _is_in_progress(status: str) -> bool:
 
 
 def _intended(values: Mapping[str, str]) -> str:
-    """Return the lease that a draft is to become."""
+    """Return the lease that will replace a draft."""
     draft = decode_lease(values["Lease"])
     return draft.intended if draft else ""
 
 
 def _spans(positions: Sequence[int], most_rows: int = BATCH_ROWS, most_spans: int = BATCH_SPANS) -> list[range]:
-    """Return the first lines as spans of neighbouring ones."""
+    """Return the first lines as spans of adjacent lines."""
     spans: list[range] = []
     for position in positions[:most_rows]:
         if spans and position == spans[-1].stop:
@@ -424,7 +424,7 @@ def _lines_of(tab: Tab, column: str, span: range) -> Json:
 
 
 def _write_column(tab: Tab, column: str, first: int, texts: Sequence[str]) -> Json:
-    """Return the request that writes texts below each other."""
+    """Return the request that writes texts into adjacent lines of a column."""
     start = {"sheetId": tab.sheet_id, "rowIndex": first, "columnIndex": tab.column(column)}
     rows = [{"values": [text_cell(text)]} for text in texts]
     return {"updateCells": {"start": start, "rows": rows, "fields": "userEnteredValue"}}

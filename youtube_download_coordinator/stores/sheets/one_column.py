@@ -1,4 +1,4 @@
-"""A long column as the API returns it, in little memory: one text instead of a list with a cell for each line."""
+"""Store a long column of an API response in little memory, as one text instead of a list with a cell for each line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, overload
 
 
 class OneColumn(Sequence[Sequence[str]]):
-    """The rows of one column as the API returns them, each with at most one cell, kept as one text."""
+    """The rows of one column in the form of the API, each with at most one cell, stored as one text."""
 
     def __init__(self, rows: Sequence[Sequence[Any]]) -> None:
         texts = [str(row[0]) if row else "" for row in rows]
@@ -32,13 +32,13 @@ class OneColumn(Sequence[Sequence[str]]):
 
 
 PACKED_ROWS_MIN = 1000
-"""Fewer rows are not worth it."""
+"""The number of rows from which packing saves memory."""
 
 
 def packed(value_range: dict[str, Any]) -> dict[str, Any]:
-    """Return an object of the API's answer, with its cells as OneColumn if it is a long range of one column.
+    """Return an object of the API's response, with its cells as OneColumn if it is a long range of one column.
 
-    It is called as soon as a range is parsed, so that the lists of one column are gone before those of the next are made.
+    It is called as soon as a range is parsed, so that the lists of one column are freed before the next ones are created.
     """
     rows = value_range.get("values")
     if isinstance(rows, list) and len(rows) >= PACKED_ROWS_MIN and all(len(row) <= 1 for row in rows):

@@ -1,6 +1,6 @@
-"""The mark of a pause: a named range that is there while the fleet is paused, in case the line of Control gets lost.
+"""Mark a pause by a named range, in case the line of Control gets lost.
 
-People delete lines, empty Control, or delete the tab. A fleet that was paused stays paused until somebody resumes it.
+People delete lines, empty Control, or delete the tab. The mark keeps a paused fleet paused until somebody resumes it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ REASON = "it was paused, and its line in Control is gone: `ydc resume` lets it g
 
 
 def pause_mark_of(properties: Mapping[str, Any]) -> str:
-    """Return the ID of the mark; empty if the fleet is not paused. A duplicated tab has a copy of it, which does not count."""
+    """Return the ID of the mark, or an empty text if the fleet is not paused. The copy on a duplicated tab is ignored."""
     marks = [
         str(named_range["namedRangeId"])
         for named_range in properties.get("namedRanges", [])
@@ -26,7 +26,7 @@ def pause_mark_of(properties: Mapping[str, Any]) -> str:
 
 
 def set_mark(present: str, sheet_id: int, nonce: str, *, is_paused: bool) -> list[Json]:
-    """Return the requests that add or delete the mark; none if it is as it should be."""
+    """Return the requests that add or delete the mark, if that is needed."""
     if is_paused and not present:
         name = f"{_PREFIX}{nonce}"
         added = {"namedRangeId": name.replace("_", "-"), "name": name, "range": {"sheetId": sheet_id}}

@@ -1,8 +1,8 @@
-"""The projection: the cells that people read, written after the lease that decides.
+"""Write the projection, the cells that people read. They follow the lease, which alone decides.
 
-A change waits for the next request that is sent anyway, for SHOW_SECONDS at most. Its cells are written by line, and a person may
-have sorted the tab since it was read. So the answer shows the Lease cell of each line, and what landed on another row is repaired
-from the leases.
+A change waits up to SHOW_SECONDS for the next request that is sent anyway. Its cells are written by line, and a person may have
+sorted the tab since it was read. So the response shows the Lease cell of each line, and cells on another row are repaired from
+the leases.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Row)
 
 SHOW_SECONDS = 30.0
-"""People see a change after this long at the latest."""
+"""The time after which people see a change at the latest."""
 REPAIR_SECONDS = 60.0
-"""Cells that do not show their lease for this long are rewritten by any process: the one that had to write them is gone."""
+"""If cells have not shown their lease for this long, any process rewrites them, because their writer is gone."""
 LEFTOVER_SECONDS = 90.0
-"""With its first look and at its end, a process also rewrites cells that do not show the lease of a row claimed this long ago."""
+"""At its start and end, a process also rewrites cells that do not show the lease of a row that was claimed this long ago."""
 REPAIRS_MAX = 500
-"""Lines that are repaired at once."""
+"""The maximum number of lines to repair at once."""
 AT_ONCE = float("-inf")
 
 TABLES: dict[str, Table[Row]] = {table.name: table for table in (SOURCES, VIDEO_TASKS, DEAD_LETTERS)}  # type: ignore[misc]
@@ -50,35 +50,35 @@ TABLES: dict[str, Table[Row]] = {table.name: table for table in (SOURCES, VIDEO_
 
 @dataclass(frozen=True, slots=True)
 class ProjectionBatch:
-    """Pending rows of a tab, by line, that one request writes along with its own changes."""
+    """The pending rows of a tab, by line, that one request writes in addition to its own changes."""
 
     name: str
     placed: Mapping[int, Row]
     requests: list[Json]
     lease_cells: list[str]
-    """Those of the lines, in A1 notation: the answer is to show them."""
+    """The Lease cells of the lines, in A1 notation, for the response."""
 
 
 class Projections:
-    """The rows whose cells this process still has to write."""
+    """The rows whose cells this process still must write."""
 
     def __init__(self, spreadsheet: Spreadsheet) -> None:
         self._spreadsheet = spreadsheet
         self._pending: dict[str, dict[int, Row]] = {name: {} for name in DATA_TABS}
         self._outdated_since: dict[str, float] = {}
-        """By the text of the Lease cell: since when the line is known not to show it. AT_ONCE: repair it now."""
+        """The time since which a line does not show its lease, by the text of the Lease cell. AT_ONCE: repair it now."""
         self.unanswered: dict[str, list[str]] = {}
-        """By an encoded lease that was read: those sent to replace it without an answer. One may be applied, also later."""
+        """Encoded leases whose write had no response, by the lease that they replace. One of them may still be applied."""
         self._repaired: set[str] = set()
-        """The tabs that this process has repaired, or found to need no repair."""
+        """The tabs that this process has repaired or that needed no repair."""
         self._timer_runs = False
         self._show_at: float | None = None
-        """When the pending rows have to be shown."""
+        """The time at which the pending rows must be written."""
 
     # --- pending rows ------------------------------------------------------------------------------------------------
 
     def enqueue(self, name: str, row: Row) -> None:
-        """Show a row whose lease has changed. It replaces an earlier change of the row that is still pending."""
+        """Add a row whose lease has changed. It replaces an earlier pending change of the row."""
         self._pending[name][row.id] = row
         snapshot = self._spreadsheet.snapshot(name)
         position = snapshot.position_of(row.id)
@@ -100,18 +100,18 @@ class Projections:
             playing.update(position, None, row.duration_seconds or 0)
 
     def discard(self, name: str, seen: Row) -> None:
-        """Do not show a row that another process has changed since, which shows it."""
+        """Discard a row that another process has changed since, because that process writes its cells."""
         row = self._pending[name].get(seen.id)
         if row is not None and row.lease == seen.lease:
             del self._pending[name][seen.id]
 
     def moved(self, row_id: int, name: str, target: str) -> None:
-        """Show a pending row in the tab that it was moved to."""
+        """Record that a pending row was moved to another tab."""
         if row := self._pending[name].pop(row_id, None):
             self._pending[target].setdefault(row_id, row)
 
     def with_pending_cells(self, row: R) -> R:
-        """Return a row that was read, with the cells that this process has not written yet."""
+        """Return a row from the sheet with the pending cells of this process."""
         for rows in self._pending.values():
             pending = rows.get(row.id)
             if pending is not None and pending.lease == row.lease and type(pending) is type(row):
@@ -122,7 +122,7 @@ class Projections:
         return row
 
     def next_batch(self, name: str, except_ids: Collection[int] = ()) -> ProjectionBatch:
-        """Take the pending rows of a tab whose lines are known. Afterwards the batch goes to `check` or `put_back`.
+        """Take the pending rows of a tab whose lines are known. Pass the batch to `check` or `put_back` afterwards.
 
         `except_ids`: rows that change with the same request, and are enqueued after it.
         """
@@ -140,7 +140,7 @@ class Projections:
         return ProjectionBatch(name, placed, requests, lease_cells)
 
     def put_back(self, batch: ProjectionBatch) -> None:
-        """Show the batch later: it was not written, or that is unknown."""
+        """Keep the batch for later, because it may not have been written."""
         for row in batch.placed.values():
             self._put_back(batch.name, row)
 
@@ -149,10 +149,10 @@ class Projections:
         self._start_timer()
 
     def check(self, batch: ProjectionBatch, answer: Json) -> None:
-        """Check that each row was written on its own line. Schedule the repair of every other line that was written."""
+        """Check that each row was written on its own line. Schedule the repair of all other written lines."""
         tab, snapshot = self._spreadsheet.tab(batch.name), self._spreadsheet.snapshot(batch.name)
         shown = shown_rows(answer, tab.sheet_id)
-        if batch.placed and not shown:  # the answer shows cells by title, and the tab has another one now
+        if batch.placed and not shown:  # the response shows cells by title, and the tab was renamed
             snapshot.loaded_at = None
             self.put_back(batch)
             return
@@ -168,7 +168,7 @@ class Projections:
                 cells = KeyCells(text, row.status.value, version_text(row.id, row.lease), url or row.url)
                 snapshot.update_line(position, cells)
             else:  # another process has changed the row since
-                # A write without an answer may have ended the claim, so that another worker has it rightfully.
+                # A write without a response may have ended the claim, so that another worker may hold it.
                 is_ours = encode_lease(row) not in self.unanswered
                 if is_ours and is_taken(row, encoded, self._spreadsheet.connection.now()):
                     self._spreadsheet.alarm(f"row {row.id} is claimed by this worker and by another one")
@@ -179,7 +179,7 @@ class Projections:
     def repair(self, name: str) -> None:
         """Rewrite the cells of lines that have not shown their lease for a while, and discard pending rows that are gone.
 
-        The first time, the times of the claims tell: there may be only processes that live for less than a minute.
+        The first time, use the times of the claims, because all processes may live for less than a minute.
         """
         if name not in self._repaired:
             self._repaired.add(name)
@@ -209,15 +209,15 @@ class Projections:
         self._outdated_since = {text: since for text, since in self._outdated_since.items() if text in outdated}
 
     def _outdated(self, name: str) -> dict[int, KeyCells]:
-        """Return the lines that do not show their lease and that this process is not going to write."""
+        """Return the lines that do not show their lease and are not pending in this process."""
         pending = {encode_lease(row) for row in self._pending[name].values()}
         lines = self._spreadsheet.snapshot(name).key_cells.others()
         return {at: cells for at, cells in lines if at and _is_outdated(cells) and cells.lease not in pending}
 
     def schedule_leftovers(self, name: str) -> None:
-        """Schedule the cells that other processes have left unwritten, as the times of their claims tell.
+        """Schedule the cells that other processes have left unwritten, according to the times of their claims.
 
-        For a process that has just begun or is about to end: it never sees a line outdated for long.
+        This is for a process that has just started or is about to end, which cannot observe a line for long.
         """
         tab, outdated = self._spreadsheet.tab(name), list(self._outdated(name))[:RANGES_MAX]
         lines = self._spreadsheet.read_lines(name, outdated) if outdated else {}
@@ -235,7 +235,7 @@ class Projections:
         self._outdated_since |= dict.fromkeys(leases, AT_ONCE)
 
     def _write(self, requests: list[Json]) -> None:
-        """Write cells that are only shown: if that fails, a later repair writes them."""
+        """Write cells that are only shown. If that fails, a later repair writes them."""
         try:
             self._spreadsheet.write(requests)
         except (Refused, AnswerLost) as error:
@@ -244,7 +244,7 @@ class Projections:
     def _rebuilt(self, name: str, position: int, cells: KeyCells) -> list[Json]:
         """Return the requests that make a line show its lease, from the lease alone.
 
-        If a person has typed a Status that is not followed, LastError says so.
+        If a person has typed a Status that is ignored, LastError contains a note.
         """
         tab, encoded, row_type = self._spreadsheet.tab(name), decode_lease(cells.lease), TABLES[name].row_type
         if encoded is None or encoded.lease is None:
@@ -261,7 +261,7 @@ class Projections:
 
     @property
     def has_misplaced_cells(self) -> bool:
-        """Whether this process has written cells on the line of another row, or scheduled a repair."""
+        """Return whether this process has written cells on another row's line, or scheduled a repair."""
         return AT_ONCE in self._outdated_since.values()
 
     def flush(self) -> None:
@@ -281,7 +281,7 @@ class Projections:
                 log.info("the sheet does not show the last changes yet: %s", error)
 
     def _start_timer(self) -> None:
-        """Ensure that pending rows are shown in time, even if nothing else is written."""
+        """Ensure that pending rows are written in time, even without other requests."""
         environment = self._spreadsheet.environment
         if self._show_at is None:
             self._show_at = environment.monotonic() + SHOW_SECONDS
@@ -302,6 +302,6 @@ class Projections:
 
 
 def _is_outdated(cells: KeyCells) -> bool:
-    """Return whether a line does not show its lease, or shows one and has none."""
+    """Return whether a line does not show its lease, or shows a lease but has none."""
     encoded = decode_lease(cells.lease) if cells.lease else None
     return not shows(encoded, cells.status, cells.shown) if encoded else bool(cells.shown)

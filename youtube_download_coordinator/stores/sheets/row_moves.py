@@ -1,4 +1,4 @@
-"""Moving a row to another tab: copied and deleted by one batch, so that it is never in both tabs or in neither."""
+"""Move a row to another tab. One batch copies and deletes it, so that it is never in both tabs or in neither."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease
 from youtube_download_coordinator.stores.sheets.projection import Projections
 
 MOVE_ROUNDS = 5
-"""How often a row is moved again because a person has sorted the tab at the same moment."""
+"""How often a row is moved again if a person has sorted the tab at the same moment."""
 
 
 class Mover:
-    """Moves rows, found by their encoded leases."""
+    """A mover of rows, which it finds by their encoded leases."""
 
     def __init__(self, batches: GuardedBatches, projections: Projections) -> None:
         self._batches = batches
@@ -24,7 +24,7 @@ class Mover:
     def move(self, name: str, encoded: str, row_id: int, target: str) -> bool:
         """Move the row with this encoded lease. Return whether it is in the target.
 
-        If a person sorts the tab between the read and the batch, another row is moved instead. Any process that sees it in the
+        If a person sorts the tab between the read and the batch, another row is moved instead. Any process that finds it in the
         wrong tab moves it back.
         """
         for round_number in range(MOVE_ROUNDS):
@@ -62,7 +62,7 @@ class Mover:
             if column and column in target.header
         ]
         copies = [{"copyPaste": {**area, "pasteType": "PASTE_NORMAL"}} for area in areas]
-        # Google refuses to delete the last line below the header, so one is added first.
+        # Google refuses to delete the last line below the header, so add one first.
         spare = {"appendDimension": {"sheetId": tab.sheet_id, "dimension": "ROWS", "length": 1}}
         deleted = {"sheetId": tab.sheet_id, "dimension": "ROWS", "startIndex": source, "endIndex": source + 1}
         return [*widen, insert, *copies, spare, {"deleteDimension": {"range": deleted}}]

@@ -1,4 +1,4 @@
-"""Restoring rows of another store: appended to a tab with the IDs and leases that they have."""
+"""Restore rows from another store: append them to a tab with their IDs and leases."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ R = TypeVar("R", bound=Row)
 
 
 def restore(batches: GuardedBatches, table: Table[R], rows: Sequence[R]) -> None:
-    """Append the rows that the tab lacks in one guarded batch. New IDs are greater than theirs."""
+    """Append the rows that the tab lacks in one guarded batch. Later new IDs are greater than theirs."""
     spreadsheet = batches.spreadsheet
     with suppress(NothingToDo):
         batches.run(lambda index: _restoration(batches, table, rows, index), by_line=False)
@@ -41,7 +41,7 @@ def _restoration(batches: GuardedBatches, table: Table[R], rows: Sequence[R], in
 
 
 def _missing(rows: Sequence[R], index: RowIndex, group: str) -> list[R]:
-    """Return the rows that are not in the tab. Raises StoreError when another row has the ID or the key of one."""
+    """Return the rows that are not in the tab. Raises StoreError if another row has the ID or the key of one."""
     known = index.keys[group]
     used_ids = {row.id for row in rows if row.id < index.next_ids[group]}
     keys = {entry.row_id: key for key, entry in known.items() if entry.row_id in used_ids} if used_ids else {}

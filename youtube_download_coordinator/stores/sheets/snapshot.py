@@ -1,7 +1,7 @@
-"""What this process has read of a tab: hints about which line has which row, so that a claim reads a few lines and not all.
+"""Keep a snapshot of a tab, as hints about the lines of rows, so that a claim reads a few lines instead of all.
 
-All of it may be stale. A person may have sorted the tab a moment ago. Only a compare-and-swap decides: it finds a lease by its
-content, on whatever line it is.
+The snapshot may be stale, because a person may have sorted the tab a moment ago. Only a compare-and-swap decides: it finds a
+lease by its content, on any line.
 """
 
 from __future__ import annotations
@@ -26,40 +26,40 @@ from youtube_download_coordinator.stores.sheets.lease_codec import EncodedLease,
 from youtube_download_coordinator.stores.sheets.playing_cells import PlayingCells
 
 ROWS_PER_SECOND = 400
-"""A snapshot is stale when it is older than its rows divided by this: of 100,000 rows after four minutes."""
+"""A snapshot is stale if its age in seconds exceeds its rows divided by this: with 100,000 rows after four minutes."""
 NEAR_ROWS = 5
-"""Lines that are this near to each other are read as one range."""
+"""The distance up to which lines are read as one range."""
 PREFETCHED_SECONDS = 60.0
-"""A line that was read and not claimed may be claimed this much later without reading it again: the swap decides anyway."""
+"""How long a line that was read may be claimed without reading it again. The swap decides anyway."""
 SLOW_LOAD_MAX_SECONDS = 30.0
-"""A snapshot that took long to load is valid for as long again, up to this: 250,000 rows take seconds."""
+"""The maximum by which a long loading time extends a snapshot's validity. Loading 250,000 rows takes seconds."""
 RANGES_MAX = 40
-"""In one request, so that its URL does not become too long."""
+"""The maximum number of ranges in one request, so that its URL does not become too long."""
 
 NUMBER_DIGITS_MAX = 12
-"""A longer number in Control is not one of the coordinator's, and would make IDs that no lease can have."""
+"""The maximum length of a number in Control. The coordinator does not write longer ones, and a lease cannot contain them."""
 
 KEY_COLUMNS = ("Lease", "Status", "Shown", "URL")
 """The columns of a snapshot."""
 
 STEERING = ("Value", "Until", "Reason")
-"""The columns of Control with which people and workers steer the fleet."""
+"""The columns of Control with which people and workers control the fleet."""
 
 
 CHANGE = "change"
-"""The name of the line of Control that tells which process has sent the last guarded batch."""
+"""The name of the line of Control that identifies the process of the last guarded batch."""
 _CHANGE = re.compile(rf"{CHANGE} (\d+)\.(\w+)")
 
 
 DueLines = list[tuple[datetime, int]]
-"""When rows may be claimed and their lines, in that order."""
+"""The times from which rows may be claimed, with their lines, in this order."""
 Window = tuple[tuple[datetime, int], tuple[datetime, int]]
 NO_CELLS: Sequence[Sequence[str]] = ()
 
 
 @dataclass(slots=True)
 class TabSnapshot:
-    """The key cells of a tab when it was last read, line by line. `key_cells[0]` belongs to the header."""
+    """A snapshot of a tab: its key cells, line by line. `key_cells[0]` belongs to the header."""
 
     tab: Tab
     monotonic: Callable[[], float]
@@ -68,17 +68,17 @@ class TabSnapshot:
     load_seconds: float = 0.0
     """How long loading took."""
     loads: int = 0
-    """How often it was loaded. A row may have been on another line before."""
+    """The number of loads so far. A row may have been on another line before the last one."""
     _due: dict[int, DueLines] = field(default_factory=dict)
     """The lines of rows that may be claimed, by priority."""
     _priority: dict[int, int] = field(default_factory=dict)
-    """By line, where it is not 0."""
+    """The priorities other than 0, by line."""
     _position: dict[int, int] = field(default_factory=dict)
     _is_invalidated: bool = False
     playing: PlayingCells | None = None
     """Known only where accents have targets."""
     _prefetched: dict[int, tuple[float, Row]] = field(default_factory=dict)
-    """Rows for the next claim, and when they were read."""
+    """Rows for the next claim, with the times at which they were read."""
 
     def load(
         self,
@@ -94,7 +94,7 @@ class TabSnapshot:
         """
         self.forget_lines()
         self._due = {}
-        self.key_cells = KeyLines()  # the old one is not kept beside the new one
+        self.key_cells = KeyLines()  # free the old lines before loading the new ones
         texts = ((row[0] if row else "" for row in rows) for rows in columns)
         lines = (KeyCells(*cells) for cells in zip_longest(*texts, fillvalue=""))
         self.key_cells = KeyLines(chain([KeyCells()], lines))
@@ -117,13 +117,13 @@ class TabSnapshot:
         self.loaded_at = self.monotonic()
 
     def forget_lines(self) -> None:
-        """Write nothing by line until the tab is loaded again: lines have moved."""
+        """Discard the lines, because they have moved. Nothing is written by line until the tab is loaded again."""
         self.loaded_at = None
         self._position.clear()
 
     @property
     def is_stale(self) -> bool:
-        """Whether it is time to load the whole tab again."""
+        """Return whether to load the whole tab again."""
         return self.loaded_at is None or self.monotonic() - self.loaded_at >= self.stale_after_seconds
 
     @property
@@ -139,7 +139,7 @@ class TabSnapshot:
         return ((position, encoded) for position, encoded in enumerate(self.key_cells.leases) if encoded is not None)
 
     def without_readable_lease(self) -> list[int]:
-        """Return the lines that a person has typed and nobody has begun to adopt: a URL, and neither lease nor draft."""
+        """Return the lines that have a URL, but neither a lease nor a draft: nobody has started to adopt them."""
         return [
             position
             for position, cells in self.key_cells.others()
@@ -148,7 +148,7 @@ class TabSnapshot:
 
     @property
     def has_strange_lines(self) -> bool:
-        """Whether a line with a URL has something in Lease or Shown, and no lease; or one with a lease has no URL."""
+        """Return whether a line with a URL has an invalid Lease or only Shown, or a line with a lease has no URL."""
         leases = self.key_cells.leases
         return any(
             bool(cells.lease or cells.shown)
@@ -158,7 +158,7 @@ class TabSnapshot:
         )
 
     def without_lease(self) -> list[int]:
-        """Return the lines that are not adopted yet: typed, or with a draft."""
+        """Return the lines that are not adopted yet: typed lines, and lines with a draft."""
         drafts = [position for position, encoded in self.leases() if encoded.lease is None]
         return sorted([*self.without_readable_lease(), *drafts])
 
@@ -166,7 +166,7 @@ class TabSnapshot:
         return self._position.get(row_id)
 
     def update_line(self, position: int, cells: KeyCells, priority: int | None = None) -> None:
-        """Record one line as it was read or written; None: with the priority that is known of it."""
+        """Record one line as it was read or written. With None, keep its known priority."""
         self.key_cells.update(position, cells)
         if priority is not None:
             self._priority.pop(position, None)
@@ -182,14 +182,15 @@ class TabSnapshot:
                 lines.insert(index, entry)
 
     def invalidate(self, row_id: int) -> None:
-        """Do not offer a row again that another process has changed, and reload for whoever needs more than a hint."""
+        """Do not offer a row again that another process has changed. Reload the tab if somebody needs exact contents."""
         self._prefetched.pop(row_id, None)
         self._is_invalidated = True
 
     def take_due(self, where: Where, due: datetime, limit: int, random: Random | None) -> list[int]:
-        """Return lines that may have a row that is due, those that waited longest first. They are not returned again.
+        """Return lines that may have a due row, the longest-waiting first. They are not returned again.
 
-        With `random` the lines start at a random place, so that workers rarely meet: with `by_priority` at one of each priority.
+        With `random` the lines start at a random position, so that workers rarely try the same ones. With `by_priority` they do
+        so within each priority.
         """
         window = (where.due_from or START_OF_TIME, 0), (due, len(self.key_cells) + 1)
         entries: DueLines = []
@@ -201,7 +202,7 @@ class TabSnapshot:
         return [position for not_before, position in entries if self._is_pending(position, not_before)]
 
     def _due_lines(self, window: Window, *, by_priority: bool) -> list[DueLines]:
-        """Return the lines in a window of times: those of each priority in turn, or all of them."""
+        """Return the lines in a window of times, as one list for each priority, or as a single list."""
         spans = [_within(self._due[priority], window) for priority in sorted(self._due, reverse=True)]
         return spans if by_priority or len(spans) < 2 else [list(merge(*spans))]
 
@@ -225,7 +226,7 @@ class TabSnapshot:
         return self.monotonic() - self.loaded_at if self.loaded_at is not None else 0.0
 
     def prefetched(self, due: datetime) -> list[Row]:
-        """Return the rows that were kept a moment ago and are, as far as is known, still due."""
+        """Return the rows that were kept recently and seem to be still due."""
         oldest = self.monotonic() - PREFETCHED_SECONDS
         self._prefetched = {
             row.id: (read_at, row)
@@ -239,9 +240,9 @@ class TabSnapshot:
         return [position for row_id in self._prefetched if (position := self._position.get(row_id)) is not None]
 
     def drop_taken(self, lease_cells: Iterable[str]) -> None:
-        """Forget the kept rows that another process has changed, by Lease cells as they are now.
+        """Drop the kept rows that another process has changed, according to the current Lease cells.
 
-        A row that is not among them is kept: a person has sorted the tab, and a swap finds its row on any line.
+        A row that is not among the cells is kept: a person has sorted the tab, and a swap finds the row on any line.
         """
         for text in lease_cells:
             encoded = decode_lease(text) if text else None
@@ -260,7 +261,7 @@ class TabSnapshot:
         for position, encoded in self.leases():
             if encoded.lease is None:
                 continue
-            cells = self.key_cells.other(position)  # a line that shows its lease has no request
+            cells = self.key_cells.other(position)  # a line that shows its lease contains no request
             status = requested_status(encoded, cells.status, cells.shown) if cells else None
             if matches(where, encoded.row_id, encoded.key, encoded.lease, status):
                 time = START_OF_TIME if where.due is None else act_at(encoded.lease)
@@ -269,26 +270,26 @@ class TabSnapshot:
 
 
 class ControlLine(NamedTuple):
-    """A line of Control. Rows are counted as Google's API counts them."""
+    """A line of Control. Rows are counted from zero, as in Google's API."""
 
     row: int
     name: str
-    """As in `models.Control.name`."""
+    """The name, in the form of `models.Control.name`."""
     cells: tuple[str, ...]
-    """Those of STEERING."""
+    """The cells of the columns STEERING."""
     lease: str
 
     @property
     def is_steering(self) -> bool:
-        """Whether the line is neither a number of the store nor the one that `ydc doctor` writes."""
+        """Return whether the line is neither a number of the store nor the line that `ydc doctor` writes."""
         return bool(self.name) and self.name != GUARANTEES and self.lease.rpartition(" ")[0] != self.name
 
 
 class LastChange(NamedTuple):
-    """The last guarded batch by Control, which tells whose it was."""
+    """The last guarded batch, as recorded in Control with its process."""
 
     number: int = 0
-    """Of its token."""
+    """The number of its token."""
     nonce: str = ""
 
     def __str__(self) -> str:
@@ -297,16 +298,16 @@ class LastChange(NamedTuple):
 
 @dataclass(slots=True)
 class ControlSnapshot:
-    """The whole tab Control when it was last read."""
+    """A snapshot of the whole tab Control."""
 
     monotonic: Callable[[], float]
     header: tuple[str, ...] = ()
     rows: list[list[str]] = field(default_factory=list)
-    """Those below the header."""
+    """The rows below the header."""
     requested_at: float = float("-inf")
 
     def load(self, rows: Sequence[Sequence[str]], requested_at: float) -> None:
-        """Replace the snapshot by the tab, its header first. It may be as old as the request."""
+        """Replace the snapshot by the rows of the tab, with the header first. They may be as old as the request."""
         self.header = header_of(CONTROL, rows[0] if rows else [])
         self.rows = [list(row) for row in rows[1:]]
         self.requested_at = requested_at
@@ -320,13 +321,13 @@ class ControlSnapshot:
         return [row[index] if index < len(row) else "" for row in self.rows]
 
     def numbers(self) -> dict[str, int]:
-        """Return the numbers in the Lease cells, such as `next video_tasks 41`. If a name is there twice, the greater counts."""
+        """Return the numbers in the Lease cells, such as `next video_tasks 41`. If a name occurs twice, use the greater one."""
         parts = (text.rpartition(" ") for text in self.column("Lease"))
         numbers = ((name, whole_number(number, NUMBER_DIGITS_MAX)) for name, _, number in parts if name)
         return dict(sorted((name, number) for name, number in numbers if number is not None))
 
     def change(self) -> LastChange:
-        """Return the last guarded batch; zero if it is not there."""
+        """Return the last guarded batch, or one with the number zero if it is not recorded."""
         matches = (_CHANGE.fullmatch(text) for text in self.column("Lease"))
         return max((LastChange(int(match[1]), match[2]) for match in matches if match), default=LastChange())
 
@@ -346,7 +347,7 @@ class ControlSnapshot:
         ]
 
     def find(self, name: str) -> ControlLine | None:
-        """Return the first line of that name."""
+        """Return the first line with this name."""
         return next((line for line in self.lines() if line.name == name and line.is_steering), None)
 
 
@@ -369,28 +370,28 @@ def _within(lines: DueLines, window: Window) -> DueLines:
 
 
 def _some(lines: DueLines, limit: int, random: Random | None) -> DueLines:
-    """Return up to `limit` of the lines, with `random` from a random place on."""
+    """Return up to `limit` of the lines, with `random` starting at a random position."""
     start = random.randrange(len(lines) - limit + 1) if random and len(lines) > limit else 0
     return lines[start : start + limit]
 
 
 def act_at(lease: Lease) -> datetime:
-    """Return when somebody may act on a row."""
+    """Return the time from which a worker may act on a row."""
     return lease.not_before or lease.until or START_OF_TIME
 
 
 def waiting_order(row: Row) -> tuple[datetime, int]:
-    """Return the sort key that puts rows first that waited longest."""
+    """Return the sort key that puts the longest-waiting rows first."""
     return act_at(row.lease), row.id
 
 
 def priority_order(row: Row) -> tuple[int, datetime, int]:
-    """Return the sort key that puts rows first that have the largest priority, and of equal ones those that waited longest."""
+    """Return the sort key that puts the highest priority first, and within a priority the longest-waiting rows."""
     return -priority_of(row), *waiting_order(row)
 
 
 def ranges(positions: Iterable[int]) -> list[tuple[int, int]]:
-    """Return lines as ranges (start, end), the end excluded; lines that are near to each other share one."""
+    """Return lines as ranges (start, end) with exclusive ends. Lines that are close to each other share a range."""
     spans: list[tuple[int, int]] = []
     for position in sorted(set(positions)):
         if spans and position - spans[-1][1] < NEAR_ROWS:

@@ -1,6 +1,6 @@
-"""A spreadsheet in use: its tabs, where their columns are, and a snapshot of each tab.
+"""Access a spreadsheet in use: its tabs, the positions of their columns, and a snapshot of each tab.
 
-Columns are found by name. Every read includes the header rows, and the layout is read again when one of them has changed.
+Columns are found by name. Every read includes the header rows, and the layout is read again if one of them has changed.
 """
 
 from __future__ import annotations
@@ -59,19 +59,19 @@ from youtube_download_coordinator.text import format_utc
 log = logging.getLogger(__name__)
 
 PREPARE_ROUNDS = 20
-"""How often missing tabs and columns are made again because another process was first."""
+"""How often the creation of missing tabs and columns is repeated if another process was first."""
 RELOAD_ROUNDS = 5
-"""How often columns are found again while somebody moves them."""
+"""How often columns are searched again while a person moves them."""
 FRESH_SECONDS = 1.0
-"""A snapshot that is younger is not reloaded: a step that asks three questions reloads once."""
+"""The age up to which a snapshot is not reloaded, so that a step with three questions reloads once."""
 EXTRA_CONTROL_LINES = 20
-"""The answer to a write shows this many lines of Control more than were there before: an empty tab has a thousand."""
+"""The number of additional lines of Control in a response. Not all lines are requested, because an empty tab has a thousand."""
 DATA_TABS = (SOURCES.name, VIDEO_TASKS.name, DEAD_LETTERS.name)
 GROUPS = {SOURCES.name: (SOURCES.name,), VIDEO_TASKS.name: (VIDEO_TASKS.name, DEAD_LETTERS.name)}
-"""Tabs that share IDs and keys, under the name of the first."""
+"""Groups of tabs that share IDs and keys, by the name of the first tab."""
 NO_COLUMNS: Mapping[str, Sequence[str]] = {}
 Columns = dict[str, list[Sequence[Sequence[str]]]]
-"""By tab: the rows of each column that was read, as values.batchGet gives them."""
+"""The rows of each column that was read, by tab, as values.batchGet returns them."""
 
 
 def group_of(name: str) -> str:
@@ -79,7 +79,7 @@ def group_of(name: str) -> str:
 
 
 class Spreadsheet:
-    """One spreadsheet. Whoever uses it holds `lock`."""
+    """One spreadsheet. Callers must hold `lock`."""
 
     def __init__(self, config: Config, connection: Connection) -> None:
         self.config = config
@@ -90,16 +90,16 @@ class Spreadsheet:
         self.snapshots: dict[str, TabSnapshot] = {}
         self.control = ControlSnapshot(self.environment.monotonic)
         self.pause_mark = ""
-        """As it was last read: see pause_mark.py."""
+        """The mark of a pause when it was last read (pause_mark.py)."""
         self.reads_playing_cells = bool(config.target_hours)
         """Whether the accents and durations of the videos are read with their leases."""
         self.is_new = False
-        """Whether it had none of the coordinator's tabs, so that they were made."""
+        """Whether this process has created the coordinator's tabs."""
         self._layout: Layout | None = None
         self._compared_names: set[str] = set()
-        """The tabs whose column names were compared with what is below them."""
+        """The tabs whose column names were compared with the contents below."""
         self._titles = titles(config)
-        """Those that were logged last, by table."""
+        """The titles that were logged last, by table."""
 
     # --- tabs and columns --------------------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class Spreadsheet:
         return self.layout().tabs[name]
 
     def layout(self) -> Layout:
-        """Return the layout, which is read when it is not known. Raises LayoutProblem if a person has to undo something."""
+        """Return the layout. Read it if it is not known. Raises LayoutProblem if a person must undo something."""
         if self._layout is None:
             requested_at = self.environment.monotonic()
             layout = self._layout = self.prepared()
@@ -119,9 +119,9 @@ class Spreadsheet:
         return self._layout
 
     def prepared(self, *, new_tabs: bool = False) -> Layout:
-        """Make the tabs, columns and marks that are missing. Return the layout.
+        """Create missing tabs, columns and marks. Return the layout.
 
-        A tab that is gone from a spreadsheet in use is made anew only with `new_tabs`: its rows are lost.
+        A tab that is gone from a spreadsheet in use is created again only with `new_tabs`, because its rows are lost.
         """
         problem = seen = ""
         for _ in range(PREPARE_ROUNDS):
@@ -145,7 +145,7 @@ class Spreadsheet:
         raise StoreError(f"tabs or columns are missing in the spreadsheet, and cannot be made: {problem}")
 
     def _make_missing(self, layout: Layout) -> str:
-        """Make what is missing. Return Google's message if the request was refused or its answer was lost."""
+        """Create everything that is missing. Return Google's message if the request was refused or its response was lost."""
         sheet_ids = {name: self.random.randrange(1, 2**31 - 1) for name in (*DATA_TABS, CONTROL)}
         requests = prepare(layout, self.config, sheet_ids, self.nonce())
         control = layout.tabs[CONTROL].sheet_id if CONTROL in layout.tabs else sheet_ids[CONTROL]
@@ -159,14 +159,14 @@ class Spreadsheet:
         return ""
 
     def _follow_title(self, tab: Tab, title: str) -> Tab:
-        """Return the tab with its present title. Log once that a person has renamed it."""
+        """Return the tab with its current title. Log once that a person has renamed it."""
         if title != self._titles[tab.name]:
             log.warning("the tab %r is called %r now, and is used as before", self._titles[tab.name], title)
             self._titles[tab.name] = title
         return tab if title == tab.title else replace(tab, title=title)
 
     def forget_layout(self) -> None:
-        """Read the layout again before its next use: a header row has changed."""
+        """Read the layout again before its next use, because a header row has changed."""
         self._layout = None
         self._compared_names.clear()
 
@@ -202,7 +202,7 @@ class Spreadsheet:
         self._reload([name for name in DATA_TABS if self.snapshot(name).is_stale])
 
     def reload_with(self, columns: Mapping[str, Sequence[str]]) -> dict[str, list[list[str]]]:
-        """Load tabs and more columns of each with one request. Return the cells of those columns by tab and line."""
+        """Load tabs and further columns of each with one request. Return the cells of these columns by tab and line."""
         tabs = self._reload(list(columns), columns)
         return {name: [[row[0] if row else "" for row in rows] for rows in cells] for name, cells in tabs.items()}
 
@@ -229,7 +229,7 @@ class Spreadsheet:
             return
         try:
             problem = misnamed_columns(self.connection, [self.tab(name)])
-        except Refused:  # the tab is shorter now: they are compared at the next look
+        except Refused:  # the tab is shorter now: compare them at the next read
             self.forget_layout()
             return
         if problem:
@@ -238,9 +238,9 @@ class Spreadsheet:
         self._compared_names.add(name)
 
     def _read_columns(self, wanted: Mapping[str, Sequence[str]]) -> Columns:
-        """Read columns of several tabs, and last that of priorities, with one request.
+        """Read columns of several tabs, with their column of priorities last, with one request.
 
-        Find them again by name if somebody has moved them. A tab without priorities has none of their cells.
+        If somebody has moved columns, find them again by name. A tab without priorities has no cells for them.
         """
         names = list(wanted)
         for _ in range(RELOAD_ROUNDS):
@@ -268,7 +268,7 @@ class Spreadsheet:
         raise StoreUnavailable("the columns of the spreadsheet change all the time")
 
     def read_lines(self, name: str, positions: Sequence[int]) -> dict[int, list[str]]:
-        """Return whole lines by position. Return none of them if the tab has changed since its snapshot was loaded."""
+        """Return whole lines by position, or none if the tab has changed since its snapshot was loaded."""
         tab = self.tab(name)
         spans = ranges(positions)
         lines: dict[int, list[str]] = {}
@@ -294,7 +294,7 @@ class Spreadsheet:
         return {"sheetId": self.tab(CONTROL).sheet_id}
 
     def _headers_match(self, names: Sequence[str], headers: Sequence[Values]) -> bool:
-        """Return whether the header rows are those of the layout, and take over new titles. Forget the layout otherwise."""
+        """Return whether the header rows match the layout, and adopt new titles. If they do not match, forget the layout."""
         headers_read = [
             header_of(name, values.rows[0] if values.rows else []) for name, values in zip(names, headers, strict=True)
         ]
@@ -313,7 +313,7 @@ class Spreadsheet:
         return True
 
     def read_named_ranges(self) -> Token:
-        """Return the token as it is now. Learn whether the fleet is marked as paused."""
+        """Read the named ranges. Return the current token, and record whether the fleet is marked as paused."""
         properties = self.connection.properties("namedRanges")
         self.pause_mark = pause_mark_of(properties)
         return token_of(properties)
@@ -321,7 +321,7 @@ class Spreadsheet:
     # --- guarantees --------------------------------------------------------------------------------------------------
 
     def require_guarantees(self) -> None:
-        """Raise GuaranteesFailed if claiming is known not to be safe on this spreadsheet."""
+        """Raise GuaranteesFailed if claiming is known to be unsafe on this spreadsheet."""
         if failed := self.control.failed_guarantees():
             raise not_safe(failed)
 
@@ -355,7 +355,7 @@ class Spreadsheet:
 
 
 def shown_rows(answer: Json, sheet_id: int) -> dict[int, list[str]]:
-    """Return the texts of the cells that the answer to a write shows of a tab, by row."""
+    """Return the texts of a tab's cells in the response to a write, by row."""
     rows: dict[int, list[str]] = {}
     for sheet in answer.get("updatedSpreadsheet", {}).get("sheets", []):
         if sheet.get("properties", {}).get("sheetId", 0) != sheet_id:

@@ -1,7 +1,7 @@
-"""The verbs of the Store contract on a spreadsheet.
+"""Implement the Store contract with a spreadsheet.
 
 The Lease cell alone decides about a row (lease_codec.py), and a findReplace changes it (compare_and_swap.py). The cells that
-people see are written later, along with another request (projection.py).
+people see are written later, together with another request (projection.py).
 """
 
 from __future__ import annotations
@@ -67,19 +67,19 @@ log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Row)
 
 SCAN_ROUNDS = 4
-"""How many places of a tab a claim reads before it finds nothing due, and how often a page is read again after a sort."""
+"""How many positions of a tab a claim tries before it reports nothing due, and how often a page is read again after a sort."""
 ENOUGH = 4
-"""Prefetched rows are returned alone if they are at least this part of the limit: a quarter."""
+"""Prefetched rows are returned alone if they are at least 1/ENOUGH of the limit."""
 PRIORITY_SECONDS = 300.0
-"""How old a snapshot may be by which rows are claimed in the order of a column that people may edit."""
+"""The maximum age of a snapshot for claims in order of priority, which people may edit."""
 WAITING_SECONDS = 600.0
-"""How old a snapshot may be in which rows that wait for a machine are looked for."""
+"""The maximum age of a snapshot in which to look for rows that wait for a machine."""
 READ_AHEAD_ROWS = 20
-"""Lines that a claim reads at least. What it does not take is kept for the next claim."""
+"""The minimum number of lines that a claim reads. Rows that it does not take are kept for the next claim."""
 
 
 class SheetsStore:
-    """The Store contract on one spreadsheet. Raises ConfigError when the settings do not lead to a usable one."""
+    """A store in one spreadsheet. Raises ConfigError if the settings do not name a usable spreadsheet."""
 
     result_batch_seconds = 25.0
 
@@ -117,7 +117,7 @@ class SheetsStore:
             if where.state is State.PENDING and where.due is not None:
                 return self._scan_due(table, where, where.due, limit)
             snapshot = self._spreadsheet.snapshot(table.name)
-            # A later page uses the snapshot of the first one for as long as a claim would.
+            # A later page uses the snapshot of the first page for as long as a claim would.
             seconds = snapshot.stale_after_seconds if where.after_id else FRESH_SECONDS
             for _ in range(SCAN_ROUNDS):
                 self._reload(table.name, if_older_than_seconds=seconds)
@@ -129,13 +129,13 @@ class SheetsStore:
             return rows
 
     def _scan_due(self, table: Table[R], where: Where, due: datetime, limit: int) -> list[R]:
-        """Return rows that should be due: prefetched ones, else those of a few lines, else those of the reloaded tab."""
+        """Return rows that should be due: prefetched rows, otherwise rows of a few lines, otherwise rows of the reloaded tab."""
         if due > self._connection.now():
             return self._read_due(table, where, due, limit, None)
         prefetched = cast("list[R]", self._spreadsheet.snapshot(table.name).prefetched(due))
         order = priority_order if where.by_priority else waiting_order
         if len(prefetched) >= max(1, limit // ENOUGH):
-            # Any of them: near the end of a queue, other workers have read the same lines.
+            # Choose at random, because near the end of a queue, other workers have read the same lines.
             random, count = self._spreadsheet.random, min(limit, len(prefetched))
             chosen = choose(prefetched, count, random) if where.by_priority else random.sample(prefetched, count)
             return sorted(chosen, key=order)
@@ -166,15 +166,15 @@ class SheetsStore:
         return []
 
     def _may_lack_priorities(self, table: Table[Any], where: Where) -> bool:
-        """Return whether rows with a larger priority may have come since a tab with that column was loaded."""
+        """Return whether rows with a higher priority may have been added since a tab with that column was loaded."""
         snapshot = self._spreadsheet.snapshot(table.name)
         has_priorities = where.by_priority and self._spreadsheet.tab(table.name).priority_column is not None
         return has_priorities and snapshot.age_seconds >= max(PRIORITY_SECONDS, snapshot.stale_after_seconds)
 
     def _is_stale(self, table: Table[Any], where: Where) -> bool:
-        """Return whether it is time to load a tab again that has no row that is due.
+        """Return whether to load a tab without due rows again.
 
-        Rows that wait for a machine have waited already: looking for them costs no request of its own, but one now and then.
+        Rows that wait for a machine can wait longer, so looking for them takes a separate request only now and then.
         """
         snapshot = self._spreadsheet.snapshot(table.name)
         if where.due_from is None or snapshot.loaded_at is None:
@@ -182,7 +182,7 @@ class SheetsStore:
         return snapshot.monotonic() - snapshot.loaded_at >= max(WAITING_SECONDS, snapshot.stale_after_seconds)
 
     def _adopt_anew(self, table: Table[R], rows: Sequence[R]) -> None:
-        """Adopt rows again that had no address and are to run: a person has corrected their URL since."""
+        """Adopt rows again that had no valid address and should run, because a person has corrected their URL since."""
         if rows:
             area = self._spreadsheet.tab(table.name).area("Lease")
             with suppress(Refused, AnswerLost):
@@ -192,7 +192,7 @@ class SheetsStore:
             self._reload(table.name, if_older_than_seconds=0)
 
     def _fail_torn(self, table: Table[R], rows: Sequence[R]) -> None:
-        """Set rows to error whose URL is not the one of their lease: a person has edited it, or sorted only some columns."""
+        """Set rows to error whose URL is not the URL of their lease: a person has edited it, or sorted only some columns."""
         if rows:
             self._spreadsheet.require_column_names(table.name)
         for row in rows:
@@ -204,7 +204,7 @@ class SheetsStore:
         self.swap(table, [Change(row, self._failed(row, problem)) for row in rows])
 
     def _fail_unclear(self, table: Table[R], rows: Sequence[R]) -> list[R]:
-        """Set pending rows to error in whose Status a person has typed a word that nobody understands. Return those rows."""
+        """Set pending rows to error if a person has typed an unknown word into their Status. Return these rows."""
         snapshot = self._spreadsheet.snapshot(table.name)
         problems: dict[int, str] = {}
         for row in rows:
@@ -230,7 +230,7 @@ class SheetsStore:
         return replace(row, lease=lease, requested_status=None)
 
     def _adopt_all(self, names: Sequence[str]) -> None:
-        """Adopt every row that people have added before rows are counted or looked for. Others may claim meanwhile."""
+        """Adopt all rows that people have added, before rows are counted or searched. Other threads may claim meanwhile."""
         for name in names:
             with self._lock:
                 self._reload(name, if_older_than_seconds=FRESH_SECONDS)
@@ -243,12 +243,12 @@ class SheetsStore:
             return self._adoption.adopt_next(name)
 
     def _reload(self, name: str, *, if_older_than_seconds: float) -> None:
-        """Reload a tab, adopt what people have added, and repair lines that do not show their lease."""
+        """Reload a tab, adopt rows that people have added, and repair lines that do not show their lease."""
         self._spreadsheet.reload([name], if_older_than_seconds=if_older_than_seconds)
         self._reconcile([name])
 
     def _reconcile(self, names: Sequence[str]) -> None:
-        """Adopt and repair, unless guarantees are known not to hold: then the tabs are only read."""
+        """Adopt and repair. If guarantees are known not to hold, only read the tabs."""
         if self._spreadsheet.control.failed_guarantees():
             return
         for group in {group_of(name) for name in names}:
@@ -262,7 +262,7 @@ class SheetsStore:
             self._projections.repair(name)
 
     def _reconcile_statuses(self, table: Table[Any]) -> None:
-        """Set pending rows apart whose Status is a word that nobody understands. Repairing notes it on other rows."""
+        """Set pending rows apart whose Status is an unknown word. On other rows, the repair adds a note."""
         snapshot = self._spreadsheet.snapshot(table.name)
         states = {
             position: encoded.lease.state
@@ -318,7 +318,7 @@ class SheetsStore:
                 self._reconcile(names)
             self._adopt_all(names)
             if loaded_at == self._loaded_at(names):
-                break  # otherwise rows were adopted, which count as well
+                break  # otherwise rows were adopted, which must be included
         return tables_tallies
 
     def playing_times(self) -> list[PlayingTime]:
@@ -358,7 +358,7 @@ class SheetsStore:
             return [Swap.WON if count else Swap.LOST for count in counts]
 
     def _separate_copies(self, name: str) -> None:
-        """Separate copies before work begins. The swap is won even if this fails: the next reload tries again."""
+        """Separate copies before work starts. If this fails, the swap is still won, and the next reload tries again."""
         try:
             self._reload(name, if_older_than_seconds=0)
         except StoreError as error:
@@ -382,7 +382,7 @@ class SheetsStore:
     ) -> list[Json]:
         """Return the requests that append the rows with new keys and raise the next ID.
 
-        `added` are the entries that an earlier round meant to add. If the index has one with its nonce, that round was applied.
+        `added` are the entries of an earlier round. If the index contains one with its nonce, that round was applied.
         """
         group = group_of(table.name)
         known = index.keys[group]
@@ -409,7 +409,7 @@ class SheetsStore:
         index.keys[group] |= entries
         added |= entries
         tab = self._spreadsheet.tab(table.name)
-        self._spreadsheet.snapshot(table.name).loaded_at = None  # they come after the lines of the snapshot
+        self._spreadsheet.snapshot(table.name).loaded_at = None  # the new lines follow the lines of the snapshot
         return [append_lines(tab.sheet_id, [row_cells(tab, row) for row in rows]), *number_requests]
 
     def restore(self, table: Table[R], rows: Sequence[R]) -> None:
@@ -479,7 +479,7 @@ class SheetsStore:
 
     @property
     def is_proof_due(self) -> bool:
-        """Whether the last proof of the guarantees, by Control as it was last read, is so old that it is to be repeated."""
+        """Return whether the last test of the guarantees, as recorded in Control, is old enough to be repeated."""
         with self._lock:
             return is_proof_due(self._spreadsheet.control, self._connection.spreadsheet_id, self._connection.now())
 
@@ -502,7 +502,7 @@ class SheetsStore:
             self._connection.close()
 
     def _repair_before_exit(self) -> None:
-        """Write cells that other processes have left unwritten, and repair those that this one wrote on other rows' lines."""
+        """Write cells that other processes have left unwritten, and repair cells that this process wrote on other rows' lines."""
         if self._spreadsheet.control.failed_guarantees():
             return
         for name in DATA_TABS:
@@ -517,7 +517,7 @@ def _is_claim(change: Change[Any]) -> bool:
 
 
 def _has_own_url(table: Table[Any], row: Row) -> bool:
-    """Return whether the row's URL is still the one of its lease."""
+    """Return whether the row's URL is still the URL of its lease."""
     try:
         target = source_target if table.row_type is Source else video_target
         return row.key.startswith("url:") or target(row.url, allow_other_sites=True).key == row.key

@@ -1,4 +1,4 @@
-"""The tallies of an overview, from the leases of a tab and a few more columns."""
+"""Count the rows of a tab for an overview, from the leases and a few more columns."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TALLY_COLUMNS: Mapping[str, Sequence[str]] = {
     VIDEO_TASKS.name: _names(VIDEO_TASKS, *_TallyCells._fields),
     DEAD_LETTERS.name: _names(DEAD_LETTERS, "accent", "type"),
 }
-"""The columns that are read along with the key columns, by tab."""
+"""The columns that are read in addition to the key columns, by tab."""
 
 
 def tallies(
@@ -96,7 +96,7 @@ def _played_state(lease: Lease) -> State | None:
 
 
 def _kind(lease: Lease, cells: _TallyCells, claimed_at: datetime | None, since: date, recent: datetime) -> Tally:
-    """Return the tally, still without numbers, that counts a row. `recent` is in the place of the first claim."""
+    """Return the tally, without numbers, to which a row belongs. `recent` replaces an earlier claim time."""
     day = claimed_at.date() if claimed_at else None
     return Tally(
         rows=0,
@@ -114,7 +114,7 @@ def _kind(lease: Lease, cells: _TallyCells, claimed_at: datetime | None, since: 
 
 
 def _claimed_at(lease: Lease, claimed_at: str) -> datetime | None:
-    """Return when a row that was processed was claimed, in UTC; None for any other row."""
+    """Return the UTC time at which a processed row was claimed, or None for any other row."""
     if not lease.is_processed or not claimed_at:
         return None
     time = parse_time(claimed_at)

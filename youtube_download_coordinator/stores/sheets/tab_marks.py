@@ -1,7 +1,7 @@
-"""Marks of tabs: a named range on each tab, whose name contains the table and the sheetId of the tab.
+"""Mark each tab by a named range, whose name contains the table and the sheetId of the tab.
 
-People rename, duplicate, hide and move tabs; a tab keeps its sheetId through all of that. The mark says which tab is which. A
-duplicate of a tab may take a duplicate of the mark with it, but that still names the sheetId of the original.
+People rename, duplicate, hide and move tabs, but a tab always keeps its sheetId. The mark identifies the tab of each table. If a
+tab is duplicated together with its mark, the copy of the mark still names the sheetId of the original.
 
 A person may delete a named range, so Control contains the sheetIds as well, and each of the two is restored from the other.
 """
@@ -18,12 +18,12 @@ _NAME = re.compile(r"ydc_tab_(?P<table>[a-z_]+?)_(?P<sheet_id>\d+)_[0-9a-f]{8}")
 
 
 def sheet_number(table: str) -> str:
-    """Return the name of the number in Control that is the sheetId of a table's tab."""
+    """Return the name under which Control contains the sheetId of a table's tab."""
     return f"tab {table}"
 
 
 def marked_sheets(properties: Mapping[str, Any]) -> dict[str, set[int]]:
-    """Return the sheetIds that the marks of a spreadsheet contain, by table. A tab may be gone."""
+    """Return the sheetIds in the marks of a spreadsheet, by table. Their tabs may be gone."""
     marked: dict[str, set[int]] = {}
     for named_range in properties.get("namedRanges", []):
         if match := _NAME.fullmatch(str(named_range.get("name", ""))):
@@ -33,10 +33,10 @@ def marked_sheets(properties: Mapping[str, Any]) -> dict[str, set[int]]:
 
 
 def add_mark(table: str, sheet_id: int, nonce: str, *, is_first: bool) -> Json:
-    """Return the request that marks a tab. The nonce is needed because the name of a mark stays taken after it was broken.
+    """Return the request that marks a tab. It needs a nonce, because the name of a broken mark stays in use.
 
-    `is_first`: nobody has prepared the spreadsheet, so far as is known. Google refuses the ID if somebody has, also long ago: of
-    two processes that prepare it at the same time, only one makes the tabs.
+    `is_first`: as far as known, no process has prepared the spreadsheet. If one has, even long ago, Google refuses the ID, so of
+    two processes that prepare it at the same time, only one creates the tabs.
     """
     named_range: Json = {"name": f"ydc_tab_{table}_{sheet_id}_{nonce}", "range": {"sheetId": sheet_id}}
     if is_first:

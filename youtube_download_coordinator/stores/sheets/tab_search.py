@@ -1,7 +1,7 @@
-"""Reading the layout: which tab contains which table, where its columns are, and what a person has to undo.
+"""Read the layout: the tab of each table, the positions of its columns, and problems that a person must undo.
 
-Tabs are known by their marks (tab_marks.py). By its title a tab is found only in a spreadsheet that is not in use yet, or that
-version 0.1.0 has used, which made no marks. In a spreadsheet that is in use, a tab that is gone is a problem for a person.
+Tabs are identified by their marks (tab_marks.py). Titles are used only if the spreadsheet is not in use yet, or was used by
+version 0.1.0, which made no marks. If a tab is gone from a spreadsheet in use, a person must decide.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from youtube_download_coordinator.stores.sheets.tab_marks import marked_sheets, 
 log = logging.getLogger(__name__)
 
 READ_ROUNDS = 4
-"""How often the layout is read again because a person has renamed or deleted a tab meanwhile."""
+"""How often the layout is read again if a person renames or deletes a tab meanwhile."""
 _CONTROL_COLUMNS = frozenset({"Name", "Value", "Lease", "Slot"})
 """A tab with these columns may be Control."""
 
@@ -45,9 +45,9 @@ Rows = Sequence[Sequence[str]]
 
 
 def read_layout(connection: Connection, config: Config, *, new_tabs: bool = False) -> Layout:
-    """Read the layout with two requests, and more where a tab has no mark or a column is missing.
+    """Read the layout with two requests, or more if a tab has no mark or a column is missing.
 
-    `new_tabs`: a person wants the tabs with the usual titles, or empty ones, in place of those that are gone.
+    `new_tabs`: replace tabs that are gone by the tabs with the usual titles, or by empty ones.
 
     Raises LayoutProblem if a column of the coordinator exists twice.
     """
@@ -74,7 +74,7 @@ def _read_layout(connection: Connection, config: Config, *, new_tabs: bool) -> L
     token = token_of(search.properties)
     if not token.range_id and search.is_used:
         token = restarted(control.change().number, connection.now())
-    # A tab that lacks columns gets new names to the right of all its data, also of columns without a name.
+    # Add new columns to the right of all data, including the data of columns without a name.
     tabs |= with_used_columns(connection, {name: tab for name, tab in tabs.items() if tab.missing})
     return Layout(
         tabs=tabs,
@@ -90,7 +90,7 @@ def _read_layout(connection: Connection, config: Config, *, new_tabs: bool) -> L
 
 
 def copies(connection: Connection, layout: Layout) -> list[str]:
-    """Return the titles of other tabs that have the coordinator's own columns. Workers ignore them."""
+    """Return the titles of other tabs that have the coordinator's columns. Workers ignore these tabs."""
     sheets = _sheets(connection.properties("sheets.properties(sheetId,title,gridProperties)"))
     known = {tab.sheet_id for tab in layout.tabs.values()}
     others = [sheet_id for sheet_id in sheets if sheet_id not in known]
@@ -117,13 +117,13 @@ def _sheets(properties: Mapping[str, Any]) -> dict[int, Json]:
 
 @dataclass(slots=True)
 class _Search:
-    """The search for the tabs of a spreadsheet."""
+    """A search for the tabs of a spreadsheet."""
 
     connection: Connection
     config: Config
     properties: Json
     sheet_ids: dict[str, int] = field(default_factory=dict)
-    """By table: the tab that contains it."""
+    """The tabs by table."""
     problem: str = ""
     headers: dict[int, Sequence[str]] = field(default_factory=dict)
     control_rows: Rows = ()
@@ -187,7 +187,7 @@ class _Search:
             self.control_rows = controls.get(self.sheet_ids[CONTROL], ())
 
     def _read_controls(self) -> dict[int, Rows]:
-        """Return the contents of all tabs that may be Control."""
+        """Return the contents of all tabs that might be Control."""
         if CONTROL in self.sheet_ids:
             return {self.sheet_ids[CONTROL]: self.control_rows}
         sheet_ids = [
@@ -201,7 +201,7 @@ class _Search:
     def _find_by_numbers(self, controls: Mapping[int, Rows]) -> bool:
         """Find tabs by the sheetIds in Control. Return whether there are any.
 
-        A copy of Control contains the sheetId of the original and not its own.
+        A copy of Control contains the original's sheetId and not its own.
         """
         numbers = {sheet_id: _control_of(rows).numbers() for sheet_id, rows in controls.items()}
         for sheet_id, in_control in numbers.items():
@@ -221,7 +221,7 @@ class _Search:
                 self.sheet_ids.setdefault(name, sheet_ids[folded(title)])
 
     def _contains_leases(self) -> bool:
-        """Return whether a tab contains leases: it was imported, or a person has deleted all named ranges."""
+        """Return whether a tab contains leases, because it was imported or a person has deleted all named ranges."""
         tabs = {
             sheet_id: header_of(VIDEO_TASKS.name, header)
             for sheet_id, header in self.headers.items()
@@ -235,7 +235,7 @@ class _Search:
         return any(decode_lease(cell) for column in columns for row in column.rows for cell in row)
 
     def _find_by_columns(self) -> None:
-        """Find the tabs that were renamed while version 0.1.0 was in use: each must be the only one that it can be."""
+        """Find the tabs that were renamed while version 0.1.0 was in use. Each must be the only candidate for its table."""
         for name in COLUMNS:
             others = self._candidates(name)
             is_found = name in self.sheet_ids and (name == CONTROL or _has_leases(self.headers[self.sheet_ids[name]]))
@@ -253,7 +253,7 @@ class _Search:
             self.sheet_ids[name] = others[0]
 
     def _candidates(self, name: str) -> list[int]:
-        """Return the tabs that may contain a table by their columns, and that no table has."""
+        """Return the unassigned tabs whose columns match a table."""
         taken = set(self.sheet_ids.values())
         return [
             sheet_id
@@ -298,14 +298,14 @@ def _kind(name: str) -> str:
 
 
 def _kind_of(header: Sequence[str]) -> str:
-    """Return which kind of table a tab may contain by its column names; empty if none."""
+    """Return the kind of table that a tab's column names match, or an empty text."""
     if _has_leases(header):
         return "videos" if "SourceID" in header else SOURCES.name
     return CONTROL if set(header_of(CONTROL, header)) >= _CONTROL_COLUMNS else ""
 
 
 def _column_problem(connection: Connection, tabs: Mapping[str, Tab], control: Rows, *, is_used: bool) -> str:
-    """Return what a person has to undo in the header rows, or an empty text."""
+    """Return what a person must undo in the header rows, or an empty text."""
     for name, tab in tabs.items():
         if name == CONTROL:
             if is_used and tab.missing and (tab.header or control):

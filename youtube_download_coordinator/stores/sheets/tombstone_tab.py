@@ -1,8 +1,8 @@
-"""The tab with the tombstones of purged videos (queue/tombstones.py): hidden, with a warning for whoever edits it.
+"""Keep the tombstones of purged videos (queue/tombstones.py) in a hidden tab, with a warning before edits.
 
-It is made when the first video is purged. Control, which is read along with every other request, has its sheetId and the number
-of tombstones, so that it is read again only when there are others. Where fewer are left than that, a person has deleted some:
-nothing is inserted, adopted or claimed until they are back, because purged videos would be fetched again.
+The tab is created when the first video is purged. Control, which is read with every other request, contains its sheetId and the
+number of tombstones, so that the tab is read again only if the number changes. If the tab has fewer tombstones, a person has
+deleted some. Then nothing is inserted, adopted or claimed until they are restored, because purged videos would be fetched again.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from youtube_download_coordinator.stores.sheets.spreadsheet import Spreadsheet
 
 TITLE = "Purged"
 SHEET, COUNT = "tab purged", "purged"
-"""The names of the numbers in Control: the sheetId of the tab, and how many tombstones it has."""
+"""The names of the numbers in Control: the sheetId of the tab, and the number of tombstones."""
 _HEADER = "Tombstones of purged videos: do not delete or change them"
 _TITLES_MAX = 100
 
 
 class TombstoneTab:
-    """The tombstones of one spreadsheet, as this process has read them last."""
+    """The tombstones of one spreadsheet when this process last read them."""
 
     def __init__(self, spreadsheet: Spreadsheet) -> None:
         self._spreadsheet = spreadsheet
         self._known: frozenset[str] = frozenset()
         self._count = 0
-        """The number in Control when they were read."""
+        """The number in Control when the tombstones were read."""
 
     def known(self, numbers: Mapping[str, int]) -> frozenset[str]:
-        """Return all tombstones. `numbers`: those in Control. Raises LayoutProblem if a person has deleted some."""
+        """Return all tombstones. `numbers` are the numbers in Control. Raises LayoutProblem if a person has deleted some."""
         count = numbers.get(COUNT, 0)
         if count != self._count:
             known = self.read(numbers)
@@ -45,11 +45,11 @@ class TombstoneTab:
         return self._known
 
     def remember(self, known: Collection[str]) -> None:
-        """Take over the tombstones that are in the tab after a change by this process."""
+        """Record the tombstones that are in the tab after a change by this process."""
         self._known, self._count = frozenset(known), len(known)
 
     def read(self, numbers: Mapping[str, int]) -> frozenset[str]:
-        """Return the tombstones that are in the tab now; none if it is gone."""
+        """Return the tombstones in the tab, or an empty set if it is gone."""
         if SHEET not in numbers:
             return frozenset()
         try:
@@ -59,18 +59,18 @@ class TombstoneTab:
         return frozenset(cell for row in values.rows for cell in row if TOMBSTONE.fullmatch(cell))
 
     def buried_keys(self, keys: Collection[str], numbers: Mapping[str, int]) -> set[str]:
-        """Return those of the keys that have a tombstone."""
+        """Return the keys that have a tombstone."""
         known = self.known(numbers)
         return {key for key in keys if tombstone(key) in known} if known else set()
 
     def exists(self, numbers: Mapping[str, int]) -> bool:
-        """Return whether the tab of which Control has the sheetId is there."""
+        """Return whether the tab with the sheetId in Control exists."""
         fields = "sheets.properties(sheetId)"
         sheets = self._spreadsheet.connection.properties(fields).get("sheets", []) if SHEET in numbers else []
         return any(sheet["properties"].get("sheetId", 0) == numbers[SHEET] for sheet in sheets)
 
     def new(self, sheet_id: int) -> list[Json]:
-        """Return the requests that make the tab."""
+        """Return the requests that create the tab."""
         sheets = self._spreadsheet.connection.properties("sheets.properties(title)").get("sheets", [])
         taken = {folded(str(sheet["properties"].get("title", ""))) for sheet in sheets}
         titles = [TITLE, *(f"{TITLE} {number}" for number in range(2, _TITLES_MAX))]
