@@ -193,7 +193,7 @@ class Lease:
 
     @property
     def is_processed(self) -> bool:
-        """Whether the row is DONE, and neither a filter nor a person has skipped it."""
+        """Return whether the row is DONE, and neither a filter nor a person has skipped it."""
         return self.state is State.DONE and self.detail != SKIPPED and not self.skipped
 
     @property

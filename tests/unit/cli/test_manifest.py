@@ -128,7 +128,7 @@ def test_a_pipe_is_written_as_it_is(media: Path, ydc: Ydc, tmp_path: Path) -> No
         (["--min-duration", "-1"], "--min-duration"),
         (["--exlude"], "there is no option --exlude"),
         (["media/lists/", "--format", "audiofolder"], "output_dir itself"),
-        (["queue.db", "--format", "lhotse"], "cannot be made"),
+        (["queue.db", "--format", "lhotse"], "cannot be created"),
         (["nowhere/x.jsonl"], "cannot be written"),
     ],
 )

@@ -194,8 +194,11 @@ def test_doctor_reports_a_newer_yt_dlp_and_workers_do_not_ask_for_it(
     [
         ("2026.1.1", "is installed, and the package index has no newer one"),
         (metadata.version("yt-dlp"), "is installed, and the package index has no newer one"),
-        (UpgradeError("the package index does not answer"), "is not known: the package index does not answer"),
-        (UserError("there is no pip in /x"), "is not known: there is no pip in /x"),
+        (
+            UpgradeError("the package index does not answer"),
+            "cannot check for a newer yt-dlp: the package index does not answer",
+        ),
+        (UserError("there is no pip in /x"), "cannot check for a newer yt-dlp: there is no pip in /x"),
     ],
 )
 def test_an_index_with_nothing_newer_or_that_does_not_answer_is_not_a_problem(

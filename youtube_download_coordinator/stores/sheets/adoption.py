@@ -86,7 +86,7 @@ class Adoption:
 
     @property
     def has_drafts(self) -> bool:
-        """Whether any tab has a draft, which may cover the lease of another row."""
+        """Return whether any tab has a draft, which may cover the lease of another row."""
         return self._new_rows.has_drafts
 
     def _repairs(self, index: RowIndex, settlement: Settlement, new: list[str]) -> list[Json]:
