@@ -96,7 +96,7 @@ def _played_state(lease: Lease) -> State | None:
 
 
 def _kind(lease: Lease, cells: _TallyCells, claimed_at: datetime | None, since: date, recent: datetime) -> Tally:
-    """Return the tally, without numbers, to which a row belongs. `recent` replaces an earlier claim time."""
+    """Return the tally, without numbers, to which a row belongs. Its `first_claim` is `recent` for later claims."""
     day = claimed_at.date() if claimed_at else None
     return Tally(
         rows=0,
