@@ -194,7 +194,7 @@ def _first(text: str) -> int | None:
     if text.lower() in OFF:
         return None
     if not re.fullmatch(r"[1-9]\d{0,8}", text):
-        raise ValueError(f"{text!r} is not a number of videos; write 1 or more, such as 100, or off")
+        raise ValueError(f"{text!r} is not a valid number of videos; write 100, or off")
     return int(text)
 
 
