@@ -363,7 +363,7 @@ def test_a_file_that_is_gone_for_a_while_ends_no_worker(
     assert coordinator.process_next_task(str)
     path.unlink()
     assert coordinator.process_next_task(str)
-    assert "going on without" in caplog.text
+    assert "and is skipped" in caplog.text
 
 
 # --- a loop without a sleep ------------------------------------------------------------------------------------------

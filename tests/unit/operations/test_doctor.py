@@ -71,9 +71,9 @@ def test_no_credentials_file(here: Setting) -> None:
     [
         ("{", "cannot be read as JSON"),
         ("\x00\xff", "cannot be read as JSON"),
-        ("[]", "not the key of a service account; make one"),
-        ('{"installed": {"client_secret": "SECRET"}}', "not the key of a service account; make one"),
-        ('{"type": "authorized_user", "refresh_token": "SECRET"}', "not the key of a service account; make one"),
+        ("[]", "not the key of a service account; create one"),
+        ('{"installed": {"client_secret": "SECRET"}}', "not the key of a service account; create one"),
+        ('{"type": "authorized_user", "refresh_token": "SECRET"}', "not the key of a service account; create one"),
         ('{"type": "service_account", "private_key": "SECRET"}', "not the JSON key of a service account"),
         (
             '{"type": "service_account", "private_key": "SECRET", "client_email": "a@b", "token_uri": "http://x"}',
