@@ -94,13 +94,13 @@ class Writer(Enum):
     INSERT = "insert"
     """The insertion. It never changes afterwards."""
     LEASE = "lease"
-    """Every change of the lease. The value is derived from the lease and is not stored beside it."""
+    """Every change of the lease. The value is derived from the lease and not stored separately."""
     CLAIM = "claim"
-    """The worker that claims the row. Stored beside the lease."""
+    """The worker that claims the row. Stored next to the lease."""
     LISTING = "listing"
-    """The worker that lists a source. Stored beside the lease."""
+    """The worker that lists a source. Stored next to the lease."""
     MEASURE = "measure"
-    """The insertion, and the worker that makes a file and measures it. Stored beside the lease."""
+    """The insertion, and the worker that makes a file and measures it. Stored next to the lease."""
 
 
 WRITTEN_ONCE = frozenset({Writer.PERSON, Writer.IDENTITY, Writer.INSERT})
@@ -292,7 +292,7 @@ class Row:
         return [column.name for column in columns_of(cls).shown.values()]
 
     def custom_column(self, name: str) -> str:
-        """Return the text in a column that people have added, whatever the letter case of its name."""
+        """Return the text in a custom column. The letter case of its name does not matter."""
         texts = (text for column, text in self.extra.items() if column.strip().casefold() == name.casefold())
         return next(texts, "").strip()
 

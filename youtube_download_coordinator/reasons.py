@@ -71,7 +71,7 @@ COOKIES_STEPS = (
     "copy the file to the worker and set YDC_COOKIES_FILE to its path",
 )
 COOKIES_HOW_TO = ", ".join(COOKIES_STEPS)
-"""For a machine without a browser. A private window, because YouTube rotates the cookies of one that stays open."""
+"""Instructions for a machine without a browser. A private window, because YouTube rotates the cookies of an open window."""
 _REQUEUE = "then retry the row: `ydc retry ID`, or type `pending` into its Status"
 _UPDATE = "ydc upgrade-yt-dlp"
 _REPORT = f"If many videos fail with it, update yt-dlp: {_UPDATE}."
@@ -160,7 +160,7 @@ REASONS: dict[str, Reason] = {
         " 0.5 %. It is deleted.", "If it stays, YouTube's file is damaged: watch the end of the video there."),
     "bad-media": Reason(Verdict.RETRY, "ffmpeg cannot read or convert the file. The file is deleted and fetched again.",
         "The worker's log contains ffmpeg's output. If many videos fail with it, update ffmpeg."),
-    "degraded": Reason(Verdict.RETRY, "The file is worse than usual, the message says how, and `accept_degraded` is off.",
+    "degraded": Reason(Verdict.RETRY, "The file is worse than usual, as the message explains, and `accept_degraded` is off.",
         "To keep such files: YDC_ACCEPT_DEGRADED=true.", "to keep it: YDC_ACCEPT_DEGRADED=true"),
     "media-403": Reason(Verdict.RETRY, "The media were refused with HTTP 403, also after a fresh extraction. When several videos"
         " in a row end with it, it counts as a block.", _REPORT, f"if many fail with it: {_UPDATE}"),

@@ -34,7 +34,7 @@ def page_of(coordinator: Coordinator, processor: str | None = None) -> Page:
 
 
 def space_of(config: Config, overview: Overview, processor: str | None = None) -> Space | None:
-    """Return the space for what is left of the queue; None if that is not known."""
+    """Return the disk space for the remaining videos, or None if it is not known."""
     from youtube_download_coordinator.corpus.size_rate import size_rate
     from youtube_download_coordinator.operations.space import space_for
 

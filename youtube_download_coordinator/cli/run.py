@@ -151,7 +151,7 @@ def _print_advice(summary: Summary, listing_failures: Sequence[Failure]) -> None
 
 
 def _warn_of_space(coordinator: Coordinator, processor: str) -> None:
-    """Print a warning if what is left does not fit on the disk. A sheet is not asked for it."""
+    """Print a warning if the remaining videos do not fit on the disk. Skip this for a sheet, to save requests."""
     from youtube_download_coordinator.operations.overview import overview
 
     if not coordinator.config.spreadsheet_id and isinstance(coordinator.config.output_dir, Path):

@@ -133,7 +133,7 @@ def _counts(coordinator: Coordinator) -> dict[str, Any]:
 
 
 def _left(overview: Overview, space: Space | None) -> dict[str, Any]:
-    """Return what is left, in numbers; None for what is not known."""
+    """Return the numbers of the remaining videos, with None for unknown ones."""
     left = overview.left
     return {
         "videos": left.videos,

@@ -26,7 +26,7 @@ _MANY_HOURS = 10**9
 
 
 class Amount(NamedTuple):
-    """A number of videos and what is known of their playing time."""
+    """A number of videos, with their known playing time."""
 
     videos: int = 0
     with_length: int = 0
@@ -92,7 +92,7 @@ class Estimate:
     """What is left."""
 
     videos: int
-    """Those that are pending or held, without those that wait for a machine which nobody offers."""
+    """The videos that are pending or held, except those that wait for a machine that nobody offers."""
     media_seconds: float | None
     """Their playing time; None: not known."""
     time: timedelta | None
@@ -125,7 +125,7 @@ def estimate(
     *,
     is_partial: bool,
 ) -> Estimate:
-    """Return what is left of these videos; `offers` are those of all machines."""
+    """Return the remaining part of these videos. `offers` are the offers of all machines."""
     left = [tally for tally in videos if tally.state in UNFINISHED and _is_awaited(tally, offers)]
     # A video of unknown length is as long as the others that are left, or else as those that are done.
     mean_seconds = amount_of(left).mean_seconds or amount_of(tally for tally in videos if tally.day).mean_seconds
@@ -172,6 +172,6 @@ def _time(others: Amount, parts: Iterable[_Part], pace: Pace) -> timedelta:
 
 
 def _is_awaited(tally: Tally, offers: Collection[Offer]) -> bool:
-    """Return whether rows wait for no machine, or for one that is offered."""
+    """Return whether rows do not wait for a machine, or wait for an offered one."""
     need = need_of(Lease(detail=f" (waits for {tally.waits_for})", nonce=""))
     return not tally.waits_for or any(need.is_met_by(offer) for offer in offers)

@@ -184,8 +184,8 @@ def check_javascript() -> str:
 
 def _deno_version() -> str | None:
     """Return the version of the deno that yt-dlp uses: the one next to this Python, otherwise the one in PATH."""
-    beside = Path(sysconfig.get_path("scripts")) / f"deno{sysconfig.get_config_var('EXE') or ''}"
-    program = str(beside) if os.access(beside, os.X_OK) else "deno"
+    local = Path(sysconfig.get_path("scripts")) / f"deno{sysconfig.get_config_var('EXE') or ''}"
+    program = str(local) if os.access(local, os.X_OK) else "deno"
     try:
         done = subprocess.run(
             [program, "--version"],

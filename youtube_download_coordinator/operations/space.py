@@ -1,4 +1,4 @@
-"""Whether what is left of a queue fits where its files go."""
+"""Check whether the remaining videos of a queue fit on the disk for their files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNITS = ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """The place for files, and what they need there."""
+    """The place for files, with the space that the remaining videos need there."""
 
     place: str
     """A folder of this machine, or the address of object storage."""
@@ -35,7 +35,7 @@ class Space:
 
     @property
     def warning(self) -> str:
-        """Return what is wrong in one line; empty if it fits."""
+        """Return one line about missing space, or an empty text if the videos fit."""
         if self.fits or self.needed_bytes is None or self.free_bytes is None:
             return ""
         missing = self.needed_bytes - self.free_bytes
@@ -43,7 +43,7 @@ class Space:
 
 
 def space_for(estimate: Estimate, config: Config, rate: SizeRate | None) -> Space | None:
-    """Return the space for what is left; `rate` is what a second of it takes. None: not known, or nothing is left."""
+    """Return the space for the remaining videos, at `rate` for each second. Return None if it is not known or none remain."""
     if rate is None or not estimate.videos:
         return None
     seconds = estimate.media_seconds

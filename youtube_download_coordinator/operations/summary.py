@@ -35,7 +35,7 @@ TOTAL = "all"
 
 
 def page(overview: Overview, space: Space | None = None) -> Page:
-    """Return an overview as tables. `space`: where the files of what is left go, if that is known."""
+    """Return an overview as tables. `space`: the space for the remaining videos, if it is known."""
     controls = [
         (line.name, line.value or ControlValue.CLEAR.value, format_utc(line.until), line.reason)
         for line in overview.controls
@@ -100,7 +100,7 @@ def _targets(left: Estimate) -> list[Section]:
 
 
 def _left(left: Estimate, space: Space | None) -> list[Section]:
-    """Return the table of what is left; no table if nothing is."""
+    """Return the table of the remaining videos, or no table if there are none."""
     if not left.videos:
         return []
     up_to = " up to the targets" if left.targets else ""

@@ -26,7 +26,7 @@ _BRACKETS = {")": "(", "]": "[", "}": "{", "）": "（"}
 _WRAPPERS = tuple(
     re.compile(pattern, re.IGNORECASE | re.DOTALL)
     for pattern in (
-        r'=\s*[^\W\d][\w.]*\(\s*"([^"]+)".*\)',  # =HYPERLINK("address"; "text"), whatever the function's language
+        r'=\s*[^\W\d][\w.]*\(\s*"([^"]+)".*\)',  # =HYPERLINK("address"; "text"), in any language
         r'=\s*"([^"]+)"',
         r"!?\[[^\]]*\]\(\s*<?([^\s<>]+?)>?(?:\s+[\"'(].*)?\s*\)",  # Markdown
         r"\[[^\]]*\]:\s*<?(\S+?)>?",

@@ -29,7 +29,7 @@ class VideoKind(StrEnum):
     STREAMS = "streams"
     """Running, finished and upcoming live streams."""
     MEMBERS = "members"
-    """Videos for paying members of a channel, whatever else they are."""
+    """Videos of any kind for paying members of a channel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -215,7 +215,7 @@ def _without_mark(token: _Token) -> str:
     if token.kind == "property" and (token.text[1] == "P") != token.text.startswith((r"\p{^", r"\P{^")):
         return rf"[^\p{token.text[2:].replace('{^', '{')}\x{{E000}}]"
     if token.kind == "set" and not token.text.startswith("[^") and re.search(r"\\[WDSP]|\\p\{\^|\[:\^", token.text):
-        raise ValueError(rf"{token.text} cannot be used together with \b: write what it contains as (?:...|...)")
+        raise ValueError(rf"{token.text} cannot be used together with \b: write its contents as (?:...|...)")
     text = _translate(token)
     return rf"[^\x{{E000}}{text[2:]}" if text.startswith("[^") else text
 

@@ -11,7 +11,7 @@ from typing import Any
 from youtube_download_coordinator.stores.sheets.api import Json
 
 _PREFIX = "ydc_paused_"
-REASON = "it was paused, and its line in Control is gone: `ydc resume` lets it go on"
+REASON = "the fleet was paused, and its line in Control is gone: continue with `ydc resume`"
 
 
 def pause_mark_of(properties: Mapping[str, Any]) -> str:

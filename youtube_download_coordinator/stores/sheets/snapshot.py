@@ -86,11 +86,9 @@ class TabSnapshot:
         priorities: Sequence[Sequence[str]] = NO_CELLS,
         playing: Sequence[Sequence[Sequence[str]]] = (),
     ) -> None:
-        """Replace the snapshot by the columns of KEY_COLUMNS, that of priorities, and those of PLAYING_COLUMNS.
+        """Replace the snapshot by the KEY_COLUMNS, the column of priorities and the PLAYING_COLUMNS.
 
-        They are as values.batchGet gives them.
-
-        A signal may interrupt it: no line is known until all are.
+        The columns are in the form of values.batchGet. A signal may interrupt this, so no line is known until all are loaded.
         """
         self.forget_lines()
         self._due = {}

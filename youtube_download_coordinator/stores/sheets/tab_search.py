@@ -274,7 +274,7 @@ class _Search:
             )
         else:
             self.problem = (
-                f"the tab {title!r} is gone: restore it (Undo, or File, Version history), or go on with an empty one:"
+                f"the tab {title!r} is gone: restore it (Undo, or File, Version history), or continue with an empty one:"
                 " `ydc init --new-tabs`"
             )
 
