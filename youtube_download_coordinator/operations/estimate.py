@@ -1,6 +1,6 @@
-"""How much is left of a queue: the videos, and the time for them at the pace of the last hour.
+"""Estimate the remaining videos of a queue, and the time for them at the pace of the last hour.
 
-Pure: from the counts of an overview. docs/dashboard.md documents the rules.
+Pure: it uses only the counts of an overview. docs/dashboard.md documents the rules.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from youtube_download_coordinator.queue.targets import TargetProgress
 
 HOUR = timedelta(hours=1)
 RECENT = HOUR
-"""The claims of this time give the pace."""
+"""The period whose claims determine the pace."""
 LEAST_SPAN = timedelta(minutes=5)
 LEAST_VIDEOS = 3
 """Less time, or fewer videos, say nothing about the pace."""
@@ -30,17 +30,17 @@ class Amount(NamedTuple):
 
     videos: int = 0
     with_length: int = 0
-    """The number of those whose length is known."""
+    """The number of videos with a known length."""
     seconds: int = 0
     """The total of these lengths."""
 
     @property
     def mean_seconds(self) -> float | None:
-        """Return the mean length; None if no length is known."""
+        """Return the mean length, or None if no length is known."""
         return self.seconds / self.with_length if self.with_length else None
 
     def length_seconds(self, mean_seconds: float | None) -> float | None:
-        """Return the playing time of all, with `mean_seconds` for each unknown length. None if that is needed and not known."""
+        """Return the total playing time, with `mean_seconds` for each unknown length, or None if that is missing."""
         unknown = self.videos - self.with_length
         if not unknown:
             return float(self.seconds)
@@ -48,17 +48,17 @@ class Amount(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """What is done of the claims of the last hour."""
+    """The pace of the queue: the finished videos among the claims of the last hour."""
 
     done: Amount
     span: timedelta
-    """From the first of these claims until now."""
+    """The time from the first of these claims until now."""
     machines: int
     """The number of machines that hold a row now."""
 
     @property
     def is_known(self) -> bool:
-        """Whether there is enough of it."""
+        """Return whether there are enough claims to determine the pace."""
         return self.span >= LEAST_SPAN and self.done.videos >= LEAST_VIDEOS
 
     @property
@@ -67,21 +67,21 @@ class Pace(NamedTuple):
 
     @property
     def media_hours_per_hour(self) -> float | None:
-        """Return the playing time that is done in an hour; None if no length is known."""
+        """Return the playing time that is finished in an hour, or None if no length is known."""
         seconds = self.done.length_seconds(self.done.mean_seconds)
         return seconds / 3600 / (self.span / HOUR) if seconds else None
 
 
 class TargetLeft(NamedTuple):
-    """An accent with a target, and whether the videos that are listed reach it."""
+    """An accent with a target, and the hours that the listed videos lack for it."""
 
     progress: TargetProgress
     missing_hours: float
-    """What the videos that are left lack for the target; 0 also if their length is not known."""
+    """The hours that the remaining videos lack for the target, or 0 if their length is not known."""
 
 
 class _Part(NamedTuple):
-    """Those of some videos that are processed until a target is reached, as a fraction of them all."""
+    """The part of some videos that is processed until a target is reached, as a fraction of all of them."""
 
     videos: float
     media_seconds: float | None
@@ -89,19 +89,19 @@ class _Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What is left."""
+    """An estimate of the remaining videos and of the time for them."""
 
     videos: int
     """The videos that are pending or held, except those that wait for a machine that nobody offers."""
     media_seconds: float | None
-    """Their playing time; None: not known."""
+    """Their playing time, or None if it is not known."""
     time: timedelta | None
-    """The time until they are done; None: there is no pace."""
+    """The time until they are done, or None if the pace is not known."""
     pace: Pace
     is_partial: bool
     """Whether sources are still to be listed."""
     targets: Sequence[TargetLeft] = ()
-    """In the order of the setting. The other numbers count the videos of these accents only up to their targets."""
+    """The accents with targets, in the order of the setting. The other numbers count their videos only up to the targets."""
 
 
 def amount_of(tallies: Iterable[Tally]) -> Amount:
@@ -111,7 +111,7 @@ def amount_of(tallies: Iterable[Tally]) -> Amount:
 
 
 def pace_of(videos: Sequence[Tally], holders: Iterable[str], now: datetime) -> Pace:
-    """Return the pace; `holders` are all workers that hold rows now."""
+    """Return the pace. `holders` are all workers that hold rows now."""
     first = min((tally.first_claim for tally in videos if tally.first_claim), default=now)
     done = amount_of(tally for tally in videos if tally.first_claim)
     return Pace(done, max(now - first, timedelta(0)), len({holder.partition("/")[0] for holder in holders}))
@@ -127,7 +127,7 @@ def estimate(
 ) -> Estimate:
     """Return the remaining part of these videos. `offers` are the offers of all machines."""
     left = [tally for tally in videos if tally.state in UNFINISHED and _is_awaited(tally, offers)]
-    # A video of unknown length is as long as the others that are left, or else as those that are done.
+    # Assume for a video of unknown length the mean of the other remaining videos, or otherwise of the finished ones.
     mean_seconds = amount_of(left).mean_seconds or amount_of(tally for tally in videos if tally.day).mean_seconds
     names = {target.accent.casefold() for target in targets}
     others = amount_of(tally for tally in left if tally.accent.casefold() not in names)
@@ -150,7 +150,7 @@ def estimate(
 
 
 def _up_to(target: TargetProgress, amount: Amount, mean_seconds: float | None) -> tuple[_Part, float]:
-    """Return the part of an accent's videos that its target needs, and the hours that they lack for it."""
+    """Return the part of an accent's videos that its target needs, and the hours that the videos lack for it."""
     wanted_seconds = max(target.target_hours - target.hours, 0.0) * 3600
     seconds = amount.length_seconds(amount.mean_seconds or mean_seconds)
     if not seconds:
@@ -161,7 +161,7 @@ def _up_to(target: TargetProgress, amount: Amount, mean_seconds: float | None) -
 
 
 def _time(others: Amount, parts: Iterable[_Part], pace: Pace) -> timedelta:
-    """Return the time for videos without a target, by their number, and for those with one, by their length if it is known."""
+    """Return the time for all videos: by their number, or for accents with a target by their length, if it is known."""
     hours = others.videos / pace.videos_per_hour
     for part in parts:
         if pace.media_hours_per_hour and part.media_seconds is not None:

@@ -56,7 +56,7 @@ class Overview:
     oldest: VideoTask | None
     """The video that has been claimable for the longest time, or None."""
     left: Estimate
-    """The videos that are left, and the time for them."""
+    """The remaining videos, and the time for them."""
 
     @property
     def is_idle(self) -> bool:

@@ -24,13 +24,13 @@ class Space:
     """A folder of this machine, or the address of object storage."""
     rate: SizeRate
     needed_bytes: int | None
-    """What the videos that are left take; None: not known."""
+    """The space that the remaining videos need, or None if it is not known."""
     free_bytes: int | None
-    """What is free for them: without YDC_MIN_FREE_DISK_BYTES. None: object storage has no limit, or it is not known."""
+    """The free space minus YDC_MIN_FREE_DISK_BYTES. None: the place is object storage without a limit, or it is not known."""
 
     @property
     def fits(self) -> bool:
-        """Whether nothing is known to be missing."""
+        """Return False if space is known to be missing, otherwise True."""
         return self.needed_bytes is None or self.free_bytes is None or self.needed_bytes <= self.free_bytes
 
     @property

@@ -84,7 +84,7 @@ def _skipped(overview: Overview) -> list[Section]:
 
 
 def _targets(left: Estimate) -> list[Section]:
-    """Return the table of the accents that have a target; no table if none has."""
+    """Return the table of the accents that have a target, or no table if there are none."""
     rows: list[Sequence[Cell]] = [
         (
             progress.accent,
@@ -124,7 +124,7 @@ def _hours(seconds: float) -> str:
 
 
 def describe_time_left(left: Estimate) -> str:
-    """Return the time that is left, and the pace on which it is based."""
+    """Describe the remaining time, and the pace on which it is based."""
     pace = left.pace
     if not pace.done.videos:
         return "unknown: no video that was claimed in the last hour is done"

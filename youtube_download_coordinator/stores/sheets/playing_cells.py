@@ -1,4 +1,4 @@
-"""The accents and durations in the lines of a tab, which are read along with its leases where accents have targets."""
+"""Keep the accents and durations of a tab's lines. They are read together with the leases if accents have targets."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Cells = Sequence[Sequence[str]]
 
 
 class PlayingCells:
-    """The accent and the duration of each line. `accents[0]` belongs to the header."""
+    """The accents and the durations of a tab's lines. `accents[0]` belongs to the header."""
 
     def __init__(self, columns: Sequence[Cells] = ()) -> None:
         self.accents: list[str] = []
         self.seconds = array("q")
         self._known: dict[str, str] = {}
-        """Each accent once: a tab has few, and 250,000 lines."""
+        """Each accent once, because a tab has few accents and up to 250,000 lines."""
         accents, durations = ([row[0] if row else "" for row in column] for column in columns or ((), ()))
         for accent, duration in zip_longest(["", *accents], ["", *durations], fillvalue=""):
             self._append(accent, whole_number(duration) or 0)
@@ -35,7 +35,7 @@ class PlayingCells:
         return self.seconds[position] if position < len(self.seconds) else 0
 
     def update(self, position: int, accent: str | None, seconds: int) -> None:
-        """Replace a line, which may be beyond the last one; None: its accent is as before."""
+        """Replace a line, or add one beyond the last line. With None, keep its accent."""
         while len(self.accents) <= position:
             self._append("", 0)
         self.seconds[position] = seconds

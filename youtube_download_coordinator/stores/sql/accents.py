@@ -1,6 +1,6 @@
-"""Reading of due rows accent by accent, and counting of playing times, by two indexes that only a queue with target hours has.
+"""Read due rows by accent, and count playing times, with two indexes that only a queue with target hours has.
 
-They are made when they are first needed: each change of a row has to update them.
+The indexes are created when they are first needed, because each change of a row must update them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from youtube_download_coordinator.stores.sql.tables import IS_PENDING, videos
 
 
 def _contains(text: str) -> str:
-    """Return the condition that the detail contains a text. The same function finds it in each database."""
+    """Return the condition that the detail contains a text. It works in every database."""
     return f"replace(detail, '{text}', '') <> detail"
 
 
-# Literal: a database uses an index of an expression, or of some rows, where a query repeats it exactly.
+# Literal text, because a database uses an index of an expression, or a partial index, only if a query repeats it exactly.
 _ACCENT = f"CASE WHEN {_contains(REQUEST_START)} THEN '{REQUEST_START}' ELSE accent END"
 """`store.claimed_accent` in SQL, for pending rows."""
 _IS_SKIPPED = " OR ".join(
@@ -32,7 +32,7 @@ _KIND = (
     f" WHEN {_contains(REQUEST_START)} AND {_contains(WAS)} THEN '{State.DONE}'"
     f" WHEN state = '{State.HELD}' THEN '{State.HELD}' ELSE '' END"
 )
-"""DONE: `targets.has_file` in SQL. HELD: other rows that workers hold. Otherwise an empty text."""
+"""The kind of a row: DONE if `targets.has_file`, HELD for other rows that workers hold, otherwise an empty text."""
 _PENDING = str(IS_PENDING.compile(compile_kwargs={"literal_binds": True}))
 _INDEXES = (
     f"CREATE INDEX IF NOT EXISTS videos_by_accent ON videos (place, ({_ACCENT}), priority, act_at, id) WHERE {_PENDING}",
@@ -50,7 +50,7 @@ def create_accent_indexes(connection: sa.Connection) -> None:
 
 
 def playing_times(connection: sa.Connection) -> list[PlayingTime]:
-    """Return how much there is of each accent, from the indexes alone."""
+    """Return the playing time of each accent, from the indexes alone."""
     c, place = videos.c, place_of(VIDEO_TASKS)
     seconds = sa.func.coalesce(sa.func.sum(c.duration_seconds), 0)
     played = (
