@@ -33,7 +33,7 @@ DEGRADATIONS = {
     "low-bit-rate": "The sound has less than `audio_min_kbps`.",
     "skipped-sabr": "YouTube serves better formats only by its own protocol (SABR), which yt-dlp does not support.",
     "skipped-challenge": "yt-dlp could not solve the challenge for better formats: update yt-dlp, and check deno.",
-    "skipped-token": "Better formats require a PO token: docs/limits.md explains how to provide one.",
+    "skipped-token": "Better formats require a PO token: docs/yt-dlp.md explains how to provide one.",
     "skipped-drm": "Better formats are encrypted.",
 }
 """The meanings of the words after `degraded: ` in a Result."""
@@ -94,8 +94,8 @@ REASONS: dict[str, Reason] = {
         "It is listed when the cooldown is over, or when a person ends the pause."),
     "blocked": Reason("a dead letter", "YouTube refused the row `max_throttles` times and answered others in between. The message"
         " ends with the last refusal.", f"If the cause has passed, {_REQUEUE}.", "to try it again: `ydc retry`"),
-    "suspected": Reason("not counted", "Many videos in a row failed with the reason that follows, so yt-dlp, YouTube or the"
-        " processor is at fault, not the video: see `Control`. The attempt is not counted.",
+    "suspected": Reason("not counted", "Many videos in a row failed with the reason that follows. yt-dlp, YouTube or the"
+        " processor is at fault, not the video: see `Control`.",
         f"If `Control` names a newer yt-dlp: {_UPDATE}. If your own processor fails, fix it."),
     "throttled": Reason(Verdict.THROTTLED, "Your own processor raised ThrottledError without a reason."),
     # the video, for ever
@@ -113,12 +113,11 @@ REASONS: dict[str, Reason] = {
     "no-audio": Reason(Verdict.PERMANENT, "The video has no sound, or silence from start to end.",
         "For pictures without sound, use `download` with your own `format` in YDC_YT_DLP_OPTIONS.", ""),
     "needs-account": Reason(Verdict.PERMANENT, "Members only, Premium, age-restricted, or YouTube asks for a login.",
-        "It waits for a machine that offers `account` (YDC_OFFERS). If none does, take an account that may see it:"
-        f" {COOKIES_HOW_TO}; {_REQUEUE}.",
+        f"It waits for a machine that offers `account` (YDC_OFFERS). If none does: {COOKIES_HOW_TO}; {_REQUEUE}.",
         "an account that may see it? set YDC_COOKIES_FILE, then requeue"),
     "region": Reason(Verdict.PERMANENT, "It is not available in this machine's country.",
-        "It waits for a machine that offers another country (YDC_OFFERS). If none does, run a worker there, or use a proxy"
-        f" there (YDC_PROXY); {_REQUEUE}.",
+        "It waits for a machine that offers another country (YDC_OFFERS). If none does, use a worker or a proxy there;"
+        f" {_REQUEUE}.",
         "a worker or a proxy (YDC_PROXY) elsewhere may do it; then requeue"),
     "unsupported-url": Reason(Verdict.PERMANENT, "yt-dlp does not support this address, or it is not YouTube's.",
         "Other sites need YDC_ALLOW_OTHER_SITES=true.", "not YouTube's? YDC_ALLOW_OTHER_SITES=true"),
@@ -186,11 +185,11 @@ REASONS: dict[str, Reason] = {
         " Nothing failed."),
     "other-processor": Reason(Verdict.LATER, "A person has asked for the product of a function that this worker does not run.",
         "Start a worker whose --processor names the function."),
-    "upload": Reason(Verdict.LATER, "The place of the files (`output_dir`) did not answer. The finished file waits on the disk of"
-        " the machine, which uploads it again without a request to YouTube. For an hour no other machine takes the video.",
+    "upload": Reason(Verdict.LATER, "The place of the files (`output_dir`) did not answer. The machine keeps the finished file"
+        " and uploads it later. For an hour no other machine takes the video.",
         "Check the storage and the network connection to it."),
-    "trainability": Reason(Verdict.LATER, "YDC_TRAINABLE is set, and YouTube's API does not say now who may train with the"
-        " video. The video is neither fetched nor skipped; it is asked for again after a pause of an hour at the most.",
+    "trainability": Reason(Verdict.LATER, "YDC_TRAINABLE is set, and YouTube's API gives no answer now. The video is neither"
+        " fetched nor skipped. The API is asked again within an hour.",
         "Check the machine's network and its proxy, which must also reach youtube.googleapis.com."),
     "no-trainability": Reason(Verdict.LATER, "YDC_TRAINABLE is set and the video exists, but YouTube's API does not know it. The"
         " API is asked again once a day.", "To skip it for good, type `done` into its Status, or call `ydc skip ID`."),
@@ -240,8 +239,8 @@ REASONS: dict[str, Reason] = {
     "unreadable-row": Reason("`error`", "A value of the row raises an error in the coordinator; the message quotes it.",
         "Correct the value, then type `pending` into its Status, or call `ydc retry`."),
     "unknown-status": Reason("`error`, or a note beside any Status",
-        "The text typed into Status is not one of its words, or was typed while the row was in progress. Workers skip a pending"
-        " row; other rows are not changed. The message quotes the text.",
+        "The text typed into Status is unknown, or was typed while the row was in progress. The message quotes it. A pending row"
+        " is not processed; another row is not changed.",
         "Type `pending`, `done` or `error` into its Status."),
     "purged": Reason("`error`", "The video was removed from the corpus with `ydc purge`. Its address was typed in again,"
         " but it is not fetched again."),
@@ -334,9 +333,10 @@ def _document() -> Iterator[str]:
     yield "Use a private window, because YouTube changes the cookies of a window that stays open."
 
 
-def _linked(advice: str) -> str:
-    """Return the advice with a link in place of the long instructions for cookies."""
-    return advice.replace(COOKIES_HOW_TO, "export [the cookies of an account](#cookies-of-an-account)")
+def _linked(text: str) -> str:
+    """Return a text with links to pages, also in place of the long instructions for cookies."""
+    text = text.replace(COOKIES_HOW_TO, "export [the cookies of an account](#cookies-of-an-account)")
+    return re.sub(r"\bdocs/([\w-]+)\.md\b", r"[\1](\1.md)", text)
 
 
 def _degradations() -> Iterator[str]:
@@ -344,7 +344,7 @@ def _degradations() -> Iterator[str]:
     yield "If the file of a video has lower quality than usual, its Result ends with `(degraded: ...)`. `ydc status` counts such"
     yield "videos."
     yield from ("", "| reason | what it means |", "| --- | --- |")
-    yield from (f"| `{name}` | {means} |" for name, means in DEGRADATIONS.items())
+    yield from (f"| `{name}` | {_linked(means)} |" for name, means in DEGRADATIONS.items())
 
 
 def _by_verdict() -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, Reason]]]]:

@@ -155,7 +155,7 @@ def check_token_provider(url: str) -> str:
         problem = str(getattr(error, "reason", "") or error) or type(error).__name__
         raise UnfitError(
             f"the token provider at {url} does not answer ({truncate(problem, 100)}): start it, or correct base_url in"
-            f" YDC_YT_DLP_OPTIONS; without it YouTube may refuse videos (docs/limits.md)"
+            f" YDC_YT_DLP_OPTIONS; without it YouTube may refuse videos (docs/yt-dlp.md)"
         ) from None
     plugin = plugin_version()
     if plugin and plugin.split(".")[0] != version.split(".")[0]:
