@@ -108,6 +108,35 @@ def test_a_selection_finds_what_fits_in_every_way(store: Store, selection: Selec
     assert [row.title for row in queue.select(VIDEO_TASKS, selection)] == titles
 
 
+@pytest.mark.parametrize(
+    ("wanted", "accents"),
+    [
+        ("SÃO PAULO", ["São Paulo", "são paulo"]),
+        ("kent", ["Kent", "\N{KELVIN SIGN}ENT"]),
+        ("strasse", ["Straße", "STRASSE"]),
+        ("STRAßE", ["Straße", "STRASSE"]),
+        ("", [""]),
+        ("%", ["%"]),
+        ("a'b", ["A'B"]),
+        ("\udcff", []),
+        ("x\0", []),
+    ],
+)
+def test_letters_fold_as_python_folds_them(store: Store, wanted: str, accents: list[str]) -> None:
+    queue = make_queue(store, policy=NO_WAIT)
+    texts = ["São Paulo", "são paulo", "Kent", "\N{KELVIN SIGN}ENT", "Straße", "STRASSE", "", "%", "A'B"]
+    queue.add(VIDEO_TASKS, [new_video(number, accent=text) for number, text in enumerate(texts)])
+    assert [row.accent for row in queue.select(VIDEO_TASKS, Selection(accent=wanted))] == accents
+    assert [row.accent for row in queue.select(VIDEO_TASKS, Selection(accent=wanted, status=Status.PENDING))] == accents
+
+
+@pytest.mark.parametrize("source_id", [0, -1, 2**63, 10**30])
+def test_a_source_that_cannot_be_has_no_videos(store: Store, source_id: int) -> None:
+    queue = filled(store, 1)
+    assert not list(queue.select(VIDEO_TASKS, Selection(source_id=source_id)))
+    assert not list(queue.select(SOURCES, Selection(source_id=source_id)))
+
+
 def keep_away(queue: Queue) -> None:
     """Set the first video to error, as a person does by typing `error` into its Status."""
     first: VideoTask = next(queue.rows(VIDEO_TASKS))

@@ -117,6 +117,12 @@ QUERIES: dict[str, tuple[Callable[[Queue], object], tuple[str, ...]]] = {
     "what failed for good": (lambda queue: list(queue.select(DEAD_LETTERS, Selection(status=Status.ERROR))), BY_STATE),
     "what is not done": (lambda queue: list(queue.select(VIDEO_TASKS, Selection(with_done=False))), BY_STATE),
     "what failed as private": (lambda queue: list(queue.select(VIDEO_TASKS, Selection(reason="private"))), BY_STATE),
+    "an accent": (lambda queue: list(queue.select(VIDEO_TASKS, Selection(accent="Recife"))), BY_PLACE),
+    "a source": (lambda queue: list(queue.select(DEAD_LETTERS, Selection(source_id=7))), BY_PLACE),
+    "what failed of a type": (
+        lambda queue: list(queue.select(VIDEO_TASKS, Selection(type="talk", status=Status.ERROR))),
+        BY_STATE,
+    ),
     "recovery of videos": (lambda queue: queue.recover(VIDEO_TASKS), BY_STATE),
     "recovery of sources": (lambda queue: queue.recover(SOURCES), BY_STATE),
     "the next that is due": (lambda queue: queue.next_due(VIDEO_TASKS), BY_STATE),
@@ -171,6 +177,24 @@ def test_what_is_not_done_is_tried_again_without_reading_what_is(counting_store:
     queue = make_queue(counting_store)
     results = queue.retry(VIDEO_TASKS, Selection(with_done=False))
     assert counting_store.returned == results.total() == VIDEOS - 2
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        Selection(accent="RECIFE"),
+        Selection(type="Talk", accent="recife"),
+        Selection(source_id=7),
+        Selection(source_id=7, status=Status.PENDING),
+    ],
+)
+def test_an_accent_a_type_and_a_source_are_selected_without_reading_another_row(
+    counting_store: CountingStore, selection: Selection
+) -> None:
+    queue = make_queue(counting_store)
+    chosen = {"accent": "Recife", "type": "talk", "source_id": 7}
+    queue.add(VIDEO_TASKS, [new_video(number, **chosen) for number in range(VIDEOS, VIDEOS + 3)])
+    assert len(list(queue.select(VIDEO_TASKS, selection))) == counting_store.returned == 3
 
 
 def lists_nothing(source: Source, config: Config) -> Generator[Listed, None, None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from youtube_download_coordinator.errors import UserError
@@ -49,9 +49,10 @@ class Selection:
         One for each state that a row may have, so that a store reads no row in another state.
         """
         states = [state for state in State if self._may_have(state)]
+        where = Where(accent=self.accent, type=self.type, source_id=self.source_id)
         if self.ids is not None or len(states) == len(State):
-            return [Where(ids=self.ids)]
-        return [Where(state=state) for state in states]
+            return [replace(where, ids=self.ids)]
+        return [replace(where, state=state) for state in states]
 
     def _may_have(self, state: State) -> bool:
         return (

@@ -50,6 +50,10 @@ class Where:
     """Rows in whose Status a person has typed a request (`Row.requested_status`). None in a store that no person edits."""
     after_id: int = 0
     """Rows with a larger ID: the next page."""
+    accent: str | None = None
+    """Rows with this accent, in any letter case. Others may be returned too, as for `type` and `source_id`: a sheet reads all."""
+    type: str | None = None
+    source_id: int | None = None
 
 
 EVERY_ROW = Where()

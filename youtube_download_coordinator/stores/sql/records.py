@@ -10,6 +10,8 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from youtube_download_coordinator.models import (
     INTEGER_MAX,
@@ -28,6 +30,7 @@ from youtube_download_coordinator.queue.priority import priority_of
 from youtube_download_coordinator.queue.store import EVERY_ROW, Change, Table, Where, clash
 from youtube_download_coordinator.stores.sql.tables import EPOCH, IN_ANY_STATE, sources, videos
 from youtube_download_coordinator.stores.sql.tombstone_records import KEYS_PER_QUERY
+from youtube_download_coordinator.text import sanitize
 
 R = TypeVar("R", bound=Row)
 
@@ -45,6 +48,7 @@ RAISE_NEXT_ID = sa.text(
     "SELECT setval(sequence, greatest(:last, nextval(sequence))) FROM pg_get_serial_sequence(:table, 'id') AS sequence"
 )
 """PostgreSQL's sequence does not count the IDs that were inserted with a row."""
+ID_MAX = 2**63 - 1
 LEASE_NUMBER_MAX = 10**9
 """The maximum of a lease's numbers. No row changes so often, and a greater number could exceed its column."""
 
@@ -110,7 +114,44 @@ def _conditions(table: Table[Any], where: Where) -> list[sa.ColumnElement[bool]]
         conditions.append(c.id.in_(where.ids))
     if where.keys is not None:
         conditions.append(c.key.in_(where.keys))
-    return conditions
+    return conditions + _filters(c, where)
+
+
+def _filters(c: Any, where: Where) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions that have no index: they save that rows become objects which do not match."""
+    texts = ((c.accent, where.accent), (c.type, where.type))
+    filters: list[sa.ColumnElement[bool]] = [
+        _MayBeText(column, text.casefold())
+        for column, text in texts
+        if text is not None and text == sanitize(text)  # a database refuses others
+    ]
+    if where.source_id is not None:
+        is_possible = "source_id" in c and 0 < where.source_id <= ID_MAX
+        filters.append(c.source_id == where.source_id if is_possible else sa.false())
+    return filters
+
+
+class _MayBeText(FunctionElement[bool]):
+    """The condition that a column may have a text in any letter case, given the text casefolded.
+
+    Exact for ASCII. A database folds other letters differently than Python, so a cell with any of them meets it too.
+    """
+
+    type = sa.Boolean()
+    inherit_cache = True
+    name = "may_be_text"
+
+
+@compiles(_MayBeText, "sqlite")
+def _in_sqlite(element: _MayBeText, compiler: Any, **options: Any) -> str:
+    column, text = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"(lower({column}) = {text} OR length({column}) <> length(CAST({column} AS BLOB)))"
+
+
+@compiles(_MayBeText, "postgresql")
+def _in_postgresql(element: _MayBeText, compiler: Any, **options: Any) -> str:
+    column, text = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"(lower({column} COLLATE \"C\") = {text} OR {column} ~ '[^\\x01-\\x7f]')"
 
 
 def changing_values(row: Row) -> dict[str, Any]:
