@@ -262,7 +262,11 @@ def main() -> int:
         began = time.monotonic()
         results = list(
             verdicts(
-                name, Tests(options.tests) if options.tests else TESTS[name], lines, options.most_tests, options.only
+                name,
+                TESTS[name]._replace(targets=options.tests) if options.tests else TESTS[name],
+                lines,
+                options.most_tests,
+                options.only,
             )
         )
         survivors = [each.mutant for each in results if not each.by]
