@@ -29,7 +29,11 @@ PREFECT_BEGINS_SECONDS = 10.0
 FLOW_CHECK_SECONDS = 5.0
 FLOW_MINUTES, FLOW_CONCURRENCY = 5, 3
 """A run takes half a minute to begin, and is killed long before this."""
-NOT_BEGUN = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}}}
+DEPLOYMENT = "process-videos"
+NOT_BEGUN = {
+    "deployments": {"name": {"any_": [DEPLOYMENT]}},
+    "flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}},
+}
 STOP_SECONDS = 60
 
 
@@ -53,7 +57,13 @@ class Scene:
         if prefect:
             self.server = stack.enter_context(serving(folder))
             self.server.deploy()
+            self._pause_schedules()
             self._start_prefect_worker()
+
+    def _pause_schedules(self) -> None:
+        """Let no schedule start runs of its own, with another processor: they would have the worker's only slot."""
+        for deployment in self.server.ask("/deployments/filter", {}):
+            self.server.ask(f"/deployments/{deployment['id']}/pause_deployment", {})
 
     def _start_prefect_worker(self) -> None:
         self._generation += 1
@@ -135,7 +145,7 @@ class Scene:
         with suppress(OSError):  # the server may be down
             if self.server.ask("/flow_runs/count", NOT_BEGUN):
                 return
-            deployment = self.server.ask("/deployments/name/process-videos/process-videos")
+            deployment = self.server.ask(f"/deployments/name/{DEPLOYMENT}/{DEPLOYMENT}")
             parameters = {"processor": PROCESSOR, "concurrency": FLOW_CONCURRENCY, "max_minutes": FLOW_MINUTES}
             self.server.ask(f"/deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})
 
