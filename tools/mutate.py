@@ -52,7 +52,10 @@ TESTS: dict[str, Tests] = {
     ),
     "queue/queue.py": Tests(
         [
-            *(f"{CONTRACT}/test_{each}.py" for each in ("queue", "controls", "asking", "forks", "needs", "priority")),
+            *(
+                f"{CONTRACT}/test_{each}.py"
+                for each in ("queue", "controls", "asking", "forks", "needs", "priority", "tombstones")
+            ),
             f"{CONTRACT}/test_suspicion.py",
             f"{CONTRACT}/test_lost_commit.py",
             f"{UNIT}/queue",
@@ -71,9 +74,9 @@ TESTS: dict[str, Tests] = {
     ),
     "stores/sheets/compare_and_swap.py": Tests(
         [
-            f"{UNIT}/stores/test_guarantees.py",
-            f"{UNIT}/stores/test_guarantee_races.py",
             f"{CONTRACT}/test_store.py",
+            f"{UNIT}/stores/test_sheet_tabs.py",
+            f"{UNIT}/stores/test_guarantees.py",
             *(
                 f"{UNIT}/stores/test_{each}.py"
                 for each in (

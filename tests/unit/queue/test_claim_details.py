@@ -10,8 +10,11 @@ import pytest
 
 from tests.support.admissions import add
 from tests.support.faulty_store import ClockedStore
+from tests.support.outages import KNOWN, Machine, line, tries
+from tests.support.outages import add as add_videos
 from tests.support.rows import new_video
 from youtube_download_coordinator.errors import StoreUnavailable
+from youtube_download_coordinator.models import Done, Failure, State, Verdict
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Change, Table
 
@@ -77,3 +80,80 @@ def test_a_claim_that_lost_most_rows_asks_again_for_what_is_missing_and_no_more(
     monkeypatch.setattr(store, "swap", after_the_rival)
     assert len(queue.claim(VIDEO_TASKS, 10)) == 10
     assert rival.held_rows == 8
+
+
+# --- outcomes ----------------------------------------------------------------------------------------------------------
+
+OWN = Failure(verdict=Verdict.THROTTLED, reason="throttled", message="my own service")
+MEMBERS = Failure(verdict=Verdict.RETRY, reason="private", message="a fact about one video")
+
+
+def test_an_answer_decides_about_the_refusals_that_are_recorded_with_it(
+    worker: Callable[..., Queue],
+) -> None:
+    queue = worker()
+    add(queue, 3)
+    claims = queue.claim(VIDEO_TASKS, 3)
+    for claim in claims:
+        claim.renew_until = queue.monotonic() + 100
+    queue.settle([(claims[0], OWN)])
+    assert queue.admission.awaits_answers
+    _, refused = queue.settle([(claims[2], Done()), (claims[1], OWN)])
+    assert refused
+    assert refused.lease.throttles == 0, "the first refusal is the one that was undecided"
+    assert not queue.admission.awaits_answers, "the answer has decided, whatever the order"
+
+
+def test_as_many_videos_are_given_back_as_an_outage_has_counted(store: ClockedStore, machine: Machine) -> None:
+    add_videos(store, 6)
+    queue = machine.worker().queue
+    assert queue.give_back_suspected() == 0
+    for row_id in (1, 2, 3):
+        claim = queue.claim_now(VIDEO_TASKS, row_id)
+        assert claim
+        queue.settle([(claim, KNOWN)])
+    queue.admission.check_canary()
+    queue.admission.report_suspicion()
+    assert line(store).value == "suspect"
+    assert queue.give_back_suspected() == 2, "the third was not counted"
+    assert queue.give_back_suspected() == 0
+    assert tries(store) == {0}
+
+
+def test_an_attempt_that_failed_otherwise_since_is_not_given_back(store: ClockedStore, machine: Machine) -> None:
+    add_videos(store, 6)
+    queue = machine.worker().queue
+    for row_id, failure in ((1, KNOWN), (1, MEMBERS), (2, KNOWN), (3, KNOWN)):
+        claim = queue.claim_now(VIDEO_TASKS, row_id)
+        assert claim
+        queue.settle([(claim, failure)])
+        store.ahead += timedelta(minutes=5)
+    queue.admission.check_canary()
+    queue.admission.report_suspicion()
+    assert line(store).value == "suspect"
+    assert queue.give_back_suspected() == 1
+    assert {row.id: row.lease.tries for row in store.scan(VIDEO_TASKS)} == {1: 2, 2: 0, 3: 0, 4: 0, 5: 0, 6: 0}
+
+
+def test_a_fork_gives_nothing_back_and_forgets_the_claims(worker: Callable[..., Queue]) -> None:
+    queue = worker()
+    add(queue, 2)
+    claims = queue.claim(VIDEO_TASKS, 2)
+    queue.process_id += 1
+    assert queue.release(claims) == 0
+    assert queue.held_rows == 0
+    queue.process_id -= 1
+    assert {row.lease.state for row in queue.rows(VIDEO_TASKS)} == {State.HELD}
+
+
+def test_what_waits_for_the_end_of_loops_is_done_after_the_last(worker: Callable[..., Queue]) -> None:
+    queue, called = worker(), list[str]()
+    queue.loop_begins()
+    queue.loop_begins()
+    assert not queue.after_loops(lambda: called.append("after both"))
+    queue.loop_ends()
+    assert called == []
+    queue.loop_ends()
+    assert called == ["after both"]
+    assert queue.after_loops(lambda: called.append("at once"))
+    assert called == ["after both", "at once"]
