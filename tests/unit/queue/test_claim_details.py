@@ -16,6 +16,7 @@ from tests.support.rows import new_video
 from youtube_download_coordinator.errors import StoreUnavailable
 from youtube_download_coordinator.models import Done, Failure, State, Verdict
 from youtube_download_coordinator.queue import Queue
+from youtube_download_coordinator.queue.offers import parse_offer
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Change, Table
 
 
@@ -157,3 +158,30 @@ def test_what_waits_for_the_end_of_loops_is_done_after_the_last(worker: Callable
     assert called == ["after both"]
     assert queue.after_loops(lambda: called.append("at once"))
     assert called == ["after both", "at once"]
+
+
+def test_an_offer_in_control_names_the_machine(worker: Callable[..., Queue], store: ClockedStore) -> None:
+    queue = worker("host-a/run-7")
+    queue.offer = parse_offer(["region:BR"])
+    queue.renew_offer()
+    assert [line.reason for line in store.controls(fresh=True)] == ["host-a can do what needs it"]
+
+
+def test_a_store_that_fails_after_the_first_claims_loses_none_and_before_them_is_an_error(
+    worker: Callable[..., Queue], store: ClockedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, rival = worker(), worker("host-b/1")
+    add(queue, 60)
+    swap = store.swap
+
+    def after_the_rival(table: Table[Any], changes: Sequence[Change[Any]]) -> Any:
+        monkeypatch.setattr(store, "swap", swap)
+        rival._hold(table, [change.seen for change in changes[2:]])
+        outcomes = swap(table, changes)
+        store.fails = lambda verb: verb == "swap"
+        return outcomes
+
+    monkeypatch.setattr(store, "swap", after_the_rival)
+    assert len(queue.claim(VIDEO_TASKS, 10)) == 2, "the second round failed"
+    with pytest.raises(StoreUnavailable):
+        queue.claim(VIDEO_TASKS, 10)
