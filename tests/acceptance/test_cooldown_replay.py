@@ -110,4 +110,4 @@ def test_a_throttled_fleet_loses_nothing_and_goes_on(
     assert store.count(DEAD_LETTERS) == {}
     assert {row.retry_count for row in store.scan(VIDEO_TASKS)} == {0}
     assert cooldown(store) == "clear"
-    assert any("nothing is begun: cooldown" in text for text in said)
+    assert any("nothing starts: cooldown" in text for text in said)

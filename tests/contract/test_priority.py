@@ -97,7 +97,7 @@ def test_what_is_no_number_counts_as_zero_and_is_logged(
     priority_in.cache_clear()  # it is logged once in each process
     add(store, -1, text, 1)
     assert due(store) == [3, 2, 1]
-    assert f"Priority: {text!r} is not a whole number from -1000 to 1000, so it counts as 0" in caplog.text
+    assert f"Priority: {text!r} is not a whole number from -1000 to 1000; using 0" in caplog.text
 
 
 def test_the_letter_case_of_the_column_does_not_matter(store: Store) -> None:

@@ -370,7 +370,9 @@ def test_a_row_that_is_refused_too_often_is_a_dead_letter_which_retry_undoes(sto
     refused_alone(queue)
     assert refused_alone(queue).lease.reason == "blocked"
     (dead,) = store.scan(DEAD_LETTERS)
-    assert dead.last_error.startswith("blocked: refused 2 times while others were answered; last: bot-check: Sign in")
+    assert dead.last_error.startswith(
+        "blocked: refused 2 times while other videos were answered; last: bot-check: Sign in"
+    )
     assert queue.requeue_dead_letters() == 1
     row = claim_one(queue).row
     assert (row.lease.throttles, row.last_error) == (0, "")

@@ -110,4 +110,4 @@ def test_a_run_ends_when_the_server_answers(
     monkeypatch.setattr(server_answers, "impatient_client", Away)
     state = process_videos("tests.support.sample_processors:does_nothing", return_state=True)
     assert (state.message, answers) == ("1 done", [])
-    assert caplog.text.count("Prefect's server does not answer; this run waits for it: refused") == 1
+    assert caplog.text.count("Prefect's server does not answer; waiting for it: refused") == 1

@@ -55,7 +55,7 @@ def test_a_condition_that_is_none_is_refused_and_nothing_is_changed() -> None:
         for wrong in wrongs:
             with pytest.raises(UserError):
                 coordinator.client.skip(**wrong)
-        with pytest.raises(UserError, match="it is one of pending, in-progress, done, error, dead letters"):
+        with pytest.raises(UserError, match="expected one of pending, in-progress, done, error, dead letters"):
             coordinator.client.videos(status="held")
         assert coordinator.client.counts()["pending"] == 1
 

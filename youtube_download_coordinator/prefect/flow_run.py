@@ -89,7 +89,7 @@ def rename_run(name: str) -> None:
     """Change the run's name, which shows what it did."""
     if not runtime.flow_run.id:
         return
-    with tolerate_prefect_errors("a new name of this run"), get_client(sync_client=True) as client:
+    with tolerate_prefect_errors("a new name for this run"), get_client(sync_client=True) as client:
         client.update_flow_run(UUID(runtime.flow_run.id), name=name)
 
 
@@ -99,4 +99,4 @@ def tolerate_prefect_errors(what: str) -> Iterator[None]:
     try:
         yield
     except (PrefectHTTPStatusError, HTTPError) as error:
-        get_run_logger().warning("Prefect's server did not take %s: %s", what, error)
+        get_run_logger().warning("Prefect's server did not accept %s: %s", what, error)

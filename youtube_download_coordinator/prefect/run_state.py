@@ -84,7 +84,7 @@ class CancellationWatch:
             with self._interrupting:
                 if not self._ended.is_set():
                     self.cancelled = True
-                    log.warning("this run was cancelled: it ends")
+                    log.warning("this run was cancelled, so it ends")
                     os.kill(os.getpid(), signal.SIGTERM)
             return
 

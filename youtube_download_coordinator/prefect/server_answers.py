@@ -30,7 +30,7 @@ def wait_until_server_answers(max_seconds: float | None = None) -> None:
         if not _is_away(error) or (until is not None and time.monotonic() > until):
             return
         if not is_logged:
-            log.warning("Prefect's server does not answer; this run waits for it: %s", error)
+            log.warning("Prefect's server does not answer; waiting for it: %s", error)
             is_logged = True
         time.sleep(ASK_SECONDS)
 

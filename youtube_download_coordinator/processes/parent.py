@@ -214,7 +214,11 @@ class ChildProcess:
                 self._kill()
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            _log.error("%s: process %d cannot be killed; it hangs in the kernel", self.name, self.pid)
+            _log.error(
+                "%s: process %d cannot be killed, because it hangs in the kernel; restart the machine to end it",
+                self.name,
+                self.pid,
+            )
         finally:
             if self._answers:
                 self._answers.close()
@@ -289,7 +293,7 @@ class ChildProcess:
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
-            _log.warning("%s: dropped a line that is not a message: %.100r", self.name, line)
+            _log.warning("%s: ignored a line that is not a message: %.100r", self.name, line)
         elif "ended" in message:
             self._end(message)
         elif "message" in message:

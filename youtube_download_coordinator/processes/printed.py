@@ -81,7 +81,7 @@ class Printed:
         if self._logged <= LOGGED_LINES:
             _log.info("%s: %s", self._name, text)
         elif self._logged == LOGGED_LINES + 1:
-            _log.info("%s: it prints more than %d lines; the rest is not logged", self._name, LOGGED_LINES)
+            _log.info("%s: more than %d lines were printed; the rest is not logged", self._name, LOGGED_LINES)
 
 
 _STACK = re.compile(r'^Current thread .*\n  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)

@@ -234,7 +234,7 @@ class Archive:
             return None
         files = [path for file in names if (path := self._inside(file))]
         if len(files) < len(names):
-            _log.warning("a record of %s names a file outside of %s: it is not used", task.url, self.output_dir)
+            _log.warning("ignored a record of %s: it names a file outside %s", task.url, self.output_dir)
             return None
         if not all(_exists(path) for path in files):
             return None

@@ -75,7 +75,7 @@ class DiskBounds:
 
     def _too_large(self, size: int) -> TransientError:
         return TransientError(
-            f"it takes {in_megabytes(size)} of the disk, and had room for {in_megabytes(max(self._room_bytes, 0))}:"
+            f"it needs {in_megabytes(size)} of disk space, and {in_megabytes(max(self._room_bytes, 0))} were available:"
             f" {in_megabytes(self._min_free_bytes)} must stay free (YDC_MIN_FREE_DISK_BYTES)",
             reason=TOO_LARGE,
         )

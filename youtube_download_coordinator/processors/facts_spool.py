@@ -125,7 +125,11 @@ class Spool:
     def _warn(self, error: OSError) -> None:
         if str(self.folder) not in _warned:
             _warned.add(str(self.folder))
-            _log.warning("%s cannot be written (%s): facts will be read from the place", self.folder, error.strerror)
+            _log.warning(
+                "%s cannot be written (%s): the facts will be read from the output folder later",
+                self.folder,
+                error.strerror,
+            )
 
 
 @contextlib.contextmanager

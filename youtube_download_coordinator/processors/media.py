@@ -49,7 +49,7 @@ def make_media(
     except TransientError as error:
         if error.reason != MEDIA_BLOCK:
             raise
-        _log.info("%s: %s; its media are looked up afresh", task.url, error)
+        _log.info("%s: %s; requesting the addresses of its media again", task.url, error)
     extraction.renew()
     return _download(task, settings, emit, extraction, work, for_audio=for_audio)
 

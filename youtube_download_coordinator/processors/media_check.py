@@ -127,7 +127,7 @@ def check_media(media: Media, info: Mapping[str, Any], *, needs_sound: bool = Tr
     if needs_sound and not media.audio_codec:
         raise PermanentError("the video has no sound", reason="no-audio")
     if needs_sound and media.is_silent:
-        raise PermanentError("the sound of the video is silence from start to end", reason="no-audio")
+        raise PermanentError("the video is silent from start to end", reason="no-audio")
     if not media.seconds:
         raise TransientError("the file contains nothing that can be played", reason="short-file")
     for expected, source in (

@@ -16,11 +16,11 @@ def processor_names(spec: str) -> tuple[str, ...]:
     """Return the names in a list of processors, mostly one. Raises ProcessorError, with one line that says what is wrong."""
     names = tuple(name.strip() for name in spec.split(","))
     if len(names) > 1 and not all(names):
-        raise ProcessorError(f"the processors “{spec}” have a comma without a name: write audio,subtitles,metadata")
+        raise ProcessorError(f"the processors “{spec}” contain an empty name: write them like audio,subtitles,metadata")
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise ProcessorError(f"the processors “{spec}” have {twice} twice")
     if set(names) >= MEDIA:
         raise ProcessorError(
-            "the processors download and audio cannot be combined, for both download the sound: choose one"
+            "the processors download and audio cannot be combined, because both download the sound: choose one"
         )
     return names

@@ -125,7 +125,7 @@ def _field(name: str, spec: str, conversion: str | None) -> Piece:
     suggestion = did_you_mean(f"{{{name}}}", (f"{{{known}}}" for known in FIELDS))
     written = f"{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
     raise ValueError(
-        f"there is no field {{{written}}}{suggestion} There are {', '.join(FIELDS)}, and {{column:Name}} for a column of your own"
+        f"there is no field {{{written}}}{suggestion} There are {', '.join(FIELDS)}, and {{column:Name}} for a custom column"
     )
 
 
@@ -146,16 +146,18 @@ def _check_name(part: str, name: Sequence[Piece]) -> None:
     literal = "".join(piece.literal for piece in name)
     if not name:
         raise ValueError(
-            "it must neither begin nor end with a slash, nor have two in a row: it is a path below output_dir"
+            "it is a path below output_dir: it must not begin or end with a slash, or contain two in a row"
         )
     if part.startswith("."):
-        raise ValueError(f"{part!r}: folders and files that begin with a dot are hidden, and the coordinator uses some")
+        raise ValueError(f"{part!r}: names that begin with a dot are reserved for the coordinator")
     if sum(piece.field == "id" for piece in name) > 1:
-        raise ValueError(f"{part!r}: {{id}} is there twice")
+        raise ValueError(f"{part!r}: {{id}} occurs twice")
     if len(literal.encode()) > LITERAL_MAX_BYTES or len(name) > 2 * NAME_MAX_FIELDS + 1:
         raise ValueError(f"{part!r} is too long for one name")
     if any(not character.isprintable() or character in UNSAFE for character in literal):
-        raise ValueError(f"{part!r} has a character that not every file system allows in a name: {' '.join(UNSAFE)}")
+        raise ValueError(
+            f"{part!r} contains a character that some file systems do not allow in names: {' '.join(UNSAFE)}"
+        )
 
 
 # -- names

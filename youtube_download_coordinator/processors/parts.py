@@ -56,13 +56,15 @@ def work_folder(output_dir: Path, task: VideoTask, product_name: str) -> Iterato
 
 def _make_private(folder: Path, output_dir: Path) -> Path:
     if folder.is_symlink():
-        raise UnfitError(f"{folder} is a link, and files are made in it: remove it", reason="output-dir")
+        raise UnfitError(
+            f"{folder} is a symbolic link, and the coordinator would write through it: remove it", reason="output-dir"
+        )
     make_folder(folder, output_dir)
     with contextlib.suppress(PermissionError):
         close_folder_to_others(folder)
     owner, trusted = folder.stat().st_uid, {0, os.geteuid(), output_dir.stat().st_uid}
     if owner not in trusted and not is_shared_with_group(output_dir):
-        raise UnfitError(f"{folder} belongs to another user, with the number {owner}", reason="output-dir")
+        raise UnfitError(f"{folder} belongs to another user (uid {owner})", reason="output-dir")
     return folder
 
 

@@ -289,7 +289,7 @@ class PlaceArchive:
                 generation = self._generations[product.name]
                 break
             if record := self._usable(task, product, other):
-                _log.info("%s: another machine has published its %s", task.url, product.name)
+                _log.info("%s: another machine has already published its %s", task.url, product.name)
                 self._discard([*names, *(name + SUFFIX for name in names)])
                 return record
         if self._spool:

@@ -68,7 +68,7 @@ def place_time(place: Place) -> datetime:
     held = place.head(path)
     place.delete(path)
     if held is None:
-        raise PlaceUnavailable(f"{place.address} does not have a file that was just put there")
+        raise PlaceUnavailable(f"{place.address} does not contain a file that was just written there")
     return held.modified
 
 

@@ -146,7 +146,7 @@ def check_offer(
         raise missing(f"no format has sound{others}", reason="no-audio")
     if audio_track != ANY and all(track_of(format, formats) in _REFUSED for format in sounds):
         languages = sorted({str(format.get("language") or "?") for format in sounds})
-        offered = f"YouTube offers dubs or audio descriptions alone ({truncate(', '.join(languages), 60)})"
+        offered = f"YouTube offers only dubs or audio descriptions ({truncate(', '.join(languages), 60)})"
         raise missing(offered + others, reason="dubbed")
 
 

@@ -1,8 +1,8 @@
-"""Admission: whether this worker may start an attempt now, given the fleet's pause, its machine's cooldown and rate limit.
+"""Decide whether this worker may start an attempt now. The fleet's pause, the machine's cooldown and its rate limit decide.
 
-Two stores decide. Control, in the queue's own store, has what people see and change: a line for the fleet, and one for each
-cooldown. The machine state is shared by all processes of one machine and is cheap to read: it has the rate limit, and a revision
-that changes with the cooldown, so that the other processes read Control afresh at once.
+Their state is in two stores. Control is part of the queue: people see and change it. It has one line for the fleet and one for
+each cooldown. All processes of one machine share the machine state, which is cheap to read. It contains the rate limit, and a
+revision that changes with the cooldown: when it changes, the other processes read Control again.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from youtube_download_coordinator.text import format_utc
 log = logging.getLogger(__name__)
 
 MEDIA_BLOCK_ROWS = 3
-"""So many different rows in a row whose media are refused are a block of this machine."""
+"""When the media of this many different rows in succession are refused, this machine is treated as blocked."""
 CANARY_LEASE = timedelta(minutes=2)
-"""How long nobody else may probe while the canary is asked."""
+"""While the canary is requested, no other worker may probe, for at most this long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocked:
-    """Why no attempt may start."""
+    """A reason for which no attempt may start."""
 
     why: str
     """One line for people."""
@@ -50,14 +50,14 @@ class Admission(Probing):
     """One worker's view of pauses and cooldowns. Safe to use from several threads."""
 
     _refused_media: set[tuple[str, int]] = field(default_factory=set)
-    """The rows whose media were refused, since YouTube last answered another one."""
+    """The rows whose media were refused since YouTube last answered another row."""
     _undecided_until: datetime | None = None
-    """A refusal waits until then for the attempts that run: their answers decide whether its row or the machine is at fault."""
+    """Until then, a refusal waits for the running attempts. Their outcomes show whether the row or the machine is the cause."""
     _begun: Control | None = None
     """The cooldown or suspicion that this worker has just begun and that the canary may end at once."""
     _last_logged: str = ""
 
-    # --- admitting ---------------------------------------------------------------------------------------------------
+    # --- admission ---------------------------------------------------------------------------------------------------
 
     def blocked(self) -> Blocked | None:
         """Return why no attempt may start now. None if one may, even if only as a probe."""
@@ -84,7 +84,7 @@ class Admission(Probing):
         with self._lock:
             blocked = self.blocked()
             if blocked is None and self._may_be_probed:
-                return Blocked(why=f"{self.cooldown_name}: one row is tried first", until=None)
+                return Blocked(why=f"{self.cooldown_name}: one row is being tried first", until=None)
             is_the_probe = blocked is not None and blocked.by_own_probe and self._probed_row == (table.name, row.id)
             return None if is_the_probe else blocked
 
@@ -100,7 +100,7 @@ class Admission(Probing):
     def acquire(self, count: int) -> int:
         """Return the available slots right before rows are claimed. If it is one as a probe, reserve the probe.
 
-        Where there is a canary, it is asked before a row is: that may take a minute.
+        A canary, if there is one, is requested before a row is claimed. That may take a minute.
         """
         with self._lock:
             slots = self.available_slots(count)
@@ -116,7 +116,7 @@ class Admission(Probing):
             return self._follow_canary(answer, before, count, slots)
 
     def _follow_canary(self, answer: CanaryAnswer, before: Control, count: int, slots: int) -> int:
-        """End or prolong what the canary was asked about, and return how many rows may be claimed."""
+        """End or prolong the cooldown or suspicion according to the canary's answer. Return how many rows may be claimed."""
         is_outage = cooldown.is_suspicion(before)
         if answer is CanaryAnswer.ANSWERED:
             self._answered()
@@ -124,9 +124,11 @@ class Admission(Probing):
                 self.suspicion.succeeded(None, self._lines.values())
             return self.available_slots(count)
         if answer is CanaryAnswer.UNKNOWN or (is_outage and answer is CanaryAnswer.THROTTLED):
-            return slots  # a row shows more
+            return slots  # the answer proves nothing, so a row has to be tried
         reason = cooldown.reason_of(self._line)
-        self._throttled_again(before.reason if is_outage else f"{self.worker}: {reason}: the canary was refused, too")
+        self._throttled_again(
+            before.reason if is_outage else f"{self.worker}: {reason}: the canary was refused as well"
+        )
         return 0
 
     def _may_be_disproved(self, line: Control) -> bool:
@@ -136,19 +138,22 @@ class Admission(Probing):
         return cooldown.reason_of(line) in PLAYER_BLOCKS
 
     def check_canary(self) -> None:
-        """Ask the canary whether the cooldown or suspicion that this worker has just begun is needed. That may take a minute."""
+        """Request the canary, to end the cooldown or suspicion that this worker has just begun if YouTube answers.
+
+        That may take a minute.
+        """
         begun, self._begun = self._begun, None
         if begun is None:
             return
         is_outage = cooldown.is_suspicion(begun)
         try:
             is_disproved = self._may_be_disproved(begun) and self._is_disproved(begun)
-        except StoreError as error:  # whoever comes next probes when CANARY_LEASE is over
-            log.warning("%s: the canary's answer is lost: %s", begun.name, error)
+        except StoreError as error:  # another worker can probe once CANARY_LEASE has passed
+            log.warning("%s: the canary's answer could not be recorded: %s", begun.name, error)
             is_disproved = False
         self.goes_on = is_disproved
         if is_disproved:
-            log.warning("%s: YouTube answers for the canary, so the row is at fault", begun.name)
+            log.warning("%s: YouTube answers for the canary, so the row is the cause", begun.name)
         elif is_outage:
             self.suspicion.confirmed(cooldown.reason_of(begun))
             self._unreported = begun
@@ -156,7 +161,10 @@ class Admission(Probing):
             self.on_cooldown(begun)
 
     def _is_disproved(self, begun: Control) -> bool:
-        """Ask the canary, and end the cooldown if it is answered. False, too, if somebody has changed the line meanwhile."""
+        """Request the canary, and end the cooldown if YouTube answers. Return whether it was ended.
+
+        False also if somebody has changed the line in the meantime.
+        """
         canary, suspected = self.canary, _suspected_reason(begun)
         if canary is None or (suspected and not canary.is_known):
             return False
@@ -176,7 +184,7 @@ class Admission(Probing):
             return False
 
     def report_suspicion(self) -> None:
-        """Report the outage that this worker has just begun or gone on to suspect. That may take a minute."""
+        """Report the suspicion of an outage that this worker has just begun or prolonged. That may take a minute."""
         begun, self._unreported = self._unreported, None
         if begun is None:
             return
@@ -185,27 +193,27 @@ class Admission(Probing):
             with self._lock:
                 line = self._set(lambda line: suspicion.explained(line, begun, upgrade), begun.name) or begun
         except StoreError as error:
-            log.warning("%s: Control does not show what to do about it (%s): %s", line.name, upgrade, error)
+            log.warning("%s: the advice (%s) could not be added to Control: %s", line.name, upgrade, error)
         log.warning("an outage is suspected, so failures are not counted: %s", cooldown.describe(line))
         self.on_suspicion(line)
 
     def suspected_videos(self) -> list[tuple[str, FailedVideo]]:
-        """Return the videos whose counted attempts are to be given back, each with its reason."""
+        """Return the videos whose failed attempts must no longer count, each with its reason."""
         return self.suspicion.to_give_back(self._lines)
 
     @property
     def awaits_answers(self) -> bool:
-        """Whether attempts that run decide whether a refusal holds this machine back. Until then no other begins beside them."""
+        """Return whether a refusal is undecided until a running attempt has ended. Until then, no other attempt may start."""
         with self._lock:
             return self._undecided_until is not None and self.store.now() < self._undecided_until
 
     def _log_block(self, line: Control, blocked: Blocked) -> Blocked:
-        """Log each reason once, not for each row that has to wait."""
+        """Log the reason once, rather than for each row that waits."""
         if blocked.why != self._last_logged and not blocked.by_own_probe:
             self._last_logged = blocked.why
-            log.warning("nothing is begun: %s", blocked.why)
+            log.warning("nothing starts: %s", blocked.why)
             if not cooldown.is_understood(line):
-                log.warning("Control, %r: Value %r is not understood, so nobody goes on", line.name, line.value)
+                log.warning("Control, %r: Value %r is not a known word, so all workers wait", line.name, line.value)
         return blocked
 
     # --- outcomes ----------------------------------------------------------------------------------------------------
@@ -219,10 +227,10 @@ class Admission(Probing):
         others_run: bool = False,
         begun: datetime | None = None,
     ) -> Throttle:
-        """Take account of an outcome before the row records it, and return what that means for a failed row.
+        """Apply an outcome to the cooldown and the suspicion before the row is recorded. Return how they affect a failed row.
 
-        None: the row was released. `others_run`: whether this worker's attempts at other rows go on. `begun`: when the attempt
-        began, if known. Repeatable after StoreUnavailable.
+        `outcome` is None if the row was released. `others_run`: whether this worker is also attempting other rows. `begun`:
+        when the attempt began, if known. Repeatable after StoreUnavailable.
         """
         with self._lock:
             try:
@@ -230,7 +238,7 @@ class Admission(Probing):
                 return self._weigh(row, outcome, begun, throttle)
             except (StoreUnavailable, StoreGone):
                 raise
-            except StoreError as error:  # the outcome matters more than the line
+            except StoreError as error:  # the outcome must still be recorded
                 log.error("%s could not be changed: %s", self.cooldown_name, error)  # noqa: TRY400
                 return NO_THROTTLE
 
@@ -267,13 +275,13 @@ class Admission(Probing):
             self.suspicion.succeeded(None, self._lines.values())
         elif suspicion.is_evidence(outcome):
             self._throttled_again(probe.before.reason)
-        else:  # a fact about its video shows nothing
+        else:  # a failure caused by the video itself proves nothing
             why = probe.before.reason
             self._set(lambda line: cooldown.undecided(line, probe, now, why, self.pauses), probe.line.name)
             self._probe = self._probed_row = None
 
     def _weigh(self, row: Row, outcome: Outcome | None, begun: datetime | None, throttle: Throttle) -> Throttle:
-        """Add an outcome to what shows an outage. While one is suspected, a failure is not counted."""
+        """Add an outcome to the evidence of an outage. While an outage is suspected, failures are not counted."""
         if isinstance(outcome, Done) and outcome.asked_youtube and isinstance(row, VideoTask):
             self.suspicion.succeeded(begun, self._lines.values())
         if not isinstance(outcome, Failure) or not suspicion.is_evidence(outcome):
@@ -287,22 +295,22 @@ class Admission(Probing):
         return cooldown.value_of(self._read_lines().get(self.suspicion.line_name)) is not ControlValue.CLEAR
 
     def _may_be_decided_by_others(self, row: Row, failure: Failure) -> bool:
-        """Return whether a refusal closes an open admission, and is not one of YouTube's own: those stop the machine at once."""
+        """Return whether running attempts should decide about a refusal. YouTube's explicit blocks stop the machine at once."""
         is_open = cooldown.value_of(self._read_lines().get(self._name_for(failure))) is ControlValue.CLEAR
         return is_open and not (failure.reason in PLAYER_BLOCKS and row.key.startswith(YOUTUBE))
 
     def _leave_undecided(self, failure: Failure) -> Throttle:
-        """Begin nothing more until an attempt that runs is answered. A cooldown begins only when the last of them is refused."""
+        """Start no further attempt until a running one has an answer. A cooldown begins only if all of them are refused."""
         is_first = self._undecided_until is None
         self._undecided_until = self.store.now() + timedelta(seconds=self.pauses.first_seconds)
         self.goes_on = True
-        log.warning("%s: nothing more is begun until another attempt has ended: %s", self.worker, failure)
+        log.warning("%s: starting nothing more until a running attempt has ended: %s", self.worker, failure)
         return Throttle(is_row_at_fault=is_first, until=self._undecided_until)
 
     def _is_media_block(self, row_id: tuple[str, int], row: Row, failure: Failure, is_the_probe: bool) -> bool:
-        """Return whether refused media mean a block: several different rows, or the probe of such a block.
+        """Return whether refused media show a block: several different rows were refused, or the probe of such a block was.
 
-        A row whose last attempt was refused, too, says nothing new: such rows are retried at about the same time.
+        A row whose last attempt was refused as well is no new evidence: such rows are retried at about the same time.
         """
         if failure.reason != MEDIA_BLOCK:
             return False
@@ -323,7 +331,7 @@ class Admission(Probing):
             self.canary.row_answered()
 
     def _throttled(self, row: Row, failure: Failure, is_the_probe: bool) -> Throttle:
-        """Begin or prolong the cooldown. A row that began it is at fault, unless it was the probe."""
+        """Begin or prolong the cooldown. The row that triggered it counts a throttle, unless it was the probe."""
         self.goes_on = False
         why = f"{self.worker}: {failure}"
         name = self._name_for(failure)
@@ -341,11 +349,11 @@ class Admission(Probing):
         return Throttle(until=line.until if line else None)
 
     def _name_for(self, failure: Failure) -> str:
-        """Return the name of the line that a refusal concerns."""
+        """Return the name of the Control line that a refusal affects."""
         return self._subtitles_name if failure.reason == SUBTITLES_BLOCK else self.cooldown_name
 
     def _announce(self, line: Control, row: Row, failure: Failure) -> None:
-        """Report a cooldown that begins; if the canary can disprove it, only after that was asked (`check_canary`)."""
+        """Report a cooldown that begins. If the canary may end it at once, leave the report to `check_canary`."""
         log.warning("YouTube throttles: %s", cooldown.describe(line))
         is_players = failure.reason in PLAYER_BLOCKS and row.key.startswith(YOUTUBE)
         if is_players and self.canary and self.canary.is_trusted:
@@ -366,13 +374,15 @@ class Admission(Probing):
             line = next((line for line in self.store.controls(fresh=True) if line.name == FLEET), None)
             resumed = cooldown.resumed(line, reason)
             if line and not self.store.remove_control(FLEET, lambda _: True) and resumed:
-                return self._set(lambda _: resumed, FLEET)  # the line is lost, and only the mark of its pause is left
+                return self._set(
+                    lambda _: resumed, FLEET
+                )  # somebody deleted the line; only the record of its pause is left
             self._lines = {name: line for name, line in self._lines.items() if name != FLEET}
             self._shared.increase_revision()
             return resumed
 
     def lift(self, reason: str) -> Control | None:
-        """End this machine's cooldown, also one for subtitles alone, and its suspicion. None when there was none."""
+        """End this machine's cooldown, its cooldown for subtitles, and its suspicion. Return None when there was none."""
         names = (self.suspicion.line_name, self._subtitles_name, self.cooldown_name)
         lines = [self._set(lambda line: cooldown.lifted(line, reason), name) for name in names]
         return next((line for line in reversed(lines) if line), None)
@@ -394,7 +404,7 @@ def _contacted_youtube(outcome: Outcome | None) -> bool:
 
 
 def _suspected_reason(line: Control) -> str:
-    """Return the reason of the outage that a line suspects; an empty text for a cooldown."""
+    """Return the reason of the suspected outage in a line, or an empty text for a cooldown."""
     return cooldown.reason_of(line) if cooldown.is_suspicion(line) else ""
 
 

@@ -1,7 +1,7 @@
-"""The canary: a video that is known to exist. If YouTube answers for it, the machine is not blocked and a row is at fault.
+"""The canary: a video that is known to exist. If YouTube answers for it, the machine is not blocked and the row is the cause.
 
-It is only extracted, never processed, and it proves something about YouTube's own refusals only. It is the video of the setting
-`canary_url`, else the last video that this machine has done, which all its processes share through the machine state.
+The canary is extracted and never processed. It proves something only about YouTube's own refusals. It is the video of the setting
+`canary_url`, or else the last video that this machine finished. All processes of the machine share it in the machine state.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ CANARY_LINE = "canary"
 YOUTUBE_VIDEO = "yt:v:"
 """The prefix of the keys of YouTube's videos."""
 SAVE_INTERVAL = timedelta(hours=1)
-"""How often a process saves the last video that it has done."""
+"""The interval at which a process saves the last video that it finished."""
 TRUSTED_REFUSALS = 4
-"""After so many refused rows with no row answered in between, a block may spare the canary: it proves nothing until the next
-pause is over."""
+"""After this many refused rows with no answered row in between, YouTube may be answering the canary alone. Until the next pause
+is over, its answer proves nothing."""
 
 
 class CanaryAnswer(StrEnum):
-    """What the canary proves."""
+    """A result of requesting the canary."""
 
     ANSWERED = "answered"
     THROTTLED = "throttled"
     FAILED = "failed"
-    """It fails with the reason that is suspected of being an outage's."""
+    """It fails with the reason of the suspected outage."""
     UNKNOWN = "unknown"
-    """There is no canary, it is gone, or the request failed for another reason."""
+    """There is no canary, its video is gone, or the request failed for another reason."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Canary:
     """The canary of one worker. Used by one thread at a time."""
 
     request: Callable[[str], Outcome]
-    """Extracts the video at a URL. Takes up to a minute."""
+    """A function that extracts the video at a URL, in up to a minute."""
     configured_url: str = ""
     machine_state: Store | None = None
     _last_done_url: str = ""
@@ -54,7 +54,7 @@ class Canary:
     _refusals: int = 0
 
     def remember(self, row: Row, now: datetime) -> None:
-        """Take note of a row that YouTube answered and that is done: a video becomes the canary."""
+        """Record a row that is done. A video of YouTube becomes the canary."""
         self._refusals = 0
         if not row.key.startswith(YOUTUBE_VIDEO) or row.url in self._gone_urls:
             return
@@ -64,27 +64,27 @@ class Canary:
             self._save(Control(name=CANARY_LINE, value=row.url))
 
     def row_refused(self, row: Row) -> None:
-        """Take note of a refused row. One that was refused before while others were answered says nothing new."""
+        """Record a refused row. A row that was refused earlier, while others were answered, is no new evidence."""
         self._refusals += not row.lease.throttles
 
     def row_answered(self) -> None:
-        """Take note that YouTube answered a row: the canary may be trusted again."""
+        """Record that YouTube answered a row: the canary may be trusted again."""
         self._refusals = 0
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a canary."""
+        """Return whether there is a canary."""
         return bool(self._url())
 
     @property
     def is_trusted(self) -> bool:
-        """Whether there is a canary whose answer proves something."""
+        """Return whether there is a canary whose answer proves something."""
         return self._refusals <= TRUSTED_REFUSALS and bool(self._url())
 
     def ask(self, *, after_pause: bool = False, suspected: str = "") -> CanaryAnswer:
-        """Request the canary and return what that proves. A canary that is gone is replaced by the next video that is done.
+        """Request the canary and return its answer. If the video is gone, the next video that is done replaces it.
 
-        `suspected`: the reason of a suspected outage. With the same reason the canary is not gone.
+        `suspected`: the reason of a suspected outage. A canary that fails with this reason is kept.
         """
         if after_pause:
             self._refusals = 0
@@ -97,7 +97,7 @@ class Canary:
         if suspected and outcome.reason == suspected:
             return CanaryAnswer.FAILED
         if outcome.verdict in {Verdict.GONE, Verdict.PERMANENT}:
-            log.warning("the canary %s is not used any longer: %s", url, outcome)
+            log.warning("the canary %s is replaced by the next video that is done: %s", url, outcome)
             self._replace(url)
         return CanaryAnswer.THROTTLED if outcome.verdict is Verdict.THROTTLED else CanaryAnswer.UNKNOWN
 

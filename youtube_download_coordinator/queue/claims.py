@@ -1,4 +1,4 @@
-"""A row that a worker holds, and how log lines name it."""
+"""Claims: rows that a worker holds."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Claim(Generic[R]):
     table: Table[R]
     row: R
     expires: float
-    """On this machine's monotonic clock, counted from before the claim was sent: earlier than anyone may take it over."""
+    """On this machine's monotonic clock, counted from before the claim was sent. Nobody may take the row over before then."""
     renew_until: float | None = None
-    """On the monotonic clock: not renewed beyond (an attempt that takes too long loses its claim). None: no bound."""
+    """On the monotonic clock. The claim is not renewed beyond it, so an attempt that takes too long loses it. None: no limit."""
     lost: bool = False
     begun: datetime | None = None
-    """By the store's clock: when its attempt began."""
+    """When the attempt began, by the store's clock."""
     throttle: Throttle | None = None
-    """What admission made of the outcome, kept for when it has to be recorded again."""
+    """Admission's decision about the outcome, kept in case the outcome has to be sent again."""
     outcome_unknown: bool = False
-    """An outcome was sent and has no answer, so it may be recorded. Nothing else is written until that is known."""
+    """An outcome was sent without an answer, so it may have been recorded. Nothing else is written until that is known."""
 
 
 def by_table(claims: Sequence[Claim[Any]]) -> list[tuple[Table[Any], list[Claim[Any]]]]:
@@ -39,5 +39,5 @@ def by_table(claims: Sequence[Claim[Any]]) -> list[tuple[Table[Any], list[Claim[
 
 
 def describe(row: Row) -> str:
-    """Return a row as log lines name it: its kind, its ID and its title or URL."""
+    """Return the row's name for log lines: its kind, its ID and its title or URL."""
     return f"{'video' if isinstance(row, VideoTask) else 'source'} {row.id} ({row.name})"

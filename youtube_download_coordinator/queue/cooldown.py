@@ -1,14 +1,14 @@
 """The cooldown of a machine: the circuit-breaker pattern, kept in a line of Control.
 
-Pure functions from a line and an event to the line that follows. Clear is the closed circuit, cooling the open one, probing
-the half-open one:
+Each function is pure. It takes a line and an event, and returns the new line. `clear` is the closed circuit, `cooling` the open
+circuit, `probing` the half-open circuit:
 
     clear ──throttled──▶ cooling ──until has passed──▶ probing ──YouTube answers──▶ clear
                            ▲                             │
                            ╰──throttled again, longer────╯
 
-A person may write anything into a line at any time; a word that is not understood is read as the safer meaning. Each
-function returns None where the event changes nothing. Only the store's `set_control` decides whether a change really happens.
+People may write anything into a line at any time. An unknown word is read as the safer state. A function returns None where the
+event changes nothing. Only the store's `set_control` decides whether a change really happens.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from youtube_download_coordinator.models import NEVER, Control
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, format_utc, truncate
 
 FLEET = "fleet"
-"""The name of the line that pauses everybody."""
+"""The name of the line that pauses all workers."""
 MINIMUM_VERSION = "minimum version"
-"""The name of the line whose Value is the oldest version of this library that may work on the queue."""
+"""The name of the line with the oldest version of this library that may work on the queue."""
 COOLDOWN = "cooldown "
 """The prefix of the lines of cooldowns."""
 OFFERS = "offers "
-"""The beginning of the name of a line that says what machines offer (offers.py)."""
+"""The prefix of the names of lines that publish machines' offers (offers.py)."""
 OFFERED = "offered"
 """The Value of a line of OFFERS, unless a person has withdrawn the offer."""
 FORGOTTEN_AFTER = timedelta(days=7)
-"""A machine's line that nobody has used for as long is removed."""
+"""A machine's line is removed when nobody has used it for this long."""
 SUBTITLES = " subtitles"
-"""The suffix of the line of a cooldown that holds back subtitles alone."""
+"""The suffix of the name of a cooldown that applies to subtitles only."""
 SUSPICION = "suspect "
 """The prefix of the lines of machines that suspect an outage (suspicion.py): cooldowns with a value of their own."""
 
@@ -50,9 +50,9 @@ class ControlValue(StrEnum):
     COOLING = "cooling"
     PROBING = "probing"
     SUSPECT = "suspect"
-    """In a line of SUSPICION, where a cooldown has `cooling`."""
+    """The counterpart of `cooling` in a line of SUSPICION."""
     WATCHING = "watching"
-    """In a line of SUSPICION: other machines may read its Reason, and nobody has to wait."""
+    """In a line of SUSPICION: other machines may read its Reason, and no worker has to wait."""
 
 
 _RUNNING = frozenset(
@@ -66,12 +66,12 @@ _COOLING = frozenset({"cooling", "cooldown", "cool", "cool down", "paused", "pau
 
 
 _BEFORE = "; before: "
-"""In the Reason of a probe, what comes before the reason of the cooldown."""
+"""The text before the cooldown's reason in the Reason of a probe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pauses:
-    """The length of cooldowns: the first, then doubled after each throttled probe, up to the longest."""
+    """The lengths of cooldowns: the first is `first`, each throttled probe doubles it, up to `longest`."""
 
     first_seconds: int
     longest_seconds: int
@@ -82,7 +82,7 @@ class Pauses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One worker's right to try one row while all others wait; identified by the `until` of its line."""
+    """A worker's right to try one row while all others wait, identified by the `until` of its line."""
 
     line: Control
     before: Control
@@ -90,12 +90,12 @@ class Probe:
 
 
 def cooldown_name(scope: str, host: str) -> str:
-    """Return the name of the cooldown's line: the machine's, or the fleet's."""
+    """Return the name of the cooldown's line, for this machine or for the fleet."""
     return f"{COOLDOWN}{FLEET if scope == FLEET else host.casefold()}"
 
 
 def is_too_old(version: str, line: Control | None) -> bool:
-    """Return whether a worker of this version must stop. A Value that is not a version stops everybody."""
+    """Return whether a worker of this version must stop. A Value that is not a version stops all workers."""
     if line is None or not line.value.strip():
         return False
     return version_of(line) is None or _numbers(version) < (version_of(line) or ())
@@ -119,14 +119,14 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def is_paused(line: Control | None, now: datetime) -> bool:
-    """Return whether the fleet is paused. A word that is not understood pauses it."""
+    """Return whether the fleet is paused. An unknown word pauses it."""
     if line is None or _folded(line) in _RUNNING:
         return False
     return line.until is None or line.until > now
 
 
 def value_of(line: Control | None) -> ControlValue:
-    """Return the state of a cooldown. A word that is not understood counts as cooling."""
+    """Return the state of a cooldown. An unknown word counts as cooling."""
     text = _folded(line) if line else ""
     if text in _CLEAR or (line and is_suspicion(line) and text == ControlValue.WATCHING):
         return ControlValue.CLEAR
@@ -161,7 +161,7 @@ def may_be_probed(line: Control | None, now: datetime) -> bool:
 
 
 def is_overdue(line: Control | None, now: datetime) -> bool:
-    """Return whether nobody has probed for as long again as the pause was."""
+    """Return whether nobody has probed since the pause ended, for as long as the pause was."""
     if line is None or line.until is None or value_of(line) is ControlValue.CLEAR:
         return False
     return line.until + timedelta(seconds=line.pause_seconds) <= now
@@ -174,14 +174,14 @@ def reason_of(line: Control | None) -> str:
 
 
 def is_probe(line: Control | None, probe: Probe) -> bool:
-    """Return whether the line is still as the probe left it."""
+    """Return whether the line has not changed since the probe began."""
     if line is None or value_of(line) is not ControlValue.PROBING or line.until != probe.line.until:
         return False
-    return _prober_of(line) in {"", _prober_of(probe.line)}  # two may have begun in the same second
+    return _prober_of(line) in {"", _prober_of(probe.line)}  # two probes may have begun in the same second
 
 
 def _prober_of(line: Control) -> str:
-    """Return the worker that the Reason of a probe names, or nothing where a person has written another."""
+    """Return the worker named in the Reason of a probe, or an empty text if a person has rewritten it."""
     who, mark, _ = line.reason.partition(_BEFORE)
     return who.partition(" ")[0] if mark else ""
 
@@ -190,7 +190,7 @@ def _prober_of(line: Control) -> str:
 
 
 def throttled(line: Control | None, name: str, now: datetime, why: str, pauses: Pauses) -> Control | None:
-    """Begin a cooldown after a throttled attempt. Further attempts that fail in the same episode change nothing."""
+    """Begin a cooldown after a throttled attempt. Return None if one has already begun."""
     if value_of(line) is not ControlValue.CLEAR:
         return None
     seconds = pauses.bounded(line.pause_seconds if line else 0)
@@ -198,7 +198,7 @@ def throttled(line: Control | None, name: str, now: datetime, why: str, pauses: 
 
 
 def dated(line: Control | None, now: datetime, pauses: Pauses) -> Control | None:
-    """Give an end to a cooldown that a person began without one."""
+    """Set the end of a cooldown that a person began without one."""
     if line is None or not lacks_until(line):
         return None
     return cooling(line, now, pauses.bounded(line.pause_seconds), line.reason or "by hand")
@@ -213,7 +213,7 @@ def probing(line: Control | None, now: datetime, who: str, lease: timedelta) -> 
 
 
 def checking(line: Control | None, begun: Control, now: datetime, who: str, lease: timedelta) -> Control | None:
-    """Let the worker that began a cooldown ask the canary at once, unless the line has changed since."""
+    """Let the worker that began a cooldown request the canary at once, unless the line has changed since."""
     if line != begun:
         return None
     reason = truncate(f"{who} asks the canary{_BEFORE}{begun.reason}")
@@ -243,7 +243,7 @@ def throttled_again(line: Control | None, probe: Probe, now: datetime, why: str,
 
 
 def undecided(line: Control | None, probe: Probe, now: datetime, why: str, pauses: Pauses) -> Control | None:
-    """Begin another pause of the same length after a probe that shows nothing."""
+    """Begin another pause of the same length after a probe that proved nothing."""
     if line is None or not is_probe(line, probe):
         return None
     return cooling(line, now, pauses.bounded(line.pause_seconds), why)
@@ -281,7 +281,7 @@ def lifted(line: Control | None, reason: str) -> Control | None:
 
 
 def is_forgotten(line: Control | None, now: datetime) -> bool:
-    """Return whether a machine has not used its line for a week. One that a person has to decide about never is."""
+    """Return whether a machine has not used its line for a week. False for a line that only a person may end."""
     if line is None or not _is_of_a_machine(line):
         return False
     if _is_clear(line):
@@ -289,13 +289,14 @@ def is_forgotten(line: Control | None, now: datetime) -> bool:
         return since is not None and since + FORGOTTEN_AFTER < now.date()
     if line.until is None or line.until + FORGOTTEN_AFTER > now:
         return False
-    # A machine's offer that a person has withdrawn has to stay withdrawn.
+    # An offer that a person has withdrawn must stay withdrawn.
     return _folded(line) in {"", OFFERED} if line.name.startswith(OFFERS) else is_understood(line)
 
 
 def dated_clear(line: Control | None, now: datetime) -> Control | None:
-    """Write into the Reason of a machine's line that is clear since when it is. Until would become that of a cooldown that a
-    person types over it.
+    """Add to a clear line's Reason since when it has been clear.
+
+    Not in Until: if a person types `cooling` over the Value, Until would be the end of that cooldown.
     """
     if line is None or not _is_of_a_machine(line) or not _is_clear(line) or _clear_since(line):
         return None
@@ -328,7 +329,7 @@ def describe(line: Control) -> str:
 
 
 def shown(lines: Sequence[Control]) -> list[Control]:
-    """Return the lines that steer a fleet: its own (also if there is none), the version, cooldowns, suspicions, and offers."""
+    """Return the lines that control a fleet: its own (even if there is none), the version, cooldowns, suspicions and offers."""
     fleet = [line for line in lines if line.name == FLEET] or [Control(name=FLEET, value=ControlValue.RUNNING)]
     version = [line for line in lines if line.name == MINIMUM_VERSION and line.value.strip()]
     cooldowns = (line for line in lines if line.name.startswith(COOLDOWN))
@@ -343,14 +344,14 @@ def _name(line: Control) -> str:
 
 
 def cooling(line: Control, now: datetime, seconds: int, why: str) -> Control:
-    """Return the line with a pause from now on."""
+    """Return the line with a pause that begins now."""
     value = ControlValue.SUSPECT if is_suspicion(line) else ControlValue.COOLING
     until = _whole(now + timedelta(seconds=seconds))
     return replace(line, value=value, until=until, reason=truncate(why), pause_seconds=seconds)
 
 
 def _whole(moment: datetime) -> datetime:
-    """Round up to whole seconds, as Control shows it."""
+    """Round up to whole seconds, the precision of Control."""
     if moment >= NEVER:
         return NEVER
     return moment.replace(microsecond=0) + timedelta(seconds=math.ceil(moment.microsecond / 10**6))

@@ -1,4 +1,4 @@
-"""What a row keeps of a Done whose fields a user's function filled: anything may be in them, whatever their types are."""
+"""Sanitize the fields of a Done. A user's function fills them, so they may contain values of any type."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOT_IN_A_REASON = re.compile(r"[^\w, -]+")
 
 
 def storable(done: Done) -> Done:
-    """Return the Done with fields that every store can keep. Its result stays as it is."""
+    """Return the Done with fields that every store can keep. The result is not changed."""
     return replace(
         done,
         asked_youtube=done.asked_youtube is not False,
@@ -29,7 +29,7 @@ def storable(done: Done) -> Done:
 
 
 def media_length(value: object) -> float | None:
-    """Return a length in seconds, or None for what is not a length: text, a bool, a negative, infinite or enormous number."""
+    """Return a length in seconds, or None for any other value: text, a bool, a negative, infinite or enormous number."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return None
     try:
@@ -40,7 +40,7 @@ def media_length(value: object) -> float | None:
 
 
 def degraded_reasons(value: object) -> str:
-    """Return reasons separated by ", ", at most DEGRADED_MAX_CHARACTERS long, with the characters that `Lease.degraded` reads."""
+    """Return the reasons, separated by ", ", in at most DEGRADED_MAX_CHARACTERS that `Lease.degraded` can read."""
     texts = value if isinstance(value, list | tuple) else [value]
     words = [word for text in texts if isinstance(text, str) for word in _NOT_IN_A_REASON.sub(" ", text).split(",")]
     reasons = dict.fromkeys(" ".join(word.split()) for word in words)
@@ -52,7 +52,7 @@ def _text(value: object) -> str:
 
 
 def with_rights(extra: Mapping[str, str], done: Done) -> Mapping[str, str]:
-    """Return a video's custom columns with what is known about its rights. The text of a person in License is kept."""
+    """Add a video's licence and training permission to its custom columns. Keep a text that a person wrote into License."""
     new = {LICENSE_COLUMN: done.license, TRAINABLE_COLUMN: done.trainable}
     names = {name.strip().casefold(): name for name in extra}
     for column, text in new.items():

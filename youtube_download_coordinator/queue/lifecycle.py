@@ -1,21 +1,21 @@
-"""The state machine of a row: pure functions from a row and an event to the row that follows.
+"""The state machine of a row. Each function is pure: it takes a row and an event, and returns the new row.
 
     PENDING ──claim──▶ HELD ──complete──▶ DONE
        ▲                │ ╰─renew─▶ HELD
        ├──release───────┤
        ├──fail (counted, with a pause)──────────────┤
        ├──fail (throttled: after the cooldown)──────┤
-       ├──fail (another machine may do it: it waits for that one, see offers.py)
+       ├──fail (another machine may succeed: wait for it, see offers.py)
        ├──fail (an outage is suspected)─────────────┤
        ├──recover (the lease expired)───────────────┤
        ├──fail_orphaned (its worker was killed)─────┤──▶ DEAD (a video task) or ERROR (a source) after the last attempt
        ├──reschedule── DONE, a source that is due for another listing
        ├──requeue── DONE, ERROR, DEAD          retry_now: requeue, or a PENDING row without its pause
        ├──ask_for── DONE: further products of a video
-       ╰──give_back── PENDING, DEAD: what an outage has counted
+       ╰──give_back── PENDING, DEAD: attempts that failed during an outage
 
-Clock and randomness are given (`Moment`), so that a simulation replays exactly. Only the store's swap decides whether a
-transition really happens.
+Clock and randomness are parameters (`Moment`), so that a simulation can be replayed exactly. Only the store's swap decides
+whether a transition really happens.
 """
 
 from __future__ import annotations
@@ -78,20 +78,20 @@ from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, format_utc,
 R = TypeVar("R", bound=Row)
 
 MAX_INTERRUPTIONS = 5
-"""This many times in a row a function may end its program during an attempt, until that counts as a failed attempt."""
+"""A function may end its program this many times in succession before that counts as a failed attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How long a claim lasts, how many attempts a row gets, and the pauses between them."""
+    """The length of a claim, the number of attempts at a row, and the pauses between them."""
 
     lease: timedelta
     max_retries: int | None
-    """Failed attempts until the row is given up; None: never."""
+    """Failed attempts before the row is given up; None: no limit."""
     backoff: timedelta
     backoff_max: timedelta
     max_throttles: int | None = None
-    """How often YouTube may refuse a row while it answers others, until the row is given up; None: never."""
+    """Refusals of a row while YouTube answers others before the row is given up; None: no limit."""
     refresh: timedelta | None = None
     """The time from one listing of a source to the next; None: it is listed once."""
 
@@ -104,19 +104,19 @@ class Moment:
     """By the store's clock."""
     nonce: str
     jitter: float = 0.0
-    """From 0 to 1: the share of half a pause that is taken off."""
+    """From 0 to 1. The pause is shortened by up to half: by `jitter / 2` of its length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throttle:
-    """What admission knows about a failed attempt."""
+    """Admission's findings about a failed attempt."""
 
     is_row_at_fault: bool = False
-    """The row blocked an admission that was open: since its last throttle something else was answered."""
+    """The row was refused while admission was open: YouTube has answered another row since this row's last throttle."""
     until: datetime | None = None
     """The end of the cooldown."""
     is_suspected: bool = False
-    """An outage is suspected (suspicion.py): the failure, of whatever verdict, is not counted."""
+    """An outage is suspected (suspicion.py): the failure is not counted, whatever its verdict."""
 
 
 NO_THROTTLE = Throttle()
@@ -130,7 +130,7 @@ def is_due(row: Row, now: datetime, offer: Offer = NO_OFFER) -> bool:
 
 
 def lacks_machine(row: Row, now: datetime, offer: Offer) -> bool:
-    """Return whether the row is due and needs what this machine does not offer."""
+    """Return whether the row is due but needs another machine's offer."""
     is_over = row.lease.not_before is None or row.lease.not_before <= now
     return row.lease.state is State.PENDING and is_over and not need_of(row.lease).is_met_by(offer)
 
@@ -148,7 +148,7 @@ def is_due_again(row: Row, now: datetime) -> bool:
 def claim(
     row: R, moment: Moment, holder: str, policy: RetryPolicy, offer: Offer = NO_OFFER, early: timedelta = timedelta(0)
 ) -> R:
-    """Give a due row to `holder`, whose machine has this offer and may be so early, for one lease."""
+    """Give a due row to `holder` for one lease. `offer` and `early` describe the holder's machine."""
     _require(is_due(row, moment.now + early, offer), row, "claim")
     held = _next(row, moment, State.HELD, holder=holder, until=moment.now + policy.lease)
     return replace(held, claimed_by=holder, claimed_at=moment.now.replace(microsecond=0))
@@ -182,7 +182,7 @@ def settle(
 
 
 def complete(row: R, moment: Moment, result: str, policy: RetryPolicy, media_seconds: float | None = None) -> R:
-    """Record a held row's result, and the length of the media that were made.
+    """Record a held row's result and the length of its media.
 
     A source also gets the time of its next listing.
     """
@@ -197,7 +197,7 @@ def complete(row: R, moment: Moment, result: str, policy: RetryPolicy, media_sec
 
 
 def reschedule(row: Source, moment: Moment, policy: RetryPolicy) -> Source:
-    """Make a source that is due for another listing pending, or set a later time if setting or column changed meanwhile."""
+    """Make a source pending that is due for another listing, or set a later time if its setting or column has changed."""
     _require(is_due_again(row, moment.now), row, "be rescheduled")
     when = next_look(row, moment.now, policy.refresh)
     if when > moment.now:
@@ -246,7 +246,7 @@ def fail(
 
 
 def _not_before(row: Row, moment: Moment, failure: Failure, policy: RetryPolicy) -> datetime | None:
-    """Return until when a row waits that came too early, or that this machine cannot do."""
+    """Return the time until which a row waits, if it is too early or this machine cannot do it."""
     if failure.verdict is Verdict.LATER:
         wanted = min(_in_utc(failure.not_before) or moment.now + policy.backoff_max, NEVER)
         return max(wanted, moment.now + policy.backoff)
@@ -262,13 +262,13 @@ def release(row: R, moment: Moment) -> R:
 
 
 def wait_for_machine(row: R, moment: Moment, offer: Offer) -> R:
-    """Let a due row wait for a machine that offers what this one does not."""
+    """Let a due row wait for a machine with another offer."""
     _require(lacks_machine(row, moment.now, offer), row, "wait for a machine")
     return _next(row, moment, State.PENDING, detail=row.lease.detail)
 
 
 def reconsider(row: R, moment: Moment, offers: Offers) -> R:
-    """Let a row wait for other machines when those it waited for are gone, or give it up where nobody offers what it needs."""
+    """Let a row wait for other machines when its own are gone. Give it up if no machine offers what it needs."""
     _require(waits(row.lease), row, "wait for other machines")
     need = need_of(row.lease)
     new = offers.assigned(need, account=need.account, needs_region=bool(need.waits_for))
@@ -279,20 +279,20 @@ def reconsider(row: R, moment: Moment, offers: Offers) -> R:
 
 
 def give_back(row: R, moment: Moment, tries: int) -> R:
-    """Take back the attempts that an outage has counted: the row is due again, with so many tries at the most."""
+    """Undo failed attempts that an outage caused: make the row due again, with at most `tries` failed attempts."""
     _require(row.lease.state in {State.PENDING, State.DEAD}, row, "be given back")
     need = need_of(row.lease)
     if row.lease.reason == NEEDS_ACCOUNT:
         need = replace(need, account=False)
     detail = _describe_suspected(with_throttles(with_need(row.lease.detail, NO_NEED), 0), need, row.lease.throttles)
-    # Due now, so that rows that were not tried yet are claimed first.
+    # Due from now on: rows that were never tried are older, and are claimed first.
     return _next(row, moment, State.PENDING, tries=min(tries, row.lease.tries), not_before=moment.now, detail=detail)
 
 
 def recover(row: R, moment: Moment, policy: RetryPolicy) -> R:
-    """Count a failed attempt at a stalled row. It may be claimed again at once."""
+    """Count a failed attempt at a stalled row, which may be claimed again at once."""
     _require(is_stalled(row, moment.now), row, "recover")
-    message = f"{row.lease.holder} did not renew its claim, which ran out at {format_utc(row.lease.until)}"
+    message = f"{row.lease.holder} did not renew its claim, which expired at {format_utc(row.lease.until)}"
     return _retry_at_once(row, moment, Failure(verdict=Verdict.RETRY, reason="stalled", message=message), policy)
 
 
@@ -312,7 +312,7 @@ def requeue(row: R, moment: Moment) -> R:
 def retry_now(row: R, moment: Moment, policy: RetryPolicy) -> R | None:
     """Make the row due: end the pause of a pending row, reset a settled one, recover a stalled one.
 
-    None for a row that a worker holds, and for one whose video was purged.
+    Return None for a row that a worker holds, and for a row of a purged video.
     """
     if is_purged(row):
         return None
@@ -335,9 +335,9 @@ def correct_result(row: R, moment: Moment, result: str) -> R | None:
 
 
 def ask_for(row: R, moment: Moment, products: Sequence[str]) -> R | None:
-    """Make a row that is done due for further products, which are made besides what there is. None for any other row.
+    """Make a row that is done due for further products. Return None for any other row.
 
-    A row that waits with such a request is asked for these products too.
+    A row that already waits with such a request gets these products in addition.
     """
     request = request_of(row.lease)
     if is_purged(row):
@@ -350,13 +350,13 @@ def ask_for(row: R, moment: Moment, products: Sequence[str]) -> R | None:
 
 
 def set_apart(row: R, moment: Moment, problem: str) -> R:
-    """Keep a row away from workers, because what it contains cannot be worked with."""
+    """Keep a row away from workers, because its content cannot be processed."""
     state = State.DEAD if row.lease.state is State.DEAD else State.ERROR
     return _next(row, moment, state, detail=truncate(f"{UNREADABLE_ROW}: {problem}"))
 
 
 def apply_request(row: R, moment: Moment) -> R | None:
-    """Apply the status that a person typed. None where it is ignored, as on a row that is held."""
+    """Apply the status that a person typed. Return None where it is ignored, for example on a held row."""
     settled = {State.DONE, State.ERROR, State.DEAD}
     if is_purged(row):  # the next version makes the sheet show the old Status again
         is_as_shown = row.requested_status is row.status
@@ -410,7 +410,7 @@ def _put_off_or_give_up(row: R, moment: Moment, failure: Failure, policy: RetryP
     """Make a throttled row wait until the cooldown is over, and longer each time that YouTube refuses it alone."""
     throttles = row.lease.throttles + throttle.is_row_at_fault
     if policy.max_throttles is not None and throttles >= policy.max_throttles:
-        message = f"refused {throttles} times while others were answered; last: {failure}"
+        message = f"refused {throttles} times while other videos were answered; last: {failure}"
         return _give_up(row, moment, _describe(Failure(verdict=Verdict.PERMANENT, reason=BLOCKED, message=message), 0))
     not_before = max(throttle.until or moment.now, moment.now) + _pause(max(throttles, 1), moment, policy)
     detail = _describe(failure, throttles, need_of(row.lease))
@@ -418,7 +418,7 @@ def _put_off_or_give_up(row: R, moment: Moment, failure: Failure, policy: RetryP
 
 
 def _interrupt(row: R, moment: Moment, failure: Failure, policy: RetryPolicy) -> R:
-    """Give the row back; from the fifth time on count an attempt, because a function that always ends its program never stops."""
+    """Release the row. From the fifth time on, count an attempt, so that a function that always ends its program stops."""
     count, need = row.lease.interruptions + 1, need_of(row.lease)
     message = f"{count} time{'' if count == 1 else 's'}, last by {failure.message}"
     counted = replace(failure, message=message)
@@ -442,12 +442,12 @@ def _retry_or_give_up(
 
 
 def _pause(count: int, moment: Moment, policy: RetryPolicy) -> timedelta:
-    """Return a backoff in whole milliseconds, which are as exact as an encoded lease."""
+    """Return a backoff in whole milliseconds, the precision of an encoded lease."""
     return timedelta(milliseconds=round(backoff_seconds(count, moment.jitter, policy) * 1000))
 
 
 def _give_up(row: R, moment: Moment, detail: str, tries: int | None = None) -> R:
-    if request := request_of(row.lease):  # what was made before is still there
+    if request := request_of(row.lease):  # the earlier files still exist
         return _next(row, moment, State.DONE, detail=without_products(request, Lease(detail=detail, nonce="").reason))
     given_up = State.DEAD if isinstance(row, VideoTask) else State.ERROR
     return _next(row, moment, given_up, tries=tries, detail=detail)
@@ -465,9 +465,9 @@ def _next(
     detail: str | None = None,
     request: ProductRequest = NO_REQUEST,
 ) -> R:
-    """Return the row with its next lease, which keeps what the row is asked for until it is done.
+    """Return the row with its next lease. Requested products are kept until the row is done.
 
-    A held row keeps the detail of its last failure, so that GONE can be confirmed. A pending one that needs another machine and
+    A held row keeps the detail of its last failure, so that GONE can be confirmed. A pending row that needs another machine and
     has no pause waits for that machine.
     """
     if detail is None:

@@ -1,7 +1,7 @@
-"""What the processes of one machine share: how many attempts began lately, what failed, and that a cooldown has changed.
+"""State shared by the processes of one machine: the rate limit, recent failures, and whether a cooldown has changed.
 
-Both are lines of the machine's own store (stores/machine.py). Without it, or while it fails, there is no rate limit, and a
-process sees a cooldown that another one began when it reads Control next.
+The state is kept in lines of the machine's own store (stores/machine.py). Without that store, or while it fails, there is no rate
+limit, and a process notices a cooldown of another process only when it next reads Control.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ REVISION_LINE = "changed"
 """The line whose value increases with each change of a cooldown."""
 _COUNT = re.compile("[0-9]{1,18}")
 YOUTUBE = "yt:"
-"""The prefix of YouTube's keys: only these rows are rate limited."""
+"""The prefix of the keys of YouTube's videos. Only these rows are rate limited."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,9 +31,9 @@ class MachineLines:
     store: Store | None
     rate_limit: RateLimit | None
     memory: dict[str, Control] = field(default_factory=dict)
-    """Lines that only this process has, without a machine state."""
+    """The lines of this process alone, used when there is no machine state."""
     revision: str | None = None
-    """Of the cooldowns that this process knows. None: Control has not been read yet, and what it shows first is fresh."""
+    """The revision that this process has seen. None: Control has not been read yet, so its first content is current."""
     _has_failed: bool = False
 
     def start_delay_seconds(self, row: Row) -> float:
@@ -94,7 +94,7 @@ class MachineLines:
             self._go_on_without(error)
 
     def read(self, name: str) -> Control | None:
-        """Return a line as it was at most a moment ago."""
+        """Return a line, at most a moment old."""
         try:
             lines = self.store.controls() if self.store else []
         except StoreError as error:
@@ -118,4 +118,4 @@ class MachineLines:
         """Log once and go on without rate limiting; if the disk is full, the attempts report it."""
         if not self._has_failed:
             self._has_failed = True
-            log.error("the machine state (state_dir) cannot be used, so there is no rate limit: %s", error)
+            log.error("the machine state (state_dir) cannot be used; going on without a rate limit: %s", error)

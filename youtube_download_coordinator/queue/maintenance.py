@@ -1,6 +1,6 @@
-"""What any process may do to rows that it does not hold: recover, requeue, retry, skip, move misplaced rows, and read.
+"""Operations on rows that a process does not hold: recover, requeue, retry, skip, move misplaced rows, and read.
 
-A `Queue` adds what only a worker does: claim rows, hold them, and record the results of attempts.
+`Queue` adds the operations of a worker: claim rows, hold them, and record the results of attempts.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ T = TypeVar("T")
 
 SCAN_PAGE_ROWS = 100
 INSERT_BATCH_ROWS = 500
-"""Rows in one insertion: few enough that nobody waits long behind it."""
+"""Rows in one insertion: few enough that other processes do not wait long for it."""
 _VIDEO_TABLES = (VIDEO_TASKS, DEAD_LETTERS)
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryReport:
-    """How many rows a recovery changed, by kind."""
+    """The numbers of rows that a recovery changed, by kind of change."""
 
     retried: int = 0
     given_up: int = 0
@@ -78,7 +78,7 @@ class Maintenance:
     on_attempt_end: Callable[[VideoTask], None] = lambda task: None
     """Called with each video that this process recorded as done or moved to the dead letters, after the store has it."""
     unpublished: ReadKeys = lambda: ()
-    """Returns the keys of videos whose files wait on this machine's disk to be published. It may claim them before others."""
+    """A function that returns the keys of videos whose files wait on this machine's disk to be published (unpublished.py)."""
     targets: Targets = field(default_factory=Targets)
     """How many hours of each accent are wanted."""
     _waiting: WaitingRows = field(init=False)
@@ -91,7 +91,7 @@ class Maintenance:
     def recover(self, table: Table[R]) -> RecoveryReport:
         """Release stalled rows, apply people's requests, move misplaced rows, and reschedule sources.
 
-        Give up rows that wait for a machine where none offers what they need any longer.
+        Give up rows that wait for a machine when no machine offers what they need.
         """
         policy, retried, given_up = self._policy(table), 0, 0
 
@@ -120,7 +120,10 @@ class Maintenance:
         return count
 
     def _reconsider(self, table: Table[R]) -> list[R]:
-        """Let rows wait for other machines whose own have offered nothing for a day, or give them up. Not while people pause."""
+        """Let rows wait for other machines, or give them up, if their own have offered nothing for a day.
+
+        Do nothing while the fleet is paused.
+        """
         changed: list[R] = []
         for rows in self._waiting.unoffered(table, self._read_offers, SCAN_PAGE_ROWS):
             lines, moment = self.store.controls(), self._moment()
@@ -148,9 +151,9 @@ class Maintenance:
         return offers_in(self.store.controls(), self.store.now())
 
     def _reschedule(self) -> int:
-        """Make sources pending that are due for another listing. Return how many.
+        """Make sources pending that are due for another listing. Return their number.
 
-        Stop after the first page that has one: all sources of a queue may be due at once.
+        Stop after the first page that contains one, because all sources of a queue may be due at once.
         """
 
         def reschedule(row: Source, moment: Moment) -> Source | None:
@@ -164,7 +167,7 @@ class Maintenance:
         return 0
 
     def release_holder(self, holder: str, attempted: Collection[int] = ()) -> int:
-        """Release the rows of another worker that is known to be dead. Return how many.
+        """Release the rows of another worker that is known to be dead. Return their number.
 
         `attempted` are the IDs of the videos it was processing when it died. Each counts a failed attempt, because the
         video may have been the cause.
@@ -191,7 +194,7 @@ class Maintenance:
     # --- moving ------------------------------------------------------------------------------------------------------
 
     def _move_misplaced(self) -> int:
-        """Move dead rows to the dead letters and revived ones back, where a worker died before it moved them."""
+        """Move dead rows to the dead letters, and revived rows back, if a worker died before it moved them."""
         dead = self._rows_in(VIDEO_TASKS, State.DEAD)
         revived = [row for state in State if state is not State.DEAD for row in self._rows_in(DEAD_LETTERS, state)]
         return self._move(dead, VIDEO_TASKS, DEAD_LETTERS) + self._move(revived, DEAD_LETTERS, VIDEO_TASKS)
@@ -200,7 +203,7 @@ class Maintenance:
         return [row for rows in self._pages(table, lambda: Where(state=state)) for row in rows]
 
     def _move(self, rows: Sequence[VideoTask], source: Table[VideoTask], target: Table[VideoTask]) -> int:
-        """Move rows and return how many were moved. Where the target is full, they wait for the next recovery."""
+        """Move rows and return how many were moved. If the target is full, they wait for the next recovery."""
         moved = 0
         try:
             for row in rows:
@@ -209,13 +212,13 @@ class Maintenance:
                     if target is DEAD_LETTERS:
                         self.on_attempt_end(row)
         except StoreFull as error:
-            log.warning("rows wait for their move to the %s: %s", target.name, error)
+            log.warning("rows could not be moved to the %s; trying again at the next recovery: %s", target.name, error)
         return moved
 
     # --- purged videos -----------------------------------------------------------------------------------------------
 
     def buried_keys(self, keys: Collection[str]) -> set[str]:
-        """Return those of the keys of videos that have a tombstone. A hint, as `Store.buried` is."""
+        """Return the keys that have a tombstone. A hint, like `Store.buried`."""
         by_tombstone = {tombstone(key): key for key in keys}
         return {by_tombstone[known] for known in self.store.buried(by_tombstone)} if by_tombstone else set()
 
@@ -229,22 +232,22 @@ class Maintenance:
         return [change for change, outcome in zip(changes, outcomes, strict=True) if outcome is Swap.WON]
 
     def _without_buried(self, table: Table[R], rows: Sequence[R]) -> Sequence[R]:
-        """Return rows without those of purged videos, which are erased.
+        """Erase the rows of purged videos, and return the other rows.
 
-        An older worker may have inserted one, or somebody has brought back an old version of a row.
+        An older worker may have inserted such a row, or a person may have restored an old version of it.
         """
         if not rows or table.row_type is not VideoTask:
             return rows
         buried = self.buried_keys([row.key for row in rows])
         if erased := [row for row in rows if row.key in buried]:
-            log.warning("%d rows are of videos that were purged: they are erased", len(erased))
+            log.warning("%d rows of purged videos erased", len(erased))
             self.erase(table, erased)
         return [row for row in rows if row.key not in buried]
 
     # --- people's requests -------------------------------------------------------------------------------------------
 
     def retry(self, table: Table[R], selection: Selection) -> Counter[ChangeResult]:
-        """Make rows due now: end their pause, reset what is settled, and move dead letters back."""
+        """Make rows due now: end their pauses, reset settled rows, and move dead letters back."""
         policy = self._policy(table)
         return self._change(
             table,
@@ -265,13 +268,13 @@ class Maintenance:
         )
 
     def correct_results(self, results: Mapping[int, str]) -> set[int]:
-        """Replace the results of videos that are done, by ID. Return the IDs of those that were changed."""
+        """Replace the results of videos that are done, by ID. Return the IDs of the changed rows."""
         rows = self.store.scan(VIDEO_TASKS, Where(ids=list(results)), limit=len(results)) if results else []
         changes = self._changes(rows, lambda row, moment: lifecycle.correct_result(row, moment, results[row.id]))
         return {change.new.id for change in self._won(VIDEO_TASKS, changes)}
 
     def requeue_dead_letters(self, ids: Sequence[int] | None = None) -> int:
-        """Reset dead letters (all of them, or those with these IDs) to new rows. Return how many."""
+        """Reset dead letters (all of them, or those with these IDs) to new rows. Return their number."""
         return self.retry(DEAD_LETTERS, Selection(ids=ids))[ChangeResult.CHANGED]
 
     def _change(
@@ -331,9 +334,9 @@ class Maintenance:
             seen_ids |= {row.id for row in rows}
 
     def _changes(self, rows: Iterable[R], transition: Callable[[R, Moment], R | None]) -> list[Change[R]]:
-        """Return the changes of the rows that a transition changes.
+        """Apply a transition to rows and return the changes.
 
-        A row for which the transition raises is set apart with the reason: it must not keep the others from being changed.
+        If the transition raises for a row, set that row apart with the reason, so that the others are still changed.
         """
         moment, changes = self._moment(), []
         for row in rows:
@@ -341,7 +344,9 @@ class Maintenance:
             try:
                 new = transition(row, row_moment)
             except Exception as error:
-                log.exception("row %d (%s) cannot be changed, so it is set apart", row.id, row.name)
+                log.exception(
+                    "row %d (%s) cannot be changed; it is set to error and kept from workers", row.id, row.name
+                )
                 new = lifecycle.set_apart(row, row_moment, f"{type(error).__name__}: {error}")
             if new is not None:
                 changes.append(Change(row, new))

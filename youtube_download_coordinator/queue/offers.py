@@ -1,12 +1,12 @@
-"""What a row needs of a machine, and what machines offer: a country of their address, an account of YouTube's.
+"""Match rows with the machines that can process them: by the country of a machine's address, or by a YouTube account.
 
-A video that failed with `region` or `needs-account` is not given up while a machine offers what may cure that. It waits: its
-lease is pending, with a `not_before` that never comes, one for each set of machines that it waits for. So no ordinary claim sees
-it, and a machine that offers something finds it without reading the rows that wait for others. Its detail ends with its need:
+A video that failed with `region` or `needs-account` is not given up while another machine may succeed. It waits: its
+lease is pending, with a `not_before` that is never reached and that encodes the machines it waits for. So no ordinary claim finds
+it, and a machine with an offer finds it without reading the rows that wait for others. Its detail ends with its need:
 
     region: The uploader has not made this video available in your country (waits for region:BR or region:PT; not in DE)
 
-Part of the detail, the need is kept by every store, shown to people, and plain text for a worker of 0.1.0.
+Because the need is part of the detail, every store keeps it, people see it, and a worker of 0.1.0 reads it as plain text.
 
 An offer is a line of Control, `offers account region:br`, one for all machines that offer the same. It is valid for 24 hours, and
 renewed by whichever of them claims next.
@@ -36,15 +36,15 @@ ACCOUNT, REGION = "account", "region:"
 VALID = timedelta(hours=24)
 RENEWED_AFTER = timedelta(hours=6)
 REGIONS_MAX = 12
-"""A need keeps lists of at most so many countries: it has to fit into the detail of a lease."""
+"""The most countries in a list of a need, which has to fit into the detail of a lease."""
 OFFERED_MAX = 10
-"""Countries that one machine offers at most."""
+"""The most countries that one machine may offer."""
 FAILED_MAX = 40
-"""A row that has failed in so many countries is given up."""
+"""A row that has failed in this many countries is given up."""
 SHOWN_MAX = 6
-"""Countries that a need names as those it waits for. Others may match it, too."""
+"""The most countries that a need names. Other countries may match it as well."""
 THROTTLES_CHARACTERS = 32
-"""What `with_throttles` may add to a detail."""
+"""The longest text that `with_throttles` may add to a detail."""
 LONGEST_WAIT_MILLISECONDS = 8 * 365 * 24 * 3600 * 1000
 
 _COUNTRY_CODES = """
@@ -59,17 +59,17 @@ VN VU WF WS YE YT ZA ZM ZW
 COUNTRIES = frozenset(_COUNTRY_CODES.split())
 """ISO 3166-1, alpha-2."""
 _MEANT = {"UK": "GB", "EN": "GB", "EL": "GR", "USA": "US"}
-"""Codes that people write for others."""
+"""Common codes that are not in ISO 3166, and the correct ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What one machine, or several alike, can do that others cannot."""
+    """The special abilities of a machine, or of several with the same abilities."""
 
     regions: frozenset[str] = frozenset()
     """Countries in which YouTube sees the machine's address, as ISO 3166 codes."""
     account: bool = False
-    """Whether it has the cookies of an account."""
+    """Whether the machine has the cookies of an account."""
 
     def __bool__(self) -> bool:
         return bool(self.regions) or self.account
@@ -79,7 +79,7 @@ class Offer:
 
     @property
     def line_name(self) -> str:
-        """The name of its line of Control."""
+        """Return the name of the offer's line in Control."""
         return OFFERS + str(self).replace(",", "").casefold()
 
 
@@ -88,7 +88,7 @@ NO_OFFER = Offer()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """What a row needs of the machine that may begin it."""
+    """A row's requirements for the machine that processes it."""
 
     account: bool = False
     waits_for: tuple[str, ...] = ()
@@ -96,13 +96,13 @@ class Need:
     not_in: frozenset[str] = frozenset()
     """Countries in which the video is known not to be available."""
     only_in: frozenset[str] = frozenset()
-    """The countries in which it is available; empty: not known."""
+    """Countries in which the video is available; empty: not known."""
 
     def __bool__(self) -> bool:
         return self.account or bool(self.waits_for)
 
     def __str__(self) -> str:
-        """Return what the row waits for: `account with region:BR or region:PT`."""
+        """Return the need as text: `account with region:BR or region:PT`."""
         regions = " or ".join(f"{REGION}{code}" for code in self.waits_for)
         return " with ".join([ACCOUNT] * self.account + [regions] * bool(regions))
 
@@ -110,12 +110,12 @@ class Need:
         return (offer.account or not self.account) and (not self.waits_for or bool(self.suitable(offer.regions)))
 
     def suitable(self, regions: Iterable[str]) -> set[str]:
-        """Return those of the countries in which the video may be available."""
+        """Return the given countries in which the video may be available."""
         return {code for code in regions if code not in self.not_in and (not self.only_in or code in self.only_in)}
 
     @property
     def not_before(self) -> datetime:
-        """The time that marks rows which wait for this: equal for all that wait for the same, and never reached."""
+        """Return the time that marks rows with this need. Rows with the same need have the same time. It is never reached."""
         number = int.from_bytes(hashlib.sha256(str(self).encode()).digest()[:8], "big")
         return NEEDS_MACHINE_FROM + timedelta(milliseconds=number % LONGEST_WAIT_MILLISECONDS)
 
@@ -127,7 +127,7 @@ NO_NEED = Need()
 
 
 def parse_offer(words: Iterable[str]) -> Offer:
-    """Return the offer in words like `account` and `region:BR`. Raises ValueError in one line that says how to write it."""
+    """Return the offer in words like `account` and `region:BR`. Raises ValueError, with one line that says how to write it."""
     regions, account = set(), False
     for word in words:
         name, mark, code = word.partition(":")
@@ -139,12 +139,14 @@ def parse_offer(words: Iterable[str]) -> Offer:
         else:
             raise ValueError(_mistake(word, name if not mark else code, is_region=name.casefold() == "region"))
     if len(regions) > OFFERED_MAX:
-        raise ValueError(f"a machine offers at most {OFFERED_MAX} countries: those in which YouTube sees its address")
+        raise ValueError(
+            f"a machine can offer at most {OFFERED_MAX} countries: those in which YouTube sees its address"
+        )
     return Offer(regions=frozenset(regions), account=account)
 
 
 def _mistake(word: str, code: str, *, is_region: bool) -> str:
-    """Return what is wrong with a word of an offer."""
+    """Return the error message for a wrong word of an offer."""
     code = _MEANT.get(code.upper(), code.upper())
     if code in COUNTRIES:
         return f"not an offer: {word}; did you mean {REGION}{code}?"
@@ -155,7 +157,7 @@ def _mistake(word: str, code: str, *, is_region: bool) -> str:
 
 
 def offer_of(line: Control, now: datetime) -> Offer:
-    """Return what a line of Control offers now. NO_OFFER if it is another line, is out of date, or cannot be understood."""
+    """Return the current offer in a line of Control, or NO_OFFER if it is another line, has expired, or cannot be parsed."""
     if not is_offer(line) or line.until is None or line.until <= now or not _is_offered(line):
         return NO_OFFER
     try:
@@ -170,7 +172,7 @@ def offers_in(lines: Iterable[Control], now: datetime) -> list[Offer]:
 
 
 def is_offer(line: Control) -> bool:
-    """Return whether it is the line of an offer, valid or not."""
+    """Return whether a line is an offer, valid or not."""
     return line.name.startswith(OFFERS)
 
 
@@ -185,12 +187,12 @@ def needs_renewal(offer: Offer, lines: Iterable[Control], now: datetime) -> bool
 
 
 def renewed(line: Control | None, offer: Offer, now: datetime, worker: str) -> Control | None:
-    """Renew an offer's line. None where it is fresh, or a person has withdrawn the offer."""
+    """Renew an offer's line. Return None if it is fresh, or if a person has withdrawn the offer."""
     line = line or Control(name=offer.line_name)
     if not _is_offered(line) or (line.until and line.until > now + VALID - RENEWED_AFTER):
         return None
     until = (now + VALID).replace(microsecond=0)
-    return replace(line, value=OFFERED, until=until, reason=f"{worker} can do what needs it")
+    return replace(line, value=OFFERED, until=until, reason=f"{worker} offers this")
 
 
 # --- needs -----------------------------------------------------------------------------------------------------------
@@ -205,7 +207,7 @@ _NEED = re.compile(
 
 
 def need_of(lease: Lease) -> Need:
-    """Return what a row needs, as its detail says. A finished row needs nothing."""
+    """Return the need in the detail of a lease. A finished row needs nothing."""
     match = _NEED.search(lease.detail) if lease.state is not State.DONE else None
     if match is None:
         return NO_NEED
@@ -218,7 +220,7 @@ def need_of(lease: Lease) -> Need:
 
 
 def with_need(detail: str, need: Need) -> str:
-    """Return a failure's detail with the need at its end, before the throttle count, in place of any that is there."""
+    """Return a failure's detail with this need before the throttle count. An earlier need is replaced."""
     throttles = Lease(detail=detail, nonce="").throttles
     text = with_throttles(detail, 0)
     while match := _NEED.search(text):
@@ -246,15 +248,15 @@ def is_wait(not_before: datetime | None) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offers:
-    """What the machine of an attempt offers, and what all machines do."""
+    """The offer of one machine and the offers of all machines."""
 
     own: Offer = NO_OFFER
     all: Collection[Offer] = ()
 
     def need_after(self, need: Need, failure: Failure) -> Need:
-        """Return what a row needs after a failure, knowing what it needed before.
+        """Return a row's need after a failure, given its need before.
 
-        Only the countries are kept (`not_in`, `only_in`) where no machine offers what the row needs.
+        If no machine offers what the row needs, keep only the countries (`not_in`, `only_in`).
         """
         if failure.verdict is not Verdict.PERMANENT or failure.reason not in CURED_BY_MACHINES:
             return need
@@ -269,7 +271,7 @@ class Offers:
         return self.assigned(need, account=account, needs_region=needs_region)
 
     def assigned(self, need: Need, *, account: bool, needs_region: bool) -> Need:
-        """Return the need for what machines offer now, or one that waits for nothing where nobody offers enough."""
+        """Return the need restricted to current offers. If no machine offers enough, the result waits for nothing."""
         offers = [offer for offer in self.all if offer.account or not account]
         suitable = {code for offer in offers for code in need.suitable(offer.regions)} if needs_region else set()
         if not offers or (needs_region and not suitable) or len(need.not_in) > FAILED_MAX:
@@ -280,11 +282,11 @@ class Offers:
 NO_OFFERS = Offers()
 REGION_REASON, NEEDS_ACCOUNT = "region", "needs-account"
 CURED_BY_MACHINES = frozenset({REGION_REASON, NEEDS_ACCOUNT})
-"""Reasons of failures that another machine may not meet."""
+"""Reasons of failures that another machine may avoid."""
 
 
 def _with_countries(need: Need, available: Collection[str], offers: Iterable[Offer]) -> Need:
-    """Return the need with the countries that YouTube names, as far as they fit into a detail."""
+    """Return the need with the countries that YouTube names, as many as fit into a detail."""
     only = {code.upper() for code in available} & COUNTRIES
     if not only:
         return replace(need, not_in=need.not_in & need.only_in if need.only_in else need.not_in)
@@ -294,6 +296,6 @@ def _with_countries(need: Need, available: Collection[str], offers: Iterable[Off
     if len(others) <= REGIONS_MAX:
         return replace(need, not_in=need.not_in | others)
     offered = sorted(only & {code for offer in offers for code in offer.regions})
-    # Offered by nobody: an unknown country is as good as none.
+    # No machine offers one of them, so the country does not matter.
     kept = frozenset(offered[:REGIONS_MAX]) or frozenset(sorted(only)[:REGIONS_MAX])
     return replace(need, only_in=kept, not_in=need.not_in & kept)

@@ -1,6 +1,6 @@
-"""Priority: a column that people add. Of the rows that are due, those with the largest number are claimed first.
+"""The optional column Priority: rows that are due are claimed in descending order of its number.
 
-The column of *Sources* is copied to the videos of a source, as other custom columns are.
+Like other custom columns, the column of *Sources* is copied to the videos of a source.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ R = TypeVar("R", bound=Row)
 
 PRIORITY = "Priority"
 PRIORITY_MAX = 1000
-"""The numbers are few, because a store looks for due rows of one after the other."""
+"""The range is small, because a store searches for due rows of each number separately."""
 _NUMBER = re.compile(r"([+-]?\d{1,4})(?:[.,]0{1,2})?")
-"""Three zeros after a separator may be a thousand: `1,000` is neither 1 nor 1000 for sure."""
+"""Digits with a separator are ambiguous: `1,000` may be 1 or 1000."""
 
 
 def parse_priority(text: str) -> int:
-    """Return the number in a Priority cell; 0 for an empty one. Raises ValueError with what is wrong."""
+    """Return the number in a Priority cell, or 0 for an empty cell. Raises ValueError with a message."""
     plain = text.strip().replace("\N{MINUS SIGN}", "-")
     match = _NUMBER.fullmatch(plain) if plain.isascii() else None
     number = int(match[1]) if match else 0
@@ -42,11 +42,11 @@ def parse_priority(text: str) -> int:
 
 @lru_cache(maxsize=1000)
 def priority_in(text: str) -> int:
-    """Return the number in a Priority cell. One that cannot be read counts as 0, which is logged."""
+    """Return the number in a Priority cell. If it cannot be parsed, log a warning and return 0."""
     try:
         return parse_priority(text)
     except ValueError as error:
-        log.warning("Priority: %s, so it counts as 0", error)
+        log.warning("Priority: %s; using 0", error)
         return 0
 
 
@@ -56,7 +56,7 @@ def priority_of(row: Row) -> int:
 
 
 def is_priority(name: str) -> bool:
-    """Return whether a column is the one of priorities, in any letter case."""
+    """Return whether a column is Priority, in any letter case."""
     return name.strip().casefold() == PRIORITY.casefold()
 
 
@@ -66,10 +66,10 @@ def claim_order(row: Row) -> tuple[int, int]:
 
 
 def scan(store: Store, table: Table[R], now: datetime, count: int, limit: int, *, by_priority: bool) -> list[R]:
-    """Return rows that may be due, of which `count` are wanted: with `by_priority` those with the largest one first.
+    """Return rows that may be due, of which `count` are wanted. With `by_priority`, rows with the largest priority come first.
 
-    Rows that YouTube refused are claimed last, whatever their priority, so rows that never had to wait are looked for, too, if
-    there are too few others.
+    Rows that YouTube refused are claimed last, whatever their priority. If there are too few other rows, scan for rows that
+    never had to wait as well.
     """
     where = Where(state=State.PENDING, due=now, by_priority=by_priority)
     rows = store.scan(table, where, limit=limit)
@@ -82,9 +82,14 @@ def scan(store: Store, table: Table[R], now: datetime, count: int, limit: int, *
 
 
 def choose(rows: Sequence[R], count: int, random: Random) -> list[R]:
-    """Return `count` of the rows, those with the largest priority first; of equal ones any, so that workers rarely collide."""
+    """Return `count` of the rows, those with the largest priority first, in random order among equals.
+
+    The random order makes it rare that two workers claim the same rows.
+    """
     if len(rows) <= count:
-        return random.sample(rows, len(rows))  # in any order too: workers that have read the same rows begin elsewhere
+        return random.sample(
+            rows, len(rows)
+        )  # in random order, so that workers that read the same rows start with different ones
     lowest = sorted((priority_of(row) for row in rows), reverse=True)[count - 1] if count else 0
     above = [row for row in rows if priority_of(row) > lowest]
     equal = [row for row in rows if priority_of(row) == lowest]

@@ -1,6 +1,6 @@
-"""Probing: the line of Control that holds a worker back, and the worker's right to try one row once its pause is over.
+"""Probing: when the pause of a cooldown is over, one worker may try one row.
 
-The part of an admission (admission.py) that reads and changes lines of Control.
+This is the part of an admission (admission.py) that reads and changes lines of Control.
 """
 
 from __future__ import annotations
@@ -26,41 +26,41 @@ from youtube_download_coordinator.queue.suspicion_watch import SuspicionWatch
 log = logging.getLogger(__name__)
 
 OTHER_SOURCE_ROWS = 1000
-"""Among so many rows that are due, one of another source is looked for."""
+"""The number of due rows in which a row of another source is searched for."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Probing:
-    """One worker's view of the lines that may hold it back. Safe to use from several threads."""
+    """One worker's view of the lines of Control that may block it. Safe to use from several threads."""
 
     store: Store
-    """The queue's."""
+    """The queue's store."""
     worker: str
     """`host/run`."""
     cooldown_name: str
     pauses: Pauses
     lease: timedelta
-    """How long a probe lasts unless it is renewed."""
+    """The length of a probe that is not renewed."""
     machine_state: Store | None = None
     """The machine's own store; None: no rate limit, and other processes are not notified."""
     rate_limit: RateLimit | None = None
     """None: no limit."""
     on_cooldown: Callable[[Control], None] = lambda line: None
-    """Called with each cooldown that this process begins or prolongs."""
+    """A callback for each cooldown that this process begins or prolongs."""
     on_suspicion: Callable[[Control], None] = lambda line: None
-    """Called when this process begins to suspect an outage, or goes on to."""
+    """A callback for each suspicion of an outage that this process begins or prolongs."""
     outage_limits: OutageLimits = DEFAULT_LIMITS
     yt_dlp_version: Callable[[], str] = lambda: ""
-    """Returns the version that is installed now; it may be upgraded at any time."""
+    """A function that returns the version that is installed now. It may be upgraded at any time."""
     find_upgrade: Callable[[], str] = lambda: ""
-    """Returns what to do about a newer yt-dlp on the package index. Takes up to a minute."""
+    """A function that returns advice about a newer yt-dlp on the package index, in up to a minute."""
     version: str = ""
-    """Of this library; a line of Control may require a newer one."""
+    """The version of this library. A line of Control may require a newer one."""
     canary: Canary | None = None
     makes_subtitles: bool = False
-    """Whether a block of subtitles alone holds this worker back. Set as soon as it meets one."""
+    """Whether a cooldown for subtitles applies to this worker. Set when subtitles are first refused."""
     goes_on: bool = False
-    """Whether this worker goes on after the last refusal: the canary has disproved the cooldown, or attempts that run decide."""
+    """Whether this worker continues after the last refusal: the canary has disproved the cooldown, or running attempts decide."""
     _lines: dict[str, Control] = field(default_factory=dict)
     _probe: Probe | None = None
     _probed_row: tuple[str, int] | None = None
@@ -87,29 +87,29 @@ class Probing:
 
     @property
     def is_probe_due(self) -> bool:
-        """Whether the next row that is claimed is a probe, as far as this worker knows without reading Control."""
+        """Return whether the next claimed row is a probe, according to the lines read last."""
         with self._lock:
             return self._may_be_probed or (self._probe is not None and self._probed_row is None)
 
     @property
     def needs_probe(self) -> bool:
-        """Whether a probe is due: one row may be tried, and no row claimed before may start."""
+        """Return whether a probe is due: one row may be tried, and no row claimed earlier may start."""
         with self._lock:
             self._read_lines()
             return self._may_be_probed
 
     @property
     def needs_video_probe(self) -> bool:
-        """Whether a probe is due that should be a video: listing a source may work while no video does.
+        """Return whether a probe is due that should be a video: listing a source may work while videos are refused.
 
-        False once the probe is overdue (nobody processes videos here): then a source has to do.
+        False once the probe is overdue, because nobody processes videos here: then a source may be the probe.
         """
         with self._lock:
             return self._may_be_probed and not cooldown.is_overdue(self._line, self.store.now())
 
     @property
     def _line(self) -> Control | None:
-        """The line that holds this worker back: its machine's cooldown, the one for subtitles, or its suspicion."""
+        """Return the line that blocks this worker: its machine's cooldown, its cooldown for subtitles, or its suspicion."""
         names = [
             self.cooldown_name,
             *([self._subtitles_name] if self.makes_subtitles else []),
@@ -127,15 +127,18 @@ class Probing:
         return cooldown.may_be_probed(self._line, self.store.now())
 
     def _read_lines(self) -> dict[str, Control]:
-        """Read Control, afresh if another process here has changed it. While the store is unavailable, return the last lines."""
+        """Read Control, without a cache if another process of this machine has changed it.
+
+        While the store is unavailable, return the lines read last.
+        """
         revision, is_changed = self._shared.read_revision()
         try:
             lines = self.store.controls(fresh=is_changed)
         except StoreUnavailable as error:
-            log.warning("Control cannot be read, its last content is used: %s", error)
+            log.warning("Control cannot be read; using its last known content: %s", error)
             return self._lines
         self._shared.revision = revision
-        self._lines = {line.name: line for line in reversed(lines)}  # of two with one name, the first
+        self._lines = {line.name: line for line in reversed(lines)}  # of two lines with one name, the first counts
         return self._lines
 
     def _dated(self, line: Control | None) -> Control | None:
@@ -176,7 +179,7 @@ class Probing:
         return True
 
     def bind_probe(self, table: Table[Any], rows: Sequence[Row]) -> None:
-        """Bind the reserved probe to the first claimed row. Without a row, return it so that another worker may probe."""
+        """Bind the reserved probe to the first claimed row. Without a row, give the probe up, so that another may probe."""
         with self._lock:
             if self._probe is None or self._probed_row is not None:
                 return

@@ -1,11 +1,11 @@
-"""What a row that was done is asked for besides: `ydc retry --product subtitles`. Pure.
+"""Requests for further products of a video that is done: `ydc retry --product subtitles`. Pure functions.
 
-The request is part of the lease's detail, so that every store keeps it, people see it, and a worker of 0.1.0 takes it for text:
+The request is part of the lease's detail, so that every store keeps it, people see it, and a worker of 0.1.0 reads it as text:
 
     asked-for: one more product ⟦asked for subtitles; was media/Irish/x.m4a⟧
     http-503: subtitles: ... ⟦asked for subtitles; was media/Irish/x.m4a⟧ (throttled 2 times)
 
-It holds, whatever happens to the row meanwhile, until the row is done again. Its result is then what it was.
+The request is kept until the row is done again, whatever happens in between. The row then gets its earlier result back.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from youtube_download_coordinator.reasons import ASKED_FOR, REQUEST_START
 from youtube_download_coordinator.text import DETAIL_MAX_CHARACTERS, truncate
 
 ASKED = f"{ASKED_FOR}: one more product"
-"""The detail of a row that was asked and not tried yet, before the request."""
+"""The detail, before the request, of a row that was not tried since the request."""
 TEXT_MIN_CHARACTERS = 60
-"""The result is not kept if it leaves less room for the reason of a failure."""
+"""The earlier result is kept only if it leaves this much room for the reason of a failure."""
 
 _START, _END = REQUEST_START, "⟧"
 WAS = "; was "
 """Before the result that a row had. The databases look for it too."""
 _REQUEST = re.compile(rf"{_START}(?P<products>[^;{_END}]+)(?:{WAS}(?P<result>[^{_END}]+))?{_END}")
 _ANY_REQUEST = re.compile(rf"\s*{_START}[^{_END}…]*[{_END}…]")
-"""Also one whose end was cut off."""
+"""A request, also one that was truncated."""
 _WITHOUT = re.compile(r"(?:^| )\(without [^()]*\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductRequest:
-    """The products that a row is asked for, and its result before."""
+    """A request for products of a row, with the row's earlier result."""
 
     products: Sequence[str] = ()
     result: str = ""
@@ -64,7 +64,7 @@ NO_REQUEST = ProductRequest()
 
 
 def request_of(lease: Lease) -> ProductRequest:
-    """Return what a row is asked for. A row that is done is asked for nothing."""
+    """Return the request in a lease. A row that is done has none."""
     match = _REQUEST.search(lease.detail) if lease.state is not State.DONE else None
     if match is None:
         return NO_REQUEST
@@ -72,7 +72,7 @@ def request_of(lease: Lease) -> ProductRequest:
 
 
 def request_for(products: Sequence[str], result: str) -> ProductRequest:
-    """Return a request to a row that is done with this result."""
+    """Return a request for products of a row that is done with this result."""
     kept = _WITHOUT.sub("", result)
     is_kept = not kept.startswith((SKIPPED, SKIPPED_LICENSE, SKIPPED_TRAINING)) and not any(
         sign in kept for sign in (_END, "…")
@@ -81,7 +81,7 @@ def request_for(products: Sequence[str], result: str) -> ProductRequest:
 
 
 def with_request(detail: str, request: ProductRequest) -> str:
-    """Return a detail with the request before what the row needs and its throttle count, in place of any that is there."""
+    """Return a detail with this request, before the need and the throttle count. An earlier request is replaced."""
     if not request and _START not in detail:
         return detail
     lease = Lease(detail=detail, nonce="")
@@ -95,7 +95,7 @@ def with_request(detail: str, request: ProductRequest) -> str:
 
 
 def without_products(request: ProductRequest, reason: str) -> str:
-    """Return the result of a row that stays done because what it was asked for cannot be made."""
+    """Return the result of a row that stays done, because the requested products cannot be made."""
     before = Lease(state=State.DONE, detail=request.result, nonce="")
     base = request.result.removesuffix(with_degraded("", before.degraded))
     note = f"(without {','.join(request.products)}: {reason})"

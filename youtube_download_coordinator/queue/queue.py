@@ -1,7 +1,7 @@
-"""A worker's queue: every decision about claiming rows and settling attempts, above the verbs of a Store.
+"""The queue as a worker uses it: claim rows, renew the claims, and record the outcomes of attempts.
 
-A claim is a scan and a swap. A worker keeps the claims it holds here, renews all of them in one request, and records
-results. One lock keeps a renewal from racing with a result of the same worker.
+A claim is a scan and a swap of the Store. The claims that a worker holds are kept here, and are renewed in one request. A lock
+prevents a race between a renewal and a result of the same worker.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Row)
 
 CLAIM_SPREAD = 4
-"""A claim scans this many times the rows it wants and takes some at random, so that workers rarely collide.
+"""A claim scans this many times the rows it needs and picks some at random, so that workers rarely collide.
 
 After each round that other workers won, it scans this many times as many rows as before.
 """
 CLAIM_SCAN_ROWS = 1000
-"""The most rows that a claim scans because of that."""
+"""The most rows that such a claim scans."""
 CLAIM_ROUNDS = 8
 """How often a claim scans again when other workers were faster."""
 
@@ -59,28 +59,28 @@ class Queue(Maintenance):
     worker: str
     """`host/run`: the holder of this worker's claims."""
     monotonic: Callable[[], float]
-    """Seconds that never go back: the clock for this worker's own claims."""
+    """A monotonic clock in seconds, for this worker's own claims."""
     admission: Admission
     """Asked before each claim; receives the outcome of each attempt."""
     offer: Offer = NO_OFFER
-    """What this machine can do that others cannot: it may claim rows that wait for that."""
+    """This machine's offer: it may claim rows that wait for it."""
     process_id: int = field(default_factory=os.getpid)
-    """Of the process that opened this queue. A fork of it neither claims with it nor ends its claims."""
+    """The ID of the process that opened this queue. A fork can neither claim rows with it nor end its claims."""
     _held: list[Claim[Any]] = field(default_factory=list)
     _writing: threading.RLock = field(default_factory=threading.RLock)
     _loops: int = 0
-    """How many loops hold claims of this queue now: workers, blocks, listings."""
+    """The number of loops that hold claims of this queue now: workers, blocks, listings."""
     _after_loops: Callable[[], None] | None = None
 
     # --- adding ------------------------------------------------------------------------------------------------------
 
     def add(self, table: Table[R], rows: Iterable[R]) -> list[int | None]:
-        """Insert rows, each with its first lease. Return their IDs, None for each whose key is known already, or purged."""
+        """Insert rows, each with its first lease. Return their IDs, or None for each row whose key exists or was purged."""
         drafts = (replace(row, lease=Lease(nonce=self._nonce())) for row in rows)
         return [row_id for batch in batches(drafts) for row_id in self._insert(table, batch)]
 
     def _insert(self, table: Table[R], rows: Sequence[R]) -> list[int | None]:
-        """Insert rows; no source that is a purged video itself: nothing would be fetched, but its row names the video."""
+        """Insert rows. Skip sources that are purged videos: nothing would be fetched, but their rows would name the video."""
         buried = self.buried_keys([row.key for row in rows]) if table.row_type is Source else set()
         if not buried:
             return self.store.insert(table, rows)
@@ -89,7 +89,7 @@ class Queue(Maintenance):
 
     def find_or_add(self, table: Table[R], row: R) -> tuple[int, bool]:
         """Insert the row unless its key exists. Return the row's ID and whether it was inserted."""
-        for _ in range(CLAIM_ROUNDS):  # a person may delete it between the two
+        for _ in range(CLAIM_ROUNDS):  # a person may delete the row between the two requests
             (row_id,) = self.add(table, [row])
             if row_id is not None:
                 return row_id, True
@@ -97,10 +97,10 @@ class Queue(Maintenance):
                 return known[0].id, False
             if self.buried_keys([row.key]):
                 raise UserError(PURGED_ADVICE)
-        raise StoreUnavailable(f"{row.url} is deleted as fast as it is added")
+        raise StoreUnavailable(f"{row.url} was deleted each time it was added; try again")
 
     def known_videos(self, keys: Collection[str]) -> set[str]:
-        """Return those of the keys that a video task, a dead letter or a purged video has. A hint: an insertion decides."""
+        """Return the keys that belong to a video task, a dead letter or a purged video. A hint: only an insertion decides."""
         where = Where(keys=list(keys))
         rows = (row for table in (VIDEO_TASKS, DEAD_LETTERS) for row in self.store.scan(table, where, limit=len(keys)))
         return {row.key for row in rows} | self.buried_keys(keys) if keys else set()
@@ -108,7 +108,7 @@ class Queue(Maintenance):
     # --- offering ----------------------------------------------------------------------------------------------------
 
     def renew_offer(self) -> None:
-        """Write into Control what this machine offers, when the line is some hours old. Otherwise no request is made."""
+        """Renew this machine's offer in Control if its line is some hours old. Otherwise make no request."""
         offer = self.offer
         if not offer:
             return
@@ -119,10 +119,14 @@ class Queue(Maintenance):
                     offer.line_name, lambda line: renewed(line, offer, now, self.worker.partition("/")[0])
                 )
         except StoreError as error:  # the next claim tries again
-            log.warning("Control does not show yet that this machine offers %s: %s", offer, error)
+            log.warning(
+                "Control could not be updated with this machine's offer of %s; trying again at the next claim: %s",
+                offer,
+                error,
+            )
 
     def _offers_after(self, outcomes: Iterable[Outcome]) -> Offers:
-        """Return what machines offer, if it matters after one of these outcomes."""
+        """Return all machines' offers if one of these outcomes needs them."""
         if not any(isinstance(outcome, Failure) and outcome.reason in CURED_BY_MACHINES for outcome in outcomes):
             return NO_OFFERS
         return Offers(own=self.offer, all=self._read_offers())
@@ -132,11 +136,11 @@ class Queue(Maintenance):
     def claim(self, table: Table[R], count: int, *, except_ids: Collection[int] = ()) -> list[Claim[R]]:
         """Hold up to `count` due rows, none with one of these IDs.
 
-        Empty only if no row is due or admission is blocked (`admission.blocked()` says why). A single row if it is to be
-        tried as a probe.
+        The list is empty only if no row is due or admission is blocked (see `admission.blocked()`). It has one row if that row is
+        the probe.
         """
         if self.is_fork:
-            raise UserError("this process is a fork of the one that claims here: build a Coordinator of its own in it")
+            raise UserError("this process was forked from one that claims videos: create a new Coordinator in it")
         claims: list[Claim[R]] = []
         self.renew_offer()
         try:
@@ -144,13 +148,13 @@ class Queue(Maintenance):
         except StoreUnavailable as error:
             if not claims:
                 raise
-            log.warning("claimed %d rows where %d were wanted: %s", len(claims), count, error)
+            log.warning("claimed only %d of %d rows: %s", len(claims), count, error)
         finally:
             self.admission.bind_probe(table, [claim.row for claim in claims])
         return claims
 
     def _claim_into(self, claims: list[Claim[R]], table: Table[R], count: int, except_ids: Collection[int]) -> None:
-        """Add claims as they are won: what is held already must not be forgotten when the store fails."""
+        """Add claims as soon as they are won, so that none is forgotten when the store fails."""
         recovered, spread = False, CLAIM_SPREAD
         for _ in range(CLAIM_ROUNDS):
             wanted = self._available_slots(table, count) - len(claims)
@@ -158,8 +162,8 @@ class Queue(Maintenance):
                 break
             rows = self._due(table, wanted, except_ids, spread)
             if claims and self.admission.needs_probe:
-                break  # what is held already would begin beside the probe
-            if rows:  # admission once more: Control may have been read again with the rows
+                break  # the rows held already would start beside the probe
+            if rows:  # check admission again: Control may have been read together with the rows
                 claims += self._hold(table, rows[: self.admission.acquire(len(rows))])
                 spread *= CLAIM_SPREAD
             elif claims or recovered or not self.recover(table).total:
@@ -167,10 +171,10 @@ class Queue(Maintenance):
             else:
                 recovered = True
             if 2 * len(claims) >= count:
-                break  # other workers won some: asking again for the rest costs as much as the next claim
+                break  # other workers won some rows; the next claim gets the rest at the same cost
 
     def _available_slots(self, table: Table[Any], count: int) -> int:
-        """Return how many rows may be claimed; no source while a video is to be the probe and one is due, or soon will be."""
+        """Return how many rows may be claimed. No source may be claimed while a video should be the probe and one is due soon."""
         slots = self.admission.available_slots(count)
         if slots and table.row_type is Source and self.admission.needs_video_probe:
             soon = self.store.now() + self.video_policy.backoff_max
@@ -188,10 +192,10 @@ class Queue(Maintenance):
         most = max(count * CLAIM_SPREAD, CLAIM_SCAN_ROWS)
         limit = SCAN_PAGE_ROWS if is_probe else min(count * spread, most)
         limit = max(limit, OTHER_SOURCE_ROWS) if avoided else limit
-        # What a probe shows, or a row of another source, has nothing to do with its priority.
+        # A probe, or a row of another source, proves the same whatever its priority.
         by_priority = not is_probe and not avoided
         scanned = self._scan_due(table, count, limit, is_probe=is_probe, by_priority=by_priority)
-        if any(row.id in except_ids for row in scanned):  # it is due again already: look beyond all of them
+        if any(row.id in except_ids for row in scanned):  # such a row is due again: scan further
             limit += len(except_ids)
             scanned = self._scan_due(table, count, limit, is_probe=is_probe, by_priority=by_priority)
         self._leave_to_others(table, [row for row in scanned if lifecycle.lacks_machine(row, now, self.offer)])
@@ -200,7 +204,7 @@ class Queue(Maintenance):
             for row in scanned
             if lifecycle.is_due(row, now, self.offer) and row.id not in except_ids and not row.requested_status
         ]
-        # Rows that YouTube refused come last, so that they stop nothing but each other and none of them is a probe.
+        # Rows that YouTube refused come last, so that they block only each other, and none of them becomes a probe.
         rows.sort(key=lambda row: row.lease.throttles > 0)
         others = [row for row in rows if not row.lease.throttles]
         if avoided:
@@ -210,9 +214,9 @@ class Queue(Maintenance):
         return rows_here + sorted(rows[:count], key=priority.claim_order)
 
     def _scan_due(self, table: Table[R], count: int, limit: int, *, is_probe: bool, by_priority: bool) -> list[R]:
-        """Return rows that may be due, first those that few machines may claim.
+        """Return rows that may be due. Rows that only few machines may claim come first.
 
-        They show less about a machine than others do, so one is a probe only where nothing else is due.
+        Such rows prove less about a machine, so they become a probe only if no other row is due.
         """
         now = self.store.now()
         rows = self._waiting.matching(table, self.offer, limit) if self.offer and not is_probe else []
@@ -223,7 +227,7 @@ class Queue(Maintenance):
         return rows
 
     def _leave_to_others(self, table: Table[R], rows: Sequence[R]) -> None:
-        """Let rows wait that were due for a machine with another offer, so that no claim of this one reads them again."""
+        """Let due rows that need another machine's offer wait for it, so that this machine does not read them again."""
         moment = self._moment()
         self._won(
             table,
@@ -240,7 +244,7 @@ class Queue(Maintenance):
         moment, keys = self._moment(), self.unpublished()
         intact = self._without_buried(table, rows)
         due = [row for row in intact if unpublished.is_due(row, moment.now, self.offer, self.worker, keys)]
-        changes = [  # not of all rows: a clock may have been set back
+        changes = [  # checked again for each row: a clock may have been set back
             Change(row, lifecycle.claim(row, self._with_new_nonce(moment), self.worker, policy, self.offer, early))
             for row, early in ((row, unpublished.early(row, self.worker, keys)) for row in due)
         ]
@@ -253,7 +257,7 @@ class Queue(Maintenance):
     def claim_now(self, table: Table[R], row_id: int) -> Claim[R] | None:
         """Hold the row with this ID, due or not, settled or not.
 
-        None while another worker holds it or was faster, and while admission is blocked (`admission.blocked()` says why).
+        Return None while another worker holds it or was faster, and while admission is blocked (see `admission.blocked()`).
         """
         claims: list[Claim[R]] = []
         try:
@@ -281,7 +285,7 @@ class Queue(Maintenance):
 
     @property
     def is_fork(self) -> bool:
-        """Return whether this process is a fork of the one that opened the queue, whose claims these are."""
+        """Return whether this process is a fork of the process that opened the queue and owns its claims."""
         return self.process_id != os.getpid()
 
     # --- holding -----------------------------------------------------------------------------------------------------
@@ -293,7 +297,7 @@ class Queue(Maintenance):
             renewable = [claim for claim in self._held if claim.renew_until is None or before < claim.renew_until]
             lost = [claim for table, claims in by_table(renewable) for claim in self._renew(table, claims, before)]
             for claim in lost:
-                log.warning("%s was lost: another worker holds it now", describe(claim.row))
+                log.warning("lost %s: another worker has claimed it", describe(claim.row))
                 self._drop(claim)
         self.admission.renew_probe({(claim.table.name, claim.row.id) for claim in renewable})
         return lost
@@ -316,11 +320,11 @@ class Queue(Maintenance):
 
     @property
     def held_rows(self) -> int:
-        """The number of rows neither settled nor released. Does not wait for a request that is under way."""
+        """Return the number of rows neither settled nor released. Does not wait for a pending request."""
         return sum(not self._has_run_out(claim) for claim in list(self._held))
 
     def _has_run_out(self, claim: Claim[Any]) -> bool:
-        """Return whether a claim that is not renewed has expired: the store did not answer when it was released."""
+        """Return whether a claim has expired that is no longer renewed, because the store did not answer when it was released."""
         return claim.renew_until is not None and max(claim.renew_until, claim.expires) <= self.monotonic()
 
     def _lease_seconds(self, policy: RetryPolicy) -> float:
@@ -334,9 +338,9 @@ class Queue(Maintenance):
     # --- settling ----------------------------------------------------------------------------------------------------
 
     def settle(self, results: Sequence[tuple[Claim[R], Outcome]], **columns: Any) -> list[R | None]:
-        """Record outcomes. Return each row as it is then, or None where the claim was lost and the outcome is dropped.
+        """Record outcomes. Return each new row, or None where the claim was lost and the outcome was discarded.
 
-        `columns` are changed with it, such as a source's title. While the store is unavailable (StoreUnavailable) the
+        `columns` are other columns to change, such as a source's title. If the store is unavailable (StoreUnavailable), the
         claims stay held but are not renewed, and the call may be repeated.
         """
         if self.is_fork:
@@ -373,9 +377,9 @@ class Queue(Maintenance):
                 raise
 
     def give_back_suspected(self) -> int:
-        """Take back the attempts that were counted before an outage was suspected. Return at how many videos.
+        """Undo failed attempts that were counted before an outage was suspected. Return the number of videos.
 
-        Dead letters among them become video tasks again. A video that a worker holds is left for the next call.
+        Dead letters among them become video tasks again. A video that a worker holds is skipped until the next call.
         """
         videos = {video.key: (reason, video.tries) for reason, video in self.admission.suspected_videos()}
         if not videos:
@@ -405,8 +409,8 @@ class Queue(Maintenance):
     def release(self, claims: Sequence[Claim[R]]) -> int:
         """Release rows without counting an attempt. Return how many were still held.
 
-        When the store does not answer they are no longer renewed, so that their claims expire. So do claims whose outcome
-        may be recorded.
+        If the store does not answer, the claims are no longer renewed, so that they expire. Claims whose outcome may already be
+        recorded are not released either.
         """
         if self.is_fork:
             self._leave_to_parent(claims)
@@ -425,11 +429,9 @@ class Queue(Maintenance):
         return sum(row is not None for row in rows)
 
     def _leave_to_parent(self, claims: Sequence[Claim[R]]) -> None:
-        """Drop claims in a fork: the process that made them still works on them, or gives them back."""
+        """Drop claims in a fork. The process that made them still uses or releases them."""
         for claim in claims:
-            log.warning(
-                "%s is held by the process that this one is a fork of: nothing is recorded", describe(claim.row)
-            )
+            log.warning("%s is held by the parent of this fork: nothing is recorded", describe(claim.row))
             self._drop(claim)
 
     def forget(self, claims: Sequence[Claim[Any]]) -> None:
@@ -438,7 +440,7 @@ class Queue(Maintenance):
             claim.renew_until = self.monotonic()
 
     def _mark_outcome_unknown(self, claims: Sequence[Claim[Any]]) -> None:
-        """Stop renewing and releasing these claims: their outcomes may be recorded, and either would undo that."""
+        """Stop renewing and releasing these claims. Their outcomes may be recorded, and a renewal or release would undo that."""
         self.forget(claims)
         for claim in claims:
             claim.outcome_unknown = True
@@ -449,12 +451,12 @@ class Queue(Maintenance):
             return self.release(list(self._held))
 
     def loop_begins(self) -> None:
-        """Count a loop that claims rows and gives back what it holds at its end."""
+        """Count a loop that claims rows and releases them when it ends."""
         with self._writing:
             self._loops += 1
 
     def loop_ends(self) -> None:
-        """Do what waits for the end of the last loop."""
+        """Run the functions of `after_loops` when the last loop has ended."""
         with self._writing:
             self._loops -= 1
             work, self._after_loops = (None, self._after_loops) if self._loops else (self._after_loops, None)
@@ -480,7 +482,7 @@ class Queue(Maintenance):
         for claim, _ in steps:
             self._drop(claim)
             if id(claim) not in won:
-                log.warning("%s: the claim was lost, so its outcome is dropped", describe(claim.row))
+                log.warning("%s: the claim was lost, so the outcome is discarded", describe(claim.row))
         rows = [row if id(claim) in won else None for claim, row in steps]
         for row in rows:
             if isinstance(row, VideoTask) and row.lease.state is State.DONE:
@@ -488,8 +490,8 @@ class Queue(Maintenance):
         try:
             dead = [row for row in rows if isinstance(row, VideoTask) and row.lease.state is State.DEAD]
             self._move(dead, VIDEO_TASKS, DEAD_LETTERS)
-        except StoreUnavailable as error:  # the outcome is recorded; the next recovery moves the row
-            log.warning("a dead row waits for its move to the dead letters: %s", error)
+        except StoreUnavailable as error:  # the outcome is recorded, and the next recovery moves the row
+            log.warning("a row could not be moved to the dead letters; trying again at the next recovery: %s", error)
         return rows
 
     def _drop(self, claim: Claim[Any]) -> None:

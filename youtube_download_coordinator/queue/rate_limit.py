@@ -1,7 +1,8 @@
-"""The rate limit of a machine: how many videos all its processes together request from YouTube in an hour.
+"""The rate limit of a machine: the number of videos an hour that all its processes together request from YouTube.
 
-This is the generic cell rate algorithm (GCRA): pure functions over one time, at which all started videos are paid for, at one
-`interval` each. A burst may run ahead of it. The interval is long enough that a burst and an hour together stay within the limit.
+This is the generic cell rate algorithm (GCRA). Pure functions update one time, the theoretical arrival time: each started video
+advances it by one `interval`. A burst may run ahead of it. The interval is long enough that a burst and an hour together stay
+within the limit.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from datetime import datetime, timedelta
 from youtube_download_coordinator.models import Control
 
 RATE_LIMIT_LINE = "pace"
-"""The name of the line in the machine state; its `until` is that time."""
+"""The name of the line in the machine state. Its `until` is the theoretical arrival time."""
 BURSTS_PER_HOUR = 6
-"""A burst is an hour's videos divided by this: a short run need not wait, and a long one does not use the limit up in minutes."""
+"""A burst is an hour's videos divided by this. A short run need not wait, and a long run does not use up the limit in minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +45,17 @@ class RateLimit:
         return max(timedelta(0), self._with_refills(line, now) - ahead - now)
 
     def take(self, line: Control | None, now: datetime) -> Control | None:
-        """Count a video that starts now. None if it has to wait."""
+        """Count a video that starts now. Return None if it has to wait."""
         if self.delay(line, now):
             return None
         return self._with_until(line, self._with_refills(line, now) + self.interval)
 
     def refund(self, line: Control | None, now: datetime) -> Control:
-        """Take back the count of a video that did not contact YouTube."""
+        """Undo the count of a video that did not contact YouTube."""
         return self._with_until(line, max(now, self._with_refills(line, now) - self.interval))
 
     def _with_refills(self, line: Control | None, now: datetime) -> datetime:
-        """Return the time at which all is paid for: from now to a burst ahead, also after the clock was set back."""
+        """Return the theoretical arrival time: between now and a burst ahead, even if the clock was set back."""
         until = line.until if line and line.until else now
         return min(max(until, now), now + self.burst * self.interval)
 

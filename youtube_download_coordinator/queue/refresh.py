@@ -1,7 +1,7 @@
-"""When a source is listed again for new videos. Pure: the clock is given.
+"""Schedule the next listing of a source, which finds new videos. Pure functions.
 
-The lease of a source that is done has the time of its next listing. At that time the setting and the column, as they are
-*then*, decide: the source becomes pending, or gets a later time.
+The lease of a source that is done has the time of its next listing. At that time, the current setting and column decide whether
+the source becomes pending or gets a later time.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from youtube_download_coordinator.models import IS_SOURCE, NEVER, SKIPPED, Sourc
 from youtube_download_coordinator.queue.tombstones import PURGED_KEY
 
 REFRESH_HOURS = "RefreshHours"
-"""The column of Sources that sets, for one source, what `refresh_after_hours` sets for all."""
+"""The column of Sources that overrides `refresh_after_hours` for one source."""
 OFF = frozenset(("off", "never", "no", "none"))
 MAX_HOURS = 366 * 24
 CHECK_INTERVAL = timedelta(days=1)
-"""How often a source that is not listed again is checked: setting and column may have changed."""
+"""The interval at which a source that is not listed again is checked, because setting and column may have changed."""
 
 
 def refresh_hours(text: str) -> float:
-    """Return the hours from one listing to the next; 0 for never. Raises ValueError with what is wrong."""
+    """Return the hours from one listing to the next, or 0 for never. Raises ValueError with a message."""
     try:
         hours = 0.0 if text.strip().lower() in OFF else float(text)
     except ValueError:
@@ -31,10 +31,10 @@ def refresh_hours(text: str) -> float:
 
 
 def next_look(source: Source, now: datetime, default: timedelta | None) -> datetime:
-    """Return when a source that is done is to be listed, or checked, again; NEVER for a source that does not grow.
+    """Return when to list or check a finished source again, or NEVER for a source that does not grow.
 
-    `default`: the time from the last listing, unless the column sets another; None: never. A column that cannot be read makes
-    the source due, so that expanding it reports the mistake.
+    `default`: the time from one listing to the next, unless the column overrides it; None: never. A column that cannot be parsed
+    makes the source due, so that its expansion reports the mistake.
     """
     if _does_not_grow(source):
         return NEVER
@@ -49,9 +49,9 @@ def next_look(source: Source, now: datetime, default: timedelta | None) -> datet
 
 
 def _does_not_grow(source: Source) -> bool:
-    """Return whether a source is a single video, a mix, another's alias, purged, or was marked as done by a person.
+    """Return whether a source is a single video, a mix, an alias, purged, or was marked as done by a person.
 
-    YouTube makes a mix up anew for everybody who opens it: it would grow without end, and into something else.
+    YouTube generates a different mix for every visitor, so a mix would grow without end.
     """
     lease = source.lease
     was_never_listed = lease.not_before is None and source.checked_at is None

@@ -1,4 +1,4 @@
-"""Rows that a person selects ("those that failed as private, of this accent"). Pure; maintenance.py changes them."""
+"""Selections of rows by a person, for example all rows of one accent that failed as private. maintenance.py changes the rows."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _DEAD_LETTERS = frozenset({"dead-letters", "dead-letter", "dead"})
 
 
 def parse_status(text: str, option: str = "status") -> Status | State:
-    """Return the Status that a person means, or State.DEAD for the dead letters. Raises UserError, which names `option`."""
+    """Parse a Status that a person typed; State.DEAD for the dead letters. Raises UserError, which names `option`."""
     word = re.sub(r"[\s_-]+", "-", text.strip().casefold())
     if word in _DEAD_LETTERS:
         return State.DEAD
     try:
         return Status(word)
     except ValueError:
-        raise UserError(f"{option}={text!r}: it is one of {', '.join(dict.fromkeys(WORDS.values()))}") from None
+        raise UserError(f"{option}={text!r}: expected one of {', '.join(dict.fromkeys(WORDS.values()))}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Conditions that must all hold. Case does not matter."""
+    """Conditions that a selected row must all meet. Letter case does not matter."""
 
     ids: Sequence[int] | None = None
     status: Status | State | None = None
@@ -44,9 +44,9 @@ class Selection:
     """Whether rows that are done may be selected."""
 
     def wheres(self) -> list[Where]:
-        """Return conditions that a store can check: a selected row meets one of them. `matches` checks the rest.
+        """Return conditions that a store can check. A selected row meets one of them; `matches` checks the rest.
 
-        One for each state that a row may have, so that a store reads no row in another state.
+        There is one for each possible state, so that a store reads no row in another state.
         """
         states = [state for state in State if self._may_have(state)]
         where = Where(accent=self.accent, type=self.type, source_id=self.source_id)
@@ -79,11 +79,11 @@ class Selection:
 
 
 class ChangeResult(StrEnum):
-    """The result of a change that a person asked for, for one row."""
+    """A result of a requested change for one row."""
 
     CHANGED = "changed"
     HELD = "held"
-    """A worker holds the row, so it was left alone."""
+    """A worker holds the row, so it was not changed."""
     ALREADY = "already"
     """The row was in that state already."""
     MISSED = "missed"

@@ -1,7 +1,7 @@
 """The Store contract, which every backend fulfils. These docstrings are the specification; tests/contract tests each backend.
 
-A backend makes no decisions. Which row is next, when to try again, what is dead: lifecycle.py, queue.py and maintenance.py
-decide that once, above these verbs. An `if status ==` in a backend is a bug.
+A backend makes no decisions. lifecycle.py, queue.py and maintenance.py decide which row is next, when to retry and when to give
+up. An `if status ==` in a backend is a bug.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ R = TypeVar("R", bound=Row)
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[R]):
-    """A place for rows of one type."""
+    """A table of rows of one type."""
 
     name: str
     row_type: type[R]
@@ -33,7 +33,7 @@ DEAD_LETTERS = Table("dead_letters", VideoTask)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """The conditions of a scan, which must all hold."""
+    """The conditions of a scan, which a row must all meet."""
 
     state: State | None = None
     due: datetime | None = None
@@ -47,7 +47,7 @@ class Where:
     ids: Sequence[int] | None = None
     keys: Sequence[str] | None = None
     has_request: bool = False
-    """Rows in whose Status a person has typed a request (`Row.requested_status`). None in a store that no person edits."""
+    """Rows in whose Status a person has typed a request (`Row.requested_status`). A store that people do not edit has none."""
     after_id: int = 0
     """Rows with a larger ID: the next page."""
     accent: str | None = None
@@ -61,7 +61,7 @@ EVERY_ROW = Where()
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[R]):
-    """One row as it was read, and its successor with the same ID, key and URL and the next version."""
+    """A row as it was read, and its successor with the same ID, key and URL and the next version."""
 
     seen: R
     new: R
@@ -75,18 +75,18 @@ class Swap(Enum):
 
 
 SetControl = Callable[[Control | None], Control | None]
-"""From a line of Control (None: there is none) to its successor; None leaves it. Pure: it may be called again."""
+"""Returns the successor of a line of Control (None: there is no line), or None to leave it. Pure: it may be called again."""
 
 
 class Tally(NamedTuple):
-    """The number of rows of a table that agree in everything an overview counts by."""
+    """The number of rows of a table with the same values of all fields that an overview counts."""
 
     rows: int
     state: State
     reason: str = ""
-    """PENDING, ERROR and DEAD: why the last attempt failed."""
+    """PENDING, ERROR and DEAD: the reason of the last failed attempt."""
     holder: str = ""
-    """HELD: the worker."""
+    """HELD: the worker that holds them."""
     accent: str = ""
     type: str = ""
     day: date | None = None
@@ -94,15 +94,15 @@ class Tally(NamedTuple):
     seconds: int = 0
     """Their total playing time, as far as it is known."""
     with_length: int = 0
-    """The number of those whose playing time is known."""
+    """The number of rows whose playing time is known."""
     waits_for: str = ""
-    """PENDING: what machines have to offer for which these rows wait (offers.py)."""
+    """PENDING: the offer that these rows wait for (offers.py)."""
     degraded: str = ""
-    """DONE: why their files are worse than usual (`Lease.degraded`)."""
+    """DONE: the reasons for which their files are degraded (`Lease.degraded`)."""
     skipped: str = ""
-    """DONE: which filter has skipped them (`Lease.skipped`)."""
+    """DONE: the filter that skipped them (`Lease.skipped`)."""
     first_claim: datetime | None = None
-    """DONE videos that were processed after a recent claim: the earliest of these claims. They are counted apart from others."""
+    """DONE videos that were processed after a recent claim: the earliest of these claims. They are counted separately."""
 
 
 class PlayingTime(NamedTuple):
@@ -121,15 +121,15 @@ TALLIED_REASONS = frozenset({State.PENDING, State.ERROR, State.DEAD})
 
 
 def clash(row: Row) -> StoreError:
-    """Return the error that `restore` raises for a row whose ID or URL another row has."""
+    """Return the error of `restore` for a row whose ID or URL another row has."""
     return StoreError(f"{row.url} cannot be row {row.id}: another row has that ID, or that URL")
 
 
 class Store(Protocol):
-    """Where the queue lives. Safe to call from several threads, processes and machines at once.
+    """A backend of the queue. Safe to call from several threads, processes and machines at once.
 
-    Every verb raises StoreUnavailable when the backend does not answer now, StoreError when trying again will not help.
-    `insert`, `restore`, `move` and `add_columns` raise StoreFull when there is no room, and have changed nothing then.
+    Every verb raises StoreUnavailable if the backend does not answer now, and StoreError if a retry will not help.
+    `insert`, `restore`, `move` and `add_columns` raise StoreFull if there is no room, and then change nothing.
     """
 
     def scan(self, table: Table[R], where: Where = EVERY_ROW, *, limit: int = 100) -> list[R]:
@@ -137,23 +137,23 @@ class Store(Protocol):
 
         * A hint, possibly stale, never a decision: only a swap decides.
         * At most `limit` rows; its cost does not grow with the rows that do not match.
-        * With `due`, rows due longest come first (those with no `not_before` by ID before all others); else in order of ID.
-        * With `by_priority`, that order holds among rows with one priority. Each priority that pending rows have may cost a look.
+        * With `due`, rows without a `not_before` come first, by ID, then the others by `not_before`; else in order of ID.
+        * With `by_priority`, this order applies among rows of one priority. Each priority of pending rows may cost a request.
         """
         ...
 
     def count(self, table: Table[R]) -> Mapping[State, int]:
-        """Return the number of rows in each state that has any. A hint, as `scan` is."""
+        """Return the number of rows in each state that has any. A hint, like `scan`."""
         ...
 
     def leases(self, table: Table[Any], state: State) -> Iterable[Lease]:
-        """Return the leases of all rows in a state, in no order. A hint, as `scan` is; reads no rows."""
+        """Return the leases of all rows in a state, in any order. A hint, like `scan`; reads no rows."""
         ...
 
     def tally(self, tables: Sequence[Table[Any]], since: date, recent: datetime = NEVER) -> list[list[Tally]]:
-        """Return the counts of an overview for each table, in no order; days only from `since` on, and claims from `recent` on.
+        """Return the counts of an overview for each table, in any order; days only from `since` on, and claims from `recent` on.
 
-        A hint, as `scan` is. Reads no rows: where requests are expensive it is one request for all tables.
+        A hint, like `scan`. Reads no rows. Where requests are expensive, it makes one request for all tables.
         """
         ...
 
@@ -168,18 +168,18 @@ class Store(Protocol):
     def swap(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
         """Replace each seen row by its successor if it still has the same lease.
 
-        * Each change has its own result, in the same order; a lost one does not affect the others.
-        * For one seen lease at most one swap is ever won, whoever tries and however often.
+        * Each change has its own result, in the same order. A lost change does not affect the others.
+        * For one seen lease, at most one swap is ever won, by any process in any number of tries.
         * A lost swap wrote nothing.
-        * A response that was lost on the way is resolved inside: WON and LOST are certain.
+        * If a response is lost in transit, the store finds out the result: WON and LOST are certain.
         * A row in another table, or deleted, is LOST; but a HELD row that a person moved to another tab may be moved back first.
         """
         ...
 
     def insert(self, table: Table[R], rows: Sequence[R]) -> list[int | None]:
-        """Add rows whose key is new. Return their IDs, None for each whose key is known already.
+        """Add rows whose key is new. Return their IDs, or None for each row whose key is known.
 
-        * Of all rows with one key, inserted by any number of machines at once or twice in `rows`, one is kept.
+        * Of all rows with the same key, inserted by several machines at once or twice in `rows`, one is kept.
         * A key is known in `VIDEO_TASKS` and `DEAD_LETTERS` alike, and if it has a tombstone.
         * IDs rise in the order of insertion and are never used again.
         * Repeatable: after an error the same call may be made again.
@@ -189,78 +189,78 @@ class Store(Protocol):
     def bury(self, tombstones: Collection[str], *, are_all: bool = False) -> None:
         """Add tombstones (tombstones.py). From then on `insert` treats the video tasks with these keys as known.
 
-        * They are never removed, and one that exists is left as it is.
-        * `are_all`: they are all that are known, so those that a person has deleted are no longer missed.
+        * Tombstones are never removed, and an existing one is not changed.
+        * `are_all`: these are all known tombstones, so that ones that a person has deleted are no longer missed.
         * Repeatable: after an error the same call may be made again.
         """
         ...
 
     def tombstones(self) -> Collection[str]:
-        """Return every tombstone. Raises StoreError if a person has deleted some; `insert` and `buried` do so too."""
+        """Return every tombstone. Raises StoreError if a person has deleted some, as do `insert` and `buried`."""
         ...
 
     def buried(self, tombstones: Collection[str]) -> set[str]:
-        """Return those of the tombstones that there are: a hint, at most 30 s old.
+        """Return the given tombstones that exist: a hint, at most 30 s old.
 
-        Where requests are expensive it needs none of its own, but one after another process has called `bury`.
+        Where requests are expensive, it makes none of its own, except after another process has called `bury`.
         """
         ...
 
     def erase(self, table: Table[R], changes: Sequence[Change[R]]) -> list[Swap]:
-        """Replace rows as `swap` does, by successors that may have another key and another text in every column.
+        """Replace rows like `swap`, by successors that may have another key and other text in every column.
 
-        * After WON nothing that the row contained is left in it, custom columns included.
-        * After an error a row may have the new lease beside old texts. Erasing that row again clears them.
+        * After WON, no earlier content is left in the row, including custom columns.
+        * After an error, a row may have the new lease and old texts. Erasing the row again clears them.
         """
         ...
 
     def restore(self, table: Table[R], rows: Sequence[R]) -> None:
-        """Add rows of another store unchanged: each keeps its ID, its lease and all its columns.
+        """Add rows of another store unchanged. Each keeps its ID, its lease and all its columns.
 
-        * All of them, or none when it fails; a row that exists here with the same ID and key is left as it is.
-        * StoreError where another row has the ID or the key of one.
-        * IDs that `insert` gives afterwards are larger than every restored one.
-        * Custom columns that are missing here are added.
+        * All rows are added, or none if it fails. An existing row with the same ID and key is not changed.
+        * Raises StoreError if another row has the ID or the key of one of the rows.
+        * `insert` assigns larger IDs afterwards than every restored ID.
+        * Missing custom columns are added.
         * Repeatable: after an error the same call may be made again.
         """
         ...
 
     def move(self, table: Table[VideoTask], seen: VideoTask, to: Table[VideoTask]) -> bool:
-        """Move exactly the row that has this lease, unchanged. Return whether it moved."""
+        """Move the row unchanged if it still has this lease. Return whether it was moved."""
         ...
 
     def controls(self, *, fresh: bool = False) -> list[Control]:
-        """Return every line of Control, in no order.
+        """Return every line of Control, in any order.
 
-        * A hint, at most 30 s old; `fresh`: as of now.
-        * Where requests are expensive it needs none of its own as long as any other was made within that time.
-        * People's edits count. For a time that cannot be parsed `until` is None, and a warning is logged once.
+        * A hint, at most 30 s old; with `fresh`, the current content.
+        * Where requests are expensive, it makes none of its own if another request was made within that time.
+        * People's edits count. If a time cannot be parsed, `until` is None and a warning is logged once.
         """
         ...
 
     def set_control(self, name: str, change: SetControl) -> Control | None:
-        """Change one line from its current content. Return the new line, or None where `change` returned None.
+        """Change one line, given its current content. Return the new line, or None where `change` returned None.
 
-        * When several machines change one line at once, each sees the changes before its own.
-        * Other lines, and other columns, stay as they are.
-        * Repeatable if calling `change` again is: after an error the change may or may not have been made.
+        * If several machines change one line at once, each sees the changes made before its own.
+        * Other lines and other columns are not changed.
+        * Repeatable if `change` is: after an error, the change may or may not have been made.
         """
         ...
 
     def remove_control(self, name: str, may_remove: Callable[[Control], bool]) -> bool:
-        """Remove one line, if `may_remove` of its current content. Return whether it was removed.
+        """Remove one line if `may_remove` returns true for its current content. Return whether it was removed.
 
-        * Other lines, and custom columns, stay as they are.
-        * Repeatable: after an error the line may or may not be there.
+        * Other lines and custom columns are not changed.
+        * Repeatable: after an error, the line may or may not exist.
         """
         ...
 
     def custom_columns(self, table: Table[R]) -> Collection[str] | None:
-        """Return the names of custom columns, which `Row.extra` may have; others are dropped. None: any name is kept."""
+        """Return the names of the custom columns of `Row.extra` that are kept; others are dropped. None: any name is kept."""
         ...
 
     def used_columns(self, table: Table[Any]) -> Collection[str]:
-        """Return the names of the custom columns that rows of the table have. A hint, as `scan` is; reads no rows."""
+        """Return the names of the custom columns that rows of the table have. A hint, like `scan`; reads no rows."""
         ...
 
     def add_columns(self, table: Table[R], names: Sequence[str]) -> None:
@@ -269,30 +269,30 @@ class Store(Protocol):
 
     @property
     def clock_error_seconds(self) -> float:
-        """How far `now` may lag behind the true time; it is never ahead. A worker shortens its own leases by as much."""
+        """Return how far `now` may lag behind the true time. It is never ahead. A worker shortens its own leases by as much."""
         ...
 
     @property
     def result_batch_seconds(self) -> float:
-        """How long a result may wait to be written together with others: 0 where a write is cheap."""
+        """Return how long a result may wait to be written together with others: 0 if a write is cheap."""
         ...
 
     def now(self) -> datetime:
-        """Return the store's time in UTC: the only clock that decides about a lease."""
+        """Return the store's time in UTC, the only clock that decides about a lease."""
         ...
 
     @property
     def name(self) -> str:
-        """Return what people call the queue: the title and ID of its sheet, or its database. It contains no secret."""
+        """Return the queue's name for people: the title and ID of its sheet, or its database. It contains no secret."""
         ...
 
     @property
     def is_new(self) -> bool:
-        """Return whether it was made when this store was opened."""
+        """Return whether the queue was created when this store was opened."""
         ...
 
     def flush(self) -> None:
-        """Write what people see now: cells that would otherwise be written along with a later request."""
+        """Write the cells that people see now, instead of together with a later request."""
         ...
 
     def close(self) -> None:

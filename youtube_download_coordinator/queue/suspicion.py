@@ -1,14 +1,15 @@
-"""Suspicion: when different videos of different sources fail one after the other with the same reason, the cause is not a video.
+"""Suspicion of an outage: different videos of different sources fail in succession with the same reason.
 
-Then yt-dlp is broken for everybody, YouTube has an outage, or the processor has a bug. Pure functions over what a machine has
-seen (`Evidence`, kept in its machine state) and over a line of Control for each machine and yt-dlp version:
+Then the cause is not a video: yt-dlp is broken, YouTube has an outage, or the processor has a bug. Pure functions over a
+machine's observations (`Evidence`, kept in its machine state) and over a line of Control for each machine and version of
+yt-dlp:
 
     clear ──half of the failures──▶ watching ──enough──▶ suspect ──until has passed──▶ probing ──success──▶ clear
                                                            ▲                            │
                                                            ╰──────fails, longer─────────╯
 
-The line is a cooldown (cooldown.py) with a value of its own. While it is not clear or watching, failures are not counted. Other
-machines read it as evidence: one that sees the same reason with the same version needs fewer failures of its own.
+The line is a cooldown (cooldown.py) with other values. While it is `suspect` or `probing`, failures are not counted. Other
+machines read it as evidence: with the same reason and version, they need fewer failures of their own.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ from youtube_download_coordinator.reasons import ABOUT_ONE_VIDEO
 from youtube_download_coordinator.text import format_utc, truncate
 
 EVIDENCE_AGE = timedelta(hours=1)
-"""Another machine's line is evidence for so long after its Until."""
+"""Another machine's line is evidence for this long after its Until."""
 ROWS_MAX = 500
-"""Rows that are kept of one reason. More can fail without a success only if the limits are set higher."""
+"""The most rows kept for one reason. More can fail without a success only if the limits are set higher."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutageLimits:
-    """So many different videos have to fail with one reason, with no success in between, until an outage is suspected."""
+    """The numbers of different videos that must fail with one reason, without a success, before an outage is suspected."""
 
     known_videos: int = 3
     """With a wording that is known from outages (`Failure.systemic`)."""
     other_videos: int = 20
-    """With any other reason, also one that nobody has seen before."""
+    """With any other reason, including one that was never seen before."""
 
 
 DEFAULT_LIMITS = OutageLimits()
@@ -51,11 +52,11 @@ class FailedVideo(NamedTuple):
 
     key: str
     source: str
-    """Its source's ID. A video without a source counts as a source of its own."""
+    """The ID of its source. A video without a source counts as a separate source."""
     is_known: bool
     """Whether its wording is known from outages."""
     tries: int
-    """Its counted attempts before the streak."""
+    """Its failed attempts before the streak."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,19 +75,19 @@ class Streak:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the processes of one machine have seen with one version of yt-dlp."""
+    """The observations of one machine's processes with one version of yt-dlp."""
 
     streaks: Mapping[str, Streak] = field(default_factory=dict)
-    """By reason."""
+    """The streaks by reason."""
     suspected: str = ""
-    """The reason that is suspected; empty: none."""
+    """The reason of the suspected outage; empty: none."""
 
     def __bool__(self) -> bool:
         return bool(self.streaks)
 
 
 class Seen(NamedTuple):
-    """What the other machines have seen of one reason."""
+    """The observations of other machines for one reason."""
 
     machines: int
     videos: int
@@ -97,7 +98,7 @@ class Seen(NamedTuple):
 
 
 def is_evidence(failure: Failure) -> bool:
-    """Return whether a failure may be an outage's: not a fact about one video, a block, or an unfit machine."""
+    """Return whether an outage may have caused a failure: not one video, a block, or an unfit machine."""
     if failure.systemic:
         return failure.verdict in {Verdict.RETRY, Verdict.GONE, Verdict.PERMANENT}
     return failure.verdict in {Verdict.RETRY, Verdict.GONE} and failure.reason not in ABOUT_ONE_VIDEO
@@ -115,28 +116,28 @@ def add_failure(evidence: Evidence, row: VideoTask, failure: Failure, now: datet
 
 
 def add_success(evidence: Evidence, begun: datetime | None) -> Evidence:
-    """End the streaks that began before the successful attempt did. An attempt that began earlier says nothing about them."""
+    """End the streaks that began before the successful attempt. It proves nothing about streaks that began later."""
     streaks = {reason: streak for reason, streak in evidence.streaks.items() if begun and streak.since > begun}
     suspected = evidence.suspected if evidence.suspected in streaks else ""
     return Evidence(streaks=streaks, suspected=suspected)
 
 
 def is_enough(streak: Streak, limits: OutageLimits, others: Seen) -> bool:
-    """Return whether so many videos have failed. With others' evidence, a quarter of them has to have failed here."""
+    """Return whether enough videos have failed. With other machines' evidence, a quarter of them must have failed here."""
     known = sum(video.is_known for video in streak.videos)
     counts = ((known, limits.known_videos), (len(streak.videos), limits.other_videos))
     return any(own >= math.ceil(limit / 4) and own + others.videos >= limit for own, limit in counts)
 
 
 def is_worth_showing(streak: Streak, limits: OutageLimits) -> bool:
-    """Return whether half of the videos have failed, so that other machines should know."""
+    """Return whether half of the needed videos have failed, so that the streak is shown to other machines."""
     known = sum(video.is_known for video in streak.videos)
     counts = ((known, limits.known_videos), (len(streak.videos), limits.other_videos))
     return any(own >= 2 and 2 * own >= limit for own, limit in counts)
 
 
 def is_youtubes_own(row: Row, failure: Failure) -> bool:
-    """Return whether yt-dlp failed at a video of YouTube's: a canary can show whether it fails at all videos."""
+    """Return whether yt-dlp failed on a YouTube video, so that a canary can show whether it fails on every video."""
     return row.key.startswith("yt:") and (failure.systemic or failure.from_yt_dlp)
 
 
@@ -154,7 +155,7 @@ def to_text(evidence: Evidence) -> str:
 
 
 def from_text(text: str) -> Evidence:
-    """Return the evidence that `to_text` received; none if another version wrote it in another way."""
+    """Return the evidence in a text of `to_text`, or no evidence if another version wrote another format."""
     try:
         values = json.loads(text or "{}")
         streaks = {str(reason): _streak(fields) for reason, fields in values.get("streaks", {}).items()}
@@ -176,17 +177,17 @@ def _streak(fields: Mapping[str, Any]) -> Streak:
 
 
 def line_name(host: str, version: str) -> str:
-    """Return the name of a machine's line for a version of yt-dlp."""
+    """Return the name of a machine's suspicion line for a version of yt-dlp."""
     return f"{SUSPICION}{host} {version}".strip().casefold()
 
 
 def is_of_host(line: Control, host: str) -> bool:
-    """Return whether a line is a suspicion of this machine, with whatever version."""
+    """Return whether a line is a suspicion of this machine, for any version."""
     return f"{line.name} ".startswith(f"{SUSPICION}{host.casefold()} ")
 
 
 def suspected(line: Control | None, name: str, now: datetime, why: str, pauses: Pauses) -> Control | None:
-    """Begin to suspect, unless the machine does already."""
+    """Begin a suspicion, unless the machine has one already."""
     if cooldown.value_of(line) is not ControlValue.CLEAR:
         return None
     line = line or Control(name=name)
@@ -194,7 +195,7 @@ def suspected(line: Control | None, name: str, now: datetime, why: str, pauses: 
 
 
 def watched(line: Control | None, name: str, now: datetime, why: str) -> Control | None:
-    """Show other machines what has failed here. It is evidence until Until."""
+    """Show other machines this machine's failures. They are evidence until Until."""
     if cooldown.value_of(line) is not ControlValue.CLEAR:
         return None
     until = (now + EVIDENCE_AGE).replace(microsecond=0)
@@ -202,7 +203,7 @@ def watched(line: Control | None, name: str, now: datetime, why: str) -> Control
 
 
 def ended(line: Control | None, why: str, pauses: Pauses) -> Control | None:
-    """End whatever a line shows after a success. The next pause is half as long."""
+    """End a line's suspicion after a success. The next pause is half as long."""
     if line is None or not (is_watching(line) or cooldown.value_of(line) is not ControlValue.CLEAR):
         return None
     seconds = pauses.bounded(line.pause_seconds / 2)
@@ -214,19 +215,19 @@ def is_watching(line: Control) -> bool:
 
 
 def explained(line: Control | None, begun: Control, more: str) -> Control | None:
-    """Add what there is to do to the Reason of a line that has not changed since, in place of what it has."""
+    """Set the advice in the Reason of a line, unless the line has changed since."""
     head, mark, message = begun.reason.partition(_MESSAGE)
     reason = truncate(f"{head.partition(_TO_DO)[0]}{_TO_DO}{more}{mark}{message}")
     return replace(begun, reason=reason) if line == begun and more and reason != begun.reason else None
 
 
 def to_do(line: Control) -> str:
-    """Return what `explained` has added to a line."""
+    """Return the advice that `explained` added to a line."""
     return line.reason.partition(_TO_DO)[2].partition(_MESSAGE)[0]
 
 
 def describe(worker: str, reason: str, streak: Streak, others: Seen, version: str, message: str) -> str:
-    """Return the Reason of a line. Other machines read its numbers."""
+    """Return the Reason of a suspicion line. Other machines parse its numbers."""
     videos, sources, machines = len(streak.videos), len(streak.sources), others.machines + 1
     counts = f"{_counted(videos, 'video')} of {_counted(sources, 'source')} on {_counted(machines, 'machine')}"
     tool = f", yt-dlp {version}" if version else ""
@@ -239,7 +240,7 @@ _COUNTS = re.compile(r": (?P<videos>\d{1,9}) videos? of (?P<sources>\d{1,9}) sou
 
 
 def seen_by_others(lines: Iterable[Control], own_host: str, version: str, reason: str, now: datetime) -> Seen:
-    """Return what other machines with the same version show of a reason. A line that a person has rewritten shows nothing."""
+    """Return other machines' observations of a reason with this version. A line that a person has rewritten does not count."""
     shown = [
         counts
         for line in lines
@@ -255,7 +256,7 @@ def seen_by_others(lines: Iterable[Control], own_host: str, version: str, reason
 
 
 def is_shown(line: Control | None, reason: str, streak: Streak) -> bool:
-    """Return whether a line shows other machines the streak, and whether it has more than one source."""
+    """Return whether a line already shows the streak, including whether it has more than one source."""
     counts = _COUNTS.search(line.reason) if line and is_watching(line) and cooldown.reason_of(line) == reason else None
     return counts is not None and min(len(streak.sources), 2) <= int(counts["sources"])
 

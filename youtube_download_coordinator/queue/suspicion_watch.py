@@ -1,7 +1,7 @@
-"""One worker's part in the suspicion of its machine: it adds what fails and what succeeds, and says when the machine suspects.
+"""Collect a worker's failures and successes as evidence of an outage, and begin or end its machine's suspicion.
 
-The evidence is in the machine state, so that it holds for all processes of the machine and after a restart. The rules are in
-suspicion.py.
+The evidence is kept in the machine state, so that all processes of the machine share it and it survives a restart. suspicion.py
+has the rules.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class SuspicionWatch:
     pauses: Pauses
     limits: OutageLimits
     installed_version: Callable[[], str]
-    """Returns the version of yt-dlp that the next attempt will use."""
+    """A function that returns the version of yt-dlp that the next attempt will use."""
     shared: MachineLines
     set_line: Callable[[SetControl, str], Control | None]
-    """Changes the line of Control of that name."""
+    """A function that changes the line of Control with a name."""
     has_other_source: Callable[[Collection[str]], bool]
-    """Returns whether a video of a source that is not among these is due."""
+    """A function that returns whether a video of a source other than these is due."""
     _released: list[tuple[str, FailedVideo]] = field(default_factory=list)
-    """What has to be given back of a suspicion that is over."""
+    """Evidence of a suspicion that is over, whose failed attempts must still be undone."""
 
     @property
     def host(self) -> str:
@@ -45,7 +45,7 @@ class SuspicionWatch:
 
     @property
     def line_name(self) -> str:
-        """The name of the line that may hold this worker back."""
+        """Return the name of the suspicion line that may block this worker."""
         return suspicion.line_name(self.host, self.installed_version())
 
     @property
@@ -71,7 +71,7 @@ class SuspicionWatch:
     # --- what attempts show ------------------------------------------------------------------------------------------
 
     def failed(self, row: VideoTask, failure: Failure, lines: Mapping[str, Control], now: datetime) -> Control | None:
-        """Add a failure while nothing is suspected. Return the line if the machine begins to suspect with it."""
+        """Add a failure while no outage is suspected. Return the new line if it begins a suspicion."""
         evidence = self._change(lambda evidence: _added(evidence, row, failure, now))
         streak, version, name = evidence.streaks[failure.reason], self.installed_version(), self.line_name
         others = suspicion.seen_by_others(lines.values(), self.host, version, failure.reason, now)
@@ -87,7 +87,7 @@ class SuspicionWatch:
         return max(len(streak.sources), others.sources) > 1 or not self.has_other_source(streak.sources)
 
     def succeeded(self, begun: datetime | None, lines: Iterable[Control]) -> None:
-        """Add a success of an attempt that began then (None: now): it ends streaks, and suspicions that it disproves."""
+        """Add a successful attempt: end the streaks and suspicions that it disproves. `begun`: when it began; None: now."""
         evidence = self.evidence
         if evidence:
             rest = self._change(lambda evidence: suspicion.add_success(evidence, begun))
@@ -101,17 +101,17 @@ class SuspicionWatch:
                 self.set_line(lambda line, why=why: suspicion.ended(line, why, self.pauses), line.name)  # type: ignore[misc]
 
     def disproved(self) -> None:
-        """Forget what has failed: the canary is answered, so the rows are at fault and their attempts count."""
+        """Forget the failures. YouTube answered the canary, so the rows are the cause and their attempts count."""
         self._change(lambda evidence: Evidence())
 
     def confirmed(self, reason: str) -> None:
-        """Keep in mind that the failures are to be given back."""
+        """Remember that the failed attempts must be undone."""
         self._change(lambda evidence: replace(evidence, suspected=reason))
 
     # --- what follows ------------------------------------------------------------------------------------------------
 
     def is_youtubes(self, line: Control) -> bool:
-        """Return whether a canary can disprove what a line suspects."""
+        """Return whether a canary can disprove a line's suspicion."""
         streak = self.evidence.streaks.get(cooldown.reason_of(line))
         return streak is None or streak.is_youtubes
 
@@ -122,7 +122,7 @@ class SuspicionWatch:
         return {source for streak in enough for source in streak.sources}
 
     def to_give_back(self, lines: Mapping[str, Control]) -> list[tuple[str, FailedVideo]]:
-        """Return the videos that a suspicion concerns which is not given back yet, each with its reason."""
+        """Return the videos of suspicions whose failed attempts are not undone yet, each with its reason."""
         if cooldown.value_of(lines.get(self.line_name)) is ControlValue.CLEAR:
             return list(self._released)
         evidence = self.evidence
@@ -136,7 +136,7 @@ class SuspicionWatch:
 
 
 def _added(evidence: Evidence, row: VideoTask, failure: Failure, now: datetime) -> Evidence:
-    # Where something is suspected and the line is clear all the same, a person has cleared it: count anew.
+    # A suspicion whose line is clear was cleared by a person: start counting again.
     return suspicion.add_failure(Evidence() if evidence.suspected else evidence, row, failure, now)
 
 

@@ -1,8 +1,8 @@
-"""Tombstones: hashes of the keys of videos that were taken out of a corpus and must never come back (`ydc purge`).
+"""Tombstones: hashes that prevent purged videos from being collected again (`ydc purge`).
 
-A tombstone is the SHA-256 of the row's key in hexadecimal digits: whoever has a video's ID can ask whether it was purged, and
-nobody can read an ID from it without trying all of them. `Store.insert` treats a video that has one as known. The row stays,
-without everything that names the video: its key is `purged:` and the tombstone, which is the second copy of that.
+A tombstone is the SHA-256 of the row's key in hexadecimal digits. With a video's ID one can check whether it was purged, but an
+ID cannot be read from a tombstone without trying all of them. `Store.insert` treats a video with a tombstone as known. The row
+is kept without anything that names the video: its key is `purged:` and the tombstone, which serves as a second copy.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ R = TypeVar("R", bound=Row)
 
 PURGED_KEY = "purged:"
 PURGED_URL = "purged"
-"""The URL of a row whose video was purged: a line without one would look damaged."""
+"""The URL of a row whose video was purged. A line without a URL would look damaged."""
 PURGED_RESULT = "purged "
-"""The beginning of its Result, before the day."""
-PURGED_ADVICE = "this video was purged: it was taken out of the corpus, and is never fetched again (ydc purge --help)"
+"""The start of such a row's Result, before the day."""
+PURGED_ADVICE = "this video was purged: it was removed from the corpus and is never fetched again (ydc purge --help)"
 TOMBSTONE = re.compile("[0-9a-f]{64}")
 
 
 def tombstone(key: str) -> str:
-    """Return the tombstone of the video with this key; of a row that was purged, the one in its key."""
+    """Return the tombstone of the video with this key. The key of a purged row contains its tombstone."""
     if key.startswith(PURGED_KEY):
         return key.removeprefix(PURGED_KEY)[:64]
     return key_hash(key)
 
 
 def key_hash(key: str) -> str:
-    """Return the hash of a row's key that stands for its video where nothing may name it: SHA-256 in hexadecimal digits."""
+    """Return the SHA-256 of a row's key in hexadecimal digits. It identifies the video without naming it."""
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
 def is_purged(row: Row) -> bool:
-    """Return whether the row's video was purged: nothing makes the row pending again."""
+    """Return whether the row's video was purged. Such a row never becomes pending again."""
     return row.key.startswith(PURGED_KEY)
 
 
 def is_erased(row: Row) -> bool:
-    """Return whether the row shows nothing of a purged video: an erasure may have been cut off."""
+    """Return whether a purged row is completely erased. An erasure may have been interrupted."""
     return is_purged(row) and row.url == PURGED_URL and not (row.title or row.accent or row.type or row.extra)
 
 
 def purged(row: R, now: datetime, nonce: str, taken_keys: Collection[str] = ()) -> R:
-    """Return the row without all that names or describes its video. `taken_keys`: keys of other rows of purged videos.
+    """Return the row without anything that names or describes its video. `taken_keys`: keys of other rows of purged videos.
 
-    A second row of one video, which only a worker of an older version adds, has its ID at the end of its key.
+    A second row of one video, which only a worker of an older version can add, has its ID at the end of its key.
     """
     key = row.key if is_purged(row) else f"{PURGED_KEY}{tombstone(row.key)}"
     key = f"{key}.{row.id}" if key in taken_keys and not is_purged(row) else key

@@ -1,8 +1,8 @@
 """Rows whose files wait on a machine's disk to be published in object storage (processors/place_archive.py).
 
-Whenever that machine gives such a row back, others may claim it an hour later than the machine itself: it uploads what it has,
-any other would have to make it anew. No mark in the row is needed. The machine knows the keys of its files, and ClaimedBy names
-the machine that had the row last.
+When that machine releases such a row, others may claim it only an hour later than the machine itself. It can upload the existing
+files, and another machine would have to make them again. The row needs no mark: the machine knows the keys of its files, and
+ClaimedBy names the machine that had the row last.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ReadKeys = Callable[[], Keys]
 
 
 def kept(row: R, now: datetime, keys: Keys) -> R:
-    """Return the row so that others may claim it an hour later than this machine, if it is pending and its files wait here."""
+    """Delay a pending row by an hour for other machines if its files wait here. Return the row."""
     if row.key not in keys or row.lease.state is not State.PENDING or waits(row.lease):
         return row
     due = min(max(row.lease.not_before or now, now), NEVER - KEPT_FOR_MACHINE)
@@ -34,7 +34,7 @@ def kept(row: R, now: datetime, keys: Keys) -> R:
 
 
 def early(row: Row, worker: str, keys: Keys) -> timedelta:
-    """Return how much earlier than others the worker may claim the row: its machine had the row last and has its files."""
+    """Return how much earlier than others the worker may claim the row, because its machine has the row's files."""
     is_kept = row.key in keys and row.claimed_by.partition("/")[0] == worker.partition("/")[0]
     return KEPT_FOR_MACHINE if is_kept else timedelta(0)
 
@@ -47,7 +47,7 @@ def is_due(row: Row, now: datetime, offer: Offer, worker: str, keys: Keys) -> bo
 def due_rows(
     store: Store, table: Table[R], now: datetime, offer: Offer, worker: str, keys: Keys, except_ids: Collection[int]
 ) -> list[R]:
-    """Return the rows with these keys that the worker may claim, without those with these IDs."""
+    """Return the rows with these keys that the worker may claim, except rows with these IDs."""
     return [
         row
         for row in _pending(store, table, keys)
@@ -56,7 +56,7 @@ def due_rows(
 
 
 def next_due(store: Store, table: Table[R], worker: str, keys: Keys, due: datetime | None) -> datetime | None:
-    """Return when the worker may claim the first row; `due` is when any machine may."""
+    """Return when the worker may claim the next row. `due`: when any machine may."""
     times = [row.lease.not_before for row in _pending(store, table, keys) if early(row, worker, keys)]
     return min([time - KEPT_FOR_MACHINE for time in times if time] + ([due] if due else []), default=None)
 

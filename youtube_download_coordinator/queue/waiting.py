@@ -1,7 +1,7 @@
-"""Finds the rows that wait for a machine (offers.py), without reading again and again those that wait for another one.
+"""Find the rows that wait for a machine (offers.py), without reading the rows that wait for other machines each time.
 
-Rows that wait for the same machines have the same `not_before`, so a store finds them in its order of times. What each of those
-times stands for is asked once and remembered.
+Rows that wait for the same machines have the same `not_before`, so a store finds them in its order of times. The need that each
+time encodes is read once and cached.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from youtube_download_coordinator.queue.store import Store, Table, Where
 R = TypeVar("R", bound=Row)
 
 STEP = timedelta(milliseconds=1)
-"""Between two times of a lease."""
+"""The smallest difference between two times of a lease."""
 END = NEVER - STEP
 
 
 @dataclass(slots=True)
 class WaitingRows:
-    """One process's view of the rows that wait for a machine. All of it is a hint, as a scan is."""
+    """One process's view of the rows that wait for a machine. All of it is a hint, like a scan."""
 
     store: Store
     _needs: dict[str, dict[datetime, Need]] = field(default_factory=dict)
-    """By the table's name: what a `not_before` stands for. Some of them may have no rows left."""
+    """The need that each `not_before` encodes, by the table's name. Some may have no rows left."""
     _of_others: set[tuple[str, datetime]] = field(default_factory=set)
-    """Where this machine found no row that it may claim."""
+    """Times at which this machine found no row that it may claim."""
 
     def matching(self, table: Table[R], offer: Offer, limit: int) -> list[R]:
-        """Return up to `limit` rows, or a few more, that wait for a machine with this offer."""
+        """Return about `limit` rows that wait for a machine with this offer."""
         rows: list[R] = []
         for not_before, need in self._known_needs(table):
             if len(rows) >= limit:
@@ -48,9 +48,9 @@ class WaitingRows:
         return rows
 
     def unoffered(self, table: Table[R], read_offers: Callable[[], Collection[Offer]], limit: int) -> Iterator[list[R]]:
-        """Yield pages of rows that wait for machines of which none offers anything now. The caller changes them.
+        """Yield pages of rows that wait for machines none of which has an offer now. The caller changes the rows.
 
-        The offers are read only if rows wait at all.
+        The offers are read only if rows wait.
         """
         needs = self._known_needs(table)
         offers = read_offers() if needs else ()
@@ -64,7 +64,7 @@ class WaitingRows:
                 seen_ids |= {row.id for row in page}
 
     def _page(self, table: Table[R], not_before: datetime, limit: int) -> list[R]:
-        """Return rows that wait for the same machines. If there are none, the time is forgotten."""
+        """Return rows that wait for the same machines. If there are none, forget the time."""
         where = Where(state=State.PENDING, due=not_before, due_from=not_before)
         page = self.store.scan(table, where, limit=limit)
         if not page:
@@ -73,7 +73,7 @@ class WaitingRows:
         return page
 
     def _known_needs(self, table: Table[Any]) -> list[tuple[datetime, Need]]:
-        """Return what rows wait for, by their `not_before`. Only times that are not known yet are looked for."""
+        """Return the needs of waiting rows, by their `not_before`. Scan only for times that are not known yet."""
         needs = self._needs.setdefault(table.name, {})
         first = NEEDS_MACHINE_FROM
         for known in [*sorted(needs), END + STEP]:
@@ -90,7 +90,7 @@ class WaitingRows:
 
 
 def _is_awaited(need: Need, offers: Collection[Offer]) -> bool:
-    """Return whether one of the offers is what rows with this need were left for. One that needs nothing waits for nobody."""
+    """Return whether one of the offers is awaited by rows with this need. A row without a need waits for no offer."""
     if not need:
         return True
     return any(

@@ -252,15 +252,15 @@ class Attempts(Generic[R]):
         try:
             self.queue.admission.report_suspicion()
             if count := self.queue.give_back_suspected():
-                log.warning("%d videos get back the attempts that the suspected outage has counted", count)
+                log.warning("%d videos: failed attempts during the suspected outage no longer count", count)
         except StoreError as error:
-            log.error("attempts of a suspected outage are not given back yet: %s", error)  # noqa: TRY400
+            log.error("failed attempts during the suspected outage could not be reset yet: %s", error)  # noqa: TRY400
 
     def _wait_for_store(self, claims: list[Claim[R]], error: StoreUnavailable) -> None:
         if not any(self.queue.is_valid(claim) for claim in claims):
             self.queue.forget(claims)
             raise error
-        log.error("%d outcomes cannot be recorded, trying again: %s", len(claims), error)
+        log.error("%d outcomes could not be recorded; trying again: %s", len(claims), error)
         time.sleep(RECORD_AGAIN_SECONDS)
 
     # --- release -----------------------------------------------------------------------------------------------------
@@ -273,11 +273,11 @@ class Attempts(Generic[R]):
         if not claims:
             return
         try:
-            log.info("%d claims are given back", self.queue.release(claims))
+            log.info("%d claims released", self.queue.release(claims))
         except StoreGone:
-            log.info("%d claims are gone with their queue", len(claims))
+            log.info("%d claims are gone, because their queue was deleted", len(claims))
         except StoreError as error:
-            log.error("%d claims cannot be given back, they will run out: %s", len(claims), error)  # noqa: TRY400
+            log.error("%d claims could not be released; they will expire: %s", len(claims), error)  # noqa: TRY400
 
     def release_backlog(self) -> None:
         """Give back what is claimed and not begun."""
@@ -296,13 +296,13 @@ class Attempts(Generic[R]):
         self.release(claim for claim in claims if claim not in left_running)
         self.backlog.clear()
         if left_running:
-            log.warning("%d attempts end with this process; their videos are given back then", len(left_running))
+            log.warning("%d attempts are ended with this process; their videos are released then", len(left_running))
 
 
 def log_attempt(task: VideoTask, outcome: Outcome, row: VideoTask | None, seconds: float = 0.0) -> Attempt:
     """Log what a recorded outcome did to a video, and return it. `row` is what was recorded, None when the claim was lost."""
     result = attempt_result(outcome, row)
-    detail = row.lease.detail if row else "another worker holds it now"
+    detail = row.lease.detail if row else "another worker has claimed it"
     log.log(
         logging.INFO if result is AttemptResult.DONE else logging.WARNING, "%s: %s: %s", describe(task), result, detail
     )

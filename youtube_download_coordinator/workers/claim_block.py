@@ -61,7 +61,7 @@ class ClaimBlock:
                 stop_all()
         except StoreError as failure:
             # What ended the block matters more. The reaper tries again when this process is gone.
-            log.error("an outcome cannot be recorded: %s", failure)  # noqa: TRY400
+            log.error("an outcome could not be recorded: %s", failure)  # noqa: TRY400
         finally:
             self._close(may_still_run=error is not None)
             self._open.__exit__(kind, error, trace)
@@ -81,7 +81,7 @@ class ClaimBlock:
         """
         claim = self._take(video)
         if claim is None:
-            log.warning("%s is no longer held by this block: its outcome is dropped", describe(video))
+            log.warning("%s is no longer held by this block: the outcome is discarded", describe(video))
             return AttemptResult.LOST
         return self._record(claim, result)
 
@@ -89,7 +89,7 @@ class ClaimBlock:
         """Return the seconds until the attempt's deadline. Raises ClaimLost when it is past, or the video is not held."""
         claim = self._claim_of(video)
         if claim is None or claim.renew_until is None or not self._queue.is_valid(claim):
-            raise ClaimLost(f"{describe(video)} is not held by this block, or no longer")
+            raise ClaimLost(f"{describe(video)} is not held by this block")
         return max(0.0, claim.renew_until - self._attempts.grace_seconds - self._queue.monotonic())
 
     def holds(self, video: VideoTask) -> bool:
@@ -122,5 +122,5 @@ class ClaimBlock:
         """Give back the rest. After an error, threads may still work on what was begun."""
         begun = list(self._attempts.begun)
         if begun and not may_still_run:
-            log.warning("%d videos were begun and not finished; they are given back", len(begun))
+            log.warning("%d videos were started and not finished; they are released", len(begun))
         self._attempts.close(running=begun if may_still_run else ())

@@ -224,7 +224,7 @@ class _Expander:
         if blocked:
             self._result.failure = Failure(verdict=Verdict.THROTTLED, reason="closed", message=blocked.why)
         else:
-            self._result.failure = _lost("the claim ran out before the listing began")
+            self._result.failure = _lost("the claim expired before the listing began")
         return self._result
 
     def _list(self, items: Iterator[Listed]) -> Outcome:
@@ -285,7 +285,7 @@ class _Expander:
         result, known_videos = self._result, self.claim.row.videos
         is_anything_listed = result.listed or result.left_out or result.new_sources or result.is_source
         if known_videos and not is_anything_listed and self._expected != 0:
-            message = f"it listed nothing, though {known_videos} of its videos are known"
+            message = f"the listing is empty, but {known_videos} of its videos are known"
             raise TransientError(message, reason="nothing-listed")
 
     def _receive(self, item: Listed) -> None:
@@ -379,7 +379,7 @@ class _Expander:
         row = self._attempts.settle(self.claim, outcome, **facts)
         result.source = row or result.source
         if row is None:
-            result.failure = _lost("another worker lists this source now")
+            result.failure = _lost("another worker is listing this source")
 
 
 def _lost(message: str) -> Failure:

@@ -74,7 +74,9 @@ def resolve_processors(spec: str) -> dict[str, Processor]:
     names = processor_names(spec)
     processors = {name: resolve_processor(name) for name in names}
     if len(names) > 1 and (task := next((name for name in names if is_prefect_task(processors[name])), "")):
-        raise ProcessorError(f"the processor {task} is a Prefect task, which cannot be one of several: name it alone")
+        raise ProcessorError(
+            f"the processor {task} is a Prefect task, which cannot be combined with others: name it alone"
+        )
     return processors
 
 

@@ -59,9 +59,9 @@ class Heartbeat:
             self._on_gone()
             return False
         except StoreError as error:
-            log.warning("claims could not be renewed, trying again soon: %s", error)
+            log.warning("claims could not be renewed; trying again soon: %s", error)
             return False
         except Exception:  # without renewals, every outcome from here on would be dropped
-            log.exception("claims could not be renewed, trying again soon")
+            log.exception("claims could not be renewed; trying again soon")
             return False
         return True

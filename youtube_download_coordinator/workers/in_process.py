@@ -50,8 +50,8 @@ def refuse_filters(config: Config) -> None:
     """Raise ConfigError if filters are set that this process cannot apply: such a function fetches media by itself."""
     if config.licenses or config.trainable:
         raise ConfigError(
-            "YDC_LICENSES and YDC_TRAINABLE do not hold for a function that runs in your own program:"
-            " name it for workers (ydc run --processor module:function), or unset them here"
+            "YDC_LICENSES and YDC_TRAINABLE do not apply to a function that runs in your own program:"
+            " let workers run it (ydc run --processor module:function), or unset them here"
         )
 
 
@@ -71,7 +71,7 @@ def warned_after(time: timedelta, task: VideoTask) -> Iterator[None]:
 
 def _warn(task: VideoTask, time: timedelta) -> None:
     log.warning(
-        "%s: the function has run for %g minutes (attempt_timeout_minutes) and is not ended, because it runs in your program;"
+        "%s: the function has run for %g minutes (attempt_timeout_minutes). It cannot be ended, because it runs in your program;"
         " the video stays claimed",
         describe(task),
         time.total_seconds() / 60,

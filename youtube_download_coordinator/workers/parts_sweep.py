@@ -37,7 +37,7 @@ def sweep_parts(queue: Queue, output_dir: Path) -> None:
         ]
         purged_keys = queue.buried_keys(keys)
     except StoreError as error:
-        _log.warning("half files are kept: %s", error)
+        _log.warning("unfinished files could not be removed: %s", error)
         return
     host = queue.worker.partition("/")[0]
     unneeded = {row.key for row in rows if not _is_resumed(row, host)} | purged_keys
@@ -46,7 +46,7 @@ def sweep_parts(queue: Queue, output_dir: Path) -> None:
         part for part in parts if (part.key in unneeded or part.changed_at < oldest) and remove_if_idle(part.folder)
     ]
     if removed:
-        _log.info("%d half files, which no attempt will resume, were removed from %s", len(removed), output_dir)
+        _log.info("%d unfinished files that no attempt will resume were removed from %s", len(removed), output_dir)
 
 
 def sweep_storage(output_dir: Path | str) -> int:
@@ -59,7 +59,7 @@ def sweep_storage(output_dir: Path | str) -> int:
         place = open_place(output_dir)
         return sweep_place(place, place_time(place))
     except (PlaceError, ConfigError) as error:
-        _log.warning("what no record names is kept in %s: %s", output_dir, error)
+        _log.warning("files that no record names could not be removed from %s: %s", output_dir, error)
         return 0
 
 
@@ -75,7 +75,11 @@ def clean_up_after(queue: Queue, attempt: Attempt, config: Config) -> None:
         if queue.buried_keys([attempt.task.key]):
             removal.remove_videos(open_place(config.output_dir), [attempt.task.key])
     except (PlaceError, ConfigError, StoreError) as error:
-        _log.error("video %d was purged meanwhile: run the purge again: %s", attempt.task.id, error)
+        _log.error(
+            "video %d was purged during its attempt, and its files could not be removed; run the purge again: %s",
+            attempt.task.id,
+            error,
+        )
 
 
 def _is_resumed(row: VideoTask, host: str) -> bool:

@@ -80,7 +80,7 @@ def planned_products(names: Sequence[str], asked: Sequence[str]) -> tuple[Sequen
     Raises LaterError when the worker does not run the user's processor: a row names none that a worker would import.
     """
     if other := next((name for name in asked if name not in BUILT_INS and name not in names), ""):
-        raise LaterError(f"it was asked for {other}, which this worker does not run", reason=OTHER_PROCESSOR)
+        raise LaterError(f"{other} was requested, which this worker does not make", reason=OTHER_PROCESSOR)
     built_ins = [name for name in names if name in BUILT_INS and name not in asked]
     if set(asked) <= set(BUILT_INS):
         return asked, built_ins

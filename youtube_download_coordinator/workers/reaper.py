@@ -105,7 +105,7 @@ class ClaimReaper:
         try:
             return _ReaperProcess(self._queue.worker, self._config)
         except OSError as error:
-            _log.warning("if this worker is killed, its videos wait for their leases to end: %s", error)
+            _log.warning("if this worker is killed, its videos are released only when their leases expire: %s", error)
             return None
 
 

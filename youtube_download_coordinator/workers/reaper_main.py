@@ -66,7 +66,7 @@ def _give_back(holder: str, job: dict[str, Any], attempted: list[int]) -> None:
         except StoreUnavailable:
             time.sleep(AGAIN_SECONDS)
         except CoordinatorError as error:
-            _report(f"what {holder} held when it ended waits for the end of its leases: {error}")
+            _report(f"the rows of {holder} could not be released; their leases will expire: {error}")
             return
     if count:  # else the worker itself has done it
         _report(f"{holder} was killed: {count} of its claims {'was' if count == 1 else 'were'} released")

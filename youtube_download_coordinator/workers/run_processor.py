@@ -185,7 +185,9 @@ def _done(text: str, not_json: str, **kept: Any) -> Done:
         import logging
 
         log = logging.getLogger(__name__)
-        log.warning("the processor returned a %s, which is not JSON; its text is kept: %s", not_json, truncate(text))
+        log.warning(
+            "the processor returned a %s, which is not JSON; it is stored as text: %s", not_json, truncate(text)
+        )
     return Done(result=truncate(sanitize(text)), **kept)
 
 

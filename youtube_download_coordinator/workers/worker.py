@@ -192,7 +192,7 @@ class Worker:
         except StoreUnavailable as error:
             if not self._running and not self._finished:
                 raise
-            log.error("no video can be claimed, trying again soon: %s", error)  # noqa: TRY400
+            log.error("no video could be claimed; trying again soon: %s", error)  # noqa: TRY400
         self._report_idle_slots()
         return bool(self._running) or self._begins_at is not None
 
@@ -315,5 +315,5 @@ def outcome_of(future: Future[Outcome]) -> Outcome | None:
     except (Stopped, CancelledError):
         return None
     except Exception as error:
-        log.exception("an attempt broke down")
+        log.exception("an attempt failed unexpectedly")
         return UnfitError(f"{type(error).__name__}: {error}", reason="broken").failure

@@ -223,7 +223,7 @@ def test_dead_letters_are_tried_again(ydc: Ydc, queue: Queue) -> None:
 
 @pytest.mark.parametrize("command", [["list"], ["export"], ["retry", "--yes"], ["skip", "--yes"]])
 def test_an_unknown_status_is_told_with_the_words_there_are(ydc: Ydc, command: list[str]) -> None:
-    words = "it is one of pending, in-progress, done, error, dead letters"
+    words = "expected one of pending, in-progress, done, error, dead letters"
     with pytest.raises(UserError, match=f"^--status='held': {words}$"):
         ydc(*command, "--status", "held")
 

@@ -87,8 +87,8 @@ def test_why_it_is_closed_is_said_once(worker: Callable[..., Queue], caplog: pyt
         assert queue.admission.blocked()
     said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert said == [
-        "nothing is begun: the fleet is paused",
-        "Control, 'fleet': Value 'psst' is not understood, so nobody goes on",
+        "nothing starts: the fleet is paused",
+        "Control, 'fleet': Value 'psst' is not a known word, so all workers wait",
     ]
 
 

@@ -242,7 +242,9 @@ def test_each_refusal_of_a_row_alone_makes_its_pause_longer_and_the_last_one_mak
     assert pauses == [1, 2, 4, 8]
     row = throttled(row, AT_FAULT)
     assert (row.lease.state, row.lease.tries, row.lease.reason) == (State.DEAD, 1, "blocked")
-    assert row.last_error.startswith("blocked: refused 5 times while others were answered; last: bot-check: message")
+    assert row.last_error.startswith(
+        "blocked: refused 5 times while other videos were answered; last: bot-check: message"
+    )
     assert lifecycle.requeue(row, AT).lease.throttles == 0
 
 

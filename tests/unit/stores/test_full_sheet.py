@@ -99,7 +99,7 @@ def test_videos_that_are_there_are_processed_and_a_dead_one_waits_for_room(
     rows = queue.settle([(first, Done(result="a.m4a")), (second, dead), (third, Done(result="c.m4a"))])
 
     assert [row and row.lease.state for row in rows] == [State.DONE, State.DEAD, State.DONE]
-    assert "wait for their move to the dead_letters" in caplog.text
+    assert "could not be moved to the dead_letters" in caplog.text
     assert queue.counts(VIDEO_TASKS) == {State.DONE: 2, State.DEAD: 1}
     assert queue.claim(VIDEO_TASKS, 3) == []
     assert queue.recover(VIDEO_TASKS).moved == 0

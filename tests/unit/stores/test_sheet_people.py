@@ -208,7 +208,7 @@ def test_the_result_of_a_row_deleted_meanwhile_is_dropped(
     (claim,) = queue.claim(VIDEO_TASKS, 1)
     desk.person.delete_row(VIDEOS, 1)
     assert queue.settle([(claim, Done())]) == [None]
-    assert "the claim was lost, so its outcome is dropped" in caplog.text
+    assert "the claim was lost, so the outcome is discarded" in caplog.text
 
 
 def test_an_id_of_a_deleted_row_is_never_used_again(desk: SheetDesk, queue: Queue) -> None:

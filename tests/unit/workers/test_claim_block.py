@@ -200,7 +200,7 @@ def test_what_was_not_finished_is_given_back_and_said(
             if video.id % 2:
                 videos.finish(video)
     assert states(queue).get(State.HELD, 0) == 0
-    assert "were begun and not finished; they are given back" in caplog.text
+    assert "were started and not finished; they are released" in caplog.text
 
 
 def test_an_interruption_gives_back_what_waits_and_leaves_what_may_still_run_to_the_end_of_the_process(

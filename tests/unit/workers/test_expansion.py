@@ -292,7 +292,7 @@ def test_an_interruption_is_told_also_when_the_source_cannot_be_given_back(
 
     with pytest.raises(KeyboardInterrupt):
         expand_next(queue, CONFIG, listing)
-    assert "cannot be given back" in caplog.text
+    assert "could not be released" in caplog.text
 
 
 def test_every_source_that_is_due_is_expanded(queue: Queue) -> None:

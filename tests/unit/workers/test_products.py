@@ -287,12 +287,12 @@ def test_a_processor_that_is_asked_for_is_called_again(site: Site, task: VideoTa
     [
         ("audio,subtitels", "did you mean subtitles"),
         ("audio,audio", "have audio twice"),
-        ("audio,,subtitles", "a comma without a name"),
-        ("audio,", "a comma without a name"),
+        ("audio,,subtitles", "an empty name"),
+        ("audio,", "an empty name"),
         ("download,subtitles,audio", "download and audio cannot be combined"),
         (
             "audio,tests.support.sample_tasks:spells",
-            "sample_tasks:spells is a Prefect task, which cannot be one of several",
+            "sample_tasks:spells is a Prefect task, which cannot be combined",
         ),
         ("audio,tests.support.nowhere:f", "there is no module tests.support.nowhere"),
     ],

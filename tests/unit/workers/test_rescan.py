@@ -193,7 +193,7 @@ def test_a_channel_that_lists_nothing_any_more_is_not_done(queue: Queue) -> None
     channel.videos.clear()
     result = look(queue, channel)
     assert result.failure is not None
-    assert str(result.failure) == "nothing-listed: it listed nothing, though 10 of its videos are known"
+    assert str(result.failure) == "nothing-listed: the listing is empty, but 10 of its videos are known"
     (row,) = queue.rows(SOURCES)
     assert (row.lease.state, row.videos) == (State.PENDING, 10)
 

@@ -21,7 +21,7 @@ def test_filters_on_rights_are_not_ignored_for_functions_of_this_program(
     config = Config(database_url=f"sqlite:///{tmp_path}/queue.db").model_copy(update=settings)
     with Coordinator(config) as coordinator:
         coordinator.queue.add(VIDEO_TASKS, [new_video(1)])
-        with pytest.raises(ConfigError, match="do not hold for a function that runs in your own program"):
+        with pytest.raises(ConfigError, match="do not apply to a function that runs in your own program"):
             coordinator.process_next_task(called.append)
         assert [row.lease.state for row in coordinator.queue.rows(VIDEO_TASKS)] == [State.PENDING]
     assert called == []

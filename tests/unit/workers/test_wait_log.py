@@ -104,7 +104,7 @@ def test_process_next_task_reports_each_wait_once(
         until = clock.now + seconds
         while clock.now < until:
             assert not coordinator.process_next_task(str)
-        return lines(caplog, "no video is due", "nothing is begun", "nothing is claimed")
+        return lines(caplog, "no video is due", "nothing starts", "nothing is claimed")
 
     assert idle() == ["no video is due: looking again every 30 s"]
     assert idle() == []
@@ -114,6 +114,6 @@ def test_process_next_task_reports_each_wait_once(
     assert idle() == ["no video is due: looking again every 30 s"]
     for _ in range(2):  # a pause that begins again is reported again
         coordinator.queue.admission.pause(None, "by hand")
-        assert idle() == ["nothing is begun: the fleet is paused: by hand"]
+        assert idle() == ["nothing starts: the fleet is paused: by hand"]
         coordinator.queue.admission.resume("by hand")
         assert idle() == []

@@ -335,7 +335,7 @@ def test_outcomes_that_cannot_be_recorded_are_recorded_later(
 
     assert make_worker(queue, at_once(process)).run().results == {AttemptResult.DONE: 3}
     assert states(queue) == {State.DONE: 3}
-    assert "1 outcomes cannot be recorded, trying again: no swap now" in caplog.text
+    assert "1 outcomes could not be recorded; trying again: no swap now" in caplog.text
 
 
 def test_a_store_that_stays_away_until_the_claims_have_run_out_ends_the_worker(
@@ -487,7 +487,7 @@ def test_an_interruption_is_told_also_when_nothing_can_be_given_back(
 
     with pytest.raises(KeyboardInterrupt):
         make_worker(queue, submit, batch=3).run()
-    assert "3 claims cannot be given back, they will run out: no swap now" in caplog.text
+    assert "3 claims could not be released; they will expire: no swap now" in caplog.text
 
 
 def test_summaries_add_up() -> None:
