@@ -1,16 +1,16 @@
-"""Running a function in a child process, so that a deadline is enforced and a crash is only an error.
+"""Run a function in a child process, so that a deadline can be enforced and a crash is only an error.
 
     with parent.run("package.module:function", payload, deadline_seconds=60, name="video 7") as child:
-        for message in child:       # what function(payload, emit) emits; while nobody reads, the child process waits
+        for message in child:       # the messages that function(payload, emit) emits; it waits until they are read
             ...
-        value = child.result()      # what it returned; or raises the AttemptError that tells why there is nothing
+        value = child.result()      # its return value; raises an AttemptError if there is none
 
-This is the parent's side; supervisor.py is the other. Whatever the child process did, no process of it is left when the `with`
-block ends, at the latest about a second later; also when this process is killed. Child processes of several threads do not
-disturb each other: `subprocess` closes all descriptors in a child process but three and those that are passed on (`close_fds`,
-its default), and its pipes are not inheritable, so no child process holds the lifeline of another.
+This module is the parent's side; supervisor.py is the child's. About a second after the end of the `with` block, or after this
+process was killed, no process of the child process is left. Child processes of several threads do not disturb each other:
+`subprocess` closes all other descriptors in a child process (`close_fds`), and its pipes are not inheritable, so no child process
+holds the lifeline of another.
 
-Everything happens in the thread that reads. It also logs what the child process prints, where Prefect looks for a run's log.
+Everything happens in the reading thread. It also logs the output of the child process, so that Prefect adds it to the run's log.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ _log = logging.getLogger(__name__)
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 STOP_SECONDS = 1.0
-"""How long a stopped child process may take to end before it is killed from here."""
+"""How long a stopped child process may take to end before the parent kills it."""
 NET_SECONDS = 3.0
-"""After the deadline. A supervisor that has not reported by then (stopped, swapped out) is killed with everything below it."""
+"""After the deadline, a supervisor that does not report in this time (stopped, swapped out) is killed with its descendants."""
 POLL_SECONDS = 1.0
-"""How often to check that the supervisor still runs, and to call the caller's check."""
+"""The interval of checks that the supervisor is running, and of calls of the caller's check."""
 READ_BYTES = 1 << 16
 
 
 class Stopped(CoordinatorError):
-    """The child process was stopped before it had a result. The attempt is not counted: release the row."""
+    """The child process was stopped before it had a result. Release the row without counting an attempt."""
 
 
 @contextlib.contextmanager
@@ -65,12 +65,12 @@ def run(
     limits: ResourceLimits = UNLIMITED,
     check: Callable[[], None] | None = None,
 ) -> Iterator[ChildProcess]:
-    """Start `target(payload, emit)` in a child process; end it with the `with` block.
+    """Run `target(payload, emit)` in a child process, which ends with the `with` block.
 
     `target` is `module:function`; `payload`, messages and the value are JSON. `name` is shown in the log and in `ps`.
     `answered`: the target takes a third argument, a function that waits for the next byte of `ChildProcess.answer`.
-    `check` is called about once a second while messages or the result are waited for; what it raises is raised there.
-    Raises UnfitError when this machine cannot start a process.
+    `check` is called about once a second while the caller waits for messages or the result; its exceptions are raised there.
+    Raises UnfitError if this machine cannot start a process.
     """
     child = ChildProcess(
         target, payload, deadline_seconds=deadline_seconds, name=name, answered=answered, limits=limits, check=check
@@ -82,7 +82,7 @@ def run(
 
 
 def hold_open(fd: int) -> None:
-    """Let every supervisor that starts from now on hold this descriptor open until everything below it has ended."""
+    """Let every supervisor that starts from now on hold this descriptor open until all its descendants have ended."""
     with _RUNNING_LOCK:
         _HELD_OPEN.add(fd)
 
@@ -95,13 +95,13 @@ def stop_holding_open(fd: int) -> None:
 
 
 def forget_held_open(fd: int) -> None:
-    """Let no supervisor hold a descriptor open whose number is another file's now."""
+    """Stop holding a descriptor open whose number now belongs to another file."""
     with _RUNNING_LOCK:
         _HELD_OPEN.discard(fd)
 
 
 def stop_all() -> None:
-    """Stop all child processes of this process at once. The threads that read from them receive Stopped."""
+    """Stop all child processes of this process at once. Stopped is raised in the threads that read from them."""
     with _RUNNING_LOCK:
         running = list(_RUNNING)
     for stop in (ChildProcess.hang_up, ChildProcess.stop):
@@ -110,7 +110,7 @@ def stop_all() -> None:
 
 
 class ChildProcess:
-    """One child process as its parent sees it. Only `hang_up` and `stop` may be called from other threads."""
+    """The parent's view of a child process. Only `hang_up` and `stop` may be called from other threads."""
 
     def __init__(
         self,
@@ -136,9 +136,9 @@ class ChildProcess:
         self._net = time.monotonic() + deadline_seconds + NET_SECONDS
         self._messages: deque[Any] = deque()
         self._result: dict[str, Any] = {}
-        """{"returned": value} or {"failed": fields of a Failure}, as soon as it is there."""
+        """{"returned": value} or {"failed": fields of a Failure}, once received."""
         self._report: dict[str, Any] | None = None
-        """The supervisor's last message, which tells how the child process ended."""
+        """The supervisor's last message, which reports how the child process ended."""
         self._lines = Lines(MAX_MESSAGE_BYTES)
         self._printed = Printed(name)
         self._lock = threading.Lock()
@@ -148,22 +148,22 @@ class ChildProcess:
         self._poller = select.poll()
         self._on_ready: dict[int, Callable[[], bool]] = {}
         self._watch_pipes()
-        self._write_job()  # all of it, unless it is large: the child process begins even if nobody reads yet
+        self._write_job()  # the child process begins before the first read, unless the job is large
         with _RUNNING_LOCK:
             _RUNNING.add(self)
 
     @property
     def pid(self) -> int:
-        """The ID of the supervisor, and of its session."""
+        """Return the ID of the supervisor, which is also that of its session."""
         return self._process.pid
 
     @property
     def tail(self) -> str:
-        """The last lines that were printed."""
+        """Return the last printed lines."""
         return self._printed.tail
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield messages as they arrive, until the child process and everything below it have ended."""
+        """Yield messages as they arrive, until the child process and all its descendants have ended."""
         while True:
             while self._messages:
                 yield self._messages.popleft()
@@ -172,11 +172,11 @@ class ChildProcess:
             self._pump()
 
     def result(self) -> Any:
-        """Wait for the end and return the value of the target. Messages not read by then are dropped.
+        """Wait for the end and return the target's value. Unread messages are discarded.
 
         Raises the AttemptError that the target raised; TransientError with the reason `timeout`, `memory` (more than its limit),
-        `crashed` (by a signal) or `exited` (without a result); Stopped when it was stopped. A result counts, however the process
-        ended after it.
+        `crashed` (by a signal) or `exited` (without a result); and Stopped if it was stopped. Once a result was received, the way
+        in which the process ends does not matter.
         """
         for _ in self:
             pass
@@ -187,30 +187,30 @@ class ChildProcess:
         raise self._error_without_result()
 
     def answer(self, byte: bytes) -> None:
-        """Send one byte to a target that waits for it. Nothing happens when the child process has ended."""
+        """Send one byte to a target that waits for it. Do nothing if the child process has ended."""
         if self._answers:
             self._answers.give(byte)
 
     def hang_up(self) -> None:
-        """Close the lifeline: the supervisor ends everything below it, and itself."""
+        """Close the lifeline, so that the supervisor ends its descendants and itself."""
         with self._lock:
             self._lifeline.close()
 
     def stop(self) -> None:
-        """End the child process at once. What has not ended within STOP_SECONDS is killed."""
+        """End the child process at once. Kill the processes that have not ended within STOP_SECONDS."""
         self.hang_up()
         if not self._await_end(STOP_SECONDS):
             self._kill()
 
     def close(self) -> None:
-        """Stop, and release every resource. The lifeline is closed first: the child process ends even if this is interrupted."""
+        """Stop, and release all resources. The lifeline is closed first, so that the child ends even if this is interrupted."""
         self.hang_up()
         try:
             self._report = self._report or {"ended": "stopped"}
             for pipe in (self._stdout, self._stderr):
                 pipe.close()
             self.stop()
-            if self._exit_code() != 0:  # it did not come to its own end: something may be left below it
+            if self._exit_code() != 0:  # it was killed or failed, so descendants may be left
                 self._kill()
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -256,7 +256,7 @@ class ChildProcess:
             self._end({"ended": "lost"})
 
     def _write_job(self) -> bool:
-        """Write as much of the job as the pipe takes, without waiting for a reader. Return whether there is more."""
+        """Write as much of the job as fits into the pipe without waiting. Return whether there is more."""
         with self._lock:
             if self._lifeline.closed:
                 return False
@@ -280,14 +280,14 @@ class ChildProcess:
         return bool(data)
 
     def _read(self, pipe: IO[bytes]) -> bytes | None:
-        """Return the data of a pipe: b"" at its end, None when there is none now."""
+        """Return the data of a pipe: b"" at its end, None if there is none now."""
         try:
             return os.read(pipe.fileno(), READ_BYTES)
         except BlockingIOError:
             return None
 
     def _receive(self, line: bytes) -> None:
-        """Store the message of one line. Drop what is not a message: any process that got hold of the pipe may have sent it."""
+        """Store the message of one line. Ignore other lines, because any process with access to the pipe may have sent them."""
         try:
             message = json.loads(line) if line else {}
         except (ValueError, RecursionError):
@@ -302,7 +302,7 @@ class ChildProcess:
             self._result = message
 
     def _end(self, report: dict[str, Any]) -> None:
-        """Keep the first report, and read what is left in the pipes."""
+        """Keep the first report, and read the remaining data of the pipes."""
         if self._report is not None:
             return
         self._report = report
@@ -356,9 +356,9 @@ class ChildProcess:
         return True
 
     def _kill(self) -> None:
-        """Send SIGKILL to everything below the supervisor and in its session, and at last to the supervisor.
+        """Send SIGKILL to all descendants of the supervisor and to its session, and finally to the supervisor.
 
-        As long as it exists, even stopped, it adopts orphans, so that they can be found.
+        While the supervisor exists, even stopped, it adopts orphans, so that they can be found.
         """
         until = time.monotonic() + STOP_SECONDS
         while self._process.returncode is None and (victims := self._alive()) and time.monotonic() < until:
@@ -386,14 +386,14 @@ _RUNNING_LOCK = threading.Lock()
 def _after_fork() -> None:
     global _RUNNING_LOCK
     _RUNNING_LOCK = threading.Lock()  # another thread of the parent may have held it
-    _RUNNING.clear()  # they are the parent's, for it to stop
+    _RUNNING.clear()  # they belong to the parent, which stops them
 
 
 os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Answers:
-    """A pipe to a child process that waits for answers. It inherits the reading end; when the pipe ends, nobody answers."""
+    """A pipe to a child process that waits for answers. The child inherits the reading end."""
 
     def __init__(self) -> None:
         self.reader, self._writer = os.pipe()
@@ -412,7 +412,7 @@ class _Answers:
 def _start(name: str, answers: _Answers | None) -> tuple[subprocess.Popen[bytes], list[int]]:
     """Start the supervisor. Return its process and the descriptors that it holds open for others (`hold_open`).
 
-    It is started by its path, and with -P: no file beside it or in the working directory hides a module that it imports.
+    It is started by its path and with -P, so that no file beside it or in the working directory hides a module that it imports.
     """
     command = [sys.executable, "-P", str(SUPERVISOR), name.replace("\0", "")]
     pipe = subprocess.PIPE

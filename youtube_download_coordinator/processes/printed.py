@@ -1,4 +1,4 @@
-"""What a child process sends and prints, in lines: messages to its parent, and text that is logged."""
+"""Read a child process's output in lines: messages for its parent, and printed text, which is logged."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _log = logging.getLogger(__name__)
 LINE_BYTES = 2000
 """A printed line is logged up to this length."""
 LOGGED_LINES = 1000
-"""Of one child process: a processor that prints in a loop must not fill a disk. The last lines are kept for the error."""
+"""The most lines logged for one child process: a printing loop must not fill a disk. The last lines are kept for errors."""
 TAIL_BYTES = 8192
 
 
 class Lines:
-    """Splits bytes into lines of at most `max_bytes`: the rest of a longer line is dropped."""
+    """A splitter of bytes into lines of at most `max_bytes`. The rest of a longer line is discarded."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -36,7 +36,7 @@ class Lines:
 
 
 class Printed:
-    """What the child process prints: its first lines are logged, its last ones are kept."""
+    """The printed lines of a child process. The first ones are logged, the last ones are kept."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -50,7 +50,7 @@ class Printed:
 
     @property
     def where(self) -> str:
-        """The innermost frame of the stack that faulthandler wrote, as ` at file.py:12 in name`."""
+        """Return the innermost frame of the stack that faulthandler wrote, as ` at file.py:12 in name`."""
         frames = _STACK.findall(self.tail)
         return f" at {Path(frames[-1][0]).name}:{frames[-1][1]} in {frames[-1][2]}" if frames else ""
 
@@ -73,7 +73,7 @@ class Printed:
                 self._log_line(line)
 
     def _log_line(self, line: bytes) -> None:
-        """Log one line. Of a progress bar, drawn repeatedly in one line, log the last state."""
+        """Log one line. If a progress bar was drawn repeatedly in it, log only the last state."""
         text = _UNPRINTABLE.sub("", line.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2])
         if not text:
             return

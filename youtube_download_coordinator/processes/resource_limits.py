@@ -1,4 +1,4 @@
-"""What a child process, and all processes below it, may use."""
+"""Limits on the resources of a child process and all its descendants."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ class ResourceLimits:
     """The limits of one child process; 0: no limit."""
 
     memory_bytes: int = 0
-    """Of all its processes together, as far as the memory is their own: no programs, and no pages of files."""
+    """The memory of all its processes together, without programs and pages of files."""
     file_bytes: int = 0
-    """Of each file that one of them writes."""
+    """The size of each file that one of its processes writes."""
 
 
 UNLIMITED = ResourceLimits()

@@ -1,21 +1,21 @@
-"""The program of a child process: a supervisor with one thread, and the worker that it forks. parent.py is the parent's side.
+"""The program of a child process: a supervisor with one thread, and a worker that it forks. parent.py is the parent's side.
 
     stdin   one line, the job: {"target": "module:function", "payload": {...}, "deadline_seconds": 60, "path": [...],
-            "answers": fd, "held": [descriptors that the supervisor, and nothing below it, holds open to its end],
+            "answers": fd, "held": [descriptors that the supervisor, but no descendant, holds open to its end],
             "memory_bytes": n, "file_bytes": n (resource_limits.py)}. Then it stays open as the *lifeline*: its end means that
             the parent has died or closed it.
     stdout  a line of JSON per message: {"message": ...} as the worker emits them, at most one result ({"returned": ...} or
             {"failed": {...}}) and at last, from the supervisor, {"ended": how, "code": n}; then nothing of this child process
             runs.
-    stderr  everything that is printed. The worker's fd 1 leads here too, so that no print gets among the messages.
+    stderr  all printed text. The worker's fd 1 leads here as well, so that no printed text mixes with the messages.
 
 `target(payload, emit)` runs in the worker; `target(payload, emit, wait)` when the job has `answers`, a pipe from which `wait()`
-reads the next byte that the parent sends, or nothing when the parent has ended. The result counts as soon as the target returns:
-threads and processes that it left are ended. The supervisor adopts every orphan below it (PR_SET_CHILD_SUBREAPER), so that it
-also finds daemons.
+reads the next byte that the parent sends, or nothing if the parent has ended. The result counts as soon as the target returns.
+Then remaining threads and processes are ended. The supervisor adopts every orphaned descendant (PR_SET_CHILD_SUBREAPER), so that
+it also finds daemons.
 
-Only the standard library is imported here, and the package's `__init__` is not run for the supervisor: a child process costs a
-few dozen milliseconds.
+Only the standard library is imported here, and the package's `__init__` is not run for the supervisor, so that a child process
+starts in a few dozen milliseconds.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ MAX_MESSAGE_BYTES = 1 << 20
 """The sender refuses a longer message."""
 MAX_ERROR_CHARACTERS = 2000
 TERM_SECONDS = 1.0
-"""Between SIGTERM and SIGKILL, when the time is up or the worker left processes behind."""
+"""The time from SIGTERM to SIGKILL after the deadline, or for processes that the worker left behind."""
 STOP_TERM_SECONDS = 0.3
-"""The same, when the parent stops the child process."""
+"""The time from SIGTERM to SIGKILL when the parent stops the child process."""
 KILL_SECONDS = 1.5
-"""How long killed processes may take to end: one may hang in the kernel."""
+"""How long killed processes may take to end. A process may hang in the kernel."""
 AT_EXIT_SECONDS = 5
-"""How long the worker's atexit functions may take; multiprocessing's would wait for its processes for ever."""
+"""How long the worker's atexit functions may take. The one of multiprocessing would wait for its processes for ever."""
 DUMP_SECONDS = 0.05
 """How long faulthandler may take to write the worker's stack."""
 MEMORY_CHECK_SECONDS = 0.1
-"""How often to add up the memory of the processes that are known: one can take a gigabyte in a second."""
+"""The interval of summing the memory of known processes. A process can allocate a gigabyte in a second."""
 FAMILY_CHECK_SECONDS = 0.5
-"""How often to look for new processes, and to add up memory exactly."""
+"""The interval of searching for new processes and of summing the memory exactly."""
 OOM_SCORE = 500
-"""Added to the score of the worker and of what is below it: when memory is scarce, the kernel ends them before their parent."""
+"""Added to the OOM score of the worker and its descendants, so that the kernel ends them before their parent."""
 ORPHAN_CHECK_SECONDS = 2.0
-"""A fork of the parent may hold the lifeline open, so the parent's ID is checked too."""
+"""The interval of checks of the parent's ID. They are needed because a fork of the parent may hold the lifeline open."""
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -113,7 +113,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 class _Watch:
-    """Waits for whichever comes first: the end of the worker or of the lifeline, a signal, the deadline, or the memory limit."""
+    """A wait for the end of the worker or of the lifeline, a signal, the deadline, or the memory limit: whichever is first."""
 
     def __init__(self, *, deadline: float, parent: int, memory: _MemoryWatch | None) -> None:
         self._deadline = deadline
@@ -142,7 +142,7 @@ class _Watch:
         self._stopping = True
 
     def wait_for_end(self, worker: int) -> dict[str, Any]:
-        """Wait, end everything that is left, and report.
+        """Wait, end all remaining processes, and report.
 
         `ended` is exited, timeout, memory or stopped; `code` is -N for signal N.
         """
@@ -167,14 +167,14 @@ class _Watch:
             self._sleep(min(seconds_left, MEMORY_CHECK_SECONDS if self._memory else ORPHAN_CHECK_SECONDS))
 
     def _sleep(self, seconds: float) -> None:
-        """Sleep until a signal or the end of the lifeline, and no longer than this."""
+        """Sleep until a signal or the end of the lifeline, for at most `seconds`."""
         for fd, _ in self._poller.poll(seconds * 1000 + 1):
             if not os.read(fd, 1 << 16) and fd == 0:
                 self._stopping = True
                 self._poller.unregister(0)
 
     def _reap(self, worker: int) -> bool:
-        """Reap every child that has ended, and adopted orphans. Return whether any is left."""
+        """Reap all children and adopted orphans that have ended. Return whether any is left."""
         try:
             while (pid_and_status := os.waitpid(-1, os.WNOHANG))[0]:
                 if pid_and_status[0] == worker:
@@ -184,12 +184,12 @@ class _Watch:
         return True
 
     def _write_stack(self, worker: int) -> None:
-        """Let the worker write its stack to stderr. faulthandler does it in C, whatever Python is busy with."""
+        """Let the worker write its stack to stderr. faulthandler does it in C, even while Python is busy."""
         kill(worker, _DUMP_SIGNAL)
         self._sleep(DUMP_SECONDS)
 
     def _end_everything(self, worker: int, grace_seconds: float) -> None:
-        """Send SIGTERM, and after the grace SIGKILL, until this process has no child: it adopts every orphan below it."""
+        """Send SIGTERM, and after the grace period SIGKILL, until this process, which adopts all orphans, has no children."""
         terminated: set[int] = set()
         start = time.monotonic()
         while self._reap(worker) and (late := time.monotonic() - start - grace_seconds) < KILL_SECONDS:
@@ -206,10 +206,10 @@ class _Watch:
 
 
 class _MemoryWatch:
-    """Adds up the memory of all processes below this one.
+    """A measurement of the memory of all descendants of this process.
 
-    A limit of the kernel's would not do. RLIMIT_AS and RLIMIT_DATA count what a program reserves, which is far more than it
-    uses (Deno, a library with a thread for each core), they are for each process alone, and a program may go on after the error.
+    A kernel limit would not be enough. RLIMIT_AS and RLIMIT_DATA count reserved memory, which is often far more than is used
+    (Deno, a library with a thread for each core). They apply to each process separately, and a program may ignore the error.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -218,7 +218,7 @@ class _MemoryWatch:
         self._family_read_at = self._added_up_at = -FAMILY_CHECK_SECONDS
 
     def is_exceeded(self) -> bool:
-        """Return whether they use more than the limit. Pages that several of them share count once."""
+        """Return whether the processes use more than the limit. Pages that several of them share count once."""
         now = time.monotonic()
         if now - self._family_read_at >= FAMILY_CHECK_SECONDS:
             self._family_read_at = now
@@ -230,14 +230,14 @@ class _MemoryWatch:
 
 
 def memory_bytes(pid: int) -> int:
-    """Return the memory of one process that is neither a program nor a file, also what was swapped out; 0 if it has ended."""
+    """Return the memory of one process, including swap, without programs and files; 0 if it has ended."""
     if sys.platform != "linux":
         return _resident_bytes(pid)
     return _added_up(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:", b"VmSwap:"))
 
 
 def proportional_bytes(pid: int) -> int:
-    """Return the same, where each process has its share of a page that is several processes': it takes longer."""
+    """Return the same, but divide each shared page among its processes. This takes longer."""
     path = f"/proc/{pid}/smaps_rollup"
     return _added_up(path, (b"Pss_Anon:", b"Pss_Shmem:", b"SwapPss:")) if os.path.exists(path) else memory_bytes(pid)
 
@@ -277,7 +277,7 @@ class Process:
 
 
 def descendants(pid: int, table: Mapping[int, Process]) -> list[int]:
-    """Return every process below this one."""
+    """Return all descendants of a process."""
     pids = [pid]
     for parent in pids:
         pids.extend(child for child, process in table.items() if process.parent == parent)
@@ -342,7 +342,7 @@ def _become_worker(supervisor: int) -> None:
     """Set this process up as a program expects it: no input, default signals, stdout and stderr line by line."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != supervisor:
-        os._exit(1)  # it died before the signal was set
+        os._exit(1)  # the supervisor died before the signal was set
     os.setpgid(0, 0)  # a processor that ends its own group does not end the supervisor
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
@@ -358,8 +358,8 @@ def _become_worker(supervisor: int) -> None:
 
 
 def _limit(file_bytes: int) -> None:
-    """Let no file become larger, and let the kernel end this process before others when memory is scarce."""
-    # Elsewhere than on Linux there is no such file.
+    """Limit the size of files, and let the kernel end this process before others when memory is scarce."""
+    # Only Linux has this file.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "r+") as score:
         now = int(score.read())
         score.seek(0)
@@ -380,7 +380,7 @@ class _Messages:
         self._lock = threading.Lock()
 
     def emit(self, message: Any) -> None:
-        """Send a message. Raises TypeError or ValueError when it is not JSON, or is longer than MAX_MESSAGE_BYTES."""
+        """Send a message. Raises TypeError or ValueError if it is not JSON, or is longer than MAX_MESSAGE_BYTES."""
         self.send("message", message)
 
     def send(self, kind: str, value: Any) -> None:
@@ -394,7 +394,7 @@ class _Messages:
 def _run(job: dict[str, Any], emit: Emit) -> Any:
     import importlib
 
-    # As in the parent, after what was added to PYTHONPATH since it started.
+    # As in the parent, after entries that were added to PYTHONPATH since it started.
     sys.path[:] = [entry for entry in sys.path if entry not in job["path"]] + job["path"]
     module, _, attribute = job["target"].partition(":")
     return getattr(importlib.import_module(module), attribute)(job["payload"], emit, *_waiting(job))
@@ -408,7 +408,7 @@ def _waiting(job: dict[str, Any]) -> list[Callable[[], bytes]]:
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
-    """Return the fields of models.Failure. Any error but an AttemptError may go away; its traceback is printed."""
+    """Return the fields of models.Failure. Other errors than AttemptError are temporary, and their traceback is printed."""
     errors = sys.modules.get("youtube_download_coordinator.errors")
     if errors is None or not isinstance(error, errors.AttemptError):
         import traceback
@@ -444,7 +444,7 @@ def _exit_code(error: SystemExit) -> int:
 
 
 def _leave() -> None:
-    """Let user code clean up (temporary files, logs), but do not wait for its threads: the result is sent."""
+    """Let user code clean up (temporary files, logs), but do not wait for its threads, because the result is sent."""
     import atexit
 
     signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -1,1 +1,1 @@
-"""The built-in processors and where their files go. built_in.py is the entry; it uses the other modules."""
+"""The built-in processors, and the storage of their files. built_in.py is the entry point."""

@@ -1,9 +1,9 @@
-"""Records of the files that were made: one for each video and kind of file, below the output folder.
+"""Keep records of the files that were made, one for each video and kind of file, below the output folder.
 
     <output_dir>/.archive/audio-m4a/3f/UKwSQSFN4Nw.json   {"key": "yt:v:...", "made_with": {...}, "files": ["Irish/x.m4a"], ...}
 
-A record is one small file, replaced atomically, so any number of processes and machines may share the folder, and a look-up
-costs one read however many records there are. When a person deletes a file, the video is downloaded again.
+A record is one small file, replaced atomically, so any number of processes and machines may share the folder. A look-up costs one
+read, whatever the number of records. When a person deletes a file, the video is downloaded again.
 """
 
 from __future__ import annotations
@@ -40,40 +40,40 @@ class Product:
     name: str
     """The kind, and the settings that change the file's name: `audio-m4a`."""
     made_with: Mapping[str, Any] = field(default_factory=dict)
-    """All other settings that matter; a file that was made with other ones is made again, in its place."""
+    """All other settings that matter. A file that was made with other settings is made again, in its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A product of a video that was made."""
+    """A record of a product that was made."""
 
     kind: str
     name: str
     files: Sequence[str] = ()
-    """Their paths below the output folder, with `/` between the parts."""
+    """The files' paths below the output folder, with `/` between the parts."""
     result: str = ""
-    """What there is instead of files: that there are no subtitles, or the text that a user's processor returned."""
+    """The result if there are no files: that there are no subtitles, or the text that a user's processor returned."""
     degraded: Sequence[str] = ()
-    """Why the files are worse than usual."""
+    """The reasons for which the files are degraded."""
     media_seconds: float | None = None
     """The measured length of audio or video."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftFile:
-    """A complete file that is not at its place yet."""
+    """A complete file that is not in its final place yet."""
 
     path: Path
     stem: str
-    """Where it goes below the output folder, without its extension."""
+    """Its final path below the output folder, without its extension."""
     extension: str
     """`m4a`, `en.vtt`; may be empty."""
     sidecar: Mapping[str, Any] | None = None
-    """The content of its sidecar; None: it has none."""
+    """The content of its sidecar; None: no sidecar."""
 
     @property
     def name(self) -> str:
-        """The path below the output folder."""
+        """Return the path below the output folder."""
         return name_of(self.stem, self.extension)
 
 
@@ -93,11 +93,11 @@ class Archive:
 
     output_dir: Path
     spool: Spool | None = None
-    """Where the facts about what is made are written down for the index of the corpus."""
+    """The spool to which facts about new files are written for the index of the corpus."""
 
     @property
     def root(self) -> Path:
-        """The folder whose files a user's processor gets, and below which it writes its own."""
+        """Return the folder whose files a user's processor gets, and below which it writes its own."""
         return self.output_dir
 
     @contextlib.contextmanager
@@ -116,11 +116,11 @@ class Archive:
         list_products(self, task)
 
     def unpublished(self, product: Product, work: Path) -> Draft | None:
-        """Return what an earlier attempt has made and not published. A local file is at its place at once."""
+        """Return a draft that an earlier attempt has not published. There is none, because local files are published at once."""
         return None
 
     def keep(self, task: VideoTask, product: Product, draft: Draft, work: Path) -> Record:
-        """Move the files to their place, each after its sidecar: whoever sees the file also finds the sidecar. Record them."""
+        """Move the files to their place, each after its sidecar, so that an existing file always has a sidecar. Record them."""
         for file in draft.files:
             path = self.output_dir / file.name
             make_folder(path.parent, self.output_dir)
@@ -137,12 +137,12 @@ class Archive:
         return record
 
     def find(self, task: VideoTask, product: Product) -> list[Path]:
-        """Return the files if all of them exist, else an empty list: they have to be made."""
+        """Return the files if all of them exist, or an empty list if they have to be made."""
         record = self.lookup(task, product)
         return self.paths(record) if record else []
 
     def lookup(self, task: VideoTask, product: Product) -> Record | None:
-        """Return the record of a product, or None if it has to be made: also when one of its files is gone."""
+        """Return the record of a product, or None if it has to be made, for example because one of its files is gone."""
         content = self._read(task, product.name)
         if content is None or content.get("made_with") != dict(product.made_with):
             return None
@@ -159,15 +159,15 @@ class Archive:
         return record
 
     def earlier(self, record: Record) -> list[Record]:
-        """Return the product's other records. A local folder keeps one, and its files stay."""
+        """Return the product's other records. There are none, because a local folder keeps one record for each product."""
         return []
 
     def records(self, task: VideoTask) -> list[Record]:
-        """Return the records of all products of the video, whatever they were made with, by name."""
+        """Return the records of all products of the video by name, whatever settings they were made with."""
         return [record for _, record in self.products(task)]
 
     def products(self, task: VideoTask) -> list[tuple[Product, Record]]:
-        """Return all products of the video that are recorded, by name, each with its record."""
+        """Return all recorded products of the video by name, each with its record."""
         try:
             names = sorted(os.listdir(self.output_dir / FOLDER))
         except (FileNotFoundError, NotADirectoryError):
@@ -181,7 +181,7 @@ class Archive:
         ]
 
     def remove(self, task: VideoTask, record: Record) -> None:
-        """Remove the files of a product, their sidecars, and at last the record."""
+        """Remove the files of a product and their sidecars, and finally the record."""
         for path in self.paths(record):
             path.with_name(path.name + SUFFIX).unlink(missing_ok=True)
             path.unlink(missing_ok=True)
@@ -200,7 +200,7 @@ class Archive:
         degraded: Sequence[str] = (),
         media_seconds: float | None = None,
     ) -> Record:
-        """Record the files, and return the record. This comes last: a record must not be older than its files."""
+        """Record the files, and return the record. Call this last, because a record must not be older than its files."""
         names = [file.relative_to(self.output_dir).as_posix() for file in files]
         return self._put(task, product, record_content(task, product, names, result, degraded, media_seconds))
 
@@ -214,9 +214,9 @@ class Archive:
         return self.output_dir / record_path(task, product_name, stem)
 
     def _read(self, task: VideoTask, product_name: str) -> dict[str, Any] | None:
-        """Return the content of a record of this video, or None if there is none that can be read.
+        """Return the content of a record of this video, or None if there is no readable record.
 
-        Version 0.1.0 named the record of an ID that begins with `-` by the ID.
+        Version 0.1.0 used the ID as the name of the record, even if it begins with `-`.
         """
         stems = dict.fromkeys((file_stem(task), video_id(task)))
         for path in (self._path(task, product_name, stem) for stem in stems):
@@ -228,7 +228,7 @@ class Archive:
         return None
 
     def _record(self, task: VideoTask, name: str, content: Mapping[str, Any]) -> Record | None:
-        """Return the record if all of its files exist. Version 0.1.0 recorded the files alone."""
+        """Return the record if all its files exist. Version 0.1.0 recorded only the files."""
         names = content.get("files")
         if not isinstance(names, list) or not (names or "result" in content):
             return None
@@ -259,7 +259,7 @@ def name_of(stem: str, extension: str) -> str:
 
 
 def record_path(task: VideoTask, product_name: str, stem: str = "") -> str:
-    """Return where the record of a product is, below the output folder."""
+    """Return the path of a product's record below the output folder."""
     # In 256 folders. The start of the digest is in the name for file systems that ignore case.
     digest = key_digest(task)
     return f"{FOLDER}/{product_name}/{digest[:2]}/{stem or file_stem(task)}.{digest[:8]}.json"
@@ -283,7 +283,7 @@ def record_content(
 def draft_record(
     task: VideoTask, product: Product, names: Sequence[str], draft: Draft, made_seconds: float
 ) -> dict[str, Any]:
-    """Return the record of a draft whose files have these names, as JSON. `made_seconds`: when, in seconds since 1970."""
+    """Return the record of a draft whose files have these names, as JSON. `made_seconds`: when it was made, since 1970."""
     content = record_content(task, product, names, draft.result, draft.degraded, draft.media_seconds)
     return content | {"made_at": format_utc(datetime.fromtimestamp(made_seconds, UTC))}
 
@@ -302,7 +302,7 @@ def record_of(kind: str, name: str, files: Sequence[str], content: Mapping[str, 
 
 
 def _exists(path: Path) -> bool:
-    """Return whether the file exists and is not empty, as a power cut may leave it."""
+    """Return whether the file exists and is not empty. A power cut may leave an empty file."""
     try:
         return path.is_file() and path.stat().st_size > 0
     except OSError:

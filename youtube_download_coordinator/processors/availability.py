@@ -1,4 +1,4 @@
-"""Checks on what yt-dlp has extracted: that it is one video, and that it can be downloaded now."""
+"""Check that yt-dlp has extracted a single video, and that it can be downloaded now."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from youtube_download_coordinator.youtube.error_rules import classify, skipped_f
 
 
 def one_video(info: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return the video that an address leads to; a page with one video is that video. Raises PermanentError."""
+    """Return the one video at an address, which may be a page with one video. Raises PermanentError."""
     entries = [info] if info and "entries" not in info else list((info or {}).get("entries") or [])
     if len(entries) > 1:
         raise _is_a_list()
@@ -27,13 +27,13 @@ def _is_a_list() -> PermanentError:
 
 
 def check_whole(info: Mapping[str, Any], messages: Sequence[str]) -> None:
-    """Raise an AttemptError unless the complete video can be downloaded now: a stream that is live would never end."""
+    """Raise an AttemptError unless the complete video can be downloaded now. A live stream would never end."""
     status, begins = info.get("live_status"), info.get("release_timestamp")
     if status == "is_upcoming" and begins:
         not_before = datetime.fromtimestamp(begins, UTC)
         raise LaterError(f"begins at {format_utc(not_before)}", reason="upcoming", not_before=not_before)
     if status in _LATER:
-        failure = _why_no_formats(messages)  # its message may contain the time
+        failure = _why_no_formats(messages)  # its message may contain the start time
         raise failure if isinstance(failure, LaterError) else LaterError(_LATER[status][1], reason=_LATER[status][0])
     if (info.get("n_entries") or 1) > 1:
         raise _is_a_list()
@@ -52,7 +52,7 @@ _SAYS_NOTHING = re.compile("No video formats found|Requested format is not avail
 
 
 def _why_no_formats(messages: Sequence[str]) -> AttemptError:
-    """Return why there are no formats: with ignore_no_formats_error the reason is a warning, mostly the last one."""
+    """Return the error for missing formats. With ignore_no_formats_error it is a warning, usually the last one."""
     from yt_dlp.utils import ExtractorError
 
     warnings = [message for message in messages if not _SAYS_NOTHING.search(message)]

@@ -1,7 +1,7 @@
 """The built-in processors: `download`, `audio`, `metadata` and `subtitles`, each through yt-dlp.
 
-Each has a recipe, which says what its product is called and how it is made; production.py makes it. A file that exists is
-returned at once, without a request. Docs: docs/processors.md.
+Each has a recipe with the name of its product and the function that makes it. production.py runs the recipe. If the file
+exists, it is returned at once, without a request. Docs: docs/processors.md.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ __all__ = ["RECIPES", "Settings", "audio", "download", "metadata", "subtitles"]
 
 
 def download(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
-    """Download the best video with the best audio; the result is the path of the file. Raises AttemptError."""
+    """Download the best video with the best audio. The result is the path of the file. Raises AttemptError."""
     return produce(task, settings, _download(task, settings, emit))
 
 
 def audio(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
-    """Download the audio alone, as `audio_codec`; the result is the path of the file. Raises AttemptError."""
+    """Download only the audio, as `audio_codec`. The result is the path of the file. Raises AttemptError."""
     return produce(task, settings, _audio(task, settings, emit))
 
 
 def metadata(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
-    """Write all metadata of the video, and the row's columns, as `.info.json`; the result is its path. Raises AttemptError."""
+    """Write all metadata of the video, and the row's columns, as `.info.json`. The result is its path. Raises AttemptError."""
     return produce(task, settings, _metadata(task, settings, emit))
 
 
 def subtitles(task: VideoTask, settings: Settings, emit: Emit | None = None) -> Done:
-    """Download the subtitles in `subtitle_languages`; the result is the path of the file, of several `x.{de,en}.vtt`.
+    """Download the subtitles in `subtitle_languages`. The result is the path of the file, or `x.{de,en}.vtt` for several.
 
-    A video without subtitles is done, with a result that says so, or a PermanentError with `subtitles_required`.
+    A video without subtitles is done, with a corresponding result. With `subtitles_required` it is a PermanentError.
     Raises AttemptError.
     """
     return produce(task, settings, _subtitles(task, settings, emit))
@@ -108,7 +108,7 @@ def _no_subtitles(settings: Settings) -> str:
 
 
 def is_no_subtitles(result: str) -> bool:
-    """Return whether a row's result says that its video has no subtitles."""
+    """Return whether a row's result means that its video has no subtitles."""
     return re.match(r"no (?:\w+ )?subtitles in ", result) is not None
 
 
@@ -149,6 +149,6 @@ def _download_subtitles(extraction: Extraction, choice: Choice, path: Path) -> N
             ydl.dl(str(path), {"http_headers": headers, **choice.track}, subtitle=True)
         except Exception as error:
             failure = classify(error, extraction.messages)
-            if isinstance(failure, GoneError):  # an address that has run out: the video exists
+            if isinstance(failure, GoneError):  # the address has expired; the video exists
                 raise TransientError(f"the subtitles in {choice.language}: {failure}", reason="http-404") from error
             raise failure from error

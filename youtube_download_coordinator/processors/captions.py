@@ -1,4 +1,4 @@
-"""Reads caption files: when which text is shown, without tags. Text that scrolls from one caption into the next is kept once."""
+"""Read caption files: texts without tags, with their times. Text that scrolls from one caption into the next is kept once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Caption = tuple[float, float, str]
 
 
 def captions_in(content: bytes, extension: str, name: str) -> Sequence[Caption]:
-    """Return the captions in a file, in the order of their time. A file that cannot be read has none; that is logged."""
+    """Return the captions in a file in order of time. If it cannot be read, log a warning and return none."""
     try:
         cues = sorted(_cues(content, extension), key=lambda cue: cue[:2])
     except Exception as error:  # noqa: BLE001  a library reads what anybody may have written; the video is done all the same
@@ -54,7 +54,7 @@ def _cues(content: bytes, extension: str) -> Iterator[tuple[float, float, list[s
 
 
 def _read_by_library(text: str, format_name: str) -> Iterator[Caption]:
-    import pysubs2  # only a product with captions needs it
+    import pysubs2  # only products with captions need it
 
     for event in pysubs2.SSAFile.from_string(text, format_=format_name):
         if not event.is_comment:
@@ -79,7 +79,7 @@ def _read_srv(text: str) -> Iterator[Caption]:
 
 
 def _without_repetition(cues: Sequence[tuple[float, float, list[str]]]) -> Sequence[Caption]:
-    """Return captions without the lines with which the caption before ended. One that adds nothing makes that longer."""
+    """Remove lines that repeat the end of the previous caption. A caption without new lines extends the previous one."""
     captions: list[Caption] = []
     before: list[str] = []
     for begin, end, lines in cues:
@@ -95,6 +95,6 @@ def _without_repetition(cues: Sequence[tuple[float, float, list[str]]]) -> Seque
 
 
 def _overlap(before: Sequence[str], lines: Sequence[str]) -> int:
-    """Return how many of the first lines are the last ones of the caption before."""
+    """Return how many of the first lines repeat the last lines of the previous caption."""
     longest = min(len(before), len(lines))
     return next((count for count in range(longest, 0, -1) if before[-count:] == lines[:count]), 0)

@@ -1,4 +1,4 @@
-"""The media types of the files that are made, as object storage and browsers know them."""
+"""Media types of files, for object storage and browsers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TYPES = {
     ".wav": "audio/wav",
     ".webm": "video/webm",
 }
-"""Not left to `mimetypes` alone, which depends on the machine."""
+"""Media types by extension. `mimetypes` alone depends on the machine."""
 
 
 def content_type_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The extraction of a video: yt-dlp asks YouTube once, and every product of the attempt is made of the answer."""
+"""The extraction of a video: yt-dlp queries YouTube once, and all products of the attempt are made from the result."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from youtube_download_coordinator.youtube.error_rules import MessageKeeper, clas
 from youtube_download_coordinator.youtube.network import Network
 
 RETRIES = 3
-"""Of one request for media or one fragment, within an attempt. Further attempts are counted in the row."""
+"""The retries of one request for media, or for one fragment, within an attempt. Further attempts are counted in the row."""
 
 _OPTIONS: Mapping[str, Any] = {
     "noplaylist": True,
-    "playlist_items": "1:2",  # a second one is enough to see that it is a list
+    "playlist_items": "1:2",  # a second item is enough to detect a list
     "retries": RETRIES,
     "fragment_retries": RETRIES,
-    "skip_unavailable_fragments": False,  # else a file with holes in it is taken for a complete one
+    "skip_unavailable_fragments": False,  # else a file with gaps is treated as complete
     "ignore_no_formats_error": True,  # else yt-dlp hides the start of a premiere; check_whole raises instead
     "overwrites": False,
     "continuedl": True,
-    "fixup": "force",  # else a container that an attempt was cut off before repairing is never repaired
+    "fixup": "force",  # else a container is never repaired if the first attempt was interrupted before the repair
 }
 
 
 class VideoInfo(Mapping[str, Any]):
-    """yt-dlp's information about a video, read when it is first used: many processors need none, and it may cost requests."""
+    """yt-dlp's information about a video, read on first use: many processors do not need it, and it may cost requests."""
 
     def __init__(self, load: Callable[[], Mapping[str, Any]]) -> None:
         self._load = cache(load)
@@ -45,15 +45,15 @@ class VideoInfo(Mapping[str, Any]):
         return len(self._load())
 
     def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
-        """Be a dict in another process."""
+        """Pickle as a dict."""
         return dict, (dict(self._load()),)
 
 
 class Extraction:
-    """One video as yt-dlp sees it, and the YoutubeDL that downloads what belongs to it. Nothing is asked before it is used."""
+    """A video's information and the YoutubeDL that downloads its files. No request is made before the first use."""
 
     def __init__(self, url: str, network: Network, options: Mapping[str, Any]) -> None:
-        """`options` are those of yt-dlp that the products need, such as the format; a function returns its value."""
+        """Prepare an extraction. `options` are the options of yt-dlp that the products need; a function returns its value."""
         self._url = url
         self._network = network
         self._options = options
@@ -62,7 +62,7 @@ class Extraction:
         self._info: Mapping[str, Any] | None = None
         self._messages: Sequence[str] = ()
         self.rights: Mapping[str, Any] = {}
-        """What is known about the video's rights, for sidecars (rights.py)."""
+        """The video's licence and training permission, for sidecars (rights.py)."""
 
     def __enter__(self) -> Extraction:
         return self
@@ -74,21 +74,21 @@ class Extraction:
 
     @property
     def has_asked(self) -> bool:
-        """Whether YouTube was contacted."""
+        """Return whether YouTube was contacted."""
         return self._ydl is not None
 
     @property
     def is_extracted(self) -> bool:
-        """Whether `info` is known."""
+        """Return whether `info` is known."""
         return self._info is not None
 
     @property
     def info(self) -> Mapping[str, Any]:
-        """yt-dlp's information about the video, which is whole and can be downloaded now. Raises AttemptError."""
+        """Return yt-dlp's information about the video, after checking that it can be downloaded now. Raises AttemptError."""
         return self._info if self._info is not None else self.renew()
 
     def sanitized_info(self) -> Mapping[str, Any]:
-        """Return the information as JSON, without what yt-dlp keeps for itself. Raises AttemptError."""
+        """Return the information as JSON, without yt-dlp's internal fields. Raises AttemptError."""
         info = self.info
         with self.youtube_dl() as ydl:
             sanitized: Mapping[str, Any] = ydl.sanitize_info(info, remove_private_keys=True)
@@ -96,13 +96,13 @@ class Extraction:
 
     @property
     def messages(self) -> Sequence[str]:
-        """The warnings and errors of yt-dlp: of the extraction, and of the product that is being made."""
+        """Return the warnings and errors of yt-dlp from the extraction and the current product."""
         return self._keeper.messages
 
     def renew(self) -> Mapping[str, Any]:
-        """Ask again, because the addresses of media run out, and return the new information.
+        """Extract again, because the addresses of media expire, and return the new information.
 
-        The old information is kept when that fails. Raises AttemptError.
+        If that fails, keep the old information. Raises AttemptError.
         """
         self._close()
         self._keeper.clear()
@@ -115,7 +115,7 @@ class Extraction:
         return info
 
     def renew_with_cookies(self, error: AttemptError) -> bool:
-        """Ask again with cookies where they are kept for videos that need an account. Return whether that was done."""
+        """Extract again with cookies if the error requires an account. Return whether that was done."""
         with_cookies = self._network.cookies_after(error)
         if with_cookies is None:
             return False
@@ -128,7 +128,7 @@ class Extraction:
         """Yield the YoutubeDL after the extraction, to make one product with it. Its errors are translated."""
         if self._info is None:
             self.renew()
-        self._keeper.restore(self._messages)  # what another product has met says nothing about this one
+        self._keeper.restore(self._messages)  # messages of another product do not apply to this one
         with self._translated():
             yield self._ydl
 

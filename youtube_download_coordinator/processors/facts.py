@@ -1,11 +1,11 @@
-"""The facts about a product that a manifest needs, as one line of JSON: what its record and its sidecars contain.
+"""Facts about a product, as one line of JSON. A manifest needs them; they come from the product's record and sidecars.
 
     {"type":"made","key":"yt:v:UKwSQSFN4Nw","kind":"audio","product":"audio-m4a","made_at":"2026-11-29T10:00:00Z",
      "files":[{"path":"Irish/x.m4a","bytes":4194348,"sha256":"9f86d0...","seconds":131.072,"codec":"mp4a.40.2",...}],
      "language":"en","track":"original","title":"...","channel":"...",...}
 
-They are written down when the product is published (facts_spool.py), and can be read again from the place. Unknown values are
-left out. Imported in child processes: no pydantic at its top.
+The facts are saved when the product is published (facts_spool.py), and can be read again from the place. Unknown values are left
+out. This module is imported in child processes: no pydantic at its top.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from youtube_download_coordinator.queue.done_fields import media_length
 from youtube_download_coordinator.text import sanitize
 
 _NUMBERS_END = 2**63
-"""Tables and JSON of other programs have no larger integers."""
+"""The largest integer in tables and JSON of other programs."""
 NOT_FACTS = (msgspec.DecodeError, UnicodeDecodeError)
-"""What `decode` raises for a line that has something else."""
+"""The errors that `decode` raises for any other line."""
 
 
 class FileFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One file of a product. Text is empty, and a number None, if it is not known."""
 
     path: str
-    """Below the output folder."""
+    """The path below the output folder."""
     bytes: int | None = None
     sha256: str = ""
     seconds: float | None = None
@@ -38,15 +38,15 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     sample_rate_hz: int | None = None
     channels: int | None = None
     language: str = ""
-    """Of subtitles."""
+    """The language of subtitles."""
     automatic: bool | None = None
-    """Of subtitles: whether YouTube's speech recognition wrote them."""
+    """Whether YouTube's speech recognition wrote the subtitles."""
     captions: Sequence[Caption] = ()
-    """What subtitles that a person wrote contain."""
+    """The captions, if a person wrote them."""
 
 
 class ProductFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="made"):
-    """A product of a video, as it was published."""
+    """A published product of a video."""
 
     key: str
     """The row's key."""
@@ -54,20 +54,20 @@ class ProductFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     product: str
     """The name of the product: `audio-m4a`."""
     generation: int = 1
-    """Counts the records of the product in object storage: the last one is valid."""
+    """The number of the product's record in object storage. The last record is valid."""
     made_at: str = ""
     """ISO-8601, UTC."""
     files: Sequence[FileFacts] = ()
     result: str = ""
-    """What there is instead of files."""
+    """The result if there are no files."""
     degraded: Sequence[str] = ()
     media_seconds: float | None = None
-    """Measured."""
+    """The measured length."""
     stated_seconds: float | None = None
-    """As YouTube states it."""
+    """The length that YouTube states."""
     track: str = ""
     language: str = ""
-    """Of the sound."""
+    """The language of the sound."""
     license: str = ""
     trainable: str = ""
     title: str = ""
@@ -77,20 +77,20 @@ class ProductFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     @property
     def order(self) -> tuple[int, str]:
-        """Return what is greater for facts that replace others of the same product."""
+        """Return a sort key that is greater for facts that replace others of the same product."""
         return self.generation, self.made_at
 
 
 class CheckedRow(msgspec.Struct, frozen=True, kw_only=True, tag="checked"):
-    """Remembers that the place was read for a row: what the index has of its key is all there is."""
+    """A mark that the place was read for a row, so that the index is complete for its key."""
 
     key: str
     version: int
-    """Of the row's lease then."""
+    """The version of the row's lease at that time."""
 
 
 class LineHead(msgspec.Struct, frozen=True):
-    """What the lines of an index are found by."""
+    """The fields by which lines of an index are found."""
 
     key: str
     product: str = ""
@@ -107,12 +107,12 @@ def encode(facts: ProductFacts | CheckedRow) -> bytes:
 
 
 def decode(line: bytes) -> ProductFacts | CheckedRow:
-    """Return the facts in a line. What a newer version added is ignored. Raises one of NOT_FACTS."""
+    """Return the facts in a line. Fields of newer versions are ignored. Raises one of NOT_FACTS."""
     return _decoder.decode(line)
 
 
 def head_of(line: bytes) -> LineHead | None:
-    """Return the key and the product in a line; None if it is not whole."""
+    """Return the key and the product in a line, or None if it is incomplete."""
     try:
         return _head_decoder.decode(line)
     except NOT_FACTS:
@@ -127,7 +127,7 @@ def file_facts(
     sha256: str = "",
     captions: Sequence[Caption] = (),
 ) -> FileFacts:
-    """Return the facts about a file. `size` and `sha256` are used where it has no sidecar."""
+    """Return the facts about a file. `size` and `sha256` are used if it has no sidecar."""
     media, made_with = (_part(sidecar, name) for name in ("media", "made_with"))
     automatic = made_with.get("automatic")
     return FileFacts(
@@ -155,9 +155,9 @@ def product_facts(
     generation: int = 1,
     put_at: str = "",
 ) -> ProductFacts:
-    """Return the facts about a product: `record` is the content of its record; what describes the video is in any sidecar.
+    """Return the facts about a product. `record` is the content of its record; any sidecar describes the video.
 
-    `put_at` is when the record was put into the place: a record of an older version does not contain the time.
+    `put_at` is when the record was put into the place. A record of an older version does not contain the time.
     """
     sidecar = next((content for content in sidecars if content), {})
     youtube, source, rights = (_part(sidecar, name) for name in ("youtube", "source", "rights"))
@@ -185,12 +185,12 @@ def product_facts(
 
 
 def has_captions(sidecar: Mapping[str, Any] | None) -> bool:
-    """Return whether a sidecar is that of subtitles that a person wrote."""
+    """Return whether a sidecar belongs to subtitles that a person wrote."""
     return _part(sidecar).get("kind") == "subtitles" and _part(sidecar, "made_with").get("automatic") is False
 
 
 def extension_of(path: str) -> str:
-    """Return the end of a file's name, without a dot."""
+    """Return the extension of a file's name, without a dot."""
     return PurePosixPath(path).suffix.removeprefix(".")
 
 

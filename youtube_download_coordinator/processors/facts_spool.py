@@ -1,10 +1,10 @@
-"""Keeps the facts about what this machine has published until a worker puts them into the index (corpus/index.py).
+"""Spool the facts about products that this machine has published, until a worker adds them to the index (corpus/index.py).
 
-    <state_dir>/index/3f0c2a91d4e8b7c6/spool.jsonl         one line for each product, by processes that are killed at any time
-    <state_dir>/index/3f0c2a91d4e8b7c6/20261129T100000-5f0c9a1e8b7d6c5a.jsonl   taken out of it, to be put into the place
+    <state_dir>/index/3f0c2a91d4e8b7c6/spool.jsonl         one line for each product, appended by processes that may be killed
+    <state_dir>/index/3f0c2a91d4e8b7c6/20261129T100000-5f0c9a1e8b7d6c5a.jsonl   rotated, to be put into the place
 
-The folder's name is a hash of the place's address. The index is a cache: a line that is lost costs a few requests later, so
-nothing here fails an attempt. Imported in child processes: no pydantic at its top.
+The folder's name is a hash of the place's address. The index is a cache: a lost line only costs a few requests later, so problems
+here never fail an attempt. This module is imported in child processes: no pydantic at its top.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _warned: set[str] = set()
 
 @dataclass(frozen=True, slots=True)
 class Spool:
-    """The facts of one place on this machine."""
+    """The spooled facts of one place on this machine."""
 
     folder: Path
 
@@ -54,7 +54,7 @@ class Spool:
         return cls(Path(state_dir) / "index" / hashlib.sha256(address.encode("utf-8", "replace")).hexdigest()[:16])
 
     def add(self, facts: Iterable[ProductFacts | CheckedRow]) -> bool:
-        """Write down facts. Return whether they were; a disk that is full or cannot be written is logged once."""
+        """Append facts. Return whether it succeeded. If the disk is full or not writable, log that once."""
         text = b"".join(map(encode, facts))
         try:
             with self._locked() as fd:
@@ -74,9 +74,9 @@ class Spool:
         *,
         generation: int = 1,
     ) -> None:
-        """Write down the facts about a product of which `record` is the content of its new record.
+        """Append the facts about a product. `record` is the content of its new record.
 
-        `files`: the path below the output folder, where the file is on this machine now, and the content of its sidecar.
+        `files`: the path below the output folder, the current path on this machine, and the content of the sidecar.
         """
         try:
             made = [_measured(*file) for file in files]
@@ -87,7 +87,7 @@ class Spool:
         self.add([product_facts(key, kind, product, record, made, sidecars, generation=generation)])
 
     def take(self) -> None:
-        """Set apart what was written so far: later lines go into a new file. Raises OSError."""
+        """Rotate the spool, so that later lines go into a new file. Raises OSError."""
         if not self._path.exists():
             return
         with self._locked():
@@ -95,7 +95,7 @@ class Spool:
             self._path.rename(self.folder / name)
 
     def taken(self) -> list[Path]:
-        """Return the files that were set apart and are not in the place yet, the oldest first."""
+        """Return the rotated files that are not in the place yet, the oldest first."""
         return sorted(path for path in self.folder.glob("*.jsonl") if path.name != SPOOL)
 
     def lines(self) -> Iterator[bytes]:
@@ -110,12 +110,12 @@ class Spool:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:
-        """Yield the spool, which no other process writes or takes away meanwhile."""
+        """Yield the locked spool, so that no other process writes or rotates it."""
         while True:
             fd = open_private(self._path)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX)
-                if not _is_at(fd, self._path):  # taken away while this process waited
+                if not _is_at(fd, self._path):  # rotated while this process waited
                     continue
                 yield fd
                 return
@@ -134,7 +134,7 @@ class Spool:
 
 @contextlib.contextmanager
 def held_file(path: Path) -> Iterator[IO[bytes] | None]:
-    """Open a file that was set apart, for one process at a time. None: another one has it, or it is gone."""
+    """Open a rotated file, for one process at a time. Yield None if another process has it, or it is gone."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -157,7 +157,7 @@ def _measured(name: str, path: Path, sidecar: Mapping[str, Any] | None) -> FileF
 
 
 def _append(fd: int, text: bytes) -> None:
-    """Write at the end. What a killed process has left of a line gets a line of its own; half of a text is taken back."""
+    """Append text. First end the partial line of a killed process. If the write fails halfway, remove what was written."""
     size = os.lseek(fd, 0, os.SEEK_END)
     if size and os.pread(fd, 1, size - 1) != b"\n":
         text = b"\n" + text

@@ -1,4 +1,4 @@
-"""Finds ffmpeg: the system's, else the one in the package imageio-ffmpeg. Nothing here needs ffprobe (media_check.py)."""
+"""Find ffmpeg: the system's, or else the one of the package imageio-ffmpeg. ffprobe is not needed (media_check.py)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from youtube_download_coordinator.errors import UnfitError
 
 
 def find_ffmpeg() -> str | None:
-    """Return the path of ffmpeg, or None when the system has it, with ffprobe. Raises UnfitError."""
+    """Return the path of ffmpeg, or None if the system has both ffmpeg and ffprobe. Raises UnfitError."""
     if shutil.which("ffmpeg") and shutil.which("ffprobe"):
         return None
     import imageio_ffmpeg

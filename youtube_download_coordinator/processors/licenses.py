@@ -1,4 +1,4 @@
-"""The licence of a video, as one of three words. YouTube's own text stays beside it in sidecars (`youtube.license`)."""
+"""Classify the licence of a video as one of three words. Sidecars also contain YouTube's own text (`youtube.license`)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _CREATIVE_COMMONS = re.compile(r"creative[\s_-]*commons|creativecommons\.org|^\s
 _STANDARD = re.compile(r"^\s*standard youtube licen[cs]e\s*$", re.I)
 _YOUTUBE = "Youtube"
 _FROM_THE_SAME_PART = "channel_follower_count"
-"""A field that yt-dlp takes from the part of YouTube's answer that also names a licence. Its value may be None."""
+"""A field that yt-dlp reads from the same part of YouTube's answer as the licence. Its value may be None."""
 
 
 def license_of(info: Mapping[str, Any], extractor_args: Mapping[str, Any]) -> str:
     """Return the licence of a video: `creative-commons`, `youtube` (the standard licence) or `unknown`.
 
-    YouTube names Creative Commons and nothing else. So a video of YouTube without a text has the standard licence, unless yt-dlp
-    did not see the part with the text, or saw it in another language, in which it does not find it.
+    YouTube names only Creative Commons. So a YouTube video without a text has the standard licence, unless yt-dlp did not get
+    the part with the text, or got it in another language, in which yt-dlp cannot find it.
     """
     text = str(info.get("license") or "")
     if _CREATIVE_COMMONS.search(text):
@@ -31,7 +31,7 @@ def license_of(info: Mapping[str, Any], extractor_args: Mapping[str, Any]) -> st
 
 
 def _language(extractor_args: Mapping[str, Any]) -> str:
-    """Return the language in which yt-dlp asks YouTube, if the operator has chosen one."""
+    """Return the language of yt-dlp's requests to YouTube, if the operator has set one."""
     arguments = extractor_args.get("youtube")
     texts = arguments.get("lang") if isinstance(arguments, Mapping) else None
     return str(texts[0]) if isinstance(texts, list | tuple) and texts else ""

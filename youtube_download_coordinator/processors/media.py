@@ -1,4 +1,4 @@
-"""Downloads the media of a video, and what converts them."""
+"""Download the media of a video, and configure their conversion."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def make_media(
     *,
     for_audio: bool,
 ) -> Made:
-    """Download the media. Where they are refused, their addresses may have run out: extract them afresh, once."""
+    """Download the media. If they are refused, their addresses may have expired: extract them again, once."""
     try:
         return _download(task, settings, emit, extraction, work, for_audio=for_audio)
     except TransientError as error:
@@ -57,13 +57,13 @@ def make_media(
 def _download(
     task: VideoTask, settings: Settings, emit: Emit | None, extraction: Extraction, work: Path, *, for_audio: bool
 ) -> Made:
-    # Whoever has chosen a format of his own may want pictures alone.
+    # An operator's own format may be without sound on purpose.
     needs_sound = for_audio or "format" not in settings.network.yt_dlp_options
     info = extraction.info
     with extraction.youtube_dl() as ydl:
         check_offer(info, extraction.messages, settings.audio_track, needs_sound=needs_sound)
         choose_format(ydl, settings, for_audio=for_audio)
-        # yt-dlp expands variables and ~ in a template; file_stem has none, and the folder is the operator's own.
+        # yt-dlp expands variables and ~ in a template. file_stem contains none, and the operator chose the folder.
         stem = str(work / file_stem(task)).replace("%", "%%")
         ydl.params["outtmpl"]["default"] = f"{stem}.{_OF_FORMAT}.%(ext)s"
         bounds = _bound(ydl, task, settings)
@@ -79,11 +79,11 @@ def _download(
 
 
 _OF_FORMAT = "%(format_id).40s.%(language|any).12s"
-"""In the name of a part, so that it is never resumed with another format or track."""
+"""The format and track in the name of a part, so that it is never resumed with others."""
 
 
 def choose_format(ydl: Any, settings: Settings, *, for_audio: bool) -> None:
-    """Have yt-dlp choose the format of this product. The operator's own options take precedence."""
+    """Set the format of this product in yt-dlp. The operator's options take precedence."""
     own = settings.network.yt_dlp_options
     sort = audio_sort(settings.audio_codec) if for_audio else list(VIDEO_SORT)
     ydl.params["format_sort"] = own.get("format_sort", sort)
@@ -92,7 +92,7 @@ def choose_format(ydl: Any, settings: Settings, *, for_audio: bool) -> None:
 
 
 def _bound(ydl: Any, task: VideoTask, settings: Settings) -> DiskBounds:
-    """Have yt-dlp check what the video takes of the disk: before the download, and during it."""
+    """Let yt-dlp check the disk space of the video, before and during the download."""
     bounds = DiskBounds(
         settings.output_dir,
         task,
@@ -106,7 +106,7 @@ def _bound(ydl: Any, task: VideoTask, settings: Settings) -> DiskBounds:
 
 
 def _set_post_processor(ydl: Any, settings: Settings, *, for_audio: bool, needs_sound: bool) -> FFmpegCheckedAudioPP:
-    """Have yt-dlp check the file, and convert it. Replaces the post-processor of another product."""
+    """Let yt-dlp check the file and convert it. Replace the post-processor of another product."""
     from youtube_download_coordinator.processors.post_processors import FFmpegCheckedAudioPP
 
     conversion: dict[str, Any] = {
@@ -121,7 +121,7 @@ def _set_post_processor(ydl: Any, settings: Settings, *, for_audio: bool, needs_
 
 
 def _without_choice(ydl: Any, info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the information without the format that yt-dlp has chosen at the extraction, where it lists all of them."""
+    """Return the information without the format that yt-dlp chose at the extraction, if it lists all formats."""
     chosen = ydl._format_fields | {"requested_formats", "requested_downloads"} if info.get("formats") else set()
     return {name: value for name, value in info.items() if name not in chosen}
 
@@ -135,7 +135,7 @@ def _judged(
     for_audio: bool,
     needs_sound: bool,
 ) -> Made:
-    """Return the file with its measured facts. Raises AttemptError if it is not one to keep."""
+    """Return the file with its measured facts. Raises AttemptError if the file must not be kept."""
     path = Path(info["requested_downloads"][0]["filepath"])
     media = source.media
     if path != source.path:

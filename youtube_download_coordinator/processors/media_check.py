@@ -1,7 +1,7 @@
-"""Measures media files with ffmpeg alone, because no Python package ships ffprobe, and judges them.
+"""Measure and check media files. Only ffmpeg is used, because no Python package ships ffprobe.
 
-A container's header repeats what its maker intended. So the length is measured by reading every packet, which costs no decoding.
-Half a minute of sound is decoded, and all of it where that is silent.
+A container's header contains the intended length only. So the length is measured by reading every packet, without decoding.
+Half a minute of sound is decoded, or all of it if that half minute is silent.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from youtube_download_coordinator.text import truncate
 from youtube_download_coordinator.youtube.error_rules import skipped_formats
 
 SILENT_DB = -80.0
-"""The loudest sample of a silent file; digital silence is at -91 dB."""
+"""A file whose loudest sample is at most this is silent. Digital silence is at -91 dB."""
 LISTEN_SECONDS = 30
 TOLERANCE_SECONDS, TOLERANCE_SHARE = 2.0, 0.005
-"""By how much a file may be longer or shorter than YouTube says."""
+"""How much longer or shorter a file may be than YouTube states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Media:
-    """What a file really contains."""
+    """The measured content of a file."""
 
     container: str
     """ffmpeg's names, separated by commas."""
     seconds: float
-    """Up to the end of the last packet."""
+    """The length up to the end of the last packet."""
     header_seconds: float | None = None
     """The length that the container states."""
     audio_codec: str = ""
-    """Of the first track with sound; empty: there is none."""
+    """The codec of the first track with sound; empty: there is none."""
     sample_rate_hz: int | None = None
     channels: int | None = None
     audio_kbps: float | None = None
@@ -75,7 +75,7 @@ def measure(path: Path) -> Media:
 
 
 _CONTAINER = re.compile(r"^Input #0, (\S+), from ", re.M)
-# Two blanks at the start of a line: tags of the file, which ffmpeg prints too, are further in.
+# Two blanks at the start of a line: the file's tags, which ffmpeg also prints, are indented further.
 _STREAM = re.compile(r"^  Stream #0:\d+.*?: (?:Audio|Video): ", re.M)
 _AUDIO = re.compile(r"^  Stream #0:\d+.*?: Audio: (?P<codec>[a-z0-9_]+)(?P<facts>.*)$", re.M)
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.M)
@@ -100,7 +100,7 @@ def _seconds(duration: re.Match[str]) -> float:
 
 
 def _is_silent(path: Path) -> bool:
-    """Return whether no sample is louder than SILENT_DB. A track that cannot be decoded is not called silent."""
+    """Return whether no sample is louder than SILENT_DB. A track that cannot be decoded does not count as silent."""
     for limit in (["-t", str(LISTEN_SECONDS)], []):
         _, log = _ffmpeg(path, "-map", "0:a:0", "-vn", *limit, "-af", "volumedetect", "-f", "null", "-")
         loudest = _LOUDEST.findall(log)
@@ -113,7 +113,7 @@ _LOUDEST = re.compile(r"^\[Parsed_volumedetect_0 @ \S+\] max_volume: (-?\d+(?:\.
 
 
 def _ffmpeg(path: Path, *arguments: str) -> tuple[str, str]:
-    """Return ffmpeg's machine-readable progress and its log."""
+    """Run ffmpeg. Return its machine-readable progress and its log."""
     command = [ffmpeg_program(), "-hide_banner", "-nostdin", "-nostats", "-progress", "pipe:1", "-i", f"file:{path}"]
     done = subprocess.run([*command, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False)
     return done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
@@ -143,11 +143,11 @@ def has_length(seconds: float, expected: float) -> bool:
 
 
 def expected_seconds(info: Mapping[str, Any], measured: float) -> float | None:
-    """Return the length that YouTube or another site states, or None where that is no evidence.
+    """Return the length that YouTube or another site states, or None if it is not reliable.
 
-    The size that YouTube states of a format, divided by its bit rate, is a second statement of the length. Where the two
-    contradict each other, and the file is neither, nothing is known. Where the file has the second length, YouTube's own file
-    is damaged.
+    The size of a format that YouTube states, divided by its bit rate, is a second statement of the length. If the two contradict
+    each other and the file has neither length, the length is unknown. If the file has the second length, YouTube's own file is
+    damaged.
     """
     expected = info.get("duration")
     if not expected:
@@ -164,9 +164,10 @@ def expected_seconds(info: Mapping[str, Any], measured: float) -> float | None:
 def degradations(
     info: Mapping[str, Any], messages: Sequence[str], media: Media, *, min_kbps: int, for_audio: bool
 ) -> list[str]:
-    """Return why the media are worse than YouTube's usual ones; empty if they are not.
+    """Return the reasons for which the media are worse than usual on YouTube, or an empty list.
 
-    `format-18`, `low-bit-rate`, and `skipped-` with what kept better formats back: sabr, challenge, token, drm.
+    The reasons are `format-18`, `low-bit-rate`, and `skipped-` with the cause for missing better formats: sabr, challenge,
+    token, drm.
     """
     sound = sound_of(info)
     reasons = ["format-18"] if is_format_18(sound) else []
@@ -179,11 +180,11 @@ def degradations(
 
 
 def stated_kbps(sound: Format) -> float | None:
-    """Return the bit rate of the sound as YouTube states it."""
+    """Return the bit rate of the sound that YouTube states."""
     stated = sound.get("abr") or (sound.get("tbr") if sound.get("vcodec") == "none" else None)
     return float(stated) if stated else None
 
 
 def refusal(reasons: Sequence[str]) -> AttemptError:
-    """Return the failure of an attempt whose media are degraded, where the operator accepts none such."""
+    """Return the failure of an attempt with degraded media, for an operator who does not accept them."""
     return TransientError(f"{', '.join(reasons)} (YDC_ACCEPT_DEGRADED=false)", reason="degraded")

@@ -1,10 +1,10 @@
-"""Decides where a file of a video goes: a template of fields. Each is made safe, so that no title leads out of the folder.
+"""Determine the path of a video's file from a template. Fields are sanitized, so that no title leads out of the folder.
 
     {accent}/{channel}/{id}          media/Scottish/Kurzgesagt/UKwSQSFN4Nw.m4a
     {column:Gender}/{title}          media/f/A title [UKwSQSFN4Nw].m4a
 
-A folder whose fields are all empty drops out. Two videos never share a path: without an {id} in the template, the file's
-name gets it.
+A folder whose fields are all empty is left out. Two videos never share a path: if the template has no {id}, it is added to the
+file's name.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ FIELDS = ("accent", "type", "channel", "channel_id", "id", "title", "source_id",
 COLUMN = "column"
 """`{column:Name}` is a column that a person has added."""
 NAME_MAX_BYTES = 180
-"""File systems allow 255; an extension, a language and the suffixes of temporary files come on top."""
+"""File systems allow 255 bytes. The rest is for an extension, a language and the suffixes of temporary files."""
 LITERAL_MAX_BYTES = 50
-"""Of the text between the fields of one name."""
+"""The longest text between the fields of one name."""
 NAME_MAX_FIELDS = 8
 
 
@@ -42,7 +42,7 @@ class Piece:
 
     def value(self, values: Mapping[str, str], own: Mapping[str, str]) -> str:
         text = own.get(self.column, "") if self.field == COLUMN else values.get(self.field, "")
-        return unicodedata.normalize("NFC", text).strip()  # before it is cut: it may become longer
+        return unicodedata.normalize("NFC", text).strip()  # before it is truncated, because it may become longer
 
 
 _ID = (Piece(literal=" ["), Piece(field="id"), Piece(literal="]"))
@@ -50,7 +50,7 @@ _ID = (Piece(literal=" ["), Piece(field="id"), Piece(literal="]"))
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A parsed template; `names` are those of its folders and, last, of the file."""
+    """A parsed template. `names` are the names of its folders and, last, of the file."""
 
     names: tuple[tuple[Piece, ...], ...]
 
@@ -65,14 +65,14 @@ class Template:
         return cls(names)
 
     def place(self, task: VideoTask, kind: str, info: Mapping[str, Any]) -> PurePosixPath:
-        """Return the file's path below the output folder, without extension. `info` is yt-dlp's, and may be empty."""
+        """Return the file's path below the output folder, without extension. `info` is yt-dlp's and may be empty."""
         values = _values(task, kind, info)
         folders = [self._name(name, values, task.extra) for name in self.names[:-1]]
         file = self._name(self.names[-1], values, task.extra) or file_stem(task)
         return PurePosixPath(*(name for name in folders if name), file)
 
     def _name(self, name: Sequence[Piece], values: Mapping[str, str], own: Mapping[str, str]) -> str:
-        """Fill in a name. Every field but the ID is truncated, so that the name is short enough."""
+        """Fill in a name. All fields except the ID are truncated, so that the name is short enough."""
         fields = [piece for piece in name if piece.field]
         if fields and not any(piece.value(values, own) for piece in fields):
             return ""
@@ -130,7 +130,7 @@ def _field(name: str, spec: str, conversion: str | None) -> Piece:
 
 
 def _merged(pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """Join neighbouring literals: a doubled bracket splits them."""
+    """Join neighbouring literals, which a doubled bracket splits."""
     text = ""
     for piece in pieces:
         if not piece.field:
@@ -164,16 +164,16 @@ def _check_name(part: str, name: Sequence[Piece]) -> None:
 
 
 def file_stem(task: VideoTask) -> str:
-    """Return the video's ID as a file's name: the same for the same row, different for different rows.
+    """Return the video's ID as the name of a file. It is unique for each row.
 
-    On sites other than YouTube, whose IDs are not unique, it ends with a hash of the row's key. An ID that begins with `-` has
+    On sites other than YouTube, whose IDs are not unique, it ends with a hash of the row's key. An ID that begins with `-` gets
     another character in front.
     """
     return safe_name(video_id(task))
 
 
 def video_id(task: VideoTask) -> str:
-    """Return YouTube's ID of the video; on another site the end of its address and a hash of the row's key."""
+    """Return the video's ID on YouTube, or for another site the end of its address and a hash of the row's key."""
     kind, _, youtube_id = task.key.partition("yt:v:")
     if not kind and re.fullmatch(r"[A-Za-z0-9_-]{11}", youtube_id):
         return youtube_id
@@ -191,9 +191,9 @@ _RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM",
 
 
 def safe_name(text: str, max_bytes: int = NAME_MAX_BYTES) -> str:
-    """Return a name that every file system allows, of at least one character, without separators.
+    """Return a non-empty name without separators that every file system allows.
 
-    It does not begin with `-`, which a program would take for an option.
+    It does not begin with `-`, because programs would treat it as an option.
     """
     plain = unicodedata.normalize("NFC", text)
     safe = "".join(character if character.isprintable() and character not in UNSAFE else "_" for character in plain)

@@ -1,10 +1,10 @@
-"""The folders in which files are made: `.parts/` below the output folder, with one folder for each video and product.
+"""Manage the folders in which files are made: `.parts/` below the output folder, with a folder for each video and product.
 
     .parts/UKwSQSFN4Nw.audio-m4a/.key                 the key of the row
     .parts/UKwSQSFN4Nw.audio-m4a/UKwSQSFN4Nw.m4a.part
 
-Only the worker's user may enter them, so nobody else can put a link in a file's place. An attempt holds a lock on its folder.
-What it leaves is resumed by the next attempt; where there will be none, the folder is removed.
+Only the worker's user may enter them, so nobody else can replace a file by a link. An attempt holds a lock on its folder. The
+next attempt resumes the files in it. If there will be no next attempt, the folder is removed.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from youtube_download_coordinator.youtube.error_rules import has_bad_part
 PARTS = ".parts"
 KEY_FILE = ".key"
 UNPUBLISHED_FILE = ".unpublished"
-"""In a folder whose files are whole and wait to be published in object storage (place_archive.py)."""
+"""The file in a folder whose files are complete and wait to be published in object storage (place_archive.py)."""
 USELESS_FILES = frozenset({"short-file", "bad-media", "degraded"})
-"""Reasons of attempts that leave a complete file which is not one to keep: yt-dlp would not download it again."""
+"""Reasons of attempts that leave a complete but wrong file. It is removed, because yt-dlp would not download it again."""
 
 
 @contextlib.contextmanager
 def work_folder(output_dir: Path, task: VideoTask, product_name: str) -> Iterator[Path]:
-    """Make the folder of one product, whose name has no dot. The next attempt finds in it what this one has left.
+    """Make the folder of one product, whose name has no dot. The next attempt finds the files that this one has left.
 
     Raises LaterError while another process works in it, and UnfitError if it cannot be made or is another user's.
     """
@@ -86,7 +86,7 @@ def other_folders(output_dir: Path, task: VideoTask) -> list[Path]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Return what the files of a folder take on the disk."""
+    """Return the disk space of a folder's files."""
     total = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):  # it has just been moved or removed
@@ -96,17 +96,17 @@ def folder_bytes(folder: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class IdlePart:
-    """What an attempt has left in one folder."""
+    """A folder with files that an attempt has left."""
 
     folder: Path
     key: str
     """The key of its row; empty if it is not known."""
     changed_at: float
-    """When it was last written, in seconds since 1970."""
+    """The time of the last write, in seconds since 1970."""
 
 
 def idle_parts(output_dir: Path) -> list[IdlePart]:
-    """Return what attempts have left. A process may begin to work in one of the folders at any time: see `remove_if_idle`."""
+    """Return the folders that attempts have left. A process may start to use one at any time: see `remove_if_idle`."""
     return [IdlePart(folder, _key(folder), _changed_at(folder)) for folder in _folders(output_dir)]
 
 
@@ -133,7 +133,7 @@ def unpublished_keys(output_dir: Path) -> set[str]:
 
 
 def clear_work(work: Path) -> None:
-    """Remove what an earlier attempt has left in the folder of this one."""
+    """Remove the files that an earlier attempt has left in this folder."""
     for path in work.iterdir():
         if path.name == KEY_FILE:
             continue
@@ -144,7 +144,7 @@ def clear_work(work: Path) -> None:
 
 
 def remove_parts(output_dir: Path, task: VideoTask) -> None:
-    """Remove what attempts at a video have left, except where another process works in it."""
+    """Remove the folders that attempts at a video have left, except folders that another process is using."""
     for folder in part_folders(output_dir, task):
         remove_if_idle(folder)
 
@@ -161,7 +161,7 @@ def _stem(folder: Path) -> str:
 
 
 def remove_if_idle(folder: Path) -> bool:
-    """Remove a folder and return True, unless a process works in it, or might where the file system has no locks."""
+    """Remove a folder and return True, unless a process may be using it. Without locks, any folder may be in use."""
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
@@ -177,15 +177,15 @@ def remove_if_idle(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def held_alone(folder: Path) -> Iterator[None]:
-    """Make sure that no other process works in the folder. Raises LaterError when one does.
+    """Lock the folder, so that no other process uses it. Raises LaterError if one does.
 
-    Leases prevent that, except when a frozen process wakes up beside its successor: both would write to one file.
+    Leases prevent that, except when a frozen process wakes up after its row was taken over: both would write to one file.
     """
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        # A file system may have no locks: then the lease must suffice.
+        # If the file system has no locks, the lease must be enough.
         if _lock(fd) is False or not _is_still(folder, fd):
-            # As soon as possible: the queue makes a short pause.
+            # As soon as possible; the queue makes a short pause.
             raise LaterError(
                 "another process is making this file", reason="busy", not_before=datetime.fromtimestamp(0, UTC)
             )

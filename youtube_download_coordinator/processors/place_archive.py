@@ -1,15 +1,16 @@
-"""The files and records of videos in object storage, into which several machines may put them at once.
+"""Publish the files and records of videos in object storage, which several machines may use at the same time.
 
     Irish/UKwSQSFN4Nw.m4a                             a file
     Irish/UKwSQSFN4Nw.m4a.json                        its sidecar
-    .archive/audio-m4a/3f/UKwSQSFN4Nw.0d2b3c4f.json   the record, which names both: put last, and only if there is none
+    .archive/audio-m4a/3f/UKwSQSFN4Nw.0d2b3c4f.json   the record, which names both; put last, only if there is none
 
-A file is made on the local disk (parts.py) and published when it is whole. Until its record is there it waits in the work folder
-with `.unpublished`, from which a later attempt goes on without asking YouTube again.
+A file is made on the local disk (parts.py) and published when it is complete. Until its record is published, it stays in the work
+folder with `.unpublished`, so that a later attempt can continue without a request to YouTube.
 
-Nothing that a record names is ever replaced. A file that finds its name taken, or that is too large for a conditional put, gets
-a name of the attempt's own: `Irish/UKwSQSFN4Nw.5f0c9a1e.m4a`. A record is not replaced either: a product that is made again, with
-other settings or because its file was deleted, has the next record, `UKwSQSFN4Nw.0d2b3c4f.2.json`, and the last one is valid.
+A file that a record names is never replaced. If a file's name is taken, or the file is too large for a conditional put, it gets
+a name with the attempt's mark: `Irish/UKwSQSFN4Nw.5f0c9a1e.m4a`. A record is not replaced either. A product that is made again,
+with other settings or because its file was deleted, gets the next record, `UKwSQSFN4Nw.0d2b3c4f.2.json`. The last record is
+valid.
 """
 
 from __future__ import annotations
@@ -62,18 +63,18 @@ from youtube_download_coordinator.youtube.ssrf_guard import guard_lifted
 _log = logging.getLogger(__name__)
 
 ATTEMPT, RECORD, NAME = "attempt", "record", "name_sha256"
-"""Keys of the metadata: which attempt has put a file, the path of the record that is to name it (percent-encoded), and a hash of
-the file's own path: a copy, or a file seen from a prefix above its place, has another path."""
+"""Keys of the metadata: the attempt that put a file, the path of the record that will name it (percent-encoded), and a hash of
+the file's path. A copy, or a file seen from a prefix above its place, has another path."""
 FRESH_SECONDS = 6 * 3600.0
-"""What an attempt has put is used for so long. Later it is put anew under other names, because the sweep may remove it."""
+"""How long files of an attempt are used. Later they are put again under other names, because the sweep may remove them."""
 VIEW = "files"
-"""The work folder in which the processors of users find files, and write theirs."""
+"""The work folder in which users' processors find files and write their own."""
 _FRACTIONS = 8
 """Hexadecimal digits of an attempt's name."""
 
 
 def open_archive(settings: Settings) -> Archive | PlaceArchive:
-    """Return where the files of these settings go."""
+    """Return the archive in which files with these settings are published."""
     with guard_lifted():
         place = open_place(settings.place or settings.output_dir)
     spool = Spool.of(settings.network.state_dir, place.address) if settings.network.state_dir else None
@@ -82,12 +83,12 @@ def open_archive(settings: Settings) -> Archive | PlaceArchive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pending:
-    """A draft that is being published: the content of `.unpublished`."""
+    """A draft that is being published, as in `.unpublished`."""
 
     draft: Draft
     attempt: str
     begun: float
-    """When the attempt put its first file, in seconds since 1970."""
+    """The time of the attempt's first put, in seconds since 1970."""
     is_resumed: bool
 
     @property
@@ -96,10 +97,10 @@ class _Pending:
 
 
 class PlaceArchive:
-    """The files and records of one attempt in a place. Raises AttemptError where the place fails."""
+    """The files and records of one attempt in a place. Its methods raise AttemptError if the place fails."""
 
     def __init__(self, place: Place, folder: Path, spool: Spool | None = None) -> None:
-        """`folder` is where files are made on this machine, `spool` where the facts about them are written down."""
+        """Open an archive. `folder` is where files are made on this machine; `spool` collects the facts about them."""
         self._place = place
         self._folder = folder
         self._spool = spool
@@ -107,14 +108,14 @@ class PlaceArchive:
         self._known: dict[str, Record] = {}
         self._generations: dict[str, int] = {}
         self._contents: dict[str, list[Mapping[str, Any]]] = {}
-        """All records of a product, by its name."""
+        """The records of each product, by its name."""
 
-    # --- what is there -----------------------------------------------------------------------------------------------
+    # --- existing products -----------------------------------------------------------------------------------------------
 
     def lookup(self, task: VideoTask, product: Product, *, with_any_settings: bool = False) -> Record | None:
-        """Return the record of a product, or None if it has to be made: also when one of its files is gone.
+        """Return the record of a product, or None if it has to be made, for example because one of its files is gone.
 
-        `with_any_settings`: also a record of files that were made with other settings.
+        `with_any_settings`: return a record of files made with other settings as well.
         """
         with _attempt_errors():
             content = self._latest(task, product.name)
@@ -141,7 +142,7 @@ class PlaceArchive:
         return held is not None and held.size > 0
 
     def _latest(self, task: VideoTask, product_name: str) -> Mapping[str, Any] | None:
-        """Return the content of the last record; an empty one if that cannot be read, None if there is none."""
+        """Return the content of the last record, {} if it cannot be read, or None if there is none."""
         base = record_path(task, product_name)
         contents: list[Mapping[str, Any]] = []
         while (content := read_record(self._place, generation_path(base, len(contents) + 1))) is not None:
@@ -150,7 +151,7 @@ class PlaceArchive:
         return contents[-1] if contents else None
 
     def earlier(self, record: Record) -> list[Record]:
-        """Return the product's other records, whose files the sweep removes: a row must name the ones of this record."""
+        """Return the product's other records. The sweep removes their files, so a row must name the files of this record."""
         lists = [content.get("files") for content in self._contents.get(record.name, ())]
         others = [[str(name) for name in names] for names in lists if isinstance(names, list)]
         return [replace(record, files=names) for names in others if names and names != record.files]
@@ -159,14 +160,14 @@ class PlaceArchive:
 
     @contextlib.contextmanager
     def opened_for(self, task: VideoTask, *, for_users: bool) -> Iterator[None]:
-        """Keep local copies of files while the `with` block runs, if processors of users need them."""
+        """Keep local copies of files during the `with` block if users' processors need them."""
         with contextlib.ExitStack() as stack:
             self._view = stack.enter_context(work_folder(self._folder, task, VIEW)) if for_users else None
             yield
 
     @property
     def root(self) -> Path:
-        """The folder whose files a user's processor gets, and below which it writes its own."""
+        """Return the folder whose files a user's processor gets, and below which it writes its own."""
         return self._view or self._folder
 
     def paths(self, record: Record) -> list[Path]:
@@ -182,36 +183,36 @@ class PlaceArchive:
         return path
 
     def list_products(self, task: VideoTask) -> None:
-        """Do nothing: what is published does not change. A sidecar lists the products that were there before its file."""
+        """Do nothing, because published files do not change. A sidecar lists the products that existed before its file."""
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
     def unpublished(self, product: Product, work: Path) -> Draft | None:
-        """Return what an earlier attempt has made and not published. What was made with other settings is removed."""
+        """Return the draft that an earlier attempt has not published. Remove a draft that was made with other settings."""
         pending = _read_pending(product, work)
         if pending is None and (work / UNPUBLISHED_FILE).exists():
             clear_work(work)
         return pending.draft if pending else None
 
     def keep(self, task: VideoTask, product: Product, draft: Draft, work: Path) -> Record:
-        """Publish the files, their sidecars and the record. If another machine was first, its record is returned."""
+        """Publish the files, their sidecars and the record. If another machine was first, return its record."""
         pending = _read_pending(product, work)
         if pending is None or _now() - pending.begun > FRESH_SECONDS:
             pending = _begin(product, draft, work)
         record, names = self._publish(task, product, pending)
-        if self._view and list(record.files) == names:  # otherwise the files are another machine's
+        if self._view and list(record.files) == names:  # otherwise the files belong to another machine
             for name, file in zip(names, pending.draft.files, strict=True):
                 make_folder((self._view / name).parent, self._view)
                 file.path.replace(self._view / name)
         return record
 
     def publish(self, task: VideoTask, product: Product, draft: Draft, attempt: str) -> Record:
-        """Publish files that stay where they are. A later call with the same attempt's name goes on with what it finds."""
+        """Publish files without moving them. A later call with the same attempt's name continues where this one ended."""
         pending = _Pending(draft=draft, attempt=attempt, begun=_now(), is_resumed=True)
         return self._publish(task, product, pending)[0]
 
     def _publish(self, task: VideoTask, product: Product, pending: _Pending) -> tuple[Record, list[str]]:
-        """Return the record that is valid then, and the names under which the files were put."""
+        """Publish a draft. Return the record that is valid afterwards, and the names of the files."""
         with _attempt_errors():
             names = self._put_files(task, product, pending)
             record = self._put_record(task, product, pending, names)
@@ -219,7 +220,7 @@ class PlaceArchive:
         return record, names
 
     def _put_files(self, task: VideoTask, product: Product, pending: _Pending) -> list[str]:
-        """Put the files and their sidecars, and return the names of the files."""
+        """Put the files and their sidecars. Return the names of the files."""
         if not pending.is_large and (names := self._put_all(task, product, pending, "")) is not None:
             return names
         for mark in (pending.attempt[:_FRACTIONS], secrets.token_hex(_FRACTIONS // 2)):
@@ -258,14 +259,14 @@ class PlaceArchive:
         return True
 
     def _put_if_ours(self, name: str, source: Path | bytes, metadata: Mapping[str, str]) -> bool:
-        """Put a file unless there is one. Return whether the one that is there was put by this attempt."""
+        """Put a file unless the name is taken. Return whether the file at that name is this attempt's."""
         if self._place.put_if_absent(name, source, content_type=content_type_of(name), metadata=metadata):
             return True
         held = self._place.head(name)
         return held is not None and _is_ours(held, metadata)
 
     def _sidecar(self, product: Product, file: DraftFile, name: str, names: Sequence[str]) -> str:
-        """Return the sidecar, with the products that are known now. It is not changed when others are made later."""
+        """Return the sidecar with the currently known products. It is not changed when others are made later."""
         record = Record(kind=product.kind, name=product.name, files=names)
         products = [product_entry(known) for known in {**self._known, product.name: record}.values()]
         return sidecar_text({**(file.sidecar or {}), "file": PurePosixPath(name).name, "products": products})
@@ -298,14 +299,14 @@ class PlaceArchive:
         return record_of(product.kind, product.name, names, content)
 
     def _discard(self, names: Sequence[str]) -> None:
-        """Delete files that this attempt has put and that no record names. What is left is swept after a day."""
+        """Delete files that this attempt has put and that no record names. The sweep removes any others after a day."""
         with contextlib.suppress(PlaceError):
             for name in names:
                 self._place.delete(name)
 
 
 _AT_ONCE = datetime.fromtimestamp(0, UTC)
-"""The queue makes its ordinary short pause."""
+"""A time in the past, so that the queue makes its usual short pause."""
 
 
 def _now() -> float:
@@ -314,7 +315,7 @@ def _now() -> float:
 
 @contextlib.contextmanager
 def _attempt_errors() -> Iterator[None]:
-    """Raise AttemptErrors for those of the place, which may be in the worker's own network, as its credentials' server is."""
+    """Translate errors of the place into AttemptErrors. The place and its credential server may be in the worker's network."""
     try:
         with guard_lifted():
             yield
@@ -327,23 +328,23 @@ def _attempt_errors() -> Iterator[None]:
 
 
 def _is_ours(held: Held, metadata: Mapping[str, str]) -> bool:
-    """Return whether this attempt has put the file, so lately that the sweep leaves it until the record is there."""
+    """Return whether this attempt has put the file, recently enough that the sweep keeps it until the record is published."""
     is_fresh = _now() - held.modified.timestamp() < FRESH_SECONDS
     return is_fresh and held.metadata.get(ATTEMPT) == metadata[ATTEMPT]
 
 
 def name_hash(name: str) -> str:
-    """Return a hash of a file's path in the place: metadata has no room for the path itself."""
+    """Return a hash of a file's path in the place. The path itself is too long for metadata."""
     return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def generation_path(base: str, generation: int) -> str:
-    """Return the path of a product's record; `base` is that of the first one."""
+    """Return the path of a product's record. `base` is the path of the first record."""
     return base if generation == 1 else f"{base.removesuffix('.json')}.{generation}.json"
 
 
 def read_record(place: Place, path: str) -> Mapping[str, Any] | None:
-    """Return the content of a record; an empty one if it cannot be read, None if there is none."""
+    """Return the content of a record, {} if it cannot be read, or None if it does not exist."""
     try:
         content = json.loads(place.get(path))
     except FileNotFoundError:
@@ -354,7 +355,7 @@ def read_record(place: Place, path: str) -> Mapping[str, Any] | None:
 
 
 def _begin(product: Product, draft: Draft, work: Path) -> _Pending:
-    """Write down what is to be published, under a new attempt's name. Files that are elsewhere move to the work folder."""
+    """Save a draft for publishing, under the name of a new attempt. Move its files to the work folder if necessary."""
     files = []
     for number, file in enumerate(draft.files):
         path = file.path
@@ -376,7 +377,7 @@ def _sum_of(file: DraftFile) -> str:
 
 
 def _read_pending(product: Product, work: Path) -> _Pending | None:
-    """Return what waits to be published, if it is this product and whole."""
+    """Return the draft that waits to be published, if it is this product and complete."""
     try:
         content = read_json(work / UNPUBLISHED_FILE, work)
         if (content["product"], content["made_with"]) != (product.name, dict(product.made_with)):
@@ -384,7 +385,7 @@ def _read_pending(product: Product, work: Path) -> _Pending | None:
         fields = content["draft"]
         files = [DraftFile(**{**file, "path": work / file["path"]}) for file in fields["files"]]
         draft = Draft(**{**fields, "files": files})
-        if [sha256_of(file.path) for file in files] != content["sha256"]:  # a power cut leaves half of a file
+        if [sha256_of(file.path) for file in files] != content["sha256"]:  # a power cut may leave half of a file
             return None
         return _Pending(draft=draft, attempt=content[ATTEMPT], begun=content["begun"], is_resumed=True)
     except (FileNotFoundError, ValueError, KeyError, TypeError):

@@ -1,9 +1,9 @@
-"""Removes from object storage what attempts have put there and no record names: they were killed, or another was first.
+"""Remove files of failed attempts from object storage: files that an attempt has put and that no record names.
 
-Once a day one machine lists the place and reads the records of the days since the last sweep, not those of the whole corpus. A
-file is removed only if its metadata says that an attempt has put it there, so files of people are never touched: neither copies,
-whose metadata names another path, nor the files of a place whose prefix continues that of this one. The age of a file is reckoned
-by the place's own clock: that of a machine or a database may be days ahead.
+Once a day, one machine lists the place and reads the records of the days since the last sweep. A file is removed only if its
+metadata shows that an attempt has put it there. So people's files are never touched: neither copies, whose metadata names another
+path, nor files of a place with a longer prefix. The age of a file is measured by the place's own clock, because the clock of a
+machine or a database may be days ahead.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from youtube_download_coordinator.storage.place import Held, Place, check_path
 _log = logging.getLogger(__name__)
 
 KEPT = timedelta(days=1)
-"""How long a file is kept that no record names: its attempt may still be publishing it."""
+"""How long a file without a record is kept, because its attempt may still be publishing it."""
 FIRST_SWEEP = timedelta(days=7)
-"""How far the first sweep of a place looks back."""
+"""The period of the first sweep of a place."""
 MARK = f"{FOLDER}/.swept"
-"""The file that says up to when the place is swept."""
+"""The file with the time up to which the place is swept."""
 _RECORD_NAME = re.compile(r"(?P<base>.*\.[0-9a-f]{8})(?:\.(?P<generation>\d+))?\.json")
 
 
 def sweep_place(place: Place, now: datetime, *, at_once: bool = False) -> int:
-    """Remove what no record has named for a day. Return how many files. Do nothing within a day of the last sweep.
+    """Remove files that no record has named for a day. Return their number. Do nothing within a day of the last sweep.
 
-    `now` is the time by the place's clock: see `place_time`. `at_once`: do it all the same. Raises PlaceError.
+    `now` is the time by the place's clock: see `place_time`. `at_once`: ignore the time of the last sweep. Raises PlaceError.
     """
     swept_until = _read_mark(place)
     if swept_until and swept_until > now:  # written by a clock that was ahead
@@ -62,7 +62,7 @@ def sweep_place(place: Place, now: datetime, *, at_once: bool = False) -> int:
 
 
 def place_time(place: Place) -> datetime:
-    """Return the time by the place's own clock, to which it sets the age of files. Raises PlaceError."""
+    """Return the time by the place's own clock, which also sets the times of files. Raises PlaceError."""
     path = f"{MARK}.{uuid.uuid4().hex}"
     place.put_if_absent(path, b"{}", content_type="application/json", metadata={})
     held = place.head(path)
@@ -83,17 +83,17 @@ class _Period:
 
 @dataclass(slots=True)
 class _Listing:
-    """What a listing says about files that may have to go."""
+    """The part of a listing that matters for files that may have to be removed."""
 
     period: _Period
     files: set[str] = field(default_factory=set)
-    """Put in the period."""
+    """Files put in the period."""
     records: list[str] = field(default_factory=list)
-    """Put in the period or later: those that may name such a file."""
+    """Records put in the period or later, which may name such a file."""
     last: dict[str, int] = field(default_factory=dict)
-    """Of products that were made again: the number of the last record."""
+    """The number of the last record of each product that was made again."""
     replaced: list[tuple[str, int]] = field(default_factory=list)
-    """Records put in the period in place of others, with their numbers."""
+    """Records put in the period that replace others, with their numbers."""
 
     def add(self, held: Held) -> None:
         if not held.path.startswith(f"{FOLDER}/"):
@@ -106,7 +106,7 @@ class _Listing:
                 self.replaced += [(base, generation)] if self.period.has(held) else []
 
     def unnamed(self, place: Place) -> set[str]:
-        """Return the files of the period that no valid record names, and those of records that were replaced in it."""
+        """Return the files of the period that no valid record names, and the files of records that were replaced in it."""
         files = set(self.files)
         for base, generation in self.replaced:
             for earlier in range(1, generation):
@@ -119,7 +119,7 @@ class _Listing:
 
 
 def _is_orphan(place: Place, name: str) -> bool:
-    """Return whether an attempt has put the file, and the product's valid record, as it is now, does not name it."""
+    """Return whether an attempt has put the file and the product's current record does not name it."""
     try:
         held = place.head(name)
     except ValueError:  # no attempt puts a file with such a name
@@ -148,7 +148,7 @@ def _names_in(place: Place, record: str) -> Iterator[str]:
 
 
 def _read_mark(place: Place) -> datetime | None:
-    """Return up to when the place is swept; None if that is not known."""
+    """Return the time up to which the place is swept, or None if it is not known."""
     try:
         until = datetime.fromisoformat(json.loads(place.get(MARK))["until"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""What yt-dlp runs on a downloaded file. It is a module of its own because it imports yt-dlp."""
+"""Post-processors that yt-dlp runs on a downloaded file. This is a separate module because it imports yt-dlp."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from youtube_download_coordinator.processors.media_check import Media, check_med
 
 
 class FFmpegCheckedAudioPP(FFmpegExtractAudioPP):  # type: ignore[misc]  # yt-dlp has no types
-    """Measures and checks the file as it was downloaded, then extracts the audio if a codec is given.
+    """A post-processor that measures and checks the downloaded file, and then extracts the audio if a codec is given.
 
-    A conversion would hide what was wrong with the file. With a sample rate, or for one channel, audio is always converted:
-    yt-dlp's own processor copies audio that has the wanted codec already.
+    The check comes first, because a conversion would hide defects. With a sample rate, or for one channel, audio is always
+    converted, although yt-dlp's own processor copies audio that already has the wanted codec.
     """
 
     media: Media
@@ -42,8 +42,8 @@ class FFmpegCheckedAudioPP(FFmpegExtractAudioPP):  # type: ignore[misc]  # yt-dl
         return super().run(information) if self._extracts else ([], information)
 
     def get_audio_codec(self, path: str) -> str | None:
-        """Return the codec, which was measured already; yt-dlp would ask ffprobe."""
-        if not self.available:  # it also looks what this ffmpeg can do, which the conversion asks
+        """Return the codec that was already measured. yt-dlp would call ffprobe."""
+        if not self.available:  # this also detects ffmpeg's features, which the conversion needs
             return None
         return "to be converted" if self._arguments else self.media.audio_codec
 

@@ -1,4 +1,4 @@
-"""The list of a video's products in each sidecar: whoever finds one file finds all others.
+"""Keep a list of a video's products in each sidecar, so that one file leads to all others.
 
     "products": [{"kind": "audio", "name": "audio-m4a", "files": ["Irish/x.m4a"]},
                  {"kind": "subtitles", "name": "subtitles-vtt", "files": [], "result": "no subtitles in original"}]
@@ -21,7 +21,7 @@ from youtube_download_coordinator.storage.files import read_json, write_text
 
 
 def list_products(archive: Archive, task: VideoTask) -> None:
-    """Write the list of all recorded products into each sidecar, where it differs. A user's files have none."""
+    """Update the list of all recorded products in each sidecar. Files of users' processors have no sidecar."""
     records = archive.records(task)
     products = [product_entry(record) for record in records]
     names = {name for record in records if record.kind in BUILT_INS for name in record.files}
@@ -30,14 +30,14 @@ def list_products(archive: Archive, task: VideoTask) -> None:
 
 
 def product_entry(record: Record) -> dict[str, Any]:
-    """Return a record as the list shows it."""
+    """Return the entry of a record in the list."""
     return {"kind": record.kind, "name": record.name, "files": list(record.files)} | (
         {"result": record.result} if record.result else {}
     )
 
 
 def _set_products(sidecar: Path, output_dir: Path, products: Sequence[dict[str, Any]]) -> None:
-    """Set the list. A file without a sidecar is left alone."""
+    """Set the list in a sidecar, if the file has one."""
     try:
         content = read_json(sidecar, output_dir)
     except (FileNotFoundError, ValueError):

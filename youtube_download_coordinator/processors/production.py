@@ -1,8 +1,8 @@
-"""Makes the products of a video, all of one extraction.
+"""Make the products of a video, all from one extraction.
 
-A file is made in `.parts/` below the output folder and moved when it is complete: no half file is ever at its place, and an
-attempt that was cut off is resumed. Each product has a record of its own (archive.py), which is written when its files are at
-their place. So what exists is not made again and costs no request, and a product that failed is retried alone.
+A file is made in `.parts/` below the output folder and moved when it is complete. So no partial file is ever in its final
+place, and an interrupted attempt can be resumed. Each product has its own record (archive.py), which is written when its files
+are in place. So an existing product costs no request, and only a failed product is retried.
 """
 
 from __future__ import annotations
@@ -39,39 +39,39 @@ Emit = Callable[[Any], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """The files that yt-dlp has made, in the work folder."""
+    """The files that a recipe has made in the work folder."""
 
     info: Mapping[str, Any]
     files: Mapping[str, Path]
-    """By the end of the file's name (`m4a`, `en.vtt`)."""
+    """The files by the end of their names (`m4a`, `en.vtt`)."""
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By the same end: more facts for the sidecar."""
+    """Additional facts for the sidecars, by the same end."""
     media: Media | None = None
-    """What the file contains, where it is audio or video."""
+    """The measured content, if the file is audio or video."""
     degraded: Sequence[str] = ()
-    """Why it is worse than usual (reasons.py)."""
+    """The reasons for which it is degraded (reasons.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How a built-in processor makes its product."""
+    """A recipe by which a built-in processor makes its product."""
 
     product: Product
     make: Callable[[Extraction, Path], Made]
-    """Makes the files in a work folder. Raises AttemptError."""
+    """The function that makes the files in a work folder. Raises AttemptError."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What yt-dlp needs for it at the extraction."""
+    """The options that yt-dlp needs at the extraction."""
     without_files: str = ""
-    """The result of a video for which there is nothing to make."""
+    """The result of a video for which there is no such product."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomStep:
-    """A user's processor as one of several: its product is what it returns."""
+    """A user's processor as one of several. Its return value is its product."""
 
     product: Product
     run: Callable[[VideoTask], tuple[Done, Sequence[Path]]]
-    """Returns the result, and the files if that is one or several paths. Raises AttemptError."""
+    """The function that returns the result, and the files if it is one or several paths. Raises AttemptError."""
 
 
 Step = Recipe | CustomStep
@@ -84,7 +84,7 @@ _PRECEDENCE = (
     Verdict.GONE,
     Verdict.PERMANENT,
 )
-"""Which failure of several decides about the row: first what concerns all rows, then what another attempt may cure."""
+"""The order in which one of several failures decides about the row: failures of all rows first, then temporary ones."""
 
 
 class Production:
@@ -100,9 +100,9 @@ class Production:
         asked: Collection[str] = (),
         archive: Archive | PlaceArchive | None = None,
     ) -> None:
-        """`existing` are products that are not made, but whose files a user's processor gets where they exist.
+        """Prepare an attempt. `existing` are products that are not made, but whose files a user's processor gets if they exist.
 
-        `asked` are kinds of products that a person has asked for. `archive`: where the files go, if not by the settings.
+        `asked` are the requested kinds of products. `archive` replaces the archive of the settings.
         """
         self._task = task
         self._settings = settings
@@ -115,12 +115,12 @@ class Production:
         self._ran_custom = False
         self._rights = RightsCheck(task, settings)
         self.skipped = ""
-        """The result of a video of which nothing more was made, because a filter forbids it."""
+        """The result of a video that a filter has skipped."""
 
     def run(self) -> Done:
-        """Make what does not exist yet, in order. A failure does not keep other products from being made.
+        """Make the missing products, in order. After a failure, the other products are still made.
 
-        The result is that of the first product that has files, else of the first one. Raises AttemptError.
+        The result is that of the first product with files, or else of the first product. Raises AttemptError.
         """
         for_users = any(isinstance(step, CustomStep) for step in self._steps)
         with self._archive.opened_for(self._task, for_users=for_users):
@@ -149,7 +149,7 @@ class Production:
         return self._done(has_asked=extraction.has_asked or self._ran_custom)
 
     def _done(self, *, has_asked: bool) -> Done:
-        """Return the result. If the video was skipped, it says so after the files that existed before."""
+        """Return the result. If the video was skipped, append that to the files that existed before."""
         records = [record for step in self._steps if (record := self._records.get(step.product.kind))]
         before = [self._records[product.kind] for product in self._existing_products if product.kind in self._records]
         main = next((record for record in [*before, *records] if record.files), next(iter(records), None))
@@ -167,24 +167,24 @@ class Production:
         )
 
     def _existing(self, step: Step) -> Record | None:
-        """Return the record of a product that need not be made. That there was nothing to make holds until the row is done."""
+        """Return the record of a product that need not be made. A record without files is valid until the row is done."""
         record = self._archive.lookup(self._task, step.product)
         if record and record.degraded and not self._settings.accept_degraded:
             return None
         is_retry = self._task.lease.reason not in ("", ASKED_FOR)
         if record and isinstance(step, CustomStep) and step.product.kind in self._asked:
-            return record if is_retry else None  # it is called again
+            return record if is_retry else None  # a user's processor is called again
         if record is None or record.files or isinstance(step, CustomStep):
             return record
         return record if is_retry and step.without_files and len(self._steps) > 1 else None
 
     def _make(self, step: Step, extraction: Extraction) -> bool:
-        """Make one product, or note why it failed. Return whether to go on with the next one."""
+        """Make one product, or store its failure. Return whether to continue with the next product."""
         kind = step.product.kind
         try:
             if isinstance(step, Recipe):
                 self._records[kind] = self._make_files(step, extraction)
-            elif not self._failures:  # else it would miss the files of what has failed
+            elif not self._failures:  # else it would lack the files of the failed products
                 self._records[kind] = self._run_custom(step, extraction)
         except AttemptError as error:
             self._failures[kind] = error
@@ -194,7 +194,7 @@ class Production:
         return True
 
     def _make_files(self, recipe: Recipe, extraction: Extraction) -> Record:
-        """Make the files, unless they wait to be published, and move them to their place with sidecars and a record."""
+        """Make the files, unless they wait to be published. Move them to their place with sidecars and a record."""
         output_dir, product = self._settings.output_dir, recipe.product
         try:
             with work_folder(output_dir, self._task, product.name) as work:
@@ -211,7 +211,7 @@ class Production:
         return Record(kind=product.kind, name=product.name, result=recipe.without_files)
 
     def _run_custom(self, step: CustomStep, extraction: Extraction) -> Record:
-        """Call a user's processor, unless its files wait to be published, and record what it returned."""
+        """Call a user's processor, unless its files wait to be published, and record its result."""
         try:
             with work_folder(self._settings.output_dir, self._task, step.product.name) as work:
                 draft = self._archive.unpublished(step.product, work) or self._call_custom(step, extraction)
@@ -236,7 +236,7 @@ class Production:
         )
 
     def _info(self, extraction: Extraction) -> Mapping[str, Any]:
-        """Return yt-dlp's information about the video, from the product `metadata` when nothing was extracted yet."""
+        """Return yt-dlp's information about the video. Without an extraction, read it from the product `metadata`."""
         metadata = self._records.get("metadata")
         if metadata and not extraction.is_extracted:
             with contextlib.suppress(OSError, ValueError):
@@ -247,14 +247,14 @@ class Production:
             return extraction.sanitized_info()
 
     def current_result(self, result: str) -> str:
-        """Return a result that the row had before. If a product that it names was made again, its files have other names."""
+        """Return the row's earlier result, updated with the new file names of products that were made again."""
         for record in self._records.values():
             for before in self._archive.earlier(record):
                 result = renamed(result, before, record)
         return result
 
     def _failure(self) -> AttemptError:
-        """Return the failure that decides about the row, with the name of its product where there are several."""
+        """Return the failure that decides about the row, with the name of its product if there are several."""
         kind, error = min(self._failures.items(), key=lambda item: _PRECEDENCE.index(item[1].verdict))
         is_of_all = len(self._failures) == 1 and not self._records
         if len(self._steps) == 1 or is_of_all:
@@ -272,7 +272,7 @@ def produce(task: VideoTask, settings: Settings, recipe: Recipe) -> Done:
 
 
 def _make_with_cookies(recipe: Recipe, extraction: Extraction, work: Path) -> Made:
-    """Make the files, once more with cookies where they are kept for videos that need an account."""
+    """Make the files. If the video needs an account, try again with cookies."""
     try:
         return recipe.make(extraction, work)
     except AttemptError as error:
@@ -282,14 +282,14 @@ def _make_with_cookies(recipe: Recipe, extraction: Extraction, work: Path) -> Ma
 
 
 def _draft(task: VideoTask, settings: Settings, recipe: Recipe, made: Made, rights: Mapping[str, Any]) -> Draft:
-    """Return the files with their places, and with what belongs into their sidecars."""
+    """Return the files with their final paths and the content of their sidecars."""
     kind, product = recipe.product.kind, recipe.product
     stem = Template.read(settings.output_template).place(task, kind, made.info).as_posix()
     files = []
     for extension, path in made.files.items():
         made_with = {**product.made_with, **made.facts.get(extension, {})}
         file = DraftFile(path=path, stem=stem, extension=extension)
-        if kind != "metadata":  # a JSON file that has the row's columns itself
+        if kind != "metadata":  # `.info.json` already contains the row's columns
             name = PurePosixPath(file.name).name
             content = sidecar_content(
                 path, name, task, kind, made.info, made_with, media=made.media, degraded=made.degraded, rights=rights
@@ -305,31 +305,31 @@ def _draft(task: VideoTask, settings: Settings, recipe: Recipe, made: Made, righ
 
 
 def _own_file(path: Path, root: Path) -> DraftFile:
-    """Return a file that a user's processor has written, and which is at its place on a local disk."""
+    """Return a file that a user's processor has written to its final path."""
     name, suffix = path.relative_to(root).as_posix(), path.suffix
     return DraftFile(path=path, stem=name.removesuffix(suffix), extension=suffix[1:])
 
 
 def describe(record: Record) -> str:
-    """Return the paths of a record as a result: relative to the output folder, so that any machine finds the files."""
+    """Return the paths of a record as a result, relative to the output folder, so that any machine finds the files."""
     if record.kind in BUILT_INS or len(record.files) < 2:
         return describe_files(record.files)
     return json.dumps(record.files, ensure_ascii=False, separators=(",", ":"))
 
 
 def names_files_of(result: str, record: Record) -> bool:
-    """Return whether a row's result is that of a record, with or without remarks in brackets."""
+    """Return whether a row's result names the files of a record, with or without remarks in brackets."""
     description = describe(record)
     return bool(description) and (result == description or result.startswith(f"{description} ("))
 
 
 def renamed(result: str, before: Record, after: Record) -> str:
-    """Return a row's result with the files of one record in place of those of another, if it names those."""
+    """Replace the files of one record by those of another in a row's result, if it names them."""
     return describe(after) + result.removeprefix(describe(before)) if names_files_of(result, before) else result
 
 
 def describe_files(files: Sequence[str]) -> str:
-    """Return the path, or all of them in the notation of a shell: `x.{de,en}.vtt`."""
+    """Return the path, or several paths in shell notation: `x.{de,en}.vtt`."""
     if len(files) < 2:
         return files[0] if files else ""
     paths = [PurePosixPath(file) for file in files]

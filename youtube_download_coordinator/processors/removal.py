@@ -1,8 +1,8 @@
-"""Removes what a place has of purged videos (queue/tombstones.py): files, sidecars, and the records of all generations.
+"""Remove purged videos (queue/tombstones.py) from a place: their files, sidecars, and the records of all generations.
 
-One listing of the place tells what belongs to them. A record has the beginning of the key's hash in its name, and a file has the
-video's ID in its path, because every `output_template` contains that. So what an interrupted removal, a killed attempt or another
-machine has left is found from the tombstones alone. Records go last: until then they name the files.
+The files are found in one listing of the place. The name of a record contains the beginning of the key's hash, and the path of a
+file contains the video's ID, because every `output_template` does. So files left by an interrupted removal, a killed attempt or
+another machine are found from the tombstones alone. Records are removed last, because they name the files.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from youtube_download_coordinator.sources.urls import video_target
 from youtube_download_coordinator.storage.place import Place, check_path
 
 THREADS = 16
-"""Requests to a place at the same time."""
+"""The number of simultaneous requests to a place."""
 _AT_ONCE = 10_000
 _ID = re.compile(r"(?=([A-Za-z0-9_-]{11}))")
 _OTHER_SITE = re.compile(r"-([0-9a-f]{12})(?![0-9a-f])")
-"""The end of the name of a file of another site (output_paths.video_id)."""
+"""The end of the names of files from other sites (output_paths.video_id)."""
 _RECORD = re.compile(r"\.([0-9a-f]{8})(?:\.\d+)?\.json$")
 
 
 class Buried:
-    """A set of tombstones, which is asked about keys and about names of files."""
+    """A set of tombstones that can be searched for keys and names of files."""
 
     def __init__(self, tombstones: Collection[str]) -> None:
         self.tombstones = frozenset(tombstones)
@@ -65,13 +65,13 @@ class Buried:
 
 @dataclass(slots=True)
 class Remains:
-    """What a place has of buried videos."""
+    """The remaining files and records of buried videos in a place."""
 
     files: dict[str, int] = field(default_factory=dict)
     """The paths of files and sidecars, with their sizes in bytes."""
     records: dict[str, int] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
-    """Files of other videos that have the ID of a buried one in their names, as a title may. They are kept."""
+    """Files of other videos whose names contain the ID of a buried video, for example in a title. They are kept."""
 
     @property
     def bytes(self) -> int:
@@ -79,7 +79,7 @@ class Remains:
 
 
 def find_remains(place: Place, buried: Buried) -> Remains:
-    """Return what a place has of buried videos. Raises PlaceError."""
+    """Return the files and records of buried videos in a place. Raises PlaceError."""
     remains, named = Remains(), dict[str, int]()
     for held in place.list():
         if held.path.startswith(f"{FOLDER}/"):
@@ -101,7 +101,7 @@ def find_remains(place: Place, buried: Buried) -> Remains:
 def _read_records(
     place: Place, buried: Buried, remains: Remains, named: dict[str, int], pool: ThreadPoolExecutor
 ) -> None:
-    """Keep the records of buried videos alone, and add the files that these name."""
+    """Keep only the records of buried videos, and add the files that they name."""
     candidates = list(remains.records)
     contents = pool.map(lambda path: _read_json(place, path), candidates)
     for path, content in zip(candidates, contents, strict=True):
@@ -125,7 +125,7 @@ def _valid(names: Iterable[object]) -> Iterator[str]:
 
 
 def _is_of_another(place: Place, buried: Buried, path: str) -> bool:
-    """Return whether a file belongs to another video, by its sidecar or what it contains itself."""
+    """Return whether a file belongs to another video, according to its sidecar or its own content."""
     contents = [_read_json(place, path)] if path.endswith(SUFFIX) else []
     contents.append(_read_json(place, f"{path}{SUFFIX}"))
     for content in contents:
@@ -146,7 +146,10 @@ def _read_json(place: Place, path: str) -> dict[str, Any]:
 
 
 def remove(place: Place, remains: Remains, progress: Callable[[int], None] = lambda count: None) -> None:
-    """Delete files and sidecars, then records, many at a time. `progress` receives how many are gone. Raises PlaceError."""
+    """Delete files and sidecars, then records, many at a time. `progress` receives the number of deleted files.
+
+    Raises PlaceError.
+    """
     count = 0
     with ThreadPoolExecutor(THREADS, "purge") as pool:
         for paths in (remains.files, remains.records):
@@ -159,12 +162,12 @@ def remove(place: Place, remains: Remains, progress: Callable[[int], None] = lam
 
 
 def remove_videos(place: Place, keys: Iterable[str]) -> None:
-    """Remove what a place has of the videos with these keys. Raises PlaceError."""
+    """Remove the files and records of the videos with these keys. Raises PlaceError."""
     remove(place, find_remains(place, Buried([tombstone(key) for key in keys])))
 
 
 def _remove_empty_folders(root: Path, paths: Iterable[str]) -> None:
-    """Remove folders that have become empty: a template may name them after the video."""
+    """Remove folders that have become empty. They may be named after the video."""
     folders = {parent for path in paths for parent in PurePosixPath(path).parents if parent.parts}
     for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
         with contextlib.suppress(OSError):  # something else is there
@@ -172,7 +175,7 @@ def _remove_empty_folders(root: Path, paths: Iterable[str]) -> None:
 
 
 def remove_half_files(work_dir: Path, buried: Buried) -> tuple[int, int]:
-    """Remove what attempts at buried videos have left on this machine. Return how many folders went, and how many are in use."""
+    """Remove the folders of attempts at buried videos on this machine. Return how many were removed and how many are in use."""
     parts = [part for part in idle_parts(work_dir) if part.key and buried.has_key(part.key)]
     removed = sum(remove_if_idle(part.folder) for part in parts)
     return removed, len(parts) - removed

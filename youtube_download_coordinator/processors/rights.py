@@ -1,4 +1,4 @@
-"""What may be done with a video, found out before any of its media is fetched, and the filters that depend on it.
+"""Look up the rights of a video, and apply the filters on them before any media are fetched.
 
     {"license": "creative-commons", "trainable": "none", "etag": "...", "asked_at": "2026-11-29T12:00:00+00:00"}
 
@@ -28,21 +28,21 @@ from youtube_download_coordinator.youtube.trainability_state import Trainability
 YOUTUBE_VIDEO = "yt:v:"
 """The prefix of the keys of YouTube's videos."""
 NO_ANSWER_PAUSE = timedelta(days=1)
-"""How long a video waits that exists and for which YouTube has no answer: each look costs a request for its page."""
+"""How long an existing video waits if YouTube has no answer for it. Each check costs a request for its page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
-    """What is known about one video."""
+    """The licence and the training permission of one video."""
 
     license: str = ""
     """One of models.LICENSES; empty: not looked up."""
     trainability: Trainability | None = None
-    """None: not asked for."""
+    """None: not requested."""
 
     @property
     def trainable(self) -> str:
-        """`all`, `none`, `unknown`, or companies separated by commas; empty: not asked for."""
+        """Return `all`, `none`, `unknown`, or companies separated by commas; empty if it was not requested."""
         return "" if self.trainability is None else str(self.trainability)
 
     def to_json(self) -> dict[str, Any]:
@@ -54,11 +54,11 @@ class Rights:
 
 
 class Skipped(Exception):
-    """The video does not pass a filter. The argument is the result of its row: `skipped, licence youtube`."""
+    """Raised for a video that does not pass a filter, with the result of its row: `skipped, licence youtube`."""
 
 
 def skipped_result(request: ProductRequest, why: str) -> str:
-    """Return the result of a video that was skipped; with the result of the request, if it has one."""
+    """Return the result of a skipped video, after the earlier result of a request if there is one."""
     return without_products(request, why) if request.result else why
 
 
@@ -72,11 +72,11 @@ class RightsCheck:
 
     @property
     def has_filters(self) -> bool:
-        """Whether a video may be skipped."""
+        """Return whether there are filters that may skip a video."""
         return bool(self._settings.licenses or self._settings.trainable)
 
     def check(self, extraction: Extraction) -> None:
-        """Find out the rights, and note them in the extraction, which is made if there is none yet.
+        """Look up the rights and store them in the extraction, which is made if necessary.
 
         Raises Skipped if the video does not pass the filters, and AttemptError.
         """
@@ -92,7 +92,7 @@ class RightsCheck:
         extraction.rights = self.rights.to_json()
 
     def _ask_first(self) -> None:
-        """Ask whether training is permitted, if that decides: most videos need no request for their page then.
+        """Request whether training is permitted, if a filter depends on it. Then most videos need no request for their page.
 
         Raises Skipped, and LaterError if YouTube gives no answer now.
         """
@@ -110,7 +110,7 @@ class RightsCheck:
             raise Skipped(f"{SKIPPED_TRAINING}not permitted")
 
     def _check_page(self, info: Mapping[str, Any]) -> None:
-        """Note the licence, and whether training is permitted. Raises Skipped, and LaterError as above."""
+        """Store the licence, and whether training is permitted. Raises Skipped, and LaterError if YouTube gives no answer now."""
         license_name = license_of(info, self._settings.network.yt_dlp_options.get("extractor_args") or {})
         self.rights = Rights(license=license_name, trainability=self.rights.trainability)
         if self._settings.licenses and license_name not in self._settings.licenses:
@@ -124,7 +124,7 @@ class RightsCheck:
                 raise _unknown(answer, NO_TRAINABILITY, NO_ANSWER_PAUSE)
 
     def _ask(self) -> Trainability:
-        """Return YouTube's answer, which one attempt asks for once."""
+        """Return YouTube's answer, which an attempt requests only once."""
         answer = self.rights.trainability
         if answer is None:
             answer = Trainability(problem="not a video on YouTube")

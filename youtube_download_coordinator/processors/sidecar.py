@@ -1,4 +1,4 @@
-"""The sidecar of a file, `<file>.json`: the facts that join it with its row and with YouTube.
+"""Write the sidecar of a file, `<file>.json`, which links the file with its row and with YouTube.
 
     {"version": 1, "file": "x.wav", "kind": "audio", "bytes": 4194348, "sha256": "9f86d0...",
      "video_task": {"ID": 7, "SourceID": 2, "URL": ..., "Accent": "Irish", "Type": ..., "Title": ..., "Gender": "f"},
@@ -30,11 +30,11 @@ KNOWN = (
     "age_limit", "categories", "webpage_url", "extractor_key", "format_id", "ext", "acodec", "vcodec", "asr", "audio_channels",
     "abr", "vbr", "width", "height", "fps", "availability",
 )  # fmt: skip
-"""The fields that are kept of yt-dlp's. The processor `metadata` writes all of them (descriptions, every format)."""
+"""The fields of yt-dlp that are kept. The processor `metadata` writes all fields, including descriptions and formats."""
 
 
 def video_task_columns(task: VideoTask) -> dict[str, object]:
-    """Return the columns of the row that do not change while it is processed, by name, and those that people have added."""
+    """Return the row's columns by name: those that do not change during processing, and custom columns."""
     columns = {
         attribute: column
         for attribute, column in columns_of(VideoTask).shown.items()
@@ -45,7 +45,7 @@ def video_task_columns(task: VideoTask) -> dict[str, object]:
 
 
 def sidecar_text(content: Mapping[str, Any]) -> str:
-    """Return a sidecar as it is written."""
+    """Return a sidecar as JSON text."""
     return json.dumps(content, indent=1, default=str) + "\n"
 
 
@@ -61,7 +61,7 @@ def sidecar_content(
     degraded: Sequence[str] = (),
     rights: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the sidecar of the file that is at `made` now and gets the given name. `media` is what it contains.
+    """Return the sidecar of the file that is now at `made` and gets the given name. `media` is its measured content.
 
     `rights` is `Rights.to_json()`.
     """
@@ -106,7 +106,7 @@ def media_facts(path: Path, suffix: str, media: Media) -> dict[str, Any]:
 
 
 def source_facts(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts about the sound as YouTube serves it."""
+    """Return the facts about YouTube's version of the sound."""
     sound = sound_of(info)
     facts = {
         "track": track_of(sound, info.get("formats") or ()).value,

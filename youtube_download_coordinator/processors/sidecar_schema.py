@@ -2,8 +2,8 @@
 
     python -m youtube_download_coordinator.processors.sidecar_schema > docs/sidecar.schema.json
 
-It is a module of its own because it imports pydantic, which an attempt without a new file does not need. Unknown values are left
-out. Fields may be added; where one changes its meaning, `version` grows.
+This is a separate module because it imports pydantic, which an attempt without a new file does not need. Unknown values are left
+out. Fields may be added. If a field changes its meaning, `version` increases.
 """
 
 from __future__ import annotations

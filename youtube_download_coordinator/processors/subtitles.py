@@ -1,7 +1,7 @@
-"""Chooses the subtitles of a video. Pure: from yt-dlp's information to a choice.
+"""Choose the subtitles of a video from yt-dlp's information. Pure functions.
 
 In each language, subtitles that a person wrote take precedence over those of YouTube's speech recognition. Machine
-translations are never chosen: they are neither what was spoken nor what anybody wrote.
+translations are never chosen, because nobody spoke or wrote them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NO_LANGUAGES = frozenset({"live_chat"})
 """yt-dlp lists it among the subtitles, but it is not a language."""
 
 Tracks = Mapping[str, Sequence[Mapping[str, Any]]]
-"""By language: the same subtitles in several formats."""
+"""Subtitles by language, each in several formats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ def _recognised(tracks: Tracks) -> Tracks:
 
 
 def _languages(languages: Sequence[str], info: Mapping[str, Any], manual: Tracks) -> list[str]:
-    """Replace `original` by the language that YouTube states, or has recognised; if neither is known, by all."""
+    """Replace `original` by the language that YouTube states or has recognised, or by all if it is not known."""
     if ORIGINAL not in languages:
         return list(languages)
     recognised = _recognised(_listed(info.get("automatic_captions")))
@@ -88,6 +88,6 @@ def _matching(wanted: Iterable[str], tracks: Tracks) -> list[str]:
 
 
 def _has_manual(language: str, chosen: Mapping[str, Choice]) -> bool:
-    """Return whether a variant of the language was written by a person: recognised `en` adds nothing to written `en-GB`."""
+    """Return whether a person wrote subtitles in a variant of the language: `en` is not needed beside a written `en-GB`."""
     base = language.partition("-")[0]
     return any(name.partition("-")[0] == base and not choice.automatic for name, choice in chosen.items())

@@ -1,7 +1,7 @@
-"""Chooses the audio track: the speaker's own voice. Pure: from yt-dlp's formats to those that may be chosen.
+"""Choose the audio track with the speaker's own voice. Pure functions over yt-dlp's formats.
 
 YouTube offers dubs, most of them synthetic, and audio descriptions beside the track that was recorded. The track takes
-precedence over container, codec and quality: only formats of the best track on offer are left, and yt-dlp chooses among them.
+precedence over container, codec and quality: yt-dlp may choose only among formats of the best available track.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from youtube_download_coordinator.youtube.error_rules import skipped_formats
 Format = Mapping[str, Any]
 """One of yt-dlp's formats."""
 Selector = Callable[[Mapping[str, Any]], Iterator[Any]]
-"""yt-dlp's type: from a context with `formats`, the worst first, to the chosen ones."""
+"""yt-dlp's type: a function that chooses formats from a context with `formats`, the worst first."""
 
 ANY = "any"
-"""The value of `audio_track` that also takes dubs and audio descriptions, where there is nothing else."""
+"""The value of `audio_track` that also accepts dubs and audio descriptions if there is no other track."""
 
 
 class Track(StrEnum):
-    """What a format's sound is, in the order in which tracks are preferred."""
+    """A kind of audio track. The order is the order of preference."""
 
     ORIGINAL = "original"
     """The track that was recorded."""
     DEFAULT = "default"
     """The track that YouTube plays first. It may be a dub that YouTube does not mark as one."""
     UNKNOWN = "unknown"
-    """Nothing says what it is, as with most videos that have one track."""
+    """The kind is not stated, as for most videos with one track."""
     DUB = "dub"
     """Another language, spoken by a person or a machine."""
     DESCRIPTION = "description"
@@ -46,13 +46,13 @@ _REFUSED = frozenset({Track.DUB, Track.DESCRIPTION})
 AUDIO_FORMAT = "bestaudio/best"
 VIDEO_FORMAT = "bestvideo*+bestaudio/best"
 VIDEO_SORT = ("quality", "res", "fps", "hdr:12", "vcodec")
-"""yt-dlp's own order without the language, which would prefer a small picture that has sound to a large one that has none."""
+"""yt-dlp's own order without the language. With it, a small picture with sound would precede a large one without."""
 _CODEC_SORT = {"m4a": "aext:m4a", "opus": "acodec:opus"}
-"""YouTube offers these codecs itself: copied without the loss of a conversion."""
+"""Codecs that YouTube offers itself, so that audio can be copied without the loss of a conversion."""
 
 
 def audio_sort(codec: str) -> list[str]:
-    """Return yt-dlp's `format_sort` for audio: the class of quality, which is lower with DRC, then what need not be converted."""
+    """Return yt-dlp's `format_sort` for audio: first the quality class, which is lower with DRC, then the wanted codec."""
     return ["quality", *([_CODEC_SORT[codec]] if codec in _CODEC_SORT else [])]
 
 
@@ -68,11 +68,11 @@ _QUALITY = re.compile(
     r"(?:ultralow|low|medium|high|tiny|small|large|highres|hd\d+|\d+p\d*\b.*|default|drc|damaged|missing pot|premium)",
     re.I,
 )
-"""How YouTube's `format_note` begins where no track is named. Otherwise it begins with the name of the track."""
+"""The beginnings of YouTube's `format_note` if no track is named. Otherwise it begins with the name of the track."""
 
 
 def track_of(format: Format, formats: Sequence[Format] = ()) -> Track:
-    """Return what the sound of a format is, as far as it, or all `formats` of the video, tell."""
+    """Return the kind of a format's track, given all `formats` of the video."""
     url = str(format.get("url") or "")
     if content := _CONTENT.search(unquote(unquote(url))):  # YouTube's own mark: dubbed, dubbed-auto, secondary, ...
         return _BY_CONTENT.get(content[1], Track.DUB)
@@ -85,9 +85,9 @@ def track_of(format: Format, formats: Sequence[Format] = ()) -> Track:
 
 
 def _is_named(format: Format) -> bool:
-    """Return whether YouTube names the track and does not call it original or default.
+    """Return whether YouTube names the track, but not as original or default.
 
-    A language alone says nothing: yt-dlp takes it from the captions where YouTube names no track.
+    A language alone does not count, because yt-dlp reads it from the captions if YouTube names no track.
     """
     if not _is_youtube(format) or not format.get("language") or format.get("language_preference") != _OTHER_PREFERENCE:
         return False
@@ -95,7 +95,7 @@ def _is_named(format: Format) -> bool:
 
 
 def _is_other_language(format: Format, formats: Sequence[Format]) -> bool:
-    """Return whether a format of a manifest, which names no tracks, has another language than the original or default one."""
+    """Return whether a format of a manifest, which names no tracks, differs in language from the original or default track."""
     languages = {
         other.get("language") for other in formats if (other.get("language_preference") or 0) >= _DEFAULT_PREFERENCE
     }
@@ -108,7 +108,7 @@ def _is_youtube(format: Format) -> bool:
 
 
 def of_best_track(formats: Sequence[Format], audio_track: str) -> list[Format]:
-    """Return the formats without those of worse tracks, in the same order. Formats without sound stay."""
+    """Return the formats of the best track and those without sound, in the same order."""
     tracks = [track_of(format, formats) for format in formats]
     allowed = [
         track
@@ -121,9 +121,9 @@ def of_best_track(formats: Sequence[Format], audio_track: str) -> list[Format]:
 
 
 def choose_track(select: Selector, audio_track: str) -> Selector:
-    """Return yt-dlp's selector with only the best track to choose from.
+    """Return a selector for yt-dlp that is restricted to the best track.
 
-    The operator's own `format` is applied within that track too.
+    The operator's `format` is applied within that track as well.
     """
     return lambda context: select({**context, "formats": of_best_track(context["formats"], audio_track)})
 
@@ -131,9 +131,9 @@ def choose_track(select: Selector, audio_track: str) -> Selector:
 def check_offer(
     info: Mapping[str, Any], messages: Sequence[str], audio_track: str, *, needs_sound: bool = True
 ) -> None:
-    """Raise an AttemptError if there are formats, and none of them has the speaker's own voice.
+    """Raise an AttemptError if there are formats, but none has the speaker's own voice.
 
-    What is missing because YouTube kept formats back may be there at the next attempt, so that is no permanent failure.
+    If YouTube has withheld formats, the failure is not permanent, because they may be available at the next attempt.
     """
     formats = [format for format in info.get("formats") or () if not _is_picture(format)]
     if not formats or not needs_sound:
@@ -151,12 +151,12 @@ def check_offer(
 
 
 def _is_picture(format: Format) -> bool:
-    """Return whether a format is a storyboard: pictures alone."""
+    """Return whether a format is a storyboard, which consists of pictures only."""
     return format.get("acodec") == "none" and format.get("vcodec") == "none"
 
 
 def sound_of(info: Mapping[str, Any]) -> Format:
-    """Return the chosen format that has the sound: the video's own information, or a part of it that was merged."""
+    """Return the chosen format with the sound: the video's own information, or one of the merged formats."""
     parts = info.get("requested_formats") or [info]
     return next((part for part in parts if has_sound(part)), info)
 
@@ -172,16 +172,16 @@ def is_drc(format: Format) -> bool:
 
 
 _FULL_QUALITY = 2.5
-"""yt-dlp's `quality` of YouTube's class "medium" with DRC, below which is "low"."""
+"""yt-dlp's `quality` for YouTube's class "medium" with DRC. Lower values are "low"."""
 
 
 def is_format_18(format: Format) -> bool:
-    """Return whether it is YouTube's small file of picture and sound, which it serves where it serves nothing else."""
+    """Return whether it is YouTube's small file with picture and sound, which is sometimes the only format."""
     return _is_youtube(format) and re.fullmatch(r"18(?:-.*)?", str(format.get("format_id") or "")) is not None
 
 
 def is_fallback(format: Format, *, for_audio: bool) -> bool:
-    """Return whether YouTube usually offers better sound than this format has: a merged file, a stream, or low quality."""
+    """Return whether YouTube usually offers better sound than this format: a merged file, a stream, or low quality."""
     if not _is_youtube(format):
         return False
     quality = format.get("quality")

@@ -1,4 +1,4 @@
-"""The settings of the built-in processors, as a worker sends them to the child process of an attempt."""
+"""The settings of the built-in processors that a worker sends to the child process of an attempt."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Settings:
     """The settings of a built-in processor; config.py documents them."""
 
     output_dir: Path
-    """Where files are made: also where they stay, unless `place` is set."""
+    """The folder in which files are made. They stay in it, unless `place` is set."""
     place: str = ""
-    """The address of the object storage to which files are published."""
+    """The address of the object storage in which files are published."""
     output_template: str = "{accent}/{channel}/{id}"
     audio_codec: str = "m4a"
     audio_sample_rate_hz: int | None = None

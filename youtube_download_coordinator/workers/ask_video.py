@@ -1,7 +1,7 @@
-"""Asking YouTube whether a video is still there, what it is called and what its licence is: one request, without its formats.
+"""Check whether a video still exists, and read its title and licence, with one request to YouTube.
 
-An attempt makes three requests or more: the page, and the player for two of YouTube's clients. The page alone has all that is
-asked here. Where YouTube refuses the page to this address, the video is asked for as an attempt does.
+An attempt makes three requests or more: the page, and the player for two of YouTube's clients. The page alone has everything that
+is needed here. If YouTube refuses the page to this address, the video is requested in the same way as by an attempt.
 
 This module is imported in the child process: no pydantic, subprocess or yt_dlp at its top.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.youtube.network import Network
 
 _PAGE_ALONE = {
-    "player_client": ["web"],  # the only client whose answer is in the page
+    "player_client": ["web"],  # the only client whose answer is part of the page
     "player_skip": ["js", "configs"],
     "skip": ["hls", "dash", "translated_subs"],
 }
@@ -32,22 +32,22 @@ _REDIRECTS_MAX = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoAnswer:
-    """A video that is there."""
+    """A video that exists."""
 
     title: str
     license: str
-    """As YouTube states it; empty for its own."""
+    """The licence that YouTube states; empty for its standard licence."""
 
 
 def ask_video(url: str, config: Config, *, as_attempts_do: bool = False) -> VideoAnswer | Failure:
-    """Ask for the video, with cookies where they are kept for videos that need an account. UNFIT if the child was stopped."""
+    """Request the video, with cookies if it needs an account. Return a Failure with UNFIT if the child was stopped."""
     payload = {"url": url, "network": config.network.to_json(), "as_attempts_do": as_attempts_do}
     answer = run_request(f"{__name__}:ask_in_child", payload, config, f"verify {url}")
     return answer if isinstance(answer, Failure) else VideoAnswer(**answer)
 
 
 def ask_in_child(payload: Mapping[str, Any], emit: Emit) -> dict[str, str]:
-    """Ask for the video. Raises AttemptError."""
+    """Request the video. Raises AttemptError."""
     from youtube_download_coordinator.youtube.network import Network
 
     network = Network(**payload["network"])
@@ -78,7 +78,7 @@ def _ask(url: str, network: Network, options: Mapping[str, Any]) -> dict[str, st
 
 
 def _extract(ydl: Any, url: str) -> Mapping[str, Any]:
-    """Return the information about one video, without choosing formats: there need not be any."""
+    """Return the information about one video without choosing formats, because it may have none."""
     from youtube_download_coordinator.processors.availability import one_video
 
     for _ in range(_REDIRECTS_MAX):
@@ -87,14 +87,14 @@ def _extract(ydl: Any, url: str) -> Mapping[str, Any]:
             info = one_video({**info, "entries": list(islice(info["entries"], 2))})
         if info.get("_type") not in ("url", "url_transparent"):
             return dict(info)
-        if info.get("ie_key") == "Youtube":  # in the place of a video that has to be paid for
+        if info.get("ie_key") == "Youtube":  # shown instead of a video that must be bought
             raise PermanentError("only a trailer is shown", reason="needs-account")
         url = info["url"]
     raise PermanentError(f"it is redirected more than {_REDIRECTS_MAX} times", reason="unsupported-url")
 
 
 def _check_messages(messages: tuple[str, ...]) -> None:
-    """Raise ThrottledError where yt-dlp has gone on after a request that was refused."""
+    """Raise ThrottledError if yt-dlp continued after a refused request."""
     from yt_dlp.utils import ExtractorError
 
     from youtube_download_coordinator.youtube.error_rules import classify

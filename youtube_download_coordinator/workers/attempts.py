@@ -1,9 +1,9 @@
-"""The one place where a claimed row is admitted, begun, and settled or released.
+"""Begin attempts at claimed rows, and settle or release them. All attempts go through this module.
 
     attempts = Attempts(queue=queue, table=VIDEO_TASKS, timeout=timedelta(hours=6), claim_batch_size=10)
     while claim := attempts.wait_to_begin():    # claimed, admitted, and its lease still holds: renewed until its deadline
         attempts.settle(claim, process(claim.row))
-    attempts.close()                            # gives back what was not settled
+    attempts.close()                            # releases the rows that were not settled
 
 `Worker` runs many attempts at a time, `ClaimBlock` lends them to a user's loop, and `expand` makes one at a source.
 """
@@ -36,37 +36,37 @@ R = TypeVar("R", bound=Row)
 DEADLINE_GRACE_SECONDS = 30
 """A claim is renewed this much longer than its attempt may take: ending a child process takes a moment."""
 RECORD_AGAIN_SECONDS = 1.0
-"""The pause before results are sent again to an unavailable store: the store has waited already, this prevents a busy loop."""
+"""The pause before results are sent again to an unavailable store. The store itself waits longer; this prevents a busy loop."""
 ADMISSION_CHECK_SECONDS = 1.0
-"""While an attempt waits for the machine's rate limit, the admission is checked this often."""
+"""The interval at which admission is checked while an attempt waits for the machine's rate limit."""
 
 ReportRunning = Callable[[Collection[int]], None]
-"""Receives the IDs of the rows that attempts run on, whenever they change."""
+"""A callback that receives the IDs of the rows being attempted whenever they change."""
 
 
 class AttemptResult(StrEnum):
-    """What an attempt did to its video task."""
+    """A result of an attempt for its video task."""
 
     DONE = "done"
     RETRY = "retry"
     """Failed, and will be tried again."""
     LATER = "later"
-    """Too early; nothing was counted."""
+    """Too early; no attempt was counted."""
     DEAD = "dead letter"
     """Failed for good, and moved to the dead letters."""
     GIVEN_BACK = "given back"
-    """YouTube throttles, an outage is suspected, or this machine is unfit; nothing was counted."""
+    """YouTube throttles, an outage is suspected, or this machine is unfit; no attempt was counted."""
     LOST = "lost"
-    """The claim was lost meanwhile; the outcome was dropped."""
+    """The claim was lost during the attempt, and the outcome was discarded."""
 
 
 NOT_TO_BLAME = frozenset({Verdict.THROTTLED, Verdict.UNFIT})
-"""Verdicts that say nothing about the row: nothing more is begun after them."""
+"""Verdicts that are not about the row. No further attempt starts after them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One recorded attempt at a video, for people to read."""
+    """A recorded attempt at a video, for people to read."""
 
     task: VideoTask
     result: AttemptResult
@@ -81,10 +81,10 @@ class FinishedAttempt(Generic[R]):
 
     claim: Claim[R]
     outcome: Outcome | None
-    """None: the attempt was stopped, so its row is given back."""
+    """None: the attempt was stopped, so its row is released."""
     seconds: float = 0.0
     finished_at: float = 0.0
-    """On the worker's clock."""
+    """The end, by the worker's clock."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,39 +97,39 @@ class Attempts(Generic[R]):
     """How long one attempt may take."""
     grace_seconds: float = DEADLINE_GRACE_SECONDS
     claim_batch_size: int = 0
-    """0: nothing is claimed; `backlog` holds what was."""
+    """0: no rows are claimed, and only rows in `backlog` are attempted."""
     max_rows: int | None = None
-    """How many attempts may still begin; None: no limit."""
+    """The number of attempts that may still begin; None: no limit."""
     backlog: deque[Claim[R]] = field(default_factory=deque)
-    """Claimed and not begun."""
+    """Rows that are claimed and not begun."""
     begun: dict[Claim[R], int] = field(default_factory=dict)
-    """The claims whose attempts run, with the IDs of their rows."""
+    """The claims of running attempts, with the IDs of their rows."""
     report_running: ReportRunning = lambda ids: None
     wait_log: WaitLog = field(default_factory=WaitLog)
     blocked: Blocked | None = None
-    """Why the last row that was looked at may not begin."""
+    """The reason for which the last row may not begin."""
     delay_seconds: float = 0.0
-    """How long the machine's rate limit delays the next attempt, when that is why none was begun."""
+    """The delay of the next attempt by the machine's rate limit, if no attempt began because of it."""
     stopped_by: str = ""
-    """Why nothing more is begun."""
+    """The reason for which no further attempt starts."""
     is_blocked: bool = False
-    """Whether that is a pause or a cooldown, which ends."""
+    """Whether the reason is a pause or a cooldown, which ends."""
     is_unfit: bool = False
-    """Whether an attempt has shown that this machine is unfit: that does not pass by itself."""
+    """Whether an attempt has shown that this machine is unfit, which does not end by itself."""
 
     # --- claim, admit, begin -----------------------------------------------------------------------------------------
 
     def wait_to_begin(self) -> Claim[R] | None:
-        """Begin the next attempt as soon as the machine's rate limit allows it, as `begin_next`."""
+        """Begin the next attempt as `begin_next` does, but wait for the machine's rate limit."""
         while (claim := self.begin_next()) is None and self.delay_seconds:
             time.sleep(min(self.delay_seconds, ADMISSION_CHECK_SECONDS))
         return claim
 
     def begin_next(self) -> Claim[R] | None:
-        """Begin the next attempt, claiming rows when none is left. A claim that ran out meanwhile is not begun.
+        """Begin the next attempt, claiming rows when the backlog is empty. Skip claims that have expired.
 
-        Return None when no row is due, `max_rows` is reached, the rate limit delays the next attempt (`delay_seconds`), or this
-        worker is to stop (`stopped_by`): then the backlog is given back at once, for others.
+        Return None if no row is due, `max_rows` is reached, the rate limit delays the next attempt (`delay_seconds`), or this
+        worker has to stop (`stopped_by`). In the last case, release the backlog at once for other workers.
         """
         self.blocked, self.delay_seconds = None, 0.0
         while not self.stopped_by and (self.backlog or self._claim()):
@@ -141,7 +141,7 @@ class Attempts(Generic[R]):
                 if not self.queue.admission.needs_probe and self.blocked:
                     self._stop_for(self.blocked)
                 self.release_backlog()
-            elif self.queue.is_valid(claim):  # again: the admission may have waited for the store
+            elif self.queue.is_valid(claim):  # checked again, because admission may have waited for the store
                 self._begin(claim)
                 return claim
             else:
@@ -178,11 +178,11 @@ class Attempts(Generic[R]):
 
     @property
     def may_find_work(self) -> bool:
-        """Whether a later look may find a row to begin: no limit is reached, and nothing but a pause or a cooldown stops it."""
+        """Return whether an attempt may begin later: no limit is reached, and at most a pause or a cooldown prevents it."""
         return self.max_rows != 0 and (not self.stopped_by or self.is_blocked)
 
     def resume_if_unblocked(self) -> None:
-        """Begin attempts again when the pause or cooldown that stopped this worker has ended."""
+        """Allow attempts again if the pause or cooldown that stopped this worker has ended."""
         if self.is_blocked and self.may_find_work and self.queue.admission.blocked() is None:
             self.stopped_by, self.is_blocked = "", False
 
@@ -190,7 +190,7 @@ class Attempts(Generic[R]):
         self.stopped_by, self.is_blocked = blocked.why, not self.is_unfit
 
     def stop_if_blocked(self) -> None:
-        """Stop when nothing may begin, unless the reason is this worker's own probe: it ends soon."""
+        """Stop if no attempt may begin, unless the reason is this worker's own probe, which ends soon."""
         blocked = self.queue.admission.blocked()
         if blocked and not blocked.by_own_probe:
             self._stop_for(blocked)
@@ -198,7 +198,7 @@ class Attempts(Generic[R]):
     # --- settle ------------------------------------------------------------------------------------------------------
 
     def end(self, claim: Claim[R], outcome: Outcome | None) -> None:
-        """Note that an attempt has ended, before it is recorded. Stop when the outcome says nothing about the row."""
+        """Mark an attempt as ended, before it is recorded. Stop if the outcome is not about the row."""
         self.begun.pop(claim, None)
         self.report_running(list(self.begun.values()))
         if isinstance(outcome, Failure) and outcome.verdict in NOT_TO_BLAME:
@@ -206,9 +206,9 @@ class Attempts(Generic[R]):
             self.stopped_by, self.is_blocked = truncate(str(outcome)), False
 
     def settle(self, claim: Claim[R], outcome: Outcome, **facts: Any) -> R | None:
-        """End an attempt and record its outcome, waiting while the store is unavailable and the claim may hold.
+        """End an attempt and record its outcome. Wait while the store is unavailable and the claim may be valid.
 
-        Return the row, or None when the claim was lost. `facts` are columns to change with it. Raises StoreUnavailable.
+        Return the row, or None if the claim was lost. `facts` are other columns to change. Raises StoreUnavailable.
         """
         self.end(claim, outcome)
         finished = [FinishedAttempt(claim=claim, outcome=outcome)]
@@ -221,10 +221,10 @@ class Attempts(Generic[R]):
         return recorded[0][1]
 
     def record(self, finished: list[FinishedAttempt[R]], **facts: Any) -> list[tuple[FinishedAttempt[R], R | None]]:
-        """Record everything that has finished with one request, and remove it from the list.
+        """Record all finished attempts with one request, and remove them from the list.
 
-        Return the rows as `Queue.settle` does. While the store is unavailable and any of the claims may hold, return nothing
-        after a moment: the caller tries again. Raises StoreUnavailable when none holds any more.
+        Return the rows as `Queue.settle` does. While the store is unavailable and some claim may be valid, return an empty list
+        after a moment, and the caller tries again. Raises StoreUnavailable when no claim is valid.
         """
         try:
             if stopped := [attempt.claim for attempt in finished if attempt.outcome is None]:
@@ -244,11 +244,11 @@ class Attempts(Generic[R]):
         if recorded and self.stopped_by and not self.is_unfit:
             if self.queue.admission.goes_on:
                 self.stopped_by, self.is_blocked = "", False
-            self.stop_if_blocked()  # by the cooldown that the attempt began, which says more
+            self.stop_if_blocked()  # prefer the cooldown that the attempt began, which is more specific
         return recorded
 
     def _follow_suspicion(self) -> None:
-        """Report a suspected outage and give back what it has counted. Log a StoreError: the next call tries again."""
+        """Report a suspected outage and undo the failed attempts during it. Log a StoreError; the next call tries again."""
         try:
             self.queue.admission.report_suspicion()
             if count := self.queue.give_back_suspected():
@@ -266,7 +266,7 @@ class Attempts(Generic[R]):
     # --- release -----------------------------------------------------------------------------------------------------
 
     def release(self, claims: Iterable[Claim[R]]) -> None:
-        """Give rows back without counting an attempt. Log a StoreError, because what ended the work matters more."""
+        """Release rows without counting an attempt. Log a StoreError, so that it does not hide the error that ended the work."""
         claims = list(claims)
         for claim in claims:
             self.begun.pop(claim, None)
@@ -280,15 +280,15 @@ class Attempts(Generic[R]):
             log.error("%d claims could not be released; they will expire: %s", len(claims), error)  # noqa: TRY400
 
     def release_backlog(self) -> None:
-        """Give back what is claimed and not begun."""
+        """Release the rows that are claimed and not begun."""
         self.release(self.backlog)
-        self.backlog.clear()  # only now: an interruption gives back what is in it
+        self.backlog.clear()  # only now: after an interruption, `close` releases its rows
 
     def close(self, running: Iterable[Claim[R]] = (), unrecorded: Iterable[Claim[R]] = ()) -> None:
-        """Give back the backlog, what was begun, and what could not be recorded; but not what still runs.
+        """Release the backlog, attempts that have ended, and unrecorded ones, but not running attempts.
 
-        Given back now, a row whose attempt runs on would be processed twice. It is released when this process has ended
-        (reaper.py).
+        If the row of a running attempt were released now, it would be processed twice. It is released when this process has
+        ended (reaper.py).
         """
         left_running = list(running)
         self.queue.forget(left_running)
@@ -300,7 +300,7 @@ class Attempts(Generic[R]):
 
 
 def log_attempt(task: VideoTask, outcome: Outcome, row: VideoTask | None, seconds: float = 0.0) -> Attempt:
-    """Log what a recorded outcome did to a video, and return it. `row` is what was recorded, None when the claim was lost."""
+    """Log a recorded outcome and return it as an Attempt. `row` is the recorded row, or None if the claim was lost."""
     result = attempt_result(outcome, row)
     detail = row.lease.detail if row else "another worker has claimed it"
     log.log(
@@ -310,7 +310,7 @@ def log_attempt(task: VideoTask, outcome: Outcome, row: VideoTask | None, second
 
 
 def attempt_result(outcome: Outcome, row: VideoTask | None) -> AttemptResult:
-    """Return what an outcome did to the row that `Queue.settle` returned for it."""
+    """Return the result of an outcome, given the row that `Queue.settle` returned for it."""
     if row is None:
         return AttemptResult.LOST
     if isinstance(outcome, Failure) and (outcome.verdict in NOT_TO_BLAME or row.lease.reason == SUSPECTED):

@@ -1,11 +1,11 @@
-"""Videos for code that loops over them itself, instead of giving a processor to a worker.
+"""Lend claimed videos to a user's own loop, instead of giving a processor to a worker.
 
     with coordinator.claim_videos(100) as videos:       # claimed a few at a time, as the loop comes to them
         for video in videos:                            # its attempt begins, and its deadline
             videos.finish(video, transcribe(video))     # the result; or an exception, which counts as a processor's does
 
-The block owns the claims. They are renewed while it runs, and whatever ends it, nothing stays held: what was finished is
-recorded, the rest is given back. An error that leaves the block counts as a failed attempt at the loop's current video.
+The block owns the claims. They are renewed while it runs. However it ends, no claim is left: finished videos are recorded and the
+others are released. An error that leaves the block counts as a failed attempt at the loop's current video.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class ClaimBlock:
-    """Up to `max_videos` videos that are due, for as long as the `with` block runs. Threads may finish them."""
+    """Up to `max_videos` due videos, claimed while the `with` block runs. Any thread may finish them."""
 
     def __init__(self, queue: Queue, config: Config, max_videos: int) -> None:
         self.config = config
@@ -60,24 +60,24 @@ class ClaimBlock:
             elif error is not None:
                 stop_all()
         except StoreError as failure:
-            # What ended the block matters more. The reaper tries again when this process is gone.
+            # Do not hide the error that ended the block. The reaper tries again when this process has ended.
             log.error("an outcome could not be recorded: %s", failure)  # noqa: TRY400
         finally:
             self._close(may_still_run=error is not None)
             self._open.__exit__(kind, error, trace)
 
     def __iter__(self) -> Iterator[VideoTask]:
-        """Begin one video after another, until none is due, `max_videos` are reached, or this worker is to stop."""
+        """Begin one video after another until none is due, `max_videos` are reached, or this worker has to stop."""
         while claim := self._attempts.wait_to_begin():
             self._current = claim
             yield claim.row
         self._current = None
 
     def finish(self, video: VideoTask, result: object = None) -> AttemptResult:
-        """Record the outcome of a video; wait while the store is unavailable, as long as the claim may hold.
+        """Record the outcome of a video. Wait while the store is unavailable and the claim may be valid.
 
-        `result` is what a processor returns, or an exception that it raises (run_processor.py). When the claim ran out, or the
-        video was finished before, nothing is recorded and the answer is LOST. Raises StoreUnavailable.
+        `result` is the return value of a processor, or an exception that it raises (run_processor.py). If the claim has expired,
+        or the video was finished before, nothing is recorded and the result is LOST. Raises StoreUnavailable.
         """
         claim = self._take(video)
         if claim is None:
@@ -86,7 +86,7 @@ class ClaimBlock:
         return self._record(claim, result)
 
     def seconds_left(self, video: VideoTask) -> float:
-        """Return the seconds until the attempt's deadline. Raises ClaimLost when it is past, or the video is not held."""
+        """Return the seconds until the attempt's deadline. Raises ClaimLost if it is past, or the video is not held."""
         claim = self._claim_of(video)
         if claim is None or claim.renew_until is None or not self._queue.is_valid(claim):
             raise ClaimLost(f"{describe(video)} is not held by this block")
@@ -100,7 +100,7 @@ class ClaimBlock:
         return next((claim for claim in reversed(list(self._attempts.begun)) if claim.row.id == video.id), None)
 
     def _take(self, video: VideoTask) -> Claim[VideoTask] | None:
-        """Return the claim of a video, once: two threads may finish it."""
+        """Return the claim of a video. Only the first call returns it, because two threads may finish a video."""
         claim = self._claim_of(video)
         return claim if claim and self._attempts.begun.pop(claim, None) else None
 
@@ -113,13 +113,13 @@ class ClaimBlock:
         return log_attempt(claim.row, outcome, self._attempts.settle(claim, outcome)).result
 
     def _fail_current(self, error: Exception) -> None:
-        """Count an error that left the block as a failed attempt at the loop's current video, unless it is no video's fault."""
+        """Count an error that left the block as a failed attempt at the loop's current video, unless no video caused it."""
         claim = self._take(self._current.row) if self._current else None
         if claim:
             self._record(claim, Stopped(str(error)) if isinstance(error, StoreError) else error)
 
     def _close(self, *, may_still_run: bool) -> None:
-        """Give back the rest. After an error, threads may still work on what was begun."""
+        """Release the other videos. After an error, threads may still be processing those that were begun."""
         begun = list(self._attempts.begun)
         if begun and not may_still_run:
             log.warning("%d videos were started and not finished; they are released", len(begun))

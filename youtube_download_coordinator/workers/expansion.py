@@ -1,4 +1,4 @@
-"""Expanding a source: each of its videos becomes a row, inserted while the rest is still being listed."""
+"""Expand sources: insert a row for each video of a source, while the rest is still being listed."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ from youtube_download_coordinator.youtube.listing import (
 log = logging.getLogger(__name__)
 
 FIRST_BATCH_VIDEOS = 20
-"""The first videos are inserted as soon as so many are listed, so that workers can begin."""
+"""The first videos are inserted as soon as this many are listed, so that workers can begin."""
 BATCH_VIDEOS = 500
 BATCH_SECONDS = 5.0
-"""A slow listing inserts its videos at least this often (when the next entry arrives)."""
+"""A slow listing inserts its videos at least this often, when the next entry arrives."""
 FULL = "queue-full"
 """The reason of a failure when the store has no room for a source's videos."""
 DURATION_MAX_SECONDS = 2**31 - 1
-"""The largest value of the database's column; another site may send any number."""
+"""The largest value of the database's column. Another site may send any number."""
 
 Listing = Callable[[Source, Config], Generator[Listed, None, None]]
 Expand = Callable[[Queue, Config, Claim[Source], Listing], "Expansion"]
@@ -75,14 +75,14 @@ class Expansion:
     left_out: int = 0
     """Videos that a filter left out."""
     is_source: int | None = None
-    """The ID of another source that is listed instead, when this one is an alias for it."""
+    """The ID of the source that is listed instead, if this one is an alias."""
     failure: Failure | None = None
-    """Why the source was not listed to its end; what was listed is kept."""
+    """The failure that ended the listing early. The videos listed before it are kept."""
     seconds: float = 0.0
 
     @property
     def stops(self) -> bool:
-        """Whether every other source would fail the same way on this machine now."""
+        """Return whether every other source would now fail in the same way on this machine."""
         if self.failure is None:
             return False
         return self.failure.verdict is Verdict.THROTTLED or is_machine_wide(self.failure) or self.failure.reason == FULL
@@ -96,7 +96,7 @@ class Expansion:
 
 
 def list_in_child(source: Source, config: Config) -> Generator[Listed, None, None]:
-    """List a source in a child process, within a deadline that is enforced.
+    """List a source in a child process, with an enforced deadline.
 
     Raises BadFilter, or the AttemptError of the failure.
     """
@@ -123,7 +123,7 @@ def list_in_child(source: Source, config: Config) -> Generator[Listed, None, Non
 
 
 def is_listed_with(source: Source, filters: Filters) -> bool:
-    """Return whether a source was listed with these filters before, so that only new videos are looked for."""
+    """Return whether a source was listed with these filters before. Then only new videos are listed."""
     return source.listed_with == filters.text
 
 
@@ -135,10 +135,10 @@ def expand_sources(
     expand_one: Expand | None = None,
     max_seconds: float | None = None,
 ) -> Iterator[Expansion]:
-    """Expand every source that is due, one after the other.
+    """Expand every due source, one after the other.
 
-    Stop when the time is up, YouTube throttles, the store is full, or nothing can be listed on this machine (no network).
-    No source is expanded twice: some may be due again before the others are listed. `expand_one` may expand it in a
+    Stop when the time is up, YouTube throttles, the store is full, or this machine cannot list anything (no network). No source
+    is expanded twice, although some may be due again before the others are listed. `expand_one` may run each expansion as a
     Prefect task.
     """
     ends_at = time.monotonic() + max_seconds if max_seconds is not None else float("inf")
@@ -164,16 +164,16 @@ def expand(
     *,
     on_insert: Callable[[Expansion], None] = lambda expansion: None,
 ) -> Expansion:
-    """Expand a claimed source; give it back when that is interrupted.
+    """Expand a claimed source. Release it if the expansion is interrupted.
 
-    `on_insert` is called with the progress: when the expansion begins, and whenever videos were inserted.
+    `on_insert` receives the progress when the expansion begins and whenever videos were inserted.
     """
     return _Expander(queue, config, claim, on_insert).expand(listing)
 
 
 @contextmanager
 def _postponing_when_full() -> Iterator[None]:
-    """Turn StoreFull into LaterError: no attempt is counted, and the whole source is listed again later."""
+    """Turn StoreFull into LaterError, so that no attempt is counted and the whole source is listed again later."""
     try:
         yield
     except StoreFull as error:
@@ -228,7 +228,7 @@ class _Expander:
         return self._result
 
     def _list(self, items: Iterator[Listed]) -> Outcome:
-        """Insert the listed videos. What was listed before an error is kept."""
+        """Insert the listed videos. Videos listed before an error are kept."""
         try:
             with _postponing_when_full():
                 self._begin()
@@ -246,7 +246,7 @@ class _Expander:
             self._result.failure = PermanentError(str(error), reason="bad-filter").failure
         except CoordinatorError:
             raise
-        except Exception as error:  # whatever one source raises, the others are listed
+        except Exception as error:  # an error of one source must not stop the others
             log.exception("%s cannot be listed", self.claim.row.name)
             self._result.failure = TransientError(f"{type(error).__name__}: {error}", reason="error").failure
         self._insert_rest()
@@ -262,16 +262,16 @@ class _Expander:
             self._result.failure = error.failure
 
     def _begin(self) -> None:
-        """Read the source's filters, and look for new videos only if it was listed with them. Raises BadFilter."""
+        """Read the source's filters. If it was listed with them before, list only new videos. Raises BadFilter."""
         source = self.claim.row
         self._filters = Filters.of(source, self.config.filters)
         existing = self.queue.store.custom_columns(VIDEO_TASKS)
-        if existing is None:  # nobody has put a column for filters there
+        if existing is None:  # the tab has no columns for filters
             kept = (name for name in source.extra if is_priority(name) or not filter_column(name))
             self._extra = {name: source.extra[name] for name in kept}
         elif text := source.custom_column(PRIORITY):
             spelled = next((name for name in existing if is_priority(name)), "")
-            if not spelled:  # it would have no effect, and nobody would know
+            if not spelled:  # it would silently have no effect
                 spelled = PRIORITY
                 self.queue.store.add_columns(VIDEO_TASKS, [spelled])
             self._extra = {**source.extra, spelled: text}
@@ -279,7 +279,7 @@ class _Expander:
             self._rescan = Rescan(known=self.queue.known_videos, is_capped=self._filters.first_videos is not None)
 
     def _end(self) -> None:
-        """Take the last videos of a complete listing. Raises TransientError when a source that had videos listed nothing."""
+        """Insert the last videos of a complete listing. Raises TransientError if the listing of a source with videos is empty."""
         if self._rescan:
             self._videos += self._rescan.rest()
         result, known_videos = self._result, self.claim.row.videos
@@ -310,7 +310,7 @@ class _Expander:
                 self._result.is_source, _ = self.queue.find_or_add(SOURCES, self._source(item))
 
     def _video(self, item: ListedVideo) -> VideoTask:
-        """Return a row with the source's custom columns, which hold for its videos too."""
+        """Return a row with the source's custom columns, which its videos inherit."""
         source = self.claim.row
         return VideoTask(
             url=item.url,
@@ -325,7 +325,7 @@ class _Expander:
         )
 
     def _stream(self, videos: Sequence[VideoTask]) -> None:
-        """Insert the first videos soon, so that workers can begin, and then in batches."""
+        """Insert the first videos early, so that workers can begin, and the others in batches."""
         self._videos += videos
         is_first_batch = not self._inserted and len(self._videos) >= FIRST_BATCH_VIDEOS
         is_slow = time.monotonic() - self._inserted_at >= BATCH_SECONDS
@@ -341,7 +341,7 @@ class _Expander:
         self.on_insert(self._result)
 
     def _known_videos(self) -> int | None:
-        """Return how many distinct videos of the source are known. A rescan that stopped early adds the new ones."""
+        """Return the number of distinct known videos of the source. A rescan that stopped early adds its new ones."""
         result, before = self._result, self.claim.row.videos
         if self._rescan and (self._rescan.stopped_early or result.failure):
             return (before or 0) + result.new
@@ -349,14 +349,14 @@ class _Expander:
         return before if nothing_listed else result.listed
 
     def _listed_with(self) -> str:
-        """Return the filters with which all of the source is known now: none after an incomplete first listing."""
+        """Return the filters with which the whole source was listed, or none after an incomplete first listing."""
         result, before = self._result, self.claim.row.listed_with
         if result.failure is None:
             return self._filters.text if result.is_source is None else ""
         return before if self._rescan or not result.listed else ""
 
     def _source(self, item: ListedSource | ListedChannel) -> Source:
-        """Return a source that was found in this one, or instead of it, with the same custom columns."""
+        """Return a source that was found in this source or replaces it, with the same custom columns."""
         origin = self.claim.row
         return Source(
             url=item.url,

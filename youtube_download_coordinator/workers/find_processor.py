@@ -1,14 +1,14 @@
-"""Finding a processor by its name, and checking it before a worker starts.
+"""Find a processor by its name, and check it before a worker starts.
 
-A processor is a built-in (`download`, `audio`, `metadata`, `subtitles`: processors/built_in.py) or a callable of one parameter. A
-callable is named by its import path, `module:function`, or by the name that its distribution gave it (ENTRY_POINTS):
+A processor is a built-in (`download`, `audio`, `metadata`, `subtitles`: processors/built_in.py) or a callable with one parameter.
+A callable is named by its import path, `module:function`, or by the name that its distribution registered (ENTRY_POINTS):
 
     def process(url: str) -> object             receives the URL
     def process(task: VideoTask) -> object      annotated `VideoTask`, or without an annotation and named `task` or `video_task`:
                                                 receives the row with its url, accent, type, title, extra
 
-The rule is the same wherever a function is given: `process_next_task`, `--processor`, a flow's parameter, a Prefect task.
-Several, `audio,subtitles,my_module:transcribe`, are run in one attempt (product_steps.py).
+The same rule applies to `process_next_task`, `--processor`, a flow's parameter and a Prefect task. Several processors,
+`audio,subtitles,my_module:transcribe`, run in one attempt (product_steps.py).
 
 This module is imported in every child process: no pydantic, subprocess or yt_dlp at its top.
 """
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.processes.supervisor import Emit
 
 ENTRY_POINTS = "youtube_download_coordinator.processors"
-"""The group in which a distribution names its processors: `whisper = "my_package.my_module:transcribe"`."""
+"""The entry point group in which a distribution registers its processors: `whisper = "my_package.my_module:transcribe"`."""
 CHECK_SECONDS = 120.0
-"""The longest that importing a processor may take when it is checked."""
+"""The longest time for importing a processor during the check."""
 
 TASK_NAMES = ("task", "video_task")
 """A parameter without an annotation that has one of these names receives the VideoTask."""
@@ -44,7 +44,7 @@ Processor = Callable[..., Any]
 
 
 def check_processor(spec: str) -> None:
-    """Check that the processors can be found, in a child process: their modules may do anything when they are imported.
+    """Check that the processors can be found. Use a child process, because importing their modules may have side effects.
 
     Raises ProcessorError, with one line that says what is wrong.
     """
@@ -61,7 +61,7 @@ def check_processor(spec: str) -> None:
 
 
 def check_in_child(payload: Mapping[str, Any], emit: Emit) -> str:
-    """Return what is wrong, or "": the part of `check_processor` in the child process."""
+    """Return an error message, or "" if there is none: the part of `check_processor` in the child process."""
     try:
         resolve_processors(payload["spec"])
     except ProcessorError as error:
@@ -70,7 +70,7 @@ def check_in_child(payload: Mapping[str, Any], emit: Emit) -> str:
 
 
 def resolve_processors(spec: str) -> dict[str, Processor]:
-    """Import the processors of a list, in its order. Raises ProcessorError, with one line that says what is wrong."""
+    """Import the processors of a list, in order. Raises ProcessorError, with one line that says what is wrong."""
     names = processor_names(spec)
     processors = {name: resolve_processor(name) for name in names}
     if len(names) > 1 and (task := next((name for name in names if is_prefect_task(processors[name])), "")):
@@ -144,7 +144,7 @@ def check_callable(processor: object, name: str) -> None:
 
 
 def _takes(processor: Processor, count: int) -> bool:
-    """Return whether it can be called with `count` positional arguments. One is assumed where there is no signature."""
+    """Return whether it can be called with `count` positional arguments. Without a signature, one is assumed."""
     try:
         signature = inspect.signature(processor)
     except (TypeError, ValueError):
@@ -183,7 +183,7 @@ def _module(name: str) -> ModuleType:
 
 
 def _add_working_directory() -> None:
-    """Append the working directory to sys.path, where a file hides no installed module. Only `python -m` does it itself."""
+    """Append the working directory to sys.path, so that its files hide no installed module. Python does it only for `-m`."""
     directory = os.getcwd()
     if "" not in sys.path and directory not in sys.path:
         sys.path.append(directory)
@@ -203,7 +203,7 @@ def _attribute(module: ModuleType, path: str) -> Processor:
 
 
 def gets_url(processor: Processor) -> bool:
-    """Return whether the processor receives the URL, and not the VideoTask."""
+    """Return whether the processor receives the URL rather than the VideoTask."""
     parameter = _first_parameter(processor)
     if parameter is None:
         return True
@@ -219,7 +219,7 @@ def _names_task(annotation: object) -> bool:
 
 
 def _first_parameter(processor: Processor) -> inspect.Parameter | None:
-    for evaluate in (True, False):  # an annotation may name what only a type checker imports
+    for evaluate in (True, False):  # an annotation may use names that only a type checker imports
         try:
             return next(iter(inspect.signature(processor, eval_str=evaluate).parameters.values()), None)
         except Exception:  # noqa: BLE001, S112  evaluating may raise anything; some built-in functions have no signature

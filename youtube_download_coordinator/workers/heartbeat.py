@@ -1,4 +1,4 @@
-"""Renewing claims while their attempts run."""
+"""Renew claims while their attempts run."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from youtube_download_coordinator.queue import Queue
 log = logging.getLogger(__name__)
 
 BEATS_PER_LEASE = 3
-"""A renewal may fail twice, and the lease still holds."""
+"""The lease survives two failed renewals."""
 RETRIES_PER_BEAT = 4
 
 
 class Heartbeat:
-    """Renews every claim of a queue's worker, from a thread of its own, as long as the `with` block runs.
+    """A thread that renews every claim of a worker while the `with` block runs.
 
     The thread runs in the block's context, so that its log belongs to the same Prefect run.
     """
 
     def __init__(self, queue: Queue, on_gone: Callable[[], None] = lambda: None) -> None:
-        """`on_gone` is called when the queue was deleted: nothing that runs can be recorded any more."""
+        """Prepare the thread. `on_gone` is called when the queue was deleted, so that no outcome can be recorded."""
         self._queue = queue
         self._on_gone = on_gone
         self._interval_seconds = queue.video_policy.lease.total_seconds() / BEATS_PER_LEASE
@@ -42,7 +42,7 @@ class Heartbeat:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process == os.getpid():  # a fork has no such thread, and the event's lock may be held there for ever
+        if self._process == os.getpid():  # a fork has no such thread, and may have inherited the event's lock locked
             self._stop.set()
             self._thread.join()
             self._queue.loop_ends()
@@ -61,7 +61,7 @@ class Heartbeat:
         except StoreError as error:
             log.warning("claims could not be renewed; trying again soon: %s", error)
             return False
-        except Exception:  # without renewals, every outcome from here on would be dropped
+        except Exception:  # without renewals, every later outcome would be discarded
             log.exception("claims could not be renewed; trying again soon")
             return False
         return True

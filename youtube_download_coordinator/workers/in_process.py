@@ -1,6 +1,6 @@
-"""Calling a function on a video in this process: in a program of a user's own, which starts and ends as it likes.
+"""Call a function on a video in this process, which is a user's own program.
 
-Nothing ends such a function, and it shares its process with the host: it may exit, fork, or run in the host's event loop.
+Such a function cannot be ended, and it shares its process with the host: it may exit, fork, or run in the host's event loop.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 
 
 def attempt_in_process(processor: Processor, task: VideoTask, interruptions: list[BaseException]) -> Outcome:
-    """Call a function on one video. What ends the program, such as SystemExit, counts in the row and is added to `interruptions`.
+    """Call a function on one video. An exception that ends the program, such as SystemExit, is added to `interruptions`.
 
-    The caller raises it when the outcome is recorded. KeyboardInterrupt is a person's and is raised at once.
+    It counts as the row's outcome, and the caller raises it when that is recorded. KeyboardInterrupt is raised at once.
     """
     try:
         return call_in_process(processor, task)
@@ -47,7 +47,7 @@ def attempt_in_process(processor: Processor, task: VideoTask, interruptions: lis
 
 
 def refuse_filters(config: Config) -> None:
-    """Raise ConfigError if filters are set that this process cannot apply: such a function fetches media by itself."""
+    """Raise ConfigError if filters are set that this process cannot apply, because such a function fetches media itself."""
     if config.licenses or config.trainable:
         raise ConfigError(
             "YDC_LICENSES and YDC_TRAINABLE do not apply to a function that runs in your own program:"
@@ -57,7 +57,7 @@ def refuse_filters(config: Config) -> None:
 
 @contextmanager
 def warned_after(time: timedelta, task: VideoTask) -> Iterator[None]:
-    """Log a warning when the `with` block takes longer than that."""
+    """Log a warning when the `with` block takes longer than `time`."""
     process = os.getpid()
     timer = threading.Timer(time.total_seconds(), _warn, [task, time])
     timer.daemon = True
@@ -65,7 +65,7 @@ def warned_after(time: timedelta, task: VideoTask) -> Iterator[None]:
     try:
         yield
     finally:
-        if process == os.getpid():  # a fork has no such thread, and its lock may be held there for ever
+        if process == os.getpid():  # a fork has no such thread, and may have inherited its lock locked
             timer.cancel()
 
 
@@ -79,7 +79,7 @@ def _warn(task: VideoTask, time: timedelta) -> None:
 
 
 def is_async(processor: Processor) -> bool:
-    """Return whether calling it only makes a coroutine."""
+    """Return whether calling it returns a coroutine."""
     inner = processor if inspect.isroutine(processor) else type(processor).__call__
     return inspect.iscoroutinefunction(processor) or inspect.iscoroutinefunction(inner)
 
@@ -94,7 +94,7 @@ def runs_event_loop() -> bool:
 
 
 class LoopBridge:
-    """Calls a function from another thread; what it returns to be awaited runs in the loop."""
+    """A bridge that calls a function in another thread and runs the awaitable that it returns in the event loop."""
 
     def __init__(self, processor: Processor, loop: asyncio.AbstractEventLoop) -> None:
         self._processor = processor
@@ -104,7 +104,7 @@ class LoopBridge:
         self.call: Callable[[Any], object] = functools.wraps(processor)(lambda argument: self._call(argument))
 
     def cancel(self) -> None:
-        """Cancel what runs in the loop now, or begins to."""
+        """Cancel the awaitable in the loop, even if it has not begun."""
         self._is_cancelled = True
         if self._future is not None:
             self._future.cancel()
@@ -136,10 +136,10 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def ends_without_cleanup() -> bool:
-    """Return whether this process probably ends by `os._exit`, which skips what is to be done at exit.
+    """Return whether this process probably ends by `os._exit`, which skips atexit functions.
 
-    So do forks, the processes of multiprocessing, and the workers of Celery and RQ. A module that was first imported in a fork
-    does not know that it is one, so those are asked by name.
+    Forks, processes of multiprocessing, and the workers of Celery and RQ do. A module that was first imported in a fork cannot
+    detect the fork, so those are recognized by name.
     """
     multiprocessing, celery, rq = (sys.modules.get(name) for name in ("multiprocessing", "celery", "rq"))
     return bool(

@@ -1,4 +1,4 @@
-"""Removes the half files that no attempt on this machine will resume, and files in object storage that no record names."""
+"""Remove unfinished files that no attempt on this machine will resume, and files in object storage that no record names."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
 _log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 7 * 86400.0
-"""How long a half file is kept whose row may be processed here again, or is not in this queue."""
+"""How long an unfinished file is kept if its row may be processed here again or is not in this queue."""
 _LAST = frozenset({AttemptResult.DONE, AttemptResult.DEAD, AttemptResult.LOST})
 _RESUMED = frozenset({State.PENDING, State.HELD})
 
 
 def sweep_parts(queue: Queue, output_dir: Path) -> None:
-    """Remove the parts of rows that are done, dead, another machine's or purged, and of rows not processed for a week.
+    """Remove the parts of rows that are done, dead, purged or on another machine, and of rows not processed for a week.
 
-    Where the queue does not answer, they are kept until the next sweep.
+    If the queue does not answer, keep them until the next sweep.
     """
     parts = idle_parts(output_dir)
     keys = sorted({part.key for part in parts if part.key})
@@ -50,10 +50,10 @@ def sweep_parts(queue: Queue, output_dir: Path) -> None:
 
 
 def sweep_storage(output_dir: Path | str) -> int:
-    """Remove from object storage what no record has named for a day. Return how many files; at most once a day any."""
+    """Remove files from object storage that no record has named for a day. Return their number. Runs at most once a day."""
     if isinstance(output_dir, Path):
         return 0
-    from youtube_download_coordinator.processors.place_sweep import place_time, sweep_place  # most commands need none
+    from youtube_download_coordinator.processors.place_sweep import place_time, sweep_place  # most commands do without
 
     try:
         place = open_place(output_dir)
@@ -64,14 +64,14 @@ def sweep_storage(output_dir: Path | str) -> int:
 
 
 def clean_up_after(queue: Queue, attempt: Attempt, config: Config) -> None:
-    """Remove the parts of a row after its last attempt here, and what was published of a video that was purged meanwhile."""
+    """Remove the parts of a row after its last attempt here, and published files of a video that was purged meanwhile."""
     if attempt.result in _LAST:
         remove_parts(config.work_dir, attempt.task)
     if attempt.result is not AttemptResult.LOST:
         return
-    from youtube_download_coordinator.processors import removal  # most attempts need none
+    from youtube_download_coordinator.processors import removal  # most attempts do not need it
 
-    try:  # a purge waits for claims that it takes away; this process may have been frozen for longer
+    try:  # a purge waits for claims to expire; this process may have been frozen for longer
         if queue.buried_keys([attempt.task.key]):
             removal.remove_videos(open_place(config.output_dir), [attempt.task.key])
     except (PlaceError, ConfigError, StoreError) as error:

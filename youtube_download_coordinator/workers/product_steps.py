@@ -1,4 +1,4 @@
-"""Several processors in one attempt, `audio,subtitles,my_module:transcribe`: every product of a video.
+"""Run several processors in one attempt: `audio,subtitles,my_module:transcribe`.
 
 This module is imported in child processes: no pydantic, subprocess or yt_dlp at its top.
 """
@@ -39,8 +39,8 @@ def run_products(
 ) -> Done:
     """Make the products of these processors, by name, in their order. Raises AttemptError.
 
-    `existing` are built-ins that make nothing now. A row that was asked for further products keeps its result, with the new names
-    of files that were made again.
+    `existing` are built-ins whose files are only looked up. A row with a request for further products keeps its result, updated
+    with the names of files that were made again.
     """
     steps = [_step(name, processor, task, settings, emit) for name, processor in processors.items()]
     looked_up = [RECIPES[name](task, settings, emit).product for name in existing]
@@ -57,7 +57,7 @@ def run_products(
 
 
 def call_if_permitted(processor: Processor, task: VideoTask, settings: Settings) -> object:
-    """Call a user's processor that makes everything itself, unless the video does not pass the filters. Return its result."""
+    """Call a user's processor that makes everything itself if the video passes the filters. Return its result."""
     check = RightsCheck(task, settings)
     with Extraction(task.url, settings.network, {}) as extraction:
         try:
@@ -74,10 +74,10 @@ def call_if_permitted(processor: Processor, task: VideoTask, settings: Settings)
 
 
 def planned_products(names: Sequence[str], asked: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """Return what a worker with these processors makes of a row that was asked for products, and what it only looks up.
+    """Return the products that a worker makes for a row with requested products, and the products that it only looks up.
 
-    A built-in is made alone. A user's processor gets files, so the worker's built-ins are made before it where they are missing.
-    Raises LaterError when the worker does not run the user's processor: a row names none that a worker would import.
+    A built-in is made alone. A user's processor gets files, so the worker's built-ins are made before it if they are missing.
+    Raises LaterError if the worker does not run the requested processor: a worker never imports a processor named in a row.
     """
     if other := next((name for name in asked if name not in BUILT_INS and name not in names), ""):
         raise LaterError(f"{other} was requested, which this worker does not make", reason=OTHER_PROCESSOR)
@@ -98,7 +98,7 @@ def _step(name: str, processor: Processor, task: VideoTask, settings: Settings, 
 
 
 def _run_custom(processor: Processor, task: VideoTask) -> tuple[Done, Sequence[Path]]:
-    """Call a user's processor. Return what it returned, as text, and as files if it is a path or several."""
+    """Call a user's processor. Return its result as text, and as files if it is one path or several."""
     try:
         with guard_lifted():  # it may use a service in the worker's own network
             value = call(processor, task)

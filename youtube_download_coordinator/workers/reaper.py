@@ -1,17 +1,17 @@
-"""The reaper: a small process that outlives a worker's process, and gives back the claims of a worker that was killed.
+"""The reaper: a small process that outlives its worker's process, and releases the claims of a killed worker.
 
     with ClaimReaper(queue, config) as report_running:
-        report_running([17, 18])      # whenever they change: the IDs of the videos that attempts run on
+        report_running([17, 18])      # whenever they change: the IDs of the videos being attempted
 
-The reaper sleeps in a read of its stdin, the *lifeline*. The worker's process holds the other end, and so does the supervisor
-of each of its child processes: the end of the lifeline shows that all of them have ended, whatever killed them. Only a function
-in the worker's own process may end the lifeline earlier, by closing every descriptor, so the reaper waits for the end of that
-process too. Then it frees their rows, long before the leases end. A row that was only claimed is given back without a count; a
-row that an attempt ran on counts one more failed attempt, because that attempt may have killed the worker. A worker that has
-given back everything itself dismisses its reaper, or reports that it is idle and keeps the reaper for its next call.
+The reaper blocks in a read of its stdin, the *lifeline*. The worker's process and the supervisor of each of its child processes
+hold the other end, so the end of the lifeline shows that all of them have ended. A function in the worker's own process may close
+the lifeline earlier, together with all descriptors, so the reaper also waits for the end of that process. Then it releases the
+rows, long before the leases expire. A row that was only claimed is released without a count. A row that was being attempted
+counts one more failed attempt, because the attempt may have killed the worker. A worker that has released everything itself
+dismisses its reaper, or reports that it is idle and keeps the reaper for its next call.
 
-This is the worker's side; the process itself is reaper_main.py. Each line of the lifeline is JSON: how to open the queue, then
-the IDs whenever they change or `"idle"`, at last `null`.
+This module is the worker's side; reaper_main.py is the process itself. Each line of the lifeline is JSON: first how to open the
+queue, then the IDs whenever they change or `"idle"`, and finally `null`.
 """
 
 from __future__ import annotations
@@ -40,15 +40,17 @@ _log = logging.getLogger(__name__)
 
 PROGRAM = Path(__file__).with_name("reaper_main.py")
 IDLE = "idle"
-"""The message of a worker that holds nothing now."""
+"""The message of a worker that holds no rows."""
 END_SECONDS = 5.0
 """How long a dismissed reaper may take to end."""
 
 
 class ClaimReaper:
-    """Starts the reaper with the first report. Where that fails, a killed worker's rows wait for their leases to end.
+    """A worker's handle on its reaper, which starts with the first report.
 
-    `keep`: the reaper goes on when the `with` block ends, for the worker's next block, until `dismiss` is called with its name.
+    If it cannot start, the rows of a killed worker are released only when their leases expire.
+
+    `keep`: the reaper continues after the `with` block, for the worker's next block, until `dismiss` is called with its name.
     """
 
     def __init__(self, queue: Queue, config: Config, *, keep: bool = False) -> None:
@@ -58,7 +60,7 @@ class ClaimReaper:
         self._process: _ReaperProcess | None = None
         self._reported: list[int] | str | None = None
         self._owner = os.getpid()
-        """A fork reports nothing: it holds none of the rows."""
+        """The process that made this. A fork reports nothing, because it does not hold the rows."""
 
     def __enter__(self) -> Callable[[Collection[int]], None]:
         return self.report_running
@@ -66,9 +68,9 @@ class ClaimReaper:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Dismiss the reaper, unless something may be left to give back when this process has ended.
+        """Dismiss the reaper, unless rows may have to be released after the end of this process.
 
-        That is the row of an attempt that only ends with this process, or a claim that was being made at an interruption.
+        These are rows of attempts that only end with this process, and claims that were being made when it was interrupted.
         """
         if self._owner != os.getpid():
             return
@@ -84,16 +86,16 @@ class ClaimReaper:
             self._process.end()
 
     def report_running(self, ids: Collection[int]) -> None:
-        """Report which videos attempts run on now. Without any, no attempt is blamed when this process ends."""
+        """Report the IDs of the videos being attempted. Only these count a failed attempt if this process is killed."""
         if self._owner != os.getpid():
             return
         if self._reported is None:
             left = _LEFT[self._queue.worker] or _NEEDED[self._queue.worker]
-            self._process = left.pop() if left else self._start()  # a worker needs only one, for weeks
+            self._process = left.pop() if left else self._start()  # a worker may need only one for weeks
         self._report(sorted(ids))
 
     def _report(self, message: list[int] | str) -> None:
-        """Report to the reaper. One that was killed, or whose lifeline a function has closed, is replaced."""
+        """Report to the reaper. If it was killed, or a function has closed its lifeline, start a new one."""
         if self._process is not None and self._reported != message and not self._process.send(message):
             self._process.abandon()
             self._process = self._start()
@@ -112,14 +114,14 @@ class ClaimReaper:
 class _ReaperProcess:
     """A running reaper and the writing end of its lifeline.
 
-    A function may close every descriptor of its process. Then the lifeline's number may be another file's, which must not be
-    written to or closed.
+    A function may close every descriptor of its process. Then the lifeline's number may belong to another file, which must not
+    be written to or closed.
     """
 
     def __init__(self, worker: str, config: Config) -> None:
         command = [sys.executable, "-P", str(PROGRAM), worker, str(os.getpid())]
         reader, writer = os.pipe()
-        # Not the number of a standard descriptor that the host has closed: what the host prints would be written there.
+        # Avoid the number of a standard descriptor that the host has closed: the host's output would be written there.
         self._lifeline = fcntl.fcntl(writer, fcntl.F_DUPFD_CLOEXEC, 3)
         os.close(writer)
         try:
@@ -138,7 +140,7 @@ class _ReaperProcess:
         self.send({"path": sys.path, "config": pickle.dumps(config).hex()})
 
     def send(self, message: Any) -> bool:
-        """Send one message. Return whether the reaper can have received it."""
+        """Send one message. Return whether the reaper may have received it."""
         if _file_of(self._lifeline) != self._pipe:
             return False
         try:
@@ -155,7 +157,7 @@ class _ReaperProcess:
         self.abandon()
 
     def abandon(self) -> None:
-        """End the reaper if it still runs, without its giving anything back."""
+        """End the reaper if it is running, without releasing any rows."""
         self._process.kill()
         self._process.wait()
         if _file_of(self._lifeline) == self._pipe:
@@ -166,7 +168,7 @@ class _ReaperProcess:
 
 
 def _file_of(number: int) -> tuple[int, int] | None:
-    """Return what a descriptor's number refers to now, or None when it is closed."""
+    """Return the file that a descriptor's number refers to now, or None if it is closed."""
     try:
         status = os.fstat(number)
     except OSError:
@@ -175,7 +177,7 @@ def _file_of(number: int) -> tuple[int, int] | None:
 
 
 def dismiss(worker: str) -> None:
-    """End the reapers that the worker has kept and that have nothing to give back. The others wait for this process to end."""
+    """End the worker's kept reapers that have no rows to release. The others wait for the end of this process."""
     for process in _LEFT.pop(worker, ()):
         process.end()
 
@@ -183,10 +185,10 @@ def dismiss(worker: str) -> None:
 _STARTED: list[subprocess.Popen[bytes]] = []
 """Reapers that are not dismissed: they outlive the ClaimReaper that started them."""
 _LEFT: defaultdict[str, list[_ReaperProcess]] = defaultdict(list)
-"""Those whose `with` block has ended, by the worker's name. A fork has none: they are its parent's."""
+"""Reapers whose `with` block has ended, by the worker's name. A fork has none: they belong to its parent."""
 
 _NEEDED: defaultdict[str, list[_ReaperProcess]] = defaultdict(list)
-"""Those that have rows to give back when this process has ended, also when their worker's Coordinator is gone before."""
+"""Reapers with rows to release when this process has ended, even if their Coordinator was deleted earlier."""
 
 os.register_at_fork(after_in_child=_LEFT.clear)
 os.register_at_fork(after_in_child=_NEEDED.clear)

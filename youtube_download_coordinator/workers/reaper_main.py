@@ -1,6 +1,6 @@
-"""The reaper's program, started by its path; reaper.py is the worker's side.
+"""The reaper's program, started by its path. reaper.py is the worker's side.
 
-It imports the library only when there is something to give back, so it is small until then.
+It imports the library only when it has rows to release, so until then it needs little memory.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
 
 AGAIN_SECONDS = 1.0
-"""The pause before an unavailable store is asked again, and the longest between two looks at the worker's process."""
+"""The pause before an unavailable store is tried again, and the longest pause between two checks of the worker's process."""
 FIRST_LOOK_SECONDS = 0.01
-"""The shortest: a process that ends closes its descriptors a moment before it is gone."""
+"""The shortest pause between two checks: a process closes its descriptors a moment before it is gone."""
 
 
 def main() -> None:
     """Wait for the end of the lifeline and of the worker's process, or to be dismissed."""
-    # A stop of the whole service is for the worker: it gives back, or dies, and then this process has something to do, and ends.
+    # A stop of the whole service is meant for the worker. If the worker dies instead of releasing its rows, this process does it.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     messages = map(json.loads, iter(sys.stdin.buffer.readline, b""))
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _wait_for_end_of(parent: int) -> None:
-    """Wait until the process that started this one is gone: it may have closed its descriptors and work on."""
+    """Wait until the parent process is gone. It may have closed its descriptors and still be running."""
     seconds = FIRST_LOOK_SECONDS
     while os.getppid() == parent:
         time.sleep(seconds)
@@ -50,7 +50,7 @@ def _wait_for_end_of(parent: int) -> None:
 
 
 def _give_back(holder: str, job: dict[str, Any], attempted: list[int]) -> None:
-    """Give back the rows, trying again until the store answers, for at most as long as the claims would have held."""
+    """Release the rows. Retry until the store answers, for at most the length of a lease."""
     sys.path[:] = job["path"]
     config: Config = pickle.loads(bytes.fromhex(job["config"]))  # noqa: S301  from the process that started us
     signal.alarm(round(config.lease.total_seconds()) + 1)

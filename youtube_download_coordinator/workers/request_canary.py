@@ -1,4 +1,4 @@
-"""Requesting the canary (queue/canary.py): one extraction in a child process, without media and without a processor.
+"""Request the canary (queue/canary.py): one extraction in a child process, without media and without a processor.
 
 This module is imported in the child process: no pydantic, subprocess or yt_dlp at its top.
 """
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.processes.supervisor import Emit
 
 DEADLINE_SECONDS = 60.0
-"""Attempts wait meanwhile, so a slow answer is none."""
+"""Attempts wait for the answer, so a slow answer counts as none."""
 
 
 def request_canary(url: str, config: Config) -> Outcome:
-    """Extract the video and return how YouTube answered; UNFIT when the child process was stopped."""
+    """Extract the video and return the outcome; UNFIT if the child process was stopped."""
     payload = {"url": url, "network": config.network.to_json()}
     answer = run_request(f"{__name__}:extract_in_child", payload, config, f"canary {url}")
     return answer if isinstance(answer, Failure) else Done()
 
 
 def run_request(target: str, payload: Mapping[str, Any], config: Config, name: str) -> Any:
-    """Run a request in a child process. Return its value, or the Failure it ended with: UNFIT when it was stopped."""
+    """Run a request in a child process. Return its value or its Failure, which is UNFIT if the process was stopped."""
     from youtube_download_coordinator.processes import parent  # the child process does not need it
 
     limits = config.child_limits()

@@ -1,7 +1,7 @@
-"""Listing a known source again: its lists are newest first, so pages are read from the top until one has nothing new.
+"""List a known source again for new videos. Lists are newest first, so pages are read until one has no new video.
 
-New videos are kept back until the list was read down to a known one, and are inserted oldest first. So whatever is killed or
-fails in between, missing videos are still above the known ones, and the next rescan finds them.
+New videos are inserted, oldest first, only when the list was read down to a known video. So after any crash or failure, missing
+videos are still above the known ones in the list, and the next rescan finds them.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from youtube_download_coordinator.models import VideoTask
 from youtube_download_coordinator.youtube.listing import ListedPage
 
 Known = Callable[[Collection[str]], set[str]]
-"""Returns those of the keys that have a row."""
+"""A function that returns the keys that have a row."""
 
 
 @dataclass(slots=True)
 class Rescan:
-    """The state of the list that is being read."""
+    """The state of a list that is being read."""
 
     known: Known
     is_capped: bool
-    """FirstVideos limited the first listing: an unknown video below a known one is older than that limit, and not new."""
+    """Whether FirstVideos limited the first listing. Then an unknown video below a known one is old, not new."""
     stopped_early: bool = False
     """Whether a list was not read to its end."""
     _page: list[VideoTask] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Rescan:
         self._page.append(video)
 
     def end_of_page(self, page: ListedPage) -> list[VideoTask]:
-        """Answer the listing, when it asks whether to go on. Return the videos to insert now."""
+        """Process a page, and tell the listing whether to continue. Return the videos to insert now."""
         if page.end == "broken":
             self._page, self._new = [], []
         if not page.answer:
@@ -43,11 +43,11 @@ class Rescan:
         return [] if go_on and not page.end else self._take_new()
 
     def rest(self) -> list[VideoTask]:
-        """Return the videos that are left when the listing is complete."""
+        """Return the remaining videos when the listing is complete."""
         return [*self._take_new(), *self._take_page()]
 
     def _sift(self) -> bool:
-        """Keep the new videos of a page. Return whether the next page may have more."""
+        """Keep the new videos of a page. Return whether the next page may have more new videos."""
         page = self._take_page()
         known = self.known([video.key for video in page])
         last_known = max((index for index, video in enumerate(page) if video.key in known), default=len(page))

@@ -1,9 +1,9 @@
-"""Running a processor on one video within a deadline, in a child process or in this one. Whatever it does becomes an Outcome.
+"""Run a processor on one video, in a child process with a deadline or in this process, and return the Outcome.
 
-What a processor returns is kept as the row's result: text and paths as they are, None as nothing, anything else as compact JSON.
-It may be `async`. It fails by raising: an AttemptError (errors.py) decides itself what happens to the row, yt-dlp's errors are
-classified, and after every other error the video is tried again. Threads and processes that it leaves behind are ended when it
-returns.
+The return value of a processor becomes the row's result: text and paths are kept unchanged, None becomes an empty result, and
+other values become compact JSON. A processor may be `async`. It fails by raising an exception. An AttemptError (errors.py)
+determines what happens to the row, errors of yt-dlp are classified, and after any other error the video is retried. Threads and
+processes that it leaves behind are ended when it returns.
 
 This module is imported in every child process: no pydantic, subprocess or yt_dlp at its top.
 """
@@ -50,10 +50,10 @@ REASON_MAX_CHARACTERS = 40
 def process_video(
     spec: str, task: VideoTask, config: Config, *, on_message: Callable[[Any], None] | None = None
 ) -> Outcome:
-    """Run the processors that `spec` names on one video in a child process, for `config.attempt_timeout` at the longest.
+    """Run the processors that `spec` names on one video in a child process, for at most `config.attempt_timeout`.
 
-    Nothing that a processor does is raised here. `on_message` receives the progress of a built-in, about once a second:
-    {"downloaded_bytes": n, "total_bytes": n or None}. Raises parent.Stopped when the child process was stopped.
+    Exceptions of a processor are not raised here. `on_message` receives the progress of a built-in, about once a second:
+    {"downloaded_bytes": n, "total_bytes": n or None}. Raises parent.Stopped if the child process was stopped.
     """
     from youtube_download_coordinator.processes import parent  # the child process does not need it
 
@@ -83,7 +83,7 @@ def process_video(
 
 
 def _asked_products(task: VideoTask) -> Sequence[str]:
-    """Return what the row is asked for besides what it had when it was done."""
+    """Return the products that were requested after the row was done."""
     if REQUEST_START not in task.lease.detail:
         return ()
     from youtube_download_coordinator.queue.product_requests import request_of  # most child processes do not need it
@@ -108,9 +108,9 @@ def _remove_parts(task: VideoTask, config: Config) -> None:
 
 
 def call_in_process(processor: Processor, task: VideoTask) -> Outcome:
-    """Call a function on one video in this process: no deadline, no protection. Results and errors mean the same.
+    """Call a function on one video in this process, without a deadline or protection.
 
-    KeyboardInterrupt, SystemExit and the like are raised.
+    Results and errors have the same meaning as in a child process. KeyboardInterrupt, SystemExit and the like are raised.
     """
     try:
         return _done(**_result_to_json(call(processor, task)))
@@ -119,7 +119,7 @@ def call_in_process(processor: Processor, task: VideoTask) -> Outcome:
 
 
 def outcome_of_result(result: object) -> Outcome:
-    """Return the outcome of an attempt whose result is this value, or that raised this exception."""
+    """Return the outcome of an attempt that returned this value or raised this exception."""
     if isinstance(result, Exception):
         return _storable_failure(attempt_error_of(result).failure)
     return _done(**_result_to_json(result))
@@ -136,18 +136,18 @@ def run_in_child(payload: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
 
 
 def _result_to_json(value: object) -> dict[str, Any]:
-    """Return what a processor returned, which may be a Done, as the arguments of `_done`."""
+    """Return a processor's return value, which may be a Done, as the arguments of `_done`."""
     done = _storable_done(value) if isinstance(value, Done) else Done()
     text, not_json = as_text(value.result if isinstance(value, Done) else value)
     return {"text": truncate(text), "not_json": not_json} | {name: getattr(done, name) for name in _KEPT}
 
 
 _KEPT = ("asked_youtube", "degraded", "media_seconds", "license", "trainable")
-"""What is kept of a Done besides its result."""
+"""The fields of a Done that are kept, besides its result."""
 
 
 def attempt_error_of(error: Exception) -> AttemptError:
-    """Return what an error of a processor means for the row."""
+    """Return an AttemptError for any error of a processor."""
     if isinstance(error, UserError):
         return UnfitError(str(error), reason="processor")
     from youtube_download_coordinator.youtube.error_rules import classify  # needed only after a failure
@@ -164,7 +164,7 @@ def attempt_error_of(error: Exception) -> AttemptError:
 
 
 def as_text(value: object) -> tuple[str, str]:
-    """Return the text that the row keeps of a result, and the result's type if it is not JSON."""
+    """Return a result as the row's text, and the name of its type if it is not JSON."""
     if value is None:
         return "", ""
     if isinstance(value, str | os.PathLike):
@@ -204,7 +204,7 @@ def _storable_failure(failure: Failure) -> Failure:
 
 
 def _worker_settings(config: Config) -> dict[str, Any]:
-    """Return the settings that the built-ins need, and no others: a child process never receives a database's address."""
+    """Return only the settings that the built-ins need. A child process never receives a database's address."""
     names = (
         "output_template", "audio_codec", "audio_sample_rate_hz", "audio_mono", "audio_track", "audio_min_kbps",
         "accept_degraded", "subtitle_languages", "subtitle_kinds",
@@ -235,7 +235,7 @@ def _apply(spec: str, task: VideoTask, settings: Mapping[str, Any], emit: Emit) 
     # A built-in imports yt-dlp only when it needs it, under a lock of its own.
     with importing("" if set(names) <= set(BUILT_INS) else settings["network"]["state_dir"]):
         processors = resolve_processors(",".join(names))
-    if is_prefect_task(processors[names[0]]):  # it would start a Prefect server for each video
+    if is_prefect_task(processors[names[0]]):  # running it would start a Prefect server for each video
         raise ProcessorError(
             f"the processor {spec} is a Prefect task: only flows run it, process-videos or one of your own"
         )

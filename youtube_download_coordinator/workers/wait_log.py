@@ -1,4 +1,4 @@
-"""Log lines about waiting: one for each wait, not one for each look during it."""
+"""Log one line for each wait, rather than one for each check during it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class WaitLog:
-    """What was logged about waiting since an attempt began last. Threads may share it."""
+    """The lines about waiting that were logged since the last attempt began. Threads may share it."""
 
     _reported: set[str] = field(default_factory=set)
 
@@ -22,11 +22,11 @@ class WaitLog:
         self._report("rate limit", f"next attempt in {math.ceil(seconds)} s: {rate_limit}")
 
     def nothing_due(self, free_slots: str, seconds: float) -> None:
-        """Report that no video is due. `seconds` pass until the next look."""
+        """Report that no video is due. `seconds`: the time until the next check."""
         self._report("nothing is due", f"no video is due{free_slots}: looking again every {seconds:g} s")
 
     def attempt_begins(self) -> None:
-        """Report the next wait anew."""
+        """Let the next wait be logged again."""
         self._reported.clear()
 
     def _report(self, kind: str, text: str) -> None:

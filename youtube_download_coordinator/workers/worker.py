@@ -1,7 +1,7 @@
-"""One worker: claims videos in batches, has them processed a few at a time, and records the results.
+"""A worker: claim videos in batches, process a few at a time, and record the results.
 
-How a video is processed is given (`Submit`): in a thread of the library, or as a Prefect task. How a video is claimed, begun and
-settled is in attempts.py.
+The `submit` function determines how a video is processed: in a thread of the library, or as a Prefect task. attempts.py claims,
+begins and settles the videos.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from youtube_download_coordinator.workers.wait_log import WaitLog
 log = logging.getLogger(__name__)
 
 ATTEMPTS_KEPT = 1000
-"""A run may process a hundred thousand videos; its table shows the last of them."""
+"""A run may process a hundred thousand videos. Its table shows the last ones."""
 STOP_SECONDS = 5.0
-"""How long interrupted attempts may take to end; those in threads of this process never do."""
+"""How long interrupted attempts may take to end. Attempts in threads of this process cannot be interrupted."""
 
 SHORTEST_POLL_SECONDS = 1.0
-"""Free slots look for work no more often than this, also with `idle_poll_seconds=0`."""
+"""The shortest time between two searches for work, even with `idle_poll_seconds=0`."""
 RESULTS_PER_LEASE = 6
-"""A result waits for others at most for this part of a lease."""
+"""The longest time that a result waits for others, as a part of a lease."""
 
 Submit = Callable[[VideoTask], "Future[Outcome]"]
 
 
 class UncancellableFuture(Future[Outcome]):
-    """An attempt in a thread of this process. Only the end of the process ends it, so nothing waits for it."""
+    """An attempt in a thread of this process. Only the end of the process can end it, so the worker does not wait for it."""
 
 
 FAILED = frozenset({AttemptResult.RETRY, AttemptResult.DEAD, AttemptResult.LOST})
@@ -58,14 +58,14 @@ FAILED = frozenset({AttemptResult.RETRY, AttemptResult.DEAD, AttemptResult.LOST}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """When a worker stops claiming; None: no limit."""
+    """The limits after which a worker stops claiming; None: no limit."""
 
     concurrency: int
     max_videos: int | None = None
     max_seconds: float | None = None
 
     def less(self, videos: int, seconds: float) -> Limits:
-        """Return what is left of the limits."""
+        """Return the limits minus this use."""
         return replace(
             self,
             max_videos=None if self.max_videos is None else self.max_videos - videos,
@@ -79,14 +79,14 @@ class Limits:
 
 @dataclass(slots=True, kw_only=True)
 class Summary:
-    """What a worker did."""
+    """The counts of a worker's attempts by result, and the reason for which it stopped."""
 
     results: Counter[AttemptResult] = field(default_factory=Counter)
     attempts: deque[Attempt] = field(default_factory=lambda: deque(maxlen=ATTEMPTS_KEPT))
     stopped_by: str = ""
-    """Why claiming stopped while there was more to do: a cooldown, a pause, an unfit machine."""
+    """The reason for which claiming stopped while videos were due: a cooldown, a pause, an unfit machine."""
     unfit: bool = False
-    """It stopped because of this machine, which does not pass by itself as a cooldown does."""
+    """Whether it stopped because this machine is unfit. Unlike a cooldown, that does not end by itself."""
 
     @property
     def attempted(self) -> int:
@@ -120,7 +120,7 @@ def _wait(futures: Collection[Future[Outcome]], timeout: float | None) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class Worker:
-    """Works until nothing is due, a limit is reached, YouTube throttles, or this machine is unfit."""
+    """A worker, which runs until no video is due, a limit is reached, YouTube throttles, or this machine is unfit."""
 
     queue: Queue
     submit: Submit
@@ -130,27 +130,27 @@ class Worker:
     grace_seconds: float = DEADLINE_GRACE_SECONDS
     """A claim is renewed this much longer than its attempt may take."""
     idle_poll_seconds: float = 30.0
-    """While attempts run and slots are free, the worker looks for work this often."""
+    """The interval at which the worker searches for due videos while slots are free."""
     wait_log: WaitLog = field(default_factory=WaitLog)
     on_attempt: Callable[[Attempt], None] = lambda attempt: None
-    """Called with each attempt when it is recorded."""
+    """A callback for each recorded attempt."""
     reaper: AbstractContextManager[ReportRunning] = field(default_factory=lambda: nullcontext(lambda ids: None))
-    """Gives back what this worker holds when its process is killed."""
+    """The reaper, which releases this worker's rows if its process is killed."""
     is_stopped: Callable[[], bool] = lambda: False
-    """Whether nothing more is to begin; asked before each attempt."""
-    monotonic: Callable[[], float] = lambda: time.monotonic()  # looked up late: a test may replace it
+    """A function that returns whether to stop. It is called before each attempt."""
+    monotonic: Callable[[], float] = lambda: time.monotonic()  # looked up late, so that a test can replace it
     wait: Callable[[Collection[Future[Outcome]], float | None], None] = _wait
-    """Returns when one of the futures has ended, or after the seconds; without futures, after the seconds."""
+    """A function that returns when one of the futures has ended, at the latest after the seconds."""
     _summary: Summary = field(default_factory=Summary)
     _attempts: Attempts[VideoTask] = field(init=False)
     _running: dict[Future[Outcome], tuple[Claim[VideoTask], float]] = field(default_factory=dict)
-    """Each claim with the time at which its attempt began."""
+    """The claims of running attempts, each with its start time."""
     _finished: list[FinishedAttempt[VideoTask]] = field(default_factory=list)
     _ends_at: float = 0.0
     _begins_at: float | None = None
-    """When the machine's rate limit may let the next attempt begin; None when none waits for it."""
+    """When the machine's rate limit may allow the next attempt; None if none waits for it."""
     _idle_since: float | None = None
-    """Since when slots are free and nothing is due."""
+    """Since when slots are free and no video is due."""
 
     def __post_init__(self) -> None:
         self._attempts = Attempts(
@@ -164,9 +164,9 @@ class Worker:
         )
 
     def run(self) -> Summary:
-        """Process videos. However that ends, give back what this worker still holds.
+        """Process videos. However the run ends, release the rows that this worker still holds.
 
-        Raises StoreUnavailable when the queue does not answer and no attempt runs, or for so long that the claims ran out.
+        Raises StoreUnavailable if the queue does not answer while no attempt runs, or until the claims have expired.
         """
         self._ends_at = self.monotonic() + (self.limits.max_seconds if self.limits.max_seconds is not None else 10**9)
         with self.reaper as self._attempts.report_running, Heartbeat(self.queue, on_gone=stop_all):
@@ -181,7 +181,7 @@ class Worker:
         return self._summary
 
     def _start(self) -> bool:
-        """Start attempts up to the limit. Return whether any runs, or waits for the rate limit.
+        """Start attempts up to the limit. Return whether any is running or waiting for the rate limit.
 
         While attempts run, the store may be unavailable.
         """
@@ -197,7 +197,7 @@ class Worker:
         return bool(self._running) or self._begins_at is not None
 
     def _report_idle_slots(self) -> None:
-        """Report that nothing is due, when that has been so for as long as free slots wait between two looks."""
+        """Log that no video is due, if that has been so for the time between two searches."""
         free, now = self.limits.concurrency - len(self._running), self.monotonic()
         is_idle = self._may_find_work and not self._attempts.stopped_by and self._begins_at is None
         self._idle_since = (now if self._idle_since is None else self._idle_since) if is_idle else None
@@ -226,7 +226,7 @@ class Worker:
         self._running[self.submit(claim.row)] = (claim, began)
 
     def _collect(self) -> None:
-        """Wait for attempts to end, but no longer than results, the next attempt and free slots may wait."""
+        """Wait for attempts to end, at most until a result, the next attempt or a free slot needs attention."""
         if self._running or self._begins_at is not None:
             self.wait(self._running, self._longest_wait())
         self._collect_finished(future for future in list(self._running) if future.done())
@@ -242,7 +242,7 @@ class Worker:
 
     @property
     def _may_find_work(self) -> bool:
-        """Whether slots are free, and a later look may find work for them."""
+        """Return whether slots are free and a later search may find work for them."""
         has_time = not self.is_stopped() and self.monotonic() < self._ends_at
         return len(self._running) < self.limits.concurrency and has_time and self._attempts.may_find_work
 
@@ -257,13 +257,13 @@ class Worker:
 
     @property
     def _max_result_wait_seconds(self) -> float:
-        """How long a result waits for others, so that one request records them all."""
+        """Return how long a result waits for others, so that one request records them together."""
         return min(
             self.queue.store.result_batch_seconds, self.queue.video_policy.lease.total_seconds() / RESULTS_PER_LEASE
         )
 
     def _is_time_to_record(self) -> bool:
-        """Record at once what went wrong: it may mean that this worker is to stop."""
+        """Return whether to record results now. Failures are recorded at once, because they may stop this worker."""
         return bool(self._finished) and (
             not (self._running or self._begins_at is not None)
             or len(self._finished) >= self.claim_batch_size
@@ -283,7 +283,7 @@ class Worker:
         self.on_attempt(attempt)
 
     def _give_back(self) -> None:
-        """When the worker is interrupted, end what runs and record what had ended; then give back the rest."""
+        """After an interruption, end running attempts, record those that had ended, and release the rest."""
         try:
             if self._running:
                 self._stop_attempts()
@@ -296,20 +296,20 @@ class Worker:
             self._running.clear()
 
     def _stop_attempts(self) -> None:
-        """Stop repeatedly: an attempt may be starting its process at this very moment."""
+        """Stop all child processes repeatedly, because an attempt may just be starting its process."""
         endable = [future for future in self._running if not isinstance(future, UncancellableFuture)]
         for future in endable:
             future.cancel()
         until = time.monotonic() + STOP_SECONDS
         while time.monotonic() < until:
             stop_all()
-            # Checked one by one: `wait` takes a cancelled future for one that runs.
+            # Checked one by one, because `wait` treats a cancelled future as running.
             if not wait([future for future in endable if not future.done()], timeout=STOP_SECONDS / 50).not_done:
                 return
 
 
 def outcome_of(future: Future[Outcome]) -> Outcome | None:
-    """Return the outcome of an attempt, or None when it was stopped. An attempt that broke down means an unfit machine."""
+    """Return the outcome of an attempt, or None if it was stopped. An unexpected error means an unfit machine."""
     try:
         return future.result()
     except (Stopped, CancelledError):
