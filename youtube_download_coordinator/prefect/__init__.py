@@ -1,9 +1,9 @@
-"""What a flow of your own needs: claim videos, process them, finish them, with settings from the worker or from a block.
+"""Functions for your own flows: claim videos, process them and finish them, with settings from the worker or from a block.
 
     from youtube_download_coordinator.prefect import claim_videos, finish, process_video
 
-This is the only room that imports Prefect, and no other room imports it. Its imports are absolute: the name of this folder
-hides Prefect from a program whose sys.path begins with the package's folder, so child processes are started with -P.
+This is the only package that imports Prefect, and no other package imports it. Its imports are absolute. The name of this folder
+would hide Prefect from a program whose sys.path begins with the library's folder, so child processes are started with -P.
 """
 
 from importlib import import_module
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.prefect.flow_run import open_coordinator
     from youtube_download_coordinator.prefect.steps import claim_videos, finish, process_video
 
-# Imported when they are used: Prefect loads the plugin startup.py while it is being imported itself.
+# Imported on first use, because Prefect loads the plugin startup.py while it is itself being imported.
 _HOMES = {
     "YoutubeCoordinator": "block",
     "settings_of_this_worker": "block",

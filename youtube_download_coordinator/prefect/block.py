@@ -1,4 +1,4 @@
-"""A Prefect block with a fleet's settings, for workers without files or environment variables of their own.
+"""A Prefect block with a fleet's settings, for workers that do not have their own files or environment variables.
 
     prefect block register --module youtube_download_coordinator.prefect.block    once
     export YDC_PREFECT_BLOCK=fleet                      on each worker: the name that the block was saved under

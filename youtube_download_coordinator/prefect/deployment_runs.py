@@ -23,10 +23,10 @@ from youtube_download_coordinator.prefect.flow_run import tolerate_prefect_error
 
 PAGE = 200
 OVERDUE = timedelta(minutes=2)
-"""Scheduled runs that are later than this are deleted: another one does their work."""
+"""Scheduled runs that are overdue by more than this are deleted, because another run does their work."""
 
 STUCK = timedelta(minutes=15)
-"""Longer than a worker needs to start a process or a container."""
+"""A run that has not begun in this time is stuck. A worker needs less to start a process or a container."""
 
 
 def delete_overdue_runs() -> None:
@@ -47,7 +47,7 @@ def delete_overdue_runs() -> None:
 
 
 def is_stuck(run: FlowRun) -> bool:
-    """Return whether a worker took the run and never began it: the server went away before it had answered the worker."""
+    """Return whether a worker took the run and never began it, because the server failed before it answered the worker."""
     return bool(run.state and run.state.is_pending() and run.state.timestamp < now() - STUCK)
 
 

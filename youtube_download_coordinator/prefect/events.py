@@ -30,7 +30,7 @@ FLEET_IDLE = f"{PREFIX}.fleet.idle"
 
 
 def source_expanded(expansion: Expansion) -> None:
-    """Emit that a source was listed; `error` is not empty when the listing did not reach its end."""
+    """Emit that a source was listed. `error` is not empty if the listing did not reach its end."""
     labels = {f"{PREFIX}.has-new-videos": "true" if expansion.new else "false"}
     payload = {
         "listed": expansion.listed,
@@ -56,7 +56,7 @@ def cooldown_opened(line: Control) -> None:
 
 
 def outage_suspected(line: Control) -> None:
-    """Emit that a machine suspects an outage of yt-dlp or YouTube, or goes on to, and what there is to do."""
+    """Emit that a machine began or prolonged a suspicion of an outage of yt-dlp or YouTube, with advice."""
     _emit_line(OUTAGE_SUSPECTED, line, {"failure": cooldown.reason_of(line), "to_do": suspicion.to_do(line)})
 
 
@@ -67,7 +67,7 @@ def _emit_line(event: str, line: Control, more: dict[str, str]) -> None:
 
 
 def fleet_idle(overview: Overview) -> None:
-    """Emit that a video is waiting and no worker holds any, although the fleet is neither paused nor cooling down."""
+    """Emit that a video is due and no worker holds one, although the fleet is neither paused nor cooling down."""
     name = {"prefect.resource.id": f"{PREFIX}.fleet", "prefect.resource.name": "fleet"}
     emit_event(FLEET_IDLE, name, payload={"pending": overview.counts["videos"].get(State.PENDING, 0)})
 

@@ -23,7 +23,7 @@ from youtube_download_coordinator.wiring import worker_name
 
 
 class RunLogHandler(APILogHandler):
-    """Sends log records of a run to it. Outside a run it drops them, where Prefect's own handler would warn."""
+    """A handler that sends log records to the current run. Outside a run it drops them; Prefect's own handler would warn."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if FlowRunContext.get() or TaskRunContext.get():
@@ -36,7 +36,7 @@ def _is_not_a_failed_run(record: logging.LogRecord) -> bool:
 
 
 def _show_library_log_in_runs() -> None:
-    """Send the library's log to the runs. PREFECT_LOGGING_EXTRA_LOGGERS would not: a worker reads it before it loads a flow.
+    """Send the library's log to the runs. PREFECT_LOGGING_EXTRA_LOGGERS has no effect, because a worker reads it too early.
 
     If it is set nevertheless, each line is sent once. The level is that of Prefect's own loggers, PREFECT_LOGGING_LEVEL.
     """
@@ -76,7 +76,7 @@ def host() -> str:
 
 
 def name_with_processor(what: str) -> Callable[[], str]:
-    """Return the function with which Prefect names a run: what it does, where, and with which processor if one is given."""
+    """Return a function with which Prefect names a run: its action, its machine, and its processor if one is given."""
 
     def name() -> str:
         processor = runtime.flow_run.parameters.get("processor")
@@ -86,7 +86,7 @@ def name_with_processor(what: str) -> Callable[[], str]:
 
 
 def rename_run(name: str) -> None:
-    """Change the run's name, which shows what it did."""
+    """Change the run's name, so that it shows the result."""
     if not runtime.flow_run.id:
         return
     with tolerate_prefect_errors("a new name for this run"), get_client(sync_client=True) as client:
@@ -95,7 +95,7 @@ def rename_run(name: str) -> None:
 
 @contextmanager
 def tolerate_prefect_errors(what: str) -> Iterator[None]:
-    """Log a warning when Prefect's server fails to show something: the results are in the queue, and the flow goes on."""
+    """Log a warning if a request to Prefect's server fails. The results are in the queue, so the flow continues."""
     try:
         yield
     except (PrefectHTTPStatusError, HTTPError) as error:

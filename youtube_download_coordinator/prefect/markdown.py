@@ -14,7 +14,7 @@ from youtube_download_coordinator.workers.worker import Summary
 TEXT_MAX_CHARACTERS = 120
 TITLE_MAX_CHARACTERS = 60
 LAST_ATTEMPTS = 20
-"""Attempts on the page of a run; its table has all of them."""
+"""The most attempts on the page of a run. The run's table has all of them."""
 JOINER = "\N{WORD JOINER}"
 _LINK_OR_TAG = re.compile(r"<|\](?=[(\[:])|:(?=//)|www(?=\.)|@|(?:mailto|xmpp|tel|javascript|data):", re.IGNORECASE)
 
@@ -27,7 +27,7 @@ def plain(text: object) -> str:
 def inert(text: str) -> str:
     """Return text for a table artifact or a description, which Prefect's older UI renders as Markdown, the newer one as text.
 
-    It looks the same in both. An invisible joiner prevents links and HTML, also where a renderer links every address.
+    It looks the same in both. An invisible joiner prevents links and HTML, even if a renderer links every address.
     """
     return _LINK_OR_TAG.sub(f"\\g<0>{JOINER}", text)
 
@@ -43,13 +43,13 @@ def link_to_sheet(url: str | None) -> str:
 
 
 def below(output_dir: Path | str, text: str) -> str:
-    """Return the text without the output folder at its front: a result is the path of a file there."""
+    """Return a text without the output folder at its start. The text may be the path of a result."""
     text = text.removeprefix(f"{output_dir}/")
     return text.removeprefix(f"{output_dir.absolute()}/") if isinstance(output_dir, Path) else text
 
 
 def videos_in_markdown(summary: Summary, about: str, seconds: float, config: Config) -> str:
-    """Return a page with what a worker has done so far: the counts, the rate, and the last attempts."""
+    """Return a page about a worker's results so far: the counts, the rate, and the last attempts."""
     rate = f", {summary.attempted / seconds * 60:.1f} videos a minute" if seconds else ""
     last = list(summary.attempts)[-LAST_ATTEMPTS:]
     rows = [

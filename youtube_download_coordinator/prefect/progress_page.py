@@ -19,7 +19,7 @@ from youtube_download_coordinator.workers.attempts import Attempt
 from youtube_download_coordinator.workers.worker import Summary
 
 INTERVAL_SECONDS = 10.0
-"""Between two updates; each is one request to Prefect's server."""
+"""The time between two updates, each of which is one request to Prefect's server."""
 KEY = "processed-videos-so-far"
 
 

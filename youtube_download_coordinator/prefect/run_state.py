@@ -1,8 +1,8 @@
 """Keep a run and its state on Prefect's server together, also when the worker or the server was away.
 
-A worker stops watching for cancellations after 25 s without a server, and a run outlives a worker that is killed. So a run asks
-for its own state once a minute, and ends when it was cancelled. It also ends only while the server answers: Prefect gives up
-after a minute, and the run would be shown as crashed.
+A worker stops watching for cancellations after 25 s without a server, and a run outlives a worker that is killed. So a run
+reads its own state once a minute, and ends if it was cancelled. At its end, a run first waits until the server answers: Prefect
+gives up after a minute, and the run would be shown as crashed.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from youtube_download_coordinator.prefect.server_answers import impatient_client
 log = logging.getLogger(__name__)
 
 ASK_SECONDS = 60.0
-"""Between two looks at the run's state; each is one request to Prefect's server."""
+"""The time between two reads of the run's state, each of which is one request to Prefect's server."""
 CANCELLED = "cancelled; what the run held is released"
 STOPPED = "stopped by SIGTERM; what the run held is released"
 STOPPED_NAME = "Stopped"
 
 
 class CancellationWatch:
-    """Interrupts the main thread, as SIGTERM does, when the run was cancelled. `cancelled` then tells it from a SIGTERM."""
+    """A watch that interrupts the main thread, like SIGTERM, when the run was cancelled. Then `cancelled` is true."""
 
     def __init__(self, run_id: str) -> None:
         self.cancelled = False
@@ -51,27 +51,27 @@ class CancellationWatch:
         is_main, on_stop = threading.current_thread() is threading.main_thread(), signal.getsignal(signal.SIGTERM)
         if not is_main or not callable(on_stop):
             return
-        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a terminal that closes stops its flows as SIGTERM does
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # closing a terminal stops its flows like SIGTERM
             self._catches_hangups = True
             signal.signal(signal.SIGHUP, on_stop)
         self._thread.start()
 
     def stop(self) -> None:
-        """Interrupt nobody from now on."""
+        """Stop watching: from now on, do not interrupt the main thread."""
         with self._interrupting:
             self._ended.set()
         if self._catches_hangups:
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     def interrupted(self) -> None:
-        """Note that the main thread was interrupted, by this watch or by a SIGTERM."""
+        """Record that the main thread was interrupted, by this watch or by a SIGTERM."""
         self._stopped = True
         self.cancelled = self.cancelled or self._is_cancelled()
 
     def final_state(self) -> State[Any] | None:
-        """Return a new state for an interrupted run or a subflow of it to end in: a planned stop is not a crash.
+        """Return a new final state for an interrupted run or subflow, because a planned stop is not a crash.
 
-        Each run needs its own: Prefect takes the state of another run for a result.
+        Each run needs its own state: Prefect treats the state of another run as a result.
         """
         if self.cancelled:
             return Cancelled(message=CANCELLED)
@@ -93,12 +93,12 @@ class CancellationWatch:
             with impatient_client() as client:
                 state = client.read_flow_run(self.run_id).state
         except (PrefectHTTPStatusError, HTTPError, ObjectNotFound):
-            return False  # asked again in a minute
+            return False  # read again in a minute
         return state is not None and (state.is_cancelling() or state.is_cancelled())
 
 
 _watches: list[CancellationWatch] = []
-"""That of the outermost flow of this process: subflows end with it."""
+"""The watch of the outermost flow of this process. Subflows end with it."""
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def watching_for_cancellation() -> Iterator[CancellationWatch | None]:
 
 @contextmanager
 def ending_as_cancelled() -> Iterator[None]:
-    """Watch the run, and end it as Cancelled when it was cancelled, for a block in a user's own flow."""
+    """Watch the run during a block in a user's own flow, and end it as Cancelled if it was cancelled."""
     with watching_for_cancellation() as watch:
         try:
             yield
@@ -132,6 +132,6 @@ def ending_as_cancelled() -> Iterator[None]:
 
 
 def wait_for_server() -> None:
-    """Return when Prefect's server answers. Nothing of the queue is held meanwhile."""
+    """Wait until Prefect's server answers. The run holds no rows during this time."""
     if runtime.flow_run.id:
         wait_until_server_answers()

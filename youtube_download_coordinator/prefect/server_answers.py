@@ -11,17 +11,17 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 log = logging.getLogger(__name__)
 
 ASK_SECONDS = 5.0
-"""Between two attempts to reach a server that does not answer."""
+"""The time between two attempts to reach a server that does not answer."""
 
 
 def impatient_client() -> SyncPrefectClient:
-    """Return a client that fails at once when the server does not answer. That of the run repeats a request for minutes."""
-    # The settings are the default ones; with any, Prefect does not return the run's client.
+    """Return a client that fails at once if the server does not answer. The run's own client repeats requests for minutes."""
+    # Default settings, but passed explicitly: otherwise Prefect returns the run's client.
     return get_client(httpx_settings={}, sync_client=True)
 
 
 def wait_until_server_answers(max_seconds: float | None = None) -> None:
-    """Return when the server answers, or after that many seconds. Any answer will do, but for one of a proxy without a server."""
+    """Wait until the server answers, for at most `max_seconds`. A proxy's error about a missing server is not an answer."""
     until = time.monotonic() + max_seconds if max_seconds is not None else None
     is_logged = False
     while True:

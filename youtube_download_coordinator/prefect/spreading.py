@@ -1,8 +1,8 @@
 """Spread the scheduled runs over the machines of a fleet.
 
-A worker takes any run that is due, also when its machine can do nothing with it. So a run that finds its machine busy hands its
-place on: it creates another run, which another worker may take. And a run that begins its work while more is due creates a run
-for each machine that has none. Both stop when as many runs are at work, or waiting to begin, as workers are online.
+A worker takes any due run, even if its machine cannot work on it. So a run on a busy machine hands its place on: it creates
+another run, which another worker may take. A run that begins its work while more videos are due creates a run for each idle
+machine. Both stop when the number of running and waiting runs equals the number of online workers.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.workers.worker import Submit
 
 HAND_ONS = "youtube-coordinator.hand-ons"
-"""The label with how often a run was handed on."""
+"""The label with the number of times that a run was handed on."""
 HAND_ONS_MAX = 8
-"""With one of two machines busy, 1 of 256 places is lost, until the next scheduled run."""
+"""The most times that a run is handed on. With one of two machines busy, 1 of 256 places is lost until the next scheduled run."""
 AT_WORK = (StateType.RUNNING, StateType.PENDING)
 REST = timedelta(minutes=10)
-"""After all hand-ons were in vain: several workers of one machine count as several machines."""
+"""The pause after all hand-ons were in vain. Several workers of one machine count as several machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +45,18 @@ class Spreading:
     deployment: UUID
     pool: str
     vain: Path
-    """Contains the workers among which a place was handed on in vain."""
+    """The label with the workers among which a place was handed on in vain."""
 
     @classmethod
     def of_this_run(cls, config: Config) -> Spreading | None:
-        """Return that of the current run, or None outside a deployed run."""
+        """Return the spreading of the current run, or None outside a deployed run."""
         run = deployed_run()
         if run is None or run.deployment_id is None or run.work_pool_name is None:
             return None
         return cls(run, run.deployment_id, run.work_pool_name, config.state_dir / f"handed-on.{host()}")
 
     def hand_on(self) -> bool:
-        """Create a run for a machine that has none, in the place of this run. Return whether that was done."""
+        """Create a run for an idle machine in the place of this run. Return whether that was done."""
         with tolerate_prefect_errors("a run for another machine"), get_client(sync_client=True) as client:
             workers = self._online_workers(client)
             if self._other_runs(client) < len(workers) and not self._is_in_vain(workers):
@@ -65,12 +65,12 @@ class Spreading:
         return False
 
     def submit_and_fill(self, submit: Submit, queue: Queue) -> Submit:
-        """Return `submit`, which also creates the runs for other machines, when it begins its first video and more are due."""
+        """Wrap `submit`, so that it also creates runs for other machines if more videos are due when it begins its first one."""
         begun: list[VideoTask] = []
 
         def submit_one(video: VideoTask) -> Future[Outcome]:
             if not begun and _videos_are_due(queue):
-                # In a thread: a server that is away must not delay the work.
+                # In a thread, so that an unreachable server does not delay the work.
                 threading.Thread(target=copy_context().run, args=(self._fill,), name="spreading", daemon=True).start()
             begun[:] = [video]
             return submit(video)
@@ -89,7 +89,7 @@ class Spreading:
         return int(str(self.run.labels.get(HAND_ONS, 0)))
 
     def _is_in_vain(self, workers: list[str]) -> bool:
-        """Return whether this place was handed on often enough, or one was lately, among the same workers."""
+        """Return whether this place, or recently another one, was handed on in vain among the same workers."""
         if self._hand_ons >= HAND_ONS_MAX:
             self.vain.write_text("\n".join(workers), encoding="utf-8")
             return True
@@ -109,7 +109,7 @@ class Spreading:
         return sorted(worker.name for worker in workers)
 
     def _other_runs(self, client: SyncPrefectClient) -> int:
-        """Return how many other runs of this deployment are at work, or due and not begun."""
+        """Return how many other runs of this deployment are running, or due and not begun."""
         at_work = [run for run in runs_of(client, self.deployment, *AT_WORK) if not is_stuck(run)]
         due = runs_of(client, self.deployment, StateType.SCHEDULED, expected_before=now())
         return len({run.id for run in (*at_work, *due)} - {self.run.id})

@@ -1,8 +1,9 @@
-"""A plugin of Prefect's for the processes of a run: wait for the server before the first request.
+"""A plugin for Prefect that makes the processes of a run wait for the server before their first request.
 
-Prefect's client repeats a request that is refused only when an earlier one was answered. Without this, a run that a worker is
-starting while the server goes away crashes. Prefect calls the plugin at the end of `import prefect` where PREFECT_PLUGINS_ENABLED
-is set, as prefect.yaml and the work pool set it for runs. The package names it in the entry point group `prefect.plugins`.
+Prefect's client repeats a refused request only if an earlier one was answered. Without this plugin, a run crashes if the server
+goes away while a worker starts the run. Prefect calls the plugin at the end of `import prefect` if PREFECT_PLUGINS_ENABLED is
+set. prefect.yaml and the work pool set it for runs. The package registers the plugin in the entry point group
+`prefect.plugins`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from prefect.plugins import register_hook
 
 WAIT_SECONDS = 3600.0
-"""After that long the run goes on, and crashes if the server is still away: its worker is probably gone too."""
+"""After this time the run continues, and crashes if the server is still away. Its worker is then probably gone as well."""
 
 
 @register_hook

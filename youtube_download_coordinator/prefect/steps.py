@@ -1,4 +1,4 @@
-"""Claim, process and finish videos in your own flow, with steps that no processor has.
+"""Claim, process and finish videos in your own flow, with steps between them.
 
     with claim_videos(100) as videos:
         for video in videos:
@@ -36,7 +36,7 @@ def claim_videos(max_videos: int = 10) -> Iterator[ClaimBlock]:
     """Claim videos that are due, a few at a time, to iterate over in the block.
 
     An error that leaves the block is a failed attempt at the current video. Other videos that are not finished by then are
-    released, and no attempt is counted. A run that is cancelled ends here, also when its worker is gone.
+    released, and no attempt is counted. A cancelled run ends here, even if its worker is gone.
     """
     with ending_as_cancelled(), open_coordinator().claim_videos(max_videos) as videos:
         _open.append(videos)
@@ -47,7 +47,7 @@ def claim_videos(max_videos: int = 10) -> Iterator[ClaimBlock]:
 
 
 def is_worth_retrying(task: Any, run: TaskRun, state: State[Any]) -> bool:
-    """Return whether to repeat a user's task inside the attempt: not after an error that decides what happens to the video."""
+    """Return whether to repeat a user's task inside the attempt. False after an error that decides what happens to the video."""
     return not isinstance(state.data, AttemptError) or isinstance(state.data, TransientError)
 
 
@@ -66,10 +66,10 @@ def _name() -> str:
 def process_video(video: VideoTask, processor: str | None = None) -> str:
     """Run a processor, or several, on a claimed video in a child process, until the video's deadline. Return its result.
 
-    `processor` is the setting of that name unless it is given.
+    Without `processor`, the setting of that name is used.
 
-    Raises the AttemptError that the processor failed with, to be passed to `finish` (UnfitError: there is no such processor),
-    and ClaimLost when the deadline is past.
+    Raises the processor's AttemptError, which should be passed to `finish` (UnfitError: there is no such processor), and
+    ClaimLost if the deadline is past.
     """
     videos = _holding(video)
     seconds_left = max(1.0, videos.seconds_left(video))
@@ -83,7 +83,7 @@ def process_video(video: VideoTask, processor: str | None = None) -> str:
 def finish(video: VideoTask, result: object = None) -> AttemptResult:
     """Record the result of a claimed video, or the exception that it failed with. Return the result of the attempt.
 
-    It is not a Prefect task: a video is one task run, and Prefect has nothing to retry here.
+    This is not a Prefect task, because a video is one task run and Prefect must not retry the recording.
     """
     return _holding(video).finish(video, result)
 

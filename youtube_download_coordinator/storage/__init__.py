@@ -1,1 +1,1 @@
-"""Where files go: a local folder or object storage, behind one contract (place.py)."""
+"""Storage of files in a local folder or in object storage, behind one contract (place.py)."""

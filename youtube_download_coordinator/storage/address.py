@@ -1,4 +1,4 @@
-"""Reads the address of a place: `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`, or a local folder."""
+"""Parse the address of a place: `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`, or a local folder."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from urllib.parse import urlsplit
 from youtube_download_coordinator.storage.place import check_path
 
 SCHEMES = {"s3": "s3://bucket/prefix", "gs": "gs://bucket/prefix", "az": "az://container/prefix"}
-"""The kinds of object storage, each with what its addresses look like."""
+"""The kinds of object storage, each with the form of its addresses."""
 NEIGHBOURS = {
     **dict.fromkeys(("s3a", "s3n", "r2", "minio", "b2", "aws"), "s3"),
     **dict.fromkeys(("gcs", "gcp", "google"), "gs"),
     **dict.fromkeys(("azure", "adl", "abfs", "abfss", "wasb", "wasbs"), "az"),
 }
-"""What other programs call them."""
+"""Names of these schemes in other programs."""
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def place_address(value: str | Path) -> str | Path:
-    """Return the address of object storage as text, without a slash at its end, and a local folder as a Path.
+    """Return the address of object storage as text without a slash at its end, or a local folder as a Path.
 
-    Raises ValueError for any other scheme, and for an address that contains more than a bucket and a prefix: it might be a
-    secret, so no message repeats the address.
+    Raises ValueError for any other scheme, and for an address that contains more than a bucket and a prefix. The message does
+    not repeat the address, which may contain a secret.
     """
     text = str(value).strip()
     scheme, colon, rest = text.partition(":")
@@ -40,7 +40,7 @@ def _hint(scheme: str, rest: str) -> str:
         in_small_letters = ", in small letters" if scheme != scheme.lower() else ""
         return f"{scheme}:{'//' * rest.startswith('//')} is not a place for files: write {SCHEMES[known]}{in_small_letters}"
     if scheme.lower() == "file":
-        return "file: is not a place for files: write the path of the folder alone"
+        return "file: is not a place for files: write only the path of the folder"
     return (
         f"{scheme}: is not a place for files: write a local folder, {', '.join(SCHEMES.values())}"
         f"; a local folder of this name is ./{scheme}:..."
@@ -48,12 +48,12 @@ def _hint(scheme: str, rest: str) -> str:
 
 
 def _checked(scheme: str, text: str) -> str:
-    """Return the address if it is a bucket and a prefix."""
+    """Return the address if it consists of a bucket and a prefix. Raises ValueError."""
     form = SCHEMES[scheme]
     if re.search(r"[?#@%\s]", text):
         raise ValueError(
-            f"it must be {form} and no more: keys and options come from the provider's own variables,"
-            " and ? # @ % and spaces are not possible"
+            f"it must be {form} without anything else: set keys and options in the provider's own variables,"
+            " and do not use ? # @ % or spaces"
         )
     bucket, _, prefix = text.partition("://")[2].partition("/")
     prefix = prefix.removesuffix("/")
@@ -63,7 +63,7 @@ def _checked(scheme: str, text: str) -> str:
         try:
             check_path(prefix)
         except ValueError:
-            raise ValueError(f"it must be {form}, and the prefix has neither //, . or .. in it") from None
+            raise ValueError(f"it must be {form}, and the prefix must not contain //, . or ..") from None
     return f"{scheme}://{bucket}/{prefix}".removesuffix("/")
 
 

@@ -1,4 +1,4 @@
-"""Creates folders and files below the output folder: never outside of it, and so that nobody sees half of a file."""
+"""Create folders and files below the output folder, never outside of it and never partially visible."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from typing import IO, Any
 from youtube_download_coordinator.errors import UnfitError
 
 READ_MAX_BYTES = 100_000_000
-"""Other users may write into a shared folder. A record or a sidecar has some kilobytes, yt-dlp's information some megabytes."""
+"""The largest file that is read, because other users may write into a shared folder. yt-dlp's information has some megabytes."""
 
 
 def make_folder(folder: Path, output_dir: Path) -> Path:
-    """Make a folder below `output_dir`. Raises UnfitError when that is impossible, or when a link leads out."""
+    """Make a folder below `output_dir`. Raises UnfitError if that is impossible, or if a link leads out."""
     if not folder.resolve().is_relative_to(output_dir.resolve()):
         raise UnfitError(f"{folder} leads out of {output_dir}", reason="output-dir")
     try:
@@ -31,11 +31,12 @@ def make_folder(folder: Path, output_dir: Path) -> Path:
 
 
 def check_free_disk(output_dir: Path, least_bytes: int) -> int:
-    """Return the free bytes on the disk of `output_dir`. Raises UnfitError when they are fewer than `least_bytes`."""
+    """Return the free bytes on the disk of `output_dir`. Raises UnfitError if there are fewer than `least_bytes`."""
     free = free_bytes(output_dir)
     if free < least_bytes:
         raise UnfitError(
-            f"{in_megabytes(free)} are free in {output_dir}, and {in_megabytes(least_bytes)} must be (YDC_MIN_FREE_DISK_BYTES)",
+            f"{in_megabytes(free)} are free in {output_dir}, and {in_megabytes(least_bytes)} are needed"
+            " (YDC_MIN_FREE_DISK_BYTES)",
             reason="disk-full",
         )
     return free
@@ -53,9 +54,9 @@ def in_megabytes(count: int) -> str:
 
 @contextlib.contextmanager
 def written_whole(path: Path, replaced: os.stat_result | None = None) -> Iterator[IO[bytes]]:
-    """Yield a new temporary file, which replaces `path` at the end of the `with`, unless there was an error.
+    """Yield a new temporary file, which replaces `path` at the end of the `with` unless there was an error.
 
-    With the status of the file that it replaces, it gets the same mode, and the same owner and group where this user may.
+    Given the status of the replaced file, it gets the same mode, and the same owner and group if this user may set them.
     """
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     mode = stat.S_IMODE(replaced.st_mode) if replaced else 0o666
@@ -66,7 +67,7 @@ def written_whole(path: Path, replaced: os.stat_result | None = None) -> Iterato
                 for owner in (-1, replaced.st_uid):
                     with contextlib.suppress(PermissionError):
                         os.fchown(fd, owner, replaced.st_gid)
-                os.fchmod(fd, mode)  # after the owner, whose change drops a part of the mode
+                os.fchmod(fd, mode)  # after the owner, because changing the owner resets parts of the mode
             yield file
         part.replace(path)
     except BaseException:
@@ -75,20 +76,21 @@ def written_whole(path: Path, replaced: os.stat_result | None = None) -> Iterato
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that others see the old one or the whole new one."""
+    """Write a text file atomically: others see either the old file or the complete new one."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Do as `write_text` does."""
+    """Write a binary file atomically, like `write_text`."""
     with written_whole(path) as file:
         file.write(content)
 
 
 def read_file(path: Path, output_dir: Path) -> bytes:
-    """Return the content of a file of the coordinator below `output_dir`; a link in its place is not followed.
+    """Return the content of one of the coordinator's files below `output_dir`. Links are not followed.
 
-    Raises FileNotFoundError also for a link, for what is not a file, or is too large, and for a folder that leads out.
+    Raises FileNotFoundError also for a link, for anything but a file, for a file that is too large, and for a folder that
+    leads out.
     """
     try:
         if not path.parent.resolve().is_relative_to(output_dir.resolve()):
@@ -111,7 +113,7 @@ def read_file(path: Path, output_dir: Path) -> bytes:
 
 
 def read_json(path: Path, output_dir: Path) -> Any:
-    """Return the content of such a JSON file. Raises FileNotFoundError as `read_file` does; ValueError if it is not JSON."""
+    """Return the content of such a JSON file. Raises FileNotFoundError like `read_file`, and ValueError if it is not JSON."""
     try:
         return json.loads(read_file(path, output_dir))
     except RecursionError as error:
@@ -119,7 +121,7 @@ def read_json(path: Path, output_dir: Path) -> Any:
 
 
 def move_into_place(made: Path, path: Path) -> None:
-    """Move a complete file to its place, also to another file system (a mount in the output folder)."""
+    """Move a complete file to its final path, even to another file system (a mount in the output folder)."""
     try:
         made.replace(path)
     except OSError as error:

@@ -26,9 +26,9 @@ from youtube_download_coordinator.storage.place import (
 )
 
 WORK_FOLDER = ".parts"
-"""Where files are made below the folder. It belongs to no listing."""
+"""The subfolder in which files are made. It is not listed."""
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}")
-"""The name of a file that is being written. A killed process leaves one."""
+"""The name of a file that is being written. A killed process may leave one."""
 _DISK = {
     errno.ENOSPC: "disk-full",
     errno.EDQUOT: "disk-full",
@@ -38,13 +38,13 @@ _DISK = {
     errno.ESTALE: "disk",
 }
 _PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE})
-"""What may be over at the next try: a full or broken disk, a file server that is away."""
+"""Errors that may be temporary: a full or broken disk, an unreachable file server."""
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
-"""How a file system answers that has no hard links (exFAT, an rclone mount), or not between these two folders."""
+"""Errors of a file system without hard links (exFAT, an rclone mount), or without links between these two folders."""
 
 
 class LocalPlace:
-    """A folder. It keeps neither content types nor metadata: the sidecars have them."""
+    """A local folder as a place. It keeps neither content types nor metadata, which are also in the sidecars."""
 
     is_local = True
 
@@ -95,7 +95,7 @@ class LocalPlace:
     @contextlib.contextmanager
     def open(self, path: str) -> Iterator[BufferedIOBase]:
         with _errors(path):
-            # A link in the file's place is not followed, and a pipe is not waited for.
+            # Do not follow a link, and do not wait for a pipe.
             fd = os.open(self._inside(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with open(fd, "rb") as file:
             yield file
@@ -133,14 +133,14 @@ class LocalPlace:
         return str(self._folder / check_path(path))
 
     def _inside(self, path: str) -> Path:
-        """Return the local path. Raises FileNotFoundError if a folder on the way leads out."""
+        """Return the local path. Raises FileNotFoundError if a parent folder leads out."""
         target = self._folder / check_path(path)
         if not target.parent.resolve().is_relative_to(self._folder.resolve()):
             raise FileNotFoundError(errno.ENOENT, "it leads out of the output folder", str(target))
         return target
 
     def _target(self, path: str) -> Path:
-        """Return the local path, in a folder that exists."""
+        """Return the local path, and make its folder."""
         target = self._folder / check_path(path)
         make_folder(target.parent, self._folder)
         return target
@@ -148,7 +148,7 @@ class LocalPlace:
 
 @contextlib.contextmanager
 def _errors(path: str) -> Iterator[None]:
-    """Raise the errors of the contract for those of the system."""
+    """Translate the system's errors into the errors of the contract."""
     try:
         yield
     except UnfitError as error:
@@ -170,7 +170,7 @@ def _place_error(path: str, error: OSError) -> PlaceError:
 def _copied(source: Path | bytes, target: Path, *, may_share: bool) -> Iterator[Path]:
     """Yield a new file with the content, under a temporary name, and remove that name at the end.
 
-    `may_share`: a second name of the same file is enough, for its first name goes.
+    `may_share`: a second name of the same file is enough, because the first name is removed.
     """
     copy = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -195,11 +195,11 @@ def _has_linked(source: Path, copy: Path) -> bool:
 
 
 def _link(copy: Path, target: Path) -> bool:
-    """Give the file a second name unless it is taken. Return whether it was free."""
+    """Give the file a second name, unless that is taken. Return whether it was free."""
     try:
         os.link(copy, target)
     except FileExistsError:
-        # NFS repeats a request whose answer was lost, and then finds the name taken by its first try.
+        # NFS repeats a request whose answer was lost, and then finds the name taken by the first try.
         return os.path.lexists(target) and os.path.samestat(copy.lstat(), target.lstat())
     except OSError as error:
         if error.errno not in _NO_LINKS:
@@ -209,10 +209,10 @@ def _link(copy: Path, target: Path) -> bool:
 
 
 def _rename_if_absent(copy: Path, target: Path) -> bool:
-    """Do the same where the file system has no links: alone among the processes of this machine."""
+    """Do the same on a file system without links, under a lock of this machine's processes."""
     fd = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with contextlib.suppress(OSError):  # nor locks
+        with contextlib.suppress(OSError):  # the file system may not have locks either
             fcntl.flock(fd, fcntl.LOCK_EX)
         if os.path.lexists(target):
             return False
@@ -223,7 +223,7 @@ def _rename_if_absent(copy: Path, target: Path) -> bool:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """Return the status of a file; None for anything else, and if there is nothing."""
+    """Return the status of a file, or None if it does not exist or is not a file."""
     try:
         status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Finds out whether there are credentials, before obstore looks for them: it would ask a cloud's machine for two minutes."""
+"""Check whether there are credentials before obstore searches for them, which may take two minutes outside a cloud."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 METADATA_ADDRESS = "http://169.254.169.254"
-"""Where the machines of AWS, Google and Azure are told who they are."""
+"""The address at which machines of AWS, Google and Azure get their credentials."""
 PROBE_SECONDS = 2.0
 PROBES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """Where a provider's credentials may be."""
+    """The possible locations of a provider's credentials."""
 
     variables: tuple[str, ...]
     files: tuple[tuple[str, str], ...] = ()
-    """Files with credentials: the variable that may name it, and its usual path."""
+    """Files with credentials: the variable that may contain the path, and the usual path."""
     metadata_variable: str = ""
     """The variable with another address than METADATA_ADDRESS."""
 
@@ -34,7 +34,7 @@ class Login:
 
     @property
     def may_succeed(self) -> bool:
-        """Return whether there is a variable, a file, or a machine of the provider that vouches for this process."""
+        """Return whether there is a variable, a file, or a metadata server of the provider with credentials."""
         return self.has_variables or self.has_file or _is_proxied() or self._is_on_its_cloud()
 
     def _is_on_its_cloud(self) -> bool:
@@ -50,7 +50,7 @@ class Login:
 
 
 def _is_proxied() -> bool:
-    """Return whether requests without TLS go to a proxy, so that a connection of our own proves nothing."""
+    """Return whether requests without TLS go to a proxy, so that a direct connection proves nothing."""
     return any(os.environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"))
 
 
@@ -97,7 +97,7 @@ LOGINS = {
 def has_aws_profile() -> bool:
     """Return whether the credentials are in the files of the AWS command line, which obstore does not read.
 
-    A key in the environment takes precedence, as in AWS's own programs.
+    A key in the environment takes precedence, like in AWS's own programs.
     """
     login = LOGINS["s3"]
     if os.environ.get("AWS_ACCESS_KEY_ID"):

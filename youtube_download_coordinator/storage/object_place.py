@@ -1,4 +1,4 @@
-"""Object storage as a place for files: S3 and what speaks its language, Google Cloud Storage, Azure; by obstore."""
+"""Object storage as a place for files, by obstore: S3 and compatible services, Google Cloud Storage, Azure."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ if TYPE_CHECKING:
 PATIENCE = timedelta(minutes=2)
 """How long a request is repeated."""
 PUT_ID = "put_id"
-"""The metadata's key of a random text that tells the file of one call from that of another. It is in no `Held`."""
+"""The metadata's key of a random text that identifies the call that put a file. `Held` does not contain it."""
 PART_BYTES = 8 * 2**20
-"""The size of the parts of a larger file; a file of this size or less is one request."""
+"""The size of the parts of a file. A file of at most this size is one request."""
 PARTS_AT_ONCE = 4
 MAX_PARTS = 9_000
-"""S3 allows 10,000. Parts of larger files are larger."""
+"""The most parts of a file; S3 allows 10,000. Larger files have larger parts."""
 READ_BYTES = 8 * 2**20
 LIST_CHUNK = 1000
 
 
 class ObjectPlace:
-    """A bucket, and a prefix in it. The store is opened by the first request, in the process that makes it."""
+    """A bucket, and a prefix in it. The first request opens the store, in its own process."""
 
     is_local = False
 
     def __init__(self, address: str, *, patience: timedelta = PATIENCE) -> None:
-        """`patience`: how long a request is repeated."""
+        """Prepare the place without a request. `patience`: how long a failing request is repeated."""
         self.address = address
         self._patience = patience
         self._prefix_bytes = len(bucket_and_prefix(address)[1].encode()) + 1
@@ -90,7 +90,7 @@ class ObjectPlace:
                     max_concurrency=PARTS_AT_ONCE,
                 ),
             )
-        except PlaceUnavailable:  # it may be there nevertheless: the answer to its completion was lost
+        except PlaceUnavailable:  # the upload may be complete, if only the last answer was lost
             if not self._is_from(key, put_id):
                 raise
 
@@ -110,7 +110,7 @@ class ObjectPlace:
         for is_last in self._tries():
             try:
                 self._call("put", lambda store: store.put(key, content, attributes=attributes, mode="create"))
-            except PlaceUnavailable:  # whatever the answer was, what is there decides
+            except PlaceUnavailable:  # the file that exists decides, not the answer
                 if (found := self._attributes(key)) is not None:
                     return found.get(PUT_ID) == put_id
                 if is_last:
@@ -120,7 +120,7 @@ class ObjectPlace:
         raise AssertionError("the last try returns or raises")
 
     def _tries(self) -> Iterator[bool]:
-        """Yield whether it is the last try, with growing pauses between them: obstore repeats no conditional request."""
+        """Yield for each try whether it is the last one, with growing pauses: obstore does not repeat conditional requests."""
         end, pause = time.monotonic() + self._patience.total_seconds(), 0.2
         while time.monotonic() + pause < end:
             yield False
@@ -129,7 +129,7 @@ class ObjectPlace:
         yield True
 
     def _is_from(self, key: str, put_id: str) -> bool:
-        """Return whether the file that is there was put by the call with this ID."""
+        """Return whether the existing file was put by the call with this ID."""
         attributes = self._attributes(key)
         return attributes is not None and attributes.get(PUT_ID) == put_id
 
@@ -190,7 +190,7 @@ class ObjectPlace:
                 return
 
     def _list(self, folder: str, last: str) -> Iterator[Held]:
-        """Yield the files after `last`. Every provider lists in the order of the paths, and obstore repeats no broken page."""
+        """Yield the files after `last`. Providers list in order of paths, and obstore does not repeat an interrupted page."""
         chunks = self._call(
             "list", lambda store: iter(store.list(folder or None, offset=last or None, chunk_size=LIST_CHUNK))
         )
@@ -215,7 +215,7 @@ class ObjectPlace:
 
 
 class _Pieces(io.RawIOBase):
-    """A file that is read in requests of READ_BYTES, each of which is repeated if it fails."""
+    """A file that is read by requests of READ_BYTES, each of which is repeated if it fails."""
 
     def __init__(self, place: ObjectPlace, path: str, reader: ReadableFile) -> None:
         self._place = place

@@ -1,4 +1,4 @@
-"""Opens the place that the setting `output_dir` names."""
+"""Open the place of the setting `output_dir`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from youtube_download_coordinator.storage.place import Place
 def open_place(output_dir: str | Path) -> Place:
     """Return the place of an address, without a request. Raises ConfigError.
 
-    Credentials, endpoint and options of object storage come from the environment, by the provider's own names. A Path is a local
-    folder whatever its name: `Path("./s3:bucket")` has lost the dot that tells it from an address.
+    Credentials, endpoint and options of object storage come from the environment, under the provider's own names. A Path is
+    always a local folder, because `Path("./s3:bucket")` loses the leading dot that distinguishes it from an address.
     """
     if isinstance(output_dir, Path):
         return LocalPlace(output_dir)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 MAX_CONDITIONAL_BYTES = 64_000_000
-"""The largest file of `put_if_absent`: one request, whose body is held in memory."""
+"""The largest file of `put_if_absent`, which is one request with its body in memory."""
 MAX_KEY_BYTES = 1024
 """The longest key in S3, GCS and Azure, in UTF-8: the place's prefix and the path."""
 SHA256 = "sha256"
@@ -27,13 +27,13 @@ class Held:
 
     path: str
     size: int
-    """In bytes."""
+    """The size in bytes."""
     modified: datetime
-    """When it was put there, by the place's clock, in UTC."""
+    """When it was put, by the place's clock, in UTC."""
     content_type: str = ""
-    """As it was given. Empty in a listing, and from a local folder."""
+    """The given value. Empty in a listing, and from a local folder."""
     metadata: Mapping[str, str] = field(default_factory=dict)
-    """As it was given. Empty in a listing, and from a local folder."""
+    """The given value. Empty in a listing, and from a local folder."""
 
     @property
     def sha256(self) -> str:
@@ -47,11 +47,11 @@ class Place(Protocol):
     A path is relative, with `/` between its parts (`Irish/UKwSQSFN4Nw.m4a`). Every method that takes one raises ValueError for a
     path that leads out of the place or that not every place can keep: see `check_path`.
 
-    A file is there whole or not at all: nobody reads half of one, whatever is killed. All methods may be called from several
-    threads. The place retries by itself for a while (two minutes), then it raises
+    A file exists completely or not at all: nobody reads a partial file, whatever process is killed. All methods may be called
+    from several threads. A place repeats failing requests for two minutes, and then raises
 
     * PlaceUnavailable: the network or the place fails. The same call may succeed later.
-    * PlaceRefused: a right, the bucket or the credentials are missing. The message is one line that names them.
+    * PlaceRefused: a permission, the bucket or the credentials are missing. The message is one line that names them.
 
     No message contains a secret, and no error has a cause or context that does.
     """
@@ -67,11 +67,11 @@ class Place(Protocol):
     def put(
         self, path: str, source: Path, *, content_type: str, metadata: Mapping[str, str], move: bool = False
     ) -> None:
-        """Copy a local file to the place. It replaces a file that is there.
+        """Copy a local file to the place. Replace an existing file.
 
-        It is read in pieces: memory does not grow with the file. Content type and metadata travel along (see `check_metadata`).
-        If the place's answer is lost, the place is asked whether the file has arrived. `move`: the source is no longer needed.
-        A local folder then renames it, which costs nothing; elsewhere it stays, for the caller to remove.
+        The file is read in pieces, so memory does not grow with its size. Content type and metadata are stored with it (see
+        `check_metadata`). If the place's answer is lost, check whether the file has arrived. `move`: the source is no longer
+        needed. Then a local folder renames it, which costs nothing; in other places the caller has to remove it.
         """
 
     def put_if_absent(
@@ -83,10 +83,10 @@ class Place(Protocol):
         metadata: Mapping[str, str],
         move: bool = False,
     ) -> bool:
-        """Put a file unless there is one with this path. Return False if there is one; both files stay as they are.
+        """Put a file unless the path exists. Return False if it exists; then neither file is changed.
 
-        Of several callers at the same moment exactly one receives True. If the place's answer is lost, the place is asked whose
-        file is there: True means that it is the one of this call. After PlaceUnavailable the file may still be there.
+        Of several simultaneous callers, exactly one receives True. If the place's answer is lost, check whose file exists: True
+        means that it was put by this call. After PlaceUnavailable the file may exist or not.
 
         Raises ValueError if the source is larger than MAX_CONDITIONAL_BYTES.
         """
@@ -95,40 +95,40 @@ class Place(Protocol):
         """Return the content of a small file. Raises FileNotFoundError."""
 
     def open(self, path: str) -> AbstractContextManager[BufferedIOBase]:
-        """Open a file for reading from its beginning to its end, in pieces; it cannot be sought. Raises FileNotFoundError."""
+        """Open a file for reading from its beginning to its end, in pieces. It cannot seek. Raises FileNotFoundError."""
 
     def download(self, path: str, destination: Path) -> None:
         """Copy a file to a local path, in pieces. The destination is replaced at the end. Raises FileNotFoundError."""
 
     def head(self, path: str) -> Held | None:
-        """Return what is known about a file, or None if there is none."""
+        """Return the properties of a file, or None if it does not exist."""
 
     def list(self, prefix: str = "") -> Iterator[Held]:
-        """Yield the files in the folder `prefix` and all below it, in no order; all files if it is empty.
+        """Yield all files below the folder `prefix`, in any order; all files if it is empty.
 
-        `Irish` lists `Irish/a.m4a`, not `Irish2/a.m4a`. Files are yielded as the place sends them: memory does not grow with
+        `Irish` lists `Irish/a.m4a`, not `Irish2/a.m4a`. Files are yielded as the place sends them, so memory does not grow with
         their number. A folder that does not exist has no files.
         """
 
     def delete(self, path: str) -> None:
-        """Delete a file. It is not an error if there is none."""
+        """Delete a file if it exists."""
 
     def url(self, path: str) -> str:
-        """Return how other programs name the file: `s3://bucket/prefix/path`, or an absolute local path. Unsigned."""
+        """Return the file's address for other programs: `s3://bucket/prefix/path` (unsigned), or an absolute local path."""
 
 
 def check_path(path: str) -> str:
     """Return a path that every place can keep. Raises ValueError.
 
-    It is relative and has neither empty parts nor `.` or `..`, no control characters and no backslash. Object storage also
-    refuses a path that is longer than MAX_KEY_BYTES with its prefix.
+    It is relative, without empty parts, `.`, `..`, control characters and backslashes. Object storage also refuses a path that is
+    longer than MAX_KEY_BYTES with its prefix.
     """
     parts = path.split("/")
     if not all(parts) or not {".", ".."}.isdisjoint(parts):
         raise ValueError(f"{path!r} is not a path below a place")
     if re.search(r"[\x00-\x1f\x7f\\]", path):
-        raise ValueError(f"{path!r} has a character that not every place can keep")
-    path.encode()  # half a character (a surrogate) is a ValueError too
+        raise ValueError(f"{path!r} contains a character that not every place can keep")
+    path.encode()  # raises a ValueError for a lone surrogate
     return path
 
 
@@ -147,8 +147,8 @@ def check_prefix(prefix: str) -> str:
 def check_metadata(metadata: Mapping[str, str]) -> Mapping[str, str]:
     """Return metadata that every place can keep. Raises ValueError.
 
-    Keys are `[a-z][a-z0-9_]*`: S3 lowers them, and Azure wants identifiers. Values are printable ASCII without a space at
-    either end, for they travel as HTTP headers.
+    Keys are `[a-z][a-z0-9_]*`, because S3 lowers them and Azure requires identifiers. Values are printable ASCII without a
+    space at either end, because they are HTTP headers.
     """
     for key, value in metadata.items():
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", key) or not re.fullmatch(r"[!-~](?:[ -~]{0,998}[!-~])?", value):

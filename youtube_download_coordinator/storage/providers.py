@@ -1,6 +1,6 @@
-"""The providers of object storage: how each is opened, and what it calls its credentials and rights.
+"""The providers of object storage: how to open each, and its names for credentials and permissions.
 
-Credentials, endpoints and options come from each provider's usual variables, which obstore reads. No setting holds a secret.
+obstore reads credentials, endpoints and options from each provider's usual variables. No setting contains a secret.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ CONNECT_TIMEOUT = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """What the library needs to know about a provider."""
+    """A provider of object storage."""
 
     name: str
     endpoints: tuple[str, ...]
-    """The variables with another endpoint than the provider's own, the first one takes precedence."""
+    """The variables for another endpoint. The first one takes precedence."""
     allow_http: str
     """The variable that allows an endpoint without TLS on another machine."""
     credentials: str
-    """Where credentials come from, for a person."""
+    """The sources of credentials, as text for people."""
     rights: Mapping[str, str]
-    """By what is done (`put`, `get`, `list`, `delete`): what the provider calls the right."""
+    """The provider's names of the permissions for `put`, `get`, `list` and `delete`."""
     keeps_parts: bool
-    """Whether the parts of an upload that was cut off are kept until a lifecycle rule removes them."""
+    """Whether the parts of an interrupted upload are kept until a lifecycle rule removes them."""
 
 
 PROVIDERS = {
@@ -113,7 +113,7 @@ def open_store(address: str, patience: timedelta) -> Store:
     store = _without_details(lambda: openers[scheme](bucket, options))
     if store is None:
         raise ConfigError(
-            f"output_dir: {address} cannot be opened: look at {', '.join(PROVIDERS[scheme].endpoints)}"
+            f"output_dir: {address} cannot be opened: check {', '.join(PROVIDERS[scheme].endpoints)}"
             f" and the credentials: {PROVIDERS[scheme].credentials}"
         )
     if not (LOGINS[scheme].may_succeed or has_aws_profile()):
@@ -122,7 +122,7 @@ def open_store(address: str, patience: timedelta) -> Store:
 
 
 def _without_details(opened: Callable[[], Made]) -> Made | None:
-    """Return what is opened, or None: the messages of obstore and botocore may repeat a key, so no error of ours has them."""
+    """Return what `opened` returns, or None if it fails. Its error is dropped, because the message may contain a key."""
     try:
         return opened()
     except ConfigError:
@@ -141,7 +141,7 @@ def _client(provider: Provider) -> ClientConfig:
 
 
 def _may_be_http(variable: str, provider: Provider) -> bool:
-    """Return whether an endpoint has no TLS. Raises ConfigError if it then must have it."""
+    """Return whether an endpoint is without TLS. Raises ConfigError if that is not allowed."""
     try:
         endpoint = urlsplit(os.environ[variable])
         host = endpoint.hostname or ""
@@ -152,7 +152,7 @@ def _may_be_http(variable: str, provider: Provider) -> bool:
     allowed = os.environ.get(provider.allow_http, "").lower() in ("1", "true", "yes")
     if endpoint.scheme == "http" and not allowed and not is_loopback(host):
         raise ConfigError(
-            f"{variable} is http, so others on the way can read and change files: use https, or in a network that you trust"
+            f"{variable} is http, so others on the network can read and change files: use https, or in a network that you trust"
             f" {provider.allow_http}=true"
         )
     return endpoint.scheme == "http"
@@ -171,7 +171,7 @@ def _open_s3(bucket: str, options: dict[str, Any]) -> Store:
 
     if has_aws_profile():
         options["credential_provider"] = _boto3_credentials()
-    # One file at a time: not every provider has the bulk request, and it reports a missing right in another way.
+    # One file at a time: not every provider has the bulk request, and it reports a missing permission differently.
     return S3Store(bucket, config={"disable_bulk_delete": True}, **options)
 
 

@@ -221,7 +221,7 @@ def test_a_machine_that_lacks_something_claims_nothing(ydc: Ydc, queue: Queue) -
     done = ydc("run", min_free_disk_bytes=10**18)
     assert done.returncode == 2
     assert one_line(done).startswith("ydc: this machine cannot process videos yet: ")
-    assert "must be (YDC_MIN_FREE_DISK_BYTES)" in one_line(done)
+    assert "are needed (YDC_MIN_FREE_DISK_BYTES)" in one_line(done)
     assert queue.counts(VIDEO_TASKS) == {State.PENDING: 1}
 
 

@@ -80,7 +80,7 @@ def test_everything_that_is_missing_is_said_in_one_line(config: Config) -> None:
     with pytest.raises(PreflightError) as caught:
         preflight.require(full, "audio")
     assert str(caught.value).startswith("this machine cannot process videos yet: ")
-    assert "and 1,000,000,000,000 MB must be (YDC_MIN_FREE_DISK_BYTES); there is no ffmpeg" in str(caught.value)
+    assert "and 1,000,000,000,000 MB are needed (YDC_MIN_FREE_DISK_BYTES); there is no ffmpeg" in str(caught.value)
     assert "\n" not in str(caught.value)
     preflight.require(full, "mine:transcribe")
 

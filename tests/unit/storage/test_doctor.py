@@ -39,7 +39,7 @@ def test_each_missing_right_is_one_line(object_place: ObjectPlace, proxy: Storag
     proxy.fail("denied", RIGHTS[denied], times=float("inf"))
     lines = [text for is_ok, text in check_rights(object_place.address) if not is_ok]
     assert lines
-    assert all(f"the right to {denied} files is missing" in line and "\n" not in line for line in lines)
+    assert all(f"the permission to {denied} files is missing" in line and "\n" not in line for line in lines)
 
 
 def test_a_missing_bucket_is_one_line(provider: str, proxy: StorageProxy) -> None:

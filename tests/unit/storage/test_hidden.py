@@ -125,5 +125,5 @@ def test_what_doctor_says_with_debug_contains_no_secret(s3_proxy: StorageProxy, 
     code, out, said = ydc(tmp_path, "doctor", "--processor", "metadata", "--debug", more=variables)
     assert code == 1
     assert "PROBLEM  rights: " in out + said
-    assert "the right to put files is missing (403 AccessDenied): s3:PutObject" in out + said
+    assert "the permission to put files is missing (403 AccessDenied): s3:PutObject" in out + said
     assert not_shown(out + said)

@@ -82,7 +82,7 @@ def test_a_body_that_did_not_come_is_sent_again(s3_proxy: StorageProxy, large: P
     s3_proxy.fail("request-timeout", "^PUT", times=2)
     assert add(place, "a")
     s3_proxy.fail("request-timeout", "^PUT")
-    with pytest.raises(PlaceUnavailable, match=r"an upload broke off \(400 RequestTimeout\)"):
+    with pytest.raises(PlaceUnavailable, match=r"an upload was interrupted \(400 RequestTimeout\)"):
         place.put("large", large, content_type="audio/mp4", metadata={})
 
 
@@ -90,7 +90,7 @@ def test_a_name_that_cannot_be_listed_is_reported_as_such(s3_proxy: StorageProxy
     """By other programs, which put files beside ours."""
     request = urllib.request.Request(f"{s3_url}/{BUCKET}/foreign/a//b.txt", method="PUT", data=b"x")
     urllib.request.urlopen(request).close()
-    with pytest.raises(PlaceRefused, match="its name has // or a control character: rename or remove it"):
+    with pytest.raises(PlaceRefused, match="its name contains // or a control character: rename or remove it"):
         list(ObjectPlace(f"s3://{BUCKET}/foreign").list())
 
 
@@ -140,7 +140,7 @@ def test_an_upload_that_never_completes_is_no_file(s3_proxy: StorageProxy, s3_ur
         place.put("a", large, content_type="", metadata={})
     s3_proxy.heal()
     s3_proxy.fail("no-such-upload", COMPLETE["s3"], times=float("inf"))
-    with pytest.raises(PlaceUnavailable, match="an upload broke off"):
+    with pytest.raises(PlaceUnavailable, match="an upload was interrupted"):
         place.put("a", large, content_type="", metadata={})
     assert place.head("a") is None
     with urllib.request.urlopen(f"{s3_url}/{BUCKET}?uploads") as answer:
@@ -193,7 +193,7 @@ def test_what_is_down_is_not_waited_for_without_end(
         lambda: place.delete("a"),
     ]
     for request in requests:
-        with pytest.raises(PlaceUnavailable, match=rf"^{place.address} does not answer as it should \(503"):
+        with pytest.raises(PlaceUnavailable, match=rf"^{place.address} does not answer correctly \(503"):
             request()
 
 
@@ -215,7 +215,7 @@ def test_a_missing_right_is_named(
         with pytest.raises(PlaceRefused) as caught:
             request()
         message = str(caught.value)
-        assert f"the right to {doing} files is missing (403" in message
+        assert f"the permission to {doing} files is missing (403" in message
         assert message.endswith(rights[doing])
         assert "\n" not in message
 
