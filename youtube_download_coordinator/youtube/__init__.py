@@ -1,5 +1,5 @@
-"""Everything that talks to YouTube, through yt-dlp.
+"""All communication with YouTube, through yt-dlp.
 
-listing.py lists sources, network.py makes the connection, error_rules.py translates errors by the tables of wordings.py. Nothing
-here imports yt-dlp when it is imported: only child processes load it.
+listing.py lists sources, network.py configures connections, and error_rules.py translates errors with the tables of wordings.py.
+Importing these modules does not import yt-dlp, which only child processes load.
 """

@@ -1,7 +1,7 @@
-"""Reads a file of cookies as browser extensions export it (Netscape format), and checks its login. The file is never written.
+"""Read a file of cookies as exported by browser extensions (Netscape format), and check its login. The file is never written.
 
 yt-dlp rewrites its file of cookies on exit, and prints lines that it does not understand, with their secrets. So it gets a copy
-in memory, of the valid lines only: nothing is left on a disk, even when the process is killed.
+of the valid lines in memory, and no copy is left on a disk, even if the process is killed.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from youtube_download_coordinator.reasons import COOKIES_HOW_TO
 from youtube_download_coordinator.text import format_utc
 
 CURED_BY_COOKIES = frozenset({"needs-account", "private", "nothing-listed"})
-"""Reasons of failures that an account may not meet. A bot check is none of them: it concerns the address, and asking again with
-the account would put that at risk."""
+"""Reasons of failures that an account may avoid. A bot check is not one of them: it concerns the address, and a retry with the
+account would put the account at risk."""
 FIELDS = 7
 HTTP_ONLY = "#HttpOnly_"
 SESSION = "LOGIN_INFO"
 SIGNATURES = frozenset({"SAPISID", "__Secure-1PAPISID", "__Secure-3PAPISID"})
-"""yt-dlp counts as logged in with the session and one of these."""
+"""yt-dlp is logged in with the session cookie and one of these."""
 
 
 class Cookie(NamedTuple):
@@ -31,11 +31,11 @@ class Cookie(NamedTuple):
     domain: str
     name: str
     expires: datetime | None
-    """None: at the end of the browser's session."""
+    """None: it expires with the browser's session."""
 
 
 def read_cookies(path: Path) -> str:
-    """Return the file's valid lines, in the form that yt-dlp reads. Raises UnfitError."""
+    """Return the file's valid lines in yt-dlp's format. Raises UnfitError."""
     lines = _lines(path)
     valid = [_with_its_flag(line) for line in lines if _cookie(line)]
     if valid:
@@ -52,14 +52,14 @@ def check_cookies(path: Path, now: datetime | None = None) -> str:
         raise UnfitError(f"{path} has no cookies of youtube.com: {COOKIES_HOW_TO}", reason="cookies")
     signatures = [cookie for cookie in youtube if cookie.name in SIGNATURES]
     signatures.sort(key=lambda cookie: cookie.expires or datetime.max.replace(tzinfo=UTC))
-    # The session's cookie, and the signature that lasts longest.
+    # The session cookie, and the signature that expires last.
     login = [cookie for cookie in youtube if cookie.name == SESSION][:1] + signatures[-1:]
     if len(login) < 2:
-        return f"{path} has cookies of youtube.com but no login: YouTube sees a guest"
+        return f"{path} has cookies of youtube.com but no login: YouTube treats requests as a guest's"
     expires = min((cookie.expires for cookie in login if cookie.expires), default=None)
     if expires and expires <= (now or datetime.now(UTC)):  # noqa: TID251  nothing about a lease
         raise UnfitError(f"the login in {path} expired at {format_utc(expires)}: {COOKIES_HOW_TO}", reason="cookies")
-    return f"{path} has a login of YouTube's" + (f" until {format_utc(expires)}" if expires else "")
+    return f"{path} has a login for YouTube" + (f" until {format_utc(expires)}" if expires else "")
 
 
 def _lines(path: Path) -> list[str]:
@@ -73,7 +73,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _with_its_flag(line: str) -> str:
-    """Make the second field agree with the domain: some extensions write it wrongly, and Python's reader fails on it."""
+    """Correct the second field to match the domain. Some extensions write it incorrectly, and then Python's reader fails."""
     domain, _, *rest = line.split("\t")
     return "\t".join([domain, "TRUE" if domain.removeprefix(HTTP_ONLY).startswith(".") else "FALSE", *rest])
 

@@ -1,7 +1,7 @@
-"""Translates yt-dlp's errors into AttemptErrors. The wordings and their meanings are data: wordings.py.
+"""Translate yt-dlp's errors into AttemptErrors. wordings.py has the known wordings and their meanings.
 
-yt-dlp is not imported here, so that the child of a processor that does not use it need not load it. Its errors are recognised by
-the names of their classes and by their text.
+yt-dlp is not imported here, so that a child process without it need not load it. Its errors are recognised by the names of their
+classes and by their text.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ KEPT_MESSAGES = 50
 KEPT_CHARACTERS = 2000
 """Of one message: a traceback is of no use here."""
 CHAIN_LIMIT = 20
-"""Errors that are followed behind an error: a chain may be a ring."""
+"""The most errors that are followed in a chain, which may be circular."""
 
 
 UNKNOWN = "error"
-"""The reason of an error that no rule knows."""
+"""The reason of an error that matches no rule."""
 
 
 class MessageKeeper:
@@ -49,7 +49,7 @@ class MessageKeeper:
         return tuple(self._kept)
 
     def clear(self) -> None:
-        """Forget all messages: those of one tab say nothing about the next."""
+        """Forget all messages, because messages about one tab do not apply to the next."""
         self._kept.clear()
 
     def restore(self, messages: Iterable[str]) -> None:
@@ -57,11 +57,11 @@ class MessageKeeper:
         self._kept = deque(messages, maxlen=KEPT_MESSAGES)
 
     def debug(self, message: str) -> None:
-        """Keep the lines that explain a failure; drop progress and debug lines (yt-dlp sends both here)."""
+        """Keep lines that explain a failure. Drop progress and debug lines, which yt-dlp also sends here."""
         self._kept.extend(line[:KEPT_CHARACTERS] for line in message.splitlines() if _explains(line))
 
     def info(self, message: str) -> None:
-        """Drop it."""
+        """Drop the message."""
 
     def warning(self, message: str) -> None:
         self._kept.append(message[:KEPT_CHARACTERS])
@@ -72,7 +72,7 @@ class MessageKeeper:
 
 
 class _Diagnosis(NamedTuple):
-    """What an error means: the fields of the AttemptError to raise."""
+    """A diagnosis of an error: the fields of the AttemptError to raise."""
 
     verdict: Verdict
     reason: str
@@ -80,17 +80,17 @@ class _Diagnosis(NamedTuple):
 
 
 class _Origin(StrEnum):
-    """What answered with an HTTP status."""
+    """The server that answered with an HTTP status."""
 
     YOUTUBE = "youtube"
-    """The player, the API or a page; also what nothing is known about."""
+    """The player, the API or a page; also an unknown server."""
     MEDIA = "media"
     SUBTITLES = "subtitles"
     OTHER_SITE = "other site"
 
 
 class _Status(NamedTuple):
-    """An HTTP status and what answered with it."""
+    """An HTTP status and its origin."""
 
     number: int
     origin: _Origin
@@ -102,23 +102,23 @@ _MEDIA = re.compile(
     re.IGNORECASE,
 )
 _TOKENS = re.compile(r"\[pot[\]:]|\bpo.?token", re.IGNORECASE)
-"""A message about a provider of PO tokens, which is a program of the operator's."""
+"""A message about a provider of PO tokens, which the operator runs."""
 _SITE = re.compile(r"(?:^|ERROR:\s*)\[(?!youtube|download\])[\w:+.-]+\]", re.IGNORECASE)
-"""The name of an extractor for another site, in front of its error."""
+"""The name of an extractor for another site, before its error."""
 _YOUTUBE = re.compile(r"youtube|youtu\.be|googlevideo|ytimg", re.IGNORECASE)
 _GOT_ERROR = re.compile(r"got error: HTTP Error (?:403|416|429)", re.IGNORECASE)
-"""A fragment that fails is reported on the screen only."""
+"""yt-dlp reports a failed fragment only on the screen."""
 TEXT_PART_CHARACTERS = 10_000
-"""How much of the beginning and of the end of a very long text is read."""
+"""The length of the beginning and of the end of a very long text that are searched."""
 _SPEAKS_OF_FORMATS = re.compile("format|player response", re.IGNORECASE)
 
 
 def classify(error: BaseException, messages: Sequence[str] = (), *, now: datetime | None = None) -> AttemptError:
     """Translate an error into the AttemptError that decides what happens to the row.
 
-    `messages` are the warnings that yt-dlp gave in the same attempt (MessageKeeper.messages); they decide when the error itself
-    is vague. An AttemptError is returned unchanged, also from inside another error. An error that is not yt-dlp's is a
-    TransientError, unless this machine or a block is to blame. `now` is for times like "Premieres in 3 hours".
+    `messages` are yt-dlp's warnings in the same attempt (MessageKeeper.messages). They decide if the error itself is vague. An
+    AttemptError is returned unchanged, even from inside another error. Errors of other programs are TransientErrors, unless this
+    machine or a block is the cause. `now` is for times like "Premieres in 3 hours".
     """
     chain = list(_chain(error))
     for link in chain:
@@ -153,7 +153,7 @@ def classify(error: BaseException, messages: Sequence[str] = (), *, now: datetim
 
 
 def _regions(chain: Iterable[BaseException]) -> Iterable[str]:
-    """Return the countries in which the video is available, as ISO codes; none if yt-dlp does not name them."""
+    """Return the countries in which the video is available, as ISO codes, or none if yt-dlp does not name them."""
     for link in chain:
         if countries := getattr(link, "countries", None):
             return [str(code) for code in countries]
@@ -172,26 +172,26 @@ def _raised_in_yt_dlp(error: BaseException) -> bool:
 
 
 def _with_version(message: str, reason: str) -> str:
-    """Add the version of yt-dlp that this process has imported: another version may not fail so.
+    """Add the version of yt-dlp that this process has imported, because another version may not fail in this way.
 
     With the reason before it, the text has at most DETAIL_MAX_CHARACTERS.
     """
     module = sys.modules.get("yt_dlp.version")
-    if module is None:  # somebody else's process ran yt-dlp
+    if module is None:  # another process ran yt-dlp
         return message
     version = f" (yt-dlp {module.__version__})"
     return truncate(message, DETAIL_MAX_CHARACTERS - len(f"{reason}: {version}")) + version
 
 
 def has_bad_part(error: BaseException) -> bool:
-    """Return whether the partial file on the disk may be to blame, so that resuming it would fail again."""
+    """Return whether the partial file on the disk may be the cause, so that resuming it would fail again."""
     chain = list(_chain(error))
     numbers = {status.number for status in _statuses_of(chain)}
     return 416 in numbers or _first(wordings.BAD_PART, *(_normalised(_text_of(link)) for link in chain)) is not None
 
 
 def skipped_formats(messages: Iterable[str]) -> set[str]:
-    """Return why yt-dlp has left out formats of a video: `drm`, `sabr`, `challenge`, `token`."""
+    """Return the causes for which yt-dlp has left out formats of a video: `drm`, `sabr`, `challenge`, `token`."""
     texts = [_normalised(message) for message in messages]
     return {
         cause
@@ -201,7 +201,7 @@ def skipped_formats(messages: Iterable[str]) -> set[str]:
 
 
 class _Evidence:
-    """All that is known about a failure: the chain of errors, and yt-dlp's messages."""
+    """The evidence about a failure: the chain of errors, and yt-dlp's messages."""
 
     def __init__(self, chain: Sequence[BaseException], messages: Sequence[str]) -> None:
         self._chain = chain
@@ -218,14 +218,14 @@ class _Evidence:
 
     @property
     def is_from_yt_dlp(self) -> bool:
-        """Whether it is an error of yt-dlp's, or somebody's error that quotes the output of its command."""
+        """Return whether it is an error of yt-dlp, or another error that quotes the output of its command."""
         quoted = re.search(r"ERROR: (?:\[[\w:+-]+\]|unable to download video data)", self._raw)
         return "YoutubeDLError" in self._class_names or quoted is not None
 
     def diagnose(self) -> _Diagnosis:
-        """Go through the tables, from what is certain to what is vague."""
+        """Search the tables in order, from certain to vague wordings."""
         if "PostProcessingError" in self._class_names or any(map(_POSTPROCESSING.match, self.texts)):
-            # After the download, so YouTube has no part in it, and the text names files that are called as the video is.
+            # It failed after the download, so YouTube is not the cause, and the text contains file names with the title.
             return (
                 self.block_in_messages()
                 or _first(wordings.BAD_MEDIA, *self.texts)
@@ -248,14 +248,14 @@ class _Evidence:
         return diagnosis
 
     def too_much(self) -> str:
-        """Return the reason of an attempt that has exceeded what it may use, or an empty text."""
+        """Return the reason of an attempt that has exceeded a limit, or an empty text."""
         if any(isinstance(link, MemoryError) for link in self._chain):
             return "memory"
         is_too_large = any(isinstance(link, OSError) and link.errno == errno.EFBIG for link in self._chain)
         return TOO_LARGE if is_too_large or any(map(_FILE_TOO_LARGE.search, self.texts)) else ""
 
     def unfit_machine(self) -> str:
-        """Return the reason why this machine could do nothing at all, or an empty text."""
+        """Return the reason for which this machine is unfit, or an empty text."""
         for link in self._chain:
             if isinstance(link, OSError) and link.errno in _DISK_ERRORS:
                 return _DISK_ERRORS[link.errno]
@@ -266,11 +266,11 @@ class _Evidence:
         return diagnosis.reason if diagnosis else ""
 
     def block_in_messages(self) -> _Diagnosis | None:
-        """Return the block that only the messages show."""
+        """Return the diagnosis of a block that only the messages show, or None."""
         return _refused(self._message_statuses) or _first(wordings.THROTTLED, *self._messages)
 
     def plain_reason(self) -> str:
-        """Return the reason of an error whose text is in no table."""
+        """Return the reason of an error whose text is not in any table."""
         if "TimeoutError" in self._class_names:
             return "timeout"
         network = {"ConnectionError", "TransportError", "ContentTooShortError", "SSLError"}
@@ -300,10 +300,10 @@ class _Evidence:
             return _Diagnosis(Verdict.RETRY, "yt-dlp-broken", systemic=True)
         if number in (404, 410) and origin in (_Origin.YOUTUBE, _Origin.OTHER_SITE):
             return _Diagnosis(Verdict.GONE, "gone")
-        return _Diagnosis(Verdict.RETRY, f"http-{number}")  # an address of media runs out with 404
+        return _Diagnosis(Verdict.RETRY, f"http-{number}")  # an expired address of media answers with 404
 
     def _no_formats(self) -> _Diagnosis | None:
-        """Diagnose missing formats by the messages that say why they are missing."""
+        """Diagnose missing formats by the messages that explain them."""
         if not any(map(_SPEAKS_OF_FORMATS.search, self.texts)):
             return _first(wordings.NO_FORMATS_HINTS, *self.texts)
         return _first(wordings.NO_JAVASCRIPT, *self._messages) or _first(
@@ -312,7 +312,7 @@ class _Evidence:
 
 
 _NEEDLESS_FFPROBE = re.compile(r"unable to extract metadata: ffprobe not found", re.IGNORECASE)
-"""yt-dlp goes on without it."""
+"""A warning after which yt-dlp continues."""
 _DISK_ERRORS = {
     errno.ENOSPC: "disk-full",
     errno.EDQUOT: "disk-full",
@@ -342,7 +342,7 @@ def _explains(line: str) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and what is behind it: in yt-dlp's `exc_info` and `cause`, in `__cause__` and `__context__`."""
+    """Yield the error and its causes: yt-dlp's `exc_info` and `cause`, `__cause__` and `__context__`."""
     waiting: deque[object] = deque([error])
     seen: set[int] = set()
     while waiting and len(seen) < CHAIN_LIMIT:
@@ -368,19 +368,19 @@ def _statuses_of(chain: Iterable[BaseException]) -> Iterator[_Status]:
 
 
 def _statuses_in(text: str, unnamed: _Origin = _Origin.YOUTUBE) -> Iterator[_Status]:
-    """Yield the statuses that a text mentions; `unnamed` is the origin of those of a text that names none."""
+    """Yield the statuses that a text mentions. `unnamed` is their origin if the text names none."""
     # A warning says that formats without a token "may yield HTTP Error 403".
     for match in re.finditer(r"(?<!may yield )HTTP Error (\d{3})|too many requests", text, re.IGNORECASE):
         yield _Status(int(match[1] or 429), _origin(text, unnamed))
 
 
 def _site(text: str) -> _Origin:
-    """Return the origin of what an error of an extractor reports without an address."""
+    """Return the origin of an extractor's error that contains no address."""
     return _Origin.OTHER_SITE if _SITE.search(_ANSI.sub("", text)) else _Origin.YOUTUBE
 
 
 def _origin(place: str, unnamed: _Origin = _Origin.YOUTUBE) -> _Origin:
-    """Tell from an address, or from a text, what has answered."""
+    """Return the origin of a status, given an address or a text."""
     if _TOKENS.search(place):
         return _Origin.OTHER_SITE
     if _SUBTITLES.search(place):
@@ -391,10 +391,10 @@ def _origin(place: str, unnamed: _Origin = _Origin.YOUTUBE) -> _Origin:
 
 
 def _refused(statuses: set[_Status]) -> _Diagnosis | None:
-    """Return the block that the statuses show.
+    """Return the diagnosis of a block that the statuses show, or None.
 
-    A 429 is a block whoever answers with it. A 403 is one only when YouTube itself does: elsewhere it means "not for you", and
-    media have their own rule.
+    A 429 from any server is a block. A 403 is one only from YouTube itself: from other servers it means "not for you", and media
+    have their own rule.
     """
     too_many = {status.origin for status in statuses if status.number == 429}
     if too_many == {_Origin.SUBTITLES}:
@@ -419,7 +419,7 @@ _NAMES = (
     (re.compile(r"(?<=contains content from ).*?(?=, (?:who|one or more)|\. it )", re.IGNORECASE), ""),
     (re.compile(r"(?<=claim by ).*", re.IGNORECASE), ""),
 )
-"""Paths, addresses and names of owners: their words are not YouTube's, and may be those of a rule."""
+"""Paths, addresses and names of owners, which may contain words that match a rule by accident."""
 _BOILERPLATE = re.compile(
     r"[;.]?\s*please report this issue on\b.*"
     r"|\.?\s*This video is available in [A-Z]{2}\b.*"
@@ -443,12 +443,12 @@ _IN_A_TIME = re.compile(
 
 
 def without_logins(text: str) -> str:
-    """Remove `user:password@` from addresses: a proxy's must not get into a row or a log."""
+    """Remove `user:password@` from addresses, so that a proxy's password gets into neither a row nor a log."""
     return re.sub(r"(?<=://)[^\s/@]*@", "", text)
 
 
 def _normalised(text: str) -> str:
-    """Return a text as the tables expect it, without the extractor's name, the video's ID, and names of files and owners."""
+    """Normalise a text for the tables: remove the extractor's name, the video's ID, and names of files and owners."""
     plain = html.unescape(_ANSI.sub("", text)).translate(_APOSTROPHES).strip()
     plain = " ".join(_PREFIX.sub("", plain).split())
     for pattern, replacement in _NAMES:
@@ -457,7 +457,7 @@ def _normalised(text: str) -> str:
 
 
 def _text_of(error: BaseException) -> str:
-    """Return an error's text, of a very long one the beginning and the end: it may quote the output of a command."""
+    """Return an error's text. Of a very long text, which may quote a command's output, keep the beginning and the end."""
     text = str(error)
     if len(text) <= 2 * TEXT_PART_CHARACTERS:
         return text
@@ -465,14 +465,14 @@ def _text_of(error: BaseException) -> str:
 
 
 def _texts_of(text: str) -> Iterator[str]:
-    """Yield a text as the tables expect it, and the error that it quotes from the output of yt-dlp's command."""
+    """Yield a text, normalised for the tables, and the error that it quotes from the output of yt-dlp's command."""
     yield _normalised(text)
     if quoted := re.search(r"(?<=.)ERROR: \[.*", _ANSI.sub("", text), re.DOTALL):
         yield _normalised(quoted[0])
 
 
 def _short(text: str) -> str:
-    """Return what a person wants to know: without prefix, and without advice for yt-dlp's command line."""
+    """Shorten a message for people: remove the prefix, and advice for yt-dlp's command line."""
     return _BOILERPLATE.sub("", _PREFIX.sub("", _ANSI.sub("", text).strip())).strip()
 
 

@@ -1,10 +1,11 @@
-"""Keep an upgrade of yt-dlp apart from the processes that import yt-dlp.
+"""Prevent processes from importing yt-dlp during an upgrade of yt-dlp.
 
-An upgrade replaces files one by one. A process that imports yt-dlp meanwhile would get modules of two versions. So an import
-holds a shared lock on a file in `state_dir`, and the upgrade an exclusive one. The kernel drops both when their process ends.
+An upgrade replaces files one by one. A process that imports yt-dlp at the same time would get modules of two versions. So an
+import holds a shared lock on a file in `state_dir`, and the upgrade holds an exclusive one. The kernel releases both when their
+process ends.
 
-A second file, the turnstile, lets the upgrade in: imports pass it with a shared lock that they drop at once. Without it, workers
-that begin attempts all the time would never leave a gap.
+A second file, the turnstile, gives the upgrade a turn: each import briefly takes a shared lock on it. Without it, workers that
+constantly begin attempts would never leave a gap.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ IMPORT_WAITS_SECONDS = 300.0
 
 
 class LockBusy(Exception):
-    """Another process kept the lock for longer than the caller waits. The argument is the name of the file."""
+    """Raised if another process holds the lock for too long, with the name of the file."""
 
 
 @contextlib.contextmanager
 def importing(folder: str, *, wait_seconds: float = IMPORT_WAITS_SECONDS) -> Iterator[None]:
-    """Hold back an upgrade while yt-dlp is imported, after waiting for the end of one that runs.
+    """Block upgrades while yt-dlp is imported. First wait for the end of a running upgrade.
 
-    Without a folder, where the files cannot be opened, and when an upgrade does not end, the import goes on without the lock.
+    The import continues without the lock if there is no folder, if the files cannot be opened, or if an upgrade does not end.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -42,24 +43,24 @@ def importing(folder: str, *, wait_seconds: float = IMPORT_WAITS_SECONDS) -> Ite
                     lock = stack.enter_context(contextlib.closing(_LockFile(Path(folder, LOCK_FILE))))
                     lock.acquire(fcntl.LOCK_SH, wait_seconds)
         except LockBusy:
-            _warn(f"an upgrade of yt-dlp has not ended for {wait_seconds:.0f} s: going on")
+            _warn(f"an upgrade of yt-dlp has not ended for {wait_seconds:.0f} s: importing yt-dlp anyway")
         except OSError as error:
-            _warn(f"yt-dlp is imported without the lock that holds back an upgrade: {error}")
+            _warn(f"yt-dlp is imported without a lock against upgrades: {error}")
         yield
 
 
 def _warn(message: str) -> None:
-    import logging  # every child imports this module, and few have something to log
+    import logging  # every child imports this module, and few have anything to log
 
     logging.getLogger(__name__).warning(message)
 
 
 @contextlib.contextmanager
 def no_imports(folder: Path, *, wait_seconds: float) -> Iterator[tuple[int, ...]]:
-    """Let no process import yt-dlp, after waiting for those that are importing it.
+    """Block imports of yt-dlp. First wait for the end of running imports.
 
-    Yields the descriptors that hold the locks. A program that inherits them keeps the locks until it ends too.
-    Raises LockBusy, or OSError when the files cannot be opened.
+    Yields the descriptors that hold the locks. A program that inherits them keeps the locks until it ends. Raises LockBusy, or
+    OSError if the files cannot be opened.
     """
     with (
         contextlib.closing(_LockFile(folder / TURNSTILE_FILE)) as turnstile,
@@ -71,7 +72,7 @@ def no_imports(folder: Path, *, wait_seconds: float) -> Iterator[tuple[int, ...]
 
 
 class _LockFile:
-    """A file that is locked as long as it is open."""
+    """A file that is locked while it is open."""
 
     def __init__(self, path: Path) -> None:
         self._name = path.name
@@ -81,7 +82,7 @@ class _LockFile:
         os.close(self.fd)
 
     def acquire(self, kind: int, wait_seconds: float) -> None:
-        """Lock the file, shared or exclusively. Raise LockBusy when others hold it for longer than `wait_seconds`."""
+        """Lock the file, shared or exclusively. Raises LockBusy if others hold it for longer than `wait_seconds`."""
         ends_at = time.monotonic() + wait_seconds
         while True:
             try:

@@ -13,8 +13,8 @@ from youtube_download_coordinator.sources.urls import Target
 
 TITLE_MAX_CHARACTERS = 1000
 PAGE_ENTRIES = 30
-"""A page of a channel's tab. A list that is newest first is read no further after a page without anything new, or on which
-everything is too old. With smaller pages, a few old videos that were made public again would hide the new ones below them."""
+"""The size of a page of a channel's tab. A list that is newest first is read up to a page without new or recent
+videos. With smaller pages, a few old videos that were made public again would hide new ones below them."""
 
 _TAB_KINDS = {
     "videos": VideoKind.VIDEOS,
@@ -22,17 +22,17 @@ _TAB_KINDS = {
     "streams": VideoKind.STREAMS,
 }
 _UPLOADS = re.compile(r"yt:p:UU(?P<kind>LF|SH|LV|MO)?[A-Za-z0-9_-]{22}")
-"""The list of all uploads of a channel, or of one kind of them."""
+"""The IDs of lists of all uploads of a channel, or of one kind of uploads."""
 _UPLOAD_KINDS = {"LF": VideoKind.VIDEOS, "SH": VideoKind.SHORTS, "LV": VideoKind.STREAMS, "MO": VideoKind.MEMBERS}
 _STREAMED = frozenset(("is_live", "is_upcoming", "was_live", "post_live"))
 
 
 @dataclass(slots=True)
 class ListPage:
-    """Counts of the entries of a page, as far as it was read."""
+    """The counts of the entries of a page that were read."""
 
     entries: int = 0
-    """All entries, repeats and private ones included."""
+    """All entries, including repeats and private videos."""
     judged: int = 0
     left_out: int = 0
     too_old: int = 0
@@ -47,10 +47,10 @@ class ListReader:
     """A list that is being read."""
 
     kind: VideoKind | None
-    """The kind of all its videos, if its address tells."""
+    """The kind of all its videos, if the address determines it."""
     newest_first: bool
     most: int | None
-    """The number of videos wanted of it; None: all."""
+    """The number of videos to list; None: all."""
     page: ListPage = field(default_factory=ListPage)
     _kept: int = 0
 
@@ -76,28 +76,28 @@ class ListReader:
 
 
 def is_newest_first(where: Target) -> bool:
-    """Return whether a list begins with the latest uploads. A playlist is in the order of its owner."""
+    """Return whether a list begins with the latest uploads. The order of a playlist is up to its owner."""
     return where.tab in _TAB_KINDS or _UPLOADS.fullmatch(where.key) is not None
 
 
 def kind_of(where: Target) -> VideoKind | None:
-    """Return the kind of all videos of a list, if its address tells."""
+    """Return the kind of all videos of a list, if its address determines it."""
     uploads = _UPLOADS.fullmatch(where.key)
     return _UPLOAD_KINDS.get(uploads["kind"]) if uploads else _TAB_KINDS.get(where.tab)
 
 
 def whole(number: Any) -> int | None:
-    """Return a number of yt-dlp's, rounded down; None for everything else."""
+    """Return a number from yt-dlp, rounded down, or None for any other value."""
     return int(number) if isinstance(number, int | float) and 0 <= number < float("inf") else None
 
 
 def title_of(entry: Mapping[str, Any]) -> str:
-    """Return an entry's title, cut to what a row has room for. Another site may send megabytes, or something else than text."""
+    """Return an entry's title, truncated for a row. Another site may send megabytes, or a value that is not text."""
     return str(entry.get("title") or "")[:TITLE_MAX_CHARACTERS]
 
 
 def candidate(entry: Mapping[str, Any], kind: VideoKind | None) -> Candidate:
-    """Return the facts about an entry's video that filters look at. `kind` is that of its list."""
+    """Return the facts about an entry's video that filters need. `kind` is the kind of its list."""
     return Candidate(
         kind=_kind(entry, kind),
         title=title_of(entry),

@@ -1,7 +1,7 @@
-"""Lists a source with yt-dlp: flat, streamed, one page in memory.
+"""List a source with yt-dlp: flat, streamed, with one page in memory.
 
-yt-dlp is imported when the first listing starts, not with this module: the parent of a listing process never needs it.
-A listing runs in a process of its own: it is bound to one core, and threads cannot share a YoutubeDL.
+yt-dlp is imported when the first listing starts, not with this module, because the parent of a listing process does not need it.
+Each listing runs in a separate process, because it uses a whole core and threads cannot share a YoutubeDL.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ from youtube_download_coordinator.youtube.network import Network
 _log = logging.getLogger(__name__)
 
 Info = Mapping[str, Any]
-"""What yt-dlp extracted. Any field may be missing or None."""
+"""Information extracted by yt-dlp. Any field may be missing or None."""
 
 MAX_HOPS = 10
-"""Redirects that are followed before a source counts as broken."""
+"""The most redirects that are followed before a source counts as broken."""
 MIX_REPEATS = 5
-"""A mix repeats itself: this many entries are read for each video that is wanted."""
+"""The number of entries of a mix, which repeats itself, that are read for each wanted video."""
 RETRY_PAUSE_SECONDS = (0.5, 1.0, 2.0)
-"""yt-dlp asks three times more for a page that failed, at once; an overloaded server needs a moment."""
+"""The pauses before retries of a page. yt-dlp retries three times at once, but an overloaded server needs a moment."""
 CAPPED_RESCAN_VIDEOS = 300
-"""A re-scan lists no more videos of a source with FirstVideos, even if all known ones have gone from YouTube."""
+"""The most videos that a rescan lists of a source with FirstVideos, even if YouTube has removed all known ones."""
 UNAVAILABLE_TITLES = frozenset(("[Private video]", "[Deleted video]"))
 
 
@@ -66,7 +66,7 @@ class ListedVideo:
 
 @dataclass(frozen=True, slots=True)
 class ListedSource:
-    """A playlist or channel inside the source: a source of its own."""
+    """A playlist or channel inside the source, which becomes a separate source."""
 
     url: str
     key: str
@@ -84,7 +84,7 @@ class ListedTitle:
 
 @dataclass(frozen=True, slots=True)
 class ListedChannel:
-    """The channel that an alias leads to: the source to be listed in its place."""
+    """The channel that an alias leads to, and that is listed instead."""
 
     url: str
     key: str
@@ -93,20 +93,20 @@ class ListedChannel:
 
 @dataclass(frozen=True, slots=True)
 class ListedPage:
-    """PAGE_ENTRIES more entries of a list were read, or its end was reached."""
+    """A page of PAGE_ENTRIES entries that was read, or the end of a list."""
 
     left_out: int
-    """The videos among them that the filters left out."""
+    """The videos on the page that the filters left out."""
     asks: bool = False
-    """Whether the listing waits for an answer before it reads on."""
+    """Whether the listing waits for an answer before it continues."""
     end: Literal["", "whole", "broken"] = ""
     """Whether the list has ended: completely, or with an error."""
     answer: Callable[[bool], None] | None = field(default=None, compare=False)
-    """Called by the receiver with whether to read on."""
+    """The receiver calls this with whether to continue."""
 
 
 URL_MAX_CHARACTERS = 8000
-"""A longer address of an entry is left out: no server takes one."""
+"""The longest address of an entry. No server accepts a longer one."""
 Listed = ListedVideo | ListedSource | ListedTitle | ListedChannel | ListedPage
 GO_ON = b"+"
 ENOUGH = b"-"
@@ -122,12 +122,12 @@ def listing(
 ) -> Iterator[Listed]:
     """List a source, each video once, as the pages arrive; ListedTitle first, except for a single video.
 
-    Private and deleted entries are left out. So are videos that the filters leave out, which are counted (ListedPage); a
-    single video is always listed. With `go_on` the listing is a re-scan: `go_on` returns, after each page of a list that is
-    newest first, whether the list may contain more new videos. An alias (@handle, /c/, /user/) yields only the ListedChannel
-    that it leads to, after one request. A channel is listed tab by tab; a tab that fails does not stop the others.
-    Raises BadUrl; a ThrottledError or UnfitError at once; any other AttemptError after everything that could be listed.
-    What was yielded before an error is valid.
+    Private and deleted entries are left out. Videos that do not pass the filters are left out as well, and are counted
+    (ListedPage), but a single video is always listed. With `go_on` the listing is a rescan: `go_on` returns, after each page of
+    a list that is newest first, whether the list may contain more new videos. An alias (@handle, /c/, /user/) yields only the
+    ListedChannel that it leads to, after one request. A channel is listed tab by tab; a failed tab does not stop the others.
+    Raises BadUrl, a ThrottledError or UnfitError at once, and any other AttemptError at the end. Items that were yielded before
+    an error are valid.
     """
     target = source_target(url, allow_other_sites=network.allow_other_sites)
     has_listed = False
@@ -151,10 +151,10 @@ def list_in_child(
     emit: Callable[[Mapping[str, Any]], None],
     wait: Callable[[], bytes] | None = None,
 ) -> None:
-    """List in a child process: `payload` has the arguments of `listing`, `emit` sends one JSON-able message per item.
+    """List in a child process. `payload` has the arguments of `listing`; `emit` sends one JSON-able message for each item.
 
-    With `wait` the listing is a re-scan: `wait` returns GO_ON or ENOUGH after each ListedPage that asks. Raises what `listing`
-    raises.
+    With `wait` the listing is a rescan: `wait` returns GO_ON or ENOUGH after each ListedPage that waits for an answer. Raises the
+    errors of `listing`.
     """
     network, filters = Network(**payload["network"]), Filters.read(payload.get("filters", {}))
     network.guard_this_process()
@@ -170,7 +170,7 @@ def _message(item: Listed) -> dict[str, Any]:
 
 
 def parse_item(message: Mapping[str, Any]) -> Listed:
-    """Return the item that a child's message was made of."""
+    """Return the item in a child's message."""
     fields = dict(message)
     return _ITEMS[fields.pop("kind")](**fields)
 
@@ -201,7 +201,7 @@ class _Lister:
         self._ydl = network.youtube_dl(_OPTIONS_WITH_DATES if self._since else _OPTIONS, self._keeper)
         self._seen: set[str] = set()
         self._entries = 0
-        """The number of entries that YouTube listed, repeats and private ones included."""
+        """The number of entries that YouTube listed, including repeats and private videos."""
         self._failure: AttemptError | None = None
         self._skips_authcheck = False
 
@@ -217,23 +217,23 @@ class _Lister:
         except PermanentError as error:
             if error.reason != "empty":
                 raise
-            yield ListedTitle("", "", 0)  # YouTube says so with an error
+            yield ListedTitle("", "", 0)  # YouTube reports an empty list as an error
             return
         if not _is_list(info):
             yield self._single(info, target)
             return
-        # By the ID of an alias's channel yt-dlp also finds the uploads of one without tabs ("Topic").
+        # With the ID of an alias's channel, yt-dlp also finds the uploads of a channel without tabs ("Topic").
         if target.kind is Kind.ALIAS and (channel := channel_of(target, info.get("channel_id") or "")):
             yield ListedChannel(channel.url, channel.key, _name(info, target))
             return
         yield ListedTitle(_name(info, target), info.get("channel_id") or "", whole(info.get("playlist_count")))
         if kind := kind_of(target):
-            self._kinds |= {kind}  # a tab that was asked for by name is listed whatever the filter says
+            self._kinds |= {kind}  # a tab that the source names is listed despite the filter
         if self._wants(_where(info, target)):
             yield from self._part(partial(self._entries_of, info, target))
         self._finish(info, target)
 
-    # -- asking yt-dlp
+    # -- requests with yt-dlp
 
     def _open(self, url: str) -> Info:
         """Extract a page, following redirects. Raises an AttemptError."""
@@ -244,7 +244,7 @@ class _Lister:
             if info.get("_type") not in ("url", "url_transparent"):
                 return info
             url, ie_key = info["url"], info.get("ie_key")
-        raise TransientError(f"{url} leads from page to page without an end", reason="redirects")
+        raise TransientError(f"{url} redirects too often", reason="redirects")
 
     def _extract(self, url: str, ie_key: str | None) -> Info:
         try:
@@ -255,23 +255,23 @@ class _Lister:
                 return self._extract_without_authcheck(url, ie_key, failure)
             raise failure from error
         if info is None:
-            raise TransientError(f"yt-dlp has no answer for {url}", reason="nothing-listed")
+            raise TransientError(f"yt-dlp returned nothing for {url}", reason="nothing-listed")
         return info
 
     def _extract_without_authcheck(self, url: str, ie_key: str | None, failure: AttemptError) -> Info:
-        """Extract a list although its web page could not be loaded with the cookies: a public one needs none."""
+        """Extract a list although its web page could not be loaded with the cookies, which a public list does not need."""
         self._skips_authcheck = True
         arguments = self._ydl.params.setdefault("extractor_args", {}).setdefault("youtubetab", {})
         arguments["skip"] = [*arguments.get("skip", ()), "authcheck"]
         try:
             return self._extract(url, ie_key)
-        except (PermanentError, GoneError) as error:  # private, perhaps: the cookies have to be put right
+        except (PermanentError, GoneError) as error:  # it may be private, so the cookies have to be fixed
             raise failure from error
 
     # -- parts of a list
 
     def _part(self, entries: Callable[[], Iterator[Listed]]) -> Iterator[Listed]:
-        """List a page or a tab. A failure is kept for the end, unless everything else would fail too."""
+        """List a page or a tab. A failure is kept for the end, unless all other parts would fail as well."""
         try:
             yield from entries()
         except Exception as error:  # noqa: BLE001 - yt-dlp lets all kinds of errors through; classify tells them apart
@@ -282,7 +282,7 @@ class _Lister:
     def _keep(self, error: Exception) -> None:
         failure = classify(error, self._keeper.messages)
         if isinstance(failure, GoneError) and self._entries:
-            # YouTube answers a later page with 404 now and then; a source that has listed something exists.
+            # YouTube sometimes answers a later page with 404, but a source that has listed something exists.
             failure = TransientError(str(failure), reason=failure.reason, systemic=failure.systemic)
         if failure is not error:
             failure.__cause__ = error
@@ -308,19 +308,19 @@ class _Lister:
             yield from self._turn(walk, end="whole")
 
     def _walk(self, where: Target) -> ListReader:
-        """Return a reader for a list. In a re-scan, one that is newest first ends at known videos, not after FirstVideos."""
+        """Return a reader for a list. In a rescan, a list that is newest first ends at known videos, not after FirstVideos."""
         newest_first, most = is_newest_first(where), self._filters.first_videos
         if most and newest_first and self._go_on:
             most = max(most, CAPPED_RESCAN_VIDEOS)
         return ListReader(kind=kind_of(where), newest_first=newest_first, most=most)
 
     def _wants(self, tab: Target) -> bool:
-        """Return whether a tab of a channel is opened. Videos for members are in all of them."""
+        """Return whether to open a tab of a channel. All tabs contain videos for members."""
         kind = kind_of(tab)
         return kind is None or kind in self._kinds or VideoKind.MEMBERS in self._kinds
 
     def _turn(self, walk: ListReader, end: Literal["", "whole"] = "") -> Generator[Listed, None, bool]:
-        """Begin the next page of a list, yield a ListedPage for the last one, and return whether to read on."""
+        """Begin the next page of a list. Yield a ListedPage for the previous one, and return whether to continue."""
         page = walk.turn()
         asks = self._go_on is not None and walk.newest_first
         if page.left_out or self._go_on:
@@ -340,7 +340,7 @@ class _Lister:
         yield from self._entries_of(info, tab)
 
     def _limited(self, entries: Iterable[Info | None], target: Target) -> Iterator[Info]:
-        """Yield the entries; of a mix, which never ends, only enough for the videos that are wanted."""
+        """Yield the entries. Of a mix, which never ends, yield only enough for the wanted videos."""
         most = self._mix_max_videos if target.is_mix else None
         for entry in itertools.islice(entries, most and most * MIX_REPEATS):
             if most and len(self._seen) >= most:
@@ -349,13 +349,13 @@ class _Lister:
                 yield entry
 
     def _entry(self, entry: Info, walk: ListReader) -> Iterator[Listed]:
-        """Yield an entry as an item, if it is new and the filters let it through. One that cannot be read is left out."""
+        """Yield an entry as an item if it is new and passes the filters. Skip an entry that cannot be read."""
         self._entries += 1
         walk.page.entries += 1
         try:
             item = self._item(entry, walk)
         except Exception:  # noqa: BLE001  another site sends anything, and one entry must not cost the others
-            _log.exception("an entry is left out")
+            _log.exception("skipped an entry that cannot be read")
             return
         if item is not None:
             yield item
@@ -376,15 +376,15 @@ class _Lister:
         try:
             if entry.get("ie_key") == "Youtube":
                 return video_target(entry["id"])
-            # On a page with several videos, an entry without an address is listed by that of its best file.
+            # On a page with several videos, an entry without an address is listed with the address of its best file.
             formats: Sequence[Info] = entry.get("formats") or ({},)
             url = str(entry.get("url") or formats[-1].get("url") or entry["webpage_url"])
             if len(url) > URL_MAX_CHARACTERS:
-                _log.info("an entry with an address of %d characters is left out", len(url))
+                _log.info("skipped an entry with an address of %d characters", len(url))
                 return None
             return source_target(url, allow_other_sites=self._allow_other_sites)
         except (BadUrl, KeyError) as error:
-            _log.info("an entry is left out: %s", error)
+            _log.info("skipped an entry: %s", error)
             return None
 
     def _single(self, info: Info, target: Target) -> ListedVideo:
@@ -395,12 +395,12 @@ class _Lister:
     # -- the end
 
     def _finish(self, info: Info, target: Target) -> None:
-        """Raise the first failure; also when a list looks complete but is not."""
+        """Raise the first failure, or an error if a list looks complete but is not."""
         if self._failure:
             raise self._failure from self._failure.__cause__
         if not self._entries and not _has_name(info):
             raise TransientError(
-                f"{target.url} listed nothing and has no name: it may be age-restricted"
+                f"{target.url} has neither videos nor a name: it may be age-restricted"
                 " (its videos may be in list=UULF and the rest of the channel's ID)",
                 reason="nothing-listed",
             )
@@ -416,9 +416,9 @@ def _retry_pause_seconds(n: int) -> float:
 
 
 _OPTIONS: Mapping[str, Any] = {
-    # A channel's tabs come as separate entries, unopened; with process=False it means nothing else.
+    # A channel's tabs become separate, unopened entries. With process=False the option has no other effect.
     "playlist_items": "0",
-    # An error instead of a list that ends too early without a word.
+    # Raise an error instead of silently ending a list too early.
     "extractor_args": {"youtube": {"raise_incomplete_data": ["1"]}},
     "retry_sleep_functions": {"extractor": _retry_pause_seconds},
 }
@@ -426,7 +426,7 @@ _OPTIONS: Mapping[str, Any] = {
 
 _OPTIONS_WITH_DATES = {
     **_OPTIONS,
-    # Dates that are made of "3 weeks ago".
+    # Dates that are calculated from "3 weeks ago".
     "extractor_args": {**_OPTIONS["extractor_args"], "youtubetab": {"approximate_date": ["1"]}},
 }
 
@@ -439,19 +439,19 @@ def _is_list(info: Info) -> bool:
 
 
 def _has_name(info: Info) -> bool:
-    """Return whether YouTube gave a name: yt-dlp fills in the ID where there is no title."""
+    """Return whether YouTube returned a name. Without a title, yt-dlp fills in the ID."""
     return bool(info.get("channel")) or info.get("title") not in (None, "", info.get("id"))
 
 
 def _name(info: Info, target: Target) -> str:
-    """Return the title; for a whole channel its name, not that of its first tab ("Channel - Videos")."""
+    """Return the title. For a whole channel, return its name instead of the first tab's title ("Channel - Videos")."""
     channel = info.get("channel") if target.is_whole_channel else None
     name = channel or (info.get("title") if _has_name(info) else None) or ""
     return str(name)[:TITLE_MAX_CHARACTERS]
 
 
 def _where(info: Info, target: Target) -> Target:
-    """Return what yt-dlp has listed: for a channel it may be one of its tabs, or its uploads."""
+    """Return the target that yt-dlp has listed, which for a channel may be one of its tabs or its uploads."""
     try:
         return source_target(info.get("webpage_url") or "")
     except BadUrl:
@@ -459,7 +459,7 @@ def _where(info: Info, target: Target) -> Target:
 
 
 def _tab(entry: Info, target: Target) -> Target | None:
-    """Return the tab of the channel that an entry stands for, or None."""
+    """Return the channel's tab that an entry represents, or None."""
     if not target.is_whole_channel or entry.get("ie_key") != "YoutubeTab":
         return None
     tab = source_target(entry["url"])

@@ -1,6 +1,7 @@
-"""What yt-dlp is given about the way to YouTube: the same for listing and for processing.
+"""Network options of yt-dlp, for listing and for processing.
 
-It goes into a child as JSON on its standard input. So a proxy's password is in no command line, and in no `repr`.
+They are passed to a child process as JSON on its standard input, so that a proxy's password is neither in a command line nor in a
+`repr`.
 """
 
 from __future__ import annotations
@@ -33,59 +34,59 @@ class Network:
     allow_other_sites: bool = False
     allow_private_addresses: bool = False
     socket_timeout_seconds: float = 20.0
-    """Silence on a connection; yt-dlp's own default."""
+    """The longest silence on a connection; yt-dlp's default."""
     proxy: str = field(default="", repr=False)
     cookies_file: str = ""
     cookies_when_needed: bool = False
-    """Without cookies at first; see `cookies_after`."""
+    """Whether requests are first made without cookies; see `cookies_after`."""
     rate_limit_bytes_per_second: int | None = None
     yt_dlp_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     state_dir: str = ""
-    """The folder of the lock that keeps imports of yt-dlp and its upgrade apart. Without it there is no lock."""
+    """The folder of the lock between imports of yt-dlp and its upgrade. Empty: no lock."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     def guard_this_process(self) -> None:
-        """Keep this process, a child, out of the worker's own network for good, but for a configured token provider.
+        """Permanently block this child process from the worker's own network, except for a configured token provider.
 
-        Without `allow_other_sites` there is no guard: YouTube leads nobody there.
+        Without `allow_other_sites` this does nothing, because YouTube does not lead there.
         """
         if self.allow_other_sites and not self.allow_private_addresses:
             provider = provider_url(self.yt_dlp_options)
             block_private_addresses(self.proxy, [provider] if provider else [])
 
     def cookies_after(self, error: AttemptError) -> Network | None:
-        """Return the network with cookies if they may cure the failure of a request without them; otherwise None."""
+        """Return the network with cookies if they may prevent the failure of a request without them, or None."""
         if error.reason not in CURED_BY_COOKIES or not (self.cookies_file and self.cookies_when_needed):
             return None
-        _log.info("once more, with the cookies: %s", error)
+        _log.info("trying again with cookies: %s", error)
         return replace(self, cookies_when_needed=False)
 
     def youtube_dl(self, options: Mapping[str, Any], keeper: MessageKeeper) -> Any:
-        """Return a YoutubeDL with these options, those of the network, and those that the operator has set.
+        """Return a YoutubeDL with these options, the options of the network, and the operator's options.
 
-        Raises UnfitError when yt-dlp does not take them, or when the file of cookies cannot be used.
+        Raises UnfitError if yt-dlp does not accept them, or if the file of cookies cannot be used.
         """
         all_options = self._options(options)
         with importing(self.state_dir), _without_working_directory():
-            from yt_dlp import YoutubeDL  # a quarter of a second, which a file that is there already does not cost
+            from yt_dlp import YoutubeDL  # takes a quarter of a second, which is saved if the file already exists
 
             try:
                 ydl = YoutubeDL(all_options | {"logger": keeper})
             except Exception as error:  # noqa: BLE001  a format that cannot be parsed, an address that is malformed
                 text = without_logins(f"{type(error).__name__}: {error}")
-                raise UnfitError(f"yt-dlp does not take its options: {text}", reason="yt-dlp-options") from None
-            # The last modules that yt-dlp would import at their first use.
+                raise UnfitError(f"yt-dlp does not accept its options: {text}", reason="yt-dlp-options") from None
+            # Import now the last modules that yt-dlp would import on first use.
             extractor = ydl.get_info_extractor("Youtube")
-        if refuse := getattr(extractor, "raise_geo_restricted", None):  # another version of yt-dlp may have none
+        if refuse := getattr(extractor, "raise_geo_restricted", None):  # another version of yt-dlp may not have it
             extractor.raise_geo_restricted = partial(_raise_geo_restricted, refuse)
-        # What ffmpeg printed is logged only here; the option `verbose` would log far too much else.
+        # ffmpeg's output is logged only here; the option `verbose` would log far too much.
         ydl.write_debug = lambda message, only_once=False: keeper.debug(message)
         return ydl
 
     def _options(self, own: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all options. Those of the operator take precedence where both are set."""
+        """Return all options. The operator's options take precedence."""
         options = {**self._connection(), **own, **self.yt_dlp_options}
         arguments = [part.get("extractor_args", {}) for part in (own, self.yt_dlp_options)]
         if any(arguments):
@@ -118,7 +119,7 @@ class Network:
 
 @contextmanager
 def _without_working_directory() -> Iterator[None]:
-    """Take the working directory off sys.path, where yt-dlp looks for plugins and runs what it finds."""
+    """Remove the working directory from sys.path, because yt-dlp would search it for plugins and run them."""
     before = list(sys.path)
     sys.path[:] = [entry for entry in before if not _is_working_directory(entry)]
     try:
@@ -137,6 +138,6 @@ def _is_working_directory(folder: str) -> bool:
 def _raise_geo_restricted(
     raise_it: Callable[..., None], message: str, countries: Iterable[str] | None = None, **more: Any
 ) -> None:
-    """Call yt-dlp's function with the countries in the message: it may only warn, and would not name them then."""
+    """Call yt-dlp's function with the countries in the message. If it only warns, it would not name them."""
     codes = ", ".join(countries or ())
     raise_it(f"{message} This video is available in {codes}." if codes else message, countries, **more)

@@ -1,8 +1,8 @@
 """The options of yt-dlp that an operator may set (`yt_dlp_options`), each with its type. Every other option is refused.
 
-Names are those of yt-dlp's Python interface (`YoutubeDL.params`), which are not always those of its command line. An option is
-left out when it would move files, run a program, read other files, reach other sites, print secrets, hide a failure, or make
-several videos of one.
+The names are those of yt-dlp's Python interface (`YoutubeDL.params`), which sometimes differ from its command line. An option
+is not allowed if it would move files, run a program, read other files, contact other sites, print secrets, hide a failure, or
+split one video into several.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _Seconds = Annotated[StrictFloat | StrictInt, Field(ge=0, le=3600)]
 _HEADERS = (
     "Accept", "Accept-Language", "DNT", "Origin", "Referer", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "User-Agent",
 )  # fmt: skip
-"""Those that describe a browser. Others would carry secrets to every host, or command yt-dlp, as `Ytdl-Request-Proxy` does."""
+"""Headers that describe a browser. Others would send secrets to every host, or control yt-dlp, like `Ytdl-Request-Proxy`."""
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]{0,998}[!-~])?")
 
 
 def _header_name(header: str) -> str:
     if header.lower() in ("cookie", "authorization", "proxy-authorization"):
-        raise ValueError(f"{header} would go to every host: use the settings cookies_file and proxy")
+        raise ValueError(f"{header} would be sent to every host: use the settings cookies_file and proxy")
     if header.lower() not in {known.lower() for known in _HEADERS}:
         raise ValueError(f"only these headers can be set: {', '.join(_HEADERS)}")
     return header
@@ -48,10 +48,10 @@ _HeaderValue = Annotated[StrictStr, AfterValidator(_header_value)]
 # -- the arguments of yt-dlp's YouTube extractor, of token providers and of the scripts that solve its player's challenges
 
 _EXTRACTOR = re.compile(r"youtube|youtubetab|youtube-ejs|youtube(?:pot|jsc)-[a-z0-9_]+")
-"""yt-dlp looks for `youtubepot-` and the name of a token provider, `youtubejsc-` and the name of a JavaScript runtime."""
+"""The names that yt-dlp uses: `youtubepot-` and a token provider, or `youtubejsc-` and a JavaScript runtime."""
 _ARGUMENT = re.compile(r"[a-z0-9_]+")
 _REROUTES = re.compile("host|url|proxy|server|endpoint")
-"""In the name of an argument of yt-dlp's own extractors, such as `innertube_host`."""
+"""A part of the name of arguments of yt-dlp's extractors that set a host, such as `innertube_host`."""
 
 
 def _is_path(text: str) -> bool:
@@ -74,7 +74,7 @@ _SHAPES: Mapping[str, Mapping[str, tuple[Callable[[str], object], str]]] = {
 
 
 def _extractor_args(arguments: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, list[str]]]:
-    """Return them. Raise ValueError for what yt-dlp would silently ignore, or would not understand."""
+    """Return the arguments. Raises ValueError for arguments that yt-dlp would ignore or not understand."""
     for extractor, values in arguments.items():
         if not _EXTRACTOR.fullmatch(extractor):
             raise ValueError(
@@ -90,7 +90,7 @@ def _check_argument(extractor: str, name: str, texts: list[str]) -> None:
     if not _ARGUMENT.fullmatch(name):
         raise ValueError(f"{extractor}: {name} must be written {name.strip().lower().replace('-', '_')}")
     if _REROUTES.search(name) and not extractor.startswith(("youtubepot-", "youtubejsc-")):
-        raise ValueError(f"{extractor}: {name} cannot be set: it would send what is meant for YouTube to another host")
+        raise ValueError(f"{extractor}: {name} cannot be set: it would send requests for YouTube to another host")
     shapes = _SHAPES.get(extractor, {})
     if name in shapes:
         is_well_formed, shape = shapes[name]
@@ -150,13 +150,13 @@ _INSTEAD: Mapping[str, tuple[str, ...]] = {
         "writesubtitles", "writeautomaticsub", "allsubtitles", "subtitleslangs", "subtitlesformat",
     ),
 }  # fmt: skip
-"""The settings that do what people look for in an option."""
+"""The settings that replace options."""
 
 
 def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options when each is allowed and of its type.
+    """Return the options if each is allowed and has its type.
 
-    Raise ValueError, in one line that names every wrong one and repeats no value, which may be a secret.
+    Raises ValueError, with one line that names every wrong option. It repeats no value, which may be a secret.
     """
     problems = [problem for name, value in options.items() if (problem := _problem(name, value))]
     if problems:
@@ -167,7 +167,7 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def _problem(name: str, value: Any) -> str:
     if name not in ALLOWED:
         settings = next((settings for settings, names in _INSTEAD.items() if name in names), "")
-        python_name = name.lstrip("-").replace("-", "_")  # of an option of the command line
+        python_name = name.lstrip("-").replace("-", "_")  # as if it were an option of the command line
         hint = f": use the setting {settings}" if settings else did_you_mean(python_name, ALLOWED)
         return f"{name} is not an option of yt-dlp that can be set here{hint}"
     try:

@@ -1,10 +1,10 @@
-"""Keep yt-dlp out of the worker's own network, when sites other than YouTube are allowed.
+"""Block yt-dlp from the worker's own network if sites other than YouTube are allowed.
 
-Whoever can edit the list then names the hosts that workers ask. A page of such a host names others: by redirects, by names that
-resolve to anything, by media addresses. Only the address at the moment of connecting shows where a connection goes. An audit hook
-checks that address, whichever library connects. A hook cannot be removed, so it belongs into a child process.
+Then everybody who can edit the list determines the hosts that workers contact. Such a host can lead to others by redirects, by
+names that resolve to any address, and by media addresses. Only the address at the moment of connecting is reliable. An audit hook
+checks this address for every library. A hook cannot be removed, so it is used in child processes.
 
-Through a proxy the worker connects to the proxy alone. What can be reached from there is decided by the proxy.
+Through a proxy, the worker connects only to the proxy, which decides about further connections.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from youtube_download_coordinator.errors import PermanentError
 HOW_TO_ALLOW = "allow_private_addresses (YDC_ALLOW_PRIVATE_ADDRESSES=true) lets workers reach it"
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _UNICAST = ipaddress.ip_network("2000::/3")
-"""All that is allocated for the internet. The rest is local, or a translator on the way makes an IPv4 address of it."""
+"""The IPv6 addresses of the internet. Others are local, or are translated into an IPv4 address."""
 _DOCUMENTATION = ipaddress.ip_network("3fff::/20")
 _ADDRESS = re.compile(
     r"[a-z][a-z0-9+.-]*://|(?<![a-z0-9+.-])(?:https?|ftps?|gopher|rtmp\w*|rtsps?|rtp|srt|tcp|tls|udp):\S", re.I
 )
-"""ffmpeg also takes http:host/path."""
+"""The start of an address. ffmpeg also accepts http:host/path."""
 _METADATA = re.compile(r"(?:purl|comment|description|synopsis)=")
 _PROXY_SCHEMES = frozenset({"all", "ftp", "http", "https", "socks", "ws", "wss"})
 _PORTS = {"http": 80, "https": 443}
 _SOCKS_PORT = 1080
 _PROGRAM_ARGUMENTS = {"subprocess.Popen": 1, "os.posix_spawn": 1, "os.exec": 1, "os.system": 0}
-"""The audit events of a program that starts, and which of their arguments are the program's."""
+"""The audit events for starting a program, and the indexes of the program's arguments."""
 Place = tuple[str, int]
 """An IP address and a port."""
 
 
 class PrivateAddressError(PermanentError, OSError):
-    """A connection to an address that is not public was refused. The library that connects sees an OSError."""
+    """Raised instead of a connection to an address that is not public. The library that connects sees an OSError."""
 
     default_reason = "own-network"
 
@@ -50,12 +50,11 @@ class PrivateAddressError(PermanentError, OSError):
 def block_private_addresses(proxy: str = "", services: Iterable[str] = ()) -> None:
     """Let this process connect only to public addresses, to its proxies, and to services that the operator has configured.
 
-    `proxy` is an address; without it the proxies are the environment's. `services` are addresses too, and each allows exactly its
-    host and port. Names are resolved once, now. The hosts of the environment's NO_PROXY are connected to directly, so they are
-    checked.
-    Any other connection raises PrivateAddressError. So does starting a program with an address to fetch, whose connections no
-    hook sees: yt-dlp has ffmpeg fetch some streams. The address of a proxy may be passed on. curl_cffi, which connects
-    without Python's sockets, cannot be imported.
+    `proxy` is an address; without it the environment's proxies are used. `services` are addresses too, and each allows exactly
+    its host and port. Names are resolved once, now. Connections to hosts in NO_PROXY are direct, so they are checked. Any other
+    connection raises PrivateAddressError. Starting a program with an address to fetch raises it as well, because the hook does
+    not see that program's connections: yt-dlp lets ffmpeg fetch some streams. The address of a proxy may be passed on.
+    curl_cffi, which connects without Python's sockets, cannot be imported.
     """
     environment = (address for scheme, address in getproxies().items() if scheme in _PROXY_SCHEMES)
     proxies = frozenset([proxy] if proxy else environment)
@@ -75,7 +74,7 @@ def block_private_addresses(proxy: str = "", services: Iterable[str] = ()) -> No
 
 @contextmanager
 def guard_lifted(is_lifted: bool = True) -> Iterator[None]:
-    """Let everything connect anywhere in the `with` block, which runs the operator's own code; with False, guard it again."""
+    """Allow all connections in the `with` block, which runs the operator's own code. With False, guard it again."""
     global _lifted
     before, _lifted = _lifted, is_lifted
     try:
@@ -88,11 +87,11 @@ _lifted = False
 
 
 def is_public(text: str) -> bool:
-    """Return whether an IP address belongs to the internet, and not to this machine, its network or its cloud."""
+    """Return whether an IP address belongs to the internet rather than to this machine, its network or its cloud."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        return False  # a name: nobody knows where it will lead
+        return False  # a name, which may resolve to any address
     if isinstance(address, ipaddress.IPv6Address):
         if inside := _ipv4_inside(address):
             address = inside
@@ -102,7 +101,7 @@ def is_public(text: str) -> bool:
 
 
 def _ipv4_inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the address that a translator on the way makes of it."""
+    """Return the IPv4 address into which it may be translated."""
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour
@@ -110,7 +109,7 @@ def _ipv4_inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None
 
 def _check_connection(family: int, address: Any, allowed: frozenset[Place]) -> None:
     if family not in (socket.AF_INET, socket.AF_INET6):
-        return  # no URL leads to a socket in the file system
+        return  # a socket in the file system, which no URL can name
     host, port = address[:2]
     if not is_public(host) and (host, port) not in allowed:
         raise PrivateAddressError(f"{host} is an address of the worker's own network; {HOW_TO_ALLOW}")
@@ -129,7 +128,7 @@ def _check_program(arguments: Any, proxies: frozenset[str]) -> None:
 
 
 def _without_proxy(word: str, proxies: frozenset[str]) -> str:
-    """Return an argument without the proxy's address, if it is that address or an option with it (`--proxy=ADDRESS`)."""
+    """Return an argument without the proxy's address, if it is the address or an option with it (`--proxy=ADDRESS`)."""
     option, _, value = word.rpartition("=") if word.startswith("-") else ("", "", word)
     return option if value in proxies else word
 

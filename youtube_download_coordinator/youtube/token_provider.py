@@ -1,8 +1,8 @@
-"""The server that makes proof-of-origin tokens for yt-dlp, and where it is.
+"""Find the server that makes proof-of-origin tokens for yt-dlp.
 
-YouTube asks some clients for a token that a browser makes. A plugin of yt-dlp gets it from a provider that the operator runs
-beside the worker. yt-dlp itself ships no provider; the one that is known here is bgutil-ytdlp-pot-provider, over HTTP.
-The names and the default were read from version 2.0.2 of its plugin.
+YouTube requires a token of a browser from some clients. A plugin of yt-dlp gets it from a provider that the operator runs
+beside the worker. yt-dlp itself ships no provider. The only one supported here is bgutil-ytdlp-pot-provider, over HTTP. The
+names and the default were read from version 2.0.2 of its plugin.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from urllib.parse import urlsplit
 HTTP_PROVIDER = "youtubepot-bgutilhttp"
 """The key of the provider's arguments in yt-dlp's `extractor_args`."""
 DEFAULT_URL = "http://127.0.0.1:4416"
-"""Where the plugin looks when `base_url` is not set."""
+"""The plugin's default address if `base_url` is not set."""
 PLUGIN = "bgutil-ytdlp-pot-provider"
-"""The distribution that holds the plugin."""
+"""The distribution that contains the plugin."""
 
 
 def provider_url(options: Mapping[str, Any]) -> str | None:
-    """Return the address of the provider that yt-dlp asks with these options, None when it asks none.
+    """Return the address of the provider that yt-dlp uses with these options, or None if it uses none.
 
-    Without `base_url` it is the plugin's default, when the arguments name the provider or pip has installed the plugin.
+    Without `base_url` it is the plugin's default, if the arguments name the provider or the plugin is installed.
     """
     arguments = options.get("extractor_args", {}).get(HTTP_PROVIDER)
     if arguments and (base_url := arguments.get("base_url")):
-        return str(base_url[0]).lower()  # the plugin reads it so
+        return str(base_url[0]).lower()  # as the plugin does
     return DEFAULT_URL if arguments is not None or plugin_version() else None
 
 
@@ -40,7 +40,7 @@ def plugin_version() -> str:
 
 
 def is_provider_url(text: str) -> bool:
-    """Return whether the plugin can add `/ping` to this and ask for it."""
+    """Return whether this is an address to which the plugin can add `/ping`."""
     try:
         parts = urlsplit(text)
         port = parts.port

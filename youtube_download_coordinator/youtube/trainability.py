@@ -1,10 +1,10 @@
-"""YouTube's answer on training: whom a video's owner permits to train models with it.
+"""Request from YouTube whether a video's owner permits others to train models with it.
 
     GET https://youtube.googleapis.com/youtube/v3/videoTrainability?id=M4gD1WSo5mA
     {"videoId": "M4gD1WSo5mA", "kind": "youtube#videoTrainability", "etag": "...", "permitted": ["none"]}
 
-The request needs no key and counts towards no quota. It goes the way of yt-dlp's requests (proxy, certificates), without
-cookies. Whatever goes wrong, the answer is unknown, and an unknown answer permits nothing.
+The request needs no key and does not count towards a quota. It is made like yt-dlp's requests (proxy, certificates), without
+cookies. After any error the answer is unknown, and an unknown answer permits nothing.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ if TYPE_CHECKING:
 API_URL = "https://youtube.googleapis.com/youtube/v3/videoTrainability"
 ALL, NONE, UNKNOWN = "all", "none", "unknown"
 TIMEOUT_SECONDS = 15.0
-"""For the whole answer. Also the silence on the connection, unless that of the network is shorter."""
+"""The longest time for the whole answer, and the longest silence, unless the network's is shorter."""
 ANSWER_MAX_BYTES = 64 * 1024
-"""A list of every company that YouTube names is a few kilobytes."""
+"""The largest answer. A list of all companies that YouTube names is a few kilobytes."""
 ETAG_MAX_CHARACTERS = 200
 NAME_MAX_CHARACTERS = 100
 PAUSE_MAX_SECONDS = 3600.0
-"""The longest pause that an answer can ask for."""
+"""The longest pause that an answer can request."""
 _ABOUT_THE_VIDEO = frozenset({400, 404, 410})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trainability:
-    """One answer, with what proves it."""
+    """An answer of YouTube, with evidence of it."""
 
     permitted: Sequence[str] = ()
     """`all`, `none`, or companies; empty: unknown."""
     etag: str = ""
     asked_at: datetime | None = None
-    """None: nobody was asked."""
+    """None: no request was made."""
     problem: str = ""
-    """Why the answer is unknown."""
+    """The problem because of which the answer is unknown."""
     is_about_video: bool = False
-    """An answer to this video alone is missing: other videos may get one."""
+    """Whether only this video has no answer, so that other videos may have one."""
     pause_seconds: float = 0.0
-    """The time until the next request that the answer asks for."""
+    """The pause before the next request that the answer requests."""
 
     def __str__(self) -> str:
         """Return `all`, `none`, `unknown`, or the companies separated by commas."""
@@ -62,7 +62,7 @@ class Trainability:
         return bool(self.permitted)
 
     def permits(self, who: str) -> bool:
-        """Return whether this company, or with `all` everyone, may train with the video."""
+        """Return whether this company, or everyone for `all`, may train with the video."""
         names = {folded(name) for name in self.permitted}
         return ALL in names or folded(who) in names - {NONE}
 
@@ -73,12 +73,12 @@ def now() -> datetime:
 
 
 def folded(name: str) -> str:
-    """Return a company's name for comparisons."""
+    """Normalise a company's name for comparisons."""
     return " ".join(name.split()).casefold()
 
 
 def request_trainability(video_id: str, network: Network, url: str = API_URL) -> Trainability:
-    """Ask once. Raises UnfitError when yt-dlp does not take the options of this machine, and nothing else."""
+    """Make one request. Raises only UnfitError, if yt-dlp does not accept the options of this machine."""
     asked_at = now().replace(microsecond=0)
     with replace(network, cookies_file="").youtube_dl({}, MessageKeeper()) as ydl:
         try:
@@ -91,18 +91,18 @@ def request_trainability(video_id: str, network: Network, url: str = API_URL) ->
 
 
 def _body(ydl: Any, url: str) -> bytes:
-    """Return the body of the answer. Raises what yt-dlp's network raises, and ValueError."""
+    """Return the body of the answer. Raises the errors of yt-dlp's network, and ValueError."""
     from yt_dlp.cookies import YoutubeDLCookieJar
     from yt_dlp.networking import Request
 
     ends_at = time.monotonic() + TIMEOUT_SECONDS
     silence_seconds = min(TIMEOUT_SECONDS, ydl.params.get("socket_timeout") or TIMEOUT_SECONDS)
-    # Not compressed: yt-dlp would unpack any size.
+    # Not compressed, because yt-dlp would unpack any size.
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
     extensions = {"timeout": silence_seconds, "cookiejar": YoutubeDLCookieJar()}
     body = bytearray()
     with ydl.urlopen(Request(url, headers=headers, extensions=extensions)) as response:
-        while part := response.read(1):  # more at once would wait for all of it
+        while part := response.read(1):  # a larger read would wait for all its bytes
             body += part
             if len(body) > ANSWER_MAX_BYTES:
                 raise ValueError(f"the answer is longer than {ANSWER_MAX_BYTES} bytes")
@@ -125,7 +125,7 @@ def _parsed(body: bytes, video_id: str) -> Trainability:
 
 
 def _names(values: Sequence[str]) -> Sequence[str]:
-    """Return `all`, `none` or companies. A list that names nobody permits nobody. Raises ValueError for a contradiction."""
+    """Return `all`, `none` or companies. An empty list means `none`. Raises ValueError for a contradiction."""
     names = list(
         dict.fromkeys(name for value in values if (name := _clean(value.replace(",", " "), NAME_MAX_CHARACTERS)))
     )
@@ -142,7 +142,7 @@ def _clean(value: object, max_characters: int) -> str:
 
 
 def _unknown(error: Exception) -> Trainability:
-    """Return the unknown answer after this error."""
+    """Return an unknown answer with this error as its problem."""
     status = getattr(error, "status", None)
     if status is None:
         text = without_logins(f"{type(error).__name__}: {error}")
@@ -157,7 +157,7 @@ def _unknown(error: Exception) -> Trainability:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
-    """Return the seconds that a header Retry-After asks to wait, a number or a date; 0: none."""
+    """Return the seconds to wait according to a Retry-After header, which has a number or a date; 0 without one."""
     text = str(headers.get("Retry-After") or "").strip()
     if re.fullmatch(r"\d{1,9}", text):
         return min(float(text), PAUSE_MAX_SECONDS)

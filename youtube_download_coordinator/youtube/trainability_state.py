@@ -1,7 +1,7 @@
-"""What the processes of a machine share about trainability: its answers, and when the next request may be sent.
+"""Share answers about trainability, and the time of the next request, between the processes of a machine.
 
-A SQLite file in `state_dir`, so that a retry, or a product that is made later, does not ask again. Where it cannot be used, each
-attempt asks without it.
+They are kept in a SQLite file in `state_dir`, so that a retry, or a product that is made later, needs no new request. If the file
+cannot be used, each attempt makes its own request.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from youtube_download_coordinator.youtube.trainability import Trainability, now
 
 STATE_FILE = "trainability.db"
 KEPT_SECONDS = 30 * 86400.0
-"""An owner may change the permission: an answer that is older is asked for again, and deleted."""
+"""The longest time that an answer is used, because an owner may change the permission. Older answers are deleted."""
 INTERVAL_SECONDS = 1.0
-"""Between two requests of a machine."""
+"""The time between two requests of a machine."""
 WAIT_MAX_SECONDS = 60.0
-"""An attempt that would wait longer for its turn does not ask."""
+"""An attempt that would have to wait longer makes no request."""
 FAILURES_UNTIL_PAUSE = 3
-"""After so many failed requests in a row a machine pauses, longer each time."""
+"""After this many failed requests in succession, a machine pauses, longer each time."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0
 PAUSES = "this machine pauses after failed requests"
 _BUSY_SECONDS = 10.0
@@ -41,7 +41,7 @@ _TABLES = (
 
 
 class TrainabilityState:
-    """The answers and the pace of one machine."""
+    """The answers and the request rate of one machine."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class TrainabilityState:
         self._sleep = sleep
 
     def answer(self, video_id: str, ask: Callable[[], Trainability]) -> Trainability:
-        """Return the answer that is known, else ask when it is this process's turn. An unknown answer is not kept."""
+        """Return the cached answer, or wait for this process's turn and request one. An unknown answer is not cached."""
         if known := self._known(video_id):
             return known
         if problem := self._wait_for_turn():
@@ -64,13 +64,13 @@ class TrainabilityState:
         return answer
 
     def pause_seconds(self) -> float:
-        """Return how long this machine sends no request; 0: it may send one."""
+        """Return how long this machine must not send a request, or 0."""
         paused_until = self._read("SELECT paused_until FROM pace", ())
         return self._left(float(paused_until[0])) if paused_until else 0.0
 
     def _left(self, paused_until: float) -> float:
         left = paused_until - self._clock()
-        return left if 0 < left <= LONGEST_PAUSE_SECONDS else 0.0  # a longer one: the clock was set back
+        return left if 0 < left <= LONGEST_PAUSE_SECONDS else 0.0  # if it is longer, the clock was set back
 
     def _known(self, video_id: str) -> Trainability | None:
         row = self._read("SELECT permitted, etag, asked_at, kept_until FROM answers WHERE video_id = ?", (video_id,))
@@ -83,7 +83,7 @@ class TrainabilityState:
         return None
 
     def _wait_for_turn(self) -> str:
-        """Wait until the next request may be sent. Return why none is sent; an empty text if it may be."""
+        """Wait until the next request may be sent. Return the reason if it must not be sent, or an empty text."""
         if self.pause_seconds():
             return PAUSES
         begun = turn = self._clock()
@@ -93,11 +93,11 @@ class TrainabilityState:
                 if next_at <= begun + WAIT_MAX_SECONDS + INTERVAL_SECONDS:  # else the clock was set back
                     turn = max(begun, next_at)
                 if turn - begun > WAIT_MAX_SECONDS:
-                    return "too many requests of this machine wait"
+                    return "too many requests of this machine are waiting"
                 database.execute("UPDATE pace SET next_at = ?", (turn + INTERVAL_SECONDS,))
         if turn > begun:
             self._sleep(turn - begun)
-            return PAUSES if self.pause_seconds() else ""  # the pause may have begun meanwhile
+            return PAUSES if self.pause_seconds() else ""  # a pause may have begun in the meantime
         return ""
 
     def _note(self, video_id: str, answer: Trainability) -> None:
@@ -127,14 +127,14 @@ class TrainabilityState:
 
     @contextlib.contextmanager
     def _changed(self) -> Iterator[sqlite3.Connection | None]:
-        """Yield the database in a transaction, or None where it cannot be used. Its errors end the block."""
+        """Yield the database in a transaction, or None if it cannot be used. Its errors end the block."""
         database = None
         try:
             database = self._opened()
             yield database
             database.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
-            _warn(f"answers on trainability are not kept: {error}")
+            _warn(f"answers on trainability cannot be cached: {error}")
             if database is None:
                 yield None
         finally:
@@ -142,7 +142,7 @@ class TrainabilityState:
                 database.close()
 
     def _opened(self) -> sqlite3.Connection:
-        """Open the file and begin a transaction. A damaged file is deleted: it is only a cache."""
+        """Open the file and begin a transaction. Delete a damaged file, which is only a cache."""
         make_private_folder(self._file.parent)
         make_private(self._file)
         database = sqlite3.connect(self._file, timeout=_BUSY_SECONDS, isolation_level=None)
@@ -166,6 +166,6 @@ def _pause_after(failures: int) -> float:
 
 
 def _warn(message: str) -> None:
-    import logging  # few attempts have something to log
+    import logging  # few attempts have anything to log
 
     logging.getLogger(__name__).warning(message)

@@ -1,8 +1,8 @@
-"""The table of wordings: what YouTube and yt-dlp write when something fails, and what each wording means for the row.
+"""Tables of YouTube's and yt-dlp's error texts, and of their consequences for a row.
 
-Data only; error_rules.py applies it, table by table, and the first match decides. Each row names where the wording comes from
-(a file of yt-dlp, an issue, a recorded answer) and since when it has been seen. A pattern is matched without regard to case
-against text that error_rules.py has normalised: straight quotes, single spaces, "isn't" for "is not" and the like.
+This module is data only. error_rules.py searches the tables in order, and the first match decides. Each row names the origin of
+the wording (a file of yt-dlp, an issue, a recorded answer) and the date of the first evidence. A pattern is matched, in any
+letter case, against text that error_rules.py has normalised: straight quotes, single spaces, "isn't" for "is not" and the like.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Wording(NamedTuple):
     since: str
     """The first evidence of it, as a year or a month."""
     systemic: bool = False
-    """Known from outages and blocks, in which every video fails with it."""
+    """Whether it is known from outages and blocks, in which every video fails with it."""
 
 
 def _rows(verdict: Verdict, reason: str, *rows: tuple[str, str, str], systemic: bool = False) -> tuple[Wording, ...]:
@@ -33,7 +33,7 @@ def _rows(verdict: Verdict, reason: str, *rows: tuple[str, str, str], systemic: 
 
 # fmt: off
 MACHINE = (
-    # Whoever raises it. Neither the video nor YouTube is to blame.
+    # From any source. Neither the video nor YouTube is the cause.
     *_rows(Verdict.UNFIT, "disk-full",
         (r"no space left on device|disk quota exceeded", "Linux", "always")),
     *_rows(Verdict.UNFIT, "output-dir",
@@ -43,22 +43,22 @@ MACHINE = (
         (r"ffmpeg (?:isn't|not) (?:found|installed)|ffprobe (?:and ffmpeg )?not found", "yt-dlp postprocessor/ffmpeg.py", "2021"),
         (r"ffmpeg couldn't be found", "yt-dlp downloader/external.py", "2021")),
 )
-"""Looked up in the errors of anybody, a user's own processor included."""
+"""Applied to all errors, including errors of a user's own processor."""
 
 OFFLINE = _rows(Verdict.UNFIT, "offline",
     (r"failed to resolve '|name or service not known|name resolution|getaddrinfo failed|nodename nor servname",
         "urllib3", "2021"),
     (r"network is unreachable|no route to host|proxy.*connection refused|proxy authentication required", "Linux", "always"),
 )
-"""Every video of this machine would fail, if it is YouTube that cannot be reached."""
+"""Applied if YouTube cannot be reached: then every video of this machine would fail."""
 
 NO_JAVASCRIPT = _rows(Verdict.UNFIT, "no-js-runtime",
     (r"no supported javascript runtime", "yt-dlp _video.py", "2025-11"),
 )
-"""In a warning, when there are no formats."""
+"""Applied to warnings if there are no formats."""
 
 THROTTLED = (
-    # First: YouTube puts "Video unavailable" and "Sign in to confirm" in front of a block.
+    # First, because YouTube puts "Video unavailable" and "Sign in to confirm" before a block.
     *_rows(Verdict.THROTTLED, "bot-check",
         (r"(?:confirm|prove|verify) (?:that )?you(?:'re| are) (?:not a (?:ro)?bot|(?:a )?human)", "yt-dlp#10128", "2024-06"),
         (r"(?:you're|you are) not a (?:ro)?bot", "yt-dlp#10128", "2024-06"),
@@ -76,7 +76,7 @@ THROTTLED = (
             "yt-dlp _video.py", "2025-04"),
         (r"(?:hit|reached|exceeded) (?:your|the|a) [\w ]*(?:limit|quota)|limits? will reset", "Panda-70M#60", "2024")),
 )
-"""Looked up in the error and, unless that is certain, in the warnings."""
+"""Applied to the error and, unless it is certain, to the warnings."""
 
 _ACCOUNT = (
     *_rows(Verdict.PERMANENT, "needs-account",
@@ -88,7 +88,7 @@ _ACCOUNT = (
         (r"(?:confirm|verify) your age|age.restricted|age.?verif", "recorded", "2021"),
         (r"inappropriate (?:for|or offensive to) some|potentially inappropriate", "recorded", "2021"),
         (r"only available (?:for|to) registered users|login details are needed", "yt-dlp extractor/common.py", "2021")),
-    # Without the words of a bot check or of an age gate: as a rule about one video, but a block looks like this too.
+    # Without the words of a bot check or an age gate. Usually about one video, but a block looks the same.
     *_rows(Verdict.PERMANENT, "needs-account",
         (r"please (?:sign|log) ?in|(?:sign|log) ?in (?:to (?:youtube|your|view|watch|see|continue|access)|is required|required)",
             "yt-dlp#8941", "2024"),
@@ -126,7 +126,7 @@ _VIDEO = (
         (r"violat(?:es|ed|ing|ion of) (?:our|youtube's) (?:terms|polic)|community guidelines|privacy (?:claim|complaint)",
             "recorded", "2021")),
     *_rows(Verdict.GONE, "restricted",
-        # Only on some videos, on networks with "restricted mode": another machine may do.
+        # Only on some videos, on networks with "restricted mode": another machine may succeed.
         (r"(?:workspace|network) administrator|google apps account|restricted mode|video is restricted"
             r"|administrator has (?:restrict|block|disabl)|(?:restricted|blocked|disabled) by (?:[\w']+ )*administrator",
             "yt-dlp#15168", "2019-04")),
@@ -141,7 +141,7 @@ CERTAIN = (
     *_rows(Verdict.PERMANENT, "empty",
         (r"(?:channel|playlist) (?:doesn't have any|has no) (?:public )?(?:uploads|content|videos?)|playlist is empty",
             "chapmanjacobd/library", "2021")),
-    # ssrf_guard.py writes it for whatever connects; sometimes yt-dlp keeps only the text.
+    # The text of ssrf_guard.py, because yt-dlp sometimes keeps only the text of an error.
     *_rows(Verdict.PERMANENT, "own-network",
         (r"\bthe worker's own network\b", "ssrf_guard.py", "2026")),
     # YouTube has served DRM with all videos to one client.
@@ -177,7 +177,7 @@ CERTAIN = (
         (r"no player clients have been requested|unsupported language code|login with oauth is no longer",
             "yt-dlp _base.py, _video.py", "2024")),
 )
-"""They decide whatever was warned of on the way."""
+"""Applied to errors. They decide, whatever the warnings are."""
 
 NO_FORMATS_HINTS = (
     *_rows(Verdict.RETRY, "no-formats",
@@ -190,7 +190,7 @@ NO_FORMATS_HINTS = (
     *_rows(Verdict.RETRY, "yt-dlp-broken",
         (r"http error 400|precondition check failed|contains an invalid argument", "yt-dlp#16212", "2021"), systemic=True),
 )
-"""In the warnings, when the error speaks of formats or player responses only."""
+"""Applied to warnings, if the error is only about formats or player responses."""
 
 SKIPPED_FORMATS = (
     ("drm", r"skipped as they are drm|applies drm to all", "yt-dlp _video.py", "2025-03"),
@@ -198,20 +198,20 @@ SKIPPED_FORMATS = (
     ("challenge", r"(?:signature|n.?challenge|nsig|\bn challenge) solving failed", "yt-dlp _video.py", "2025-11"),
     ("token", r"formats require a \w+ po token", "yt-dlp _video.py", "2024-10"),
 )
-"""Messages about formats that yt-dlp leaves out, although the video has others: what kept them back, pattern, source, since."""
+"""Messages about formats that yt-dlp leaves out, although the video has others: cause, pattern, origin, first evidence."""
 
 BAD_MEDIA = _rows(Verdict.RETRY, "bad-media",
     (r"conversion failed|unable to obtain file audio codec", "yt-dlp postprocessor/ffmpeg.py", "2021"),
     (r"invalid data found when processing|could not write header|error (?:muxing|submitting) a packet", "ffmpeg", "2021"),
 )
-"""After the download: ffmpeg can neither read nor convert the file."""
+"""Errors after the download: ffmpeg can neither read nor convert the file."""
 
 BAD_PART = _rows(Verdict.RETRY, "network",
     (r"didn't get any data blocks", "yt-dlp downloader/http.py", "2021"),
     (r"fragment \d+ not found|downloaded file is empty", "yt-dlp downloader/fragment.py", "2021"),
     (r"http error 416|range not satisfiable|conflicting range", "yt-dlp downloader/http.py", "2021"),
 )
-"""The partial file on the disk may be to blame: resumed, it would fail for ever."""
+"""Errors that the partial file on the disk may cause. If it were resumed, it would fail for ever."""
 
 VAGUE = (
     *_rows(Verdict.RETRY, "not-embeddable",
@@ -268,12 +268,12 @@ VAGUE = (
         (r"bytes read|downloaded \d+ bytes, expected|content too short", "yt-dlp utils/_utils.py", "2021"),
         (r"\b(?:ssl|tls)\b|certificate verify failed", "Python", "always")),
 )
-"""After the warnings, because a block looks like this too."""
+"""Applied after the warnings, because a block looks the same."""
 # fmt: on
 
 TABLES = (MACHINE, OFFLINE, NO_JAVASCRIPT, CERTAIN, NO_FORMATS_HINTS, BAD_MEDIA, VAGUE)
 
 FILE_TOO_LARGE = r"\bfile too large\b"
-"""The C library's text for EFBIG: the largest size of a file of this process (RLIMIT_FSIZE), or of the file system."""
+"""The C library's text for EFBIG: a file exceeds the limit of this process (RLIMIT_FSIZE), or of the file system."""
 STALE_COOKIES = "account cookies are no longer valid"
-"""A warning of yt-dlp's (_base.py, 2025-04): YouTube asks for a login although there is one."""
+"""A warning of yt-dlp (_base.py, 2025-04): YouTube requires a login although there is one."""

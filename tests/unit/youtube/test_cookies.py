@@ -34,7 +34,7 @@ LOGIN = (line("LOGIN_INFO"), line("SAPISID"))
 
 def test_a_login_holds_until_its_first_part_expires(path: Path) -> None:
     write(path, line("LOGIN_INFO", NOW + 2 * MONTH, before="#HttpOnly_"), line("SAPISID"), line("PREF", NOW - MONTH))
-    assert check_cookies(path, NOW).endswith("has a login of YouTube's until 2026-12-25T00:00:00Z")
+    assert check_cookies(path, NOW).endswith("has a login for YouTube until 2026-12-25T00:00:00Z")
 
 
 def test_the_signature_that_lasts_longest_counts(path: Path) -> None:
@@ -44,12 +44,12 @@ def test_the_signature_that_lasts_longest_counts(path: Path) -> None:
 
 def test_a_login_of_the_session_has_no_end(path: Path) -> None:
     write(path, line("LOGIN_INFO", None), line("SAPISID", None))
-    assert check_cookies(path, NOW).endswith("has a login of YouTube's")
+    assert check_cookies(path, NOW).endswith("has a login for YouTube")
 
 
 def test_cookies_without_a_login_are_a_guests(path: Path) -> None:
     write(path, line("PREF"))
-    assert "YouTube sees a guest" in check_cookies(path, NOW)
+    assert "YouTube treats requests as a guest's" in check_cookies(path, NOW)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_options_are_taken_from_the_environment_as_json(monkeypatch: pytest.Monk
         ({"subtitleslangs": ["en"]}, "use the setting subtitle_languages"),
         ({"logger": 1, "retries": "x"}, "logger is not an option of yt-dlp that can be set here; retries: "),
         ({"extractor_args": {"generic": {"x": ["1"]}}}, "extractor_args: generic is not one of youtube, youtubetab, youtube-ejs"),
-        ({"http_headers": {"Cookie": "hush"}}, "http_headers: Cookie would go to every host"),
+        ({"http_headers": {"Cookie": "hush"}}, "http_headers: Cookie would be sent to every host"),
         ({"http_headers": {"Ytdl-Request-Proxy": "http://hush"}}, "http_headers: only these headers can be set: Accept, "),
         ({"http_headers": {"ytdl-file-mode": "hush"}}, "http_headers: only these headers can be set"),
         ({"http_headers": {"X-Goog-AuthUser": "hush"}}, "http_headers: only these headers can be set"),

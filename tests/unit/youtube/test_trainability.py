@@ -291,4 +291,4 @@ def test_a_folder_that_cannot_be_used_only_costs_requests(machine: Machine, capl
     assert machine.ask() == machine.answer
     assert machine.ask() == machine.answer
     assert machine.asked == [VIDEO, VIDEO]
-    assert "are not kept" in caplog.text
+    assert "cannot be cached" in caplog.text
