@@ -62,7 +62,7 @@ def test_without_pygal_the_manifest_is_published_and_one_line_says_what_is_missi
     assert machine.place.get(PAGE) == before
     wait_until(lambda: any("Finished in state" in log.message for log in seen.logs(again)))
     (line,) = [log.message for log in seen.logs(again) if log.level == logging.WARNING]
-    assert line.startswith("the card is as it was, until ydc card writes it: ")
+    assert line.startswith("the card was not updated; run ydc card: ")
     assert line.endswith("pip install pygal")
 
 

@@ -1,4 +1,4 @@
-"""What the files of a queue become: typed records, manifests, cards.
+"""Turn the files of a queue into a corpus: typed records, manifests and a card.
 
 from youtube_download_coordinator import corpus
 

@@ -1,9 +1,9 @@
-"""The card of a corpus: what it consists of, where it comes from, and what is not in it. For people, hubs and programs.
+"""Write the card of a corpus: its content, its origin, and what is missing from it. For people, hubs and programs.
 
     README.md             a dataset card in Markdown, as Hugging Face shows it
     croissant.json        the same for programs (croissant.py)
     .corpus/card/*.svg    its figures
-    .corpus/card.json     the name, the contact and the licence that the last `ydc card` was given
+    .corpus/card.json     the name, the contact and the licence that were given to the last `ydc card`
 
 The same corpus and queue give the same bytes.
 """
@@ -41,27 +41,27 @@ _TYPES = {
     ".csv": "text/csv",
     ".parquet": "application/vnd.apache.parquet",
 }
-"""The types by which Croissant names manifests, by their extension."""
+"""Croissant's types of manifests, by their extension."""
 SETTINGS = (
     *("processor", "audio_track", "audio_codec", "audio_sample_rate_hz", "audio_mono", "audio_min_kbps"),
     *("subtitle_languages", "subtitle_kinds", "licenses", "trainable"),
 )
-"""The settings that a card names: those that decide what is collected. None of them contains a secret."""
+"""The settings that a card shows, which determine what is collected. None of them contains a secret."""
 NO_MANIFEST = "the place has no recordings yet: ydc manifest writes them"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardOptions:
-    """What only the owner of a corpus knows. It is kept in the place for the next card."""
+    """Facts that only the owner of a corpus knows. They are kept in the place for the next card."""
 
     name: str = ""
     contact: str = ""
-    """Who removes recordings on request: an address of a person or a page."""
+    """The contact that removes recordings on request: an address of a person or a page."""
     license: str = ""
-    """Of the collection, as Hugging Face names licences (`cc-by-4.0`)."""
+    """The licence of the collection, with Hugging Face's name (`cc-by-4.0`)."""
 
     def or_else(self, kept: CardOptions) -> CardOptions:
-        """Return these options as single lines, with those of `kept` in place of empty ones."""
+        """Return these options as single lines. Replace empty options by those of `kept`."""
         given = {name: line for name, value in asdict(self).items() if (line := one_line(value))}
         return replace(kept, **given)
 
@@ -75,11 +75,11 @@ def write_card(
     *,
     buried: Collection[str] | None = None,
 ) -> Statistics:
-    """Write the card of a place there, or to `destination`, and return its numbers. Memory does not grow with the corpus.
+    """Write the card of a place into it, or to `destination`, and return its numbers. Memory does not grow with the corpus.
 
-    The part of README.md that the owner has written stays. Raises UserError if the place has no recordings, if README.md is not
-    a card, or if pygal is missing, and what Place and Store raise. `buried`: tombstones of videos to leave out; then the card may
-    be one of no recordings.
+    The owner's part of README.md is kept. Raises UserError if the place has no recordings, if README.md is not a card, or if
+    pygal is missing, and the errors of Place and Store. `buried`: tombstones of videos to leave out. With it, the card may have
+    no recordings.
     """
     target = destination or place
     chosen = options.or_else(_kept_options(target))
@@ -98,24 +98,24 @@ def write_card(
         owners_text=owners_text,
     )
     drawn = figures(card)
-    # First, so that whoever writes it again knows of the card even if this process is killed.
+    # First, so that `write_card_again` finds the card even if this process is killed.
     _put(target, OPTIONS, json.dumps(asdict(chosen), ensure_ascii=False, indent=2).encode() + b"\n", "application/json")
     for path, figure in drawn.items():
         _put(target, path, figure, "image/svg+xml")
     description = page(card).partition("\n\n")[2].partition("\n\n")[0]
     _put(target, CROISSANT, _croissant(card, description, manifests), "application/ld+json")
-    # Without empty files: datasets refuses a split that has no line.
+    # Without empty files, because datasets refuses a split without lines.
     text = front_matter(card, [file.path for file in manifests if file.bytes]) + page(card)
     _put(target, PAGE, text.encode(), "text/markdown")
     return numbers
 
 
 def write_card_again(queue: Maintenance, place: Place, config: Config, warn: Callable[[str], None]) -> bool:
-    """Write the card that the place has again, if it has one, with what it was given. Return whether it was written.
+    """Write an existing card again with the same options. Return whether it was written.
 
-    What a person has to fix first is one line for `warn`: a machine without pygal, a README.md that is not a card. A corpus
-    whose last recording was taken out has a card that says so. If videos are purged meanwhile, it is written without them: the
-    purge may have written it before. Raises PlaceError and StoreError.
+    Problems that a person has to fix are one line for `warn`: a machine without pygal, a README.md that is not a card. A corpus
+    whose last recording was removed gets a card without recordings. If videos are purged in the meantime, it is written again
+    without them, because the purge may have written it earlier. Raises PlaceError and StoreError.
     """
     if place.head(OPTIONS) is None:
         return False
@@ -126,13 +126,13 @@ def write_card_again(queue: Maintenance, place: Place, config: Config, warn: Cal
     except PlaceRefused:
         raise
     except UserError as error:
-        warn(f"the card is as it was, until ydc card writes it: {error}")
+        warn(f"the card was not updated; run ydc card: {error}")
         return False
     return True
 
 
 def known_recordings(place: Place) -> Iterator[Recording]:
-    """Yield the recordings of a place. Raises UserError, which says what to do, if it has none or their file is damaged."""
+    """Yield the recordings of a place. Raises UserError, with advice, if it has none or their file is damaged."""
     try:
         yield from read(place)
     except FileNotFoundError:
@@ -169,7 +169,7 @@ def _kept_options(target: Place) -> CardOptions:
 
 
 def _owners_text(target: Place) -> str:
-    """Return what the owner has written into the card. Raises UserError for a README.md that is not a card."""
+    """Return the owner's part of the card. Raises UserError for a README.md that is not a card."""
     try:
         text = target.get(PAGE).decode(errors="replace")
     except FileNotFoundError:

@@ -16,7 +16,7 @@ from youtube_download_coordinator.corpus.statistics import Share, Shares, Statis
 from youtube_download_coordinator.reasons import degradation
 
 OWNERS_START, OWNERS_END = "<!-- owner: begin -->", "<!-- owner: end -->"
-"""Around the part of a card that `ydc card` keeps."""
+"""The marks around the part of a card that `ydc card` keeps."""
 OWNERS_HINT = "_Write here what only you know. This part is kept when the card is written again._\n"
 PROGRAM = "youtube-download-coordinator"
 UNKNOWN = "(not known)"
@@ -181,7 +181,7 @@ def _rights(card: Card) -> Iterator[str]:
 
 
 def _ai_act(card: Card) -> Iterator[str]:
-    """Answer what the template of the AI Office asks about data that were scraped, as far as a corpus knows it."""
+    """Answer the AI Office's template about scraped data, as far as a corpus contains the answers."""
     numbers = card.numbers
     languages = ", ".join(in_markdown(share.value) for share in numbers.shares[of.LANGUAGE].first if share.value)
     rows = (

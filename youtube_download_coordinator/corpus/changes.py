@@ -1,12 +1,12 @@
-"""The changelog of a corpus: what each `ydc manifest` that published something has added, removed and changed.
+"""Keep the changelog of a corpus: the recordings that each publication has added, removed and changed.
 
     .corpus/changes/20261129T120000.000000Z-3f2a.jsonl
         {"at": "2026-11-29T12:00:00Z", "recordings": 1810, "added": 10, "added_seconds": 1310.7, "removed": 1, ...}
         {"change": "added", "key_sha256": "5f0c...", "product": "audio-m4a", "seconds": 131.07}
         {"change": "changed", "key_sha256": "9e1b...", "product": "audio-m4a", "fields": {"license": ["", "..."], "title": null}}
 
-The first line is the summary. The others contain a hash of the row's key, and neither an address nor a title: a video that is
-taken out later leaves no trace here. The first publication of a place has a summary alone.
+The first line is the summary. The others contain a hash of the row's key, and neither an address nor a title, so that a purged
+video leaves no trace here. The first publication of a place has only a summary.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ SHOWN = frozenset(
         "sample_rate_hz",
     }
 )
-"""Fields whose values are kept. Of the others, which may tell which video it was, only the name is."""
+"""Fields whose values are kept. Of other fields, which may identify the video, only the names are kept."""
 _IDENTITY = frozenset({"id", "key", "product"})
 
 
@@ -64,14 +64,14 @@ class Changes:
     at: str
     """ISO-8601, UTC."""
     recordings: int = 0
-    """In the corpus, after the change."""
+    """The number of recordings after the change."""
     added: int = 0
     added_seconds: float = 0.0
     removed: int = 0
     removed_seconds: float = 0.0
     changed: int = 0
     is_first: bool = False
-    """The place had no recordings before."""
+    """Whether the place had no recordings before."""
 
     def __str__(self) -> str:
         if self.is_first:
@@ -84,10 +84,10 @@ class Changes:
 
 
 def record_changes(place: Place, recordings: Path, now: datetime) -> Changes | None:
-    """Write what a new file of recordings changes in the place, right before it is published. Return the summary.
+    """Record the changes by a new file of recordings, right before it is published. Return the summary.
 
-    `recordings` is the local file that becomes RECORDINGS. Return None if nothing changes. If the publication fails after this,
-    the next one writes the same changes again. Memory does not grow with the corpus. Raises PlaceError.
+    `recordings` is the local file that becomes RECORDINGS. Return None if there are no changes. If the publication fails
+    afterwards, the next one records the same changes again. Memory does not grow with the corpus. Raises PlaceError.
     """
     with tempfile.TemporaryDirectory(prefix="ydc-changes-") as folder:
         body, file = Path(folder, "body"), Path(folder, "changes")
@@ -104,13 +104,15 @@ def record_changes(place: Place, recordings: Path, now: datetime) -> Changes | N
 
 
 def _compare(place: Place, recordings: Path, body: Path, at: str) -> Changes:
-    """Write a line for each change, and return the summary. Without earlier recordings there is no line."""
+    """Write a line for each change, and return the summary. Without earlier recordings, write no lines."""
     try:
         return _summarize(_placed_lines(place), _Counted(_local_lines(recordings)), body, at)
     except FileNotFoundError:
         pass
     except (*GZIP_DAMAGE, ValueError, TypeError) as error:
-        _log.warning("the earlier recordings of %s are damaged, so no change is known: %s", place.address, error)
+        _log.warning(
+            "the earlier recordings of %s are damaged, so their changes cannot be recorded: %s", place.address, error
+        )
     body.write_bytes(b"")
     return Changes(at=at, recordings=sum(1 for _ in _local_lines(recordings)), is_first=True)
 
@@ -135,7 +137,7 @@ def _summarize(before: Iterator[bytes], after: _Counted, body: Path, at: str) ->
 
 
 class _Counted:
-    """Lines that are counted while they are read."""
+    """An iterator that counts the lines it reads."""
 
     def __init__(self, lines: Iterator[bytes]) -> None:
         self._lines = lines
@@ -161,7 +163,7 @@ def _placed_lines(place: Place) -> Iterator[bytes]:
 
 
 def _differences(before: Iterator[bytes], after: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """Yield a line for each difference. Both are in the order of IDs; equal lines are not decoded."""
+    """Yield a line for each difference. Both inputs are in order of IDs. Equal lines are not decoded."""
     old, new = _Row(before), _Row(after)
     while old.line or new.line:
         if old.line == new.line:
@@ -176,7 +178,7 @@ def _differences(before: Iterator[bytes], after: Iterator[bytes]) -> Iterator[di
 
 
 class _Row:
-    """A stream of lines, of which the next is known, and decoded if it has to be."""
+    """A stream of lines with a look-ahead of one line, which is decoded only if necessary."""
 
     def __init__(self, lines: Iterator[bytes]) -> None:
         self._lines = lines
@@ -197,7 +199,7 @@ class _Row:
         self.line, self._recording = next(self._lines, b""), None
 
     def take(self) -> list[Recording]:
-        """Return the recordings of this row that are left, and go on to the next row."""
+        """Return the remaining recordings of this row, and advance to the next row."""
         row_id, recordings = self.id, []
         while self.line and self.id == row_id:
             recordings.append(self._decoded)
@@ -206,7 +208,7 @@ class _Row:
 
 
 def _compare_rows(before: Sequence[Recording], after: Sequence[Recording]) -> Iterator[dict[str, Any]]:
-    """Compare the recordings of one row: by key and product, and by path where a product has several files."""
+    """Compare the recordings of one row by key and product, and by path if a product has several files."""
     old, new = _by_identity(before, after)
     for identity in old.keys() - new.keys():
         yield _line("removed", old[identity])
@@ -230,7 +232,7 @@ def _by_identity(*rows: Sequence[Recording]) -> list[dict[tuple[str, ...], Recor
 
 
 def _changed_fields(before: Recording, after: Recording) -> dict[str, list[Any] | None]:
-    """Return the fields that differ, with both values where those may be shown."""
+    """Return the fields that differ, with both values if they may be shown."""
     names = [name for name in Recording.__struct_fields__ if name not in _IDENTITY]
     values = ((name, getattr(before, name), getattr(after, name)) for name in names)
     return {name: [old, new] if name in SHOWN else None for name, old, new in values if old != new}
@@ -242,7 +244,7 @@ def _line(change: str, recording: Recording) -> dict[str, Any]:
 
 
 def read_changes(place: Place, last: int | None = None) -> list[Changes]:
-    """Return the summaries of the last publications that changed something, the oldest first. Raises PlaceError."""
+    """Return the summaries of the last publications with changes, the oldest first. Raises PlaceError."""
     names = sorted(held.path for held in place.list(CHANGES) if held.path.endswith(".jsonl"))
     return [summary for name in names[-last if last else 0 :] if (summary := _read_summary(place, name))]
 

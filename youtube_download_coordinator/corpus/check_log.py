@@ -1,10 +1,10 @@
-"""When each video or file of a corpus was last checked, kept in the place, so that a check goes on where another one ended.
+"""Keep the last check of each video or file in the place, so that a check continues where the previous one ended.
 
     .corpus/verify/videos/20261129T120000Z-3f2a9c01.jsonl.gz    {"k": "5f0c...", "t": 1796040000.25, "n": "9e1b04c2", "l": "..."}
 
-Each run appends segments of its own, so any number of machines may check at once. Of several lines for one key the latest is
-valid. Once there are many segments, whoever reads them puts one in their place: if two do that at the same moment, there are two
-with the same lines. A line has a hash of the key, and no title: a video that is taken out leaves no trace here.
+Each run appends its own segments, so any number of machines may check at the same time. Of several lines for one key, the
+latest is valid. A reader merges many segments into one. If two readers do so at the same time, there are two segments with the
+same lines. A line has a hash of the key and no title, so that a purged video leaves no trace here.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _log = logging.getLogger(__name__)
 
 CHECKS = f"{FOLDER}/verify"
 SEGMENT_CHECKS = 100
-"""So many checks are at most lost, and made again, when a run is killed."""
+"""The most checks that are lost, and made again, if a run is killed."""
 SEGMENT_SECONDS = 300.0
-"""A segment is put after this time, however few checks it has."""
+"""A segment is put after this time, even with few checks."""
 SEGMENTS_MAX = 50
 """More segments than this are merged into one."""
 HASH_CHARACTERS = 32
@@ -69,7 +69,7 @@ class Check:
     is_answered: bool = True
     """Whether the check had a result. If not, it is due again."""
     status: str = ""
-    """Why the video is not available; empty if it is."""
+    """The reason for which the video is not available; empty if it is."""
     since: int = 0
     """Since when it has not been available."""
     title: str = ""
@@ -82,7 +82,7 @@ _FIELDS = {"key": "k", "at": "t", "status": "s", "since": "w", "title": "n", "li
 
 
 def encode(check: Check) -> str:
-    """Return a check as a line of JSON, without what is empty."""
+    """Return a check as a line of JSON without empty values."""
     values = {short: getattr(check, name) for name, short in _FIELDS.items()}
     content = {short: value for short, value in values.items() if value or (short == "l" and value is not None)}
     return json.dumps(content if check.is_answered else {**content, "f": 1}, separators=(",", ":")) + "\n"
@@ -98,7 +98,7 @@ def decode(line: str | bytes) -> Check:
 
 
 class CheckLog:
-    """The checks of one kind (`videos`, `files`) in a place, and a plan of those that are due. Used by one thread, in a `with`.
+    """The checks of one kind (`videos`, `files`) in a place, and a plan of due checks. Used by one thread, in a `with`.
 
     They are read into a scratch database on this machine, so memory does not grow with them.
     """
@@ -107,7 +107,7 @@ class CheckLog:
         self._place = place
         self._folder = f"{CHECKS}/{kind}"
         self._read: set[str] = set()
-        """The segments that were read or written already."""
+        """The segments that were already read or written."""
         self._pending: list[Check] = []
         self._pending_since: datetime | None = None
         self._stack = contextlib.ExitStack()
@@ -128,7 +128,7 @@ class CheckLog:
     # --- what was checked --------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Read the checks that this and other machines have put since the last time. Raises PlaceError."""
+        """Read the checks that any machine has put since the last call. Raises PlaceError."""
         segments = sorted(held.path for held in self._place.list(self._folder) if held.path.endswith(".jsonl.gz"))
         for path in segments:
             if path not in self._read:
@@ -138,7 +138,7 @@ class CheckLog:
             self._merge(segments)
 
     def last(self, key: str) -> Check | None:
-        """Return the last check of a key that is known here."""
+        """Return the last known check of a key."""
         found = self._db.execute("SELECT line FROM checks WHERE key = ?", (key,)).fetchone()
         return decode(found[0]) if found else None
 
@@ -164,10 +164,10 @@ class CheckLog:
     # --- what is due -------------------------------------------------------------------------------------------------
 
     def plan(self, keys: Iterable[tuple[int, str]], *, before: float, salt: str) -> int:
-        """Plan the check of these IDs and keys, unless a check since `before` has answered. Return how many are due.
+        """Plan checks of these IDs and keys, except those with a result since `before`. Return the number of due checks.
 
-        Those that were never checked come first, then by the day of their last check. Within a day `salt` decides about the
-        order: machines that check at the same time then rarely take the same ones.
+        Keys that were never checked come first, then the others by the day of their last check. Within a day, the order depends
+        on `salt`, so that machines that check at the same time rarely take the same ones.
         """
         rows = ((row_id, key, zlib.crc32(f"{salt} {key}".encode())) for row_id, key in keys)
         with self._transaction():
@@ -178,7 +178,7 @@ class CheckLog:
         return int(count)
 
     def take(self, count: int) -> list[int]:
-        """Take the next IDs off the plan, without those that another machine has checked meanwhile (see `refresh`)."""
+        """Remove and return the next IDs of the plan, except those that another machine has just checked (see `refresh`)."""
         ids: list[int] = []
         while len(ids) < count and (rows := self._db.execute(_NEXT, (count - len(ids),)).fetchall()):
             self._db.executemany("DELETE FROM due WHERE day = ? AND mixed = ? AND id = ?", [row[:3] for row in rows])
@@ -208,7 +208,7 @@ class CheckLog:
         self._read.add(path)
 
     def _lines(self, path: str) -> Iterator[Check]:
-        """Yield the checks of a segment. One that another machine has just merged has none; a damaged one, those before it."""
+        """Yield the checks of a segment: none if another machine has just merged it, and only the first ones if it is damaged."""
         try:
             with self._place.open(path) as packed, gzip.GzipFile(fileobj=cast(IO[Any], packed)) as lines:
                 for line in lines:
@@ -217,10 +217,10 @@ class CheckLog:
         except FileNotFoundError:
             return
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            _log.warning("%s is damaged, and its checks are made again: %s", path, error)
+            _log.warning("%s is damaged, so its checks are made again: %s", path, error)
 
     def _merge(self, segments: Iterable[str]) -> None:
-        """Put one segment in the place of these, all of which were read."""
+        """Replace these segments, which were all read, by one."""
         lines = self._db.execute("SELECT line FROM checks ORDER BY key")
         self._put((line for (line,) in lines), datetime.fromtimestamp(0, UTC))
         for path in segments:

@@ -1,4 +1,4 @@
-"""The description of a corpus for programs: JSON-LD in the vocabulary Croissant 1.0 (https://docs.mlcommons.org/croissant)."""
+"""Describe a corpus for programs: JSON-LD in the vocabulary Croissant 1.0 (https://docs.mlcommons.org/croissant)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _CONTEXT: dict[str, Any] = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-"""Croissant's own, word for word: validators warn about any other."""
+"""Croissant's own context, verbatim, because validators warn about any other."""
 _FIELDS = {
     "id": ("sc:Integer", "The ID of the video's row in the queue."),
     "url": ("sc:URL", "The address of the video."),
@@ -55,15 +55,15 @@ _FIELDS = {
     "path": ("sc:Text", "The path of the file below the root of the data set."),
     "product": ("sc:Text", "What made the file."),
 }
-"""Those that every recording has: a column that no line has is an error to programs that read the records."""
+"""Fields that every recording has. A column without values is an error for programs that read the records."""
 
 
 class Distributed(NamedTuple):
-    """A file of the data set that the description names."""
+    """A file of the data set in the description."""
 
     path: str
     url: str
-    """Relative to the description, or an address."""
+    """A path relative to the description, or an address."""
     content_type: str
     bytes: int
     sha256: str

@@ -1,4 +1,4 @@
-"""The lines of an index in a scratch database on the local disk: a million of them do not belong into memory."""
+"""Load the lines of an index into a scratch database on the local disk, because a million lines do not fit into memory."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ CREATE TABLE records (name TEXT, product TEXT, generation INTEGER, modified TEXT
 
 @dataclass(slots=True)
 class RowFacts:
-    """What is known about one row."""
+    """The known facts about one row."""
 
     products: dict[str, ProductFacts] = field(default_factory=dict)
-    """The last ones, by the product's name."""
+    """The latest facts, by the product's name."""
     checked: set[int] = field(default_factory=set)
-    """Versions of the row's lease at which the place had nothing else."""
+    """Versions of the row's lease at which the place had no other facts."""
 
     def add(self, facts: ProductFacts | CheckedRow) -> None:
         if isinstance(facts, CheckedRow):
@@ -42,7 +42,7 @@ class RowFacts:
 
 @dataclass(frozen=True, slots=True)
 class RecordName:
-    """A record in the place, as a listing names it."""
+    """A record in a listing of the place."""
 
     product: str
     generation: int
@@ -51,7 +51,7 @@ class RecordName:
 
 
 class FactsTable:
-    """Lines by the row's key, and the names of records."""
+    """A table of lines by the row's key, and of the names of records."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -59,14 +59,14 @@ class FactsTable:
         connection.executescript(_SCHEMA)
 
     def load(self, lines: Iterable[bytes]) -> None:
-        """Add lines. One that cannot be read is left out."""
+        """Add lines. Skip lines that cannot be read."""
         records = ((key, line) for line in lines if (key := self._key(line)))
         while batch := list(islice(records, _LINES_AT_ONCE)):
             self._connection.executemany("INSERT INTO facts VALUES (?, ?)", batch)
         self._connection.execute("CREATE INDEX IF NOT EXISTS by_key ON facts (key)")
 
     def _key(self, line: bytes) -> str:
-        """Return the row's key in a line; an empty text if it cannot be read."""
+        """Return the row's key in a line, or an empty text if it cannot be read."""
         head = head_of(line)
         if head is None:
             return ""
@@ -74,7 +74,7 @@ class FactsTable:
         return head.key
 
     def of(self, keys: Sequence[str]) -> Mapping[str, RowFacts]:
-        """Return the facts about rows. A row about which nothing is known is missing."""
+        """Return the facts about rows. A row without known facts is missing."""
         found: dict[str, RowFacts] = defaultdict(RowFacts)
         for begin in range(0, len(keys), _KEYS_AT_ONCE):
             some = keys[begin : begin + _KEYS_AT_ONCE]
@@ -89,14 +89,14 @@ class FactsTable:
         return sorted(self._products - {""})
 
     def load_records(self, records: Iterable[tuple[str, RecordName]]) -> None:
-        """Add the names of records, each with what it is found by."""
+        """Add the names of records, each with its search key."""
         values = ((name, record.product, record.generation, record.modified) for name, record in records)
         while batch := list(islice(values, _LINES_AT_ONCE)):
             self._connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?)", batch)
         self._connection.execute("CREATE INDEX IF NOT EXISTS by_name ON records (name)")
 
     def records(self, names: Sequence[str]) -> list[RecordName]:
-        """Return the last record of each product that has one of these names."""
+        """Return the last record of each product with one of these names."""
         query = "SELECT product, generation, modified FROM records WHERE name = ? ORDER BY generation"
         found = {row[0]: RecordName(*row) for name in names for row in self._connection.execute(query, (name,))}
         return list(found.values())
@@ -104,7 +104,7 @@ class FactsTable:
 
 @contextlib.contextmanager
 def facts_table(folder: Path) -> Iterator[FactsTable]:
-    """Open an empty table, whose file is in `folder` if that can be written. Nothing is left of it, however the process ends."""
+    """Open an empty table, whose file is in `folder` if it is writable. No file is left, however the process ends."""
     file = None
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)

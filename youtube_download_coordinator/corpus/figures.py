@@ -1,4 +1,4 @@
-"""Figures of a card: bars as SVG, drawn by pygal. The same numbers give the same bytes, on a day and on a machine of any kind."""
+"""Draw the figures of a card: bar charts as SVG, by pygal. The same numbers give the same bytes on every day and machine."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def _chart(title: str, bar_count: int) -> Any:
         from pygal.style import Style
     except ImportError:
         raise ConfigError(INSTALL_HINT) from None
-    # pygal adds a finder of its maps, of which Python 3.11 warns at each import that fails, and which 3.12 ignores.
+    # pygal adds an import finder for its maps. Python 3.11 warns about it at each failed import, and 3.12 ignores it.
     sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
-    etree.to_etree()  # the same bytes where lxml is installed
+    etree.to_etree()  # the same bytes with and without lxml
     style = Style(
         background="#ffffff",
         plot_background="#ffffff",
@@ -69,7 +69,7 @@ def _chart(title: str, bar_count: int) -> Any:
         show_legend=False,
         print_values=True,
         print_values_position="top",
-        show_x_labels=False,  # the scale, below: each bar has its number
+        show_x_labels=False,  # no scale below, because each bar has its number
         show_y_guides=False,
         show_x_guides=False,
         include_x_axis=True,
@@ -78,13 +78,13 @@ def _chart(title: str, bar_count: int) -> Any:
 
 
 def _plain(root: ElementTree.Element, title: str, description: str) -> bytes:
-    """Return a figure without scripts and the day of today, with a description for people who do not see it."""
+    """Return a figure without scripts and the current date, with a description for people who cannot see it."""
     for parent in root.iter():
         for child in list(parent):
             if not isinstance(child.tag, str) or child.tag.endswith("script"):
                 parent.remove(child)
             elif child.get("class") == "value" and child.get("text-anchor"):
-                child.set("text-anchor", "start")  # beside the bar, not across its end
+                child.set("text-anchor", "start")  # beside the bar rather than across its end
     root.attrib.pop("id", None)
     root.set("role", "img")
     root.set("aria-label", f"{title}: {description}")

@@ -1,9 +1,9 @@
-"""What checks of a corpus have found about its videos, kept in the place.
+"""Keep the findings of checks of a corpus about its videos in the place.
 
     .corpus/findings/20261129T120000Z-3f2a9c01.jsonl
         {"at": "2026-11-29T12:00:00Z", "kind": "gone", "key_sha256": "5f0c...", "reason": "removed", "since": ...}
 
-A line has a hash of the row's key, and neither an address nor a title: a video that is taken out leaves no trace here.
+A line has a hash of the row's key, and neither an address nor a title, so that a purged video leaves no trace here.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ SEGMENTS_MAX = 50
 
 
 class FindingKind(StrEnum):
-    """What was found. The files' kinds are not kept: they are found again until they are repaired."""
+    """A kind of finding. Findings about files are not kept, because they are found again until they are repaired."""
 
     GONE = "gone"
     PRIVATE = "private"
     NEEDS_ACCOUNT = "needs-account"
-    """Members only, Premium, or age-restricted, and was not."""
+    """The video is now for members only, Premium, or age-restricted."""
     BACK = "back"
     LICENSE = "license-changed"
     TITLE = "title-changed"
@@ -50,24 +50,24 @@ UNAVAILABLE = frozenset({FindingKind.GONE, FindingKind.PRIVATE, FindingKind.NEED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something that a person wants to know about a video that is done, or about one of its files."""
+    """A problem with a video that is done, or with one of its files."""
 
     kind: FindingKind
     id: int
     """The row's ID."""
     key: str
     name: str
-    """The title or URL; the path of a file."""
+    """The title or URL, or the path of a file."""
     at: str
     """When it was found: ISO-8601, UTC."""
     since: str = ""
-    """When it was first seen so."""
+    """When this was first found."""
     reason: str = ""
-    """YouTube's, as a word of docs/reasons.md."""
+    """YouTube's reason, as a word of docs/reasons.md."""
     before: str = ""
     after: str = ""
     advice: str = ""
-    """What to do."""
+    """Advice."""
 
     def __str__(self) -> str:
         facts = [f"since {self.since}" if self.since else "", self.reason if self.reason != self.kind else ""]
@@ -79,12 +79,12 @@ class Finding:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what is known, for a program."""
+        """Return the known fields, for programs."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return {name: value for name, value in values.items() if value}
 
     def stored(self) -> dict[str, Any]:
-        """Return what is kept in the place: nothing that names the video."""
+        """Return the fields that are kept in the place. None of them names the video."""
         content = {
             "at": self.at,
             "kind": self.kind,
@@ -98,7 +98,7 @@ class Finding:
 
 
 def keep_findings(place: Place, findings: Sequence[Finding], now: datetime) -> None:
-    """Put findings into the place, and merge what is there if it is many files. Raises PlaceError."""
+    """Put findings into the place, and merge its files if there are many. Raises PlaceError."""
     if not findings:
         return
     _put(place, [json.dumps(finding.stored()) + "\n" for finding in findings], now)
@@ -111,7 +111,7 @@ def keep_findings(place: Place, findings: Sequence[Finding], now: datetime) -> N
 
 
 def unavailable(place: Place) -> dict[str, FindingKind]:
-    """Return why videos are not available, by the hash of their key, as the last checks have found them. Raises PlaceError."""
+    """Return the findings of the last checks about unavailable videos, by the hash of their key. Raises PlaceError."""
     events = [event for held in place.list(FINDINGS) for event in _events(place, held.path)]
     status: dict[str, FindingKind] = {}
     for event in sorted(events, key=lambda event: str(event["at"])):
@@ -132,7 +132,7 @@ def _put(place: Place, lines: Sequence[str], now: datetime) -> None:
 
 
 def _lines(place: Place, path: str) -> list[str]:
-    """Return the lines of a segment; none if another machine has just merged it."""
+    """Return the lines of a segment, or none if another machine has just merged it."""
     with contextlib.suppress(FileNotFoundError):
         return place.get(path).decode("utf-8", "replace").splitlines(keepends=True)
     return []

@@ -1,4 +1,4 @@
-"""The YAML at the beginning of a dataset card, as Hugging Face reads it."""
+"""Write the YAML block at the beginning of a dataset card for Hugging Face."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LARGEST = "10M<n<100M"
 _MANIFEST = re.compile(r"(?P<name>metadata|manifest)(?:\.(?P<split>train|dev|test))?\.(?P<kind>jsonl|csv|parquet)")
 _PREFERRED = ("metadata.jsonl", "manifest.jsonl", "manifest.parquet", "manifest.csv")
 _SPLITS = {None: "train", "dev": "validation"}
-"""As Hugging Face names the splits of `ydc manifest`."""
+"""Hugging Face's names for the splits of `ydc manifest`."""
 _LICENSE_OF_EACH = {
     "license": "other",
     "license_name": "licence-of-each-recording",
@@ -46,13 +46,13 @@ def front_matter(card: Card, manifests: Sequence[str]) -> str:
 
 
 def _languages(languages: Shares) -> set[str]:
-    """Return the ISO 639 codes in YouTube's (`pt-BR`)."""
+    """Return the ISO 639 codes in YouTube's codes (`pt-BR`)."""
     codes = (share.value.partition("-")[0].lower() for share in languages.first)
     return {code for code in codes if re.fullmatch(r"[a-z]{2,3}", code)}
 
 
 def _configs(manifests: Sequence[str], suffixes: Shares) -> list[dict[str, Any]]:
-    """Return how a program loads the data set: as audio if it is an AudioFolder, else the lines of a manifest."""
+    """Return the load configuration of the data set: as audio for an AudioFolder, else as lines of a manifest."""
     matches = [match for path in manifests if (match := _MANIFEST.fullmatch(path))]
     kinds = {f"{match['name']}.{match['kind']}" for match in matches}
     kind = next((name for name in _PREFERRED if name in kinds), "")

@@ -1,8 +1,8 @@
-"""What was published to a hub: which commit has the files of which videos.
+"""Record publications to a hub: the commit that contains the files of each video.
 
     .corpus/hub/<time>-<batch>.json.gz    a batch, written before its commit, and again with the commit's ID after it
 
-Keys are kept as hashes, so that a place from which a video was removed does not name it.
+Keys are kept as hashes, so that a place does not name a video that was removed from it.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ class Batch:
     """Files that were added by one commit."""
 
     id: str
-    """Part of the commit's title, by which it is found if the hub's answer was lost."""
+    """The part of the commit's title by which it is found if the hub's answer was lost."""
     repo: str
     revision: str
     began_at: str
     """ISO-8601, UTC."""
     commit: str = ""
-    """Empty: not known, because the process was killed."""
+    """The commit's ID; empty if the process was killed before it was known."""
     hashes: tuple[str, ...] = ()
-    """Of the videos' keys (`queue.tombstones.tombstone`). Empty: the commit has the manifests and the card, which name all."""
+    """The hashes of the videos' keys (`queue.tombstones.tombstone`). Empty for a commit of the manifests and the card."""
 
     @property
     def path(self) -> str:
-        """Return where the batch is kept in a place."""
+        """Return the path of the batch in a place."""
         return f"{BATCHES}/{self.began_at.replace(':', '')}-{self.id}.json.gz"
 
 
 class HubCommit(NamedTuple):
-    """A commit that has to be reverted to take videos out of a hub."""
+    """A commit that must be reverted to remove videos from a hub."""
 
     repo: str
     revision: str
     commit: str
-    """Empty: the process was killed before it knew; the commit's title contains `batch`."""
+    """Empty if the process was killed before it was known. The commit's title contains `batch`."""
     batch: str
     at: str
     contains: str
@@ -56,9 +56,9 @@ class HubCommit(NamedTuple):
 
 
 def commits_with(place: Place, tombstones: Iterable[str]) -> list[HubCommit]:
-    """Return the commits that added files of these videos to a hub, and those that describe them, the oldest first.
+    """Return the commits that added files or descriptions of these videos to a hub, the oldest first.
 
-    A repository describes a video from the first commit with its files on. Raises what Place raises.
+    A repository describes a video from the first commit with its files on. Raises the errors of Place.
     """
     wanted = set(tombstones)
     published: set[tuple[str, str]] = set()
@@ -75,14 +75,14 @@ def commits_with(place: Place, tombstones: Iterable[str]) -> list[HubCommit]:
 
 
 def batches(place: Place) -> Iterator[Batch]:
-    """Yield every batch, the oldest first. Raises what Place raises."""
+    """Yield every batch, the oldest first. Raises the errors of Place."""
     for path in sorted(held.path for held in place.list(BATCHES)):
         content = json.loads(gzip.decompress(place.get(path)))
         yield Batch(**{**content, "hashes": tuple(content["hashes"])})
 
 
 def keep(place: Place, batch: Batch, commit: str = "") -> None:
-    """Write a batch, also over what was known about it before."""
+    """Write a batch, replacing an earlier version of it."""
     known = replace(batch, commit=commit)
     with tempfile.TemporaryDirectory(prefix="ydc-hub-") as folder:
         file = Path(folder) / "batch"

@@ -1,4 +1,4 @@
-"""The calls of a hub, repeated while it fails: huggingface_hub repeats uploads of files itself, and no commits."""
+"""Call a hub, with retries. huggingface_hub repeats uploads of files itself, but not commits."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ T = TypeVar("T")
 INSTALL_HINT = "publishing to a hub needs huggingface_hub (the extra hub): pip install huggingface_hub"
 NOT_LOGGED_IN = "there is no token for the hub: set HF_TOKEN, or run hf auth login"
 COMMITS_PER_HOUR = 100
-"""The hub refuses more than 128 in a repository. Some are left for people."""
+"""The most commits in an hour. The hub refuses more than 128 in a repository; some are left for people."""
 HOUR = timedelta(hours=1)
 TRIES = 12
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 900.0
 DATASET = "dataset"
 _REFUSED = {
-    401: "the hub does not accept the token: set HF_TOKEN to one that may write",
-    403: "the token may not write to this repository: it needs the permission to write",
-    404: "the hub has no such repository or branch, or the token may not see it",
+    401: "the hub does not accept the token: set HF_TOKEN to a token with write access",
+    403: "the token may not write to this repository: give it write access",
+    404: "the hub has no such repository or branch, or the token has no access to it",
 }
 _PASSING = frozenset({408, 409, 412, 429})
 
@@ -46,7 +46,7 @@ def open_api() -> HfApi:
 
 
 class HubClient:
-    """One branch of a dataset repository. Every call raises UserError, or PlaceUnavailable when the hub fails for hours."""
+    """One branch of a dataset repository. Every call raises UserError, or PlaceUnavailable if the hub fails for hours."""
 
     def __init__(
         self, api: HfApi, repo: str, revision: str, *, pause: Callable[[float], None], now: Callable[[], datetime]
@@ -59,21 +59,21 @@ class HubClient:
         self._commit_times: deque[datetime] = deque()
 
     def is_private(self) -> bool | None:
-        """Return whether the repository is private; None if there is none."""
+        """Return whether the repository is private, or None if it does not exist."""
         from huggingface_hub.errors import RepositoryNotFoundError
 
         def ask() -> bool | None:
             try:
                 return bool(self._api.dataset_info(self.repo).private)
             except RepositoryNotFoundError as error:
-                if error.response.status_code == 401:  # so the hub also answers for a repository that does not exist
+                if error.response.status_code == 401:  # also the answer for a repository that does not exist
                     self._api.whoami()
                 return None
 
         return self._repeat(ask)
 
     def create(self) -> None:
-        """Create the repository, private, and the branch, unless they exist."""
+        """Create the repository, as a private one, and the branch, unless they exist."""
         self._repeat(lambda: self._api.create_repo(self.repo, repo_type=DATASET, private=True, exist_ok=True))
         if self.revision != "main":
             self._repeat(
@@ -84,7 +84,7 @@ class HubClient:
         self._repeat(lambda: self._api.update_repo_settings(self.repo, private=False, repo_type=DATASET))
 
     def files(self, paths: Sequence[str]) -> dict[str, str]:
-        """Return the SHA-256 of those files that the branch has; empty if the hub keeps a file in Git, without one."""
+        """Return the SHA-256 of the files on the branch. It is empty for a file that the hub keeps in Git."""
         return {
             file.path: file.lfs.sha256 if file.lfs else ""
             for file in self._repeat(
@@ -96,19 +96,19 @@ class HubClient:
         }
 
     def load_commit_times(self) -> None:
-        """Count the commits of the last hour, whoever made them."""
+        """Count the commits of the last hour by anybody."""
         last_hour = [commit.created_at for commit in self._commits() if commit.created_at > self._now() - HOUR]
         self._commit_times = deque(sorted(last_hour))
 
     def commit_of(self, batch: str) -> str:
-        """Return the ID of the commit whose title contains a batch; empty if there is none."""
+        """Return the ID of the commit whose title contains a batch, or an empty text."""
         return next((commit.commit_id for commit in self._commits() if batch in commit.title), "")
 
     def _commits(self) -> Sequence[Any]:
         return self._repeat(lambda: self._api.list_repo_commits(self.repo, revision=self.revision, repo_type=DATASET))
 
     def commit(self, batch: str, title: str, operations: Sequence[CommitOperationAdd]) -> str:
-        """Upload files and commit them. Return the commit's ID; empty if the branch had all of them already."""
+        """Upload files and commit them. Return the commit's ID, or an empty text if the branch already had all of them."""
         self._wait_for_turn()
 
         def try_once() -> str:
@@ -148,7 +148,7 @@ class HubClient:
                 problem = _problem_of(error)
                 if number == TRIES - 1:
                     raise PlaceUnavailable(
-                        f"{self.repo}: {problem}, for {TRIES} tries; run the command again"
+                        f"{self.repo}: {problem} after {TRIES} tries; run the command again"
                     ) from None
                 seconds = _seconds_to_wait(error, number)
             log.warning("%s: %s; trying again in %.0f s", self.repo, problem, seconds)
@@ -157,16 +157,16 @@ class HubClient:
 
 
 def _problem_of(error: Exception) -> str:
-    """Return in words what may pass. Raises UserError for what a person has to change, and an error of a program as it is.
+    """Return a description of a temporary error. Raises UserError for one that a person has to fix, and re-raises a bug.
 
-    No message of a library is repeated: the addresses in it may contain signatures.
+    Messages of libraries are not repeated, because the addresses in them may contain signatures.
     """
     from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[attr-defined]
 
     if isinstance(error, UserError | PlaceUnavailable):
         raise error
     if isinstance(error, HFValidationError):
-        raise UserError("this is not the name of a repository: write OWNER/NAME") from None
+        raise UserError("this is not the name of a repository: write it as OWNER/NAME") from None
     status = _status_of(error)
     if status in _REFUSED:
         raise UserError(_REFUSED[status]) from None
@@ -186,7 +186,7 @@ def _words_of_hub(error: BaseException) -> str:
 
 
 def _response_of(error: BaseException) -> Any:
-    """Return the hub's response, also to the upload that a RuntimeError wraps."""
+    """Return the hub's response, even to an upload whose error is wrapped in a RuntimeError."""
     response = getattr(error, "response", None)
     if response is None and error.__cause__ is not None:
         return _response_of(error.__cause__)

@@ -1,4 +1,4 @@
-"""One writer at a time: a file in the place that says who publishes it."""
+"""Allow one publisher at a time, with a lock file in the place that names it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from youtube_download_coordinator.text import format_utc
 
 LOCK = f"{FOLDER}/hub.lock"
 ABANDONED = timedelta(hours=6)
-"""A writer renews its lock with every batch. One that did not for so long is dead."""
+"""A publisher renews its lock with every batch. It counts as dead after this time without a renewal."""
 
 
 class HubLock:
-    """The lock of a place, while it is held."""
+    """The lock of a place."""
 
     def __init__(self, place: Place, now: datetime) -> None:
         self._place = place
@@ -30,7 +30,7 @@ class HubLock:
         self._content = json.dumps(content).encode()
 
     def take(self, now: datetime) -> None:
-        """Raise UserError, which names the other one, if the lock is held."""
+        """Take the lock. Raises UserError, which names the other process, if it is held."""
         for _ in range(2):
             if self._place.put_if_absent(LOCK, self._content, content_type="application/json", metadata={}):
                 return
@@ -38,14 +38,14 @@ class HubLock:
             if held and not self._is_abandoned(held, now):
                 raise_in_use(self._place)
             self._place.delete(LOCK)
-        raise UserError("another process has just begun to publish this place: wait until it has ended")
+        raise UserError("another process has just started to publish this place: wait until it has ended")
 
     def _is_abandoned(self, held: Held, now: datetime) -> bool:
-        """Return whether its process is dead: the lock of this machine is held by us, so nobody else here publishes."""
+        """Return whether the lock's process is dead. This process holds the machine's lock, so no other one here publishes."""
         return _read(self._place).get("host") == socket.gethostname() or now - held.modified > ABANDONED
 
     def renew(self, folder: Path) -> None:
-        """Show that this process is alive. Raises UserError if another one has taken over."""
+        """Renew the lock. Raises UserError if another process has taken over."""
         if self._place.head(LOCK) is None or self._place.get(LOCK) != self._content:
             raise UserError(f"{_owner(self._place)} has taken over, because this process seemed to be dead")
         file = folder / "lock"
@@ -61,7 +61,7 @@ class HubLock:
 
 @contextlib.contextmanager
 def held_lock(place: Place) -> Iterator[HubLock]:
-    """Hold the lock of a place. Raises UserError, which says who holds it, and what Place raises."""
+    """Hold the lock of a place. Raises UserError, which names its holder, and the errors of Place."""
     now = datetime.now(UTC)  # noqa: TID251  (the place has no clock but that of its files)
     lock = HubLock(place, now)
     lock.take(now)
@@ -72,8 +72,8 @@ def held_lock(place: Place) -> Iterator[HubLock]:
 
 
 def raise_in_use(place: Place) -> NoReturn:
-    """Raise UserError, which says who publishes the place."""
-    raise UserError(f"{_owner(place)} publishes this place: wait until it has ended")
+    """Raise UserError, which names the process that publishes the place."""
+    raise UserError(f"{_owner(place)} is publishing this place: wait until it has ended")
 
 
 def _read(place: Place) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""The index of a place: the facts about all products that were published, so that nobody reads their sidecars again.
+"""Keep an index of a place with the facts about all published products, so that their sidecars need not be read again.
 
     .corpus/index/20261129T100000-5f0c9a1e8b7d6c5a.jsonl.gz    a segment: lines of processors/facts.py, packed
 
-A segment is never changed. Each machine puts what it has published as segments of its own; small ones are merged now and then.
-The index is a cache: what it lacks is read from the place (place_reader.py).
+A segment is never changed. Each machine adds its own publications as new segments, and small segments are sometimes merged. The
+index is a cache: missing facts are read from the place (place_reader.py).
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ END = ".jsonl.gz"
 SEGMENT_BYTES = 32_000_000
 """The size at which a segment is full."""
 MERGED_AT_ONCE = 16
-"""So many segments of less than half that size are merged."""
+"""When there are this many segments of less than half that size, they are merged."""
 _GZIP_LEVEL = 1
 BuriedKeys = Callable[[Collection[str]], Collection[str]]
 _warned: set[str] = set()
 
 
 class Index:
-    """The index of one place, as one machine sees it."""
+    """One machine's view of the index of a place."""
 
     def __init__(self, place: Place, state_dir: Path, buried_keys: BuriedKeys = lambda keys: set()) -> None:
-        """`state_dir` has what this machine has not put into the place yet.
+        """Open an index. `state_dir` has the facts that this machine has not put into the place yet.
 
-        `buried_keys` returns those of keys whose videos were purged: facts about them are not put into the place.
+        `buried_keys` returns the given keys whose videos were purged. Facts about them are not put into the place.
         """
         self._buried_keys = buried_keys
         self._place = place
@@ -53,11 +53,11 @@ class Index:
 
     @property
     def folder(self) -> Path:
-        """The folder on this machine that belongs to the index."""
+        """Return the folder on this machine that belongs to the index."""
         return self._spool.folder
 
     def flush(self) -> bool:
-        """Put what this machine has written down into the place. Return whether all of it is there; a problem is logged once."""
+        """Put this machine's spooled facts into the place. Return whether all of them are there. Log a problem once."""
         return self._succeeds(self._flush)
 
     def _succeeds(self, action: Callable[[], None]) -> bool:
@@ -69,7 +69,7 @@ class Index:
         return True
 
     def _flush(self) -> None:
-        """Do so. Raises PlaceError; OSError for the local disk."""
+        """Put the spooled facts into the place. Raises PlaceError, and OSError for the local disk."""
         self._spool.take()
         for path in self._spool.taken():
             with held_file(path) as file:
@@ -83,24 +83,24 @@ class Index:
             yield from (line for line in batch if _key(line) not in buried)
 
     def add(self, facts: Iterable[ProductFacts | CheckedRow]) -> None:
-        """Write facts down on this machine. `flush` puts them into the place."""
+        """Spool facts on this machine. `flush` puts them into the place."""
         self._spool.add(facts)
 
     def entries(self) -> Iterator[ProductFacts | CheckedRow]:
-        """Yield what the index contains, in no order; of a product that was made again also what it was before.
+        """Yield the content of the index in any order, including outdated facts about products that were made again.
 
-        A segment that is damaged is read as far as possible; that is logged once. Raises PlaceError.
+        A damaged segment is read as far as possible, which is logged once. Raises PlaceError.
         """
         for line in self.lines():
             try:
                 yield decode(line)
             except NOT_FACTS:
                 _warn_once(
-                    f"{self._place.address}/{INDEX} has a line that cannot be read; it is read from the place anew"
+                    f"{self._place.address}/{INDEX} has a line that cannot be read; its facts are read from the place again"
                 )
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines of all segments, and those that wait on this machine. Raises PlaceError."""
+        """Yield the lines of all segments, and the spooled lines on this machine. Raises PlaceError."""
         with contextlib.suppress(OSError):
             yield from self._spool.lines()
         read: set[str] = set()
@@ -143,14 +143,14 @@ class Index:
             if count or name in self._damaged:
                 self._put(_new_stem(), (line for line in self._lines(name) if _key(line) not in keys))
                 self._place.delete(name)
-        except FileNotFoundError:  # merged meanwhile: the loop of `drop` comes to the new segment
+        except FileNotFoundError:  # merged in the meantime: the loop of `drop` also reads the new segment
             return 0
         return count
 
     def merge(self) -> None:
-        """Merge small segments if there are many, and replace damaged ones by what can be read of them.
+        """Merge small segments if there are many, and replace damaged ones by their readable lines.
 
-        Several processes may do so at once: facts may be there twice then, which does no harm. A problem is logged once.
+        If several processes do so at once, facts may be duplicated, which is harmless. A problem is logged once.
         """
         self._succeeds(self._merge)
 
@@ -162,7 +162,7 @@ class Index:
             made = self._put(_new_stem(), (line for name in small for line in self._lines(name)))
         except FileNotFoundError:
             return
-        # Facts that another process dropped meanwhile must not come back.
+        # Facts that another process has dropped in the meantime must not come back.
         if not set(small) <= {held.path for held in self._segments()}:
             small = made
         for name in small:
@@ -173,16 +173,18 @@ class Index:
         return sorted((held for held in self._place.list(INDEX) if held.path.endswith(END)), key=lambda held: held.path)
 
     def _lines(self, name: str) -> Iterator[bytes]:
-        """Yield the lines of a segment as far as it can be read. Raises FileNotFoundError and PlaceError."""
+        """Yield the readable lines of a segment. Raises FileNotFoundError and PlaceError."""
         try:
             with self._place.open(name) as packed, gzip.GzipFile(fileobj=cast(IO[Any], packed)) as lines:
                 yield from lines
         except GZIP_DAMAGE as error:
             self._damaged.add(name)
-            _warn_once(f"{self._place.address}/{name} is damaged ({error}): what it lacks is read from the place anew")
+            _warn_once(
+                f"{self._place.address}/{name} is damaged ({error}): missing facts are read from the place again"
+            )
 
     def _put(self, stem: str, lines: Iterable[bytes]) -> list[str]:
-        """Put lines as segments whose names begin with `stem`, without what a killed process has left of a line."""
+        """Put lines as segments whose names begin with `stem`. Skip a partial line of a killed process."""
         names = []
         whole = (line.removesuffix(b"\n") + b"\n" for line in lines if _key(line))  # the last one may lack its end
         for number, content in enumerate(_packed(whole)):
@@ -210,7 +212,7 @@ def _packed(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _key(line: bytes) -> str:
-    """Return the row's key in a line; an empty text if that is not a whole line."""
+    """Return the row's key in a line, or an empty text if the line is not complete."""
     head = head_of(line)
     return head.key if head else ""
 

@@ -1,4 +1,4 @@
-"""Puts what this machine publishes into the index of its place, beside the work: the network may take minutes."""
+"""Add this machine's publications to the index of its place, in the background, because the network may take minutes."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ _log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 600.0
 CLOSING_SECONDS = 5.0
-"""How long the end of a worker waits. What is not in the place then is put there by the next one."""
+"""How long the end of a worker waits for the index. The next worker adds the remaining facts."""
 
 
 @dataclass(slots=True)
 class IndexUpkeep:
-    """The index of one place, kept up to date by a process that works."""
+    """The index of one place, which a worker's process keeps up to date."""
 
     output_dir: Path | str
     state_dir: Path
     monotonic: Callable[[], float] = time.monotonic
     buried_keys: BuriedKeys = lambda keys: set()
-    """Returns those of keys whose videos were purged."""
+    """A function that returns the given keys whose videos were purged."""
     _thread: threading.Thread | None = field(default=None, init=False)
     _due: float | None = field(default=None, init=False)
 
     def tick(self) -> None:
-        """Put into the index what waits for it, at most every ten minutes. Returns at once."""
+        """Start adding spooled facts to the index, at most every ten minutes. Does not wait."""
         now = self.monotonic()
         if self._due is None or now >= self._due:
             self._due = now + EVERY_SECONDS
             self._start()
 
     def close(self) -> None:
-        """Put the rest into the index, unless that takes long."""
-        if self._due is None:  # nothing was published
+        """Add the remaining facts to the index, unless that takes too long."""
+        if self._due is None:  # there were no publications
             return
         self.join()
         if self._thread is None or not self._thread.is_alive():
@@ -49,7 +49,7 @@ class IndexUpkeep:
             self.join()
 
     def join(self) -> None:
-        """Wait for what runs beside, unless that takes long."""
+        """Wait for the background thread, unless that takes too long."""
         if self._thread:
             self._thread.join(CLOSING_SECONDS)
 

@@ -1,4 +1,4 @@
-"""The recordings of a queue: its rows that are done, joined with the facts about their files."""
+"""Join the rows of a queue that are done with the facts about their files, to get recordings."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from youtube_download_coordinator.storage.place import Place
 _log = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 200
-"""The facts about so many rows are in memory, with captions."""
+"""The most rows whose facts are in memory, with captions."""
 _MEDIA = ("audio", "download")
-"""The kinds of products that are recordings, the first one in preference."""
+"""The kinds of products that are recordings, in order of preference."""
 
 
 def recordings(
@@ -36,11 +36,11 @@ def recordings(
 ) -> Iterator[Recording]:
     """Yield the recordings of all rows that are done, in the order of the rows' IDs. Memory does not grow with their number.
 
-    A row has the recording that its product of kind `audio` is, else `download`; with `product`, a kind or the name of a product
-    (`audio-wav`), the files of that, which may be several. A row without such files has none. What the row's columns contain is
-    of now. `selection` limits the rows further.
+    The recording of a row is its product of the kind `audio`, or else `download`. With `product`, a kind or the name of a product
+    (`audio-wav`), it is the files of that product, which may be several. A row without such files has no recording. The values of
+    columns are current. `selection` limits the rows further.
 
-    What the index of the place lacks is read from the place, and added to the index. `state_dir` is that of Config. Raises
+    Facts that are missing in the index are read from the place and added to the index. `state_dir` is the setting. Raises
     PlaceError and StoreError.
     """
     why = unavailable(place)
@@ -52,7 +52,7 @@ def recordings(
 def rows_with_facts(
     queue: Maintenance, place: Place, state_dir: Path, *, selection: Selection | None = None
 ) -> Iterator[tuple[VideoTask, RowFacts]]:
-    """Yield the rows that are done with all that is known of their products, as `recordings` does. Facts may be empty."""
+    """Yield the rows that are done with all known facts about their products, which may be empty."""
     index = Index(place, state_dir, queue.buried_keys)
     index.flush()
     with facts_table(index.folder) as table:
@@ -74,13 +74,13 @@ def _rows(queue: Maintenance, selection: Selection | None) -> Iterator[VideoTask
 
 @dataclass(slots=True)
 class _Join:
-    """Rows with their facts."""
+    """A join of rows with their facts."""
 
     index: Index
     table: FactsTable
     reader: PlaceReader
     has_read: int = 0
-    """How many rows were read from the place."""
+    """The number of rows that were read from the place."""
 
     def facts(self, rows: Sequence[VideoTask]) -> Iterator[tuple[VideoTask, RowFacts]]:
         """Yield these rows with their facts."""
@@ -91,7 +91,7 @@ class _Join:
             yield row, found.get(row.key) or known.get(row.key) or _NOTHING
 
     def _read(self, rows: Sequence[VideoTask]) -> dict[str, RowFacts]:
-        """Read rows from the place, and remember what was there, also that there was nothing else."""
+        """Read rows from the place. Remember the facts, and that there are no others."""
         found = self.reader.read(rows, self.table.products(), _is_whole)
         lines: list[ProductFacts | CheckedRow] = []
         for row, facts in zip(rows, found, strict=True):
@@ -165,7 +165,7 @@ def _of_row(row: VideoTask, facts: RowFacts, product: str, availability: str) ->
 
 
 def _chosen(row: VideoTask, facts: RowFacts, product: str) -> ProductFacts | None:
-    """Return the product whose files are the recordings; of several the one that the row's result names, else the last made."""
+    """Return the product whose files are the recordings. Of several, prefer the one in the row's result, then the latest."""
     kinds = (product,) if product else _MEDIA
     for kind in kinds:
         chosen = [each for each in facts.products.values() if each.files and kind in (each.kind, each.product)]
@@ -189,9 +189,9 @@ def _seconds(row: VideoTask, file: FileFacts, product: ProductFacts) -> float | 
 
 
 def _captions(facts: RowFacts, language: str) -> tuple[str, tuple[Segment, ...]]:
-    """Return the captions that a person wrote in the spoken language, with the language that their file has.
+    """Return the captions that a person wrote in the spoken language, with the language of their file.
 
-    Captions in another language are translations. If the spoken language is not known, the first ones are taken.
+    Captions in another language are translations. If the spoken language is not known, use the first captions.
     """
     products = sorted(facts.products.values(), key=lambda each: each.product)  # the order of lines in the index varies
     files = [file for each in products for file in each.files if file.captions]

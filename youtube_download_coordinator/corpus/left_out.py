@@ -1,4 +1,4 @@
-"""The videos of a queue that are not in its corpus, and why."""
+"""Count the videos of a queue that are not in its corpus, by reason."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LeftOut(NamedTuple):
     state: str
     """`not yet`, `excluded`, `failed`, `skipped` or `done`."""
     reason: str
-    """A word of docs/reasons.md, or why a filter skips the video."""
+    """A word of docs/reasons.md, or the reason of a filter."""
     meaning: str
     videos: int
 

@@ -1,4 +1,4 @@
-"""Text of other people as data: titles and names from YouTube, cells of a sheet."""
+"""Sanitize other people's text: titles and names from YouTube, cells of a sheet."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import unicodedata
 from youtube_download_coordinator.text import literal_markdown
 
 JOINERS = "\u200c\u200d"
-"""Characters that some scripts and emoji need."""
+"""Invisible characters that some scripts and emoji need."""
 MAX_CHARACTERS = 80
 
 
 def one_line(text: str) -> str:
-    """Return the text as one line without characters that nobody sees: controls, changes of direction, unassigned ones."""
+    """Return the text as one line without invisible characters: controls, changes of direction, unassigned ones."""
     visible = (character if _is_visible(character) else " " for character in text)
     return " ".join("".join(visible).split())
 
@@ -22,5 +22,5 @@ def _is_visible(character: str) -> bool:
 
 
 def in_markdown(text: object) -> str:
-    """Return one line of Markdown that shows the text literally: it becomes neither a link, HTML, nor the cell of a table."""
+    """Return one line of Markdown that shows the text literally, without links, HTML or new cells of a table."""
     return literal_markdown(one_line(str(text)), MAX_CHARACTERS)

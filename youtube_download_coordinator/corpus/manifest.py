@@ -1,4 +1,4 @@
-"""Makes manifests of recordings: which of them, how their files are named, and one file or one for each split."""
+"""Write manifests of recordings: select recordings, name their files, and write one file or one for each split."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _EXTENSION = re.compile(r"(?:\.jsonl\.gz|\.[^.]*)$")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestOptions:
-    """What a manifest contains. Conditions that are None or empty let everything in."""
+    """The options of a manifest. Conditions that are None or empty exclude nothing."""
 
     format: FormatName = "nemo"
     paths: Paths = "relative"
     segments: bool = False
-    """A line for each segment of the captions, in place of one for each recording."""
+    """Write a line for each segment of the captions instead of one for each recording."""
     split: bool = False
-    """A file for each split, by channel."""
+    """Write a file for each split, by channel."""
     min_seconds: float = 0
     without_degraded: bool = False
     without_gone: bool = False
-    """Leave out what YouTube no longer shows, as `ydc verify` has found."""
+    """Leave out videos that YouTube no longer shows, according to `ydc verify`."""
     product: str = ""
-    """The product whose files are taken: `audio-wav`, or a kind of it, `download`. If empty, `audio`, else `download`."""
+    """The product whose files are used: a name, `audio-wav`, or a kind, `download`. If empty, `audio`, else `download`."""
     accent: str | None = None
     type: str | None = None
     source_id: int | None = None
@@ -56,10 +56,10 @@ class ManifestOptions:
         if self.text == "":
             raise UserError("--text is empty: give a text, or leave the option out")
         if not 0 <= self.min_seconds < float("inf"):
-            raise UserError(f"--min-duration={self.min_seconds}: it is a number of seconds, 0 or more")
+            raise UserError(f"--min-duration={self.min_seconds}: write a number of seconds, 0 or more")
 
     def names(self, file: str = "") -> list[str]:
-        """Return the names of the files, by default those of the format. With splits there are three times as many."""
+        """Return the names of the files, by default those of the format. With splits there are three for each."""
         names = [file] if file else FORMATS[self.format].files
         return [split_name(name, split) for split in (SPLITS if self.split else [""]) for name in names]
 
@@ -70,14 +70,14 @@ class ManifestOptions:
 
     @classmethod
     def from_json(cls, content: Any) -> Self:
-        """Return the options of `as_json`. What a newer version added is ignored. Raises ValueError."""
+        """Return the options from the JSON of `as_json`. Options of newer versions are ignored. Raises ValueError."""
         try:
             return msgspec.convert(content, cls)
         except msgspec.ValidationError as error:
             raise ValueError(f"these are not the options of a manifest: {error}") from None
 
     def reason_to_leave_out(self, recording: Recording) -> str:
-        """Return why a recording is not in the manifest, after a number and a space; empty if it is in there."""
+        """Return the reason for leaving out a recording, to be shown after a number, or an empty text to keep it."""
         chosen = FORMATS[self.format]
         if not self._is_selected(recording):
             return "filtered"
@@ -124,7 +124,7 @@ def split_name(name: str, split: str) -> str:
 
 @dataclass(slots=True)
 class ManifestCounts:
-    """What a manifest contains, and how many recordings were left out, by reason."""
+    """The counts of a manifest, and of recordings left out, by reason."""
 
     recordings: int = 0
     segments: int = 0
@@ -155,7 +155,7 @@ class Manifest:
         name_file: Callable[[str], str],
         files: Sequence[IO[bytes]],
     ) -> None:
-        """Begin it in open files: those of `options.names()`, or those of one split that get the lines of all."""
+        """Begin a manifest in open files: those of `options.names()`, or one split's files for all lines."""
         self.counts = ManifestCounts()
         self._options, self._name_file = options, name_file
         chosen = FORMATS[options.format]
@@ -167,7 +167,7 @@ class Manifest:
         ]
 
     def add(self, recording: Recording) -> None:
-        """Write a recording, or count why it is left out."""
+        """Write a recording, or count the reason for leaving it out."""
         reason = self._options.reason_to_leave_out(recording)
         entries = [] if reason else list(self._entries(recording))
         if not entries:
@@ -179,7 +179,7 @@ class Manifest:
         self.counts.add(seconds, len(entries) if self._options.segments else 0)
 
     def close(self) -> None:
-        """Write what is left. The files stay open."""
+        """Write the remaining data. The files stay open."""
         for writer in self._writers:
             writer.close()
 
@@ -202,7 +202,7 @@ class Manifest:
 
 @contextmanager
 def writing(manifests: Sequence[Manifest]) -> Iterator[None]:
-    """Close manifests at the end. After an error what they write is thrown away."""
+    """Close manifests at the end. After an error, what they write is discarded."""
     try:
         yield
     except BaseException:
@@ -215,9 +215,9 @@ def writing(manifests: Sequence[Manifest]) -> Iterator[None]:
 
 
 def naming(paths: Paths, place: Place, folder: Path | None) -> Callable[[str], str]:
-    """Return what names a file of the place in a manifest that is written to a local folder, or None for any other.
+    """Return a function that names a file of the place in a manifest. `folder`: the manifest's local folder, if it has one.
 
-    A relative path begins in the manifest's folder; if that is not in the place, in `output_dir`.
+    A relative path starts in the manifest's folder, or in `output_dir` if that folder is not in the place.
     """
     if paths == "urls":
         return (lambda path: Path(place.url(path)).as_uri()) if place.is_local else place.url
@@ -232,8 +232,8 @@ def naming(paths: Paths, place: Place, folder: Path | None) -> Callable[[str], s
 
 
 def check_folder(options: ManifestOptions, name_file: Callable[[str], str]) -> None:
-    """Raise UserError for an AudioFolder whose files would not be below its own folder: datasets refuses it."""
+    """Raise UserError for an AudioFolder whose files are not below its own folder, because datasets refuses it."""
     if options.format == "audiofolder" and name_file("x").startswith(".."):
         raise UserError(
-            "an AudioFolder begins in output_dir itself: datasets refuses paths that lead upwards; give no DEST"
+            "an AudioFolder must be in output_dir itself, because datasets refuses paths that lead upwards; leave out DEST"
         )

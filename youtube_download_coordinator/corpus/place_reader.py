@@ -1,4 +1,4 @@
-"""Reads facts about rows from the place itself: records, sidecars and captions, several at once. For what the index lacks."""
+"""Read facts about rows that are missing in the index from the place itself: records, sidecars and captions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 AT_ONCE = 16
 PROBED_AT_MOST = 500
-"""So many rows are looked for by the names of known products; for more of them, all records are listed."""
+"""The most rows that are searched for by the names of known products. For more rows, all records are listed."""
 _RECORD = re.compile(
     rf"{re.escape(FOLDER)}/(?P<product>[^/]+)/(?P<name>.+\.[0-9a-f]{{8}})(?:\.(?P<generation>\d+))?\.json"
 )
@@ -40,7 +40,7 @@ IsWhole = Callable[[VideoTask, RowFacts], bool]
 
 
 class PlaceReader:
-    """Reads what the index lacks. Nothing is asked until then."""
+    """A reader of facts that are missing in the index. It makes no request before the first read."""
 
     def __init__(self, place: Place, table: FactsTable) -> None:
         self._place = place
@@ -49,9 +49,9 @@ class PlaceReader:
         self._probed = 0
 
     def read(self, rows: Sequence[VideoTask], products: Sequence[str], is_whole: IsWhole) -> list[RowFacts]:
-        """Return what the place has for each row. `products`: names that are likely. Raises PlaceError.
+        """Return the facts in the place for each row. `products`: likely names. Raises PlaceError.
 
-        `is_whole` returns whether facts explain the row's result; where they do not, the place has no others.
+        `is_whole` returns whether facts are complete, which means that they explain the row's result.
         """
         found: dict[int, RowFacts] = {}
         with ThreadPoolExecutor(AT_ONCE, "corpus") as pool:
@@ -93,7 +93,7 @@ class PlaceReader:
         return found
 
     def _product(self, row: VideoTask, record: RecordName) -> ProductFacts | None:
-        """Return the facts about a product, or None if its record is not one of this row, or a file of it is gone."""
+        """Return the facts about a product, or None if the record belongs to another row, or one of its files is gone."""
         paths = (generation_path(base, record.generation) for base in _record_paths(row, record.product))
         content = next((content for path in paths if (content := read_record(self._place, path))), {})
         names = content.get("files")
@@ -121,7 +121,7 @@ class PlaceReader:
         )
 
     def _inside(self, name: object) -> str | None:
-        """Return the path of a recorded file below the place; version 0.1.0 recorded absolute ones."""
+        """Return the path of a recorded file below the place. Version 0.1.0 recorded absolute paths."""
         try:
             return check_path(name.removeprefix(f"{self._place.address}/")) if isinstance(name, str) else None
         except ValueError:
@@ -142,7 +142,7 @@ class PlaceReader:
         return file_facts(path, None, size=held.size, sha256=held.sha256 or self._sum(path)) if held else None
 
     def _sum(self, path: str) -> str:
-        """Return the SHA-256 of a file without a sidecar in a local folder; elsewhere it is not known, and too dear to read."""
+        """Return the SHA-256 of a file without a sidecar in a local folder. Elsewhere reading the file would be too expensive."""
         if not self._place.is_local:
             return ""
         with self._place.open(path) as file:
@@ -150,7 +150,7 @@ class PlaceReader:
 
 
 def _record_paths(row: VideoTask, product: str) -> list[str]:
-    """Return where the record of a product may be: version 0.1.0 named that of an ID that begins with `-` by the ID."""
+    """Return the possible paths of a product's record. Version 0.1.0 used the ID as the name, even if it begins with `-`."""
     return list(dict.fromkeys((record_path(row, product), record_path(row, product, video_id(row)))))
 
 

@@ -1,11 +1,11 @@
-"""Publishes manifests in the place itself, so that a folder or a bucket is a data set, and publishes them again.
+"""Publish manifests in the place itself, so that a folder or a bucket is a data set, and keep them up to date.
 
     .corpus/recordings.jsonl.gz    all recordings (recordings.py)
-    .corpus/published.json         which manifests there are, with their options
-    .corpus/changes/               what each publication has changed (changes.py)
+    .corpus/published.json         the published manifests, with their options
+    .corpus/changes/               the changes of each publication (changes.py)
     manifest.jsonl, ...            the manifests
 
-Whoever publishes writes all of them, of the same recordings. Two machines that do so at the same time write the same bytes.
+A publication writes all of them from the same recordings. Two machines that publish at the same time write the same bytes.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ PUBLISHED = f"{FOLDER}/published.json"
 _NAMES = frozenset(
     name for each in FORMATS for split in (False, True) for name in ManifestOptions(format=each, split=split).names()
 )
-"""Of all files that are manifests. No other is ever deleted."""
+"""The names of all files that are manifests. No other file is ever deleted."""
 _SCRATCH = "manifest-"
 _SCRATCH_MAX_SECONDS = 86400
-"""After this time a folder of a process that was killed is removed."""
+"""The age at which a folder of a killed process is removed."""
 
 
 @dataclass(slots=True)
 class Published:
-    """What the place has of manifests."""
+    """The manifests of a place."""
 
     formats: dict[str, ManifestOptions] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
-    """Those of these formats, and of what is being replaced."""
+    """The files of these manifests, and of manifests that are being replaced."""
 
     def encode(self) -> str:
         formats = {name: options.as_json() for name, options in self.formats.items()}
@@ -65,7 +65,7 @@ class Published:
 
 
 def published(place: Place) -> Published:
-    """Return which manifests the place has. A damaged list is none. Raises PlaceError."""
+    """Return the manifests of the place, or none if the list is damaged. Raises PlaceError."""
     try:
         content = json.loads(place.get(PUBLISHED))
         formats = {name: ManifestOptions.from_json(options) for name, options in sorted(content["formats"].items())}
@@ -94,10 +94,10 @@ def write_manifest(
 def publish(
     queue: Maintenance, place: Place, state_dir: Path, options: ManifestOptions | None = None
 ) -> dict[str, ManifestCounts]:
-    """Publish the manifest with these options, and again those that the place has. Return what each contains, by its file.
+    """Publish the manifest with these options, and the existing manifests again. Return the counts of each, by its file.
 
-    Without options and without any manifest it publishes one for NeMo. If videos are purged meanwhile, it begins again without
-    them: the purge may have published before. `state_dir` is that of Config. Raises PlaceError, StoreError and UserError.
+    Without options and without any manifest, publish one for NeMo. If videos are purged in the meantime, start again without
+    them, because the purge may have published earlier. `state_dir` is the setting. Raises PlaceError, StoreError and UserError.
     """
     present = published(place)
     if options or not present.formats:
@@ -111,7 +111,7 @@ def publish(
         buried: Collection[str] | None = None
         while buried != (buried := frozenset(queue.store.tombstones())):
             counts = _write_all(queue, place, state_dir, list(present.formats.values()), folder, buried)
-            # First, so that whoever publishes next knows of the files even if this process is killed.
+            # First, so that the next publication knows the files even if this process is killed.
             _put_list(place, folder, present)
             _put_all(place, folder, present, queue.store.now())
         for name in obsolete:
@@ -122,7 +122,7 @@ def publish(
 
 
 def publish_again(queue: Maintenance, place: Place, state_dir: Path) -> dict[str, ManifestCounts]:
-    """Publish the manifests that the place has, if it has any, of the rows and files of now. Raises as `publish` does."""
+    """Publish the existing manifests, if any, with the current rows and files. Raises the errors of `publish`."""
     return publish(queue, place, state_dir) if published(place).formats else {}
 
 
@@ -171,7 +171,7 @@ def _put_all(place: Place, folder: Path, present: Published, now: datetime) -> N
 
 
 def _recordings_in(folder: Path) -> Path:
-    """Return the local path of what becomes RECORDINGS. lhotse has a file of the same name."""
+    """Return the local path of the file that becomes RECORDINGS. lhotse has a file of the same name."""
     return folder / f"all-{Path(RECORDINGS).name}"
 
 
@@ -182,7 +182,7 @@ def _put_list(place: Place, folder: Path, present: Published) -> None:
 
 
 def _columns(queue: Maintenance) -> list[str]:
-    """Return the columns that people have added, in an order that does not depend on the store."""
+    """Return the custom columns, in an order that does not depend on the store."""
     return sorted(queue.store.used_columns(VIDEO_TASKS))
 
 
@@ -192,7 +192,7 @@ def _fill(queue: Maintenance, found: Iterator[Recording], manifests: Sequence[Ma
 
 
 def _filled(queue: Maintenance, found: Iterator[Recording], manifests: Sequence[Manifest]) -> Iterator[Recording]:
-    """Yield the recordings after they were written to the manifests, which count the rows that are done and have no file."""
+    """Yield the recordings after writing them to the manifests. Count the rows that are done and have no file."""
     done, rows, last_id = queue.counts(VIDEO_TASKS).get(State.DONE, 0), 0, 0
     for recording in found:
         rows += recording.id != last_id
@@ -206,7 +206,7 @@ def _filled(queue: Maintenance, found: Iterator[Recording], manifests: Sequence[
 
 @contextmanager
 def scratch_folder(state_dir: Path) -> Iterator[Path]:
-    """Yield an empty folder, and remove it at the end, with those that processes left behind which were killed."""
+    """Yield an empty folder, and remove it at the end, together with folders of killed processes."""
     make_private_folder(state_dir)
     for left in state_dir.glob(f"{_SCRATCH}*"):
         with suppress(OSError):

@@ -1,6 +1,6 @@
-"""Uploads a corpus to a dataset repository on Hugging Face: media in batches, then the manifest and the card.
+"""Upload a corpus to a dataset repository on Hugging Face: media in batches, then the manifest and the card.
 
-A run may be killed at any moment: the next one asks the hub which files are there, and goes on.
+A run may be killed at any moment. The next one queries the hub for existing files, and continues.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from youtube_download_coordinator.queue.tombstones import tombstone
 from youtube_download_coordinator.storage.place import Place
 
 BATCH_FILES, BATCH_BYTES = 500, 2_000_000_000
-"""A batch ends with the file that exceeds one of them. So much disk space is needed, where the place is not a local folder."""
+"""The limits of a batch, which ends with the file that exceeds one of them. A remote place needs this much disk space."""
 ASKED_AT_ONCE = 500
-"""Files about which the hub is asked in one request."""
+"""The number of files in one query to the hub."""
 
 
 @dataclass(slots=True)
 class HubReport:
-    """What a run has published."""
+    """The counts of a run."""
 
     files: int = 0
     bytes: int = 0
     commits: int = 0
     present: int = 0
-    """Files that were there already."""
+    """The number of files that already existed."""
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class HubReport:
 
 
 class HubPublisher:
-    """Publishes the recordings of a place, and what describes them."""
+    """A publisher of a place's recordings and their descriptions."""
 
     def __init__(
         self, place: Place, hub: HubClient, work_dir: Path, say: Callable[[str], None], *, is_public: bool = False
@@ -61,7 +61,7 @@ class HubPublisher:
         self._report = HubReport()
 
     def preview(self) -> HubReport:
-        """Return what `run` would upload, without its small files. Nothing is changed."""
+        """Return the counts of what `run` would upload, without small files. Change nothing."""
         is_private = self._hub.is_private()
         self._check_visibility(is_private)
         for recording in self._missing(is_there=is_private is not None):
@@ -70,7 +70,7 @@ class HubPublisher:
         return self._report
 
     def run(self, lock: HubLock) -> HubReport:
-        """Publish what the hub does not have yet. Raises UserError, PlaceUnavailable."""
+        """Publish the files that the hub does not have yet. Raises UserError and PlaceUnavailable."""
         self._check_visibility(self._hub.is_private())
         self._hub.create()
         self._hub.load_commit_times()
@@ -94,7 +94,7 @@ class HubPublisher:
             raise UserError(f"{self._hub.repo} is public: publish into it with --public, or name another repository")
 
     def _settle_batches(self) -> None:
-        """Find out which batches of killed processes were committed, and forget the others."""
+        """Find the batches of killed processes that were committed, and forget the others."""
         for batch in batches(self._place):
             if not batch.commit and (batch.repo, batch.revision) == (self._hub.repo, self._hub.revision):
                 commit = self._hub.commit_of(batch.id)
@@ -104,7 +104,7 @@ class HubPublisher:
                     self._place.delete(batch.path)
 
     def _missing(self, *, is_there: bool) -> Iterator[Recording]:
-        """Yield the recordings whose files the hub does not have, or has with other content."""
+        """Yield the recordings whose files are missing on the hub, or have other content there."""
         recordings = known_recordings(self._place)
         while some := list(islice(recordings, ASKED_AT_ONCE)):
             there = self._hub.files([recording.path for recording in some]) if is_there else {}
@@ -123,7 +123,7 @@ class HubPublisher:
             try:
                 files[recording.path] = self._local_file(recording.path, folder / f"{len(files)}")
             except FileNotFoundError:
-                self._report.problems.append(f"{recording.path} is not in the place: ydc verify --files")
+                self._report.problems.append(f"{recording.path} is not in the place: run ydc verify --files")
                 continue
             hashes[recording.path] = tombstone(recording.key)
             size += files[recording.path].stat().st_size
@@ -145,7 +145,7 @@ class HubPublisher:
             if self._place.head(path):
                 files[path] = self._local_file(path, folder / f"{number}")
         if PAGE not in files:
-            self._report.problems.append("the place has no card: ydc card writes it")
+            self._report.problems.append("the place has no card: run ydc card")
         return files
 
     def _publish_media(self, files: dict[str, Path], hashes: dict[str, str]) -> None:

@@ -1,12 +1,12 @@
-"""Takes videos out of a corpus for good (`ydc purge`): their rows, files, records, and whatever else names them.
+"""Permanently remove videos from a corpus (`ydc purge`): their rows, files, records, and everything else that names them.
 
 The order of the steps makes it safe to kill a purge and to run it again:
 
-1. the tombstones, in the place (`.corpus/tombstones/`) and in the queue: from then on no machine fetches the videos;
-2. the rows, whoever holds them: what a worker makes of one is refused, and it is waited for until its claim has ended;
-3. files and sidecars, then the records that name them, found by the tombstones;
-4. the manifests, which are published again, and the card, which counts what they have;
-5. the index, which knows the channel of each video: until then the same selection finds what is left.
+1. Add the tombstones to the place (`.corpus/tombstones/`) and to the queue, so that no machine fetches the videos again. 2.
+Erase the rows, whoever holds them, so that workers' results are refused. Wait until the workers' claims have ended. 3. Remove
+files and sidecars, then the records that name them, found by the tombstones. 4. Publish the manifests again, and write the card
+again. 5. Remove the facts from the index. It contains the channel of each video, so until then the same selection finds the
+rest.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ _KEYS_AT_ONCE = 250
 _ROWS_AT_ONCE = 10_000
 """A sheet may have several rows with one key: duplicates."""
 _ERASE_ROUNDS = 20
-"""How often a row is erased again because a worker has changed it at the same moment."""
+"""How often an erasure is retried because a worker has changed the row at the same time."""
 
 
 @dataclass(slots=True, kw_only=True)
 class PurgeReport:
-    """What a purge did, or would do. Videos are named by their tombstones alone."""
+    """The report of a purge or its preview. It names videos only by their tombstones."""
 
     at: str
     """ISO-8601, UTC."""
     by: str = ""
-    """Who ran the command: user and machine."""
+    """The user and the machine that ran the command."""
     requested_by: str = ""
     asked: Mapping[str, Any] = field(default_factory=dict)
-    """The options that selected the videos; those that name a video are left out."""
+    """The options that selected the videos, without options that name a video."""
     is_dry_run: bool = False
     tombstones: Sequence[str] = ()
     """SHA-256 of the keys."""
@@ -70,13 +70,13 @@ class PurgeReport:
     """Folders on this machine in which files were being made."""
     index_lines: int = 0
     manifests: int = 0
-    """How many were published again."""
+    """The number of manifests that were published again."""
     card: bool = False
     """Whether the card was written again."""
     kept_files: int = 0
-    """Files of other videos that have an ID in their names."""
+    """Files of other videos whose names contain an ID of a purged video."""
     hub: Sequence[Mapping[str, str]] = ()
-    """The commits that published the videos to a hub, which have to be reverted."""
+    """The commits that published the videos to a hub, which must be reverted."""
 
     def as_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -86,7 +86,7 @@ class PurgeReport:
         gone = "would be removed" if self.is_dry_run else "removed"
         return (
             f"{len(self.tombstones):,} videos {verb}: {self.rows:,} rows erased, {self.files:,} files and "
-            f"{self.records:,} records {gone} ({self.bytes / 1e6:,.1f} MB), {self.half_files:,} half files"
+            f"{self.records:,} records {gone} ({self.bytes / 1e6:,.1f} MB), {self.half_files:,} unfinished files"
         )
 
 
@@ -103,13 +103,13 @@ class Purge:
 
     def select(self, selection: PurgeSelection) -> frozenset[str]:
         """Return the keys of the selected videos. Raises UserError, StoreError and PlaceError."""
-        if selection.channels:  # what the index lacks is read from the place
+        if selection.channels:  # facts that are missing in the index are read from the place
             for _ in recordings(self.queue, self.place, self.config.state_dir):
                 pass
         return frozenset(selection.find_keys(self.queue, self.index))
 
     def preview(self, keys: frozenset[str], asked: Mapping[str, Any]) -> tuple[PurgeReport, Remains]:
-        """Return what a purge would do, and the files that would go. Change nothing."""
+        """Return a report of what a purge would do, and the files that it would remove. Change nothing."""
         tombstones = frozenset(map(tombstone, keys))
         remains = find_remains(self.place, Buried(tombstones))
         rows = sum(len(rows) for table in TABLES for rows in self._rows(table, keys))
@@ -118,9 +118,9 @@ class Purge:
         return report, remains
 
     def run(self, keys: frozenset[str], asked: Mapping[str, Any]) -> PurgeReport:
-        """Take the videos out. What a killed run has left is done by the next one with the same selection.
+        """Remove the videos. If a run is killed, the next one with the same selection completes it.
 
-        Raises StoreError and PlaceError: run it again.
+        After a StoreError or PlaceError, run it again.
         """
         tombstones = frozenset(map(tombstone, keys))
         buried = Buried(tombstones)
@@ -137,7 +137,7 @@ class Purge:
         report.rows = count
         report.half_files, in_use = remove_half_files(self.config.work_dir, buried)
         if in_use:
-            self.say(f"{in_use} half files are in use now; a worker of this machine removes them when it ends")
+            self.say(f"{in_use} unfinished files are in use; a worker of this machine removes them when it ends")
         report.manifests = len(publish_again(self.queue, self.place, self.config.state_dir))
         report.card = write_card_again(self.queue, self.place, self.config, self.say)
         report.index_lines = self._drop_index(buried)
@@ -146,9 +146,9 @@ class Purge:
         return report
 
     def restore(self) -> int:
-        """Bring back tombstones that a person has deleted, from the place and from the rows. Return how many there are.
+        """Restore tombstones that a person has deleted, from the place and from the rows. Return the number of tombstones.
 
-        Rows of these videos are erased again: an earlier version of the sheet, or a backup, has brought them back.
+        Rows of these videos, which an earlier version of the sheet or a backup may have brought back, are erased again.
         """
         known = set(copies(self.place))
         for table in (VIDEO_TASKS, DEAD_LETTERS):
@@ -157,13 +157,13 @@ class Purge:
         rows = (row for table in TABLES for row in self.queue.rows(table) if not is_erased(row))
         count, _ = self._erase_rows(frozenset(row.key for row in rows if tombstone(row.key) in known))
         if count:
-            self.say(f"{count:,} rows of purged videos had come back: they are erased")
+            self.say(f"{count:,} rows of purged videos had come back and are erased again")
         return len(known)
 
     # --- the queue ---------------------------------------------------------------------------------------------------
 
     def _rows(self, table: Table[Any], keys: Collection[str]) -> Iterator[list[Any]]:
-        """Yield the rows that are not erased yet, some at a time."""
+        """Yield batches of the rows that are not erased yet."""
         for chunk in batches(sorted(keys), _KEYS_AT_ONCE):
             purged_keys = [f"{PURGED_KEY}{tombstone(key)}" for key in chunk if not _is_purged(key)]
             rows = self.queue.store.scan(table, Where(keys=[*chunk, *purged_keys]), limit=_ROWS_AT_ONCE)
@@ -171,7 +171,7 @@ class Purge:
                 yield left
 
     def _erase_rows(self, keys: frozenset[str]) -> tuple[int, datetime | None]:
-        """Erase the rows. Return how many, and when the last claim on one of them has ended for sure."""
+        """Erase the rows. Return their number, and when the last claim on one of them has certainly ended."""
         count, until = 0, None
         for table in TABLES:
             for rows in self._rows(table, keys):
@@ -185,13 +185,13 @@ class Purge:
                     rows = self.queue.store.scan(table, Where(ids=lost), limit=len(lost))  # deleted ones are gone
                     untils += [row.lease.until for row in rows if row.lease.state is State.HELD]
                 else:
-                    raise StoreUnavailable(f"{len(lost)} rows change all the time: run the command again")
+                    raise StoreUnavailable(f"{len(lost)} rows are being changed by workers: run the command again")
                 until = max([each for each in [until, *untils] if each], default=None)
         self.queue.store.flush()
         return count, until
 
     def _wait(self, until: datetime | None) -> None:
-        """Wait until a worker that held a row has certainly stopped: it may be publishing the file at this moment."""
+        """Wait until a worker that held a row has certainly stopped, because it may be publishing the file."""
         if until is None or (seconds := (until - self.queue.store.now()).total_seconds()) <= 0:
             return
         self.say(

@@ -1,4 +1,4 @@
-"""Which videos are to be purged: by ID or address, by channel, by source, or by a list in a file."""
+"""Select videos to purge: by ID or address, by channel, by source, or by a list in a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PROBLEMS_MAX = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeSelection:
-    """The videos that meet any of the conditions."""
+    """A selection of the videos that meet any of the conditions."""
 
     keys: Sequence[str] = ()
     """Canonical keys of videos. They need not be in the queue."""
@@ -31,7 +31,7 @@ class PurgeSelection:
     """IDs of sources."""
 
     def find_keys(self, queue: Maintenance, index: Index) -> Iterator[str]:
-        """Yield their keys. Raises UserError for a source or a channel that nobody knows."""
+        """Yield the keys of the selected videos. Raises UserError for an unknown source or channel."""
         yield from self.keys
         for source_id in self.sources:
             if not queue.store.scan(SOURCES, Where(ids=[source_id]), limit=1) and not _has_videos(queue, source_id):
@@ -57,21 +57,21 @@ def _has_videos(queue: Maintenance, source_id: int) -> bool:
 
 
 def _of_channel(queue: Maintenance, channel: str, keys: Mapping[str, Collection[str]]) -> Iterator[str]:
-    """Yield the keys of a channel's videos: those of its sources, and those whose sidecars name the channel.
+    """Yield the keys of a channel's videos: videos of its sources, and videos whose sidecars name the channel.
 
-    `keys`: those of the index, by channel.
+    `keys`: the keys in the index, by channel.
     """
     sources = [row for row in queue.rows(SOURCES) if _is_of(row.key, channel)]
     by_source = {each for row in sources for each in _of_source(queue, row.id)}
     channel_ids = {row.key.removeprefix("yt:c:").partition("/")[0] for row in sources if row.key.startswith("yt:c:")}
     channel_ids |= {channel.removeprefix("yt:c:")} if channel.startswith("yt:c:") else set()
-    if not channel_ids:  # a name: its videos tell the channel's ID
+    if not channel_ids:  # a name: find the channel's ID in its videos
         listed = set(map(tombstone, by_source))  # rows that are erased already have no other key
         channel_ids = {each for each in keys if any(tombstone(key) in listed for key in keys[each])}
     by_channel = {key for each in channel_ids for key in keys.get(each, ())}
     if not sources and not by_channel:
         raise UserError(
-            f"nothing is known of the channel {channel.partition(':')[2].partition(':')[2]}: give its ID (UC...), or the ID of"
+            f"there are no videos of the channel {channel.partition(':')[2].partition(':')[2]}: give its ID (UC...), or the ID of"
             " a source (ydc list --table sources)"
         )
     yield from by_source | by_channel
@@ -98,7 +98,9 @@ def channel_key(text: str) -> str:
     except BadUrl as error:
         raise UserError(f"{text.strip()!r} is not a channel: {error}") from None
     if target.kind not in {Kind.CHANNEL, Kind.ALIAS}:
-        raise UserError(f"{text.strip()!r} is a {target.kind}, not a channel: give UC..., @handle, or its address")
+        raise UserError(
+            f"{text.strip()!r} is a {target.kind}, not a channel: write UC..., @handle, or the channel's address"
+        )
     return target.key.partition("/")[0]
 
 
@@ -123,5 +125,5 @@ def read_list(path: Path, *, allow_other_sites: bool) -> list[str]:
         more = f"; and {len(problems) - _PROBLEMS_MAX} more" if len(problems) > _PROBLEMS_MAX else ""
         raise UserError(f"{path}: nothing was changed; {'; '.join(problems[:_PROBLEMS_MAX])}{more}")
     if not keys:
-        raise UserError(f"{path} names no video: write one ID or address on each line")
+        raise UserError(f"{path} contains no video: write one ID or address on each line")
     return list(keys)

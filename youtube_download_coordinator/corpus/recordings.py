@@ -1,4 +1,4 @@
-"""The typed records of a corpus, and the file in a place that contains all of them.
+"""Read and write the typed records of a corpus, and the file in a place that contains all of them.
 
     .corpus/recordings.jsonl.gz    one line of JSON for each recording, in the order of the rows' IDs
 
@@ -22,17 +22,17 @@ from youtube_download_coordinator.storage.opening import open_place
 from youtube_download_coordinator.storage.place import Place
 
 FOLDER = ".corpus"
-"""The folder in a place with what describes the corpus. Programs that load data sets ignore hidden folders."""
+"""The folder in a place with data about the corpus. Programs that load data sets ignore hidden folders."""
 RECORDINGS = f"{FOLDER}/recordings.jsonl.gz"
 GZIP_LEVEL = 1
-"""Twice as fast as the default, and a few percent larger."""
+"""The compression level: twice as fast as the default, and a few percent larger."""
 GZIP_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
-"""What reading a damaged file raises."""
+"""The errors of reading a damaged file."""
 _BUFFER_BYTES = 2**17
 
 
 class Segment(NamedTuple):
-    """A part of a recording with the text that is spoken in it, from captions that a person wrote."""
+    """A part of a recording with its spoken text, from captions that a person wrote."""
 
     start_seconds: float
     end_seconds: float
@@ -40,7 +40,7 @@ class Segment(NamedTuple):
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A media file of a video that is done, and what is known about it. Text is empty, and a number None, if it is not known.
+    """A media file of a finished video, with its known facts. Unknown text is empty, and an unknown number is None.
 
     Change a field with `msgspec.structs.replace`.
     """
@@ -52,13 +52,13 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str
     video_id: str
     path: str
-    """Below `output_dir`."""
+    """The path below `output_dir`."""
     product: str
-    """What made it: `audio-m4a`, `download`."""
+    """The product that it is a file of: `audio-m4a`, `download`."""
     bytes: int | None = None
     sha256: str = ""
     seconds: float | None = None
-    """Measured; else as YouTube states it."""
+    """The measured length, or else the length that YouTube states."""
     codec: str = ""
     sample_rate_hz: int | None = None
     channels: int | None = None
@@ -72,26 +72,26 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     upload_date: str = ""
     """YYYYMMDD."""
     language: str = ""
-    """Of the sound, as YouTube states it."""
+    """The language of the sound that YouTube states."""
     track: str = ""
     """`original`, `default`, `unknown`, `dub` or `description` (docs/processors.md)."""
     license: str = ""
-    """`creative-commons`, `youtube` or `unknown` (docs/rights.md); of a file of an older version, as YouTube states it."""
+    """`creative-commons`, `youtube` or `unknown` (docs/rights.md), or for a file of an older version YouTube's own text."""
     trainable: str = ""
-    """YouTube's answer on training by third parties: `all`, `none`, `unknown`, or companies separated by commas; empty if it was
-    not asked."""
+    """YouTube's answer on training by third parties: `all`, `none`, `unknown`, or companies separated by commas; empty if it
+    was not requested."""
     degraded: str = ""
-    """Why the file is worse than usual, separated by ", "."""
+    """The reasons for which the file is degraded, separated by ", "."""
     availability: str = ""
-    """Why YouTube no longer shows the video, as `ydc verify` has found: `gone`, `private`, `needs-account`. Empty if it does."""
+    """The finding of `ydc verify` if YouTube no longer shows the video: `gone`, `private`, `needs-account`; else empty."""
     collected_at: str = ""
     """When the file was made: ISO-8601, UTC."""
     caption_language: str = ""
-    """Of `segments`."""
+    """The language of `segments`."""
     segments: tuple[Segment, ...] = ()
     """Captions that a person wrote."""
     columns: Mapping[str, str] = msgspec.field(default_factory=dict)
-    """The columns that people have added, by name."""
+    """The custom columns, by name."""
 
     @property
     def text(self) -> str:
@@ -104,14 +104,14 @@ _decoder = msgspec.json.Decoder(Recording)
 
 
 def encode(recording: Recording) -> str:
-    """Return a recording as one line of JSON, without what is not known."""
+    """Return a recording as one line of JSON without unknown values."""
     return _encoded(recording).decode()
 
 
 def _encoded(recording: Recording) -> bytes:
     try:
         return _encoder.encode(recording) + b"\n"
-    except UnicodeEncodeError:  # half a character in a file's name; the file gets a question mark
+    except UnicodeEncodeError:  # a lone surrogate in a file's name becomes a question mark
         known = {name: value for name, value in msgspec.structs.asdict(recording).items() if value}
         text = json.dumps(known, ensure_ascii=False, separators=(",", ":"))
         return f"{text}\n".encode("utf-8", "replace")
@@ -138,10 +138,10 @@ def write(file: Path, recordings: Iterable[Recording]) -> int:
 
 
 def read(place: Place | str | Path) -> Iterator[Recording]:
-    """Yield the recordings of a place, in the order of the rows' IDs, as the last `ydc manifest` has written them.
+    """Yield the recordings that the last `ydc manifest` has written to a place, in order of the rows' IDs.
 
-    Memory does not grow with their number. Raises FileNotFoundError if the place has no manifest, ConfigError for an address that
-    is not one of a place, ValueError for a damaged file, and what Place raises.
+    Memory does not grow with their number. Raises FileNotFoundError if the place has no manifest, ConfigError for a wrong
+    address, ValueError for a damaged file, and the errors of Place.
     """
     opened: Place = open_place(place) if isinstance(place, str | Path) else place
     try:

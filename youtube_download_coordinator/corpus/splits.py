@@ -1,4 +1,4 @@
-"""Train, dev and test: 90, 5 and 5 percent of the channels, so that no speaker of one is heard in another."""
+"""Split a corpus by channel into train, dev and test (90, 5 and 5 percent), so that no speaker is in two splits."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ DEV_FROM, TEST_FROM = 90, 95
 
 
 def split_of(recording: Recording) -> str:
-    """Return the split of a recording's channel. It depends on nothing else, so it is the same in a corpus that has grown.
+    """Return the split of a recording's channel. It depends only on the channel, so it does not change as the corpus grows.
 
-    A recording whose channel is not known goes with its source, and one without a source by itself.
+    If the channel is not known, it depends on the source, and without a source on the recording itself.
     """
     source = f"source {recording.source_id}" if recording.source_id else recording.key
     return _split(recording.channel_id or source)

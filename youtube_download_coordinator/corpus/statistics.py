@@ -1,4 +1,4 @@
-"""What a corpus consists of, in numbers. The recordings are read once, and memory does not grow with them."""
+"""Calculate statistics of a corpus. The recordings are read once, and memory does not grow with them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from youtube_download_coordinator.corpus.recordings import Recording
 from youtube_download_coordinator.errors import StoreError
 
 SHOWN = 25
-"""Values of one property that are counted by name. The others are summed up."""
+"""The most values of one property that are listed by name. The others are summed up."""
 DURATIONS_SECONDS = (60, 300, 600, 1200, 1800, 3600, 7200)
 """The upper bounds of the ranges in which the lengths of videos are counted."""
 _VALUES_IN_MEMORY = 20_000
-"""Different values that are summed up in memory before they are added to a scratch file: there may be a million channels."""
+"""The most different values in memory before they are added to a scratch file. There may be a million channels."""
 
 ACCENT, TYPE, LANGUAGE, LICENSE, TRACK, CHANNEL = "accent", "type", "language", "license", "track", "channel"
 TRAINABLE, DEGRADED, CAPTIONS, SAMPLE_RATE, CODEC = "trainable", "degraded", "captions", "sample rate", "codec"
@@ -34,18 +34,18 @@ PROPERTIES = (
 
 
 class Share(NamedTuple):
-    """The videos that agree in a property."""
+    """The videos with the same value of a property."""
 
     value: str
-    """Empty: not known."""
+    """The value; empty: not known."""
     label: str
-    """For people: a channel's name."""
+    """The value for people, such as a channel's name."""
     videos: int
     milliseconds: int
 
     @property
     def hours(self) -> float:
-        """Return their playing time."""
+        """Return the playing time of the videos."""
         return self.milliseconds / 3_600_000
 
 
@@ -53,7 +53,7 @@ class Shares(NamedTuple):
     """The videos of a corpus by one property."""
 
     different: int
-    """The number of different values that are known."""
+    """The number of different known values."""
     first: list[Share]
     """The SHOWN values with the most playing time."""
     others: Share
@@ -81,7 +81,7 @@ class Statistics:
     last_uploaded: str = ""
     """YYYYMMDD."""
     shares: dict[str, Shares] = field(default_factory=dict)
-    """By the names in PROPERTIES."""
+    """The shares by the names in PROPERTIES."""
 
     @property
     def hours(self) -> float:
@@ -129,7 +129,7 @@ _Values = tuple[tuple[str, str], ...]
 
 
 def _values(video: Recording, files: list[Recording]) -> _Values:
-    """Return the properties of a video but its channel. A name may be there several times."""
+    """Return the properties of a video except its channel. A name may occur several times."""
     return (
         (ACCENT, video.accent),
         (TYPE, video.type),
@@ -150,7 +150,7 @@ def _values(video: Recording, files: list[Recording]) -> _Values:
 
 
 class _Sums:
-    """Sums by property and value, in a scratch file as soon as there are many."""
+    """Sums by property and value, in a scratch file if there are many."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._videos: dict[_Values, list[int]] = defaultdict(lambda: [0, 0])

@@ -1,7 +1,7 @@
-"""Checks that the files of videos that are done are in the place, with the size and the SHA-256 that they were published with.
+"""Check that the files of finished videos are in the place, with the size and the SHA-256 with which they were published.
 
-One listing of the place shows what is missing, empty or of another size. Then each file is read, those first that were not read
-for the longest time. The listing is kept in a scratch database on the local disk, so memory does not grow with the corpus.
+One listing of the place shows missing and empty files and wrong sizes. Then each file is read, beginning with the files whose
+last check is oldest. The listing is kept in a scratch database on the local disk, so memory does not grow with the corpus.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from youtube_download_coordinator.storage.place import Held, Place
 from youtube_download_coordinator.text import format_utc
 
 AT_ONCE = 4
-"""Files that are read at the same time."""
+"""The number of files that are read at the same time."""
 ROWS_AT_ONCE = 100
 _LISTED_AT_ONCE = 10_000
 _SCHEMA = """
@@ -55,18 +55,18 @@ _RECORD = re.compile(
 
 @dataclass(slots=True, kw_only=True)
 class FilesSummary:
-    """What a check of the files has done."""
+    """The counts of a check of files."""
 
     rows: int = 0
     files: int = 0
     without: int = 0
-    """Rows whose processor has made no file."""
+    """The number of rows whose processor has made no file."""
     read: int = 0
-    """Files whose content was read."""
+    """The number of files whose content was read."""
     read_bytes: int = 0
     findings: Counter[FindingKind] = field(default_factory=Counter)
     left: int = 0
-    """Videos whose files are still to be read."""
+    """The number of videos whose files must still be read."""
 
     def __str__(self) -> str:
         parts = [f"{self.files} files of {self.rows} videos", f"{self.read} read ({self.read_bytes / 1e6:,.0f} MB)"]
@@ -77,7 +77,7 @@ class FilesSummary:
 
 @dataclass(frozen=True, slots=True)
 class _Sum:
-    """A file with the SHA-256 that it was published with."""
+    """A file with its published SHA-256."""
 
     id: int
     key: str
@@ -88,20 +88,20 @@ class _Sum:
 
 @dataclass(slots=True, kw_only=True)
 class FilesVerifier:
-    """One check of the files of a place."""
+    """A check of the files of a place."""
 
     queue: Queue
     place: Place
     state_dir: Path
     is_over: Callable[[], bool] = lambda: False
-    """Whether the time of this run is over: no further file is read."""
+    """A function that returns whether the time of this run is over. Then no further file is read."""
     summary: FilesSummary = field(default_factory=FilesSummary)
     _listing: _Listing = field(init=False)
 
     def run(
         self, selection: Selection, *, reads: bool = True, limit: int | None = None, older_than_days: float = 0.0
     ) -> Iterator[Finding]:
-        """Check the files of all selected videos; then read those of `limit` videos, unless they were read since.
+        """Check the files of all selected videos. Then read the files of `limit` videos that were not read recently.
 
         Yield the findings. Raises PlaceError and StoreError.
         """
@@ -128,7 +128,7 @@ class FilesVerifier:
             self.summary.findings[finding.kind] += 1
             yield finding
 
-    # --- what is there -----------------------------------------------------------------------------------------------
+    # --- existence and size -----------------------------------------------------------------------------------------------
 
     def _check(self, row: VideoTask, facts: RowFacts) -> list[Finding]:
         found = [finding for product in facts.products.values() for finding in self._check_product(row, product)]
@@ -138,7 +138,7 @@ class FilesVerifier:
             return [self._finding(FindingKind.MISSING, row, result)]
         if not any(product.files for product in facts.products.values()):
             self.summary.without += 1
-        # Products that were never in the index. One that lacks a file could not be added to it.
+        # Products that were never in the index, because a product with a missing file cannot be added to it.
         unknown = self._listing.products(row) - facts.products.keys()
         found += [finding for product in sorted(unknown) for finding in self._check_recorded(row, product)]
         if not facts.products and not unknown and self._listing.size(result):
@@ -155,7 +155,7 @@ class FilesVerifier:
             yield from self._check_file(row, product.kind, file)
 
     def _check_recorded(self, row: VideoTask, product: str) -> Iterator[Finding]:
-        """Check that the files of a record are there, which are all that is known of them."""
+        """Check that the files of a record exist. Nothing else is known about them."""
         content: Mapping[str, Any] = {}
         for base in (record_path(row, product, stem) for stem in ("", video_id(row))):
             generation = 1
@@ -168,7 +168,7 @@ class FilesVerifier:
                 yield self._finding(FindingKind.MISSING, row, str(name))
 
     def _check_file(self, row: VideoTask, kind: str, file: FileFacts) -> Iterator[Finding]:
-        size, is_ours = self._size(file.path), kind in BUILT_INS  # users may change what their processors have made
+        size, is_ours = self._size(file.path), kind in BUILT_INS  # users may change the files of their own processors
         if size is not None and (not size or (is_ours and file.bytes not in (None, size))):
             size = self._size(file.path, afresh=True)  # it may have been made again since the listing
         if size is None:
@@ -183,7 +183,7 @@ class FilesVerifier:
             yield self._finding(FindingKind.NO_SIDECAR, row, file.path)
 
     def _size(self, path: str, *, afresh: bool = False) -> int | None:
-        """Return the size of a file. One that the listing lacks may have been published since."""
+        """Return the size of a file. If it is missing in the listing, it may have been published since."""
         size = None if afresh else self._listing.size(path)
         if size is None:
             with contextlib.suppress(ValueError):
@@ -208,7 +208,7 @@ class FilesVerifier:
                 log.refresh()
 
     def _sum(self, file: _Sum) -> str | None:
-        """Return the SHA-256 of a file; an empty text if it is gone, None if there was no time to read it."""
+        """Return the SHA-256 of a file, an empty text if it is gone, or None if there was no time to read it."""
         if self.is_over():
             return None
         try:
@@ -218,7 +218,7 @@ class FilesVerifier:
             return ""
 
     def _note(self, log: CheckLog, key: str, read: Sequence[tuple[_Sum, str | None]]) -> Iterator[Finding]:
-        """Note that the files of a row were read, and yield what is wrong. A row with a finding is due again."""
+        """Record that the files of a row were read, and yield findings. A row with a finding is due again."""
         if any(found is None for _, found in read):
             return
         now, findings = self.queue.store.now(), []
@@ -246,7 +246,7 @@ class FilesVerifier:
 
 
 class _Listing:
-    """All files of a place, and the sums of those that are to be read, in a scratch database."""
+    """All files of a place, and the sums of files that must be read, in a scratch database."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -263,7 +263,7 @@ class _Listing:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no record of any video."""
+        """Return whether the place has no records."""
         return self._db.execute("SELECT 1 FROM records LIMIT 1").fetchone() is None
 
     def size(self, path: str) -> int | None:
@@ -310,7 +310,7 @@ def _sums(row: VideoTask, facts: RowFacts) -> Iterator[_Sum]:
 
 
 def _is_path(result: str, row: VideoTask) -> bool:
-    """Return whether a result is the path of a file in the place: users' functions return any text."""
+    """Return whether a result is the path of a file in the place. Users' functions may return any text."""
     path = PurePosixPath(result)
     return video_id(row) in path.name and bool(path.suffix) and not path.is_absolute() and "://" not in result
 

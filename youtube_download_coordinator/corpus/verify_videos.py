@@ -1,7 +1,8 @@
-"""Asking YouTube again about videos that are done: whether they are still there, under which title and licence.
+"""Check with YouTube whether finished videos still exist, and whether their title and licence have changed.
 
-Each question takes a place in the machine's rate limit, and none is asked during a cooldown, a pause or a suspected outage. What
-an outage may look like is asked twice, and counts only if YouTube has answered for another video, or for the canary, in between.
+Each request counts towards the machine's rate limit, and none is made during a cooldown, a pause or a suspected outage. An
+answer that may be caused by an outage is requested twice. It counts only if YouTube has answered for another video, or for the
+canary, in between.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ from youtube_download_coordinator.workers.ask_video import VideoAnswer, ask_vide
 _log = logging.getLogger(__name__)
 
 BATCH = 100
-"""Rows that are read from the queue at once, and the most that are not decided yet."""
+"""The number of rows read from the queue at once, and the most undecided rows."""
 WAIT_SECONDS = 1.0
-"""While a question waits for its turn, the admission is checked this often."""
+"""The interval at which admission is checked while a request waits for its turn."""
 _STATUS: Mapping[str, FindingKind] = {
     "gone": FindingKind.GONE,
     "removed": FindingKind.GONE,
@@ -56,32 +57,32 @@ _STATUS: Mapping[str, FindingKind] = {
     "private": FindingKind.PRIVATE,
     "needs-account": FindingKind.NEEDS_ACCOUNT,
 }
-"""What a reason means for a video that was there. Other failures say nothing about the video."""
+"""The findings that reasons mean for a video that existed. Other failures prove nothing about the video."""
 OVER = "over"
 SHARE = 4
-"""By default a run takes one part in four of the machine's rate limit; attempts have the rest."""
+"""By default a run uses a quarter of the machine's rate limit. The rest is for attempts."""
 _NEEDS_ACCOUNT = frozenset({"needs_auth", "subscriber_only", "premium_only"})
 _ADULT_YEARS = 18
 
 Ask = Callable[[str, bool], VideoAnswer | Failure]
-"""Asks for the video at a URL; the flag: as attempts do, instead of its page alone."""
+"""A function that requests the video at a URL. The flag: in the same way as attempts, instead of only its page."""
 
 
 @dataclass(slots=True, kw_only=True)
 class VerifySummary:
-    """What a run has done."""
+    """The counts of a run."""
 
     due: int = 0
-    """Videos that were due when it began."""
+    """The number of videos that were due at the beginning."""
     asked: int = 0
-    """Videos that it has asked about."""
+    """The number of videos that were requested."""
     answered: int = 0
-    """Videos that are there."""
+    """The number of videos that exist."""
     unanswered: Counter[str] = field(default_factory=Counter)
-    """Videos about which nothing is known now, by reason."""
+    """The numbers of videos without an answer, by reason."""
     findings: Counter[FindingKind] = field(default_factory=Counter)
     stopped_by: str = ""
-    """Why it ended early."""
+    """The reason for an early end."""
 
     def __str__(self) -> str:
         parts = [f"{self.asked} of {self.due} videos asked about", f"{self.answered} there"]
@@ -92,7 +93,7 @@ class VerifySummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """What was known about a video before it was asked for."""
+    """The known facts about a video before its check."""
 
     status: str = ""
     since: int = 0
@@ -105,7 +106,7 @@ class _Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Doubt:
-    """An answer that an outage may give, too: it is asked for again."""
+    """An answer that an outage may have caused, so that it is requested again."""
 
     row: VideoTask
     what: str
@@ -115,7 +116,7 @@ class _Doubt:
 
 @dataclass(slots=True, kw_only=True)
 class VideoVerifier:
-    """One run. The machine's rate limit, cooldown and canary are those of the queue's admission."""
+    """A run of checks. The queue's admission provides the machine's rate limit, cooldown and canary."""
 
     queue: Queue
     place: Place
@@ -123,20 +124,20 @@ class VideoVerifier:
     pace: RateLimit | None = None
     """A limit of this run, below that of the machine."""
     pause_seconds: float = 60.0
-    """Between the two questions about one video."""
+    """The time between the two requests for one video."""
     limits: OutageLimits = field(default_factory=OutageLimits)
     sleep: Callable[[float], None] = time.sleep
     is_over: Callable[[], bool] = lambda: False
-    """Whether the time of this run is over."""
+    """A function that returns whether the time of this run is over."""
     on_plan: Callable[[int], None] = lambda count: None
-    """Called with the number of videos that will be asked about."""
+    """A callback for the number of videos that will be requested."""
     summary: VerifySummary = field(default_factory=VerifySummary)
     _log: CheckLog = field(init=False)
     _findings: list[Finding] = field(default_factory=list)
-    """That are not in the place yet."""
+    """Findings that are not in the place yet."""
     _doubts: list[_Doubt] = field(default_factory=list)
     _streak: list[Failure] = field(default_factory=list)
-    """Failures that may be an outage's, since a video was answered."""
+    """Failures that an outage may have caused, since the last answered video."""
     _paid_until: Control | None = None
     _answered_at: datetime | None = None
     _answered_row: VideoTask | None = None
@@ -144,9 +145,9 @@ class VideoVerifier:
     _is_ended: bool = False
 
     def run(self, selection: Selection, *, limit: int | None = None, older_than_days: float = 0.0) -> Iterator[Finding]:
-        """Ask about the videos that are done, those first that were not asked about for the longest time. Yield the findings.
+        """Check the videos that are done, beginning with those whose last check is oldest. Yield the findings.
 
-        A run that is ended anywhere loses little: the next one goes on. Raises PlaceError and StoreError.
+        If a run is killed, the next one continues with little loss. Raises PlaceError and StoreError.
         """
         with CheckLog(self.place, "videos") as self._log:
             self._log.refresh()
@@ -185,7 +186,7 @@ class VideoVerifier:
         return self.queue.store.now()
 
     def _flush(self) -> None:
-        """Put the findings first: killed in between, the next run finds them again."""
+        """Put the findings, then the checks. If the process is killed in between, the next run finds them again."""
         now = self._now()
         keep_findings(self.place, self._findings, now)
         self._findings = []
@@ -194,32 +195,32 @@ class VideoVerifier:
     def _stop(self, why: str) -> None:
         self._is_ended, self.summary.stopped_by = True, why
 
-    # --- asking ------------------------------------------------------------------------------------------------------
+    # --- requests ------------------------------------------------------------------------------------------------------
 
     def _ask(self, row: VideoTask) -> VideoAnswer | Failure | None:
-        """Ask about a video when it is its turn. Return None, and stop, if nothing may be asked."""
+        """Request a video when it is its turn. Return None, and stop, if no request may be made."""
         if stopped_by := self._wait_for_turn(row):
             self._stop("" if stopped_by == OVER else stopped_by)
             return None
         result = self.ask(row.url, self._asks_as_attempts_do)
         if isinstance(result, Failure) and result.reason == "bot-check" and not self._asks_as_attempts_do:
-            # YouTube may refuse its page to an address, and serve the clients that attempts ask for.
+            # YouTube may refuse the page to an address, but serve the clients that attempts use.
             result = self.ask(row.url, True)
             self._asks_as_attempts_do = not (isinstance(result, Failure) and result.verdict is Verdict.THROTTLED)
         if isinstance(result, Failure) and result.verdict is Verdict.UNFIT:
-            self._stop(truncate(f"this machine cannot ask: {result}"))
+            self._stop(truncate(f"this machine cannot make requests: {result}"))
             return None
         return result
 
     def _wait_for_turn(self, row: VideoTask) -> str:
-        """Wait for the rate limits. Return why nothing may be asked, or an empty text once the question is counted."""
+        """Wait for the rate limits. Return the reason if no request may be made, or an empty text once it is counted."""
         admission = self.queue.admission
         while not self.is_over():
             if admission.needs_probe:
-                admission.acquire(1)  # asks the canary, which may end the cooldown
+                admission.acquire(1)  # requests the canary, which may end the cooldown
                 admission.bind_probe(VIDEO_TASKS, ())
                 if admission.needs_probe:
-                    return f"{admission.cooldown_name} is over once an attempt has shown it: ydc run"
+                    return f"{admission.cooldown_name} ends only after a successful attempt: run ydc run"
             if blocked := admission.blocked():
                 return blocked.why
             now = self._now()
@@ -233,7 +234,7 @@ class VideoVerifier:
     # --- answers -----------------------------------------------------------------------------------------------------
 
     def _take(self, row: VideoTask, result: VideoAnswer | Failure, doubt: _Doubt | None = None) -> Iterator[Finding]:
-        """Yield what an answer shows; `doubt` is the earlier answer that it is to confirm."""
+        """Yield the findings of an answer. `doubt` is the earlier answer that it may confirm."""
         known = self._known(row)
         if isinstance(result, VideoAnswer):
             found = self._take_answer(row, result, known, doubt)
@@ -283,14 +284,14 @@ class VideoVerifier:
             yield self._finding(kind, row, since=_utc(since), reason=failure.reason)
 
     def _take_failure(self, row: VideoTask, failure: Failure, known: _Known) -> Iterator[Finding]:
-        """Note that nothing is known: the video is due again, after those that were asked about earlier."""
+        """Record a check without a result: the video is due again, after videos whose last check is older."""
         self._keep_unanswered(row, failure, known)
         if is_evidence(failure):
             self._add_to_streak(failure)
         yield from ()
 
     def _throttled(self, row: VideoTask, failure: Failure, known: _Known) -> Iterator[Finding]:
-        """Begin this machine's cooldown as an attempt would, unless the canary shows that the video is at fault."""
+        """Begin this machine's cooldown as after an attempt, unless the canary shows that the video is the cause."""
         admission = self.queue.admission
         admission.record_outcome(VIDEO_TASKS, row, failure)
         admission.check_canary()
@@ -307,7 +308,7 @@ class VideoVerifier:
         self._keep(row, is_answered=False, **values)
 
     def _add_to_streak(self, failure: Failure) -> None:
-        """Stop when so many videos in a row have failed that YouTube or yt-dlp is at fault, unless the canary is answered."""
+        """Stop if too many videos in succession have failed, unless YouTube answers for the canary."""
         self._streak.append(failure)
         known = sum(each.systemic for each in self._streak)
         if known < self.limits.known_videos and len(self._streak) < self.limits.other_videos:
@@ -316,11 +317,13 @@ class VideoVerifier:
             self._streak = []
         else:
             count = len(self._streak)
-            self._stop(truncate(f"{count} videos in a row without an answer, an outage is suspected: {failure}"))
+            self._stop(
+                truncate(f"an outage is suspected after {count} videos in succession without an answer: {failure}")
+            )
             self._doubts = []
 
     def _is_answering(self, reason: str) -> bool:
-        """Ask the canary whether YouTube answers now; where there is none, the video that was answered last."""
+        """Return whether YouTube answers now for the canary, or without one for the video that was answered last."""
         canary = self.queue.admission.canary
         answer = canary.ask(suspected=reason) if canary else CanaryAnswer.UNKNOWN
         if answer is CanaryAnswer.UNKNOWN and self._answered_row is not None:
@@ -332,7 +335,7 @@ class VideoVerifier:
         return True
 
     def _look_again(self) -> Iterator[Finding]:
-        """Ask a second time about what an outage may look like. Without evidence that YouTube answers, nothing is known."""
+        """Repeat the requests that an outage may have affected. They count only with evidence that YouTube answers."""
         doubts, self._doubts = self._doubts, []
         for doubt in doubts:
             if self._is_ended or not self._has_evidence(doubt):
@@ -345,7 +348,7 @@ class VideoVerifier:
                 self.summary.unanswered["not confirmed"] += 1
                 continue
             yield from self._take(doubt.row, result, doubt)
-        self.summary.unanswered["not confirmed"] += len(self._doubts)  # answered in a third way
+        self.summary.unanswered["not confirmed"] += len(self._doubts)  # the second answer differed from the first
         self.summary.unanswered = +self.summary.unanswered
         self._doubts = []
 
@@ -353,10 +356,10 @@ class VideoVerifier:
         is_answered = self._answered_at is not None and self._answered_at >= doubt.at
         return is_answered or self._is_answering("gone")
 
-    # --- what is known -----------------------------------------------------------------------------------------------
+    # --- known facts -----------------------------------------------------------------------------------------------
 
     def _known(self, row: VideoTask) -> _Known:
-        """Return what the last check has seen; what it does not know, as the sidecar has it."""
+        """Return the facts of the last check, completed from the sidecar."""
         check = self._log.last(key_hash(row.key)[:HASH_CHARACTERS])
         sidecar = self._sidecar(row) if check is None or not check.title or check.license is None else {}
         title = sidecar.get("title")
@@ -377,7 +380,7 @@ class VideoVerifier:
         )
 
     def _sidecar(self, row: VideoTask) -> Mapping[str, Any]:
-        """Return what the sidecar of the row's file has from YouTube; nothing if there is none."""
+        """Return YouTube's facts in the sidecar of the row's file, or none without a sidecar."""
         path = row.result.partition(DEGRADED_START)[0]
         try:
             content = json.loads(self.place.get(path + SUFFIX)) if path else {}
@@ -385,7 +388,9 @@ class VideoVerifier:
         except (FileNotFoundError, ValueError):
             return {}
         except PlaceError as error:
-            _log.warning("%s cannot be compared with its sidecar: %s", row.url, error)
+            _log.warning(
+                "the sidecar of %s cannot be read, so its title and licence are not compared: %s", row.url, error
+            )
             return {}
         return youtube if isinstance(youtube, dict) else {}
 
@@ -399,7 +404,7 @@ class VideoVerifier:
 
 
 def _status_of(failure: Failure, known: _Known) -> FindingKind | None:
-    """Return what a failure shows about a video that was there; None if it shows nothing about the video, or nothing new."""
+    """Return the finding that a failure means for a video that existed, or None if it means nothing new."""
     kind = _STATUS.get(failure.reason)
     is_as_before = kind is FindingKind.NEEDS_ACCOUNT and known.needs_account
     return None if failure.systemic or is_as_before else kind
@@ -415,7 +420,7 @@ def _needs_account(youtube: Mapping[str, Any]) -> bool:
 
 
 def _moment(time: datetime) -> str:
-    """Return a time to the millisecond: of two findings about one video the later is valid."""
+    """Return a time with milliseconds. Of two findings about one video, the later is valid."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -424,7 +429,7 @@ def _utc(seconds: int) -> str:
 
 
 def open_verifier(queue: Queue, config: Config, *, per_hour: int | None = None, **more: Any) -> VideoVerifier:
-    """Return a verifier with these settings: by default it takes a quarter of the machine's videos an hour."""
+    """Return a verifier with these settings. By default it uses a quarter of the machine's videos an hour."""
     limit = config.rate_limit
     by_default = max(1, limit.videos_per_hour // SHARE) if limit else None
     videos_per_hour = per_hour or by_default

@@ -336,5 +336,5 @@ def test_a_file_that_the_place_lost_is_reported(hub: Hub, tmp_path: Path) -> Non
 
     report = run(hub, place, tmp_path)
 
-    assert report.problems == [f"{media(1)[0].path} is not in the place: ydc verify --files"]
+    assert report.problems == [f"{media(1)[0].path} is not in the place: run ydc verify --files"]
     assert media(2)[0].path in hub.files(REPO)

@@ -412,7 +412,7 @@ def test_rows_that_a_backup_has_brought_back_are_erased_again(machine: Machine) 
     fresh.queue.add(VIDEO_TASKS, [video(0), video(1)])
     said: list[str] = []
     assert purge_of(fresh, say=said.append).restore() == 1
-    assert said == ["2 rows of purged videos had come back: they are erased"]
+    assert said == ["2 rows of purged videos had come back and are erased again"]
     assert [is_erased(row) for row in fresh.queue.rows(VIDEO_TASKS)] == [True, False]
     assert [is_erased(row) for row in fresh.queue.rows(SOURCES)] == [True, False]
     purge_of(fresh, say=said.append).restore()
@@ -430,7 +430,7 @@ def test_a_list_is_read_with_its_line_numbers(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing was changed; line 2: 'not an id'.*; line 3: "):
         read_list(path, allow_other_sites=False)
     path.write_text("\n")
-    with pytest.raises(UserError, match="names no video"):
+    with pytest.raises(UserError, match="contains no video"):
         read_list(path, allow_other_sites=False)
     with pytest.raises(UserError, match="cannot be read"):
         read_list(tmp_path / "missing", allow_other_sites=False)
@@ -443,7 +443,7 @@ def test_what_is_no_channel_or_video_is_one_line(machine: Machine) -> None:
         channel_key("video000000")
     with pytest.raises(UserError, match="not a video"):
         video_key("nothing of the kind", allow_other_sites=False)
-    with pytest.raises(UserError, match="nothing is known of the channel @nobody"):
+    with pytest.raises(UserError, match="there are no videos of the channel @nobody"):
         purge_of(machine).select(PurgeSelection(channels=["yt:a:@nobody"]))
     with pytest.raises(UserError, match="there is no source with the ID 77"):
         purge_of(machine).select(PurgeSelection(sources=[77]))

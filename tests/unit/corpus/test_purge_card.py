@@ -95,7 +95,7 @@ def test_what_keeps_the_card_from_being_written_is_one_line_and_the_videos_go(
     report = run(machine, PurgeSelection(channels=[f"yt:c:{CHANNEL}"]), say=said.append)
     check_gone(machine)
     assert not report.card
-    (line,) = [line for line in said if line.startswith("the card is as it was, until ydc card writes it: ")]
+    (line,) = [line for line in said if line.startswith("the card was not updated; run ydc card: ")]
     assert "pip install pygal" in line or "README.md is not a card of ydc" in line
 
 

@@ -299,7 +299,7 @@ def test_an_unfit_machine_stops(corpus: Corpus) -> None:
     corpus.youtube.answers = dict.fromkeys("ab", OFFLINE)
     verifier = corpus.verifier()
     assert list(verifier.run(Selection())) == []
-    assert verifier.summary.stopped_by.startswith("this machine cannot ask: offline")
+    assert verifier.summary.stopped_by.startswith("this machine cannot make requests: offline")
     assert len(corpus.youtube.asked) == 1
 
 

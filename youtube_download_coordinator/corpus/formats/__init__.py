@@ -1,4 +1,4 @@
-"""The formats of manifests. Each writer gets entries one at a time, keeps none, and makes the same bytes of the same entries."""
+"""The formats of manifests. A writer gets one entry at a time, keeps none, and writes the same bytes for the same entries."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ FormatName = Literal["nemo", "audiofolder", "lhotse", "csv", "parquet"]
 
 
 class EntryWriter(Protocol):
-    """Writes the lines of one manifest."""
+    """A writer of the lines of one manifest."""
 
     def write(self, entry: Entry) -> None:
         """Write a line."""
 
     def close(self) -> None:
-        """Write what is left. The files stay open."""
+        """Write the remaining data. The files stay open."""
 
 
 class NewWriter(Protocol):
-    """Begins a manifest in open files. `columns` are those that people have added."""
+    """A function that begins a manifest in open files. `columns` are the custom columns."""
 
     def __call__(
         self, files: Sequence[IO[bytes]], columns: Iterable[str], *, segments: bool, split: bool
@@ -34,14 +34,14 @@ class NewWriter(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestFormat:
-    """A format, and what it asks of a recording."""
+    """A format, and its requirements for a recording."""
 
     files: Sequence[str]
     """The names of its files."""
     content_type: str
     writer: NewWriter
     is_text: bool = True
-    """Whether it is text that can be written to a terminal or a pipe."""
+    """Whether it is text, which can be written to a terminal or a pipe."""
     has_segments: bool = True
     needs_length: bool = False
     needs_sample_rate: bool = False

@@ -1,4 +1,4 @@
-"""One line of a manifest, the fields that all formats share, and the names of the columns that people have added."""
+"""Lines of manifests, the fields that all formats share, and the names of custom columns."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from youtube_download_coordinator.corpus.recordings import Recording, Segment
 from youtube_download_coordinator.text import sanitize
 
 OWN_PREFIX = "column_"
-"""Before the name of an own column that would take the place of a field."""
+"""The prefix of a custom column whose name is that of a field."""
 Value = str | int | float | None
 
 
 class Entry(NamedTuple):
-    """A recording, or a segment of it, as a manifest contains it."""
+    """A recording, or a segment of one, for a line of a manifest."""
 
     recording: Recording
     path: str
-    """As the manifest names the file."""
+    """The path of the file in the manifest."""
     split: str = ""
     segment: Segment | None = None
     number: int = 0
-    """Of the segment, from 0."""
+    """The number of the segment, from 0."""
 
     @property
     def seconds(self) -> float | None:
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Return what is spoken, in one line."""
+        """Return the spoken text in one line."""
         text = self.recording.text if self.segment is None else self.segment.text
         return " ".join(clean(text).split())
 
@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 def clean(text: str) -> str:
     """Return text without characters that break lines, tables or databases: NUL, controls, lone surrogates.
 
-    Every end of a line is "\\n": also U+2028, and a carriage return, which the module csv does not quote.
+    Every line ending becomes "\\n", including U+2028 and a carriage return, which the module csv does not quote.
     """
     return text if text.isprintable() else _LINE_END.sub("\n", sanitize(text))
 
@@ -56,9 +56,9 @@ class Field(NamedTuple):
     name: str
     type: type[str] | type[int] | type[float]
     value: Callable[[Entry], Value]
-    """Text may contain anything: `values_of` cleans it."""
+    """Returns the value. Text may contain anything, because `values_of` cleans it."""
     is_path: bool = False
-    """Whether it names a file, whose name is kept as it is."""
+    """Whether it is the name of a file, which is not cleaned."""
 
 
 def _of_recording(name: str, type_: type[str] | type[int], attribute: str = "") -> Field:
@@ -94,20 +94,20 @@ DESCRIPTION = (
     _of_recording("caption_lang", str, "caption_language"),
     _of_recording("row_id", int, "id"),
 )
-"""What every format has of a recording, after its path, length and text."""
+"""The fields of every format, after path, length and text."""
 
 
 def fields_of(path_name: str, *, segments: bool, split: bool) -> list[Field]:
-    """Return the fields of a format whose lines name the file as `path_name`, without `collected_at`."""
+    """Return the fields of a format whose field for the path is `path_name`, without `collected_at`."""
     path = Field(path_name, str, attrgetter("path"), is_path=True)
     offset, last = [OFFSET] if segments else [], [SPLIT] if split else []
     return [path, *offset, DURATION, TEXT, LANGUAGE, *DESCRIPTION, *last]
 
 
 def own_fields(columns: Iterable[str], taken: Iterable[str]) -> list[Field]:
-    """Return the fields of the columns that people have added, by name. None of them has a name that is `taken`.
+    """Return the fields of the custom columns, by name. Rename a column whose name is `taken`.
 
-    Upper and lower case are not distinguished, for databases do not either.
+    Letter case is ignored, as in databases.
     """
     names = {name.casefold() for name in taken}
     fields = []

@@ -1,4 +1,4 @@
-"""Manifests in JSON Lines: NVIDIA NeMo's, and the `metadata.jsonl` of a Hugging Face AudioFolder."""
+"""Write manifests in JSON Lines: for NVIDIA NeMo, and the `metadata.jsonl` of a Hugging Face AudioFolder."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _encode = msgspec.json.Encoder().encode
 
 
 def json_line(values: object) -> bytes:
-    """Return values as one line, also to programs that take U+2028 for the end of one."""
+    """Return values as one line, even for programs that treat U+2028 as a line ending."""
     try:
         line = _encode(values)
-    except UnicodeEncodeError:  # half a character in a file's name; the line gets a question mark
+    except UnicodeEncodeError:  # a lone surrogate in a file's name becomes a question mark
         line = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     return line.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029") + b"\n"
 
 
 class NemoWriter:
-    """Writes `manifest.jsonl`. Text that is not known is empty, and a number null."""
+    """A writer of `manifest.jsonl`. Unknown text is empty, and an unknown number is null."""
 
     def __init__(self, files: Sequence[IO[bytes]], columns: Iterable[str], *, segments: bool, split: bool) -> None:
         (self._file,) = files
@@ -46,10 +46,10 @@ class NemoWriter:
 
 
 class AudioFolderWriter:
-    """Writes `metadata.jsonl`.
+    """A writer of `metadata.jsonl`.
 
-    `datasets` infers the type of each column from the beginning of the file: every line has every column, numbers that are not
-    known are 0, and there is no column with times in some lines and nothing in others.
+    `datasets` infers the type of each column from the beginning of the file. So every line has every column, unknown numbers are
+    0, and no column has times in only some lines.
     """
 
     def __init__(self, files: Sequence[IO[bytes]], columns: Iterable[str], *, segments: bool, split: bool) -> None:
@@ -71,6 +71,6 @@ def _known(field: Field, value: Value) -> Value:
 
 
 def _no_file_name(field: Field) -> Field:
-    """Return the field with a name that `datasets` does not take for that of another audio file."""
+    """Return the field with a name that `datasets` does not treat as another audio file."""
     is_file = field.name.endswith(("_file_name", "_file_names")) or field.name == "file_names"
     return field._replace(name=f"{field.name}_") if is_file else field

@@ -1,4 +1,4 @@
-"""Lhotse's recordings and supervisions, as `lhotse.RecordingSet` and `lhotse.SupervisionSet` read them.
+"""Write recordings and supervisions for `lhotse.RecordingSet` and `lhotse.SupervisionSet`.
 
 They are written without lhotse, which needs PyTorch: https://lhotse.readthedocs.io/en/latest/corpus.html describes the fields.
 """
@@ -23,9 +23,9 @@ from youtube_download_coordinator.corpus.recordings import GZIP_LEVEL
 
 
 class LhotseWriter:
-    """Writes `recordings.jsonl.gz` and `supervisions.jsonl.gz`.
+    """A writer of `recordings.jsonl.gz` and `supervisions.jsonl.gz`.
 
-    A supervision is a segment, or the whole recording. What lhotse has no field for is in `custom`.
+    A supervision is a segment, or the whole recording. Values without a field in lhotse are in `custom`.
     """
 
     def __init__(self, files: Sequence[IO[bytes]], columns: Iterable[str], *, segments: bool, split: bool) -> None:
@@ -36,7 +36,7 @@ class LhotseWriter:
     def write(self, entry: Entry) -> None:
         recording = entry.recording
         if recording.seconds is None or not recording.sample_rate_hz:
-            raise ValueError("a recording of lhotse has a length and a sample rate")
+            raise ValueError("a recording for lhotse needs a length and a sample rate")
         recording_id = f"{recording.id}-{PurePosixPath(recording.path).name}"
         samples = round(recording.seconds * recording.sample_rate_hz)
         channels = list(range(recording.channels or 1))

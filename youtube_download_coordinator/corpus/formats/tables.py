@@ -1,4 +1,4 @@
-"""Manifests as tables: CSV and Parquet. Both have the same columns."""
+"""Write manifests as tables: CSV and Parquet, with the same columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROWS_OF_GROUP = 10_000
 CHARACTERS_OF_GROUP = 16_000_000
-"""The most text of a row group of Parquet, which is in memory until it is written."""
+"""The most text in a row group of Parquet, which is in memory until it is written."""
 
 
 def _table_fields(columns: Iterable[str], *, segments: bool, split: bool) -> list[Field]:
@@ -31,7 +31,7 @@ def _table_fields(columns: Iterable[str], *, segments: bool, split: bool) -> lis
 
 
 class CsvWriter:
-    """Writes `manifest.csv`. No cell is a formula to a spreadsheet program."""
+    """A writer of `manifest.csv`. No cell is a formula for a spreadsheet program."""
 
     def __init__(self, files: Sequence[IO[bytes]], columns: Iterable[str], *, segments: bool, split: bool) -> None:
         (file,) = files
@@ -50,7 +50,7 @@ class CsvWriter:
 
 
 class _Encoded:
-    """What `csv` writes text to: an open file, which stays open."""
+    """A text file for `csv`, on top of an open file, which stays open."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -60,7 +60,7 @@ class _Encoded:
 
 
 class ParquetWriter:
-    """Writes `manifest.parquet`, a row group at a time."""
+    """A writer of `manifest.parquet`, one row group at a time."""
 
     def __init__(self, files: Sequence[IO[bytes]], columns: Iterable[str], *, segments: bool, split: bool) -> None:
         pyarrow = _pyarrow()
