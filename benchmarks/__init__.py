@@ -1,1 +1,1 @@
-"""Speed and memory, compared in one run: `make bench`, which is `python -m benchmarks`."""
+"""Measure speed and memory, and compare them in one run: `make bench`, which is `python -m benchmarks`."""

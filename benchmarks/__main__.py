@@ -1,6 +1,6 @@
-"""`python -m benchmarks [NAME ...]`: measure all, or those; show them, and write them down for docs/figures.md (tools/docs).
+"""Run all benchmarks, or the given ones: `python -m benchmarks [NAME ...]`.
 
-The exit code is 1 when a bar is missed.
+The results are shown, and stored for docs/figures.md (tools/docs). The exit code is 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ ALL = (
     "manifest",
     "purge",
 )
-"""A module of this package each, with `measure()`; its place on the page is in tools/docs/figures_page.py."""
+"""Modules of this package, each with `measure()`. Their order on the page is in tools/docs/figures_page.py."""
 
 
 def main() -> int:
-    """Measure one after the other; nothing else should run meanwhile."""
+    """Measure one benchmark after the other. Nothing else should run at the same time."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(ALL)}; all when none is named")
+    names = parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(ALL)}; default: all")
     chosen = parser.parse_args().names
     if unknown := sorted(set(chosen) - set(ALL)):
         parser.error(

@@ -1,4 +1,4 @@
-"""A sheet that is full already: what it costs until the first claim, and until all of it is taken in.
+"""Measure the adoption of a sheet that is already full: the cost of the first claim, and of all rows.
 
 Why: the first implementation left sheets of 100,000 rows without a lease, and a worker begins on the first of them at once. A
 quarter of the rows are done, and the coordinator has never been used on the sheet. Requests and bytes are counted at the
@@ -19,9 +19,9 @@ from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 ROWS = (1_000, 20_000, 100_000)
 STATUSES = ("done", "pending", "error", "")
-"""Of the rows, one after the other."""
+"""The numbers of rows, measured one after the other."""
 KILOBYTES_MAX = 0.7
-"""For a row of the largest sheet: what a row of the smallest costs."""
+"""The most that a row of the largest sheet may cost, relative to a row of the smallest."""
 
 
 def measure() -> list[Figure]:
@@ -34,7 +34,7 @@ def _filled(rows: int) -> dict[str, list[list[Any]]]:
 
 
 def _taken_in(rows: int) -> Iterator[Figure]:
-    """Yield what a worker has asked by its first claim, and by the moment when every row has a lease."""
+    """Yield a worker's cost up to its first claim, and up to the moment when every row has a lease."""
     with sheet_desk(_filled(rows), rows=rows + 10) as desk:
         where, first, began = f"{rows:,} rows", desk.simulator.stats()["last"], time.process_time()
         queue = desk.queue()

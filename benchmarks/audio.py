@@ -1,7 +1,7 @@
-"""The processor `audio` beside plain yt-dlp with the same options on the same videos: seconds and requests.
+"""Compare the processor `audio` with plain yt-dlp, with the same options on the same videos: seconds and requests.
 
-Why: each of ours has a process of its own and looks at more than yt-dlp does; neither may cost YouTube more requests. Needs the
-recordings; on media of no size, so that what is measured is everything but the line.
+Why: the coordinator runs each attempt in its own process and makes more checks than yt-dlp, which must not cost YouTube more
+requests. Needs the recordings. The media are empty, so that everything but the transfer is measured.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST_REQUESTS = 1.1
 
 
 def measure() -> list[Figure]:
-    """Measure both, one after the other, each with an empty yt-dlp cache. Return nothing without the recordings."""
+    """Measure both, one after the other, each with an empty yt-dlp cache. Return an empty list without the recordings."""
     if not PROGRAM.exists():
         return []
     with replay() as environment, TemporaryDirectory() as name:
@@ -81,7 +81,9 @@ def _plain(ids: list[str], folder: Path, environment: dict[str, str]) -> None:
 
 
 def _ours(ids: list[str], folder: Path, environment: dict[str, str]) -> None:
-    with mock.patch.dict(os.environ, environment | {"XDG_CACHE_HOME": str(folder)}):  # other benchmarks follow in here
+    with mock.patch.dict(
+        os.environ, environment | {"XDG_CACHE_HOME": str(folder)}
+    ):  # other benchmarks follow in this process
         for each in ids:
             video = new_video(1, url=_address(each), key=f"yt:v:{each}")
             outcome = process_video("audio", video, Config(output_dir=folder / "media"))

@@ -1,6 +1,6 @@
-"""What it costs to run a processor in a process of its own: milliseconds and memory of one that does nothing.
+"""Measure the cost of running a processor in its own process: milliseconds and memory of one that does nothing.
 
-Why: the price of a deadline that bites is paid for every video. A video takes seconds, so tens of milliseconds are fine.
+Why: every video pays for an enforced deadline. A video takes seconds, so tens of milliseconds are fine.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Claims and completions per second in a database: with 1 and 8 processes, at 1,000, 100,000 and 1,000,000 rows.
+"""Measure claims and completions per second in a database: with 1 and 8 processes, at 1,000, 100,000 and 1,000,000 rows.
 
 Why: a scan that reads the whole table, or a lock that is held too long, shows here first. A worker claims 10 videos with one
-request and records each by itself, as attempts end one by one. The cost per claim must not grow with the rows in the table.
-On PostgreSQL when YDC_TEST_POSTGRESQL_URL names a server: `.ci/with-postgresql .venv/bin/python -m benchmarks.claims`.
+request and records each separately, because attempts end one by one. The cost per claim must not grow with the rows in the table.
+On PostgreSQL if YDC_TEST_POSTGRESQL_URL names a server: `.ci/with-postgresql .venv/bin/python -m benchmarks.claims`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sql import SqlStore
 
 VIDEOS = 800
-"""Of each measurement, whatever the size of the table."""
+"""The videos of each measurement, whatever the size of the table."""
 BATCH = 10
 ROUNDS = 3
 SIZES = (1_000, 100_000, 1_000_000)
@@ -36,7 +36,7 @@ MOST_TIMES_AS_DEAR = 2.0
 POSTGRESQL_URL = os.environ.get("YDC_TEST_POSTGRESQL_URL", "")
 
 Copy = Callable[[int], str]
-"""Makes a fresh copy of the full table of a size; its URL."""
+"""A function that makes a fresh copy of the full table of a size and returns its URL."""
 
 
 def measure() -> list[Figure]:
@@ -75,7 +75,7 @@ def _figure(store: str, seconds: Mapping[tuple[int, int], float], processes: int
     )
 
 
-# -- tables that are full, and copies of them
+# -- full tables and their copies
 
 
 def _fill(url: str, size: int) -> None:
@@ -138,7 +138,7 @@ def _seconds(url: str, processes: int) -> float:
 
 
 def _work(url: str, count: int, number: int) -> None:
-    """Claim and complete so many videos, once a line has come; say when that was done."""
+    """Wait for a line, then claim and complete `count` videos, and print the time of the end."""
     queue = make_queue(SqlStore(url), f"host/{number}")
     queue.monotonic, queue.random = time.monotonic, Random(number)
     queue.counts(VIDEO_TASKS)  # everything is imported and open

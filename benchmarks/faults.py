@@ -1,10 +1,10 @@
 """Measure the cost of bad videos, a blocked machine and an outage, in simulated time.
 
-Why: one downloader cannot tell a video that always fails from a machine that YouTube blocks, or from a yt-dlp that YouTube has
-just broken. A queue can: it must not stop for the first, nor go on in the others. The real Worker, Admission, rules and SQL store
-run in threads of one simulated clock (tests/simulation/world.py). Only YouTube is made up: an attempt takes one to three minutes,
-or a few seconds where it fails with an error of yt-dlp, which the real error rules classify. Nothing of this machine's speed is
-in the figures.
+Why: a single downloader cannot distinguish a video that always fails from a machine that YouTube blocks, or from a version of
+yt-dlp that YouTube has just broken. A queue can: it must not stop in the first case, and must not continue in the others. The
+real Worker, Admission, rules and SQL store run in threads of one simulated clock (tests/simulation/world.py). Only YouTube is
+made up: an attempt takes one to three minutes, or a few seconds if it fails with an error of yt-dlp, which the real error rules
+classify. The figures do not depend on this machine's speed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CONCURRENCY = 4
 HOUR = 3600.0
 
 Answer = Callable[["Machine", int, float], Exception | None]
-"""How an attempt of a machine at a video (its number) ends that begins so many hours after the start; None: it works."""
+"""A function that returns the error of an attempt, or None, given the machine, the video's number, and the hour of its begin."""
 
 
 class SimulatedStore(SqlStore):
@@ -68,16 +68,16 @@ class SimulatedStore(SqlStore):
 
 @dataclass
 class Machine:
-    """One host of the fleet: a worker process in a loop, as `ydc run` runs it."""
+    """A host of the fleet: a worker process in a loop, like `ydc run`."""
 
     name: str
     yt_dlp: str = "2026.10.26"
-    """The version that is installed; a run may upgrade it."""
+    """The installed version. A run may upgrade it."""
     offers: tuple[str, ...] = ()
 
 
 class Attempt(NamedTuple):
-    """One that has ended."""
+    """An attempt that has ended."""
 
     ended_hours: float
     machine: str
@@ -98,12 +98,12 @@ class Fleet:
     canaries: list[Attempt] = field(default_factory=list)
     results: Counter[AttemptResult] = field(default_factory=Counter)
     idle_seconds: float = 60.0
-    """Between the end of a machine's run and its next."""
+    """The time between the end of a machine's run and its next run."""
     poll_seconds: float = 30.0
 
     def __post_init__(self) -> None:
         self.world = World(self.seed, {"Control": [["Name"]]})
-        # Once for all machines, whose threads end in any order: one of them would put back what another has replaced.
+        # Patched once for all machines: their threads end in any order, and one would undo another's patch.
         self._time = mock.patch.object(coordinator_module, "time", threads.Time)
         self._time.start()
         self.store = SimulatedStore(self.world)
@@ -121,7 +121,7 @@ class Fleet:
         return (self.world.clock.now() - self.world.began) / HOUR
 
     def run(self, hours: float) -> None:
-        """Let so much time pass, or until every video is done or dead."""
+        """Let the time pass, until every video is done or dead at the latest."""
         running = {process.name for process in self.world.processes}
         for machine in self.machines:
             if machine.name not in running:
@@ -136,7 +136,7 @@ class Fleet:
         return self.results[AttemptResult.DONE] + self.results[AttemptResult.DEAD]
 
     def _settled(self) -> int:
-        """Return how many videos are done or dead now: dead letters of an outage are given back."""
+        """Return how many videos are now done or dead. Dead letters of an outage become pending again."""
         states = self.states()
         return states[State.DONE] + states[State.DEAD]
 
@@ -145,7 +145,7 @@ class Fleet:
         return sum(first <= attempt.ended_hours < last for attempt in (*self.attempts, *self.canaries))
 
     def states(self) -> Counter[State]:
-        """Return how many videos are in each state; the dead letters are among them."""
+        """Return how many videos are in each state, including dead letters."""
         return sum((Counter(dict(self.store.count(table))) for table in (VIDEO_TASKS, DEAD_LETTERS)), Counter())
 
     def close(self) -> None:
@@ -171,11 +171,11 @@ class Fleet:
                 process.rest(self.idle_seconds)
 
     def recorded(self, attempt: RecordedAttempt) -> None:
-        """Count what was recorded of an attempt."""
+        """Count a recorded attempt."""
         self.results[attempt.result] += 1
 
     def outcome(self, machine: Machine, video: int) -> Outcome:
-        """Return how an attempt ends that begins now."""
+        """Return the outcome of an attempt that begins now."""
         error = self.answer(machine, video, self.hours)
         return Done(result="x") if error is None else classify(error).failure
 
@@ -213,7 +213,7 @@ class Fleet:
 
 
 class _Attempts:
-    """A worker's attempts, which take simulated time and end as YouTube answers when they begin."""
+    """A worker's attempts. They take simulated time, and YouTube's answer at their begin decides their outcome."""
 
     def __init__(self, fleet: Fleet, process: Process, machine: Machine) -> None:
         self._fleet, self._process, self._machine = fleet, process, machine
@@ -272,7 +272,7 @@ def _poisoned() -> Iterator[Figure]:
 
 
 def _good_per_minute(count: int, error: Exception, hours: float) -> tuple[float, float]:
-    """Return how long the videos took, at most so many hours, and how many good ones were done a minute of that time."""
+    """Return how long the videos took, at most `hours`, and how many good ones were done in a minute."""
     step = POISONED_VIDEOS // count if count else 1
     poisoned = set(range(1, POISONED_VIDEOS + 1, step)[:count])
     with closing(Fleet(POISONED_VIDEOS, lambda machine, video, hours: error if video in poisoned else None)) as fleet:
@@ -290,7 +290,7 @@ def _blocked() -> Iterator[Figure]:
 
 
 def _block(name: str, error: Exception) -> Iterator[Figure]:
-    # Where no canary can tell, the attempts that run when the block begins are answered, and each is followed by another.
+    # Without a canary, the attempts that run when the block begins are answered, and each is followed by another one.
     most = 5 if isinstance(error, DownloadError) else 2 * CONCURRENCY
     with closing(Fleet(100, lambda machine, video, hours: error if 0.5 <= hours < 3 else None)) as fleet:
         fleet.run(0.7)
@@ -328,7 +328,7 @@ OUTAGES = {
     "a new code": "Something strange happened (code 7731)",
     "a new refusal": "This video is not available, because of something new",
 }
-"""Eight wordings that are known from outages, and two that nobody has seen: a retry, and one that looks like a deleted video."""
+"""Eight wordings that are known from outages, and two unknown ones: a retry, and one that looks like a deleted video."""
 OUTAGE_VIDEOS, OUTAGE_DEAD_LETTERS, OUTAGE_REQUESTS_AN_HOUR = 1000, 10, 12
 DETECTED_HOURS, OUTAGE_HOURS, OUTAGE_END_HOURS = 0.5, 24.0, 72.0
 
@@ -346,7 +346,7 @@ def _failing_for_a_day(error: Exception, machine: Machine, video: int, hours: fl
 
 
 def _outage(name: str, answer: Answer) -> Iterator[Figure]:
-    """Every answer is the same failure from the start, so no canary is known; then yt-dlp is upgraded, and the outage ends."""
+    """Measure an outage. Every answer is the same failure, so there is no canary. Then an upgrade of yt-dlp ends the outage."""
     machine = Machine("host-a")
     with closing(Fleet(OUTAGE_VIDEOS, answer, [machine])) as fleet:
         fleet.run(OUTAGE_HOURS)

@@ -1,4 +1,4 @@
-"""What a benchmark tells: figures in one table, each with what it is compared with and the bar it must not miss."""
+"""The results of a benchmark: figures in one table, each with a comparison and the bar that it must meet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where a figure stands in a plot of docs/figures.md: on which line of which plot, above what."""
+    """A point in a plot of docs/figures.md: the plot, the line, and the x value."""
 
     plot: str
     line: str
@@ -24,7 +24,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One line of the table. `ratio` is to what `beside` names."""
+    """A line of the table. `ratio` is relative to the value in `beside`."""
 
     what: str
     value: float
@@ -32,13 +32,13 @@ class Figure:
     beside: str = ""
     ratio: float | None = None
     bar: str = ""
-    """What is asked for, in words; empty when nothing is."""
+    """The required value, as text; empty without a requirement."""
     met: bool = True
     point: Point | None = None
 
 
 def show(figures: Iterable[Figure], command: str) -> int:
-    """Print the table; how many bars are missed."""
+    """Print the table. Return the number of missed bars."""
     shown = Table(title=f"{command}, on {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end")
     for column in ("", "figure", "beside", "ratio", "bar"):
         shown.add_column(column, justify="right" if column in {"figure", "ratio"} else "left")
@@ -58,14 +58,14 @@ def alone(module: str, measure: Callable[[], list[Figure]]) -> None:
 
 
 def start(module: str, *arguments: object, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start a module of this package in a process of its own; what it prints is its answer."""
+    """Start a module of this package in its own process. Its output is its answer."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, env=os.environ | (env or {}), stdin=pipe, stdout=pipe, text=True)
 
 
 def answer(process: subprocess.Popen[str]) -> str:
-    """Run a program that must succeed, and return its output."""
+    """Wait for a program that must succeed, and return its output."""
     output, _ = process.communicate()
     if process.returncode:
         raise SystemExit(f"{process.args!r} ended with {process.returncode}")
@@ -73,9 +73,9 @@ def answer(process: subprocess.Popen[str]) -> str:
 
 
 def peak_megabytes(pid: int | str = "self") -> float:
-    """Return the peak memory of a process, of this one unless another is given.
+    """Return the peak memory of a process, by default this one.
 
-    Not ru_maxrss, which also knows what it was forked from.
+    Do not use ru_maxrss, which includes the process from which it was forked.
     """
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) / 1024

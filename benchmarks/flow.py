@@ -1,8 +1,8 @@
-"""What Prefect costs: 1,000 videos in the `process_videos` flow beside the same worker loop without it.
+"""Measure the cost of Prefect: 1,000 videos in the `process_videos` flow, compared with the same worker loop without Prefect.
 
-Why: a task run of its own makes a video visible in the UI and costs requests to the server. The processor does nothing, in its
-child, in both. The flow talks to a server of its own on loopback, with SQLite, which shares this machine's cores; its log goes
-there as it does on a worker.
+Why: a separate task run makes a video visible in the UI, and costs requests to the server. In both cases the processor does
+nothing, in a child process. The flow uses a separate server on loopback, with SQLite, which shares this machine's cores. The
+log is sent to the server, like on a worker.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CONCURRENCY = 4
 
 @dataclass(frozen=True)
 class Cost:
-    """Of VIDEOS videos to the process that has them processed, its children's not counted."""
+    """The cost of VIDEOS videos for the process that runs them, without its child processes."""
 
     seconds: float
     cpu_seconds: float
@@ -88,7 +88,7 @@ def _cost(server: PrefectServer, how: str) -> Cost:
 
 
 def _run(how: str) -> None:
-    """Process a few videos to warm up, then as many as are asked for; print what these cost."""
+    """Process a few videos to warm up, then the measured ones. Print the cost of the latter."""
     coordinator = Coordinator(Config())
     offset = 0 if how == "loop" else 10 * VIDEOS
     coordinator.queue.add(VIDEO_TASKS, [new_video(offset + number) for number in range(WARMING + VIDEOS)])

@@ -1,4 +1,4 @@
-"""Tables with very many rows, which the database copies itself from one of each kind."""
+"""Fill tables with very many rows, which the database itself copies from one row of each kind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from youtube_download_coordinator.stores.sql import SqlStore
 from youtube_download_coordinator.stores.sql.tables import videos
 
 FAILED = 50
-"""Videos in error, and as many dead letters, whatever the size of the table."""
+"""The number of videos in error, and also of dead letters, whatever the size of the table."""
 DETAILS = {State.DONE: "media/pt-BR/a file.m4a", State.ERROR: "by-hand: excluded", State.DEAD: "private: it is private"}
 
 
@@ -30,7 +30,7 @@ def fill(store: SqlStore, rows: int) -> None:
 
 
 def _copy(engine: sa.Engine, key: str, count: int) -> None:
-    """Add copies of a row, with keys of their own."""
+    """Add copies of a row with different keys."""
     names = ", ".join(column.name for column in videos.columns if column.name not in {"id", "key"})
     if engine.dialect.name == "postgresql":
         numbers = "SELECT generate_series(1, :count) AS n"

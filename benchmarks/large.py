@@ -53,7 +53,7 @@ SELECT pg_table_size('videos') AS table_bytes, pg_indexes_size('videos') AS inde
 
 
 def measure() -> list[Figure]:
-    """Fill a database of its own, and measure on it. Without a server, return nothing."""
+    """Fill a separate database and measure on it. Return an empty list without a server."""
     if not POSTGRESQL_URL:
         return []
     with _database(sa.make_url(POSTGRESQL_URL)) as url:
@@ -81,7 +81,7 @@ def _fleet(url: str, workers: int) -> tuple[int, int, int]:
 
 
 class _CountingStore(SqlStore):
-    """Counts the claims that were sent, and those that another worker was faster with."""
+    """A store that counts the claims that were sent, and the claims that other workers won."""
 
     sent = lost = 0
 
@@ -94,7 +94,7 @@ class _CountingStore(SqlStore):
 
 
 def _work(url: str, threads: int, number: int) -> None:
-    """Claim and complete videos in so many threads, and print what was done, lost and sent."""
+    """Claim and complete videos in several threads. Print the numbers of done videos and of lost and sent claims."""
     together = Barrier(threads)
     with ThreadPoolExecutor(threads) as pool:
         results = list(pool.map(lambda thread: _worker(url, f"host-{number}/{thread}", together), range(threads)))
@@ -115,7 +115,7 @@ def _worker(url: str, name: str, together: Barrier) -> tuple[int, int, int]:
         return done, store.lost, store.sent
 
 
-# -- what updates leave behind
+# -- the effects of updates
 
 
 def _bloat(url: str) -> Iterator[Figure]:
@@ -146,11 +146,11 @@ def _bloat(url: str) -> Iterator[Figure]:
 
 
 STATISTICS_SECONDS = 2.0
-"""PostgreSQL counts what a connection did about a second later."""
+"""PostgreSQL updates its statistics about a second later."""
 
 
 def _milliseconds(store: SqlStore) -> tuple[float, float]:
-    """Return what a recovery and a claim take, the first time."""
+    """Return the time of the first recovery and of the first claim."""
     queue, times = make_queue(store), [time.monotonic()]
     queue.recover(VIDEO_TASKS)
     times.append(time.monotonic())

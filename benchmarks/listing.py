@@ -1,7 +1,8 @@
-"""An expansion beside yt-dlp's own flat listing of the same list; when its first video can be claimed; its memory.
+"""Compare an expansion with yt-dlp's own flat listing of the same list; measure the first claim and the memory.
 
-Why: a list of 10,000 must neither wait for its end nor fill the memory, and a row for each entry must not cost much more than
-printing it. The list is the synthetic one of ../shared/youtube-replay when that is there, else a feed on loopback.
+Why: workers must not have to wait for the end of a list of 10,000, the list must not fill the memory, and a row for each entry
+must not cost much more than printing it. The list is the synthetic one of ../shared/youtube-replay if it exists, else a feed on
+loopback.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ LIST = f"https://www.youtube.com/playlist?list=PLytkit_{ENTRIES:06}_00_00"
 
 
 def measure() -> list[Figure]:
-    """Measure both, one after the other, on the same server. Once: a list of 10,000 averages out a moment of load."""
+    """Measure both, one after the other, on the same server. One run is enough, because a list of 10,000 averages out load."""
     with _list() as (url, environment, name):
         ours = _expansion(url, environment)
         return list(_figures(name, _flat_seconds(url, environment), ours))
@@ -97,7 +98,7 @@ def _expansion(url: str, environment: dict[str, str]) -> dict[str, float]:
 
 
 class _Watched(Queue):
-    """Notes when another worker could claim the first video."""
+    """A queue that records when another worker could claim the first video."""
 
     first = 0.0
 
@@ -109,7 +110,7 @@ class _Watched(Queue):
 
 
 def _expand(url: str, database: str) -> None:
-    """Expand one source, and say how long that took and how much memory."""
+    """Expand one source, and print the time and the memory."""
     template = make_queue(SqlStore(f"sqlite:///{database}"))
     queue = _Watched(
         store=template.store, worker="host/a", video_policy=template.video_policy,

@@ -1,9 +1,9 @@
-"""Measure looks at a database's queue of 1,000 to 1,000,000 rows: by key, by status, a recovery, `status` and `export`.
+"""Measure reads of a database's queue of 1,000 to 1,000,000 rows: by key, by status, a recovery, `status` and `export`.
 
-Why: a command that reads every row to show a few is what people notice first as a queue grows. The first three find their rows by
-an index (tests/contract/test_query_plans.py) and must cost the same at any size. `status` and `export` read all rows, so what
-counts is the time of a row, and that memory does not grow. Times are the least of several: other programs only add to them.
-On PostgreSQL too when YDC_TEST_POSTGRESQL_URL names a server: `.ci/with-postgresql .venv/bin/python -m benchmarks.lookups`.
+Why: people first notice commands that read every row to show a few. The first three find their rows by an index
+(tests/contract/test_query_plans.py) and must cost the same at any size. `status` and `export` read all rows, so the time for
+each row matters, and memory must not grow. Times are the least of several, because other programs only add to them. On
+PostgreSQL too if YDC_TEST_POSTGRESQL_URL names a server: `.ci/with-postgresql .venv/bin/python -m benchmarks.lookups`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ FLAT: dict[str, Callable[[Queue], object]] = {
 STATUS = "status"
 
 Times = dict[tuple[str, int], float]
-"""Milliseconds by what was done and the size of the table."""
+"""Milliseconds by the operation and the size of the table."""
 
 
 def measure() -> list[Figure]:
@@ -109,7 +109,7 @@ def _status(store: str, times: Times) -> Iterator[Figure]:
 
 
 def _exports(urls: Mapping[int, str]) -> Iterator[Figure]:
-    """Yield the CPU time of the command, which needs no other process on SQLite: other programs do not add to it."""
+    """Yield the CPU time of the command on SQLite, which needs no other process. Other programs do not add to it."""
     for size, url in urls.items():
         exported = json.loads(answer(start("benchmarks.lookups", url)))
         beside = f"{1e6 * exported['seconds'] / size:,.1f} µs a row; peak memory {exported['megabytes']:,.0f} MB"
@@ -141,7 +141,7 @@ def _new_database(size: int, *, keep: bool = True) -> str:
 
 
 def _export(url: str) -> None:
-    """Export every row as CSV in a process of its own, and print what that took."""
+    """Export every row as CSV in a separate process, and print the cost."""
     began = time.process_time()
     with TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
         app(["export", str(Path(folder, "videos.csv")), "--database-url", url], result_action="return_value")

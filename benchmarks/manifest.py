@@ -1,7 +1,7 @@
-"""Measure writing the recordings of a corpus from its rows and its index: SQLite, a local folder, no sidecar is read.
+"""Measure writing the recordings of a corpus from its rows and its index: SQLite, a local folder, without reading sidecars.
 
-Why: a manifest of a million videos is made every day. It is written twice: the second time must give the same bytes. Each time is
-a process of its own, whose peak memory is measured. Bars are for the largest corpus.
+Why: a manifest of a million videos is made every day. It is written twice, and the second time must give the same bytes. Each
+time is a separate process, whose peak memory is measured. Bars are for the largest corpus.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Processors that do nothing, so that what is around them can be measured."""
+"""Processors that do nothing, so that only the cost around them is measured."""
 
 from __future__ import annotations
 

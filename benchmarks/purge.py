@@ -1,7 +1,7 @@
 """Measure the purge of a channel from a corpus: SQLite, a local folder, files of a few bytes; and its requests to a bucket.
 
-Why: whoever asks for a removal waits for it. Each video has a file, a sidecar and a record. The whole place is searched
-afterwards: nothing may name one of the channel's videos.
+Why: people wait for a removal that they requested. Each video has a file, a sidecar and a record. The whole place is searched
+afterwards, because nothing may name one of the channel's videos.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What a video costs on a Google Sheet: requests and bytes by the number of workers and of rows, and what a quota carries.
+"""Measure the cost of a video on a Google Sheet: requests and bytes by the number of workers and of rows, and the quota.
 
-Why: requests are what Google counts, so a fleet must not need more of them for a video as it grows, nor as its sheet does.
-Counted by the simulated API on simulated time (tests/simulation/fleet.py): no seconds of this machine are in it, and the same is
-counted each time. Attempts take 10 s, 4 at a time, claims come in batches of 10, leases are 600 s; inserting the videos is
-not counted. Where a video is claimed alone, as `process_next_task` does, 4 workers take what is there until nothing is left.
+Why: Google counts requests, so the number of requests for a video must not grow with the fleet or with the sheet. The simulated
+API counts them on simulated time (tests/simulation/fleet.py), so the figures do not depend on this machine and are the same
+each time. Attempts take 10 s, 4 at a time, claims come in batches of 10, leases are 600 s; inserting the videos is not counted.
+Where a video is claimed alone, as `process_next_task` does, 4 workers process all videos.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from youtube_download_coordinator.queue.store import VIDEO_TASKS
 from youtube_download_coordinator.stores.sheets.layout import COLUMNS
 
 EACH = 40
-"""Videos of a worker, from its start to its end."""
+"""The videos of a worker, from its start to its end."""
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
 SIZES = (1_000, 10_000, 100_000, 600_000)
 """Google allows 10,000,000 cells, which are 625,000 rows of our 16 columns: a million rows fit into no spreadsheet."""
 ROWS = 10_000
-"""Where the number of workers is what changes."""
+"""The rows while the number of workers is varied."""
 VIDEOS_A_MINUTE = 24
-"""Of a worker that waits for nothing: 4 at a time, 10 s each."""
+"""The videos a minute of a worker without waits: 4 at a time, 10 s each."""
 CARRIED_BY = ((8, 1), (16, 1), (32, 1), (64, 1), (64, 4))
-"""Workers and accounts."""
+"""The measured numbers of workers and accounts."""
 CARRIED_SECONDS, WARMING_SECONDS = 300, 60
 ALONE_WORKERS, ALONE_SIZES = 4, (60, 200, 1_000)
-"""Workers that claim one video at a time, and how many there are: near the end of a queue they meet most."""
+"""The number of workers that claim one video at a time, and of videos. They collide most near the end of a queue."""
 AIM_REQUESTS, AIM_ALONE = 0.5, 2.5
 AIM_BYTES_RATIO = 1.2
 
@@ -120,7 +120,7 @@ def _requests(what: str, requests: float, point: Point) -> Figure:
 
 
 def _between_looks(fleet: Fleet) -> tuple[Cost, Cost]:
-    """Return one worker's cost until its second claim, nearly all for the scan, and its cost a video from then on."""
+    """Return one worker's cost until its second claim, nearly all for the scan, and its later cost for each video."""
     at_first = fleet.requests
     fleet.start(1, max_videos=60)
     while len(fleet.begun) < 15:
@@ -133,14 +133,14 @@ def _between_looks(fleet: Fleet) -> tuple[Cost, Cost]:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a video, or of all that was asked."""
+    """The cost of a video, or of all requests."""
 
     requests: float
     kilobytes: float
 
 
 def cost(fleet: Fleet, since: int, videos: int = 1) -> Cost:
-    """Return the cost of the requests from number `since` on, and of their answers."""
+    """Return the cost of the requests from number `since` on, including their answers."""
     stats = fleet.world.simulator.stats(since)
     return Cost(stats["requests"] / videos, (stats["bytes_in"] + stats["bytes_out"]) / 1000 / videos)
 
@@ -167,7 +167,7 @@ def _carried() -> Iterator[Figure]:
 
 
 def rate(moments: Sequence[float], begin: float, end: float) -> float:
-    """Return how many of the moments there are a minute."""
+    """Return the number of moments in a minute."""
     return sum(begin <= moment < end for moment in moments) / (end - begin) * 60
 
 

@@ -1,4 +1,4 @@
-"""What one spreadsheet holds, what several carry, and what it would cost to archive done rows.
+"""Measure the capacity of one spreadsheet, the throughput of several, and the cost of archiving done rows.
 
 Why: Google allows 10,000,000 cells in a spreadsheet, and a user may list two million videos. Whole fleets are simulated
 (tests/simulation/fleet.py), each worker on one of several spreadsheets, under Google's quota: 60 reads and 60 writes a minute for
@@ -26,14 +26,14 @@ from youtube_download_coordinator.stores.sheets.setup.capacity import read_capac
 from youtube_download_coordinator.stores.sheets.spreadsheet import Spreadsheet
 
 OWN_COLUMNS = (0, 2, 5)
-"""Columns of people's own among the videos."""
+"""The numbers of custom columns of videos."""
 BY_HAND_COLUMNS = 26
-"""Of a tab that a person has made."""
+"""The columns of a tab that a person has made."""
 CARRIED_BY = ((1, 1, 16), (2, 1, 16), (4, 1, 16), (1, 2, 32), (2, 2, 32), (2, 5, 64))
-"""Spreadsheets, accounts and workers."""
+"""The measured numbers of spreadsheets, accounts and workers."""
 SECONDS = 180
 ARCHIVED, AT_ONCE = 10_000, 5_000
-"""Rows, and how many with one batch."""
+"""The number of archived rows, and of rows in one batch."""
 
 
 def measure() -> list[Figure]:
@@ -66,7 +66,7 @@ def _fitting(columns: int, what: str) -> Figure:
 
 
 class Fleets(Fleet):
-    """A fleet for each of several spreadsheets; all of them with the same accounts, in one project of Google's."""
+    """A fleet for each of several spreadsheets, with the same accounts in one Google project."""
 
     def __init__(self, books: int, accounts: int, workers: int) -> None:
         videos = workers * 100 // books
@@ -122,7 +122,7 @@ def _carried() -> Iterator[Figure]:
 
 
 def _archived() -> Iterator[Figure]:
-    """Return the batches of the plan in docs/beyond-one-sheet.md, which says why no command sends them."""
+    """Measure the batches of the plan in docs/beyond-one-sheet.md, which explains why no command sends them."""
     tabs = sheet_with(ARCHIVED)
     with sheet_desk({**tabs, "Archive": [["Lease"]]}, rows=ARCHIVED + 1) as desk:
         _narrow(desk)

@@ -1,7 +1,7 @@
-"""A year of a fleet, in simulated time: outages, blocks, cookies that die, and videos that only some machines can do.
+"""Simulate a year of a fleet: outages, blocks, expired cookies, and videos that only some machines can process.
 
-Why: "runs for weeks, unattended" has to hold on bad days too. Each video has a label that says what has to become of it, whatever
-happens meanwhile: done, or a dead letter. The real Worker, Admission, rules, coordinator's rounds and SQL store run, as in
+Why: "runs for weeks, unattended" must be true on bad days too. Each video has a label with its required result, whatever happens
+in the meantime: done, or a dead letter. The real Worker, Admission, rules, coordinator's rounds and SQL store run, as in
 benchmarks/faults.py; only YouTube and the clock are made up. Videos arrive all year, and each attempt takes one to three minutes.
 """
 
@@ -26,9 +26,9 @@ from youtube_download_coordinator.workers.attempts import Attempt, AttemptResult
 
 DAYS, MACHINES, VIDEOS_A_DAY = 365, 16, 40
 LAST_DAYS = 14
-"""Nothing is added in the last days, so that everything can come to its end."""
+"""No videos are added in the last days, so that all can be finished."""
 TOLERANCE = 0.001
-"""How many dead letters more or less than labelled, as a part of all videos."""
+"""The allowed difference between dead letters and labels, as a part of all videos."""
 IDLE_SECONDS, POLL_SECONDS = 6 * HOUR, HOUR
 
 
@@ -48,22 +48,22 @@ LABELS = {
     "good": 880, "flaky": 20, "brazil": 20, "elsewhere": 10, "account": 15, "account in brazil": 3,
     "private": 25, "gone": 15, "nowhere": 5, "members": 4, "poisoned": 3,
 }  # fmt: skip
-"""In a thousand videos."""
+"""The number of videos with each label, in a thousand."""
 DEAD = frozenset({"private", "gone", "nowhere", "members", "poisoned"})
-"""Labels of videos that no machine can do."""
+"""Labels of videos that no machine can process."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """A failure that every attempt of some machines meets for some days."""
+    """A failure of every attempt of some machines, for some days."""
 
     first_day: float
     days: float
     error: Exception
     machines: int = MACHINES
-    """Only the first ones."""
+    """How many machines are affected, from the first one on."""
     ends_with: str = ""
-    """The version of yt-dlp that does not meet it."""
+    """The version of yt-dlp that is not affected."""
 
     def hits(self, machine: Machine, number: int, day: float) -> bool:
         is_fixed = bool(self.ends_with) and machine.yt_dlp >= self.ends_with
@@ -98,12 +98,12 @@ def _waves(days: float) -> list[Trouble]:
 
 @dataclass
 class Year(Fleet):
-    """A fleet whose machines are in several countries, and some of which have cookies."""
+    """A fleet of machines in several countries, some of them with cookies."""
 
     days: int = DAYS
     troubles: list[Trouble] = field(default_factory=list)
     done: Counter[int] = field(default_factory=Counter)
-    """How often a success of a video was recorded."""
+    """The number of recorded successes of a video."""
     added: int = 0
 
     def __post_init__(self) -> None:
@@ -112,7 +112,7 @@ class Year(Fleet):
         random = Random(self.seed)
         labels = [label for label, count in LABELS.items() for _ in range(count)]
         self.labels = ["", *(random.choice(labels) for _ in range(self.days * VIDEOS_A_DAY))]
-        """By the number of a video."""
+        """The labels by the number of a video."""
         self.failures: Counter[int] = Counter()
 
     def recorded(self, attempt: Attempt) -> None:
@@ -120,7 +120,7 @@ class Year(Fleet):
         self.done[attempt.task.id] += attempt.result is AttemptResult.DONE
 
     def live(self) -> None:
-        """Let the days pass, each with its new videos and an upgrade now and then."""
+        """Let the days pass, each with its new videos and sometimes an upgrade."""
         for machine in self.machines:
             self.world.start(machine.name, partial(self._work, machine=machine))
         for day in range(self.days):
@@ -134,7 +134,7 @@ class Year(Fleet):
                 self.world.step()
 
     def _upgrade(self, day: int) -> None:
-        """Upgrade machines a day or two into an outage that an upgrade ends, one half after the other."""
+        """Upgrade the machines, one half after the other, a day or two after the start of an outage that an upgrade ends."""
         for trouble in self.troubles:
             for number, machine in enumerate(self.machines):
                 is_time = day >= trouble.first_day + min(trouble.days / 2, 1 + number % 2)
@@ -167,13 +167,13 @@ class Year(Fleet):
         return answers.get(label)
 
     def _cookies_are_dead(self, day: float) -> bool:
-        """Return whether the cookies of all accounts have died, until a person renews them a few days later."""
+        """Return whether the cookies of all accounts have expired. A person renews them a few days later."""
         return any(place * self.days <= day < place * self.days + min(3.0, self.days / 20) for place in (0.3, 0.7))
 
-    # --- what has become of it -----------------------------------------------------------------------------------------
+    # --- results -----------------------------------------------------------------------------------------
 
     def figures(self, name: str) -> Iterator[Figure]:
-        """Return whether each video has become what its label says."""
+        """Compare the results of the videos with their labels."""
         dead = {row.id for row in self.store.scan(DEAD_LETTERS, limit=self.added + 1)}
         open_rows = [
             row for row in self.store.scan(VIDEO_TASKS, limit=self.added + 1) if row.lease.state is not State.DONE
@@ -212,7 +212,7 @@ def machines(count: int) -> list[Machine]:
 
 
 def live(days: int, count: int) -> Year:
-    """Let so many machines live for so many days. The caller closes it."""
+    """Let `count` machines work for `days` days. The caller closes the year."""
     year = Year(0, lambda machine, video, hours: None, machines(count), days=days, seed=1)
     year.answer = year.respond
     year.idle_seconds, year.poll_seconds = IDLE_SECONDS, POLL_SECONDS

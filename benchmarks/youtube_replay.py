@@ -1,4 +1,4 @@
-"""YouTube from recordings (the project's shared folder), for benchmarks that have them beside this repository."""
+"""Serve YouTube from recordings (the project's shared folder), for benchmarks that have them beside this repository."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PORT = "YDC_BENCH_REPLAY_PORT"
 
 @contextmanager
 def replay() -> Iterator[dict[str, str]]:
-    """Serve them; the environment that leads there, PORT among it for questions to the server itself."""
+    """Serve the recordings. Yield the environment for using them, including PORT for requests to the server itself."""
     with TemporaryDirectory() as name:
         environment = os.environ | {"REPLAY_CA": name}
         command = [sys.executable, str(PROGRAM)]

@@ -1,1 +1,1 @@
-"""Things to try: a small media site, and the demo that `make demo` runs on it."""
+"""Examples: a small media site, the demo that `make demo` runs on it, and your own processors and flows."""

@@ -1,7 +1,7 @@
-"""The promise on this machine: `make demo`.
+"""Demonstrate on this machine that no video is processed twice, even if a worker is killed: `make demo`.
 
-A small media site on loopback has the sources. Two workers list them and take the audio of each clip. One clip fails at first,
-and one worker is killed in the middle of a download. All clips are processed, none of them twice.
+A small media site on loopback has the sources. Two workers list them and download the audio of each clip. One clip fails at
+first, and one worker is killed in the middle of a download. All clips are processed, none of them twice.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ CLIPS: Mapping[str, Sequence[str]] = {
     "ta-IN": ("Market talk, Chennai",),
     "en-IE": ("Weather for the fishermen of Cork", "=SUM(1;2) is only a title"),
 }
-"""The titles of the clips by accent: each accent is a source."""
+"""The titles of the clips by accent. Each accent is a source."""
 TITLES = [title for titles in CLIPS.values() for title in titles]
 FAILING = f"clip-{1 + TITLES.index('Market talk, Chennai')}.mp4"
-"""The first request for it is answered with an error."""
+"""The clip whose first request is answered with an error."""
 WAIT_SECONDS = 120.0
-"""A step that takes longer is given up."""
+"""The longest time for a step of the demo."""
 
 
 class Faults:
@@ -38,7 +38,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.holds = threading.Event()
-        """A download is held up."""
+        """Set while a download is held up."""
         self.killed = threading.Event()
         self._held = self._has_failed = False
 
@@ -69,7 +69,7 @@ def main() -> int:
             f"A media site with {len(TITLES)} clips in {len(CLIPS)} accents runs on {address}. Two workers share one queue:"
         )
         first = stack.enter_context(_worker(1))
-        _require(faults.holds.wait(WAIT_SECONDS), "worker 1 began no download")
+        _require(faults.holds.wait(WAIT_SECONDS), "worker 1 did not begin a download")
         second = stack.enter_context(_worker(2))
         _wait_for(1)
         first.kill()
@@ -108,7 +108,7 @@ def _write_sources(folder: Path, address: str) -> None:
 
 @contextmanager
 def _worker(number: int) -> Iterator[subprocess.Popen[str]]:
-    """Run `ydc run`, and print its lines with the worker's number. It is killed if it outlives the block."""
+    """Run `ydc run`, and print its lines with the worker's number. Kill it at the end of the block if it is running."""
     command = [sys.executable, "-m", "youtube_download_coordinator", "run"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
@@ -124,13 +124,13 @@ def _worker(number: int) -> Iterator[subprocess.Popen[str]]:
 
 
 def _print_lines(number: int, lines: IO[str]) -> None:
-    """Print what a worker does, without its report at the end."""
+    """Print a worker's log without the report at the end."""
     for line in lines:
         if line.startswith("This run:"):
             break
         if line.strip():
             print(f"  worker {number} | {line.rstrip()}", flush=True)
-    for _ in lines:  # a pipe that nobody reads would stop the worker
+    for _ in lines:  # if the pipe were not read, the worker would block
         pass
 
 
@@ -141,7 +141,7 @@ def _rows() -> list[dict[str, object]]:
 
 
 def _wait_for(count: int) -> None:
-    """Wait until so many clips are done."""
+    """Wait until `count` clips are done."""
     deadline = time.monotonic() + WAIT_SECONDS
     while sum(row["Status"] == "done" for row in _rows()) < count:
         _require(time.monotonic() < deadline, f"{count} clips were not done in {WAIT_SECONDS:.0f} s")

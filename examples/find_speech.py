@@ -1,7 +1,6 @@
-"""Your own processor as one of several: it gets the audio that the same attempt has made, and finds the speech in it.
+"""Your own processor as one of several. It gets the audio that the same attempt has made, and finds the speech in it.
 
-pip install silero-vad
-ydc run --processor audio,examples.find_speech:find_speech
+pip install silero-vad ydc run --processor audio,examples.find_speech:find_speech
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from youtube_download_coordinator import VideoTask
 from youtube_download_coordinator.processors.ffmpeg import ffmpeg_program
 
 SAMPLE_RATE_HZ = 16000
-"""silero-vad also takes 8000."""
+"""The sample rate for silero-vad, which also accepts 8000."""
 
 
 def find_speech(task: VideoTask) -> Path:
-    """Write when there is speech, in seconds, beside the audio. Return the path of that file."""
+    """Write the times of speech, in seconds, to a file beside the audio. Return its path."""
     import torch  # imported here, because this module is also imported where only its name is checked
     from silero_vad import get_speech_timestamps, load_silero_vad
 

@@ -1,4 +1,4 @@
-"""A small media site on loopback: a podcast feed whose clips are made with the packaged ffmpeg.
+"""A small media site on loopback: a podcast feed with clips that are made by the packaged ffmpeg.
 
 with serving(make_site(folder, TITLES)) as address:
     ...     # f"{address}/feed.xml" is an RSS feed that yt-dlp lists
@@ -22,7 +22,7 @@ import imageio_ffmpeg
 CLIP_SECONDS = 3
 
 OnGet = Callable[[str], HTTPStatus | None]
-"""Called with the address of each GET; an error's status is the answer then."""
+"""A function that is called with the address of each GET. If it returns an error status, that is the answer."""
 
 
 def make_site(folder: Path, titles: Sequence[str]) -> Path:
@@ -45,7 +45,7 @@ def _make_clip(path: Path, title: str, pitch_hertz: int) -> None:
 
 
 def feed(address: str, titles: Sequence[str], *, first: int = 1, name: str = "A small media site") -> str:
-    """Return an RSS feed with an enclosure for each clip, of which `first` is the number of the first one."""
+    """Return an RSS feed with an enclosure for each clip. `first` is the number of the first clip."""
     items = "".join(
         f"<item><title>{escape(title)}</title><enclosure url='{address}/clip-{number}.mp4' type='video/mp4' length='1'/></item>"
         for number, title in enumerate(titles, start=first)
@@ -94,7 +94,7 @@ class _Quiet(SimpleHTTPRequestHandler):
         if error:
             self.send_error(error)
         else:
-            with suppress(ConnectionError):  # whoever asked is gone
+            with suppress(ConnectionError):  # the client is gone
                 super().do_GET()
 
     def log_message(self, format: str, *arguments: object) -> None:

@@ -1,4 +1,4 @@
-"""Your own flow, the third way to process videos: take the audio of each video, then read the file in a step of your own.
+"""Your own flow, the third way to process videos: download the audio of each video, then read the file in your own step.
 
 python -m examples.own_flow
 """
@@ -22,7 +22,7 @@ def fingerprint(name: str) -> str:
 
 @flow
 def fingerprint_corpus(max_videos: int = 10) -> None:
-    """Take the audio of videos that are due, and store each file's fingerprint in its row."""
+    """Download the audio of due videos, and store each file's fingerprint in its row."""
     with claim_videos(max_videos) as videos:
         for video in videos:
             try:

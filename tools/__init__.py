@@ -1,1 +1,1 @@
-"""What makes the documentation's pictures and generated pages; none of it is needed to run anything."""
+"""Tools for the documentation's pictures and generated pages, and for mutation tests. The library does not need them."""

@@ -1,7 +1,7 @@
-"""Tests that were collected once and run on many mutants: each in a forked process, in which functions get the mutant's code.
+"""Collect tests once and run them on many mutants, each in a forked process in which functions get the mutant's code.
 
-A mutant is run on those tests only that execute its statement. They are known from one run of all tests on the module itself,
-which is traced. The tests that noticed the last mutants are tried first, then the quickest.
+A mutant is tested only by tests that execute its statement. They are determined by tracing one run of all tests on the original
+module. The tests that noticed the last mutants run first, then the quickest ones.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from typing import Any, NamedTuple
 import pytest
 
 SHORTEST_TIMEOUT_SECONDS, TIMEOUT_FACTOR = 4.0, 10.0
-"""A test that takes so much longer than on the module itself loops: the mutant is noticed."""
+"""A test that takes this much longer than on the original module counts as an endless loop, so the mutant is noticed."""
 KILLERS_FIRST = 12
 PASSED, FAILED = 0, 1
 ENDED = 2**32 - 1
-"""What a forked process tells last, in place of the number of a test."""
+"""The last message of a forked process, instead of the number of a test."""
 
 Key = tuple[str, int]
 """The qualified name of a function and its first line."""
 
 
 class Mutant(NamedTuple):
-    """One mistake in a module."""
+    """A mistake in a module."""
 
     operator: str
     source: str
@@ -48,19 +48,19 @@ class Mutant(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What the tests did with a mutant. `by` is the test that noticed it, "" if none did."""
+    """The result of the tests for a mutant. `by` is the test that noticed it, or "" if none did."""
 
     mutant: Mutant
     by: str
     tests: int
-    """How many tests were to be tried."""
+    """The number of tests to try."""
     covering: int
-    """How many execute the statement."""
+    """The number of tests that execute the statement."""
     timed_out: bool = False
 
 
 class Baseline(NamedTuple):
-    """A test on the module itself: its duration, and the lines of the module that it executes."""
+    """A test on the original module: its duration, and the lines of the module that it executes."""
 
     passed: bool
     seconds: float
@@ -68,7 +68,7 @@ class Baseline(NamedTuple):
 
 
 def replacements(path: Path, mutant: Mutant) -> dict[Key, CodeType] | None:
-    """Return the changed functions of a mutant, or None if more than the bodies of functions differs."""
+    """Return the changed functions of a mutant, or None if anything outside the bodies of functions differs."""
     before, after = (compile(source, str(path), "exec") for source in (path.read_text(), mutant.source))
     changed: dict[Key, CodeType] = {}
     return changed if _compare(before, after, changed) and changed else None
@@ -92,7 +92,7 @@ def _inner(code: CodeType) -> list[CodeType]:
 
 
 def _is_same(before: CodeType, after: CodeType) -> bool:
-    """Compare bytecode, names and constants: not lines and columns, and not the code of what is defined inside."""
+    """Compare bytecode, names and constants, but not lines, columns and the code of inner functions."""
 
     def visible(code: CodeType) -> tuple[object, ...]:
         constants = [None if isinstance(each, CodeType) else (type(each), each) for each in code.co_consts]
@@ -107,7 +107,7 @@ def _is_same_throughout(before: CodeType, after: CodeType) -> bool:
 
 
 def apply(path: Path, changed: dict[Key, CodeType]) -> int:
-    """Give every function of the module in this process the mutant's code. Return how many were changed."""
+    """Give every function of the module in this process the mutant's code. Return the number of changed functions."""
     functions = [
         each
         for each in gc.get_objects()
@@ -135,7 +135,7 @@ def statement_lines(source: str) -> dict[int, range]:
 
 
 class Session:
-    """A pytest plugin that runs mutants in place of the tests, each in a fork of this process."""
+    """A pytest plugin that runs mutants instead of the tests, each in a fork of this process."""
 
     def __init__(
         self, path: Path, mutants: Sequence[tuple[Mutant, dict[Key, CodeType]]], most_tests: int | None = None
@@ -143,7 +143,7 @@ class Session:
         self._path, self._mutants, self._most_tests = path, mutants, most_tests
         self.verdicts: list[Verdict] = []
         self.left_out: list[str] = []
-        """Tests that fail on the module itself."""
+        """Tests that fail on the original module."""
         self._killers: deque[int] = deque(maxlen=KILLERS_FIRST)
 
     @pytest.hookimpl(tryfirst=True)
@@ -166,7 +166,7 @@ class Session:
         return True
 
     def _remember(self, killer: int, timed_out: bool) -> None:
-        """Note which test noticed a mutant: the first to be tried, unless it looped. Others may notice the next one sooner."""
+        """Remember the test that noticed a mutant, to try it first. If it looped, other tests may notice the next one sooner."""
         if killer in self._killers:
             self._killers.remove(killer)
         if not timed_out:
@@ -175,7 +175,7 @@ class Session:
             self._killers.appendleft(killer)
 
     def _rank(self, number: int) -> int:
-        """Return how long ago a test noticed a mutant: the last one has the smallest rank."""
+        """Return a test's rank by how long ago it noticed a mutant. The latest test has the smallest rank."""
         return -1 - self._killers.index(number) if number in self._killers else 0
 
     def _report(self, verdict: Verdict) -> None:
@@ -203,7 +203,7 @@ class Session:
         return PASSED
 
     def _baselines(self, session: pytest.Session) -> dict[int, Baseline]:
-        """Run every test on the module itself, in a forked process, and trace the lines that each executes."""
+        """Run every test on the original module, in a forked process, and trace the lines that each executes."""
         with tempfile.NamedTemporaryFile() as file:
 
             def trace_all(_: Callable[[int], None]) -> int:
@@ -239,7 +239,7 @@ class Session:
 
 
 def _in_fork(work: Callable[[Callable[[int], None]], int], limits: Sequence[float] | None) -> tuple[int | None, bool]:
-    """Run something in a forked process. Return the number it told last, None if it passed, and whether it looped."""
+    """Run `work` in a forked process. Return the last number it sent, or None if it passed, and whether it looped."""
     reading, writing = os.pipe()
     process = os.fork()
     if not process:
@@ -283,6 +283,6 @@ def _follow(process: int, reading: int, limits: Sequence[float] | None) -> tuple
 
 
 def _end_group(process: int) -> None:
-    """Kill what a test left behind: its children are in the group of the forked process."""
+    """Kill the processes that a test left behind, which are in the group of the forked process."""
     with suppress(ProcessLookupError):
         os.killpg(process, signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""`make mutate`: small mistakes in the rules of the queue, made by cosmic-ray, each of which a test has to notice.
+"""Make small mistakes in the rules of the queue with cosmic-ray, and check that a test notices each: `make mutate`.
 
-No file is changed. A mutant inside a function is put in the place of the function in a forked process, and the tests that execute
-its statement run until one fails (mutant_session.py). Other mutants, of constants, defaults and decorators, are imported in a
+No file is changed. A mutant inside a function replaces the function in a forked process, and the tests that execute its
+statement run until one fails (mutant_session.py). Other mutants, of constants, defaults and decorators, are imported in a
 forked process, where the first files of its tests run until one fails. mutate_survivors.md judges those that no test notices.
 """
 
@@ -31,13 +31,13 @@ PACKAGE = Path("youtube_download_coordinator")
 
 
 class Tests(NamedTuple):
-    """Tests that have to notice a mistake: files or folders, the quickest first, and what of them is selected (`-k`)."""
+    """The tests that have to notice a mistake: files or folders, the quickest first, and a selection (`-k`)."""
 
     targets: Sequence[str]
     selection: str = ""
 
 
-# The rules are the same on every store: the contract in memory notices what the others would, and takes seconds.
+# The rules are the same on every store. The contract in memory notices the same mistakes, in seconds.
 IN_MEMORY, ON_A_SHEET = "not sqlite-file and not sheets and not postgresql", "not sqlite and not postgresql"
 UNIT, CONTRACT = "tests/unit", "tests/contract"
 WORKERS = [
@@ -99,14 +99,14 @@ OPERATORS = re.compile(
     r"|ReplaceAndWithOr|ReplaceOrWithAnd|AddNot|ReplaceTrueWithFalse|ReplaceFalseWithTrue|NumberReplacer"
     r"|ReplaceBreakWithContinue|ReplaceContinueWithBreak|ZeroIterationForLoop)"
 )
-"""One replacement of each kind: `<` becomes `<=`, and not seven other things that the same tests notice."""
+"""One replacement of each kind: `<` becomes only `<=`, because the same tests notice the other seven."""
 NOT_A_RULE = re.compile(r"^(@dataclass\(|R = TypeVar\()|^\s*log\.")
 """Lines without a rule: nothing assigns to a frozen row or hands over fields by position, and mypy forbids both; and log
 lines."""
 NOT_BEFORE_WALRUS = re.compile(r"\b(if|while) not (\w+ := .*):( *#.*)?$", re.MULTILINE)
-"""What cosmic-ray makes of `if x := y:` is no Python without these parentheses."""
+"""cosmic-ray's mutant of `if x := y:` is invalid without these parentheses."""
 TIMEOUT_FACTOR, SHORTEST_TIMEOUT_SECONDS = 5.0, 60.0
-"""A mutant that runs so much longer than the module itself loops, and is noticed."""
+"""A mutant that runs this much longer than the original counts as an endless loop, and is noticed."""
 IMPORTED_ONCE = (
     "hypothesis.stateful",
     "sqlalchemy",
@@ -115,15 +115,15 @@ IMPORTED_ONCE = (
     "requests",
     "pydantic_settings",
 )
-"""What nearly every mutant needs and no mutant changes."""
+"""Modules that nearly every mutant needs and no mutant changes."""
 FILES_FOR_IMPORTED = 3
-"""So many files of tests are tried on a mutant that has to be imported: collecting them takes long."""
+"""The number of test files that are tried on an imported mutant, because collecting them takes long."""
 PROFILE = "mutate"
-"""Of Hypothesis: one failure is enough, it need not be made simple."""
+"""The phases of Hypothesis. One failure is enough; it need not be simplified."""
 
 
 class MutantFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports a mutant in place of its module."""
+    """An importer that loads a mutant instead of its module."""
 
     def __init__(self, path: Path, source: str) -> None:
         self._path, self._source = path, source
@@ -150,7 +150,7 @@ def mutants(path: Path) -> Iterator[Mutant]:
             occurrence += 1
             mutated = NOT_BEFORE_WALRUS.sub(r"\1 not (\2):\3", mutated)
             number, before, after = _changed_line(source, mutated)
-            length_is_not_checked = "strict=False" in after  # of two lists that are equally long by construction
+            length_is_not_checked = "strict=False" in after  # the two lists have the same length by construction
             if not NOT_A_RULE.match(before) and not length_is_not_checked:
                 diff = f"line {number}: {before.strip()} -> {after.strip()}"
                 yield Mutant(name.removeprefix("core/"), mutated, number, diff)
@@ -185,7 +185,7 @@ def _run_tests(path: Path, source: str, tests: Tests) -> None:
         os.dup2(null, descriptor)
     sys.meta_path.insert(0, MutantFinder(path, source))
     options = ["-x", *pytest_options(tests)]
-    for target in tests.targets:  # one by one: what the first notices need not collect the others
+    for target in tests.targets:  # one by one: if the first notices it, the others need not be collected
         if pytest.main([*options, target]) not in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
             os._exit(1)
     os._exit(0)
@@ -211,7 +211,7 @@ def verdicts(
         return
     began, tests = time.monotonic(), tests._replace(targets=tests.targets[:FILES_FOR_IMPORTED])
     if is_noticed(path, path.read_text(), tests, None):
-        sys.exit(f"{name}: its tests fail without any mistake")
+        sys.exit(f"{name}: its tests fail without a mistake")
     timeout_seconds = max(SHORTEST_TIMEOUT_SECONDS, TIMEOUT_FACTOR * (time.monotonic() - began))
     for mutant in outside:
         noticed = is_noticed(path, mutant.source, tests, timeout_seconds)
@@ -236,21 +236,21 @@ def _in_a_session(
     results, left_out, code = receiving.recv()
     process.join()
     for test in left_out:
-        print(f"left out, fails without any mistake: {test}", flush=True)
+        print(f"left out, because it fails without a mistake: {test}", flush=True)
     if len(results) != len(inside):
         sys.exit(f"{path}: pytest ended with {code} after {len(results)} of {len(inside)} mutants")
     return list(results)
 
 
 def main() -> int:
-    """Make the mutants of the given modules and print those that no test notices. Return the exit code."""
+    """Make the mutants of the given modules, and print those that no test notices. Return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(TESTS)}; all unless given")
-    parser.add_argument("--tests", nargs="*", help="these tests in place of the module's")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(TESTS)}; default: all")
+    parser.add_argument("--tests", nargs="*", help="run these tests instead of the module's")
     parser.add_argument("--lines", help="only the mutants of these lines: 120, or 120-250")
-    parser.add_argument("--most-tests", type=int, help="try at most so many of the tests that execute a statement")
+    parser.add_argument("--most-tests", type=int, help="the most tests to try of those that execute a statement")
     parser.add_argument(
-        "--only", choices=["functions", "imported"], help="mutants in functions, or those that are imported"
+        "--only", choices=["functions", "imported"], help="only mutants in functions, or only imported mutants"
     )
     options = parser.parse_args()
     first, _, last = (options.lines or "").partition("-")

@@ -1,4 +1,4 @@
-"""Take the audio of videos that are due, and store each file's fingerprint in its row."""
+"""Download the audio of due videos, and store each file's fingerprint in its row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def fingerprint(name: str) -> str:
 
 @flow(name="fingerprint-corpus")
 def fingerprint_corpus(max_videos: int = 10, processor: str = "audio") -> None:
-    """Process videos that are due until `max_videos` are done or none is left."""
+    """Process due videos until `max_videos` are done or none is left."""
     with claim_videos(max_videos) as videos:
         for video in videos:
             try:

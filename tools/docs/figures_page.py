@@ -1,6 +1,6 @@
-"""The figures of docs/figures.md: the results of `make bench` (docs/figures.json), as tables between two marks and as plots.
+"""Generate the figures of docs/figures.md from the results of `make bench` (docs/figures.json): tables and plots.
 
-`python -m tools.docs.figures_page` generates them again from the results; the rest of the page is written by hand.
+Run `python -m tools.docs.figures_page`. The tables are between two marks; the rest of the page is written by hand.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ AXES = {
     "rows": ("What a sheet's size costs", "rows in the tab", "requests, kB, MB", True),
     "quota": ("What Google's quota carries", "workers", "videos a minute", False),
 }
-"""The plots: title, label of the logarithmic x axis, label of the y axis, and whether that is logarithmic too."""
+"""The plots: title, label of the logarithmic x axis, label of the y axis, and whether the y axis is logarithmic too."""
 
 Benchmark = Mapping[str, Any]
 
@@ -69,7 +69,7 @@ def write() -> None:
 
 
 def page(text: str) -> str:
-    """Return the page with the measured figures. Raises ValueError when a mark is missing."""
+    """Return the page with the measured figures. Raises ValueError if a mark is missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):

@@ -48,7 +48,7 @@ This page is generated from `Config` by `python -m tools.docs.settings_page`."""
 
 
 def document() -> str:
-    """Return the text of docs/settings.md. Raises ValueError when the first field of a section does not exist."""
+    """Return the text of docs/settings.md. Raises ValueError if the first field of a section does not exist."""
     if unknown := SECTIONS.keys() - Config.model_fields.keys():
         raise ValueError(f"Config has no {', '.join(sorted(unknown))}")
     return "\n".join((FIRST, *_rows())) + "\n"
@@ -104,7 +104,7 @@ def _type(name: str, field: FieldInfo) -> str:
 
 
 def _words(annotation: Any) -> str:
-    """Name a type for a person who writes a value into the environment."""
+    """Return the name of a type for people who set a value in the environment."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         limits = [limit for metadata in arguments[1:] for limit in _limits_within(metadata)]

@@ -1,9 +1,9 @@
-"""A fleet at work, for the picture of Prefect's runs page: `python -m tools.pictures.busy_fleet`, into docs/images.
+"""Take the picture of Prefect's runs page with a fleet at work: `python -m tools.pictures.busy_fleet`, into docs/images.
 
-Two machines process videos in batches, by the schedules of prefect.yaml. The server restarts meanwhile, and at the end one
-machine is stopped as planned and started again. Then the runs of a day and the bytes of a video in the server's database are
-printed. Everything runs on loopback and is gone afterwards. Needs Chromium, and Linux: a machine is a worker with a host name and
-a state_dir of its own.
+Two machines process videos in batches, on the schedules of prefect.yaml. In the meantime the server restarts, and at the end one
+machine is stopped as planned and started again. Then the runs of a day and the size of a video in the server's database are
+printed. Everything runs on loopback and is removed afterwards. Needs Chromium, and Linux: a machine is a worker with its own host
+name and state_dir.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ MACHINES = ("lab-1", "lab-2")
 PROCESSOR = "tools.pictures.busy_fleet:transcribe"
 VIDEO_SECONDS = 4
 BATCH, BATCH_SECONDS = 150, 180
-"""Videos that are added at once, and the time until the next ones: two minutes of work for both machines, then none."""
+"""The videos that are added at once, and the time until the next ones: two minutes of work for both machines, then a pause."""
 RESTARTED_IN_BATCH = 1
 RESTART_SECONDS = 10
 PATIENCE_SECONDS = 600
-"""For what takes seconds on an idle machine."""
+"""The longest wait for steps that take seconds on an idle machine."""
 DAY_SECONDS = 86400
 HEIGHT = 1300
 OVERRIDES = "PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES"
@@ -48,10 +48,10 @@ EVENTS_LEFT = 200
 
 
 NAMED = (
-    *("env", "--default-signal=INT,TERM"),  # a shell's `&` has programs ignore both
+    *("env", "--default-signal=INT,TERM"),  # programs started with a shell's `&` ignore both
     *("unshare", "--user", "--map-root-user", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"'),
 )
-"""Runs a program on a machine of that name."""
+"""A command that runs a program on a machine of that name."""
 
 
 def transcribe(task: VideoTask) -> str:
@@ -111,18 +111,18 @@ class Fleet:
         return any(run["state_type"] == "RUNNING" and run["name"].startswith(name) for run in self.runs())
 
     def forget_events(self) -> None:
-        """Let the server delete what it deletes after an hour."""
+        """Let the server delete the events that it keeps for an hour."""
         self.server.kill()
         soon = kept(1) | {"PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "10"}
         names = list(json.loads(soon[OVERRIDES]))
         asked = f"SELECT count(*) FROM events WHERE event IN ({', '.join('?' * len(names))})"
         self.server.start_again(settings=soon)
         with closing(sqlite3.connect(self.folder / "prefect" / "prefect.db")) as database:
-            # The runs go on and add a few.
+            # The runs continue and add a few events.
             wait_until(lambda: database.execute(asked, names).fetchone()[0] < EVENTS_LEFT, PATIENCE_SECONDS, 1)
 
     def database_bytes(self) -> int:
-        """Return the bytes that are in use; SQLite keeps what was deleted for what comes."""
+        """Return the bytes in use. SQLite keeps deleted pages for later use."""
         with closing(sqlite3.connect(self.folder / "prefect" / "prefect.db")) as database:
             (pages, free, size) = (
                 database.execute(f"PRAGMA {name}").fetchone()[0]
@@ -148,7 +148,7 @@ def fleet_in(folder: Path) -> Iterator[Fleet]:
 
 
 def kept(seconds: int) -> dict[str, str]:
-    """Return what deploy/server.env.example has about what is kept, with a time in the place of its hour."""
+    """Return the settings about kept events in deploy/server.env.example, with `seconds` instead of an hour."""
     text = (ROOT / "deploy" / "server.env.example").read_text(encoding="utf-8")
     settings = dict(re.findall(r"^(PREFECT_SERVER_(?:EVENTS|SERVICES)_\w+)=(.*)$", text, re.MULTILINE))
     events = json.loads(settings[OVERRIDES].strip("'"))
@@ -156,7 +156,7 @@ def kept(seconds: int) -> dict[str, str]:
 
 
 def live(fleet: Fleet, minutes: float) -> None:
-    """Let time pass, with a batch of videos at times, a restart of the server, and a planned stop at the end."""
+    """Let time pass, with batches of videos, a restart of the server, and a planned stop at the end."""
     until = time.monotonic() + minutes * 60
     number = 0
     while time.monotonic() < until:
@@ -189,7 +189,7 @@ def report(fleet: Fleet, seconds: float, bytes_before: int) -> None:
 
 
 def take(page: Page, folder: Path, *, minutes: float) -> None:
-    """Let the fleet live, take the picture, print the figures."""
+    """Let the fleet work, take the picture, and print the figures."""
     with fleet_in(folder) as fleet:
         began, bytes_before = time.monotonic(), fleet.database_bytes()
         live(fleet, minutes)

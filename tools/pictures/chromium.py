@@ -1,4 +1,4 @@
-"""A page of a headless Chromium, for the pictures of the documentation.
+"""Control a page of a headless Chromium, for the pictures of the documentation.
 
 def take(page: Page, folder: Path) -> None:
     page.open("https://example.org/", "a text that it shows")
@@ -36,10 +36,10 @@ CHROMIUM_OPTIONS = (
 )  # fmt: skip
 WIDTH, HEIGHT = 1280, 800
 SHOWN_SECONDS = 60
-"""For a page to show the expected texts."""
+"""The longest wait for a page to show the expected texts."""
 POLL_SECONDS = 0.2
 SETTLED_SECONDS = 1.0
-"""For animations that end after the text is shown."""
+"""The wait for animations that end after the text is shown."""
 
 
 class Page:
@@ -98,7 +98,7 @@ class Page:
         number = next(self._numbers)
         self._connection.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while (answer := json.loads(self._connection.recv(SHOWN_SECONDS))).get("id") != number:
-            continue  # an event of the page's
+            continue  # an event of the page
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']}")
         return answer["result"]

@@ -1,4 +1,4 @@
-"""A combo chart as SVG: columns by the axis on the left, a line by the one on the right."""
+"""Draw a combo chart as SVG: columns with the axis on the left, a line with the axis on the right."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LABELS_MAX = 6
 NICE = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 
 Series = tuple[str, str, str, Sequence[float]]
-"""Its name, COLUMN or LINE, LEFT_AXIS or RIGHT_AXIS, and a number for each label."""
+"""A series: its name, COLUMN or LINE, LEFT_AXIS or RIGHT_AXIS, and a number for each label."""
 
 
 def combo_chart(

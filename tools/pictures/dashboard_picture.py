@@ -1,8 +1,8 @@
-"""The picture of the tab Dashboard, drawn anew: `python -m tools.pictures.dashboard_picture`, into docs/images.
+"""Draw the picture of the tab Dashboard: `python -m tools.pictures.dashboard_picture`, into docs/images.
 
-A small fleet lives through a month on the simulated spreadsheet of the tests, the report writes its tab there, and what then
-stands in the tab is drawn by tools/pictures/sheet_drawing.py: its cells, their colours and its chart. No Google is asked, and
-Google's own drawing differs. Needs Chromium (Debian: `apt-get install chromium`).
+A small fleet works for a month on the simulated spreadsheet of the tests, and the report writes its tab there. Then
+tools/pictures/sheet_drawing.py draws the tab: its cells, their colours and its chart. Google is not contacted, and Google's own
+drawing differs. Needs Chromium (Debian: `apt-get install chromium`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROWS = 1500
 
 
 def take(page: Page, folder: Path) -> None:
-    """Fill a spreadsheet, report on it, draw its tab."""
+    """Fill a spreadsheet, write the report, and draw its tab."""
     with sheet_desk(rows=ROWS) as desk:
         drawing = drawn(_reported(desk))
     file = folder / "dashboard.html"

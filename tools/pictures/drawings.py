@@ -1,8 +1,8 @@
 """Draw docs/images/*.mmd: `python -m tools.pictures.drawings mermaid.min.js`.
 
-The site must be readable without a network, and its theme would load Mermaid from one; so the drawings are committed as SVG, each
-with the fingerprint of the source that it was drawn from. The script is `dist/mermaid.min.js` of the npm package `mermaid`;
-chromium must be on PATH.
+The site must be readable without a network, but its theme would load Mermaid from one. So the drawings are committed as SVG,
+each with the fingerprint of its source. The script is `dist/mermaid.min.js` of the npm package `mermaid`; chromium must be on
+PATH.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def fingerprint(source: str) -> str:
 
 
 def draw(source: str, mermaid: Path) -> str:
-    """Draw the source as SVG. Raises ValueError when Mermaid does not understand it."""
+    """Draw the source as SVG. Raises ValueError if Mermaid does not understand it."""
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "page.html"
         settings, quoted = json.dumps(SETTINGS), json.dumps(source)

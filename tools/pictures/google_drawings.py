@@ -1,7 +1,7 @@
-"""Draws the set-up at Google for docs/google.md: `python -m tools.pictures.google_drawings`, into docs/images.
+"""Draw the set-up at Google for docs/google.md: `python -m tools.pictures.google_drawings`, into docs/images.
 
-Three drawings, of what to make and how it hangs together. They show nothing of Google's own pages, which change, and say so
-themselves. Names and values in them are made up.
+Three drawings show the parts of the set-up and their connections. They do not show Google's own pages, which change, and they
+state this. Names and values in them are made up.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ KEY_FILE = (
     ("client_id", "100000000000000000001"),
     ("token_uri", "https://oauth2.googleapis.com/token"),
 )
-"""The lines of a key file that matter here; None: nobody should see it."""
+"""The lines of a key file that matter here; None: a secret value."""
 KEY_NOTES = {
     "type": "another type? Not a service account's key",
     "project_id": "step 2 is done in this project",
@@ -101,7 +101,7 @@ def _setup() -> Iterator[str]:
 
 
 def _share() -> Iterator[str]:
-    """Draw what the dialogue must contain, whatever it looks like."""
+    """Draw the required content of the dialogue, whatever it looks like."""
     yield _box(20, 20, 470, 196, [])
     yield _text(40, 48, "Share “Speech corpus”", bold=True, size=15)
     yield _text(40, 82, "with", colour="#666")
@@ -132,7 +132,7 @@ def _key_file() -> Iterator[str]:
     yield _code(36, end + 20, "}")
 
 
-# --- what they are made of -------------------------------------------------------------------------------------------
+# --- their parts -------------------------------------------------------------------------------------------
 
 
 def _broken(address: str) -> list[str]:

@@ -1,8 +1,8 @@
-"""The pictures of docs/google.md that are no drawings, taken anew: `python -m tools.pictures.google_pictures`, into docs/images.
+"""Take the pictures of docs/google.md that are not drawings: `python -m tools.pictures.google_pictures`, into docs/images.
 
-`ydc doctor` and `ydc init` at a real terminal, from a set-up in which everything is missing to one in which nothing is, on a
-simulated Google; and a tab before and after `ydc init`, drawn from what the simulated API gives of it. No Google is asked, and
-Google's own drawing differs. Needs Chromium and tmux (Debian: `apt-get install chromium tmux`).
+They show `ydc doctor` and `ydc init` at a real terminal, with a simulated Google, from an empty set-up to a complete one; and a
+tab before and after `ydc init`, drawn from the simulated API's data. Google is not contacted, and Google's own drawing differs.
+Needs Chromium and tmux (Debian: `apt-get install chromium tmux`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OWN_SHEET = {
 
 
 def take(page: Page, folder: Path) -> None:
-    """Take the pictures of all problems, of what `init` makes, and of a sheet without problems."""
+    """Take the pictures of all problems, of the sheet that `init` makes, and of a sheet without problems."""
     with google(folder) as here:
         here.new_book(title="Speech corpus")
         _take_problems(page, folder, here)
@@ -43,7 +43,7 @@ def take(page: Page, folder: Path) -> None:
 
 
 def _take_problems(page: Page, folder: Path, here: Setting) -> None:
-    """Picture one problem after the other, each fixed before `ydc doctor` runs again."""
+    """Take a picture of one problem after the other. Fix each before `ydc doctor` runs again."""
     key = here.key_file.rename(folder / "not-there-yet.json")
     here.simulator.enabled = False
     here.book.share(here.account.email, "nobody")

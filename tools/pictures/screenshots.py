@@ -1,7 +1,7 @@
-"""The screenshots of the documentation, taken anew: `python -m tools.pictures.screenshots`, into docs/images.
+"""Take the screenshots of the documentation: `python -m tools.pictures.screenshots`, into docs/images.
 
-Everything runs on loopback and is gone afterwards: a Prefect server with its UI, the deployments, a worker, and the small media
-site as a source that is expanded on demand. Needs Chromium (Debian: `apt-get install chromium`).
+Everything runs on loopback and is removed afterwards: a Prefect server with its UI, the deployments, a worker, and the small
+media site as a source that is expanded on demand. Needs Chromium (Debian: `apt-get install chromium`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GRAPH_SECONDS = 10
 
 
 def take(page: Page, folder: Path) -> None:
-    """Start everything, take the screenshots, end everything."""
+    """Start everything, take the screenshots, and stop everything."""
     with ExitStack() as stack:
         feed = stack.enter_context(serving_site(make_site(folder / "site", TITLES), TITLES)) + "/feed.xml"
         server = stack.enter_context(_fleet(folder))

@@ -1,8 +1,8 @@
-"""A tab of a spreadsheet as an HTML page, drawn from what the Sheets API gives of it (a `Sheet` with its grid data).
+"""Draw a tab of a spreadsheet as an HTML page, from the Sheets API's data (a `Sheet` with its grid data).
 
-It knows what our tabs use: shown text, bold, its colour, to the right, cut, widths, notes, lists to choose from, conditional
-colours by NUMBER_GREATER and TEXT_EQ, and a combo chart of columns and a line. A condition or a chart of another kind is an
-error, so that no picture leaves it out.
+It supports the features of the coordinator's tabs: text with bold, colour and alignment, clipping, widths, notes, drop-down
+lists, conditional colours by NUMBER_GREATER and TEXT_EQ, and a combo chart of columns and a line. Any other condition or chart
+is an error, so that no picture lacks it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ svg { position: absolute; background: white; border: 1px solid #dadce0; }
 
 
 class Drawing(NamedTuple):
-    """A page, and how large it is."""
+    """A page and its size."""
 
     html: str
     width_pixels: int
@@ -36,7 +36,7 @@ class Drawing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """The cells of a tab, and where they begin: `lefts` and `tops` have one more than there are columns and rows."""
+    """The cells of a tab and their positions. `lefts` and `tops` have one more element than there are columns and rows."""
 
     rows: Sequence[Sequence[Json]]
     lefts: Sequence[int]
@@ -54,7 +54,7 @@ class _Grid:
 
 
 def drawn(tab: Json, *, lines: bool = False) -> Drawing:
-    """Draw the filled part of a tab, with lines between the cells if asked. Raises ValueError for an unknown feature."""
+    """Draw the filled part of a tab. `lines`: draw lines between the cells. Raises ValueError for an unknown feature."""
     grid = _grid(tab["data"][0])
     width = max(len(row) for row in grid.rows)
     parts = [
@@ -92,7 +92,7 @@ def _cells(grid: _Grid, rules: Sequence[Json]) -> Iterator[str]:
 
 
 def _cell(grid: _Grid, row: int, column: int, background: str) -> str:
-    """Draw a cell. Its text runs on over empty cells to its right, as in a spreadsheet; its colour does not."""
+    """Draw a cell. As in a spreadsheet, its text continues over empty cells to its right, but its colour does not."""
     look = grid.cell(row, column).get("effectiveFormat", {})
     to_the_right = grid.number(row, column) is not None or look.get("horizontalAlignment") == "RIGHT"
     end = column + 1

@@ -1,6 +1,6 @@
-"""A month of a small fleet, for the pictures of the documentation: three machines on a queue that they really work through.
+"""Simulate a month of a small fleet of three machines, for the pictures of the documentation.
 
-The rows, the days and the failures are made up; every change of a row goes through the library's own queue.
+The rows, the days and the failures are made up, but every change of a row is made by the library's own queue.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SOURCES_OF = (
     ("Chennai", "lecture", 160),
     ("Cork", "reading", 60),
 )
-"""Accent and type of each source, and how many videos it lists."""
+"""The accent and the type of each source, and the number of its videos."""
 FAILURES = (
     Failure(verdict=Verdict.PERMANENT, reason="private"),
     Failure(verdict=Verdict.PERMANENT, reason="removed"),
@@ -36,7 +36,7 @@ HELD_ROWS = 4
 
 
 def live(queue_of: Callable[[str], Queue], next_day: Callable[[], None]) -> None:
-    """Let the fleet live until this morning: `queue_of` gives a machine its queue for a day, `next_day` lets a day pass."""
+    """Let the fleet work until this morning. `queue_of` gives a machine its queue for a day; `next_day` lets a day pass."""
     random = Random(7)
     with _open(queue_of(MACHINES[0])) as queue:
         _list_sources(queue, random)

@@ -1,8 +1,8 @@
 """Take the pictures of `ydc` at a terminal again: `python -m tools.pictures.terminal_pictures`, into docs/images.
 
-The real commands are typed into a shell at a terminal of its own, which is tmux, and what then stands on its screen is drawn.
-`run` works through the small media site, `status` looks at the database of a small fleet, and `doctor` finds a simulated
-spreadsheet that its account may read but not edit. Needs Chromium and tmux (Debian: `apt-get install chromium tmux`).
+The real commands are typed into a shell in tmux, and its screen is drawn. `run` processes the small media site, `status` shows
+the database of a small fleet, and `doctor` checks a simulated spreadsheet that its account may read but not edit. Needs
+Chromium and tmux (Debian: `apt-get install chromium tmux`).
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ PAGE = (
 
 
 class Terminal:
-    """A shell at a terminal, to type into and to look at."""
+    """A shell in a terminal."""
 
     def __init__(self, tmux: list[str]) -> None:
         self._tmux = tmux
 
     def type(self, command: str) -> None:
-        """Type a command, and Enter."""
+        """Type a command and press Enter."""
         self._do("send-keys", command, "Enter")
 
     def wait_for(self, pattern: str) -> str:
@@ -56,7 +56,7 @@ class Terminal:
         until = time.monotonic() + COMMAND_SECONDS
         while not re.search(pattern, self._do("capture-pane", "-p").rstrip(), flags=re.MULTILINE):
             if time.monotonic() > until:
-                raise TimeoutError(f"nothing on the screen is {pattern!r}: {self._do('capture-pane', '-p')}")
+                raise TimeoutError(f"the screen does not match {pattern!r}: {self._do('capture-pane', '-p')}")
             time.sleep(POLL_SECONDS)
         return self._do("capture-pane", "-p", "-e").rstrip()
 
@@ -69,7 +69,7 @@ class Terminal:
 
 
 def take(page: Page, folder: Path) -> None:
-    """Run the commands, each in a folder of its own, and draw what they said."""
+    """Run the commands, each in its own folder, and draw their output."""
     _take_run(page, _new(folder / "run"))
     _take_status(page, _new(folder / "status"))
     _take_doctor(page, _new(folder / "doctor"))
@@ -108,20 +108,20 @@ def _take_doctor(page: Page, folder: Path) -> None:
 
 
 def settings_of(here: Setting) -> dict[str, str]:
-    """Return the settings that lead `ydc` to a simulated spreadsheet, with the key file's name alone."""
+    """Return the settings for a simulated spreadsheet, with the key file's name without its folder."""
     settings = {name: text for name, text in here.command()["env"].items() if name.startswith("YDC_")}
     return settings | {"YDC_CREDENTIALS_FILE": here.key_file.name}
 
 
 @contextmanager
 def terminal(folder: Path, settings: Mapping[str, str], lines: int = LINES) -> Iterator[Terminal]:
-    """Open a shell in the folder, at a terminal of so many lines, and end it after the block."""
+    """Open a shell in the folder, in a terminal with `lines` lines, and end it after the block."""
     tmux = [needed_program("tmux", package="tmux"), "-S", str(folder / "tmux"), "-f", os.devnull]
     kept = {name: text for name, text in os.environ.items() if not name.startswith(("YDC_", "GOOGLE_", "TMUX"))}
     environment = kept | {
         "PATH": f"{YDC.parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder),
-        "PYTHONPATH": str(ROOT),  # the processor of one's own
+        "PYTHONPATH": str(ROOT),  # for the user's own processor
         "PS1": PROMPT,
         **settings,
     }
@@ -130,14 +130,14 @@ def terminal(folder: Path, settings: Mapping[str, str], lines: int = LINES) -> I
     subprocess.run([*tmux, "new-session", "-d", *size, *bash], cwd=folder, env=environment, check=True)
     try:
         shell = Terminal(tmux)
-        shell.wait_for(r"\A\$\Z")  # what is typed before the prompt is there stands on the screen twice
+        shell.wait_for(r"\A\$\Z")  # text typed before the prompt would appear twice
         yield shell
     finally:
         subprocess.run([*tmux, "kill-server"], check=False)
 
 
 def draw(page: Page, folder: Path, name: str, screen: str) -> None:
-    """Draw what `wait_for` gave, as docs/images/<name>.png."""
+    """Draw a screen of `wait_for` as docs/images/<name>.png."""
     console = Console(record=True, file=io.StringIO(), width=COLUMNS, soft_wrap=True)
     console.print(Text.from_ansi(screen))
     html = console.export_html(theme=SVG_EXPORT_THEME, code_format=PAGE, inline_styles=True)
