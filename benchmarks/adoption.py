@@ -19,9 +19,9 @@ from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 ROWS = (1_000, 20_000, 100_000)
 STATUSES = ("done", "pending", "error", "")
-"""The numbers of rows, measured one after the other."""
+"""The states of the rows, in turn."""
 KILOBYTES_MAX = 0.7
-"""The most that a row of the largest sheet may cost, relative to a row of the smallest."""
+"""The most that a row of the largest sheet may cost, which is the cost of a row of the smallest."""
 
 
 def measure() -> list[Figure]:
