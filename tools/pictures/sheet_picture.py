@@ -1,4 +1,4 @@
-"""The picture of the queue in a sheet, drawn anew: `python -m tools.pictures.sheet_picture`, into docs/images.
+"""Draw the picture of the queue in a sheet: `python -m tools.pictures.sheet_picture`, into docs/images.
 
 Two workers process a few rows on the simulated spreadsheet of the tests, and the cells that the tab then contains are drawn by
 tools/pictures/sheet_drawing.py. The titles, files and failures are made up. No Google is asked, and Google's own drawing differs.
@@ -47,7 +47,7 @@ VIDEO_ROWS = (
 OUTCOMES: Mapping[str, Outcome] = {
     "Market talk, Chennai": Failure(verdict=Verdict.RETRY, reason="http-503", message="HTTP Error 503"),
 }
-"""What an attempt at a video ends with; a file, unless it is here."""
+"""The outcomes of attempts at some videos. Other attempts end with a file."""
 HELD, WAITING = 2, 2
 """The last videos: that workers are processing, and that wait."""
 

@@ -1,4 +1,4 @@
-"""The text of a card, in Markdown. Names from YouTube and from the queue are shown literally."""
+"""Write the text of a card in Markdown. Names from YouTube and from the queue are shown literally."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Check:
     key: str
     """The first HASH_CHARACTERS of the key's hash."""
     at: float
-    """In seconds since 1970."""
+    """The time of the check, in seconds since 1970."""
     is_answered: bool = True
     """Whether the check had a result. If not, it is due again."""
     status: str = ""

@@ -46,7 +46,7 @@ def open_api() -> HfApi:
 
 
 class HubClient:
-    """One branch of a dataset repository. Every call raises UserError, or PlaceUnavailable if the hub fails for hours."""
+    """A branch of a dataset repository. Every call raises UserError, or PlaceUnavailable if the hub fails for hours."""
 
     def __init__(
         self, api: HfApi, repo: str, revision: str, *, pause: Callable[[float], None], now: Callable[[], datetime]

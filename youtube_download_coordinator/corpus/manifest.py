@@ -146,7 +146,7 @@ class ManifestCounts:
 
 
 class Manifest:
-    """One manifest that is being written."""
+    """A manifest that is being written."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How many bytes a second of video takes, measured on what was made lately: without a request, and without reading sidecars."""
+"""Measure the bytes of a second of video on recently made files, without a request and without reading sidecars."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from youtube_download_coordinator.config import Config
 
 LINES_READ = 2000
-"""Of the index: a fraction of a second."""
+"""The part of the index that is read, which takes a fraction of a second."""
 LEAST_PRODUCTS = 10
 """Fewer files of one kind say little about others."""
 

@@ -1,4 +1,4 @@
-"""The other runs of the current run's deployment."""
+"""Find and delete other runs of the current run's deployment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The current flow run: its coordinator, its log, and its name."""
+"""Set up the current flow run: its coordinator, its log, and its name."""
 
 from __future__ import annotations
 

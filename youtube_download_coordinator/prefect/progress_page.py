@@ -1,4 +1,4 @@
-"""The progress page of a run that processes videos: an artifact that is updated every few seconds."""
+"""Write the progress page of a run that processes videos: an artifact that is updated every few seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The extraction of a video: yt-dlp queries YouTube once, and all products of the attempt are made from the result."""
+"""Extract a video: yt-dlp queries YouTube once, and all products of the attempt are made from the result."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ NOT_FACTS = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class FileFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One file of a product. Text is empty, and a number None, if it is not known."""
+    """A file of a product. Unknown text is empty, and an unknown number is None."""
 
     path: str
     """The path below the output folder."""

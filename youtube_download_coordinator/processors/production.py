@@ -88,7 +88,7 @@ _PRECEDENCE = (
 
 
 class Production:
-    """One attempt at the products of a video."""
+    """An attempt at the products of a video."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The model of a sidecar. Its JSON Schema is docs/sidecar.schema.json, which this module prints:
+"""Define the model of a sidecar, and print its JSON Schema, docs/sidecar.schema.json:
 
     python -m youtube_download_coordinator.processors.sidecar_schema > docs/sidecar.schema.json
 
@@ -21,31 +21,31 @@ class _Part(BaseModel):
 
 
 class MediaFacts(_Part):
-    """What the file contains, as it was measured."""
+    """The measured content of the file."""
 
     codec: str | None = None
     bit_rate_kbps: float | None = None
-    """Of the sound."""
+    """The channels of the sound."""
     sample_rate_hz: int | None = None
     channels: int | None = None
     duration_seconds: float | None = None
-    """Up to the end of the last packet."""
+    """The length up to the end of the last packet."""
 
 
 class SourceFacts(_Part):
-    """The sound as YouTube serves it, before any conversion."""
+    """YouTube's version of the sound, before any conversion."""
 
     track: Literal["original", "default", "unknown", "dub", "description"]
-    """`original`: the track that was recorded. `default`: the track that YouTube plays first. `unknown`: nothing says what it
-    is, as with most videos that have one track. `dub` and `description`: with `audio_track=any` alone."""
+    """`original`: the track that was recorded. `default`: the track that YouTube plays first. `unknown`: YouTube
+    does not state the kind, as for most videos with one track. `dub` and `description`: only with `audio_track=any`."""
     language: str | None = None
     language_preference: int | None = None
-    """yt-dlp's: 10 for the original, 5 for the default, -1 unknown or another language, -10 a description."""
+    """yt-dlp's value: 10 for the original, 5 for the default, -1 unknown or another language, -10 a description."""
     format_id: str | None = None
     format_note: str | None = None
-    """YouTube's names of track and quality."""
+    """YouTube's names of the track and the quality."""
     drc: bool = False
-    """YouTube has compressed the loudness ("stable volume")."""
+    """Whether YouTube has compressed the loudness ("stable volume")."""
     codec: str | None = None
     bit_rate_kbps: float | None = None
     sample_rate_hz: int | None = None
@@ -53,7 +53,7 @@ class SourceFacts(_Part):
 
 
 class YouTubeFacts(_Part):
-    """What YouTube says of the video and of the format that was chosen; the names are yt-dlp's."""
+    """YouTube's facts about the video and the chosen format, under yt-dlp's names."""
 
     id: str | None = None
     title: str | None = None
@@ -64,7 +64,7 @@ class YouTubeFacts(_Part):
     """YYYYMMDD."""
     timestamp: float | None = None
     duration: float | None = None
-    """In seconds, as YouTube states it."""
+    """The length in seconds that YouTube states."""
     language: str | None = None
     license: str | None = None
     age_limit: int | None = None
@@ -86,16 +86,16 @@ class YouTubeFacts(_Part):
 
 
 class RightsFacts(_Part):
-    """What may be done with the video, as it was found out before its media were fetched: docs/rights.md."""
+    """The rights of the video, looked up before its media were fetched: docs/rights.md."""
 
     license: Literal["creative-commons", "youtube", "unknown"] | None = None
     """`youtube` is YouTube's standard licence. YouTube's own text is in `youtube.license`."""
     trainable: str | None = None
-    """`all`, `none`, companies separated by commas, or `unknown`. Left out if nobody was asked."""
+    """`all`, `none`, companies separated by commas, or `unknown`. Left out if it was not requested."""
     etag: str | None = None
-    """Of YouTube's answer about `trainable`."""
+    """The ETag of YouTube's answer about `trainable`."""
     asked_at: str | None = None
-    """When YouTube was asked about `trainable`: ISO-8601, UTC."""
+    """When `trainable` was requested from YouTube: ISO-8601, UTC."""
 
 
 class ProductEntry(_Part):
@@ -105,34 +105,34 @@ class ProductEntry(_Part):
     """The processor that made it."""
     name: str
     files: list[str] = []
-    """Paths below the output folder."""
+    """The files' paths below the output folder."""
     result: str | None = None
-    """What there is instead of files."""
+    """The result if there are no files."""
 
 
 class Sidecar(_Part):
-    """`<file>.json`: the facts that join a file with its row and with YouTube."""
+    """`<file>.json`: facts that link a file with its row and with YouTube."""
 
     version: int = VERSION
-    """Of this schema."""
+    """The version of this schema."""
     file: str
-    """The name of the file beside which this one is."""
+    """The name of the file that this sidecar belongs to."""
     kind: str
     """The processor that made it."""
     bytes: int = Field(ge=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     video_task: dict[str, Any]
-    """The row's columns that do not change while it is processed, by name, and those that people have added."""
+    """The row's columns that do not change while it is processed, by name, and the custom columns."""
     media: MediaFacts | None = None
     source: SourceFacts | None = None
     degraded: list[str] | None = None
-    """Why the file is worse than usual: docs/reasons.md#degraded."""
+    """The reasons for which the file is degraded: docs/reasons.md#degraded."""
     rights: RightsFacts | None = None
     youtube: YouTubeFacts
     products: list[ProductEntry] | None = None
-    """All products of the video that were recorded."""
+    """All recorded products of the video."""
     made_with: dict[str, Any]
-    """yt-dlp's version, and the settings that matter."""
+    """The version of yt-dlp, and the settings that matter."""
 
 
 def document() -> str:

@@ -24,7 +24,7 @@ Tracks = Mapping[str, Sequence[Mapping[str, Any]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One file of subtitles."""
+    """A file of subtitles."""
 
     language: str
     automatic: bool

@@ -1,4 +1,4 @@
-"""What an hour takes on the disk, as a rule: docs/files.md, "How much space"."""
+"""Estimate the disk space of an hour of video: docs/files.md, "How much space"."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ BYTES_AN_HOUR: Mapping[str, tuple[float, float]] = {
     "flac": (235e6, 86e6),
     "alac": (236e6, 85e6),
 }
-"""By codec: the most that was measured, as it is and as one channel of at most SPEECH_HZ."""
+"""The largest measured rate of each codec: unchanged, and as one channel of at most SPEECH_HZ."""
 SPEECH_HZ = 16_000
 WAV_HZ, WAV_CHANNELS, WAV_SAMPLE_BYTES = 48_000, 2, 2
-"""Of a wav file for which no rate was chosen."""
+"""The sample rate of a wav file without a chosen rate."""
 DOWNLOAD_BYTES_AN_HOUR = 900e6
 """At 2,000 kbit/s."""
 
 
 class SizeRate(NamedTuple):
-    """How many bytes the products of a second of video take."""
+    """The bytes of the products of a second of video."""
 
     bytes_per_second: float
     basis: str
-    """What the number is based on, in a few words."""
+    """The basis of the number, in a few words."""
 
 
 def usual_size(

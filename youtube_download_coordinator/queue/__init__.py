@@ -1,4 +1,4 @@
-"""The rules of the queue: pure decisions above the verbs of a Store."""
+"""Rules of the queue: decisions above the verbs of a Store."""
 
 from __future__ import annotations
 

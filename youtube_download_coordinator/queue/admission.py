@@ -28,7 +28,7 @@ from youtube_download_coordinator.text import format_utc
 log = logging.getLogger(__name__)
 
 MEDIA_BLOCK_ROWS = 3
-"""When the media of this many different rows in succession are refused, this machine is treated as blocked."""
+"""The number of different rows with refused media, in succession, after which this machine is treated as blocked."""
 CANARY_LEASE = timedelta(minutes=2)
 """While the canary is requested, no other worker may probe, for at most this long."""
 

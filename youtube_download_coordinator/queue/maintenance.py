@@ -76,11 +76,11 @@ class Maintenance:
     source_policy: RetryPolicy
     random: Random
     on_attempt_end: Callable[[VideoTask], None] = lambda task: None
-    """Called with each video that this process recorded as done or moved to the dead letters, after the store has it."""
+    """A callback for each video that this process recorded as done or moved to the dead letters, called afterwards."""
     unpublished: ReadKeys = lambda: ()
     """A function that returns the keys of videos whose files wait on this machine's disk to be published (unpublished.py)."""
     targets: Targets = field(default_factory=Targets)
-    """How many hours of each accent are wanted."""
+    """The target hours of each accent."""
     _waiting: WaitingRows = field(init=False)
 
     def __post_init__(self) -> None:

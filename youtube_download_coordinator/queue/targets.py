@@ -77,26 +77,26 @@ def is_asked_for(lease: Lease) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetProgress:
-    """How much there is of an accent that has a target."""
+    """The progress of an accent that has a target."""
 
     accent: str
-    """As the setting spells it."""
+    """The accent, spelt as in the setting."""
     target_hours: float
     hours: float = 0.0
-    """Of its videos that are done with a file."""
+    """The hours of its videos that are done with a file."""
     hours_on_the_way: float = 0.0
-    """Of its videos that workers process now, as far as it is known."""
+    """The known hours of its videos that workers are processing."""
     pending: int = 0
     """The number of its videos that wait to be claimed."""
 
     @property
     def share(self) -> float:
-        """The part of the target that is done or on its way; 1: the target is reached."""
+        """Return the part of the target that is done or being processed; 1: the target is reached."""
         return (self.hours + self.hours_on_the_way) / self.target_hours
 
     @property
     def is_reached(self) -> bool:
-        """Whether the videos that are done reach the target."""
+        """Return whether the videos that are done reach the target."""
         return self.hours >= self.target_hours
 
 
@@ -105,7 +105,7 @@ class Targets:
     """The targets of one process, and what it has counted last. Threads may share it."""
 
     hours: Mapping[str, float] = field(default_factory=dict)
-    """By accent; empty: there are no targets, and nothing is counted."""
+    """The targets by accent; empty: there are none, and nothing is counted."""
     monotonic: Callable[[], float] = lambda: 0.0
     _progress: list[TargetProgress] = field(default_factory=list)
     _count_again_at: float | None = None

@@ -29,7 +29,7 @@ _log = logging.getLogger("youtube_download_coordinator.yt_dlp")
 
 KEPT_MESSAGES = 50
 KEPT_CHARACTERS = 2000
-"""Of one message: a traceback is of no use here."""
+"""The longest part of a message that is kept. A traceback is not useful here."""
 CHAIN_LIMIT = 20
 """The most errors that are followed in a chain, which may be circular."""
 

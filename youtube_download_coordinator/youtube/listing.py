@@ -186,7 +186,7 @@ _KINDS: dict[type[Listed], str] = {item: kind for kind, item in _ITEMS.items() i
 
 
 class _Lister:
-    """One listing: a YoutubeDL, its messages, and the keys that were listed."""
+    """A listing: a YoutubeDL, its messages, and the keys that were listed."""
 
     def __init__(
         self, network: Network, mix_max_videos: int, filters: Filters, go_on: Callable[[], bool] | None

@@ -70,7 +70,7 @@ _SHAPES: Mapping[str, Mapping[str, tuple[Callable[[str], object], str]]] = {
         "script_version": (re.compile(r"\d+(?:\.\w+)+").fullmatch, "a version like 0.8.0"),
     },
 }
-"""What is known of their arguments, each a list of one value. Others pass: a newer provider may have more."""
+"""The known arguments, each a list of one value. Others are allowed, because a newer provider may have more."""
 
 
 def _extractor_args(arguments: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, list[str]]]:

@@ -13,7 +13,7 @@ from youtube_download_coordinator.models import Verdict
 
 
 class Wording(NamedTuple):
-    """One row of a table."""
+    """A row of a table."""
 
     pattern: str
     """A regular expression."""
