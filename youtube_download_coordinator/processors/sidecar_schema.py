@@ -25,7 +25,7 @@ class MediaFacts(_Part):
 
     codec: str | None = None
     bit_rate_kbps: float | None = None
-    """The channels of the sound."""
+    """The bit rate of the sound."""
     sample_rate_hz: int | None = None
     channels: int | None = None
     duration_seconds: float | None = None
