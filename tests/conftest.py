@@ -1,4 +1,4 @@
-"""How the tests are spread over processes: `make test` and `make slow` run two."""
+"""Distribute the tests over processes: `make test` and `make slow` use two."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What acceptance tests share: a Prefect server, and YouTube, answered from recordings by a server of its own (see its README).
+"""Fixtures for acceptance tests: a Prefect server, and a server that answers as YouTube from recordings (see its README).
 
 The recordings are other people's and not part of this repository. They are looked for beside it, in `../shared`, or where
 YDC_TEST_SHARED says; tests that need them are skipped when they are not there.

@@ -1,4 +1,4 @@
-"""What each stop and each kill does to the rows that a flow holds, tried: `python -m tests.acceptance.kill_table [NAME ...]`.
+"""Test the effect of each stop and each kill on a flow's rows: `python -m tests.acceptance.kill_table [NAME ...]`.
 
 For each row of the table a worker of its own runs a flow with processors that do not end by themselves: two videos run, a
 third one is claimed and waits. Then something is stopped or killed, and we watch the processes, and the queue as another worker
@@ -80,7 +80,7 @@ class Event:
 
 @dataclass(slots=True)
 class Seen:
-    """What came of it; seconds since it happened, infinite where it did not."""
+    """The observed effect, in seconds since the event; infinite if it did not happen."""
 
     name: str
     flow_ended_seconds: float = inf

@@ -1,4 +1,4 @@
-"""When YouTube throttles: two worker processes on one machine stop, nothing is lost, and they go on when it answers again."""
+"""YouTube throttles: two workers on one machine stop, lose no video, and continue when YouTube answers again."""
 
 from __future__ import annotations
 

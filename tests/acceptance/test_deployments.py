@@ -1,4 +1,4 @@
-"""As an operator does it: the deployments, a worker; then a run of everything, on loopback."""
+"""Register the deployments, start a worker and run everything, as an operator does, on loopback."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 
 @dataclass(frozen=True)
 class Scene:
-    """What the reader of a page has already, what shows that it came about, and more that stands in for what is named there."""
+    """The reader's starting point for a page, the evidence of success, and substitutes for names on the page."""
 
     prepare: Callable[[Sandbox], None] = lambda sandbox: None
     before: str = ""

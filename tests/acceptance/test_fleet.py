@@ -54,7 +54,7 @@ ASK_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Videos:
-    """Where videos come from: two sources, how many videos they have together, and how often each was asked for so far."""
+    """The videos of two sources: their total number, and how often each was requested so far."""
 
     sources: tuple[str, str]
     count: int

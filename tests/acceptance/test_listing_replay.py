@@ -37,7 +37,7 @@ except AttemptError as error:
 
 @dataclass(frozen=True)
 class Run:
-    """What one listing gave: its items and how it ended (`done` or `verdict reason`)."""
+    """The result of a listing: its items and its end (`done` or `verdict reason`)."""
 
     items: list[Listed]
     end: str

@@ -1,4 +1,4 @@
-"""When YouTube refuses every video with a text that nobody has seen: the machine waits, loses no video, and goes on after."""
+"""YouTube refuses every video with an unknown text: the machine waits, loses no video, and continues afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be true of the journal of attempts, and of the rows of the queue, whatever was done to the fleet.
+"""Check the journal of attempts and the rows of the queue after the fleet was disturbed.
 
 A video may run again for a reason alone: its first attempt failed, or its worker was killed or frozen, or the queue could not be
 reached, before that attempt's result was recorded. Two attempts at once need more: only a frozen worker, which cannot know that
@@ -20,7 +20,7 @@ EVERYBODY = ""
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What was done, to whom, and from when to when, in seconds of the machine's monotonic clock."""
+    """A disturbance: its kind, its victim, and its period in seconds of the machine's monotonic clock."""
 
     kind: str
     worker: str

@@ -1,4 +1,4 @@
-"""What the workers of the chaos process videos with: it writes down, outside the queue, that it began, failed and ended."""
+"""The processor of the chaos's workers, which records its begin, failures and end outside the queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many videos Prefect's flow runs do beside `ydc run`, and how the chaos lets them have their share.
+"""Measure how many videos Prefect's flow runs process beside `ydc run`, and give them a share.
 
 A flow run takes half a minute to its first video, and `ydc run` a second. Left alone, three `ydc run` do everything. So their
 videos take longer while Prefect's share is too small, and Prefect's worker and server are killed only after its runs have worked.

@@ -101,7 +101,7 @@ class OnSheet:
 
 
 class OnDatabase:
-    """What both databases have; rows are read with SQL of our own."""
+    """The common part of both databases. Rows are read with separate SQL."""
 
     def __init__(self, url: str) -> None:
         self.settings: Mapping[str, str] = {"database_url": url}

@@ -1,4 +1,4 @@
-"""What is done to the fleet: each returns what it was, and to whom, when it is over."""
+"""Disturb the fleet. Each function returns its kind and its victim when it is over."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ PRELOADED = [
 
 @dataclass(slots=True)
 class Evidence:
-    """Counts of a run, and the violations that it met."""
+    """The counts of a run, and its violations."""
 
     kills: int = 0
     killed_with_files: int = 0

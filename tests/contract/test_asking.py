@@ -1,4 +1,4 @@
-"""What a person asks of rows by ID or by filter, on every store: retry and skip."""
+"""Retry and skip rows by ID or by filter, on every store."""
 
 from __future__ import annotations
 

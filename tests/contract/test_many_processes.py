@@ -36,7 +36,7 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class Attempt:
-    """What the logs say of one attempt; `ended` is None when its worker was killed in it."""
+    """An attempt according to the logs. `ended` is None if its worker was killed during it."""
 
     worker: int
     claimed: datetime

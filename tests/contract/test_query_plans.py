@@ -149,7 +149,7 @@ def test_a_query_finds_its_rows_by_an_index(store: SqlStore, query: str) -> None
 
 
 class CountingStore(SqlStore):
-    """Counts the rows that it returns."""
+    """A store that counts the rows that it returns."""
 
     returned = 0
 

@@ -1,4 +1,4 @@
-"""What the queue promises, on every store: these read as its tutorial."""
+"""The promises of the queue, on every store. The tests can be read as a tutorial."""
 
 from __future__ import annotations
 

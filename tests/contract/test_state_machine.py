@@ -26,7 +26,7 @@ TABLES = st.sampled_from([VIDEO_TASKS, DEAD_LETTERS])
 
 
 class Story(RuleBasedStateMachine):
-    """What every store must do, whatever comes. `make_store` gives each story a store of its own."""
+    """A story that every store must survive. `make_store` gives each story a new store."""
 
     make_store: Callable[[], Store]
     remembered = Bundle("remembered")

@@ -1,4 +1,4 @@
-"""How many transactions a video costs on a database, and on the machine's own state beside it.
+"""Count the transactions of a video on a database, and on the machine's own state.
 
 A worker with the default settings processes videos that do nothing, so every transaction is the coordinator's. Time passes by a
 clock that the test turns, and the attempts of one round end together, so the numbers are exact.

@@ -1,4 +1,4 @@
-"""What a cell can hold, how typed text becomes it, and how it is shown (locale en_US).
+"""The content of a cell: how typed text becomes a value, and how a value is shown (locale en_US).
 
 From the reference of the resource `spreadsheets.cells` (ExtendedValue, CellData), the page `ValueInputOption` and the
 guide "Date & number formats". What is calculated of formulas is in formulas.py.

@@ -1,4 +1,4 @@
-"""How the real gspread is pointed at the simulated API, and a desk with everything that a test of it needs."""
+"""Point the real gspread at the simulated API, and provide a desk with everything that a test needs."""
 
 from __future__ import annotations
 

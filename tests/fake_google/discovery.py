@@ -1,4 +1,4 @@
-"""Checks bodies, query parameters and field masks against Google's discovery document of the Sheets API v4.
+"""Check bodies, query parameters and field masks against Google's discovery document of the Sheets API v4.
 
 The document is the one that google-api-python-client ships. `normalized` takes the spellings that Google's parser takes as well:
 names in snake_case, and lists of messages as one message or nested. Stricter in one point: integers must be numbers.

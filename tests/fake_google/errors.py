@@ -1,4 +1,4 @@
-"""What the API answers when it refuses, in Google's JSON error format."""
+"""The API's error responses, in Google's JSON error format."""
 
 from __future__ import annotations
 

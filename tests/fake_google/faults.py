@@ -1,4 +1,4 @@
-"""What goes wrong: faults by rule, and the quotas of the page "Usage limits"."""
+"""Faults by rule, and the quotas of the page "Usage limits"."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class NoAnswer(ConnectionError):
 
 @dataclass
 class Fault:
-    """One rule. It fires on the requests that match, after `skip` of them, at most `times` times (None: always).
+    """A rule for faults. It fires on matching requests, after `skip` of them, at most `times` times (None: always).
 
     - `status`: answer with an error, the change is not applied
     - `reset`: reset the connection, the change is not applied
@@ -168,7 +168,7 @@ class Faults:
 
     @property
     def late_count(self) -> int:
-        """How many changes wait to be applied."""
+        """Return how many changes wait to be applied."""
         return len(self._late)
 
     def count_request(self) -> None:

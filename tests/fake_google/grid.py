@@ -83,12 +83,12 @@ class Sheet:
 
     @property
     def rows(self) -> int:
-        """How many rows the grid has, empty ones too."""
+        """Return the number of rows, including empty ones."""
         return self.size("ROWS")
 
     @property
     def columns(self) -> int:
-        """How many columns the grid has, empty ones too."""
+        """Return the number of columns, including empty ones."""
         return self.size("COLUMNS")
 
     def size(self, dimension: Dimension) -> int:

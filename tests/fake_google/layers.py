@@ -1,4 +1,4 @@
-"""One attribute of every cell of a sheet, stored by column, so that a draft costs next to nothing."""
+"""Store one attribute of every cell of a sheet by column, so that a draft costs next to nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Layer:
 
     @property
     def height(self) -> int:
-        """One more than the last row that has anything."""
+        """Return one more than the last row with content."""
         return max(map(len, self._columns), default=0)
 
     def put(self, row: int, column: int, item: Any) -> None:

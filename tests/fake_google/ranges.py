@@ -39,7 +39,7 @@ class Rect:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What a range in A1 notation names, before the size of the sheet is known; None is unbounded."""
+    """A range in A1 notation, before the size of the sheet is known; None is unbounded."""
 
     top: int = 0
     bottom: int | None = None

@@ -65,7 +65,7 @@ class Exchange:
 
 @dataclass
 class Agreement:
-    """How many answers were compared, and the differences of those that do not agree."""
+    """The number of compared answers, and the differences."""
 
     compared: int = 0
     quota: int = 0
@@ -150,7 +150,7 @@ def _place(turn: Exchange) -> tuple[int, int]:
 
 
 class _Replay:
-    """One cassette on a simulator of its own."""
+    """A cassette on a separate simulator."""
 
     def __init__(self, agreement: Agreement, name: str) -> None:
         self.agreement, self.name = agreement, name

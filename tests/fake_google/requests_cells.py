@@ -151,7 +151,7 @@ def cut_paste(draft: Contents, request: Json) -> Json:
 
 @dataclass(frozen=True)
 class Search:
-    """What a findReplace looks for, and what it puts there."""
+    """The search text and the replacement of a findReplace."""
 
     pattern: re.Pattern[str]
     replacement: str

@@ -21,7 +21,7 @@ _MOMENTS = ("DATE", "TIME", "DATE_TIME")
 
 @dataclass(frozen=True)
 class Rendering:
-    """How values are given: ValueRenderOption, DateTimeRenderOption and majorDimension."""
+    """The options for reading values: ValueRenderOption, DateTimeRenderOption and majorDimension."""
 
     value: str = "FORMATTED_VALUE"
     moment: str = "SERIAL_NUMBER"
@@ -30,7 +30,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class Writing:
-    """How values are written, and whether the answer gives them back."""
+    """The options for writing values, and whether the answer contains them."""
 
     raw: bool
     include: bool

@@ -37,7 +37,7 @@ class Weaknesses:
 
     @property
     def are_on(self) -> bool:
-        """Whether there is any."""
+        """Return whether any weakness is on."""
         return bool(self._seconds() or self.colliding_swaps)
 
     def arrive(self, book: Spreadsheet, requests: list[Json]) -> Stale | None:

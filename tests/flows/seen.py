@@ -1,4 +1,4 @@
-"""What an operator sees of a run, read back from Prefect's server; and what the queue holds then."""
+"""Read back an operator's view of a run from Prefect's server, and the content of the queue."""
 
 from __future__ import annotations
 

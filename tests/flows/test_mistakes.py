@@ -1,4 +1,4 @@
-"""What a person did wrong is one clear line: the run's state, and an error in its log, with no traceback."""
+"""A person's mistake is one clear line: the run's state, and an error in its log, without a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator sees of a run: its name, the page while it runs, the table at its end; and the events for automations."""
+"""An operator's view of a run: its name, its page, the table at its end; and the events for automations."""
 
 from __future__ import annotations
 

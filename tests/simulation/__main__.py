@@ -30,7 +30,7 @@ Processes = Annotated[int, Parameter(name=["--processes", "-p"])]
 
 
 class Figures:
-    """What was told so far."""
+    """The figures of the stories so far."""
 
     def __init__(self) -> None:
         self.began = self._said = time.monotonic()

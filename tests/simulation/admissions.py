@@ -1,4 +1,4 @@
-"""Checks that nothing is begun while people or YouTube stop the fleet, and that one worker of a machine probes at a time.
+"""Check that nothing starts while people or YouTube stop the fleet, and that one worker of a machine probes at a time.
 
 Control is parsed again here, without the library's functions, so that errors in those are found.
 """
@@ -64,7 +64,7 @@ Saying = Mapping[str, Said]
 
 
 class Admissions:
-    """Checks every attempt that begins, and every probe."""
+    """A checker of every attempt that begins, and of every probe."""
 
     def __init__(self, chaos: Chaos) -> None:
         self._chaos = chaos

@@ -1,4 +1,4 @@
-"""One random story of a fleet on a sheet: trouble, then quiet, then everything must be right. Watched all the while."""
+"""Run one random story of a fleet on a sheet: trouble, then quiet, then everything must be right. All of it is checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of every change of a lease: who may make it, when, and whether attempts are counted.
+"""Check every change of a lease: who may make it, when, and whether attempts are counted.
 
 The rules are written again here, without the library's functions, so that errors in those are found.
 """
@@ -33,7 +33,7 @@ _decode = cache(decode_lease)
 
 
 class Steps:
-    """Checks every change of every lease."""
+    """A checker of every change of every lease."""
 
     def __init__(self, chaos: Chaos) -> None:
         self._chaos = chaos

@@ -36,7 +36,7 @@ CURES = {"region", "needs-account"}
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a detail says that a row needs."""
+    """The need in the detail of a row."""
 
     account: bool
     regions: frozenset[str]

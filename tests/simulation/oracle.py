@@ -1,4 +1,4 @@
-"""Checks, after every request, of what must never happen: in the simulator's grid and in the workers' memory.
+"""Check the promises after every request, in the simulator's grid and in the workers' memory.
 
 (1) Two valid leases on one row, or a result accepted from a former holder. (2) A row lost, or in two tabs once the fleet is
 quiet. (3) Two rows for one video, or two sources for one URL. (4) A changed cell in a person's own column. (5) A row that
@@ -38,7 +38,7 @@ _decode = cache(decode_lease)
 
 
 class Oracle:
-    """Checks the promises, with complete knowledge of the simulated world."""
+    """A checker of the promises, with complete knowledge of the simulated world."""
 
     def __init__(self, chaos: Chaos) -> None:
         self.chaos, self.book = chaos, chaos.world.book

@@ -1,4 +1,4 @@
-"""What the processes of a fleet do: the library's own worker, expansion and recovery, watched by the oracle."""
+"""The processes of a fleet: the library's own worker, expansion and recovery, watched by the oracle."""
 
 from __future__ import annotations
 

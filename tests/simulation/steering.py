@@ -28,7 +28,7 @@ ACTIONS = ("value", "value", "value", "until", "reason", "delete", "sort")
 
 
 class Steering:
-    """One person, who knows the lines `fleet` and `cooldown <host>` and leaves the others alone."""
+    """A person who knows the lines `fleet` and `cooldown <host>` and does not change the others."""
 
     def __init__(self, chaos: Chaos) -> None:
         self._chaos = chaos

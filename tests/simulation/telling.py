@@ -20,7 +20,7 @@ STORIES_PER_JOB = 5
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """How a story went. `wrong` is empty when all was well."""
+    """The result of a story. `wrong` is empty if all was well."""
 
     seed: int
     wrong: str

@@ -1,4 +1,4 @@
-"""What the library takes from `threading` and `time`, for threads that run one at a time on simulated time.
+"""Replacements for `threading` and `time`, for threads that run one at a time on simulated time.
 
 The library's own threads (the heartbeat, the timer that shows what is owed) are actors too: a lock or an event that another
 thread has to give way for hands on the baton instead of blocking it.
@@ -119,7 +119,7 @@ class Thread:
 
 
 class Time:
-    """What the library takes from `time`."""
+    """A replacement for `time`."""
 
     @staticmethod
     def monotonic() -> float:

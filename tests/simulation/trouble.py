@@ -1,4 +1,4 @@
-"""What goes wrong in a story, and when: a pure function of the seed and of the number of the request.
+"""The trouble of a story: a pure function of the seed and of the number of the request.
 
 So a story can be told again with less trouble (`only`), and everything that is left goes wrong as it did before.
 """
@@ -38,7 +38,7 @@ Name = tuple[int, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chances:
-    """How likely each thing is, per request; all of it is off when the story comes to its end."""
+    """The probability of each kind of trouble for a request. All are 0 towards the end of the story."""
 
     fault: float = 0.05
     person: float = 0.06

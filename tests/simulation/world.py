@@ -74,7 +74,7 @@ class Client(gspread.HTTPClient):
 
 
 class Actor:
-    """One thread of a process; it runs only when the world lets it."""
+    """A thread of a process, which runs only when the world lets it."""
 
     def __init__(self, process: Process, name: str, work: Callable[[], None]) -> None:
         self.process, self.name = process, name
@@ -89,7 +89,7 @@ class Actor:
 
     @property
     def due(self) -> float:
-        """When it goes on: a process that was stopped (SIGSTOP) does not before it is let go on."""
+        """Return when it continues. A stopped process (SIGSTOP) waits for SIGCONT."""
         return max(self.wakes_at, self.process.frozen_until)
 
     def go_on(self) -> None:
@@ -206,7 +206,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked by whom, and what Google did; status 0: there was no answer."""
+    """A request, its sender, and Google's answer; status 0: there was no answer."""
 
     process: str
     method: str

@@ -1,4 +1,4 @@
-"""What `ydc` has written, and what it has left running."""
+"""Check the output of `ydc`, and the processes that it has left running."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def sidecar(content: bytes, kind: str = "audio", **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Machine:
-    """One machine of a fleet, with a disk of its own."""
+    """A machine of a fleet, with its own disk."""
 
     folder: Path
     place: Place

@@ -1,4 +1,4 @@
-"""Checks of what the files in deploy/ start and set."""
+"""Check what the files in deploy/ start and set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How surely `ydc doctor` finds a Google that does not apply batches one after the other: `make power`.
+"""Measure how reliably `ydc doctor` finds a Google that does not apply batches one after the other: `make power`.
 
 Each weakness is met by a number of runs on the simulated API, over real HTTP. Prints how many of them found it, and the requests.
 """

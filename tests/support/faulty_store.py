@@ -51,7 +51,7 @@ class FaultyStore(SqlStore):
 
 
 class ClockedStore(FaultyStore):
-    """One whose clock a test turns."""
+    """A store whose clock a test sets."""
 
     ahead = timedelta(0)
 

@@ -41,7 +41,7 @@ def it_takes_shared_memory(payload: Any, emit: Any) -> None:
 
 
 def takes_half_and_forks(payload: Any, emit: Any) -> str:
-    """Its forks have the same pages."""
+    """Take half of the memory and fork. The forks share the pages."""
     kept = b"x" * (HALF_MB * MEGABYTE)
     for _ in range(4):
         if os.fork() == 0:
@@ -51,7 +51,7 @@ def takes_half_and_forks(payload: Any, emit: Any) -> str:
 
 
 def reserves_memory(payload: Any, emit: Any) -> str:
-    """As Deno does, and libraries that have a thread for each core."""
+    """Reserve memory without using it, like Deno and libraries with a thread for each core."""
     reserved = mmap.mmap(
         -1, 1 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
     )

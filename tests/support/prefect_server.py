@@ -72,7 +72,7 @@ class PrefectServer:
 
     @property
     def address(self) -> str:
-        """Where its UI is, when it has one."""
+        """Return the address of its UI, if it has one."""
         return self.environment["PREFECT_API_URL"].removesuffix("/api")
 
     def prefect(self, *arguments: str, seconds: float = COMMAND_SECONDS) -> str:

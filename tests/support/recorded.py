@@ -1,4 +1,4 @@
-"""What a call of `process_next_task` has recorded in the video's row."""
+"""Read what a call of `process_next_task` has recorded in the video's row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUEUES = ["sqlite", pytest.param("sheet", marks=pytest.mark.slow)]
 
 
 class Recorded(NamedTuple):
-    """What the row shows afterwards."""
+    """The row after a call."""
 
     state: State
     text: str = ""

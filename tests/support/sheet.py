@@ -47,7 +47,7 @@ def add_videos(queue: Queue, *numbers: int, **extra: str) -> None:
 
 
 class SheetDesk:
-    """One spreadsheet, the stores that work on it, and a person who has it open."""
+    """A spreadsheet, the stores that work on it, and a person who has it open."""
 
     def __init__(self, tabs: Mapping[str, list[list[Any]]] = SEED_TABS, rows: int = 60, seed: int = 1) -> None:
         self.clock = ManualClock()

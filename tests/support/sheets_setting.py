@@ -32,7 +32,7 @@ SEED_TABS: Mapping[str, list[list[str]]] = {
 
 @dataclass
 class Setting:
-    """What a test of `ydc init` or `ydc doctor` needs."""
+    """The set-up of a test of `ydc init` or `ydc doctor`."""
 
     server: SheetsServer
     account: Account

@@ -78,7 +78,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How the names of headers are changed on the way to the storage, and back."""
+    """A translation of the names of headers on the way to the storage, and back."""
 
     to_storage: tuple[tuple[str, str], ...] = ()
     values: tuple[tuple[str, str, str], ...] = ()

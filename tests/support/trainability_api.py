@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. `hangs`: it never comes."""
+    """An answer. `hangs`: it never comes."""
 
     body: bytes = b""
     status: int = 200

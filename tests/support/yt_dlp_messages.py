@@ -1,4 +1,4 @@
-"""Reads, in the sources of the installed yt-dlp, the messages that its YouTube extractor can raise or warn of.
+"""Find, in the sources of the installed yt-dlp, the messages that its YouTube extractor can raise or warn of.
 
 python -m tests.support.yt_dlp_messages       records those without a rule as the baseline
 """

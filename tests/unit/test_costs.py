@@ -1,4 +1,4 @@
-"""What docs/in-your-system.md says that a process costs, counted: requests to Google, and transactions."""
+"""The costs of a process in docs/in-your-system.md: requests to Google, and transactions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is the queue's or this machine's state belongs to its user alone: another user who can read a file can lock it."""
+"""Files with the queue or this machine's state belong to its user alone, because a reader of a file can lock it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a type checker makes of programs that use the public names, in its strictest mode: both import names, every face."""
+"""Programs that use the public names pass a strict type check, under both import names."""
 
 from __future__ import annotations
 

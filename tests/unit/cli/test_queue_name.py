@@ -1,4 +1,4 @@
-"""Which queue a command works on is its first line, and a queue that may be the wrong one is a warning."""
+"""A command's first line names its queue, and a queue that may be the wrong one causes a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which recordings a manifest has, its splits, and how it names files."""
+"""Manifests: the selection of recordings, splits, and the names of files."""
 
 from __future__ import annotations
 

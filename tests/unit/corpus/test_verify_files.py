@@ -1,4 +1,4 @@
-"""Whether the files of videos that are done are there: one listing, and a reading of what was not read for the longest time."""
+"""Verify the files of finished videos: one listing, then reading the files whose last check is oldest."""
 
 from __future__ import annotations
 

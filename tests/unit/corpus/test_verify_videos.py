@@ -1,4 +1,4 @@
-"""Which answers about videos that are done are findings, and in which order they are asked for. YouTube is a table of answers."""
+"""Verify finished videos: the answers that are findings, and the order of requests. YouTube is a table of answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left: how many videos, for how long, and the space for their files."""
+"""Estimate the rest: the number of videos, the time, and the space for their files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HOUR = timedelta(hours=1)
 
 
 class StillStore(FaultyStore):
-    """One whose clock stands still until a test turns it."""
+    """A store whose clock does not move until a test sets it."""
 
     time = NOW
 

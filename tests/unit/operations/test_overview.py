@@ -1,4 +1,4 @@
-"""How the queue stands: counted once, and cheap on a sheet."""
+"""The overview of the queue: counted once, and cheap on a sheet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker checks on its machine before it claims, and `ydc doctor` too."""
+"""The checks of a worker on its machine before it claims, which are also those of `ydc doctor`."""
 
 from __future__ import annotations
 

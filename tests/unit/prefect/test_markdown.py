@@ -1,4 +1,4 @@
-"""What YouTube said, in Markdown: shown as it is, whatever it looks like."""
+"""Text from YouTube in Markdown is shown literally, whatever it looks like."""
 
 from __future__ import annotations
 

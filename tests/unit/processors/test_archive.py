@@ -1,4 +1,4 @@
-"""What is there already: found without a request, by any process, until a person deletes it."""
+"""Existing files are found without a request, by any process, until a person deletes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether there is one whole video to be had now."""
+"""Check whether there is one complete video to download now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose fault it is that the disk gets full: a video's, or the machine's."""
+"""A full disk is blamed on the video or on the machine, whichever is the cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where files go: templates, and names that lead nowhere else."""
+"""Paths of files: templates, and names that do not lead out of the folder."""
 
 from __future__ import annotations
 

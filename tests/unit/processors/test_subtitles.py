@@ -1,4 +1,4 @@
-"""Which subtitles are chosen; the files that come of them are in test_processors_replay.py."""
+"""The choice of subtitles. test_processors_replay.py checks the files."""
 
 from __future__ import annotations
 

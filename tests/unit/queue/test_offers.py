@@ -1,4 +1,4 @@
-"""What machines offer, and what rows need: how both are written, and who is suitable for whom."""
+"""Offers of machines and needs of rows: how both are written, and which machine is suitable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a row is asked for is kept in its lease, whatever else the lease says."""
+"""A request for products is kept in the lease, whatever else the lease contains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a source is looked at again, as pure rules and on the queue."""
+"""The next listing of a source, as pure rules and on the queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose fault a refusal is: the row's or the machine's; refused media and subtitles."""
+"""Refusals are blamed on the row or on the machine; refused media and subtitles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a row raises while it is changed, the others are changed, and the row is set apart with the reason."""
+"""If a row raises while it is changed, it is set apart with the reason, and the others are changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is generated is up to date, and no link of the documentation is dead. `make docs` checks what is within the site."""
+"""Generated pages are up to date, and the documentation has no dead links. `make docs` checks links within the site."""
 
 from __future__ import annotations
 

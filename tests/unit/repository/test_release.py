@@ -1,4 +1,4 @@
-"""What a release carries beside the code says the same version, and is of the form that those who read it expect."""
+"""The files of a release beside the code name the same version, in the form that their readers expect."""
 
 from __future__ import annotations
 

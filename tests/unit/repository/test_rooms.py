@@ -1,4 +1,4 @@
-"""What the layout rests on: Prefect's own name beside a room of that name, and thin flows and tasks."""
+"""The layout: Prefect can be imported beside a package of that name, and flows and tasks are thin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every place does, as `storage/place.py` specifies it."""
+"""Every place fulfils the contract of `storage/place.py`."""
 
 from __future__ import annotations
 

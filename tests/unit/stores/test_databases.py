@@ -100,7 +100,7 @@ FEW, MANY = 200, 4000
 
 
 class Steps:
-    """What SQLite does: the instructions that it carries out for one question, which are the same each time."""
+    """The instructions that SQLite executes for a query, which are the same each time."""
 
     def __init__(self) -> None:
         self.count = 0

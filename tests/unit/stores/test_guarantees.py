@@ -1,4 +1,4 @@
-"""What the claim rests on: where it does not hold `ydc doctor` finds it, every machine sees it, and nothing is left behind."""
+"""The guarantees that claims need: if one is missing, `ydc doctor` and every machine find it, and clean up."""
 
 from __future__ import annotations
 

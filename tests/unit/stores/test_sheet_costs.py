@@ -1,4 +1,4 @@
-"""What a fleet on a sheet costs, counted by the simulated API: requests are the currency, 60 reads and 60 writes a minute.
+"""The cost of a fleet on a sheet, counted by the simulated API. The limits are 60 reads and 60 writes a minute.
 
 Each test states the least that the protocol allows, and asserts 1.1 times that. Attempts take 10 s, leases 600 s; inserting
 the videos is not counted. docs/costs.md shows the numbers.

@@ -1,4 +1,4 @@
-"""What one video at a time costs on a sheet, to the request: several Coordinators that call `process_next_task`.
+"""The exact cost of single videos on a sheet, for several Coordinators that call `process_next_task`.
 
 Each is a process of its own as far as the sheet can tell. The counts are exact, because time and randomness are simulated.
 """

@@ -1,4 +1,4 @@
-"""What must not grow in a process that goes on for weeks: claims that ran out, and processes that outlive theirs."""
+"""A process that runs for weeks does not grow: expired claims, and processes that outlive their workers."""
 
 from __future__ import annotations
 

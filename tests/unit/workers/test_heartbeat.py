@@ -1,4 +1,4 @@
-"""How often claims are renewed."""
+"""The interval between renewals of claims."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker held that is killed is given back by the process that outlives it, and no sooner than all is quiet."""
+"""The rows of a killed worker are released by its reaper, once all its processes have ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of listing share."""
+"""Fixtures for tests of listings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a listing leaves out, and where it stops: against made-up answers of yt-dlp's."""
+"""Listings: left-out entries, and where they stop, with made-up answers of yt-dlp."""
 
 from __future__ import annotations
 

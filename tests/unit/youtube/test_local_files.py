@@ -1,4 +1,4 @@
-"""No address, whoever wrote it, makes a worker read a file of its own machine."""
+"""A worker never reads a file of its own machine for an address, whoever wrote it."""
 
 from __future__ import annotations
 

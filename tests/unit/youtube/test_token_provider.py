@@ -1,4 +1,4 @@
-"""Where yt-dlp's plugin for tokens looks for its provider."""
+"""The address at which yt-dlp's plugin for tokens searches for its provider."""
 
 from __future__ import annotations
 

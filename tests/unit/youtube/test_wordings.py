@@ -1,4 +1,4 @@
-"""What YouTube and yt-dlp write, in the variants that were seen, and what each means for the row."""
+"""The error texts of YouTube and yt-dlp, in their known variants, and their meaning for a row."""
 
 from __future__ import annotations
 
