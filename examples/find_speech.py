@@ -1,6 +1,7 @@
 """Your own processor as one of several. It gets the audio that the same attempt has made, and finds the speech in it.
 
-pip install silero-vad ydc run --processor audio,examples.find_speech:find_speech
+pip install silero-vad
+ydc run --processor audio,examples.find_speech:find_speech
 """
 
 from __future__ import annotations

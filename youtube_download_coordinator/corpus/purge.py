@@ -2,11 +2,11 @@
 
 The order of the steps makes it safe to kill a purge and to run it again:
 
-1. Add the tombstones to the place (`.corpus/tombstones/`) and to the queue, so that no machine fetches the videos again. 2.
-Erase the rows, whoever holds them, so that workers' results are refused. Wait until the workers' claims have ended. 3. Remove
-files and sidecars, then the records that name them, found by the tombstones. 4. Publish the manifests again, and write the card
-again. 5. Remove the facts from the index. It contains the channel of each video, so until then the same selection finds the
-rest.
+1. Add the tombstones to the place (`.corpus/tombstones/`) and to the queue, so that no machine fetches the videos again.
+2. Erase the rows, whoever holds them, so that workers' results are refused. Wait until the workers' claims have ended.
+3. Remove files and sidecars, then the records that name them, found by the tombstones.
+4. Publish the manifests again, and write the card again.
+5. Remove the facts from the index. It contains the channel of each video, so until then the same selection finds the rest.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def _is_not_a_failed_run(record: logging.LogRecord) -> bool:
 def _show_library_log_in_runs() -> None:
     """Send the library's log to the runs. PREFECT_LOGGING_EXTRA_LOGGERS has no effect, because a worker reads it too early.
 
-    If it is set nevertheless, each line is sent once. The level is that of Prefect's own loggers, PREFECT_LOGGING_LEVEL.
+    If it is set nevertheless, each line is sent once. The level is PREFECT_LOGGING_LEVEL, as for Prefect's own loggers.
     """
     library = logging.getLogger("youtube_download_coordinator")
     if not any(isinstance(handler, APILogHandler) for handler in library.handlers):

@@ -79,7 +79,7 @@ class DraftFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A product that was made and is not recorded yet. The attributes are those of a Record."""
+    """A product that was made and is not recorded yet, with the attributes of a Record."""
 
     files: Sequence[DraftFile]
     result: str = ""

@@ -277,7 +277,7 @@ def lifted(line: Control | None, reason: str) -> Control | None:
     return replace(line, value=ControlValue.CLEAR, until=None, reason=truncate(reason))
 
 
-# --- lines that nobody uses --------------------------------------------------------------------------------------------
+# --- unused lines --------------------------------------------------------------------------------------------
 
 
 def is_forgotten(line: Control | None, now: datetime) -> bool:

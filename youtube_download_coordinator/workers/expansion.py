@@ -71,7 +71,7 @@ class Expansion:
     new: int = 0
     """Listed videos that had no row yet."""
     new_sources: int = 0
-    """Playlists in the source that became sources of their own."""
+    """Playlists in the source that became separate sources."""
     left_out: int = 0
     """Videos that a filter left out."""
     is_source: int | None = None

@@ -125,7 +125,7 @@ class _ReaperProcess:
         self._lifeline = fcntl.fcntl(writer, fcntl.F_DUPFD_CLOEXEC, 3)
         os.close(writer)
         try:
-            # In a session of its own: Ctrl-C, and a signal to the worker's whole group, must not reach it.
+            # In a separate session: Ctrl-C, and a signal to the worker's whole group, must not reach it.
             self._process = subprocess.Popen(
                 command, stdin=reader, stdout=subprocess.DEVNULL, bufsize=0, start_new_session=True
             )

@@ -32,7 +32,7 @@ class Rescan:
         self._page.append(video)
 
     def end_of_page(self, page: ListedPage) -> list[VideoTask]:
-        """Process a page, and tell the listing whether to continue. Return the videos to insert now."""
+        """Process a page, and answer whether the listing continues. Return the videos to insert now."""
         if page.end == "broken":
             self._page, self._new = [], []
         if not page.answer:

@@ -232,7 +232,7 @@ def _apply(spec: str, task: VideoTask, settings: Mapping[str, Any], emit: Emit) 
         from youtube_download_coordinator.workers.product_steps import planned_products
 
         names, existing = planned_products(names, asked)
-    # A built-in imports yt-dlp only when it needs it, under a lock of its own.
+    # A built-in imports yt-dlp only when it needs it, under its own lock.
     with importing("" if set(names) <= set(BUILT_INS) else settings["network"]["state_dir"]):
         processors = resolve_processors(",".join(names))
     if is_prefect_task(processors[names[0]]):  # running it would start a Prefect server for each video
