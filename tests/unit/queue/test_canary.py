@@ -250,7 +250,7 @@ def test_a_refused_canary_makes_the_pause_longer_and_no_row_is_tried(
     youtube.answers += [BOT_CHECK, BOT_CHECK]
     assert queue.admission.acquire(5) == 0
     assert (line(queue).value, line(queue).pause_seconds) == ("cooling", 1800)
-    assert line(queue).reason == "host-a/1: bot-check: the canary was refused, too"
+    assert line(queue).reason == "host-a/1: bot-check: the canary was refused as well"
     store.ahead += 2 * PAUSE
     assert queue.claim(VIDEO_TASKS, 5) == [], "it is asked again: the reason is YouTube's still"
     assert line(queue).pause_seconds == 3600

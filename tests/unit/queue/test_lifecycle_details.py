@@ -58,7 +58,7 @@ def test_a_dead_letter_that_was_refused_too_often_counts_its_refusals_in_its_tex
     )
     assert dead.lease.state is State.DEAD
     assert dead.last_error.startswith(
-        "blocked: refused 2 times while others were answered; last: bot-check: are you one?"
+        "blocked: refused 2 times while other videos were answered; last: bot-check: are you one?"
     )
     assert "(throttled" not in dead.last_error
 
