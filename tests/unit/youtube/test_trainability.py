@@ -205,7 +205,7 @@ def test_a_long_queue_is_not_waited_for(machine: Machine, monkeypatch: pytest.Mo
     monkeypatch.setattr(trainability_state, "WAIT_MAX_SECONDS", 4)
     state = TrainabilityState(machine.folder, lambda: machine.time.now, lambda seconds: None)  # all at the same moment
     problems = [state.answer(f"v{number}", lambda: machine.answer).problem for number in range(8)]
-    assert problems == [""] * 5 + ["too many requests of this machine wait"] * 3
+    assert problems == [""] * 5 + ["too many requests of this machine are waiting"] * 3
 
 
 def test_a_clock_that_was_set_back_stops_nobody(machine: Machine) -> None:
