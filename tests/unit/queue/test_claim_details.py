@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.support.admissions import add
+from tests.support.admissions import BOT_CHECK, add
 from tests.support.faulty_store import ClockedStore
 from tests.support.outages import KNOWN, Machine, line, tries
 from tests.support.outages import add as add_videos
 from tests.support.rows import new_video
 from youtube_download_coordinator.errors import StoreUnavailable
-from youtube_download_coordinator.models import Done, Failure, State, Verdict
+from youtube_download_coordinator.models import Done, Failure, State, Status, Verdict
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.offers import parse_offer
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Change, Table
@@ -185,3 +186,38 @@ def test_a_store_that_fails_after_the_first_claims_loses_none_and_before_them_is
     assert len(queue.claim(VIDEO_TASKS, 10)) == 2, "the second round failed"
     with pytest.raises(StoreUnavailable):
         queue.claim(VIDEO_TASKS, 10)
+
+
+def test_earlier_claims_are_held_on_when_more_are_claimed(worker: Callable[..., Queue]) -> None:
+    queue = worker()
+    add(queue, 3)
+    assert len(queue.claim(VIDEO_TASKS, 1)) == len(queue.claim(VIDEO_TASKS, 1)) == 1
+    assert queue.held_rows == 2
+    assert queue.release_all() == 2
+
+
+def test_during_a_cooldown_nobody_claims_a_row_by_its_id(worker: Callable[..., Queue]) -> None:
+    queue = worker()
+    add(queue, 3)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    queue.settle([(claim, BOT_CHECK)])
+    other = next(row for row in queue.rows(VIDEO_TASKS) if row.id != claim.row.id)
+    assert queue.claim_now(VIDEO_TASKS, other.id) is None
+    queue.admission.lift("by hand")
+    assert queue.claim_now(VIDEO_TASKS, other.id)
+
+
+def test_a_row_whose_status_a_person_has_typed_is_not_claimed(
+    worker: Callable[..., Queue], store: ClockedStore
+) -> None:
+    queue = worker()
+    add(queue, 2)
+    scan = store.scan
+    typed = {1: Status.DONE}
+
+    def as_typed(*given: Any, **named: Any) -> Any:
+        return [replace(row, requested_status=typed.get(row.id)) for row in scan(*given, **named)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "scan", as_typed)
+        assert [claim.row.id for claim in queue.claim(VIDEO_TASKS, 5)] == [2]
