@@ -32,7 +32,7 @@ FLOW_MINUTES, FLOW_CONCURRENCY = 5, 3
 DEPLOYMENT = "process-videos"
 NOT_BEGUN = {
     "deployments": {"name": {"any_": [DEPLOYMENT]}},
-    "flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}},
+    "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},  # one that is pending may be a killed worker's
 }
 STOP_SECONDS = 60
 
