@@ -71,4 +71,6 @@ def _process(coordinator: Coordinator, processor: str, limits: Limits, submit: S
     elif summary.stopped_by and not summary.unfit:
         # Not a failure: a schedule starts a run every minute, also while YouTube throttles.
         return skipped(summary.stopped_by, summary)
+    elif summary.held_back and not summary.stopped_by:
+        return skipped(summary.held_back, summary)
     return finished(str(summary), failed=bool(summary.failed or summary.stopped_by), data=summary)

@@ -232,7 +232,7 @@ class Coordinator:
                 if result:
                     log.warning("nothing is claimed for %g s: %s", self.config.idle_poll_seconds, summary.stopped_by)
                 elif not summary.stopped_by and not self._is_stopped:
-                    self._wait_log.nothing_due("", self.config.idle_poll_seconds)
+                    self._wait_log.nothing_due("", self.config.idle_poll_seconds, summary.held_back)
         finally:
             if self.config.flush_every_call or ends_without_cleanup():
                 self._flush(queue)
@@ -398,6 +398,7 @@ class Coordinator:
                     return
                 continue
             wait_seconds = self._seconds_until_due()
+            summary.held_back = self.queue.held_back_by_targets()
             if wait_seconds is None or wait_seconds > self._longest_wait(left):
                 return
             if wait_seconds:

@@ -43,6 +43,7 @@ SETTINGS_OF_SHEETS = (
 GOOGLE_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 
 _stores: dict[tuple[object, ...], Store] = {}
+_targets: dict[tuple[object, ...], Targets] = {}
 _stores_lock = threading.Lock()
 _parents_stores: list[dict[tuple[object, ...], Store]] = []
 """After a fork, the stores that the parent had open. They are kept, because closing them would close the parent's connections."""
@@ -54,6 +55,7 @@ def _after_fork() -> None:
     _stores_lock = threading.Lock()
     _parents_stores.append(dict(_stores))
     _stores.clear()
+    _targets.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -180,9 +182,19 @@ def open_queue(config: Config, run: str = "") -> Queue:
         random=randomness,
         admission=_admission(config, store, worker),
         offer=config.offer,
-        targets=Targets(hours=config.target_hours, monotonic=monotonic_seconds),
+        targets=_targets_of(config),
         unpublished=partial(unpublished_keys, config.work_dir) if isinstance(config.output_dir, str) else lambda: (),
     )
+
+
+def _targets_of(config: Config) -> Targets:
+    """Return the target hours of a queue: one for the whole process, so that many Coordinators count no more often."""
+    if not config.target_hours:
+        return Targets()
+    queue = (config.spreadsheet_id, config.sheets_api_url) if config.spreadsheet_id else (config.database_url,)
+    name = (*queue, *config.target_hours.items())
+    with _stores_lock:
+        return _targets.setdefault(name, Targets(hours=config.target_hours, monotonic=monotonic_seconds))
 
 
 def _admission(config: Config, store: Store, worker: str) -> Admission:

@@ -5,6 +5,7 @@ SQLite plans without looking at the rows. PostgreSQL looks at their statistics, 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.queue import CLAIM_SPREAD
 from youtube_download_coordinator.queue.selection import Selection
 from youtube_download_coordinator.queue.store import DEAD_LETTERS, EVERY_ROW, SOURCES, VIDEO_TASKS, Table, Where
+from youtube_download_coordinator.queue.targets import Targets
 from youtube_download_coordinator.stores.sql import SqlStore
 from youtube_download_coordinator.stores.sql.tables import metadata
 from youtube_download_coordinator.workers.expansion import expand_sources
@@ -38,6 +40,10 @@ BY_STATE = (
 BY_PRIORITY = (
     r"by_priority \((place=\? AND )?priority=\? AND act_at<\?\)",
     r"using videos_by_priority .*Index Cond: \(\(place = '\w+'::text\) AND \(priority = ",
+)
+BY_ACCENT = (
+    r"videos_by_accent \(place=\? AND <expr>=\? AND priority=\? AND act_at<\?\)",
+    r"using videos_by_accent .*Index Cond: \(\(place = '\w+'::text\) AND \(CASE .* END = ",
 )
 BY_PLACE = (
     r"videos_in_any_state \(place=\?( AND id>\?)?\)",
@@ -104,6 +110,13 @@ def by_keys(queue: Queue, table: Table[Any]) -> Sequence[object]:
     return queue.store.scan(table, Where(keys=KEYS), limit=100)
 
 
+def with_targets(queue: Queue) -> Queue:
+    """Return the queue with target hours, which are counted already."""
+    queue.targets = Targets(hours={"a": 1, "b": 2})
+    queue.targets._count_again_at = math.inf
+    return queue
+
+
 QUERIES: dict[str, tuple[Callable[[Queue], object], tuple[str, ...]]] = {
     "keys of videos": (lambda queue: by_keys(queue, VIDEO_TASKS), BY_KEY),
     "keys of dead letters": (lambda queue: by_keys(queue, DEAD_LETTERS), BY_KEY),
@@ -128,6 +141,8 @@ QUERIES: dict[str, tuple[Callable[[Queue], object], tuple[str, ...]]] = {
     "the next that is due": (lambda queue: queue.next_due(VIDEO_TASKS), BY_STATE),
     "a claim": (lambda queue: queue.claim(VIDEO_TASKS, 5), BY_PRIORITY),
     "a claim of more than there are": (lambda queue: queue.claim(VIDEO_TASKS, 500), BY_PRIORITY),
+    "a claim with target hours": (lambda queue: with_targets(queue).claim(VIDEO_TASKS, 5), BY_ACCENT),
+    "the next that target hours allow": (lambda queue: with_targets(queue).next_due(VIDEO_TASKS), BY_ACCENT),
     "a claim of sources": (lambda queue: queue.claim(SOURCES, 1), BY_PRIORITY),
 }
 """Calls that read, and the conditions that their queries find rows by."""

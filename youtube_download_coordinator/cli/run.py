@@ -120,6 +120,8 @@ def _print_plan(config: Config, processor: str) -> None:
     if limit:
         seconds = limit.interval.total_seconds()
         say(f"      The first {limit.burst} begin without a pause, then one every {seconds:.0f} s")
+    if config.target_hours:
+        say(f"      Target hours: {', '.join(f'{accent} {hours:,g}' for accent, hours in config.target_hours.items())}")
     say("      Ctrl-C stops the run. Run it again to go on where it was")
 
 

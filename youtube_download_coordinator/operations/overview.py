@@ -12,7 +12,7 @@ from youtube_download_coordinator.models import Control, State, VideoTask
 from youtube_download_coordinator.operations.estimate import RECENT, UNFINISHED, Estimate, estimate, pace_of
 from youtube_download_coordinator.queue import Queue, cooldown
 from youtube_download_coordinator.queue.offers import offers_in
-from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table, Tally, Where
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, SOURCES, VIDEO_TASKS, Table, Tally
 
 TABLES: Mapping[str, Table[Any]] = {"sources": SOURCES, "videos": VIDEO_TASKS, "dead letters": DEAD_LETTERS}
 DAYS = 30
@@ -76,7 +76,7 @@ def overview(queue: Queue) -> Overview:
     now = queue.store.now()
     first = now.date() - timedelta(days=DAYS - 1)
     tallies = dict(zip(TABLES, queue.store.tally(list(TABLES.values()), first, now - RECENT), strict=True))
-    due = queue.store.scan(VIDEO_TASKS, Where(state=State.PENDING, due=now), limit=1)
+    due = queue.store.scan(VIDEO_TASKS, queue.claimable(VIDEO_TASKS, now), limit=1)
     all_tallies = [tally for table_tallies in tallies.values() for tally in table_tallies]
     videos = [*tallies["videos"], *tallies["dead letters"]]
     holders = _frequent(all_tallies, lambda tally: tally.holder)

@@ -1,4 +1,4 @@
-"""Operations on rows that a process does not hold: recover, requeue, retry, skip, move misplaced rows, and read.
+"""Operations on rows that a process does not hold: add, recover, requeue, retry, skip, move misplaced rows, and read.
 
 `Queue` adds the operations of a worker: claim rows, hold them, and record the results of attempts.
 """
@@ -14,8 +14,8 @@ from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from youtube_download_coordinator.errors import StoreFull
-from youtube_download_coordinator.models import Row, Source, State, Status, VideoTask
+from youtube_download_coordinator.errors import StoreFull, StoreUnavailable, UserError
+from youtube_download_coordinator.models import Lease, Row, Source, State, Status, VideoTask
 from youtube_download_coordinator.queue import cooldown, lifecycle
 from youtube_download_coordinator.queue.lifecycle import Moment, RetryPolicy
 from youtube_download_coordinator.queue.offers import Offer, Offers, offers_in
@@ -24,14 +24,15 @@ from youtube_download_coordinator.queue.store import (
     DEAD_LETTERS,
     SOURCES,
     VIDEO_TASKS,
+    AccentOrder,
     Change,
     Store,
     Swap,
     Table,
     Where,
 )
-from youtube_download_coordinator.queue.targets import TargetProgress, Targets
-from youtube_download_coordinator.queue.tombstones import PURGED_KEY, is_purged, purged, tombstone
+from youtube_download_coordinator.queue.targets import TargetProgress, Targets, describe_held_back
+from youtube_download_coordinator.queue.tombstones import PURGED_ADVICE, PURGED_KEY, is_purged, purged, tombstone
 from youtube_download_coordinator.queue.unpublished import ReadKeys, kept
 from youtube_download_coordinator.queue.waiting import WaitingRows
 
@@ -46,6 +47,8 @@ T = TypeVar("T")
 SCAN_PAGE_ROWS = 100
 INSERT_BATCH_ROWS = 500
 """Rows in one insertion: few enough that other processes do not wait long for it."""
+ADD_ROUNDS = 8
+"""How often a row is looked for and added in turn."""
 _VIDEO_TABLES = (VIDEO_TASKS, DEAD_LETTERS)
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
@@ -85,6 +88,39 @@ class Maintenance:
 
     def __post_init__(self) -> None:
         self._waiting = WaitingRows(self.store)
+
+    # --- adding ------------------------------------------------------------------------------------------------------
+
+    def add(self, table: Table[R], rows: Iterable[R]) -> list[int | None]:
+        """Insert rows, each with its first lease. Return their IDs, or None for each row whose key exists or was purged."""
+        drafts = (replace(row, lease=Lease(nonce=self._nonce())) for row in rows)
+        return [row_id for batch in batches(drafts) for row_id in self._insert(table, batch)]
+
+    def _insert(self, table: Table[R], rows: Sequence[R]) -> list[int | None]:
+        """Insert rows. Skip sources that are purged videos: nothing would be fetched, but their rows would name the video."""
+        buried = self.buried_keys([row.key for row in rows]) if table.row_type is Source else set()
+        if not buried:
+            return self.store.insert(table, rows)
+        ids = iter(self.store.insert(table, [row for row in rows if row.key not in buried]))
+        return [None if row.key in buried else next(ids) for row in rows]
+
+    def find_or_add(self, table: Table[R], row: R) -> tuple[int, bool]:
+        """Insert the row unless its key exists. Return the row's ID and whether it was inserted."""
+        for _ in range(ADD_ROUNDS):  # a person may delete the row between the two requests
+            (row_id,) = self.add(table, [row])
+            if row_id is not None:
+                return row_id, True
+            if known := self.store.scan(table, Where(keys=[row.key]), limit=1):
+                return known[0].id, False
+            if self.buried_keys([row.key]):
+                raise UserError(PURGED_ADVICE)
+        raise StoreUnavailable(f"{row.url} was deleted each time it was added; try again")
+
+    def known_videos(self, keys: Collection[str]) -> set[str]:
+        """Return the keys that belong to a video task, a dead letter or a purged video. A hint: only an insertion decides."""
+        where = Where(keys=list(keys))
+        rows = (row for table in (VIDEO_TASKS, DEAD_LETTERS) for row in self.store.scan(table, where, limit=len(keys)))
+        return {row.key for row in rows} | self.buried_keys(keys) if keys else set()
 
     # --- recovering --------------------------------------------------------------------------------------------------
 
@@ -316,9 +352,20 @@ class Maintenance:
         """Return how much there is of each accent that has a target, in the order of the setting. Raises StoreUnavailable."""
         return self.targets.progress(self.store)
 
+    def held_back_by_targets(self) -> str:
+        """Return which pending videos are not claimed because their accents have their hours; an empty text if none are."""
+        return describe_held_back(self.hours_by_target())
+
+    def claimable(self, table: Table[Any], due: datetime) -> Where:
+        """Return the conditions of the rows that may be claimed at a time: no target holds them back."""
+        return Where(state=State.PENDING, due=due, accents=self._accents(table))
+
+    def _accents(self, table: Table[Any]) -> AccentOrder | None:
+        return self.targets.order(self.store) if table.name == VIDEO_TASKS.name else None
+
     def next_due(self, table: Table[R]) -> datetime | None:
         """Return when the next pending row may be claimed, or None if no row is pending."""
-        rows = self.store.scan(table, Where(state=State.PENDING, due=END_OF_TIME), limit=1)
+        rows = self.store.scan(table, self.claimable(table, END_OF_TIME), limit=1)
         return (rows[0].lease.not_before or self.store.now()) if rows else None
 
     # --- shared with Queue -------------------------------------------------------------------------------------------

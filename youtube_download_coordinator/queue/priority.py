@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from youtube_download_coordinator.models import START_OF_TIME, Row, State
-from youtube_download_coordinator.queue.store import Store, Table, Where
+from youtube_download_coordinator.queue.store import AccentOrder, Store, Table, Where
 
 if TYPE_CHECKING:
     from random import Random  # only its type: randomness is given
@@ -60,18 +60,27 @@ def is_priority(name: str) -> bool:
     return name.strip().casefold() == PRIORITY.casefold()
 
 
-def claim_order(row: Row) -> tuple[int, int]:
-    """Return the sort key of rows that are claimed together."""
-    return -priority_of(row), row.id
+def preference(row: Row, accents: AccentOrder | None) -> tuple[int, float]:
+    """Return the sort key by which rows are preferred: their priority, then the rank of their accent."""
+    return -priority_of(row), (accents.rank_of(row) or 0.0) if accents else 0.0
 
 
-def scan(store: Store, table: Table[R], now: datetime, count: int, limit: int, *, by_priority: bool) -> list[R]:
+def scan(
+    store: Store,
+    table: Table[R],
+    now: datetime,
+    count: int,
+    limit: int,
+    *,
+    by_priority: bool,
+    accents: AccentOrder | None = None,
+) -> list[R]:
     """Return rows that may be due, of which `count` are wanted. With `by_priority`, rows with the largest priority come first.
 
     Rows that YouTube refused are claimed last, whatever their priority. If there are too few other rows, scan for rows that
     never had to wait as well.
     """
-    where = Where(state=State.PENDING, due=now, by_priority=by_priority)
+    where = Where(state=State.PENDING, due=now, by_priority=by_priority, accents=accents)
     rows = store.scan(table, where, limit=limit)
     others = sum(not row.lease.throttles for row in rows)
     if by_priority and others < min(count, len(rows)):
@@ -81,16 +90,15 @@ def scan(store: Store, table: Table[R], now: datetime, count: int, limit: int, *
     return rows
 
 
-def choose(rows: Sequence[R], count: int, random: Random) -> list[R]:
-    """Return `count` of the rows, those with the largest priority first, in random order among equals.
+def choose(rows: Sequence[R], count: int, random: Random, accents: AccentOrder | None = None) -> list[R]:
+    """Return `count` of the rows, those that are preferred first, in random order among equals.
 
     The random order makes it rare that two workers claim the same rows.
     """
     if len(rows) <= count:
-        return random.sample(
-            rows, len(rows)
-        )  # in random order, so that workers that read the same rows start with different ones
-    lowest = sorted((priority_of(row) for row in rows), reverse=True)[count - 1] if count else 0
-    above = [row for row in rows if priority_of(row) > lowest]
-    equal = [row for row in rows if priority_of(row) == lowest]
-    return above + random.sample(equal, count - len(above))
+        return random.sample(rows, len(rows))  # workers that read the same rows start with different ones
+    keys = [preference(row, accents) for row in rows]
+    last = sorted(keys)[count - 1] if count else (-PRIORITY_MAX - 1, 0.0)
+    before = [row for row, key in zip(rows, keys, strict=True) if key < last]
+    equal = [row for row, key in zip(rows, keys, strict=True) if key == last]
+    return before + random.sample(equal, count - len(before))

@@ -12,15 +12,16 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable, UserError
-from youtube_download_coordinator.models import Failure, Lease, Outcome, Row, Source, State, Verdict, VideoTask
+from youtube_download_coordinator.models import Failure, Outcome, Row, Source, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import lifecycle, priority, unpublished
 from youtube_download_coordinator.queue.admission import Admission
 from youtube_download_coordinator.queue.claims import Claim, by_table, describe
 from youtube_download_coordinator.queue.lifecycle import NO_THROTTLE, RetryPolicy
-from youtube_download_coordinator.queue.maintenance import SCAN_PAGE_ROWS, Maintenance, batches
+from youtube_download_coordinator.queue.maintenance import SCAN_PAGE_ROWS, Maintenance
 from youtube_download_coordinator.queue.offers import (
     CURED_BY_MACHINES,
     NO_OFFER,
@@ -31,9 +32,8 @@ from youtube_download_coordinator.queue.offers import (
     renewed,
 )
 from youtube_download_coordinator.queue.probing import OTHER_SOURCE_ROWS
-from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS, Change, Swap, Table, Where
+from youtube_download_coordinator.queue.store import DEAD_LETTERS, VIDEO_TASKS, AccentOrder, Change, Swap, Table, Where
 from youtube_download_coordinator.queue.suspicion import source_of
-from youtube_download_coordinator.queue.tombstones import PURGED_ADVICE
 from youtube_download_coordinator.queue.unpublished import kept
 from youtube_download_coordinator.reasons import SUSPECTED
 
@@ -72,39 +72,6 @@ class Queue(Maintenance):
     """The number of loops that hold claims of this queue now: workers, blocks, listings."""
     _after_loops: Callable[[], None] | None = None
 
-    # --- adding ------------------------------------------------------------------------------------------------------
-
-    def add(self, table: Table[R], rows: Iterable[R]) -> list[int | None]:
-        """Insert rows, each with its first lease. Return their IDs, or None for each row whose key exists or was purged."""
-        drafts = (replace(row, lease=Lease(nonce=self._nonce())) for row in rows)
-        return [row_id for batch in batches(drafts) for row_id in self._insert(table, batch)]
-
-    def _insert(self, table: Table[R], rows: Sequence[R]) -> list[int | None]:
-        """Insert rows. Skip sources that are purged videos: nothing would be fetched, but their rows would name the video."""
-        buried = self.buried_keys([row.key for row in rows]) if table.row_type is Source else set()
-        if not buried:
-            return self.store.insert(table, rows)
-        ids = iter(self.store.insert(table, [row for row in rows if row.key not in buried]))
-        return [None if row.key in buried else next(ids) for row in rows]
-
-    def find_or_add(self, table: Table[R], row: R) -> tuple[int, bool]:
-        """Insert the row unless its key exists. Return the row's ID and whether it was inserted."""
-        for _ in range(CLAIM_ROUNDS):  # a person may delete the row between the two requests
-            (row_id,) = self.add(table, [row])
-            if row_id is not None:
-                return row_id, True
-            if known := self.store.scan(table, Where(keys=[row.key]), limit=1):
-                return known[0].id, False
-            if self.buried_keys([row.key]):
-                raise UserError(PURGED_ADVICE)
-        raise StoreUnavailable(f"{row.url} was deleted each time it was added; try again")
-
-    def known_videos(self, keys: Collection[str]) -> set[str]:
-        """Return the keys that belong to a video task, a dead letter or a purged video. A hint: only an insertion decides."""
-        where = Where(keys=list(keys))
-        rows = (row for table in (VIDEO_TASKS, DEAD_LETTERS) for row in self.store.scan(table, where, limit=len(keys)))
-        return {row.key for row in rows} | self.buried_keys(keys) if keys else set()
-
     # --- offering ----------------------------------------------------------------------------------------------------
 
     def renew_offer(self) -> None:
@@ -136,8 +103,8 @@ class Queue(Maintenance):
     def claim(self, table: Table[R], count: int, *, except_ids: Collection[int] = ()) -> list[Claim[R]]:
         """Hold up to `count` due rows, none with one of these IDs.
 
-        The list is empty only if no row is due or admission is blocked (see `admission.blocked()`). It has one row if that row is
-        the probe.
+        The list is empty only if no row is due, target hours hold back all of them, or admission is blocked (see
+        `admission.blocked()`). It has one row if that row is the probe.
         """
         if self.is_fork:
             raise UserError("this process was forked from one that claims videos: create a new Coordinator in it")
@@ -182,11 +149,12 @@ class Queue(Maintenance):
         return slots
 
     def _due(self, table: Table[R], count: int, except_ids: Collection[int], spread: int) -> list[R]:
-        now, is_probe = self.store.now(), self.admission.is_probe_due
+        now, is_probe, accents = self.store.now(), self.admission.is_probe_due, self._accents(table)
         keys = () if is_probe else self.unpublished()
-        rows_here = unpublished.due_rows(self.store, table, now, self.offer, self.worker, keys, except_ids)[:count]
+        rows_here = unpublished.due_rows(self.store, table, now, self.offer, self.worker, keys, except_ids)
+        rows_here = [row for row in rows_here if not accents or accents.rank_of(row) is not None][:count]
         if len(rows_here) == count:
-            return rows_here
+            return self.targets.fitting(rows_here)
         except_ids, count = {*except_ids, *(row.id for row in rows_here)}, count - len(rows_here)
         avoided = self.admission.suspicion.sources_to_avoid() if table.row_type is VideoTask else set()
         most = max(count * CLAIM_SPREAD, CLAIM_SCAN_ROWS)
@@ -194,10 +162,11 @@ class Queue(Maintenance):
         limit = max(limit, OTHER_SOURCE_ROWS) if avoided else limit
         # A probe, or a row of another source, proves the same whatever its priority.
         by_priority = not is_probe and not avoided
-        scanned = self._scan_due(table, count, limit, is_probe=is_probe, by_priority=by_priority)
+        scan = partial(self._scan_due, table, count, accents, is_probe=is_probe, by_priority=by_priority)
+        scanned = scan(limit)
         if any(row.id in except_ids for row in scanned):  # such a row is due again: scan further
             limit += len(except_ids)
-            scanned = self._scan_due(table, count, limit, is_probe=is_probe, by_priority=by_priority)
+            scanned = scan(limit)
         self._leave_to_others(table, [row for row in scanned if lifecycle.lacks_machine(row, now, self.offer)])
         rows = [
             row
@@ -210,20 +179,30 @@ class Queue(Maintenance):
         if avoided:
             rows.sort(key=lambda row: isinstance(row, VideoTask) and source_of(row) in avoided)
         elif not is_probe and len(others) > count:
-            rows = priority.choose(others, count, self.random)
-        return rows_here + sorted(rows[:count], key=priority.claim_order)
+            rows = priority.choose(others, count, self.random, accents)
+        rows = sorted(rows[:count], key=lambda row: (priority.preference(row, accents), row.id))
+        return self.targets.fitting([*rows_here, *rows])
 
-    def _scan_due(self, table: Table[R], count: int, limit: int, *, is_probe: bool, by_priority: bool) -> list[R]:
+    def _scan_due(
+        self,
+        table: Table[R],
+        count: int,
+        accents: AccentOrder | None,
+        limit: int,
+        *,
+        is_probe: bool,
+        by_priority: bool,
+    ) -> list[R]:
         """Return rows that may be due. Rows that only few machines may claim come first.
 
         Such rows prove less about a machine, so they become a probe only if no other row is due.
         """
         now = self.store.now()
-        rows = self._waiting.matching(table, self.offer, limit) if self.offer and not is_probe else []
+        rows = self._waiting.matching(table, self.offer, limit, accents) if self.offer and not is_probe else []
         if len(rows) < count:
-            rows += priority.scan(self.store, table, now, count, limit, by_priority=by_priority)
+            rows += priority.scan(self.store, table, now, count, limit, by_priority=by_priority, accents=accents)
         if self.offer and is_probe and not any(lifecycle.is_due(row, now, self.offer) for row in rows):
-            rows += self._waiting.matching(table, self.offer, limit)
+            rows += self._waiting.matching(table, self.offer, limit, accents)
         return rows
 
     def _leave_to_others(self, table: Table[R], rows: Sequence[R]) -> None:
@@ -250,6 +229,7 @@ class Queue(Maintenance):
         ]
         expires = before + self._lease_seconds(policy)
         claims = [Claim(table, change.new, expires) for change in self._won(table, changes)]
+        self.targets.claimed(claim.row for claim in claims if isinstance(claim.row, VideoTask))
         with self._writing:
             self._held[:] = [claim for claim in self._held if not self._has_run_out(claim)] + claims
         return claims
@@ -278,7 +258,7 @@ class Queue(Maintenance):
 
     def next_due(self, table: Table[R]) -> datetime | None:
         """Return when the next pending row may be claimed here, or None if no row is pending."""
-        if self.offer and self._waiting.matching(table, self.offer, 1):
+        if self.offer and self._waiting.matching(table, self.offer, 1, self._accents(table)):
             return self.store.now()
         due = Maintenance.next_due(self, table)  # slots: no super() without arguments
         return unpublished.next_due(self.store, table, self.worker, self.unpublished(), due)
@@ -484,11 +464,13 @@ class Queue(Maintenance):
             if id(claim) not in won:
                 log.warning("%s: the claim was lost, so the outcome is discarded", describe(claim.row))
         rows = [row if id(claim) in won else None for claim, row in steps]
-        for row in rows:
-            if isinstance(row, VideoTask) and row.lease.state is State.DONE:
+        videos = [row for row in rows if isinstance(row, VideoTask)]
+        self.targets.ended(videos)
+        for row in videos:
+            if row.lease.state is State.DONE:
                 self.on_attempt_end(row)
         try:
-            dead = [row for row in rows if isinstance(row, VideoTask) and row.lease.state is State.DEAD]
+            dead = [row for row in videos if row.lease.state is State.DEAD]
             self._move(dead, VIDEO_TASKS, DEAD_LETTERS)
         except StoreUnavailable as error:  # the outcome is recorded, and the next recovery moves the row
             log.warning("a row could not be moved to the dead letters; trying again at the next recovery: %s", error)

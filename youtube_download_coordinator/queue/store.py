@@ -6,6 +6,7 @@ up. An `if status ==` in a backend is a bug.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,6 +15,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from youtube_download_coordinator.errors import StoreError
 from youtube_download_coordinator.models import NEVER, Control, Lease, Row, Source, State, VideoTask
+from youtube_download_coordinator.reasons import REQUEST_START
 
 R = TypeVar("R", bound=Row)
 
@@ -31,6 +33,31 @@ VIDEO_TASKS = Table("video_tasks", VideoTask)
 DEAD_LETTERS = Table("dead_letters", VideoTask)
 
 
+@dataclass(frozen=True, slots=True)
+class AccentOrder:
+    """Which accents a scan returns, and which come first."""
+
+    ranks: Mapping[str, float | None]
+    """By accent, case-folded; None: rows with it are not returned. Other accents have the rank LAST."""
+
+    def rank(self, accent: str) -> float | None:
+        return self.ranks.get(accent.casefold(), LAST)
+
+    def rank_of(self, row: Row) -> float | None:
+        return self.rank(claimed_accent(row.lease, row.accent))
+
+
+LAST = math.inf
+
+
+def claimed_accent(lease: Lease, accent: str) -> str:
+    """Return the accent that decides whether a pending row is claimed.
+
+    A row that was done and is asked for a further product has one of its own: no target holds it back.
+    """
+    return REQUEST_START if REQUEST_START in lease.detail else accent
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
     """The conditions of a scan, which a row must all meet."""
@@ -42,6 +69,9 @@ class Where:
     """With `due`: rows that might not be changed before this time."""
     by_priority: bool = False
     """With `due` and PENDING: rows with a larger priority come first (priority.py)."""
+    accents: AccentOrder | None = None
+    """With `due` and PENDING: rows with the accents that it ranks. With `by_priority`, those with a smaller rank come first among
+    rows with one priority."""
     holder: str = ""
     """Rows held by exactly this worker."""
     ids: Sequence[int] | None = None
@@ -139,6 +169,7 @@ class Store(Protocol):
         * At most `limit` rows; its cost does not grow with the rows that do not match.
         * With `due`, rows without a `not_before` come first, by ID, then the others by `not_before`; else in order of ID.
         * With `by_priority`, this order applies among rows of one priority. Each priority of pending rows may cost a request.
+        * With `accents`, it applies among rows of one rank. Each accent may cost a request, rows of other accents nothing.
         """
         ...
 

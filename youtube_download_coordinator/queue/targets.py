@@ -10,15 +10,24 @@ import logging
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
-from youtube_download_coordinator.models import Lease, State
+from youtube_download_coordinator.models import Lease, Row, State, VideoTask
 from youtube_download_coordinator.queue.product_requests import request_of
-from youtube_download_coordinator.queue.store import PlayingTime, Store
-from youtube_download_coordinator.reasons import REQUEST_START
+from youtube_download_coordinator.queue.store import (
+    DEAD_LETTERS,
+    SOURCES,
+    VIDEO_TASKS,
+    AccentOrder,
+    Store,
+    claimed_accent,
+)
 
 log = logging.getLogger(__name__)
+
+R = TypeVar("R", bound=Row)
 
 HOUR_SECONDS = 3600
 HOURS_MAX = 1e9
@@ -26,6 +35,7 @@ COUNTED_SECONDS = 60.0
 """The playing times are counted this often."""
 COUNTING_SHARE = 50
 """They are counted no more often than after this many times the duration of the last count."""
+ACCENTS_SHOWN = 20
 EXAMPLE = "write pt-BR:100,en-IE:50"
 
 
@@ -70,9 +80,17 @@ def has_file(lease: Lease) -> bool:
     return lease.is_processed or bool(request_of(lease).result)
 
 
-def is_asked_for(lease: Lease) -> bool:
-    """Return whether a row that was done is asked for a further product. No target holds it back: a person wants it."""
-    return REQUEST_START in lease.detail and lease.state is not State.DONE
+class _Part(NamedTuple):
+    """As what a video counts."""
+
+    accent: str
+    """Case-folded."""
+    state: State
+    seconds: int
+
+
+_Group = tuple[str, State]
+"""An accent, case-folded, and a state as in `PlayingTime`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,17 +117,39 @@ class TargetProgress:
         """Return whether the videos that are done reach the target."""
         return self.hours >= self.target_hours
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether videos are pending that are not claimed."""
+        return self.share >= 1 and self.pending > 0
+
+    def __str__(self) -> str:
+        hours = f"{self.accent} has {self.hours:,.1f} of {self.target_hours:,g} hours"
+        if self.share >= 1 and not self.is_reached:
+            hours += f", and {self.hours_on_the_way:,.1f} more are on their way"
+        videos = "its pending video is" if self.pending == 1 else f"its {self.pending:,} pending videos are"
+        return f"{hours}: {videos} left" if self.holds_back else hours
+
 
 @dataclass(slots=True, kw_only=True)
 class Targets:
-    """The targets of one process, and what it has counted last. Threads may share it."""
+    """The targets of one process, and what it knows of them. Threads and queues may share it.
+
+    The videos of all machines are counted once a minute. What this process claims and completes is added at once.
+    """
 
     hours: Mapping[str, float] = field(default_factory=dict)
     """The targets by accent; empty: there are none, and nothing is counted."""
     monotonic: Callable[[], float] = lambda: 0.0
-    _progress: list[TargetProgress] = field(default_factory=list)
+    _seconds: Counter[_Group] = field(default_factory=Counter)
+    _videos: Counter[_Group] = field(default_factory=Counter)
+    _held: dict[int, _Part] = field(default_factory=dict)
+    """By the ID of each video that this process holds: as what it counts."""
     _count_again_at: float | None = None
-    """On the monotonic clock; None: nothing is counted yet."""
+    """The time on the monotonic clock, or None before the first count."""
+    _reported: set[str] = field(default_factory=set)
+    """The accents whose target was logged as reached."""
+    _is_checked: bool = False
+    """Whether the accents were compared with those of the rows."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __bool__(self) -> bool:
@@ -125,29 +165,117 @@ class Targets:
         with self._lock:
             if self._count_again_at is None or self.monotonic() >= self._count_again_at:
                 self._count(store)
-            return list(self._progress)
+            progress = [self._progress_of(accent) for accent in self.hours]
+            self._report(progress)
+        return progress
+
+    def order(self, store: Store) -> AccentOrder | None:
+        """Return which accents may be claimed, and which first: those that lack most of their target. None: there are no targets.
+
+        Raises StoreUnavailable.
+        """
+        if not self.hours:
+            return None
+        progress = self.progress(store)
+        return AccentOrder({each.accent.casefold(): each.share if each.share < 1 else None for each in progress})
+
+    def fitting(self, rows: Sequence[R]) -> list[R]:
+        """Return the rows without those that the rows before them make superfluous."""
+        with self._lock:
+            left = {accent.casefold(): self._seconds_left(accent) for accent in self.hours}
+        kept = []
+        for row in rows:
+            accent = claimed_accent(row.lease, row.accent).casefold()
+            if left.get(accent, 1) > 0:
+                kept.append(row)
+                left[accent] = left.get(accent, math.inf) - _duration(row)
+        return kept
+
+    def claimed(self, rows: Iterable[Row]) -> None:
+        """Count videos that this process has claimed as on their way. What has a file already counts as before."""
+        if not self.hours:
+            return
+        with self._lock:
+            for row in rows:
+                state = State.DONE if has_file(row.lease) else State.HELD
+                part = _Part(row.accent.casefold(), state, _duration(row))
+                self._held[row.id] = part
+                if state is State.HELD:
+                    self._add(part, 1)
+                    self._videos[part.accent, State.PENDING] -= 1
+
+    def ended(self, rows: Iterable[Row]) -> None:
+        """Count videos that this process no longer holds as what they are now."""
+        if not self.hours:
+            return
+        with self._lock:
+            for row in rows:
+                if before := self._held.pop(row.id, None):
+                    self._add(before, -1)
+                if before and has_file(row.lease):
+                    self._add(_Part(row.accent.casefold(), State.DONE, _duration(row)), 1)
+                elif before and row.lease.state is State.PENDING:
+                    self._videos[before.accent, State.PENDING] += 1
+
+    def _add(self, part: _Part, sign: int) -> None:
+        self._seconds[part.accent, part.state] += sign * part.seconds
+
+    def _seconds_left(self, accent: str) -> float:
+        seconds = sum(self._seconds[accent.casefold(), state] for state in (State.DONE, State.HELD))
+        return self.hours[accent] * HOUR_SECONDS - seconds
+
+    def _progress_of(self, accent: str) -> TargetProgress:
+        name = accent.casefold()
+        return TargetProgress(
+            accent=accent,
+            target_hours=self.hours[accent],
+            hours=max(0, self._seconds[name, State.DONE]) / HOUR_SECONDS,
+            hours_on_the_way=max(0, self._seconds[name, State.HELD]) / HOUR_SECONDS,
+            pending=max(0, self._videos[name, State.PENDING]),
+        )
 
     def _count(self, store: Store) -> None:
         began = self.monotonic()
-        self._progress = progress_of(self.hours, store.playing_times())
+        times = store.playing_times()
+        self._seconds, self._videos = Counter(), Counter()
+        for each in times:
+            self._seconds[each.accent.casefold(), each.state] += each.seconds
+            self._videos[each.accent.casefold(), each.state] += each.videos
+        self._warn_of_unknown(store, {each.accent for each in times})
         ended = self.monotonic()
         self._count_again_at = ended + max(COUNTED_SECONDS, COUNTING_SHARE * (ended - began))
 
+    def _report(self, progress: Iterable[TargetProgress]) -> None:
+        """Log once that a target is reached; again if it was not in between."""
+        for each in progress:
+            if not each.is_reached:
+                self._reported.discard(each.accent)
+            elif each.accent not in self._reported:
+                self._reported.add(each.accent)
+                log.info("%s", each)
 
-def progress_of(hours: Mapping[str, float], playing_times: Iterable[PlayingTime]) -> list[TargetProgress]:
-    """Return the progress of each target, given what there is of each accent."""
-    videos: Counter[tuple[str, State]] = Counter()
-    seconds: Counter[tuple[str, State]] = Counter()
-    for each in playing_times:
-        videos[each.accent.casefold(), each.state] += each.videos
-        seconds[each.accent.casefold(), each.state] += each.seconds
-    return [
-        TargetProgress(
-            accent=accent,
-            target_hours=target,
-            hours=seconds[accent.casefold(), State.DONE] / HOUR_SECONDS,
-            hours_on_the_way=seconds[accent.casefold(), State.HELD] / HOUR_SECONDS,
-            pending=videos[accent.casefold(), State.PENDING],
-        )
-        for accent, target in hours.items()
-    ]
+    def _warn_of_unknown(self, store: Store, accents: set[str]) -> None:
+        """Log once which accents no row has, and which there are. Sources count, too: their videos may not be listed yet."""
+        if self._is_checked or not self._unknown(accents):
+            return
+        tallies = store.tally((SOURCES, VIDEO_TASKS, DEAD_LETTERS), store.now().date())
+        accents = {tally.accent for table in tallies for tally in table}
+        self._is_checked = bool(accents)
+        if accents and (unknown := self._unknown(accents)):
+            names = sorted(filter(None, accents), key=str.casefold)
+            more = f" and {len(names) - ACCENTS_SHOWN} others" if len(names) > ACCENTS_SHOWN else ""
+            there_are = f"there are {', '.join(names[:ACCENTS_SHOWN])}{more}" if names else "no row has an accent"
+            log.warning("target_hours: no row has the accent %s: %s", " or ".join(map(repr, unknown)), there_are)
+
+    def _unknown(self, accents: Iterable[str]) -> list[str]:
+        known = {accent.casefold() for accent in accents}
+        return [accent for accent in self.hours if accent.casefold() not in known]
+
+
+def _duration(row: Row) -> int:
+    return (row.duration_seconds or 0) if isinstance(row, VideoTask) else 0
+
+
+def describe_held_back(progress: Iterable[TargetProgress]) -> str:
+    """Return which pending videos are not claimed because of their targets; an empty text if there are none."""
+    return "; ".join(str(each) for each in progress if each.holds_back)

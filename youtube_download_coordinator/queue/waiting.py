@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from youtube_download_coordinator.models import NEEDS_MACHINE_FROM, NEVER, Row, State
 from youtube_download_coordinator.queue.offers import Need, Offer, need_of
-from youtube_download_coordinator.queue.store import Store, Table, Where
+from youtube_download_coordinator.queue.store import AccentOrder, Store, Table, Where
 
 R = TypeVar("R", bound=Row)
 
@@ -32,8 +32,8 @@ class WaitingRows:
     _of_others: set[tuple[str, datetime]] = field(default_factory=set)
     """Times at which this machine found no row that it may claim."""
 
-    def matching(self, table: Table[R], offer: Offer, limit: int) -> list[R]:
-        """Return about `limit` rows that wait for a machine with this offer."""
+    def matching(self, table: Table[R], offer: Offer, limit: int, accents: AccentOrder | None = None) -> list[R]:
+        """Return about `limit` rows that wait for a machine with this offer and whose accents are wanted."""
         rows: list[R] = []
         for not_before, need in self._known_needs(table):
             if len(rows) >= limit:
@@ -44,6 +44,10 @@ class WaitingRows:
             matches = [row for row in page if need_of(row.lease).is_met_by(offer)]
             if page and not matches:
                 self._of_others.add((table.name, not_before))
+            if matches and accents:
+                where = Where(state=State.PENDING, due=not_before, due_from=not_before, accents=accents)
+                wanted = self.store.scan(table, where, limit=limit)
+                matches = [row for row in wanted if need_of(row.lease).is_met_by(offer)]
             rows += matches
         return rows
 

@@ -21,9 +21,10 @@ class WaitLog:
         """Report that the machine's rate limit delays the next attempt."""
         self._report("rate limit", f"next attempt in {math.ceil(seconds)} s: {rate_limit}")
 
-    def nothing_due(self, free_slots: str, seconds: float) -> None:
-        """Report that no video is due. `seconds`: the time until the next check."""
-        self._report("nothing is due", f"no video is due{free_slots}: looking again every {seconds:g} s")
+    def nothing_due(self, free_slots: str, seconds: float, held_back: str = "") -> None:
+        """Report that no video is due, and which target hours hold back. `seconds`: the time until the next check."""
+        why = f" ({held_back})" if held_back else ""
+        self._report("nothing is due", f"no video is due{free_slots}{why}: looking again every {seconds:g} s")
 
     def attempt_begins(self) -> None:
         """Let the next wait be logged again."""

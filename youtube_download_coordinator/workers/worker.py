@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from youtube_download_coordinator.errors import StoreUnavailable, UnfitError
+from youtube_download_coordinator.errors import StoreError, StoreUnavailable, UnfitError
 from youtube_download_coordinator.models import Done, Failure, Outcome, Verdict, VideoTask
 from youtube_download_coordinator.processes.parent import Stopped, stop_all
 from youtube_download_coordinator.queue import Claim, Queue
@@ -85,6 +85,8 @@ class Summary:
     attempts: deque[Attempt] = field(default_factory=lambda: deque(maxlen=ATTEMPTS_KEPT))
     stopped_by: str = ""
     """The reason for which claiming stopped while videos were due: a cooldown, a pause, an unfit machine."""
+    held_back: str = ""
+    """Which pending videos were not claimed because their accents have their target hours; empty: none."""
     unfit: bool = False
     """Whether it stopped because this machine is unfit. Unlike a cooldown, that does not end by itself."""
 
@@ -99,11 +101,12 @@ class Summary:
     def add(self, other: Summary) -> None:
         self.results += other.results
         self.attempts += other.attempts
-        self.stopped_by, self.unfit = other.stopped_by, other.unfit
+        self.stopped_by, self.unfit, self.held_back = other.stopped_by, other.unfit, other.held_back
 
     def __str__(self) -> str:
         counts = ", ".join(map(_count, self.results.most_common())) or "no videos"
-        return f"{counts}; stopped: {self.stopped_by}" if self.stopped_by else counts
+        stopped = f"stopped: {self.stopped_by}" if self.stopped_by else ""
+        return "; ".join(filter(None, (counts, stopped, self.held_back)))
 
 
 def _count(result: tuple[AttemptResult, int]) -> str:
@@ -178,7 +181,15 @@ class Worker:
             finally:
                 self._give_back()
         self._summary.stopped_by = self._attempts.stopped_by
+        self._summary.held_back = self._held_back()
         return self._summary
+
+    def _held_back(self) -> str:
+        try:
+            return self.queue.held_back_by_targets()
+        except StoreError as error:  # the results are recorded
+            log.warning("the target hours cannot be compared with what there is: %s", error)
+            return ""
 
     def _start(self) -> bool:
         """Start attempts up to the limit. Return whether any is running or waiting for the rate limit.
@@ -202,7 +213,8 @@ class Worker:
         is_idle = self._may_find_work and not self._attempts.stopped_by and self._begins_at is None
         self._idle_since = (now if self._idle_since is None else self._idle_since) if is_idle else None
         if self._idle_since is not None and now - self._idle_since >= self._poll_seconds:
-            self.wait_log.nothing_due(f", {free} of {self.limits.concurrency} slots are free", self._poll_seconds)
+            slots = f", {free} of {self.limits.concurrency} slots are free"
+            self.wait_log.nothing_due(slots, self._poll_seconds, self._held_back())
 
     @property
     def _poll_seconds(self) -> float:

@@ -9,9 +9,7 @@ import pytest
 
 from youtube_download_coordinator.config import Config
 from youtube_download_coordinator.errors import ConfigError
-from youtube_download_coordinator.models import State
-from youtube_download_coordinator.queue.store import PlayingTime
-from youtube_download_coordinator.queue.targets import progress_of
+from youtube_download_coordinator.queue.targets import TargetProgress
 
 
 def targets(value: object) -> dict[str, float]:
@@ -66,15 +64,18 @@ def test_the_environment_gives_them_too(monkeypatch: pytest.MonkeyPatch) -> None
     assert Config(_env_file=None).target_hours == {"pt-BR": 100, "en-IE": 50}
 
 
-def test_spellings_of_an_accent_are_counted_together() -> None:
-    times = [
-        PlayingTime("EN", State.DONE, 2, 3600),
-        PlayingTime("en", State.DONE, 1, 1800),
-        PlayingTime("En", State.HELD, 1, 900),
-        PlayingTime("en", State.PENDING, 5, 0),
-        PlayingTime("de", State.DONE, 9, 90_000),
-    ]
-    (english,) = progress_of({"en": 2}, times)
-    assert (english.hours, english.hours_on_the_way, english.pending) == (1.5, 0.25, 5)
-    assert english.share == 0.875
-    assert not english.is_reached
+@pytest.mark.parametrize(
+    ("hours", "on_the_way", "pending", "text"),
+    [
+        (100.24, 0, 1234, "pt-BR has 100.2 of 100 hours: its 1,234 pending videos are left"),
+        (100, 3, 1, "pt-BR has 100.0 of 100 hours: its pending video is left"),
+        (99, 1.5, 7, "pt-BR has 99.0 of 100 hours, and 1.5 more are on their way: its 7 pending videos are left"),
+        (120, 0, 0, "pt-BR has 120.0 of 100 hours"),
+        (99, 0.5, 7, "pt-BR has 99.0 of 100 hours"),
+    ],
+)
+def test_the_progress_is_described_in_a_line(hours: float, on_the_way: float, pending: int, text: str) -> None:
+    progress = TargetProgress(
+        accent="pt-BR", target_hours=100, hours=hours, hours_on_the_way=on_the_way, pending=pending
+    )
+    assert str(progress) == text

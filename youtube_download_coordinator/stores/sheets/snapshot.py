@@ -14,11 +14,11 @@ from datetime import datetime
 from heapq import merge
 from itertools import chain, zip_longest
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from youtube_download_coordinator.models import START_OF_TIME, Lease, Row, State, Status
 from youtube_download_coordinator.queue.priority import priority_in, priority_of
-from youtube_download_coordinator.queue.store import Where
+from youtube_download_coordinator.queue.store import AccentOrder, Where, claimed_accent
 from youtube_download_coordinator.stores.sheets.cells import requested_status, whole_number
 from youtube_download_coordinator.stores.sheets.key_lines import KeyCells, KeyLines
 from youtube_download_coordinator.stores.sheets.layout import CONTROL, GUARANTEES, Tab, header_of
@@ -192,17 +192,37 @@ class TabSnapshot:
         """
         window = (where.due_from or START_OF_TIME, 0), (due, len(self.key_cells) + 1)
         entries: DueLines = []
-        for lines in self._due_lines(window, by_priority=where.by_priority):
+        for lines in self._due_lines(window, where):
             if len(entries) < limit:
                 entries += _some(lines, limit - len(entries), random)
         for entry in entries:
             self._drop_due(entry)
         return [position for not_before, position in entries if self._is_pending(position, not_before)]
 
-    def _due_lines(self, window: Window, *, by_priority: bool) -> list[DueLines]:
-        """Return the lines in a window of times, as one list for each priority, or as a single list."""
-        spans = [_within(self._due[priority], window) for priority in sorted(self._due, reverse=True)]
-        return spans if by_priority or len(spans) < 2 else [list(merge(*spans))]
+    def _due_lines(self, window: Window, where: Where) -> list[DueLines]:
+        """Return the lines in a window of times: those of each priority, and of each rank, in turn; or all of them."""
+        priorities = sorted(self._due, reverse=True)
+        spans = [_within(self._due[priority], window) for priority in priorities]
+        if where.accents is not None:
+            spans = [lines for span in spans for lines in self._by_rank(span, where.accents)]
+        return spans if where.by_priority or len(spans) < 2 else [list(merge(*spans))]
+
+    def _by_rank(self, lines: DueLines, accents: AccentOrder) -> list[DueLines]:
+        """Return the lines of each rank in turn, without those whose accent is not wanted."""
+        ranks: dict[str, float | None] = {}
+        by_rank: dict[float, DueLines] = {}
+        for entry in lines:
+            accent = self._claimed_accent(entry[1])
+            if accent not in ranks:
+                ranks[accent] = accents.rank(accent)
+            if (rank := ranks[accent]) is not None:
+                by_rank.setdefault(rank, []).append(entry)
+        return [by_rank[rank] for rank in sorted(by_rank)]
+
+    def _claimed_accent(self, position: int) -> str:
+        accent = self.playing.accent(position) if self.playing else ""
+        encoded = self.key_cells.leases[position] if position < len(self.key_cells) else None
+        return claimed_accent(encoded.lease, accent) if encoded and encoded.lease else accent
 
     def _drop_due(self, entry: tuple[datetime, int]) -> None:
         for lines in self._due.values():
@@ -383,9 +403,14 @@ def waiting_order(row: Row) -> tuple[datetime, int]:
     return act_at(row.lease), row.id
 
 
-def priority_order(row: Row) -> tuple[int, datetime, int]:
-    """Return the sort key that puts the highest priority first, and within a priority the longest-waiting rows."""
-    return -priority_of(row), *waiting_order(row)
+def order_of(where: Where) -> Callable[[Row], Any]:
+    """Return the sort key of the rows that a scan for due rows returns."""
+    accents = where.accents
+    if not where.by_priority:
+        return waiting_order
+    if accents is None:
+        return lambda row: (-priority_of(row), *waiting_order(row))
+    return lambda row: (-priority_of(row), accents.rank_of(row) or 0.0, *waiting_order(row))
 
 
 def ranges(positions: Iterable[int]) -> list[tuple[int, int]]:

@@ -33,25 +33,25 @@ from youtube_download_coordinator.queue.store import (
 from youtube_download_coordinator.sources.urls import source_target, video_target
 from youtube_download_coordinator.stores.sheets.adoption import Adoption
 from youtube_download_coordinator.stores.sheets.alarm import doubled
-from youtube_download_coordinator.stores.sheets.api import AnswerLost, Connection, Environment, Json, Refused
-from youtube_download_coordinator.stores.sheets.batch_requests import append_lines, find_replace
+from youtube_download_coordinator.stores.sheets.api import AnswerLost, Connection, Environment, Refused
+from youtube_download_coordinator.stores.sheets.batch_requests import find_replace
 from youtube_download_coordinator.stores.sheets.burial import bury, clear
-from youtube_download_coordinator.stores.sheets.cells import read_row, row_cells, status_text, unknown_status
+from youtube_download_coordinator.stores.sheets.cells import read_row, status_text, unknown_status
 from youtube_download_coordinator.stores.sheets.compare_and_swap import CompareAndSwap
 from youtube_download_coordinator.stores.sheets.control_tab import Controls
 from youtube_download_coordinator.stores.sheets.guarantee_line import is_proof_due
-from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches, IndexEntry, NothingToDo, RowIndex
+from youtube_download_coordinator.stores.sheets.guarded_batch import GuardedBatches
 from youtube_download_coordinator.stores.sheets.key_lines import KeyCells
 from youtube_download_coordinator.stores.sheets.lease_codec import decode_lease, encode_again, encode_lease
 from youtube_download_coordinator.stores.sheets.playing_cells import cells_in
 from youtube_download_coordinator.stores.sheets.projection import TABLES, Projections
+from youtube_download_coordinator.stores.sheets.row_insertion import insert
 from youtube_download_coordinator.stores.sheets.row_moves import Mover
 from youtube_download_coordinator.stores.sheets.row_restore import restore
 from youtube_download_coordinator.stores.sheets.snapshot import (
     KEY_COLUMNS,
     matches,
-    priority_order,
-    waiting_order,
+    order_of,
 )
 from youtube_download_coordinator.stores.sheets.spreadsheet import (
     DATA_TABS,
@@ -132,19 +132,19 @@ class SheetsStore:
         """Return rows that should be due: prefetched rows, otherwise rows of a few lines, otherwise rows of the reloaded tab."""
         if due > self._connection.now():
             return self._read_due(table, where, due, limit, None)
-        prefetched = cast("list[R]", self._spreadsheet.snapshot(table.name).prefetched(due))
-        order = priority_order if where.by_priority else waiting_order
+        prefetched = _wanted(where, cast("list[R]", self._spreadsheet.snapshot(table.name).prefetched(due)))
         if len(prefetched) >= max(1, limit // ENOUGH):
             # Choose at random, because near the end of a queue, other workers have read the same lines.
             random, count = self._spreadsheet.random, min(limit, len(prefetched))
-            chosen = choose(prefetched, count, random) if where.by_priority else random.sample(prefetched, count)
-            return sorted(chosen, key=order)
+            choice = choose(prefetched, count, random, where.accents) if where.by_priority else None
+            return sorted(choice or random.sample(prefetched, count), key=order_of(where))
         rows = self._read_due(table, where, due, max(limit, READ_AHEAD_ROWS), self._spreadsheet.random)
         self._spreadsheet.snapshot(table.name).keep(rows)
         return rows[:limit]
 
     def _read_due(self, table: Table[R], where: Where, due: datetime, limit: int, random: Random | None) -> list[R]:
-        if self._may_lack_priorities(table, where):
+        self._spreadsheet.reads_playing_cells |= where.accents is not None
+        if self._may_lack_priorities(table, where) or (where.accents is not None and self._lacks_playing_cells()):
             self._reload(table.name, if_older_than_seconds=0)
         for _ in range(SCAN_ROUNDS):
             positions = self._spreadsheet.snapshot(table.name).take_due(where, due, limit, random)
@@ -160,9 +160,9 @@ class SheetsStore:
             torn = [row for row in rows if row not in unclear and not _has_own_url(table, row)]
             self._adopt_anew(table, [row for row in torn if row.key == NO_KEY])
             self._fail_torn(table, [row for row in torn if row.key != NO_KEY])
-            intact = [row for row in rows if row not in torn and row not in unclear]
+            intact = _wanted(where, [row for row in rows if row not in torn and row not in unclear])
             if intact:
-                return sorted(intact, key=priority_order if where.by_priority else waiting_order)
+                return sorted(intact, key=order_of(where))
         return []
 
     def _may_lack_priorities(self, table: Table[Any], where: Where) -> bool:
@@ -371,46 +371,7 @@ class SheetsStore:
             return []
         with self._lock:
             self._spreadsheet.require_guarantees()
-            added: dict[str, IndexEntry] = {}
-            with suppress(NothingToDo):  # every key is known
-                self._batches.run(lambda index: self._insertion(table, rows, index, added), by_line=False)
-            ids = {key: entry.row_id for key, entry in added.items()}
-            return [ids.pop(row.key, None) for row in rows]  # of two rows with one key the first was added
-
-    def _insertion(
-        self, table: Table[R], rows: Sequence[R], index: RowIndex, added: dict[str, IndexEntry]
-    ) -> list[Json]:
-        """Return the requests that append the rows with new keys and raise the next ID.
-
-        `added` are the entries of an earlier round. If the index contains one with its nonce, that round was applied.
-        """
-        group = group_of(table.name)
-        known = index.keys[group]
-        buried = self._buried_keys(table, [row.key for row in rows], index)
-        for key in [key for key, entry in added.items() if known.get(key) != entry]:
-            del added[key]
-        new: dict[str, R] = {}
-        for row in rows:
-            if row.key not in known and row.key not in index.unadopted_keys[group] and row.key not in buried:
-                new.setdefault(row.key, row)
-        if not new:
-            raise NothingToDo
-        return self._appending(table, list(new.values()), index, added)
-
-    def _buried_keys(self, table: Table[Any], keys: Sequence[str], index: RowIndex) -> set[str]:
-        is_video = table.row_type is VideoTask
-        return self._batches.tombstones.buried_keys(keys, index.numbers) if is_video else set()
-
-    def _appending(self, table: Table[R], new: list[R], index: RowIndex, added: dict[str, IndexEntry]) -> list[Json]:
-        group = group_of(table.name)
-        first, number_requests = self._batches.take_ids(index, group, len(new))
-        rows = [replace(row, id=first + offset) for offset, row in enumerate(new)]
-        entries = {row.key: IndexEntry(row.id, row.lease.nonce) for row in rows}
-        index.keys[group] |= entries
-        added |= entries
-        tab = self._spreadsheet.tab(table.name)
-        self._spreadsheet.snapshot(table.name).loaded_at = None  # the new lines follow the lines of the snapshot
-        return [append_lines(tab.sheet_id, [row_cells(tab, row) for row in rows]), *number_requests]
+            return insert(self._batches, table, rows)
 
     def restore(self, table: Table[R], rows: Sequence[R]) -> None:
         if rows:
@@ -510,6 +471,12 @@ class SheetsStore:
         if self._projections.has_misplaced_cells:
             for name in DATA_TABS:
                 self._reload(name, if_older_than_seconds=FRESH_SECONDS)
+
+
+def _wanted(where: Where, rows: list[R]) -> list[R]:
+    """Return the rows whose accents are wanted, as they are spelled now."""
+    accents = where.accents
+    return rows if accents is None else [row for row in rows if accents.rank_of(row) is not None]
 
 
 def _is_claim(change: Change[Any]) -> bool:

@@ -17,8 +17,9 @@ from youtube_download_coordinator.queue.store import (
     PlayingTime,
     Table,
     Tally,
+    claimed_accent,
 )
-from youtube_download_coordinator.queue.targets import has_file, is_asked_for
+from youtube_download_coordinator.queue.targets import has_file
 from youtube_download_coordinator.stores.sheets.cells import whole_number
 from youtube_download_coordinator.stores.sheets.snapshot import TabSnapshot
 from youtube_download_coordinator.text import parse_time
@@ -91,7 +92,7 @@ def _played_state(lease: Lease) -> State | None:
     """Return the state that a video with this lease counts as; None: it does not count."""
     if has_file(lease):
         return State.DONE
-    is_counted = lease.state is State.HELD or (lease.state is State.PENDING and not is_asked_for(lease))
+    is_counted = lease.state is State.HELD or (lease.state is State.PENDING and not claimed_accent(lease, ""))
     return lease.state if is_counted else None
 
 

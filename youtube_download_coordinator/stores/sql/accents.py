@@ -5,14 +5,26 @@ The indexes are created when they are first needed, because each change of a row
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any, TypeVar
+
 import sqlalchemy as sa
 
-from youtube_download_coordinator.models import SKIPPED, SKIPPED_LICENSE, SKIPPED_TRAINING, State
+from youtube_download_coordinator.models import SKIPPED, SKIPPED_LICENSE, SKIPPED_TRAINING, Row, State
 from youtube_download_coordinator.queue.product_requests import WAS
-from youtube_download_coordinator.queue.store import VIDEO_TASKS, PlayingTime
+from youtube_download_coordinator.queue.store import VIDEO_TASKS, PlayingTime, Table, Where
 from youtube_download_coordinator.reasons import REQUEST_START
+from youtube_download_coordinator.stores.sql.priorities import priorities_of
 from youtube_download_coordinator.stores.sql.records import place_of
-from youtube_download_coordinator.stores.sql.tables import IS_PENDING, videos
+from youtube_download_coordinator.stores.sql.tables import EPOCH, IS_PENDING, videos
+
+R = TypeVar("R", bound=Row)
+Pair = tuple[str, int]
+"""An accent and a priority."""
+
+PAIRS_PER_QUERY = 100
 
 
 def _contains(text: str) -> str:
@@ -22,7 +34,7 @@ def _contains(text: str) -> str:
 
 # Literal text, because a database uses an index of an expression, or a partial index, only if a query repeats it exactly.
 _ACCENT = f"CASE WHEN {_contains(REQUEST_START)} THEN '{REQUEST_START}' ELSE accent END"
-"""`store.claimed_accent` in SQL, for pending rows."""
+"""`store.claimed_accent` in SQL."""
 _IS_SKIPPED = " OR ".join(
     [f"detail = '{SKIPPED}'"]
     + [f"substr(detail, 1, {len(start)}) = '{start}'" for start in (SKIPPED_LICENSE, SKIPPED_TRAINING)]
@@ -47,6 +59,83 @@ def create_accent_indexes(connection: sa.Connection) -> None:
     """Create the two indexes unless they exist, which takes seconds for a million rows."""
     for index in _INDEXES:
         connection.exec_driver_sql(index)
+
+
+def read_by_accent(
+    connection: sa.Connection, table: Table[R], where: Where, limit: int, read: Callable[[sa.Select[Any]], list[R]]
+) -> list[R]:
+    """Return due rows with the accents that are wanted, in the order of `where`."""
+    pairs = [
+        (-priority if where.by_priority else 0, rank if where.by_priority else 0, accent, priority)
+        for accent, priority in connection.execute(pairs_of(table, where))
+        if where.accents and (rank := where.accents.rank(accent)) is not None
+    ]
+    rows: list[R] = []
+    for _, group in groupby(sorted(pairs), key=lambda pair: pair[:2]):
+        rows += _read_group(table, where, limit - len(rows), [pair[2:] for pair in group], read)
+        if len(rows) >= limit:
+            break
+    return rows
+
+
+def _read_group(
+    table: Table[R], where: Where, limit: int, pairs: Sequence[Pair], read: Callable[[sa.Select[Any]], list[R]]
+) -> list[R]:
+    """Return the rows of some accents and priorities that are due longest."""
+    rows = [
+        row
+        for start in range(0, len(pairs), PAIRS_PER_QUERY)
+        for row in read(rows_with(table, where, limit, pairs[start : start + PAIRS_PER_QUERY]))
+    ]
+    return rows if len(pairs) <= PAIRS_PER_QUERY else sorted(rows, key=_waiting_order)[:limit]
+
+
+def _waiting_order(row: Row) -> tuple[datetime, int]:
+    return row.lease.not_before or EPOCH, row.id
+
+
+def rows_with(table: Table[Any], where: Where, limit: int, pairs: Sequence[Pair]) -> sa.Select[Any]:
+    """Return the query for the rows with these accents and priorities. It reads at most `limit` of each, from the index."""
+    c = videos.c
+    order = (c.act_at, c.id)
+    parts = [
+        sa.select(c.id, c.act_at).where(*_due(table, where), _accent == accent, c.priority == priority)
+        for accent, priority in pairs
+    ]
+    if len(parts) == 1:
+        return parts[0].with_only_columns(videos).order_by(*order).limit(limit)
+    first = [sa.select(part.order_by(*order).limit(limit).subquery()) for part in parts]
+    ids = sa.union_all(*first).subquery()
+    wanted = sa.select(ids.c.id).order_by(ids.c.act_at, ids.c.id).limit(limit)
+    return sa.select(videos).where(c.id.in_(wanted)).order_by(*order)
+
+
+def pairs_of(table: Table[Any], where: Where) -> sa.Select[Any]:
+    """Return the query for the accents and priorities of which rows are due.
+
+    The indexes are searched once for each accent, twice for each priority, and once for each two of them.
+    """
+    c, pending = videos.c, [*place_of(table), IS_PENDING]
+    first = sa.select(_accent.label("name")).where(*pending).order_by(_accent).limit(1).subquery()
+    accents = sa.select(first.c.name).cte("accents", recursive=True)
+    following = sa.select(_accent).where(*pending, _accent > accents.c.name).order_by(_accent).limit(1)
+    accents = accents.union_all(
+        sa.select(following.correlate(accents).scalar_subquery()).where(accents.c.name.is_not(None))
+    )
+    priorities = priorities_of(table, where).order_by(None).subquery("priorities")
+    is_due: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
+        *_due(table, where), _accent == accents.c.name, c.priority == priorities.c.priority
+    )
+    return (
+        sa.select(accents.c.name, priorities.c.priority)
+        .select_from(sa.join(accents, priorities, sa.true()))
+        .where(accents.c.name.is_not(None), is_due.correlate(accents, priorities).exists())
+    )
+
+
+def _due(table: Table[Any], where: Where) -> list[sa.ColumnElement[bool]]:
+    due_from = [] if where.due_from is None else [videos.c.act_at >= where.due_from]
+    return [*place_of(table), IS_PENDING, videos.c.act_at <= where.due, *due_from]
 
 
 def playing_times(connection: sa.Connection) -> list[PlayingTime]:

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
+from typing import Protocol
 from weakref import WeakSet
 
 from youtube_download_coordinator.errors import ConfigError
@@ -84,3 +85,27 @@ def _after_in_child() -> None:
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+
+
+class Reopened(Protocol):
+    """What is opened anew in a forked process."""
+
+    def after_fork(self) -> None: ...
+
+
+_reopened: WeakSet[Reopened] = WeakSet()
+LEFT_TO_THE_PARENT: list[object] = []
+"""Pools of connections, kept because a pool that nobody refers to closes them."""
+
+
+def reopen_after_fork(store: Reopened) -> None:
+    """Call `store.after_fork` in each process that is forked from this one."""
+    _reopened.add(store)
+
+
+def _reopen() -> None:
+    for store in list(_reopened):
+        store.after_fork()
+
+
+os.register_at_fork(after_in_child=_reopen)

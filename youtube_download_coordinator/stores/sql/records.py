@@ -61,6 +61,11 @@ def place_of(table: Table[Any]) -> list[sa.ColumnElement[bool]]:
     return [] if table.row_type is Source else [videos.c.place == table.name]
 
 
+def seen_lease(table: Table[Any], row: Row) -> tuple[str, int, int, str]:
+    """Return what names a row's lease as it was seen."""
+    return table.name, row.id, row.lease.version, row.lease.nonce
+
+
 def same_lease(table: Table[Any], seen: Row, sent: Sequence[Lease] = ()) -> list[sa.ColumnElement[bool]]:
     """Return the condition that the row has the lease in `seen`, or one of the leases in `sent`."""
     c = sql_table(table).c

@@ -7,7 +7,6 @@ table, so that one unique key covers both and a move is one UPDATE.
 from __future__ import annotations
 
 import dataclasses
-import os
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -15,7 +14,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import date, datetime
 from functools import partial
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -39,7 +37,7 @@ from youtube_download_coordinator.stores.clock import (
     suspended_seconds,
     wall_clock_offset,
 )
-from youtube_download_coordinator.stores.sql.accents import create_accent_indexes, playing_times
+from youtube_download_coordinator.stores.sql.accents import create_accent_indexes, playing_times, read_by_accent
 from youtube_download_coordinator.stores.sql.counts import tallied
 from youtube_download_coordinator.stores.sql.engine import (
     is_memory,
@@ -50,7 +48,7 @@ from youtube_download_coordinator.stores.sql.engine import (
     watch_of,
     without_password,
 )
-from youtube_download_coordinator.stores.sql.fork_lock import ForkLock
+from youtube_download_coordinator.stores.sql.fork_lock import LEFT_TO_THE_PARENT, ForkLock, reopen_after_fork
 from youtube_download_coordinator.stores.sql.priorities import read_by_priority
 from youtube_download_coordinator.stores.sql.records import (
     LEASE_COLUMNS,
@@ -64,6 +62,7 @@ from youtube_download_coordinator.stores.sql.records import (
     query_of,
     row_of,
     same_lease,
+    seen_lease,
     sql_table,
     stored_values,
     swapped_values,
@@ -86,7 +85,6 @@ from youtube_download_coordinator.stores.sql.unreadable import (
 
 R = TypeVar("R", bound=Row)
 T = TypeVar("T")
-_Seen = tuple[str, int, int, str]
 _Values = Callable[[Change[Any]], dict[str, Any]]
 
 TEXTS_AT_ONCE = 1000
@@ -140,14 +138,14 @@ class SqlStore:
         self._controls_lock = threading.Lock()
         self._no_tombstones_until = 0.0
         """The time on the monotonic clock until which `buried` does not query tombstones."""
-        self._sent: dict[_Seen, list[Lease]] = {}
+        self._sent: dict[tuple[str, int, int, str], list[Lease]] = {}
         """The leases that may or may not have been written, by the lease that they replace."""
         self._has_accent_indexes = False
         """Whether it is known that the indexes of accents.py exist."""
         self.is_new = False
         """Whether the database had no tables when it was opened."""
         self._prepare()
-        _opened.add(self)
+        reopen_after_fork(self)
 
     @property
     def name(self) -> str:
@@ -161,12 +159,18 @@ class SqlStore:
         if where.has_request:
             return []  # people do not type into a database
 
+        by_accent = where.accents is not None
+        if by_accent:
+            self._create_accent_indexes()
+
         def read(connection: sa.Connection) -> list[R]:
+            if by_accent:
+                return read_by_accent(connection, table, where, limit, partial(self._read, connection, table))
             if where.by_priority:
                 return read_by_priority(connection, table, where, limit, partial(self._read, connection, table))
             return self._read(connection, table, query_of(table, where, limit))
 
-        return self._read_rows(read, {table.name: (table, ids_of(table, where, limit))})
+        return self._read_rows(read, {table.name: (table, ids_of(table, where, None if by_accent else limit))})
 
     def _read(self, connection: sa.Connection, table: Table[R], query: sa.Select[Any]) -> list[R]:
         sent = self._clock.before_request()
@@ -246,7 +250,7 @@ class SqlStore:
                 raise
             outcomes = [Swap.WON if won else Swap.LOST for won in applied]
         for change in changes:
-            self._sent.pop(_seen(table, change.seen), None)
+            self._sent.pop(seen_lease(table, change.seen), None)
         return outcomes
 
     def _swap(self, table: Table[R], changes: Sequence[Change[R]], values: _Values) -> list[Swap]:
@@ -255,7 +259,7 @@ class SqlStore:
             # Ordered by ID, so that two machines cannot deadlock.
             for index in sorted(outcomes, key=lambda index: changes[index].seen.id):
                 change = changes[index]
-                same = same_lease(table, change.seen, self._sent.get(_seen(table, change.seen), ()))
+                same = same_lease(table, change.seen, self._sent.get(seen_lease(table, change.seen), ()))
                 update = sa.update(sql_table(table)).where(*same).values(values(change))
                 if connection.execute(update).rowcount == 1:
                     outcomes[index] = Swap.WON
@@ -267,7 +271,7 @@ class SqlStore:
             return self._have_leases(table, [change.new for change in changes])
         except StoreUnavailable:
             for change in changes:
-                self._sent.setdefault(_seen(table, change.seen), []).append(change.new.lease)
+                self._sent.setdefault(seen_lease(table, change.seen), []).append(change.new.lease)
             raise
 
     def _have_leases(self, table: Table[Any], rows: Sequence[Row]) -> list[bool]:
@@ -450,7 +454,7 @@ class SqlStore:
         """Leave the connections to the parent. Two processes on one would damage the file, or read each other's responses."""
         self._controls_lock = threading.Lock()  # a thread of the parent may have held it
         if not is_memory(self._engine.url):
-            _left_to_the_parent.append(self._engine.pool)
+            LEFT_TO_THE_PARENT.append(self._engine.pool)
             self._engine.dispose(close=False)
 
     def _prepare(self) -> None:
@@ -488,21 +492,3 @@ class SqlStore:
             if self._is_sqlite:
                 self.close()
             raise
-
-
-_opened: WeakSet[SqlStore] = WeakSet()
-_left_to_the_parent: list[sa.Pool] = []
-"""The parent's pools. They are kept, because a pool without references closes its connections."""
-
-
-def _after_fork() -> None:
-    for store in list(_opened):
-        store.after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-def _seen(table: Table[Any], row: Row) -> _Seen:
-    """Return the identity of a row's lease as it was read."""
-    return table.name, row.id, row.lease.version, row.lease.nonce

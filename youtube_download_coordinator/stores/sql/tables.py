@@ -6,7 +6,9 @@ models.py declares the columns of a row. The columns of a lease are declared her
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
@@ -164,6 +166,15 @@ def _priority_in(extra: str) -> int:
     return next((priority_in(str(text).strip()) for name, text in texts if is_priority(name)), 0)
 
 
+@contextmanager
+def _expressions_allowed() -> Iterator[None]:
+    """Let SQLAlchemy skip indexes of expressions (accents.py), of which it would warn in SQLite."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index", sa.exc.SAWarning)
+        yield
+
+
+@_expressions_allowed()
 def bring_up_to_date(connection: sa.Connection) -> bool:
     """Create the tables. Add the columns and indexes that tables of an older version lack, which create_all does not.
 
