@@ -43,7 +43,7 @@ def test_a_row_that_is_deleted_between_the_two_requests_is_added_again(
     monkeypatch.setattr(store, "scan", deleted_once)
     assert queue.find_or_add(VIDEO_TASKS, new_video(1)) == (row_id, False)
     monkeypatch.setattr(store, "scan", lambda *_, **__: [])
-    with pytest.raises(StoreUnavailable, match="was deleted each time it was added"):
+    with pytest.raises(StoreUnavailable, match=r"video-00001.*deleted"):
         queue.find_or_add(VIDEO_TASKS, new_video(1))
 
 
@@ -165,7 +165,7 @@ def test_an_offer_in_control_names_the_machine(worker: Callable[..., Queue], sto
     queue = worker("host-a/run-7")
     queue.offer = parse_offer(["region:BR"])
     queue.renew_offer()
-    assert [line.reason for line in store.controls(fresh=True)] == ["host-a offers this"]
+    assert [line.reason.partition(" ")[0] for line in store.controls(fresh=True)] == ["host-a"]
 
 
 def test_a_store_that_fails_after_the_first_claims_loses_none_and_before_them_is_an_error(
