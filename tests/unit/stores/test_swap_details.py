@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fake_google.faults import Action
 from tests.support.sheet import SheetDesk, a_video, video_url
 from youtube_download_coordinator.models import Done, Status
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
 
 
 @pytest.mark.parametrize("fault", ["reset", "apply_then_reset"])
-def test_an_outcome_is_looked_up_again_while_answers_are_lost(desk: SheetDesk, fault: str) -> None:
+def test_an_outcome_is_looked_up_again_while_answers_are_lost(desk: SheetDesk, fault: Action) -> None:
     queue = desk.queue("w1")
     queue.add(VIDEO_TASKS, [a_video(1)])
     (claim,) = queue.claim(VIDEO_TASKS, 1)
@@ -23,7 +24,7 @@ def test_an_outcome_is_looked_up_again_while_answers_are_lost(desk: SheetDesk, f
 
 
 @pytest.mark.parametrize("fault", ["reset", "apply_then_reset"])
-def test_each_of_several_outcomes_without_an_answer_is_looked_up(desk: SheetDesk, fault: str) -> None:
+def test_each_of_several_outcomes_without_an_answer_is_looked_up(desk: SheetDesk, fault: Action) -> None:
     queue = desk.queue("w1")
     queue.add(VIDEO_TASKS, [a_video(number) for number in range(3)])
     claims = queue.claim(VIDEO_TASKS, 3)
