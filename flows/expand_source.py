@@ -29,8 +29,8 @@ def expand_source(
 
     Args:
         url: A YouTube channel, playlist or video: https://www.youtube.com/@handle
-        accent: Copied to each of its videos. An existing source keeps its own.
-        type: Copied to each of its videos. An existing source keeps its own.
+        accent: The Accent of the source and of its videos. An existing source keeps its Accent.
+        type: The Type of the source and of its videos. An existing source keeps its Type.
         first_videos: Add at most this many videos, the newest first; all unless given.
         kinds: The kinds of videos to add; unless given, all except videos for members only.
         min_duration: Leave out shorter videos. Seconds (90), or a duration such as 1:30 or 1:00:00.

@@ -48,9 +48,9 @@ def add(
         The URL of a source, or a text file with one source per line: URL|Accent|Type. A CSV or TSV file begins with a line that
         names its columns, such as URL,Accent,Type.
     accent
-        Copied to each video of the source.
+        The Accent of the source and of its videos.
     type
-        Copied to each video of the source.
+        The Type of the source and of its videos.
     first
         Take at most this many videos when the source is first listed. Sets its column FirstVideos.
     priority

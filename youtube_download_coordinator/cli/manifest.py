@@ -80,13 +80,13 @@ def manifest(
     product
         Use the files of this product, such as `audio-wav` or `download`.
     accent
-        With this Accent.
+        Only videos with this Accent.
     type
-        With this Type.
+        Only videos with this Type.
     source
-        Listed from the source with this ID.
+        Only videos from the source with this ID.
     text
-        With this text anywhere in the line: title, channel, captions, your own columns.
+        Only videos with this text anywhere in their line: title, channel, captions, your own columns.
     """
     from youtube_download_coordinator.storage.opening import open_place
 

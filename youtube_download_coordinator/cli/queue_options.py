@@ -92,22 +92,22 @@ class RowFilters:
     """Filters that select rows. A row must meet all of them."""
 
     status: str | None = None
-    """With this Status: pending, in-progress, done or error; or "dead letters" for rows that failed for good."""
+    """Only rows with this Status: pending, in-progress, done or error; or "dead letters" for rows that failed for good."""
 
     accent: str | None = None
-    """With this Accent."""
+    """Only rows with this Accent."""
 
     type: str | None = None
-    """With this Type."""
+    """Only rows with this Type."""
 
     source: int | None = None
-    """Listed from the source with this ID."""
+    """Only videos from the source with this ID."""
 
     reason: str | None = None
-    """With this reason for the last failure: the first word of LastError."""
+    """Only rows with this reason for the last failure: the first word of LastError."""
 
     text: str | None = None
-    """With this text in any column."""
+    """Only rows with this text in any column."""
 
     def selection(self, ids: tuple[int, ...] = ()) -> Selection:
         """Return the rows to select. Raises UserError for an empty text or reason, which would match nearly every row."""

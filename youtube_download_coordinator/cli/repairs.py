@@ -60,7 +60,7 @@ def retry(
     product
         Make further products of videos that are done, such as subtitles,metadata. Existing files and Result are kept.
     all
-        Every row of the table that is not done.
+        All rows of the table that are not done.
     """
     selection = _selection(ids, filters, every=all)
     if product is not None:
@@ -104,7 +104,7 @@ def requeue(
     Parameters
     ----------
     all
-        Every dead letter.
+        All dead letters.
     """
     return retry(*ids, table="dead-letters", filters=filters, all=all, yes=yes, queue=queue)
 
