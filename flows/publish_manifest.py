@@ -40,7 +40,7 @@ def _publish(coordinator: Coordinator, options: ManifestOptions | None) -> State
         return skipped(f"{place.address} has no manifest yet: run ydc manifest, or give a format")
     counts = publish(coordinator.queue, place, coordinator.config.state_dir, options)
     report_manifests(place.address, counts)
-    written = [each.describe(name) for name, each in counts.items()]
+    written = [manifest.describe(name) for name, manifest in counts.items()]
     if write_card_again(coordinator.queue, place, coordinator.config, get_run_logger().warning):
         written.append(f"the card in {PAGE}")
     return finished("; ".join(written), failed=False, data=counts)

@@ -74,19 +74,19 @@ def purge(
         say(f"{job.restore():,} tombstones of purged videos are in {job.queue.store.name}")
         return 0
     selection = _selection(config, video, channel, source, file)
-    asked = _asked(channel, source, len(selection.keys))
+    options = _options_for_report(channel, source, len(selection.keys))
     _check_writable(report)
     keys = job.select(selection)
     if not keys:
         raise UserError("no video is selected, so nothing was changed: ydc list shows what there is")
     if dry_run:
-        result = _preview(job, keys, asked)
+        result = _preview(job, keys, options)
     else:
         if not yes:
             confirm(
                 f"{len(keys):,} videos will be removed from {config.output_dir} and from {job.queue.store.name} for good."
             )
-        result = job.run(keys, asked)
+        result = job.run(keys, options)
     say(str(result))
     result.requested_by = requested_by
     if report:
@@ -128,7 +128,7 @@ def _selection(
     return PurgeSelection(keys=keys, channels=[channel_key(text) for text in channels], sources=sources)
 
 
-def _asked(channels: tuple[str, ...], sources: tuple[int, ...], videos: int) -> dict[str, Any]:
+def _options_for_report(channels: tuple[str, ...], sources: tuple[int, ...], videos: int) -> dict[str, Any]:
     """Return the options for the report, without the names of videos."""
     return {"channels": list(channels), "sources": list(sources), "videos": videos}
 
@@ -141,9 +141,9 @@ def _check_writable(report: Path | None) -> None:
         raise UserError(f"--report {report}: {error.strerror}: nothing was changed") from None
 
 
-def _preview(job: Purge, keys: frozenset[str], asked: dict[str, Any]) -> PurgeReport:
+def _preview(job: Purge, keys: frozenset[str], options: dict[str, Any]) -> PurgeReport:
     """Print each file that would be removed. Return the report."""
-    result, remains = job.preview(keys, asked)
+    result, remains = job.preview(keys, options)
     for path in sorted([*remains.files, *remains.records]):
         say(f"would remove {path}")
     for path in sorted(remains.others):

@@ -206,7 +206,7 @@ class _LineChange:
     def _requests(self, index: RowIndex) -> list[Json]:
         control = self._spreadsheet.control
         line = control.find(self._name)
-        self._originals |= {each.name: each.cells for each in control.lines() if each.cells not in self._written}
+        self._originals |= {other.name: other.cells for other in control.lines() if other.cells not in self._written}
         repairs = [(misplaced, self._original(misplaced)) for misplaced in self._misplaced()]
         self._sent = {cells for _, cells in repairs}
         requests = [request for misplaced, cells in repairs for request in self._write_line(misplaced, cells)]

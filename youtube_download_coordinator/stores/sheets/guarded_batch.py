@@ -294,8 +294,12 @@ class GuardedBatches:
         """Return the keys of rows whose leases a draft covers. They are treated as known like all others."""
         if not any(encoded.lease is None for encoded in self._leases(names)):
             return {}
-        leases = (decode_lease(text) for text in slots if text)
-        return {each.key: IndexEntry(each.row_id, each.lease.nonce) for each in leases if each and each.lease}
+        covered = (decode_lease(text) for text in slots if text)
+        return {
+            encoded.key: IndexEntry(encoded.row_id, encoded.lease.nonce)
+            for encoded in covered
+            if encoded and encoded.lease
+        }
 
     def _unadopted_keys(self, names: Iterable[str], imported: Mapping[str, Mapping[int, ImportedCells]]) -> set[str]:
         keys = set()

@@ -99,7 +99,7 @@ class TabSnapshot:
         self.loads += 1
         self._is_invalidated = False
         self._prefetched.clear()
-        leases = [(position, each.row_id, each.lease) for position, each in self.leases() if each.lease is not None]
+        leases = [(position, encoded.row_id, encoded.lease) for position, encoded in self.leases() if encoded.lease]
         self._position = {row_id: position for position, row_id, _ in reversed(leases)}
         numbers = ((line, priority_in(row[0].strip())) for line, row in enumerate(priorities, start=1) if row)
         self._priority = {line: number for line, number in numbers if number}

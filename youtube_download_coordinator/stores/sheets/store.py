@@ -304,7 +304,8 @@ class SheetsStore:
 
     def _leases(self, table: Table[Any]) -> list[Lease]:
         self._reload(table.name, if_older_than_seconds=FRESH_SECONDS)
-        return [each.lease for _, each in self._spreadsheet.snapshot(table.name).leases() if each.lease]
+        leases = self._spreadsheet.snapshot(table.name).leases()
+        return [encoded.lease for _, encoded in leases if encoded.lease]
 
     def tally(self, tables: Sequence[Table[Any]], since: date, recent: datetime = NEVER) -> list[list[Tally]]:
         names = [table.name for table in tables]

@@ -243,10 +243,10 @@ class _Search:
                 continue
             rivals = [other for other in COLUMNS if other not in self.sheet_ids and _kind(other) == _kind(name)]
             if name in self.sheet_ids or len(others) > 1 or len(rivals) > 1:
-                found = " or ".join(repr(str(self.sheets[sheet_id]["title"])) for sheet_id in others)
+                candidates = " or ".join(repr(str(self.sheets[sheet_id]["title"])) for sheet_id in others)
                 title = titles(self.config)[name]
                 self.problem = (
-                    f"it is not clear which tab is {title!r}, because tabs were renamed: it may be {found};"
+                    f"it is not clear which tab is {title!r}, because tabs were renamed: it may be {candidates};"
                     f" give that tab the name {title!r} again"
                 )
                 return

@@ -43,11 +43,13 @@ def priorities_of(table: Table[Any], where: Where) -> sa.Select[Any]:
     """Return the query for the priorities of due rows. The index is searched once or twice for each priority."""
     c = sql_table(table).c
     first = _priorities(table).order_by(c.priority.desc()).limit(1).subquery()
-    found = sa.select(first.c.priority).cte("found", recursive=True)
-    below = _priorities(table).where(c.priority < found.c.priority).order_by(c.priority.desc()).limit(1)
-    found = found.union_all(sa.select(below.correlate(found).scalar_subquery()).where(found.c.priority.is_not(None)))
-    due = _priorities(table).where(c.priority == found.c.priority, c.act_at <= where.due).correlate(found)
-    return sa.select(found.c.priority).where(due.exists()).order_by(found.c.priority.desc())
+    priorities = sa.select(first.c.priority).cte("priorities", recursive=True)
+    below = _priorities(table).where(c.priority < priorities.c.priority).order_by(c.priority.desc()).limit(1)
+    priorities = priorities.union_all(
+        sa.select(below.correlate(priorities).scalar_subquery()).where(priorities.c.priority.is_not(None))
+    )
+    due = _priorities(table).where(c.priority == priorities.c.priority, c.act_at <= where.due).correlate(priorities)
+    return sa.select(priorities.c.priority).where(due.exists()).order_by(priorities.c.priority.desc())
 
 
 def _priorities(table: Table[Any]) -> sa.Select[Any]:

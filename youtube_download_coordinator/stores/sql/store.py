@@ -313,7 +313,7 @@ class SqlStore:
         self._no_tombstones_until = 0.0
         with self._writing() as connection:
             statement = self._insert_unless_known(tombstones)
-            connection.execute(statement, [{"tombstone": each} for each in sorted(set(new))])
+            connection.execute(statement, [{"tombstone": tombstone} for tombstone in sorted(set(new))])
 
     def tombstones(self) -> list[str]:
         with self._reading() as connection:

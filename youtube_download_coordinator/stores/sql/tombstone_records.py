@@ -20,10 +20,10 @@ def existing(connection: sa.Connection, wanted: Collection[str]) -> set[str]:
     """Return the tombstones that exist."""
     texts, column = list(wanted), tombstones.c.tombstone
     chunks = (texts[first : first + KEYS_PER_QUERY] for first in range(0, len(texts), KEYS_PER_QUERY))
-    return {each for chunk in chunks for each in connection.scalars(sa.select(column).where(column.in_(chunk)))}
+    return {text for chunk in chunks for text in connection.scalars(sa.select(column).where(column.in_(chunk)))}
 
 
 def buried_keys(connection: sa.Connection, keys: Collection[str]) -> set[str]:
     """Return the keys that have a tombstone."""
     by_tombstone = {tombstone(key): key for key in keys}
-    return {by_tombstone[each] for each in existing(connection, by_tombstone)}
+    return {by_tombstone[text] for text in existing(connection, by_tombstone)}
