@@ -1,8 +1,8 @@
-"""PostgreSQL with 10,000,000 videos: what 200 workers claim and complete, and what 1,000,000 updates leave behind.
+"""Measure PostgreSQL with 10,000,000 videos: the claims and results of 200 workers, and the effects of 1,000,000 updates.
 
-Why: docs/large-database.md. Each worker has connections of its own, as a process has; they are threads of a
-few processes, on the machine of the server. The updates are those of a claim and of a result, and are sent by the thousand.
-On PostgreSQL when YDC_TEST_POSTGRESQL_URL names a server: `.ci/with-postgresql .venv/bin/python -m benchmarks.large`.
+Why: docs/large-database.md. The workers are threads of a few processes, on the server's machine. Each has its own connections.
+The updates are the same as for a claim and a result, and are sent by the thousand. On PostgreSQL if YDC_TEST_POSTGRESQL_URL
+names a server: `.ci/with-postgresql .venv/bin/python -m benchmarks.large`.
 """
 
 from __future__ import annotations

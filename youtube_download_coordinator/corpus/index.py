@@ -118,7 +118,7 @@ class Index:
     def newest_lines(self) -> Iterator[bytes]:
         """Yield the lines that wait on this machine, then those of the segments, the newest segment first. Raises PlaceError.
 
-        For a sample: a segment that another process merges meanwhile is left out.
+        This is for a sample: a segment that another process is merging is left out.
         """
         with contextlib.suppress(OSError):
             yield from self._spool.lines()

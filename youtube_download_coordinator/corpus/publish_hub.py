@@ -149,14 +149,14 @@ class HubPublisher:
         return files
 
     def _publish_media(self, files: dict[str, Path], hashes: dict[str, str]) -> None:
-        """Publish the files of videos that are not purged meanwhile: `ydc purge` sees the batch, or this sees its tombstones."""
+        """Publish the files of videos, except purged ones. Either `ydc purge` sees the batch, or this sees its tombstones."""
         batch = self._begin(hashes.values())
         purged = set(copies(self._place)).intersection(hashes.values())
         kept = {path: file for path, file in files.items() if hashes[path] not in purged}
         self._publish("Add recordings", batch, kept)
 
     def _publish_descriptions(self, lock: HubLock) -> None:
-        """Publish the manifests and the card. If they are published again meanwhile, as a purge does, take the new ones."""
+        """Publish the manifests and the card. If they change in the meantime, for example by a purge, publish the new ones."""
         is_current = False
         while not is_current:
             with tempfile.TemporaryDirectory(prefix="hub-", dir=self._work_dir) as folder:

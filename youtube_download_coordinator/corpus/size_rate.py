@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 LINES_READ = 2000
 """The part of the index that is read, which takes a fraction of a second."""
 LEAST_PRODUCTS = 10
-"""Fewer files of one kind say little about others."""
+"""The fewest files of one kind that are enough to estimate others."""
 
 
 def size_rate(config: Config, processor: str | None = None) -> SizeRate | None:
-    """Return what the products of a second of video take; the processors are those of the settings unless given.
+    """Return the bytes that the products of a second of video need. `processor` defaults to the setting.
 
-    It is measured on the last products that this machine has at hand, else what is usual. None: not known.
+    The rate is measured on the latest products that this machine knows, or else it is the usual rate. None: not known.
     """
     names = processor_names(processor or config.processor)
     products = {
@@ -53,7 +53,7 @@ def _lines(config: Config) -> Iterator[bytes]:
 
 
 def _measured(lines: Iterable[bytes], products: Collection[str]) -> SizeRate | None:
-    """Return the sum of what each product takes a second. None: of none were enough made."""
+    """Return the sum of the rates of all products, or None if too few files of each were made."""
     sizes: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for line in lines:
         with contextlib.suppress(*NOT_FACTS):

@@ -1,4 +1,4 @@
-"""Copies of the tombstones, in the place. The tombstones that count are those of the queue.
+"""Keep copies of the tombstones in the place. The queue's tombstones are authoritative.
 
 .corpus/tombstones/<hash>.json    the tombstones of one `ydc purge`
 """
@@ -20,7 +20,7 @@ COPIES = f"{FOLDER}/tombstones"
 
 
 def put_copy(place: Place, tombstones: Collection[str]) -> None:
-    """Put a copy of tombstones into the place. The same tombstones are never put twice. Raises what Place raises."""
+    """Put a copy of tombstones into the place. The same tombstones are never put twice. Raises the errors of Place."""
     texts = sorted(tombstones)
     name = hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
     content = json.dumps({"tombstones": texts}).encode()

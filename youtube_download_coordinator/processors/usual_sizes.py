@@ -14,12 +14,12 @@ BYTES_AN_HOUR: Mapping[str, tuple[float, float]] = {
     "flac": (235e6, 86e6),
     "alac": (236e6, 85e6),
 }
-"""The largest measured rate of each codec: unchanged, and as one channel of at most SPEECH_HZ."""
+"""The largest measured size for each codec: unchanged, and as one channel of at most SPEECH_HZ."""
 SPEECH_HZ = 16_000
 WAV_HZ, WAV_CHANNELS, WAV_SAMPLE_BYTES = 48_000, 2, 2
-"""The sample rate of a wav file without a chosen rate."""
+"""The format of a wav file without a chosen rate."""
 DOWNLOAD_BYTES_AN_HOUR = 900e6
-"""At 2,000 kbit/s."""
+"""The size at 2,000 kbit/s."""
 
 
 class SizeRate(NamedTuple):
@@ -33,7 +33,7 @@ class SizeRate(NamedTuple):
 def usual_size(
     processors: Collection[str], codec: str, sample_rate_hz: int | None, *, is_mono: bool
 ) -> SizeRate | None:
-    """Return what these processors take as a rule. None: they make no media, or only the user knows what they make."""
+    """Return the usual rate of these processors, or None if they make no media, or only the user knows their files."""
     if "download" in processors:
         return SizeRate(DOWNLOAD_BYTES_AN_HOUR / 3600, "assumed for video")
     if "audio" not in processors:

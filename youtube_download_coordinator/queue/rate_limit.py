@@ -36,7 +36,7 @@ class RateLimit:
         return timedelta(hours=1) / max(1, self.videos_per_hour - self.burst)
 
     def least_time(self, videos: int) -> timedelta:
-        """Return the time that one machine needs at least to begin so many videos, none of which began in the last hour."""
+        """Return the least time in which one machine can begin `videos` videos, if none began in the last hour."""
         return max(0, videos - self.burst) * self.interval
 
     def delay(self, line: Control | None, now: datetime) -> timedelta:

@@ -189,10 +189,10 @@ class Store(Protocol):
         ...
 
     def playing_times(self) -> list[PlayingTime]:
-        """Return how much there is of each accent in `VIDEO_TASKS`, in no order. Accents are spelled as rows have them.
+        """Return the playing times of each accent in `VIDEO_TASKS`, in any order. Accents are spelt as in the rows.
 
-        A hint, as `scan` is. Reads no rows. Where requests are expensive it is as old as what a claim uses, and needs a request
-        of its own only if that is older than a few minutes.
+        A hint, like `scan`. Reads no rows. Where requests are expensive, it is as old as the data of claims, and makes a request
+        only if they are older than a few minutes.
         """
         ...
 
