@@ -123,13 +123,18 @@ def pairs_of(table: Table[Any], where: Where) -> sa.Select[Any]:
         sa.select(following.correlate(accents).scalar_subquery()).where(accents.c.name.is_not(None))
     )
     priorities = priorities_of(table, where).order_by(None).subquery("priorities")
-    is_due: sa.Select[Any] = sa.select(sa.literal_column("1")).where(
-        *_due(table, where), _accent == accents.c.name, c.priority == priorities.c.priority
+    # A scalar: PostgreSQL makes a join of EXISTS, which may read every pending row.
+    first_due = (
+        sa.select(c.id)
+        .where(*_due(table, where), _accent == accents.c.name, c.priority == priorities.c.priority)
+        .limit(1)
+        .correlate(accents, priorities)
+        .scalar_subquery()
     )
     return (
         sa.select(accents.c.name, priorities.c.priority)
         .select_from(sa.join(accents, priorities, sa.true()))
-        .where(accents.c.name.is_not(None), is_due.correlate(accents, priorities).exists())
+        .where(accents.c.name.is_not(None), first_due.is_not(None))
     )
 
 
