@@ -286,7 +286,7 @@ def test_a_processor_that_is_asked_for_is_called_again(site: Site, task: VideoTa
     ("spec", "says"),
     [
         ("audio,subtitels", "did you mean subtitles"),
-        ("audio,audio", "have audio twice"),
+        ("audio,audio", "contain audio twice"),
         ("audio,,subtitles", "an empty name"),
         ("audio,", "an empty name"),
         ("download,subtitles,audio", "download and audio cannot be combined"),
@@ -308,5 +308,5 @@ def test_spaces_in_a_list_do_not_matter() -> None:
 
 
 def test_a_setting_that_makes_no_sense_names_the_setting() -> None:
-    with pytest.raises(ConfigError, match=r"^processor='audio,audio': .* have audio twice"):
+    with pytest.raises(ConfigError, match=r"^processor='audio,audio': .* contain audio twice"):
         Config(processor="audio,audio")
