@@ -7,7 +7,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,11 +17,13 @@ import sqlalchemy as sa
 
 from tests.support.rows import Clock, make_queue, new_video
 from youtube_download_coordinator import Config, Coordinator, wiring
+from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Done, Failure, Outcome, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Where
 from youtube_download_coordinator.queue.targets import Targets
 from youtube_download_coordinator.stores.sql import SqlStore
+from youtube_download_coordinator.stores.sql.accents import AccentIndexes
 from youtube_download_coordinator.workers.worker import Limits, Summary
 
 HOUR = 3600
@@ -191,6 +193,26 @@ def test_a_queue_with_the_indexes_opens_as_before(tmp_path: Path) -> None:
     for _ in range(2):
         with closing(SqlStore(f"sqlite:///{tmp_path}/queue.db")) as store:
             assert store.playing_times() == []
+
+
+@pytest.mark.parametrize("error", [StoreError("must be owner of table videos"), StoreUnavailable("no answer")], ids=str)
+def test_a_user_that_may_not_create_the_indexes_works_without_them(
+    error: StoreError, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun: list[str] = []
+
+    @contextmanager
+    def creating() -> Iterator[Any]:
+        begun.append("a transaction")
+        raise error
+        yield
+
+    indexes = AccentIndexes(creating)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable) if isinstance(error, StoreUnavailable) else nullcontext():
+            indexes.create_once()
+    is_final = not isinstance(error, StoreUnavailable)
+    assert (len(begun), len(caplog.messages)) == ((1, 1) if is_final else (2, 0))
 
 
 def steps_of_a_claim(folder: Path, pending: int) -> int:

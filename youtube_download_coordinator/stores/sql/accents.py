@@ -5,13 +5,16 @@ The indexes are created when they are first needed, because each change of a row
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.models import SKIPPED, SKIPPED_LICENSE, SKIPPED_TRAINING, Row, State
 from youtube_download_coordinator.queue.product_requests import WAS
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, PlayingTime, Table, Where
@@ -19,6 +22,8 @@ from youtube_download_coordinator.reasons import REQUEST_START
 from youtube_download_coordinator.stores.sql.priorities import priorities_of
 from youtube_download_coordinator.stores.sql.records import place_of
 from youtube_download_coordinator.stores.sql.tables import EPOCH, IS_PENDING, videos
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Row)
 Pair = tuple[str, int]
@@ -55,10 +60,29 @@ _accent: sa.ColumnElement[str] = sa.literal_column(f"({_ACCENT})", sa.Text)
 _kind: sa.ColumnElement[str] = sa.literal_column(f"({_KIND})", sa.Text)
 
 
-def create_accent_indexes(connection: sa.Connection) -> None:
-    """Create the two indexes unless they exist, which takes seconds for a million rows."""
-    for index in _INDEXES:
-        connection.exec_driver_sql(index)
+class AccentIndexes:
+    """The two indexes of a store. `creating` begins a transaction that may create them."""
+
+    def __init__(self, creating: Callable[[], AbstractContextManager[sa.Connection]]) -> None:
+        self._creating = creating
+        self._are_created = False
+
+    def create_once(self) -> None:
+        """Create the indexes unless they exist, which takes seconds for a million rows. Raises StoreUnavailable.
+
+        The queries work without them. PostgreSQL lets only the owner of the table create them, also if they exist.
+        """
+        if self._are_created:
+            return
+        try:
+            with self._creating() as connection:
+                for index in _INDEXES:
+                    connection.exec_driver_sql(index)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            log.warning("the indexes for target hours are not created, so without them claims take longer: %s", error)
+        self._are_created = True
 
 
 def read_by_accent(

@@ -37,7 +37,7 @@ from youtube_download_coordinator.stores.clock import (
     suspended_seconds,
     wall_clock_offset,
 )
-from youtube_download_coordinator.stores.sql.accents import create_accent_indexes, playing_times, read_by_accent
+from youtube_download_coordinator.stores.sql.accents import AccentIndexes, playing_times, read_by_accent
 from youtube_download_coordinator.stores.sql.counts import tallied
 from youtube_download_coordinator.stores.sql.engine import (
     is_memory,
@@ -140,7 +140,7 @@ class SqlStore:
         """The time on the monotonic clock until which `buried` does not query tombstones."""
         self._sent: dict[tuple[str, int, int, str], list[Lease]] = {}
         """The leases that may or may not have been written, by the lease that they replace."""
-        self._has_accent_indexes = False
+        self._accent_indexes = AccentIndexes(self._creating)
         """Whether it is known that the indexes of accents.py exist."""
         self.is_new = False
         """Whether the database had no tables when it was opened."""
@@ -161,7 +161,7 @@ class SqlStore:
 
         by_accent = where.accents is not None
         if by_accent:
-            self._create_accent_indexes()
+            self._accent_indexes.create_once()
 
         def read(connection: sa.Connection) -> list[R]:
             if by_accent:
@@ -206,15 +206,8 @@ class SqlStore:
         return self._read_rows(read, {table.name: (table, ids_of(table)) for table in tables})
 
     def playing_times(self) -> list[PlayingTime]:
-        self._create_accent_indexes()
+        self._accent_indexes.create_once()
         return self._read_rows(playing_times, {VIDEO_TASKS.name: (VIDEO_TASKS, ids_of(VIDEO_TASKS))})
-
-    def _create_accent_indexes(self) -> None:
-        if not self._has_accent_indexes:
-            with self._writing() as connection:
-                self._lock_creation(connection)
-                create_accent_indexes(connection)
-            self._has_accent_indexes = True
 
     def _read_rows(
         self, read: Callable[[sa.Connection], T], rows: Mapping[str, tuple[Table[Any], sa.Select[Any]]]
@@ -459,17 +452,20 @@ class SqlStore:
 
     def _prepare(self) -> None:
         try:
-            with self._writing() as connection:
-                self._lock_creation(connection)
+            with self._creating() as connection:
                 self.is_new = bring_up_to_date(connection)
             if self._watch:
                 self._watch.remember()
         except StoreError as error:
             raise ConfigError(f"database_url={without_password(self._engine.url)}: {error}") from None
 
-    def _lock_creation(self, connection: sa.Connection) -> None:
-        if not self._is_sqlite:  # two that create a table at once would fail
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CREATION_LOCK)))
+    @contextmanager
+    def _creating(self) -> Iterator[sa.Connection]:
+        """Begin a transaction that may create tables or indexes."""
+        with self._writing() as connection:
+            if not self._is_sqlite:  # two that create a table at once would fail
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(CREATION_LOCK)))
+            yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
