@@ -194,14 +194,15 @@ def whole_number(text: str, digits: int = 18) -> int | None:
     return int(text) if text.isdecimal() and len(text) <= digits else None
 
 
-def _integer(text: str) -> int | None:
+def integer(text: str) -> int | None:
+    """Return the number in a cell, or None if a row cannot have it."""
     number = whole_number(text)
     return number if number is None or number <= INTEGER_MAX else None
 
 
 _READERS: Mapping[ColumnType | None, Callable[[str], Any]] = {
     ColumnType.TEXT: str,
-    ColumnType.INTEGER: _integer,
+    ColumnType.INTEGER: integer,
     ColumnType.ID: whole_number,
     ColumnType.TIME: parse_time,
 }

@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from youtube_download_coordinator.models import columns_of
 from youtube_download_coordinator.queue.store import VIDEO_TASKS
-from youtube_download_coordinator.stores.sheets.cells import whole_number
+from youtube_download_coordinator.stores.sheets.cells import integer
 
 PLAYING_COLUMNS = tuple(
     columns_of(VIDEO_TASKS.row_type).shown[attribute].name for attribute in ("accent", "duration_seconds")
@@ -26,7 +26,7 @@ class PlayingCells:
         """Each accent once, because a tab has few accents and up to 250,000 lines."""
         accents, durations = ([row[0] if row else "" for row in column] for column in columns or ((), ()))
         for accent, duration in zip_longest(["", *accents], ["", *durations], fillvalue=""):
-            self._append(accent, whole_number(duration) or 0)
+            self._append(accent, integer(duration) or 0)
 
     def accent(self, position: int) -> str:
         return self.accents[position] if position < len(self.accents) else ""
@@ -51,4 +51,4 @@ def cells_in(header: Iterable[str], cells: Sequence[str]) -> tuple[str, int]:
     """Return the accent and the duration in a line."""
     values = dict(zip(header, cells, strict=False))
     accent, duration = (values.get(name, "") for name in PLAYING_COLUMNS)
-    return accent, whole_number(duration) or 0
+    return accent, integer(duration) or 0

@@ -20,7 +20,7 @@ from youtube_download_coordinator.queue.store import (
     claimed_accent,
 )
 from youtube_download_coordinator.queue.targets import has_file
-from youtube_download_coordinator.stores.sheets.cells import whole_number
+from youtube_download_coordinator.stores.sheets.cells import integer
 from youtube_download_coordinator.stores.sheets.snapshot import TabSnapshot
 from youtube_download_coordinator.text import parse_time
 
@@ -61,7 +61,7 @@ def tallies(
         claimed_at = _claimed_at(encoded.lease, cells.claimed_at)
         kind = _kind(encoded.lease, cells, claimed_at, since, recent)
         rows[kind] += 1
-        length = whole_number(cells.duration_seconds)
+        length = integer(cells.duration_seconds)
         if length is not None:
             seconds[kind] += length
             with_length[kind] += 1
