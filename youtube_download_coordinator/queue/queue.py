@@ -145,7 +145,7 @@ class Queue(Maintenance):
         slots = self.admission.available_slots(count)
         if slots and table.row_type is Source and self.admission.needs_video_probe:
             soon = self.store.now() + self.video_policy.backoff_max
-            return 0 if self.store.scan(VIDEO_TASKS, Where(state=State.PENDING, due=soon), limit=1) else slots
+            return 0 if self.store.scan(VIDEO_TASKS, self.claimable(VIDEO_TASKS, soon), limit=1) else slots
         return slots
 
     def _due(self, table: Table[R], count: int, except_ids: Collection[int], spread: int) -> list[R]:
