@@ -21,6 +21,11 @@ def did_you_mean(name: str, names: Iterable[str], most: int = 1) -> str:
     return f"; did you mean {' or '.join(similar)}?" if similar else ""
 
 
+def fold(text: str) -> str:
+    """Return the form in which two texts are compared regardless of letter case, spaces and Unicode's variants of a character."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
 def is_loopback(host: str) -> bool:
     """Return whether the name or address of a host means this machine."""
     if host == "localhost":

@@ -129,6 +129,18 @@ def test_the_progress_is_that_of_the_setting_in_any_letter_case(store: Store) ->
     assert (portuguese.is_reached, german.is_reached) == (False, False)
 
 
+@pytest.mark.parametrize(
+    "accent", ["pt-br", " pt-BR", "PT-BR  ", "\uff50t-BR"], ids=["case", "before", "after", "wide"]
+)
+def test_an_accent_that_is_typed_otherwise_is_the_same(store: Store, accent: str) -> None:
+    add_done(store, accent, ("a", 2))
+    add(store, accent, 1, 1, first=10)
+    add(store, "pt - BR", 1, first=20)
+    queue = queue_with(store, pt_BR=2)
+    assert [(each.hours, each.pending) for each in queue.hours_by_target()] == [(2, 2)]
+    assert [claim.row.accent for claim in queue.claim(VIDEO_TASKS, 5)] == ["pt - BR"]
+
+
 def test_without_targets_nothing_is_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> Sequence[PlayingTime]:
         raise AssertionError("counted")
@@ -284,6 +296,20 @@ def test_a_probe_is_of_an_accent_that_is_wanted(store: Store) -> None:
     next_due = queue.next_due(VIDEO_TASKS)
     assert next_due
     assert next_due <= store.now()
+
+
+def test_a_source_is_listed_although_a_video_should_be_the_probe_if_none_may_be_claimed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_done(store, "a", ("x", 5), first=90)
+    add(store, "a", 1)
+    queue = queue_with(store, a=5)
+    queue.add(SOURCES, [new_source(1)])
+    monkeypatch.setattr(type(queue.admission), "needs_video_probe", property(lambda _: True))
+    assert len(queue.claim(SOURCES, 1)) == 1
+    add(store, "b", 1, first=2)
+    queue.add(SOURCES, [new_source(2)])
+    assert queue.claim(SOURCES, 1) == []
 
 
 def test_a_further_product_is_made_although_the_accent_has_its_hours(store: Store) -> None:

@@ -14,6 +14,7 @@ from youtube_download_coordinator.models import Lease, State
 from youtube_download_coordinator.queue.offers import Offer, need_of
 from youtube_download_coordinator.queue.store import Tally
 from youtube_download_coordinator.queue.targets import TargetProgress
+from youtube_download_coordinator.text import fold
 
 HOUR = timedelta(hours=1)
 RECENT = HOUR
@@ -129,11 +130,11 @@ def estimate(
     left = [tally for tally in videos if tally.state in UNFINISHED and _is_awaited(tally, offers)]
     # Assume for a video of unknown length the mean of the other remaining videos, or otherwise of the finished ones.
     mean_seconds = amount_of(left).mean_seconds or amount_of(tally for tally in videos if tally.day).mean_seconds
-    names = {target.accent.casefold() for target in targets}
-    others = amount_of(tally for tally in left if tally.accent.casefold() not in names)
+    names = {fold(target.accent) for target in targets}
+    others = amount_of(tally for tally in left if fold(tally.accent) not in names)
     parts, target_lines = [], []
     for target in targets:
-        amount = amount_of(tally for tally in left if tally.accent.casefold() == target.accent.casefold())
+        amount = amount_of(tally for tally in left if fold(tally.accent) == fold(target.accent))
         part, missing_hours = _up_to(target, amount, mean_seconds)
         parts.append(part)
         target_lines.append(TargetLeft(target, missing_hours))

@@ -16,6 +16,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from youtube_download_coordinator.errors import StoreError
 from youtube_download_coordinator.models import NEVER, Control, Lease, Row, Source, State, VideoTask
 from youtube_download_coordinator.reasons import REQUEST_START
+from youtube_download_coordinator.text import fold
 
 R = TypeVar("R", bound=Row)
 
@@ -38,10 +39,10 @@ class AccentOrder:
     """Which accents a scan returns, and which come first."""
 
     ranks: Mapping[str, float | None]
-    """By accent, case-folded; None: rows with it are not returned. Other accents have the rank LAST."""
+    """By accent, folded (text.fold); None: rows with it are not returned. Other accents have the rank LAST."""
 
     def rank(self, accent: str) -> float | None:
-        return self.ranks.get(accent.casefold(), LAST)
+        return self.ranks.get(fold(accent), LAST)
 
     def rank_of(self, row: Row) -> float | None:
         return self.rank(claimed_accent(row.lease, row.accent))

@@ -1,6 +1,6 @@
 """Target hours: how many hours of each accent are wanted (`YDC_TARGET_HOURS=pt-BR:100,en-IE:50`), and how many there are.
 
-Accents are compared regardless of letter case, as `ydc list --accent` does. The hours of an accent are the playing time of its
+Accents are compared regardless of letter case and spaces (text.fold). The hours of an accent are the playing time of its
 videos that are done with a file. The videos that workers process now are on their way: they count before another one is claimed.
 """
 
@@ -24,6 +24,7 @@ from youtube_download_coordinator.queue.store import (
     Store,
     claimed_accent,
 )
+from youtube_download_coordinator.text import fold
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ EXAMPLE = "write pt-BR:100,en-IE:50"
 
 def parse_targets(value: object) -> dict[str, float]:
     """Return the hours by accent in a setting: a text `pt-BR:100,en-IE:50` or a mapping. Raises ValueError."""
-    if not value:
+    if not value or (isinstance(value, str) and not value.strip()):
         return {}
     if not isinstance(value, str | Mapping):
         raise ValueError(EXAMPLE)  # noqa: TRY004  (for pydantic)
@@ -50,7 +51,7 @@ def parse_targets(value: object) -> dict[str, float]:
         name = str(accent).strip()
         if not name:
             raise ValueError(f"{f'{accent}:{hours}'!r} names no accent: {EXAMPLE}")
-        if name.casefold() in {known.casefold() for known in targets}:
+        if fold(name) in {fold(known) for known in targets}:
             raise ValueError(f"the accent {name!r} is there twice")
         targets[name] = _hours(name, hours)
     return targets
@@ -84,13 +85,13 @@ class _Part(NamedTuple):
     """As what a video counts."""
 
     accent: str
-    """Case-folded."""
+    """Folded (text.fold)."""
     state: State
     seconds: int
 
 
 _Group = tuple[str, State]
-"""An accent, case-folded, and a state as in `PlayingTime`."""
+"""An accent, folded, and a state as in `PlayingTime`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,15 +178,15 @@ class Targets:
         if not self.hours:
             return None
         progress = self.progress(store)
-        return AccentOrder({each.accent.casefold(): each.share if each.share < 1 else None for each in progress})
+        return AccentOrder({fold(each.accent): each.share if each.share < 1 else None for each in progress})
 
     def fitting(self, rows: Sequence[R]) -> list[R]:
         """Return the rows without those that the rows before them make superfluous."""
         with self._lock:
-            left = {accent.casefold(): self._seconds_left(accent) for accent in self.hours}
+            left = {fold(accent): self._seconds_left(accent) for accent in self.hours}
         kept = []
         for row in rows:
-            accent = claimed_accent(row.lease, row.accent).casefold()
+            accent = fold(claimed_accent(row.lease, row.accent))
             if left.get(accent, 1) > 0:
                 kept.append(row)
                 left[accent] = left.get(accent, math.inf) - _duration(row)
@@ -198,7 +199,7 @@ class Targets:
         with self._lock:
             for row in rows:
                 state = State.DONE if has_file(row.lease) else State.HELD
-                part = _Part(row.accent.casefold(), state, _duration(row))
+                part = _Part(fold(row.accent), state, _duration(row))
                 self._held[row.id] = part
                 if state is State.HELD:
                     self._add(part, 1)
@@ -213,7 +214,7 @@ class Targets:
                 if before := self._held.pop(row.id, None):
                     self._add(before, -1)
                 if before and has_file(row.lease):
-                    self._add(_Part(row.accent.casefold(), State.DONE, _duration(row)), 1)
+                    self._add(_Part(fold(row.accent), State.DONE, _duration(row)), 1)
                 elif before and row.lease.state is State.PENDING:
                     self._videos[before.accent, State.PENDING] += 1
 
@@ -221,11 +222,11 @@ class Targets:
         self._seconds[part.accent, part.state] += sign * part.seconds
 
     def _seconds_left(self, accent: str) -> float:
-        seconds = sum(self._seconds[accent.casefold(), state] for state in (State.DONE, State.HELD))
+        seconds = sum(self._seconds[fold(accent), state] for state in (State.DONE, State.HELD))
         return self.hours[accent] * HOUR_SECONDS - seconds
 
     def _progress_of(self, accent: str) -> TargetProgress:
-        name = accent.casefold()
+        name = fold(accent)
         return TargetProgress(
             accent=accent,
             target_hours=self.hours[accent],
@@ -239,8 +240,8 @@ class Targets:
         times = store.playing_times()
         self._seconds, self._videos = Counter(), Counter()
         for each in times:
-            self._seconds[each.accent.casefold(), each.state] += each.seconds
-            self._videos[each.accent.casefold(), each.state] += each.videos
+            self._seconds[fold(each.accent), each.state] += each.seconds
+            self._videos[fold(each.accent), each.state] += each.videos
         self._warn_of_unknown(store, {each.accent for each in times})
         ended = self.monotonic()
         self._count_again_at = ended + max(COUNTED_SECONDS, COUNTING_SHARE * (ended - began))
@@ -268,8 +269,8 @@ class Targets:
             log.warning("target_hours: no row has the accent %s: %s", " or ".join(map(repr, unknown)), there_are)
 
     def _unknown(self, accents: Iterable[str]) -> list[str]:
-        known = {accent.casefold() for accent in accents}
-        return [accent for accent in self.hours if accent.casefold() not in known]
+        known = {fold(accent) for accent in accents}
+        return [accent for accent in self.hours if fold(accent) not in known]
 
 
 def _duration(row: Row) -> int:

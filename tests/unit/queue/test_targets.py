@@ -24,6 +24,7 @@ def targets(value: object) -> dict[str, float]:
         ("Northern Irish:1e3", {"Northern Irish": 1000}),
         ({"pt-BR": 100, "a,b:c": 0.25, "en": "7"}, {"pt-BR": 100, "a,b:c": 0.25, "en": 7}),
         ("", {}),
+        ("  ", {}),
         ({}, {}),
         (None, {}),
     ],
