@@ -206,6 +206,7 @@ def _admission(config: Config, store: Store, worker: str) -> Admission:
         lease=config.lease,
         machine_state=open_machine_state(config),
         rate_limit=config.rate_limit,
+        accents=partial(_targets_of(config).order, store),
         outage_limits=config.outage_limits,
         yt_dlp_version=InstalledYtDlp(monotonic_seconds),
         version=metadata.version("youtube-download-coordinator"),

@@ -60,7 +60,8 @@ class Progress:
     def _count(self) -> None:
         self._counted_at = self.monotonic()
         counts = self.queue.counts(VIDEO_TASKS)
-        self.waiting = counts.get(State.PENDING, 0) + self.queue.held_rows
+        held_back = sum(target.pending for target in self.queue.hours_by_target() if target.holds_back)
+        self.waiting = max(counts.get(State.PENDING, 0) - held_back, 0) + self.queue.held_rows
 
     def __str__(self) -> str:
         listing = f"listing {self.listing}\n" if self.listing else ""

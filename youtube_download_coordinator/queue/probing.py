@@ -19,7 +19,7 @@ from youtube_download_coordinator.queue.canary import Canary
 from youtube_download_coordinator.queue.cooldown import SUBTITLES, ControlValue, Pauses, Probe
 from youtube_download_coordinator.queue.machine_lines import MachineLines
 from youtube_download_coordinator.queue.rate_limit import RateLimit
-from youtube_download_coordinator.queue.store import VIDEO_TASKS, SetControl, Store, Table, Where
+from youtube_download_coordinator.queue.store import VIDEO_TASKS, AccentOrder, SetControl, Store, Table, Where
 from youtube_download_coordinator.queue.suspicion import DEFAULT_LIMITS, OutageLimits
 from youtube_download_coordinator.queue.suspicion_watch import SuspicionWatch
 
@@ -56,6 +56,8 @@ class Probing:
     """A function that returns advice about a newer yt-dlp on the package index, in up to a minute."""
     version: str = ""
     """The version of this library. A line of Control may require a newer one."""
+    accents: Callable[[], AccentOrder | None] = lambda: None
+    """A function that returns which accents may be claimed; None: all."""
     canary: Canary | None = None
     makes_subtitles: bool = False
     """Whether a cooldown for subtitles applies to this worker. Set when subtitles are first refused."""
@@ -156,7 +158,7 @@ class Probing:
         return line
 
     def _has_other_source(self, sources: Collection[str]) -> bool:
-        where = Where(state=State.PENDING, due=self.store.now())
+        where = Where(state=State.PENDING, due=self.store.now(), accents=self.accents())
         rows = self.store.scan(VIDEO_TASKS, where, limit=OTHER_SOURCE_ROWS)
         return any(suspicion.source_of(row) not in sources for row in rows)
 

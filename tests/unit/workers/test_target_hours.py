@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from tests.support.rows import Clock, make_queue, new_video
 from youtube_download_coordinator import Config, Coordinator, wiring
+from youtube_download_coordinator.cli.progress import Progress
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
 from youtube_download_coordinator.models import Done, Failure, Outcome, State, Verdict, VideoTask
 from youtube_download_coordinator.queue import Queue
@@ -91,6 +92,28 @@ def test_a_run_ends_with_the_reason(make: Callable[..., Coordinator]) -> None:
     nothing = coordinator.worker(done_at_once, Limits(concurrency=2)).run()
     assert str(nothing) == f"no videos; {LEFT}"
     assert not nothing.stopped_by
+
+
+def test_what_is_left_of_a_run_is_without_what_is_held_back(make: Callable[..., Coordinator]) -> None:
+    coordinator = make(target_hours="a:3")
+    add(coordinator, "a", 8)
+    coordinator.worker(done_at_once, Limits(concurrency=2)).run()
+    add(coordinator, "b", 2, first=20)
+    progress = Progress(coordinator.queue)
+    progress.begin_processing()
+    assert progress.waiting == 2
+
+
+def test_videos_that_are_held_back_are_no_other_source_to_compare_with(make: Callable[..., Coordinator]) -> None:
+    """Otherwise an outage would use up the tries of the only source that may be claimed."""
+    coordinator = make(target_hours="a:3")
+    add(coordinator, "a", 8)
+    has_other_source = coordinator.queue.admission.suspicion.has_other_source
+    assert has_other_source(["1"])
+    coordinator.worker(done_at_once, Limits(concurrency=2)).run()
+    assert not has_other_source(["1"])
+    add(coordinator, "b", 1, first=20)
+    assert has_other_source(["1"])
 
 
 def test_all_coordinators_of_a_process_count_together(
