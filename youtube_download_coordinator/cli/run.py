@@ -100,6 +100,7 @@ def run(
     _print_advice(summary, listing_failures)
     if first:
         say("To add the others too: ydc retry --table sources --status done --yes, then ydc run")
+        say("A source with a FirstVideos of its own keeps it")
     print_page(page_of(coordinator, processor))
     return EXIT_FAILED if failed or listing_failures or summary.failed or summary.stopped_by else 0
 
