@@ -150,10 +150,10 @@ def test_a_first_run_takes_three_and_the_next_one_the_others(ydc: Ydc, folder: P
 
 
 def test_a_run_says_how_long_one_machine_needs_before_it_begins(ydc: Ydc, queue: Queue) -> None:
-    """Videos of YouTube that begin: 2 at once and then one every 6 minutes, which this test does not wait for."""
+    """Of YouTube's videos two begin at once, and then one every 6 minutes. This run begins none of them."""
     add_videos(queue, 6)
     arguments = ("run", "--processor", "mine:fine")
-    slow = ydc(*arguments, "--max-minutes", 0.01, videos_per_hour=12)
+    slow = ydc(*arguments, "--max-minutes", 1e-6, videos_per_hour=12)
     assert "\nleft: 6 videos. At YouTube's limit one machine needs at least 24 min\n" in slow.stdout
     few = ydc(*arguments, "--max-videos", 1, videos_per_hour=0)
     assert "without a pause" not in few.stdout

@@ -290,7 +290,7 @@ def test_a_run_waits_for_the_end_of_a_cooldown_and_goes_on_by_probing(
     summary = rounds(coordinator, [Done(), BOT_CHECK, BOT_CHECK])
     assert summary.results == {AttemptResult.DONE: 3, AttemptResult.GIVEN_BACK: 2}
     assert summary.stopped_by == ""
-    assert timedelta(minutes=45) <= store.ahead < timedelta(minutes=46)
+    assert timedelta(minutes=45) <= store.ahead < timedelta(minutes=47)
 
 
 def test_it_does_not_wait_longer_than_it_may_run(clocked: tuple[Coordinator, ClockedStore]) -> None:
