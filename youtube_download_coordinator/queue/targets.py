@@ -82,7 +82,7 @@ def has_file(lease: Lease) -> bool:
 
 
 class _Part(NamedTuple):
-    """As what a video counts."""
+    """The contribution of one video to the counts."""
 
     accent: str
     """Folded (text.fold)."""
@@ -120,7 +120,7 @@ class TargetProgress:
 
     @property
     def holds_back(self) -> bool:
-        """Whether videos are pending that are not claimed."""
+        """Return whether its pending videos are not claimed."""
         return self.share >= 1 and self.pending > 0
 
     def __str__(self) -> str:
@@ -144,7 +144,7 @@ class Targets:
     _seconds: Counter[_Group] = field(default_factory=Counter)
     _videos: Counter[_Group] = field(default_factory=Counter)
     _held: dict[int, _Part] = field(default_factory=dict)
-    """By the ID of each video that this process holds: as what it counts."""
+    """The contribution of each video that this process holds, by its ID."""
     _count_again_at: float | None = None
     """The time on the monotonic clock, or None before the first count."""
     _reported: set[str] = field(default_factory=set)
@@ -171,7 +171,7 @@ class Targets:
         return progress
 
     def order(self, store: Store) -> AccentOrder | None:
-        """Return which accents may be claimed, and which first: those that lack most of their target. None: there are no targets.
+        """Return which accents may be claimed, those first that lack most of their target, or None if there are no targets.
 
         Raises StoreUnavailable.
         """
@@ -181,7 +181,7 @@ class Targets:
         return AccentOrder({fold(each.accent): each.share if each.share < 1 else None for each in progress})
 
     def fitting(self, rows: Sequence[R]) -> list[R]:
-        """Return the rows without those that the rows before them make superfluous."""
+        """Return the rows that the targets still need, in order: each one may reach the target for those after it."""
         with self._lock:
             left = {fold(accent): self._seconds_left(accent) for accent in self.hours}
         kept = []
@@ -206,7 +206,7 @@ class Targets:
                     self._videos[part.accent, State.PENDING] -= 1
 
     def ended(self, rows: Iterable[Row]) -> None:
-        """Count videos that this process no longer holds as what they are now."""
+        """Count videos that this process no longer holds in their new state."""
         if not self.hours:
             return
         with self._lock:
@@ -247,7 +247,7 @@ class Targets:
         self._count_again_at = ended + max(COUNTED_SECONDS, COUNTING_SHARE * (ended - began))
 
     def _report(self, progress: Iterable[TargetProgress]) -> None:
-        """Log once that a target is reached; again if it was not in between."""
+        """Log each target once when it is reached, and again if it was missed in between."""
         for each in progress:
             if not each.is_reached:
                 self._reported.discard(each.accent)
