@@ -123,7 +123,7 @@ def _print_plan(config: Config, processor: str) -> None:
         say(f"      The first {limit.burst} begin without a pause, then one every {seconds:.0f} s")
     if config.target_hours:
         say(f"      Target hours: {', '.join(f'{accent} {hours:,g}' for accent, hours in config.target_hours.items())}")
-    say("      Ctrl-C stops the run. Run it again to go on where it was")
+    say("      Ctrl-C stops the run. Run it again to continue")
 
 
 def _print_estimate(videos: int, limit: RateLimit | None) -> None:

@@ -86,6 +86,6 @@ def check_uploads(output_dir: str | Path) -> str:
     if not provider_of(address).keeps_parts:
         return "the provider removes the parts of interrupted uploads"
     return (
-        "the parts of large uploads that a kill cuts off cannot be listed from here, and cost as files do: give the bucket a"
-        " lifecycle rule that aborts incomplete multipart uploads after a day (docs/files.md)"
+        "a killed upload leaves parts in the bucket, which cost money and are not listed: give the bucket a lifecycle rule"
+        " that aborts incomplete multipart uploads after a day (docs/files.md)"
     )

@@ -142,7 +142,7 @@ def test_a_first_run_takes_three_and_the_next_one_the_others(ydc: Ydc, folder: P
     plan = (
         "plan: metadata of each video, into media\n"
         "      The first 45 begin without a pause, then one every 16 s\n"
-        "      Ctrl-C stops the run. Run it again to go on where it was\n"
+        "      Ctrl-C stops the run. Run it again to continue\n"
     )
     assert plan in first.stdout
     assert "\nleft: 3 videos\n" in first.stdout
