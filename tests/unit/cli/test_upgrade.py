@@ -208,7 +208,7 @@ def test_a_version_that_is_asked_for_is_installed_also_an_older_one(environment:
     build_yt_dlp(environment.wheels, NEW, OLD_EJS)
     code, output, _ = environment.upgrade("--version", "2030.9.9")
     assert code == 0
-    assert f"yt-dlp {OLD} -> 2030.9.9. Attempts" in output
+    assert f"yt-dlp {OLD} -> 2030.9.9. New attempts" in output
     assert environment.installed() == {"yt_dlp": "2030.9.9", "yt_dlp_ejs": OLD_EJS}
     code, _, errors = environment.upgrade("--version", "2029.1.1")
     assert code == 2
