@@ -19,6 +19,7 @@ from youtube_download_coordinator.models import Done, Failure, State, Status, Ve
 from youtube_download_coordinator.queue import Queue
 from youtube_download_coordinator.queue.offers import parse_offer
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, Change, Table
+from youtube_download_coordinator.queue.targets import Targets
 
 
 def test_a_row_is_added_once_and_found_afterwards(worker: Callable[..., Queue]) -> None:
@@ -221,3 +222,71 @@ def test_a_row_whose_status_a_person_has_typed_is_not_claimed(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "scan", as_typed)
         assert [claim.row.id for claim in queue.claim(VIDEO_TASKS, 5)] == [2]
+
+
+def test_no_more_rows_are_claimed_than_wanted_beside_those_whose_files_wait_here(worker: Callable[..., Queue]) -> None:
+    queue = worker()
+    queue.video_policy = replace(queue.video_policy, backoff=timedelta(0), backoff_max=timedelta(0))
+    add(queue, 10)
+    keys = [row.key for row in queue.rows(VIDEO_TASKS)]
+    queue.unpublished = lambda: keys[:1]
+    (first,) = queue.claim(VIDEO_TASKS, 1)
+    queue.settle([(first, Failure(verdict=Verdict.LATER, reason="upload"))])
+    claims = queue.claim(VIDEO_TASKS, 3)
+    assert len(claims) == 3
+    assert first.row.id in {claim.row.id for claim in claims}
+
+
+def test_a_row_is_found_behind_all_those_that_are_left_out(worker: Callable[..., Queue]) -> None:
+    queue = worker()
+    add(queue, 120)
+    ids = sorted(row.id for row in queue.rows(VIDEO_TASKS))
+    (claim,) = queue.claim(VIDEO_TASKS, 1, except_ids=ids[:-1])
+    assert claim.row.id == ids[-1]
+
+
+def test_a_claim_that_another_worker_took_is_lost_at_its_renewal(
+    worker: Callable[..., Queue], store: ClockedStore
+) -> None:
+    queue, rival = worker(), worker("host-b/1")
+    add(queue, 1)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    store.ahead += timedelta(hours=1)
+    (taken,) = rival.claim(VIDEO_TASKS, 1)
+    assert taken.row.id == claim.row.id
+    assert queue.renew() == [claim]
+    assert claim.lost
+    assert queue.held_rows == 0
+    assert queue.renew() == []
+
+
+def test_what_waits_for_this_machine_is_due_now(worker: Callable[..., Queue]) -> None:
+    queue, brazilian = worker("host-b/1"), worker()
+    brazilian.offer = parse_offer(["region:BR"])
+    brazilian.renew_offer()
+    add(queue, 1)
+    (claim,) = queue.claim(VIDEO_TASKS, 1)
+    queue.settle([(claim, Failure(verdict=Verdict.PERMANENT, reason="region", message="not in your country"))])
+    assert (queue.next_due(VIDEO_TASKS) or queue.store.now()) > queue.store.now()
+    assert (brazilian.next_due(VIDEO_TASKS) or brazilian.store.now()) <= brazilian.store.now()
+    assert len(brazilian.claim(VIDEO_TASKS, 1)) == 1
+
+
+def test_a_target_holds_back_rows_whose_files_wait_here(worker: Callable[..., Queue]) -> None:
+    queue = worker()
+    queue.video_policy = replace(queue.video_policy, backoff=timedelta(0), backoff_max=timedelta(0))
+    queue.add(VIDEO_TASKS, [new_video(number, accent="cy", duration_seconds=3600) for number in range(3)])
+    queue.unpublished = lambda: [new_video(0).key]
+    (waiting,) = queue.claim(VIDEO_TASKS, 1)
+    queue.settle([(waiting, Failure(verdict=Verdict.LATER, reason="upload"))])
+    queue.targets = Targets(hours={"cy": 2})
+    (again,) = queue.claim(VIDEO_TASKS, 1)
+    assert again.row.id == waiting.row.id, "the target is not reached yet"
+    queue.settle([(again, Failure(verdict=Verdict.LATER, reason="upload"))])
+    queue.targets = Targets()
+    queue.settle(
+        [(claim, Done(result="x.m4a")) for claim in queue.claim(VIDEO_TASKS, 3) if claim.row.id != again.row.id]
+    )
+    queue.release_all()
+    queue.targets = Targets(hours={"cy": 2})
+    assert queue.claim(VIDEO_TASKS, 3) == []
