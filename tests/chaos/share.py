@@ -18,9 +18,9 @@ LEAST_SHARE = 0.25
 """Of the videos that were done: with less, a run of the chaos has not tried Prefect."""
 WANTED_SHARE = 0.4
 WORK_SECONDS, LONG_WORK_SECONDS = 1.0, 10.0
-"""What a video takes. The latter keeps six videos in work, and is less than a lease."""
+"""The duration of an attempt. The longer one keeps six videos in progress, and is shorter than a lease."""
 ATTEMPTS_BEFORE_A_KILL = 8
-"""So many must a worker of Prefect's have begun before it, or its server, is killed."""
+"""Neither Prefect's worker nor its server is killed before its runs have begun this many attempts."""
 
 
 def kind_of(worker: str) -> str:

@@ -347,7 +347,7 @@ def test_rows_that_are_alike_are_counted_together(store: Store) -> None:
 
 
 def test_videos_of_recent_claims_are_counted_apart_with_the_first_claim(store: Store) -> None:
-    """Those that a person or a filter has skipped are not, and those still held are not either."""
+    """Videos that a person or a filter has skipped do not count, and neither do those in progress."""
     ages = [timedelta(minutes=minutes) for minutes in (61, 60, 5, 1, 1, 1, 1)]
     lengths = [10, 20, None, 40, 50, 60, 70]
     fields = [

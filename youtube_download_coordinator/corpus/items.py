@@ -12,7 +12,7 @@ from youtube_download_coordinator.corpus.findings import unavailable
 from youtube_download_coordinator.corpus.index import Index
 from youtube_download_coordinator.corpus.place_reader import PlaceReader
 from youtube_download_coordinator.corpus.recordings import Recording, Segment
-from youtube_download_coordinator.models import SKIPPED, State, Status, VideoTask
+from youtube_download_coordinator.models import State, Status, VideoTask
 from youtube_download_coordinator.processors.archive import Record
 from youtube_download_coordinator.processors.facts import CheckedRow, FileFacts, ProductFacts
 from youtube_download_coordinator.processors.output_paths import video_id
@@ -108,8 +108,7 @@ _NOTHING = RowFacts()
 
 def _is_known(row: VideoTask, facts: RowFacts) -> bool:
     """Return whether the place need not be read for this row."""
-    is_skipped = row.result == SKIPPED or bool(row.lease.skipped)
-    return _is_whole(row, facts) or row.lease.version in facts.checked or is_skipped
+    return _is_whole(row, facts) or row.lease.version in facts.checked or not row.lease.is_processed
 
 
 def _is_whole(row: VideoTask, facts: RowFacts) -> bool:

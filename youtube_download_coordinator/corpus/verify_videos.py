@@ -22,7 +22,6 @@ from youtube_download_coordinator.corpus.findings import Finding, FindingKind, k
 from youtube_download_coordinator.errors import PlaceError
 from youtube_download_coordinator.models import (
     DEGRADED_START,
-    SKIPPED,
     Control,
     Failure,
     State,
@@ -163,7 +162,7 @@ class VideoVerifier:
 
     def _candidates(self, selection: Selection) -> Iterator[tuple[int, str]]:
         for row in self.queue.select(VIDEO_TASKS, replace(selection, status=Status.DONE)):
-            if not is_purged(row) and not (row.result == SKIPPED or row.lease.skipped):
+            if not is_purged(row) and row.lease.is_processed:
                 yield row.id, key_hash(row.key)[:HASH_CHARACTERS]
 
     def _ask_all(self, limit: int) -> Iterator[Finding]:

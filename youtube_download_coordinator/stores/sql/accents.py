@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from youtube_download_coordinator.errors import StoreError, StoreUnavailable
-from youtube_download_coordinator.models import SKIPPED, SKIPPED_LICENSE, SKIPPED_TRAINING, Row, State
+from youtube_download_coordinator.models import SKIPPED, Row, State
 from youtube_download_coordinator.queue.product_requests import WAS
 from youtube_download_coordinator.queue.store import VIDEO_TASKS, PlayingTime, Table, Where
 from youtube_download_coordinator.reasons import REQUEST_START
+from youtube_download_coordinator.stores.sql.counts import is_skipped_by_filter
 from youtube_download_coordinator.stores.sql.priorities import priorities_of
 from youtube_download_coordinator.stores.sql.records import place_of
 from youtube_download_coordinator.stores.sql.tables import EPOCH, IS_PENDING, videos
@@ -37,20 +38,22 @@ def _contains(text: str) -> str:
     return f"replace(detail, '{text}', '') <> detail"
 
 
+def _literal(condition: sa.ColumnElement[bool]) -> str:
+    return str(condition.compile(compile_kwargs={"literal_binds": True}))
+
+
 # Literal text, because a database uses an index of an expression, or a partial index, only if a query repeats it exactly.
 _ACCENT = f"CASE WHEN {_contains(REQUEST_START)} THEN '{REQUEST_START}' ELSE accent END"
 """`store.claimed_accent` in SQL."""
-_IS_SKIPPED = " OR ".join(
-    [f"detail = '{SKIPPED}'"]
-    + [f"substr(detail, 1, {len(start)}) = '{start}'" for start in (SKIPPED_LICENSE, SKIPPED_TRAINING)]
-)
+_detail: sa.ColumnElement[str] = sa.column("detail", sa.Text)
+_IS_SKIPPED = _literal(sa.or_(_detail == SKIPPED, is_skipped_by_filter(_detail)))
 _KIND = (
     f"CASE WHEN state = '{State.DONE}' THEN CASE WHEN {_IS_SKIPPED} THEN '' ELSE '{State.DONE}' END"
     f" WHEN {_contains(REQUEST_START)} AND {_contains(WAS)} THEN '{State.DONE}'"
     f" WHEN state = '{State.HELD}' THEN '{State.HELD}' ELSE '' END"
 )
 """The kind of a row: DONE if `targets.has_file`, HELD for other rows that workers hold, otherwise an empty text."""
-_PENDING = str(IS_PENDING.compile(compile_kwargs={"literal_binds": True}))
+_PENDING = _literal(IS_PENDING)
 _INDEXES = (
     f"CREATE INDEX IF NOT EXISTS videos_by_accent ON videos (place, ({_ACCENT}), priority, act_at, id) WHERE {_PENDING}",
     f"CREATE INDEX IF NOT EXISTS videos_playing_time ON videos (place, ({_KIND}), accent, duration_seconds)"

@@ -64,7 +64,7 @@ def _note(table: sa.Table, dialect: str, since: date, recent: datetime) -> sa.Co
         processed = sa.case((day >= since.isoformat(), day), else_="-") + sa.case(
             (c.claimed_at >= recent, " 1"), else_=" 0"
         )
-    done = sa.case((c.detail == SKIPPED, ""), (_is_skipped(c.detail), c.detail), else_=processed + mark)
+    done = sa.case((c.detail == SKIPPED, ""), (is_skipped_by_filter(c.detail), c.detail), else_=processed + mark)
     return sa.case((c.state == State.DONE, done), (c.state == State.HELD, c.holder), else_=reason)
 
 
@@ -100,7 +100,7 @@ def _tally(
     )
 
 
-def _is_skipped(detail: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+def is_skipped_by_filter(detail: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
     """Return the condition that a filter has skipped the video (`Lease.skipped`)."""
     return sa.or_(*(sa.func.substr(detail, 1, len(start)) == start for start in (SKIPPED_LICENSE, SKIPPED_TRAINING)))
 
@@ -110,7 +110,7 @@ def _is_processed(table: sa.Table) -> sa.ColumnElement[bool]:
     c = table.c
     if not _has_days(table):
         return sa.false()
-    return sa.and_(c.state == State.DONE, c.detail != SKIPPED, sa.not_(_is_skipped(c.detail)))
+    return sa.and_(c.state == State.DONE, c.detail != SKIPPED, sa.not_(is_skipped_by_filter(c.detail)))
 
 
 def _has_days(table: sa.Table) -> bool:
